@@ -1,0 +1,35 @@
+"""Clients of the functions: one each, made when the function starts, with timeouts that fit into the function's own."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+
+@cache
+def s3() -> S3Client:
+    """S3: one quick retry here; waiting is the workflow's part, which costs nothing while it waits."""
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=20)
+    client: S3Client = boto3.client("s3", config=config)
+    return client
+
+
+@cache
+def sagemaker_runtime() -> SageMakerRuntimeClient:
+    """SageMaker's runtime, whose models answer within 60 seconds or not at all."""
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=61)
+    client: SageMakerRuntimeClient = boto3.client("sagemaker-runtime", config=config)
+    return client
+
+
+def starting() -> bool:
+    """Whether this is a function that starts: then clients are best made at once, while start-up has a whole CPU."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ

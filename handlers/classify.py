@@ -1,0 +1,71 @@
+"""Second function of the workflow: the endpoint's answer for one picture.
+
+In: the state of Serialize. Out: the same with ``inferences`` (probabilities by class index) and what the model said beside them, without
+``image_data``; or with a ``refusal`` if the model cannot read the picture or answers nonsense.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from handlers import aws, predictions, settings
+from handlers.refusals import Refusal
+from handlers.telemetry import ENDPOINT_LATENCY, emit, note, observed
+from handlers.uploads import Upload
+
+_SETTINGS = settings.load()
+if aws.starting():
+    aws.sagemaker_runtime()
+
+
+@observed
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Classify one picture.
+
+    Raises
+    ------
+    ClientError
+        The endpoint is throttled, away or failing; the workflow retries.
+    """
+    image = base64.b64decode(event["image_data"])
+    inference_id = Upload.from_state(event).inference_id
+    note(s3_key=event["s3_key"], inference_id=inference_id)
+    state = {name: value for name, value in event.items() if name != "image_data"}
+    started = time.perf_counter()
+    try:
+        answer, variant = _invoke(image, inference_id)
+        prediction = predictions.parse(answer, _SETTINGS.labels)
+    except Refusal as refusal:
+        note(refusal=refusal.code)
+        return state | {"refusal": {"code": refusal.code, "message": str(refusal)}}
+    finally:
+        emit(**{ENDPOINT_LATENCY: (time.perf_counter() - started) * 1000})
+    return state | {
+        "inferences": prediction.probabilities,
+        "labels": prediction.labels,
+        "familiarity": prediction.familiarity,
+        "model": prediction.model,
+        "endpoint": {"endpoint": _SETTINGS.endpoint, "variant": variant},
+    }
+
+
+def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
+    """The endpoint's answer and the variant that gave it; a client error of the model itself is a refusal."""
+    try:
+        response = aws.sagemaker_runtime().invoke_endpoint(
+            EndpointName=_SETTINGS.endpoint,
+            Body=image,
+            ContentType="application/x-image",
+            Accept=_SETTINGS.accept,
+            InferenceId=inference_id,
+        )
+    except ClientError as error:
+        status = error.response.get("OriginalStatusCode")
+        if isinstance(status, int) and 400 <= status < 500 and status not in (408, 429):
+            raise Refusal("refused_by_model", str(error.response.get("OriginalMessage", ""))) from error
+        raise
+    return response["Body"].read(), response.get("InvokedProductionVariant")

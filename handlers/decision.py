@@ -1,0 +1,65 @@
+"""Probabilities and thresholds in, an outcome out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handlers import keys
+from handlers.predictions import Prediction
+from handlers.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where an answered image goes, and why; ``refusal`` is None for a classified one."""
+
+    outcome: str
+    label: str
+    confidence: float
+    threshold: float
+    refusal: Refusal | None
+
+
+def decide(
+    prediction: Prediction,
+    *,
+    threshold: float,
+    label_thresholds: Mapping[str, float] | None = None,
+    familiarity_threshold: float = 0.0,
+) -> Decision:
+    """Trust a prediction or not.
+
+    Parameters
+    ----------
+    threshold
+        Confidence, the largest probability, from which on the picture is classified.
+    label_thresholds
+        Thresholds of single labels, in place of ``threshold``.
+    familiarity_threshold
+        Familiarity from which on the picture is one that the model knows; not asked of a model that does not say.
+
+    Raises
+    ------
+    Refusal
+        ``tied_prediction``: several labels share the largest probability.
+    """
+    confidence = max(prediction.probabilities)
+    if prediction.probabilities.count(confidence) > 1:
+        tied = [
+            name
+            for name, value in zip(prediction.labels, prediction.probabilities, strict=True)
+            if value == confidence
+        ]
+        raise Refusal("tied_prediction", f"{', '.join(tied)}: {confidence:g} each.")
+    label = prediction.labels[prediction.probabilities.index(confidence)]
+    needed = (label_thresholds or {}).get(label, threshold)
+    refusal = None
+    if prediction.familiarity is not None and prediction.familiarity < familiarity_threshold:
+        refusal = Refusal(
+            "unfamiliar", f"Familiarity {prediction.familiarity:.4f} < {familiarity_threshold:g}."
+        )
+    elif confidence < needed:
+        refusal = Refusal("below_threshold", f"{confidence:.4f} < {needed:g}.")
+    outcome = keys.CLASSIFIED if refusal is None else keys.LOW_CONFIDENCE
+    return Decision(outcome, label, confidence, needed, refusal)

@@ -1,0 +1,127 @@
+"""Last function of the workflow: decides by confidence and records exactly one result.
+
+In: ``state``, that of the state before; ``input``, the execution's; ``execution``, its ARN. Out: outcome, result key, label and confidence.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from handlers import aws, keys, recording, results, settings, store, telemetry
+from handlers.decision import Decision, decide
+from handlers.predictions import Prediction
+from handlers.refusals import Refusal, of_error
+from handlers.uploads import Upload
+
+_SETTINGS = settings.load()
+if aws.starting():
+    aws.s3()
+
+_METRIC = {
+    keys.CLASSIFIED: telemetry.CLASSIFIED,
+    keys.LOW_CONFIDENCE: telemetry.LOW_CONFIDENCE,
+    keys.FAILED: telemetry.FAILED,
+}
+
+
+@telemetry.observed
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Decide and record one image.
+
+    Raises
+    ------
+    InvalidInput
+        The execution's input names no upload: there is nowhere to put a result.
+    Contended, ClientError
+        The result could not be recorded; the workflow retries.
+    """
+    state = event["state"]
+    upload = Upload.from_state(state) if "upload" in state else Upload.from_input(event["input"])
+    telemetry.note(s3_key=upload.key, inference_id=upload.inference_id)
+    if state.get("superseded"):
+        telemetry.emit(**{telemetry.SUPERSEDED: 1})
+        return {"outcome": "superseded", "s3_key": upload.key}
+    prediction, decision, refusal = _decide(state)
+    now = datetime.now(UTC)
+    result = results.document(
+        upload,
+        recorded=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        prediction=prediction,
+        decision=decision,
+        refusal=refusal,
+        image=state.get("image"),
+        endpoint=state.get("endpoint"),
+        familiarity_threshold=_SETTINGS.familiarity_threshold,
+        execution=event.get("execution"),
+        trace=os.environ.get("_X_AMZN_TRACE_ID"),
+    )
+    stands, key = _record(upload, result)
+    _observe(result, now, event["input"], stands)
+    telemetry.note(outcome=result["outcome"], label=result["label"], execution=event.get("execution"))
+    return {
+        "outcome": result["outcome"] if stands else "superseded",
+        "result_key": key,
+        "s3_key": upload.key,
+        "label": result["label"],
+        "confidence": result["confidence"],
+    }
+
+
+def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Refusal | None]:
+    """What the state says of the picture: an answer and what is made of it, or why there is none."""
+    if "error" in state:  # put there by a Catch
+        return (
+            None,
+            None,
+            of_error(str(state["error"].get("Error", "")), str(state["error"].get("Cause", ""))),
+        )
+    if "refusal" in state:
+        return None, None, Refusal.said(**state["refusal"])
+    prediction = Prediction(
+        tuple(state["inferences"]), tuple(state["labels"]), state.get("familiarity"), state.get("model")
+    )
+    try:
+        decision = decide(
+            prediction,
+            threshold=_SETTINGS.threshold,
+            label_thresholds=_SETTINGS.label_thresholds,
+            familiarity_threshold=_SETTINGS.familiarity_threshold,
+        )
+    except Refusal as refusal:
+        return prediction, None, refusal
+    return prediction, decision, None
+
+
+def _record(upload: Upload, result: dict[str, Any]) -> tuple[bool, str]:
+    places = keys.result_keys(upload.path)
+    entry = recording.Entry(
+        sequencer=upload.sequencer,
+        version_id=upload.version_id,
+        etag=upload.etag,
+        uploaded=upload.uploaded,
+        recorded=result["times"]["recorded"],
+        outcome=result["outcome"],
+    )
+    steps = recording.record(entry, places)
+    return store.perform(aws.s3(), upload.bucket, results.encode(result), steps), places[entry.outcome]
+
+
+def _observe(result: dict[str, Any], now: datetime, started_with: dict[str, Any], stands: bool) -> None:
+    if not stands:
+        telemetry.emit(**{telemetry.SUPERSEDED: 1})
+        return
+    telemetry.emit(**{_METRIC[result["outcome"]]: 1})
+    reason = result["reason"]
+    if result["outcome"] == keys.FAILED:
+        telemetry.emit(**{telemetry.RETRYABLE_FAILED: int(reason["retryable"])})
+    if result["label"] is not None:
+        telemetry.emit(**{telemetry.CONFIDENCE: result["confidence"]})
+        telemetry.emit_label(result["label"])
+    if reason:
+        telemetry.note(reason=reason["code"])
+    uploaded = started_with.get("time") or result["times"]["uploaded"]
+    if uploaded:
+        milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000
+        telemetry.emit(**{telemetry.UPLOAD_TO_RESULT: max(0.0, milliseconds)})

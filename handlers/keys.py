@@ -1,0 +1,46 @@
+"""Key layout: where uploads arrive, and where each one's single result lies."""
+
+from __future__ import annotations
+
+import hashlib
+
+INCOMING = "incoming/"
+CLASSIFIED = "classified"
+LOW_CONFIDENCE = "low-confidence"
+FAILED = "failed"
+OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)
+
+_SUFFIX = ".json"
+_MAX_KEY_BYTES = 1024
+_MAX_PATH_BYTES = _MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(_SUFFIX)
+
+
+def path_of(key: str) -> str:
+    """The path of an upload below ``incoming/``.
+
+    Raises
+    ------
+    ValueError
+        The key is not below ``incoming/``.
+    """
+    if not key.startswith(INCOMING) or key == INCOMING:
+        raise ValueError(f"{key!r} is not below {INCOMING}: upload it there")
+    return key.removeprefix(INCOMING)
+
+
+def result_keys(path: str) -> dict[str, str]:
+    """Where the result of an upload may lie, by outcome; it lies at exactly one of them.
+
+    A path too long for S3's 1,024 bytes with the longest prefix is cut and ends in a digest of the whole, under every
+    outcome alike.
+
+    Examples
+    --------
+    >>> result_keys("cam1/a.jpg")["classified"]
+    'classified/cam1/a.jpg.json'
+    """
+    encoded = path.encode()
+    if len(encoded) > _MAX_PATH_BYTES:
+        digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
+        path = encoded[: _MAX_PATH_BYTES - len(digest)].decode(errors="ignore") + digest
+    return {outcome: f"{outcome}/{path}{_SUFFIX}" for outcome in OUTCOMES}

@@ -1,0 +1,179 @@
+"""Exactly one result per key, of the newest upload: the protocol, without any I/O.
+
+`record` is a generator: it yields the S3 calls to make and is sent their answers, so that tests can run every interleaving of several
+recorders. It puts its own result first, under a condition, and looks at the key's two other places afterwards. Of two recorders of one
+key, whichever looks last sees both results, and takes away the one that the order of `Entry.beats` says loses; a recorder that was killed
+in between does the rest when it is retried. Between the put and the look, two results can be there for a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from handlers import keys
+
+MAX_ROUNDS = 20  # lost races after which recording gives up, to be retried by the workflow
+
+
+class Contended(Exception):
+    """Too many lost races in a row."""
+
+
+class Conflict(Enum):
+    """The answer of a call whose condition did not hold."""
+
+    CONFLICT = "conflict"
+
+
+CONFLICT = Conflict.CONFLICT
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What orders results: kept as metadata of the result's object, so that a HEAD tells it."""
+
+    sequencer: str | None
+    version_id: str | None
+    etag: str | None
+    uploaded: str | None
+    recorded: str
+    outcome: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """As user metadata of the object."""
+        names = ("sequencer", "version_id", "etag", "uploaded", "recorded")
+        return {name.replace("_", "-"): value for name in names if (value := getattr(self, name))}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], outcome: str) -> Entry:
+        """The entry of an object; what somebody else put there loses against any result."""
+        names = ("sequencer", "version_id", "etag", "uploaded")
+        known = {name: metadata.get(name.replace("_", "-")) for name in names}
+        return cls(**known, recorded=metadata.get("recorded", ""), outcome=outcome)
+
+    def beats(self, other: Entry) -> bool:
+        """Whether this result is to stay and the other to go: the newer upload; of one upload, an answer before a failure, then the
+        later recording."""
+        order = _upload_order(self, other)
+        return order > 0 if order else self._rank() > other._rank()
+
+    def _rank(self) -> tuple[bool, str, str]:
+        return (self.outcome != keys.FAILED, self.recorded, self.outcome)
+
+
+def _upload_order(a: Entry, b: Entry) -> int:
+    """1 if ``a`` is of the newer upload, -1 if of the older, 0 if of the same or if nothing tells them apart."""
+    if a.sequencer and b.sequencer:
+        width = max(len(a.sequencer), len(b.sequencer))
+        left, right = a.sequencer.lower().zfill(width), b.sequencer.lower().zfill(width)
+    elif a.version_id and b.version_id and a.version_id == b.version_id:
+        return 0
+    elif (a.etag and a.etag == b.etag) or not (a.uploaded and b.uploaded):
+        return 0  # one was started by hand: no sequencer
+    else:
+        left, right = a.uploaded, b.uploaded
+    return (left > right) - (left < right)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Put the result; ``if_match`` None: only if nothing is there. Answered with its ETag or `CONFLICT`."""
+
+    key: str
+    if_match: str | None
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Look. Answered with (ETag, metadata) or None."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete what has this ETag. Answered with None, also if nothing is there, or `CONFLICT`."""
+
+    key: str
+    if_match: str
+
+
+Operation = Put | Head | Delete
+Found = tuple[str, Mapping[str, str]]
+Answer = str | Found | Conflict | None
+
+
+def record(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Answer, bool]:
+    """Record one result.
+
+    Parameters
+    ----------
+    mine
+        The order of the result to record.
+    places
+        `keys.result_keys` of the upload's path.
+
+    Returns
+    -------
+    bool
+        True if this result stands, False if a newer one does.
+
+    Raises
+    ------
+    Contended
+        More than `MAX_ROUNDS` races were lost.
+    """
+    if not mine.sequencer:
+        mine = yield from _inherit(mine, places)
+    etag = yield from _put_own(mine, places[mine.outcome])
+    if etag is None:
+        return False
+    for outcome, key in places.items():
+        if outcome != mine.outcome and not (yield from _clear(mine, outcome, key)):
+            yield Delete(places[mine.outcome], if_match=etag)
+            return False
+    return True
+
+
+def _inherit(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Answer, Entry]:
+    """Started by hand, a run has no sequencer: it takes that of the result of the same upload, so that a late older event still loses."""
+    for outcome, key in places.items():
+        found = yield Head(key)
+        if isinstance(found, tuple):
+            other = Entry.from_metadata(found[1], outcome)
+            if other.sequencer and _upload_order(mine, other) == 0:
+                return replace(mine, sequencer=other.sequencer)
+    return mine
+
+
+def _put_own(mine: Entry, key: str) -> Generator[Operation, Answer, str | None]:
+    """The ETag of the result once it is put; None if one that beats it is there."""
+    if_match: str | None = None
+    for _ in range(MAX_ROUNDS):
+        etag = yield Put(key, if_match, mine)
+        if isinstance(etag, str):
+            return etag
+        found = yield Head(key)
+        if isinstance(found, tuple):
+            if Entry.from_metadata(found[1], mine.outcome).beats(mine):
+                return None
+            if_match = found[0]
+        else:
+            if_match = None
+    raise Contended(f"Lost {MAX_ROUNDS} races for {key}")
+
+
+def _clear(mine: Entry, outcome: str, key: str) -> Generator[Operation, Answer, bool]:
+    """Take away the result of another outcome; False if it is one that beats this one."""
+    for _ in range(MAX_ROUNDS):
+        found = yield Head(key)
+        if not isinstance(found, tuple):
+            return True
+        if Entry.from_metadata(found[1], outcome).beats(mine):
+            return False
+        if (yield Delete(key, if_match=found[0])) is None:
+            return True
+    raise Contended(f"Lost {MAX_ROUNDS} races for {key}")

@@ -1,0 +1,67 @@
+"""The result document: one JSON object per image, as docs/result.schema.json says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from handlers import keys
+from handlers.decision import Decision
+from handlers.predictions import Prediction
+from handlers.refusals import Refusal
+from handlers.uploads import Upload
+
+SCHEMA = "dropsort/result/1"
+
+
+def document(
+    upload: Upload,
+    *,
+    recorded: str,
+    decision: Decision | None = None,
+    prediction: Prediction | None = None,
+    refusal: Refusal | None = None,
+    image: Mapping[str, Any] | None = None,
+    endpoint: Mapping[str, Any] | None = None,
+    familiarity_threshold: float | None = None,
+    execution: str | None = None,
+    trace: str | None = None,
+) -> dict[str, Any]:
+    """A result: with a decision that of an answered image, else that of a refused one.
+
+    Parameters
+    ----------
+    recorded
+        ISO 8601 in UTC, to the millisecond.
+    image
+        ``format``, and ``width`` and ``height`` in pixels.
+    endpoint
+        ``endpoint`` and ``variant`` that answered.
+    """
+    refusal = decision.refusal if decision else refusal
+    return {
+        "schema": SCHEMA,
+        "outcome": decision.outcome if decision else keys.FAILED,
+        "source": upload.source(),
+        "label": decision.label if decision else None,
+        "confidence": decision.confidence if decision else None,
+        "probabilities": dict(zip(prediction.labels, prediction.probabilities, strict=True))
+        if prediction
+        else None,
+        "familiarity": prediction.familiarity if prediction else None,
+        "threshold": decision.threshold if decision else None,
+        "familiarity_threshold": familiarity_threshold if decision else None,
+        "reason": refusal.reason() if refusal else None,
+        "model": {**endpoint, "version": prediction.model if prediction else None} if endpoint else None,
+        "image": dict(image) if image else None,
+        "inference_id": upload.inference_id,
+        "times": {"uploaded": upload.uploaded, "recorded": recorded},
+        "execution": execution,
+        "trace": trace,
+    }
+
+
+def encode(result: Mapping[str, Any]) -> bytes:
+    """A result as the bytes of its object: UTF-8, indented for people, at most one line a member of a list."""
+    return json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n"

@@ -1,0 +1,56 @@
+"""First function of the workflow: the upload, read and made fit to travel in the workflow's state.
+
+In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states need of
+the upload; in place of ``image_data`` a ``refusal`` if it will never work, or ``superseded`` if a newer upload is there.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from handlers import aws, imaging, settings, store
+from handlers.refusals import Refusal
+from handlers.telemetry import REFUSED, SERIALIZED_BYTES, emit, note, observed
+from handlers.uploads import Upload
+
+_SETTINGS = settings.load()
+if aws.starting():
+    aws.s3()
+
+
+@observed
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Serialize one upload.
+
+    Raises
+    ------
+    InvalidInput
+        The input names no upload.
+    ClientError
+        S3 failed; the workflow retries.
+    """
+    upload = Upload.from_input(event)
+    state: dict[str, Any] = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
+    note(s3_key=upload.key)
+    try:
+        upload, content = store.read(aws.s3(), upload, _SETTINGS.max_bytes)
+    except store.Overwritten:
+        emit(**{REFUSED: 0})
+        return state | {"superseded": True, "upload": upload.to_state()}
+    state["upload"] = upload.to_state()
+    note(inference_id=upload.inference_id)
+    try:
+        if isinstance(content, Refusal):
+            raise content
+        picture = imaging.prepare(content, side=_SETTINGS.image_side, max_pixels=_SETTINGS.max_pixels)
+    except Refusal as refusal:
+        note(refusal=refusal.code)
+        emit(**{REFUSED: 1})
+        return state | {"refusal": {"code": refusal.code, "message": str(refusal)}}
+    emit(**{SERIALIZED_BYTES: len(picture.data)})
+    return state | {
+        "image_data": base64.b64encode(picture.data).decode(),
+        "content_type": picture.content_type,
+        "image": {"format": picture.format, "width": picture.width, "height": picture.height},
+    }

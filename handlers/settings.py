@@ -1,0 +1,84 @@
+"""Every setting of the functions, one tuple: name, default, help. The template sets them as environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Setting(NamedTuple):
+    """One environment variable of the functions."""
+
+    name: str
+    default: str
+    help: str
+
+
+SETTINGS = (
+    Setting("STACK_NAME", "dropsort", "Name of the stack: the dimension of every metric."),
+    Setting("ENDPOINT_NAME", "", "SageMaker endpoint that classifies."),
+    Setting("ENDPOINT_ACCEPT", "application/json;verbose=true", "Accept header of a call; the built-in algorithm takes application/json."),
+    Setting("LABELS", "", "Labels by class index, separated by commas, for an endpoint that answers a bare list."),
+    Setting("THRESHOLD", "0.93", "Confidence from which on a picture counts as classified, 0 to 1."),
+    Setting("LABEL_THRESHOLDS", "", "Thresholds of single labels: bicycle=0.9,motorcycle=0.95."),
+    Setting("FAMILIARITY_THRESHOLD", "0.02", "Familiarity below which a picture is not trusted; about the share of genuine pictures that this costs."),
+    Setting("IMAGE_SIDE", "256", "Longest side in pixels that travels to the endpoint."),
+    Setting("MAX_OBJECT_MEGABYTES", "100", "Larger objects are refused unread, in units of 1,000,000 bytes."),
+    Setting("MAX_MEGAPIXELS", "100", "Pictures with more pixels are refused undecoded, in units of 1,000,000 pixels."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings, parsed and checked once, when a function starts."""
+
+    stack: str
+    endpoint: str
+    accept: str
+    labels: tuple[str, ...]
+    threshold: float
+    label_thresholds: dict[str, float]
+    familiarity_threshold: float
+    image_side: int
+    max_bytes: int
+    max_pixels: int
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises
+    ------
+    ValueError
+        A value has the wrong form; the message names the variable.
+    """
+    text = {setting.name: environment.get(setting.name) or setting.default for setting in SETTINGS}
+
+    def number(name: str, low: float, high: float, value: str | None = None) -> float:
+        value = text[name] if value is None else value
+        try:
+            parsed = float(value)
+        except ValueError:
+            parsed = float("nan")
+        if not low <= parsed <= high:
+            raise ValueError(f"{name}={text[name]!r}: {value!r} is not a number from {low:g} to {high:g}")
+        return parsed
+
+    def per_label(name: str) -> dict[str, float]:
+        pairs = [pair.rpartition("=") for pair in text[name].split(",") if pair.strip()]
+        return {label.strip(): number(name, 0, 1, value) for label, _, value in pairs}
+
+    return Settings(
+        stack=text["STACK_NAME"],
+        endpoint=text["ENDPOINT_NAME"],
+        accept=text["ENDPOINT_ACCEPT"],
+        labels=tuple(label.strip() for label in text["LABELS"].split(",") if label.strip()),
+        threshold=number("THRESHOLD", 0, 1),
+        label_thresholds=per_label("LABEL_THRESHOLDS"),
+        familiarity_threshold=number("FAMILIARITY_THRESHOLD", 0, 1),
+        image_side=int(number("IMAGE_SIDE", 32, 1024)),
+        max_bytes=int(number("MAX_OBJECT_MEGABYTES", 1, 1000) * 1e6),
+        max_pixels=int(number("MAX_MEGAPIXELS", 1, 1000) * 1e6),
+    )

@@ -1,0 +1,121 @@
+"""S3 as the functions use it: reading an upload, and making the calls that `recording.record` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from handlers.recording import CONFLICT, Answer, Delete, Head, Operation, Put
+from handlers.refusals import Refusal
+from handlers.uploads import Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Overwritten(Exception):
+    """The bucket keeps no versions and a newer upload has replaced this one, whose own event will see to it."""
+
+
+def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | Refusal]:
+    """Read exactly the upload of an event: its version, or its ETag where there are no versions.
+
+    Parameters
+    ----------
+    max_bytes
+        Larger objects are refused unread.
+
+    Returns
+    -------
+    Upload, bytes or Refusal
+        The upload with what S3 says of it, and the object; or why it is not read: ``folder_marker``, ``empty_object``,
+        ``object_too_large``, ``object_not_found``, ``object_archived``.
+
+    Raises
+    ------
+    Overwritten
+        A newer upload is there.
+    """
+    which: dict[str, Any] = {"Bucket": upload.bucket, "Key": upload.key}
+    if upload.version_id:
+        which["VersionId"] = upload.version_id
+    elif upload.etag:
+        which["IfMatch"] = upload.etag
+    try:
+        answer = s3.get_object(**which)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"):  # the last: a delete marker
+            return upload, Refusal("object_not_found")
+        if code in ("PreconditionFailed", "412"):
+            raise Overwritten from error
+        if code == "InvalidObjectState":
+            return upload, Refusal("object_archived")
+        raise
+    with answer["Body"] as stream:
+        size = answer["ContentLength"]
+        known = upload.having(
+            version_id=_version(answer.get("VersionId")),
+            etag=answer["ETag"].strip('"'),
+            size=size,
+            uploaded=answer["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        if size > max_bytes:
+            return known, Refusal("object_too_large", f"It has {size} bytes; {max_bytes} are read.")
+        if size == 0:
+            return known, Refusal("folder_marker" if upload.key.endswith("/") else "empty_object")
+        return known, stream.read()
+
+
+def _version(version_id: str | None) -> str | None:
+    return None if version_id == "null" else version_id  # what was there before versioning
+
+
+def perform(s3: S3Client, bucket: str, body: bytes, steps: Generator[Operation, Answer, bool]) -> bool:
+    """Make the calls of a recording, one after another, and return what it returns.
+
+    Raises
+    ------
+    ClientError
+        Any failure but a condition that did not hold or an object that is not there.
+    """
+    answer: Answer = None
+    operation = next(steps)
+    while True:
+        answer = _call(s3, bucket, body, operation)
+        try:
+            operation = steps.send(answer)
+        except StopIteration as stop:
+            return bool(stop.value)
+
+
+def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Answer:
+    try:
+        match operation:
+            case Put(key, if_match, entry):
+                condition: dict[str, Any] = {"IfMatch": if_match} if if_match else {"IfNoneMatch": "*"}
+                put = s3.put_object(
+                    Bucket=bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType="application/json",
+                    Metadata=entry.to_metadata(),
+                    **condition,
+                )
+                return put["ETag"]
+            case Head(key):
+                head = s3.head_object(Bucket=bucket, Key=key)
+                return head["ETag"], head["Metadata"]
+            case Delete(key, if_match):
+                s3.delete_object(Bucket=bucket, Key=key, IfMatch=if_match)
+                return None
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+            return CONFLICT
+        if code in ("NoSuchKey", "404", "NotFound"):
+            # A conditional put on what has just gone is a lost race; a look or a deletion finds nothing.
+            return CONFLICT if isinstance(operation, Put) else None
+        raise

@@ -1,0 +1,107 @@
+"""An upload as the workflow's input names it: an EventBridge event of S3, or ``{"s3_bucket", "s3_key"}`` by hand.
+
+Powertools' ``S3EventBridgeNotificationEvent`` is not used: it URL-decodes the key, which arrives raw in EventBridge events, so that
+``a+b.jpg`` and ``100%25.jpg`` would name other objects; it also insists on ``version-id``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from handlers import keys
+
+
+class InvalidInput(Exception):
+    """The workflow was started with something that names no upload; there is nowhere to put a result, so it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One upload of one key.
+
+    ``uploaded`` is ISO 8601 in UTC, to the second. ``sequencer`` orders the uploads of one key and comes with the event alone.
+    What is not known is None.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    sequencer: str | None = None
+    uploaded: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path below ``incoming/``."""
+        return keys.path_of(self.key)
+
+    @property
+    def inference_id(self) -> str:
+        """SHA-256 hex of bucket, key and version id or etag: the same for every run of the same upload."""
+        identity = (self.bucket, self.key, self.version_id or self.etag or "")
+        return hashlib.sha256("\0".join(identity).encode()).hexdigest()
+
+    def having(self, **fields: Any) -> Upload:
+        """A copy in which what was not known is known."""
+        return replace(self, **{name: value for name, value in fields.items() if getattr(self, name) is None})
+
+    def source(self) -> dict[str, Any]:
+        """The ``source`` member of a result."""
+        names = ("bucket", "key", "version_id", "etag", "size", "sequencer")
+        return {name: getattr(self, name) for name in names}
+
+    def to_state(self) -> dict[str, Any]:
+        """As it travels between states; the bucket and the key lie beside it as ``s3_bucket`` and ``s3_key``."""
+        names = ("version_id", "etag", "size", "sequencer", "uploaded")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Upload:
+        """The upload of a state that ``to_state`` made."""
+        return cls(bucket=state["s3_bucket"], key=state["s3_key"], **state["upload"])
+
+    @classmethod
+    def from_input(cls, document: Any) -> Upload:
+        """The upload that an execution was started for.
+
+        Raises
+        ------
+        InvalidInput
+            Neither an ``Object Created`` event nor ``{"s3_bucket", "s3_key"}``, or a key outside ``incoming/``.
+        """
+        try:
+            upload = cls._from_event(document["detail"]) if "detail" in document else cls._by_hand(document)
+            upload.path  # noqa: B018 - says whether the key is one of ours
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(
+                f"The input names no upload ({type(error).__name__}: {error}). Start the workflow with an S3 Object Created event "
+                f'or with {{"s3_bucket": "...", "s3_key": "{keys.INCOMING}..."}}.'
+            ) from error
+        return upload
+
+    @classmethod
+    def _from_event(cls, detail: Mapping[str, Any]) -> Upload:
+        s3_object = detail["object"]
+        size = s3_object.get("size")
+        return cls(
+            bucket=_text(detail["bucket"]["name"]),
+            key=_text(s3_object["key"]),
+            version_id=s3_object.get("version-id") or None,
+            etag=s3_object.get("etag") or None,
+            size=None if size is None else int(size),
+            sequencer=s3_object.get("sequencer") or None,
+        )
+
+    @classmethod
+    def _by_hand(cls, document: Mapping[str, Any]) -> Upload:
+        return cls(bucket=_text(document["s3_bucket"]), key=_text(document["s3_key"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a non-empty string, got {value!r}")
+    return value
