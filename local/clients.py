@@ -1,0 +1,76 @@
+"""AWS clients of the embedded AWS, whatever this machine's own AWS settings are."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+KEY = SECRET = "test"  # noqa: S105  (the emulator's root user)
+
+
+class EmbeddedSession(boto3.Session):
+    """A boto3 session whose clients reach one embedded AWS.
+
+    Profiles, credentials and endpoints of this machine are neither read nor used.
+
+    Parameters
+    ----------
+    endpoint_url
+        Address of the embedded AWS.
+    runtime_url
+        Address of the embedded SageMaker runtime, if there is one.
+    """
+
+    def __init__(self, endpoint_url: str, runtime_url: str = "") -> None:
+        core = botocore.session.Session(
+            {
+                "profile": (None, None, None, None),
+                "config_file": (None, None, os.devnull, None),
+                "credentials_file": (None, None, os.devnull, None),
+            }
+        )
+        self._endpoint_url, self._runtime_url = endpoint_url, runtime_url
+        super().__init__(KEY, SECRET, region_name=REGION, botocore_session=core)
+
+    def _address(self, service: str) -> str:
+        return (
+            self._runtime_url if self._runtime_url and service == "sagemaker-runtime" else self._endpoint_url
+        )
+
+    def client(self, service_name: str, *args: Any, **options: Any) -> Any:  # type: ignore[override]
+        """As boto3's, with the address of the embedded AWS."""
+        options["endpoint_url"] = options.get("endpoint_url") or self._address(service_name)
+        options["config"] = _CONFIG.merge(options["config"]) if options.get("config") else _CONFIG
+        return super().client(service_name, *args, **options)
+
+    def resource(self, service_name: str, *args: Any, **options: Any) -> Any:  # type: ignore[override]
+        """As boto3's, with the address of the embedded AWS."""
+        options["endpoint_url"] = options.get("endpoint_url") or self._address(service_name)
+        return super().resource(service_name, *args, **options)
+
+
+_CONFIG = Config(
+    proxies={},  # a proxy of this machine does not know it
+    inject_host_prefix=False,  # no such host names here
+    s3={"addressing_style": "path"},
+    retries={"mode": "standard", "max_attempts": 5},
+    max_pool_connections=32,
+)
+
+
+def environment(endpoint_url: str, runtime_url: str) -> dict[str, str]:
+    """Environment variables with which any AWS client reaches the embedded service."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime_url,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }

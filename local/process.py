@@ -1,0 +1,109 @@
+"""A child process under a guardian: its log, its end, and the promise that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from local.errors import StartError
+
+GUARDIAN = Path(__file__).with_name("guardian.py")
+
+
+class Process:
+    """A running command that ends with us, whatever ends us.
+
+    Parameters
+    ----------
+    name
+        What to call it in messages.
+    command
+        Program with its whole path, and arguments.
+    environment
+        All of its environment.
+    log
+        File that its output is added to.
+    grace
+        Seconds between SIGTERM and SIGKILL.
+    holders
+        File descriptors that the command keeps open: a locked file stays locked as long as it lives.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        grace: float,
+        holders: Sequence[int] = (),
+    ) -> None:
+        self.name, self.log, self._grace = name, log, grace
+        read, self._leash = os.pipe()  # not inheritable, so that only our end keeps the pipe open
+        try:
+            with log.open("ab") as output:
+                self._guardian = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(GUARDIAN), str(grace), str(read), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(environment),
+                    pass_fds=(read, *holders),
+                    start_new_session=True,  # Ctrl-C is ours to handle
+                )
+        except BaseException:
+            os.close(self._leash)
+            raise
+        finally:
+            os.close(read)
+
+    @property
+    def leash(self) -> int:
+        """Descriptor that keeps the process running: it lives on while any holder of it does."""
+        return self._leash
+
+    def running(self) -> bool:
+        """Whether it runs still."""
+        return self._guardian.poll() is None
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait for `ready`.
+
+        Raises
+        ------
+        StartError
+            It ended, or was not ready in time; the message has its last words and names the log.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running():
+                raise StartError(f"{self.name} ended while starting: {self.last_words()} (log: {self.log})")
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name} was not ready after {seconds:g} seconds (log: {self.log})")
+            time.sleep(0.02)
+
+    def last_words(self) -> str:
+        """Last line of its log that says something."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, self.log.stat().st_size - 4096))
+                lines = log.read().decode(errors="replace").split("\n")
+        except OSError:
+            lines = []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+    def stop(self) -> None:
+        """Stop it cleanly if it can, at any rate; returns when nothing of it runs."""
+        if self._leash >= 0:
+            os.close(self._leash)
+            self._leash = -1
+            self._guardian.terminate()  # for the case that somebody else holds the leash too
+        try:
+            self._guardian.wait(self._grace + 5)
+        except subprocess.TimeoutExpired:  # the guardian itself hangs: it never did, but nothing may stay
+            self._guardian.kill()
+            self._guardian.wait()
