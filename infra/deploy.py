@@ -32,7 +32,6 @@ def deploy(
     progress: Progress = lambda _: None,
     *,
     artifact_bucket: str | None = None,
-    adopt: bool = False,
     tags: Mapping[str, str] | None = None,
     patience_seconds: float = stacks.PATIENCE_SECONDS,
 ) -> dict[str, str]:
@@ -54,9 +53,6 @@ def deploy(
         Called with one sentence per step and one line per event of the stack.
     artifact_bucket
         An existing bucket for the zips; None takes ``dropsort-artifacts-{account}-{region}``, made when missing.
-    adopt
-        Take resources of the template's own names that exist already, such as a bucket that an earlier `destroy`
-        kept, into the stack.
     tags
         Tags of the stack, passed on to its resources.
     patience_seconds
@@ -85,7 +81,6 @@ def deploy(
         Parameters=_parameter_list(cloudformation, source, values, existing),
         Capabilities=CAPABILITIES,
         Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
-        **({"ImportExistingResources": True} if adopt else {}),
         **source,
     )
     arn = change_set["StackId"]
@@ -106,9 +101,13 @@ def deploy(
         )
         raise
     if state.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        why = (
+            stacks.validation_failures(cloudformation, StackName=arn)
+            or stacks.failures(events)
+            or state.reason
+        )
         raise DeployError(
-            f"Stack {stack} could not be {'created' if creating else 'updated'} and is now {state.status}: "
-            f"{stacks.failures(events) or state.reason}"
+            f"Stack {stack} could not be {'created' if creating else 'updated'} and is now {state.status}: {why}"
         )
     return state.outputs
 
@@ -166,7 +165,8 @@ def _await_change_set(cloudformation: Any, arn: str, patience_seconds: float) ->
             reason = found.get("StatusReason", "")
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return None
-            raise DeployError(f"CloudFormation refused the change: {reason}")
+            checks = stacks.validation_failures(cloudformation, ChangeSetName=arn)
+            raise DeployError(f"CloudFormation refused the change: {checks or reason}")
         if time.monotonic() > deadline:
             raise DeployError(
                 "CloudFormation has not worked out the change set in time: run the command again."

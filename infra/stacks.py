@@ -117,6 +117,21 @@ def failures(events: list[Event]) -> str:
     return "; ".join(f"{event.resource} ({event.kind}): {event.reason}" for event in own[:3])
 
 
+def validation_failures(cloudformation: Any, **target: str) -> str:
+    """What CloudFormation's checks before the first resource found (``StackName=`` or ``ChangeSetName=``), or ""."""
+    try:
+        events = cloudformation.describe_events(Filters={"FailedEvents": True}, **target)["OperationEvents"]
+    except ClientError:  # not allowed to these credentials, perhaps: the stack's own events have to do
+        return ""
+    found = [event for event in events if event.get("ValidationStatus") == "FAILED"]
+    latest = [event for event in found if event.get("OperationId") == found[0].get("OperationId")]
+    return "; ".join(
+        f"{event.get('LogicalResourceId', '')} ({event.get('ResourceType', '')}): "
+        f"{event.get('ValidationStatusReason', '')}"
+        for event in latest[:3]
+    )
+
+
 def poll_pauses() -> Iterator[float]:
     """Seconds between two looks: short ones first for the embedded AWS, then kind to the real API's rate limit."""
     pause = 0.05
