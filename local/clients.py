@@ -43,13 +43,13 @@ class EmbeddedSession(boto3.Session):
             self._runtime_url if self._runtime_url and service == "sagemaker-runtime" else self._endpoint_url
         )
 
-    def client(self, service_name: str, *args: Any, **options: Any) -> Any:  # type: ignore[override]
+    def client(self, service_name: str, *args: Any, **options: Any) -> Any:
         """As boto3's, with the address of the embedded AWS."""
         options["endpoint_url"] = options.get("endpoint_url") or self._address(service_name)
         options["config"] = _CONFIG.merge(options["config"]) if options.get("config") else _CONFIG
         return super().client(service_name, *args, **options)
 
-    def resource(self, service_name: str, *args: Any, **options: Any) -> Any:  # type: ignore[override]
+    def resource(self, service_name: str, *args: Any, **options: Any) -> Any:
         """As boto3's, with the address of the embedded AWS."""
         options["endpoint_url"] = options.get("endpoint_url") or self._address(service_name)
         return super().resource(service_name, *args, **options)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -135,7 +134,7 @@ class EmbeddedAws:
     def _answers(self) -> bool:
         try:
             with _OPENER.open(f"{self.url}/_ministack/ready", timeout=2) as answer:
-                return answer.status == 200
+                return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 

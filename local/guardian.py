@@ -64,7 +64,7 @@ def _start(command: list[str], close: tuple[int, ...]) -> int:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != guardian:  # it died before we asked
                 os._exit(1)
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606
     except OSError as error:
         print(f"{command[0]}: {error}", file=sys.stderr)
     os._exit(127)

@@ -81,10 +81,8 @@ def _install(lock: Path, finished: Path, home: Path) -> None:
         _run([sys.executable, "-m", "venv", *(["--without-pip"] if own_pip else []), str(building)])
         python = str(building / "bin" / "python")
         pip = [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
-        _run(
-            [*pip, "--disable-pip-version-check", "--quiet", "install"]
-            + ["--require-hashes", "--only-binary=:all:", "-r", str(lock)]
-        )
+        options = ["--disable-pip-version-check", "--quiet", "--require-hashes", "--only-binary=:all:"]
+        _run([*pip, "install", *options, "-r", str(lock)])
         building.rename(finished)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
