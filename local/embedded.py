@@ -133,13 +133,13 @@ class EmbeddedAws:
 
     def _answers(self) -> bool:
         try:
-            with _OPENER.open(f"{self.url}/_ministack/ready", timeout=2) as answer:
+            with OPENER.open(f"{self.url}/_ministack/ready", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port(wanted: int = 0) -> int:
