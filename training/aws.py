@@ -1,0 +1,140 @@
+"""One request to AWS as data: built by pure functions, checked against the service's own model, printed or sent.
+
+`training.jobs`, `training.registry` and `training.rollout` build `Request`s; a dry run hands them to a callback and
+sends nothing, so it needs neither an account nor a network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import botocore.loaders
+import botocore.validate
+from botocore.exceptions import BotoCoreError, ClientError, UnknownServiceError
+from botocore.model import ServiceModel
+
+from training.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call of one operation, its parameters in the shape that boto3 takes.
+
+    `note` tells a reader what the parameters cannot: where a value comes from, who sends the request.
+    """
+
+    service: str  # as boto3 names the client: "sagemaker"
+    operation: str  # as the service names it: "CreateTrainingJob"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The request as something that `json.dumps` takes."""
+        note = {"note": self.note} if self.note else {}
+        return {
+            "service": self.service,
+            "operation": self.operation,
+            **note,
+            "parameters": dict(self.parameters),
+        }
+
+
+Report = Callable[[Request], None]
+
+
+def check(request: Request) -> None:
+    """Hold a request against the service's model in botocore; raises TrainingError with everything that is wrong.
+
+    botocore itself checks names, types and lower bounds before it sends; enumerations, patterns and upper bounds are
+    in its models too but left to the service, so they are checked here: a dry run has no service to ask.
+    """
+    model = service_model(request.service)
+    if request.operation not in model.operation_names:
+        raise TrainingError(f"{request.service} has no operation {request.operation}")
+    shape = model.operation_model(request.operation).input_shape
+    parameters = dict(request.parameters)
+    if shape is None:
+        return
+    found = botocore.validate.ParamValidator().validate(parameters, shape)
+    problems = [found.generate_report()] if found.has_errors() else list(_violations(parameters, shape))
+    if problems:
+        raise TrainingError(f"{request.service} {request.operation} is not valid: {'; '.join(problems)}")
+
+
+def send(request: Request, session: Any) -> dict[str, Any]:
+    """Check and send a request with a boto3 session; AWS's refusal becomes a TrainingError."""
+    check(request)
+    try:
+        client = session.client(request.service)
+        method = getattr(client, botocore.xform_name(request.operation))
+        return dict(method(**request.parameters))
+    except (BotoCoreError, ClientError) as error:
+        raise TrainingError(f"{request.service} {request.operation} failed: {error}") from error
+
+
+def run(
+    requests: list[Request], session: Any, *, dry_run: bool, report: Report | None
+) -> list[dict[str, Any]]:
+    """Check and report requests in their order, and send them unless it is a dry run; returns the answers."""
+    answers = []
+    for request in requests:
+        check(request)
+        if report:
+            report(request)
+        if not dry_run:
+            answers.append(send(request, session))
+    return answers
+
+
+@lru_cache(maxsize=4)
+def service_model(service: str) -> ServiceModel:
+    """botocore's description of a service, read from the installed package."""
+    try:
+        return ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service)
+    except UnknownServiceError as error:
+        raise TrainingError(f"botocore knows no service {service!r}") from error
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """Bucket and key of an `s3://` address; the key may be empty."""
+    match = re.fullmatch(r"s3://([^/]+)(?:/(.*))?", uri)
+    if not match:
+        raise TrainingError(f"{uri!r} is not an S3 address: give s3://BUCKET/KEY")
+    return match[1], match[2] or ""
+
+
+def _violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:
+    if shape.type_name == "structure":
+        for name, member in value.items():
+            yield from _violations(member, shape.members[name], f"{path}.{name}".lstrip("."))
+    elif shape.type_name == "list":
+        for index, item in enumerate(value):
+            yield from _violations(item, shape.member, f"{path}[{index}]")
+    elif shape.type_name == "map":
+        for key, item in value.items():
+            yield from _violations(key, shape.key, f"{path} key {key!r}")
+            yield from _violations(item, shape.value, f"{path}.{key}")
+    constraints = shape.metadata
+    size = value if isinstance(value, int | float) else len(value) if hasattr(value, "__len__") else None
+    if size is not None and not isinstance(value, bool) and size > constraints.get("max", size):
+        yield f"{path} is {size}, at most {constraints['max']} is allowed"
+    if isinstance(value, str):
+        if constraints.get("enum") and value not in constraints["enum"]:
+            yield f"{path} is {value!r}, allowed are {', '.join(constraints['enum'])}"
+        pattern = constraints.get("pattern")
+        if pattern and not _matches(pattern, value):
+            yield f"{path} is {value!r}, which does not match {pattern}"
+
+
+def _matches(pattern: str, value: str) -> bool:
+    # The models are written for Java's regular expressions; Python has wider names for these three classes.
+    for java, python in ((r"\p{L}", r"\w"), (r"\p{N}", r"\d"), (r"\p{Z}", r"\s")):
+        pattern = pattern.replace(java, python)
+    try:
+        return re.search(f"^(?:{pattern})$", value, re.DOTALL) is not None
+    except re.error:
+        return True  # a pattern that Python cannot read is the service's to check

@@ -1,0 +1,189 @@
+"""A version in the model registry as data: the requests that make and approve one, and reading one back.
+
+A version is `model.tar.gz` in S3, the image that runs it, and what a roll-out has to know: labels and thresholds.
+S3 keys below `models/{group}/` carry the artifact's digest, so that nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.aws import Request, check, split_s3
+from training.errors import TrainingError
+
+PREFIX = "models"
+LABELS = "DROPSORT_LABELS"  # in the container's environment, whose values may be long and hold commas
+THRESHOLDS = ("threshold", "familiarity_threshold")  # what a roll-out takes over from metrics.json
+METRICS = ("accuracy", "ece", "coverage", *THRESHOLDS)  # what the registry shows of metrics.json
+PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
+INSTANCE_TYPES = [
+    "ml.m5.large",
+    "ml.m5.xlarge",
+    "ml.m5.2xlarge",
+    "ml.c5.large",
+    "ml.c5.xlarge",
+    "ml.c5.2xlarge",
+]
+
+
+@dataclass(frozen=True)
+class Package:
+    """One version in the registry. `metrics` holds those of `METRICS` that it was registered with."""
+
+    arn: str
+    version: int
+    status: str
+    image: str
+    model_data: str
+    labels: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As something that `json.dumps` takes."""
+        return {**vars(self), "labels": list(self.labels), "metrics": dict(self.metrics)}
+
+
+def plan_register(
+    group: str,
+    *,
+    bucket: str,
+    artifact: Path | str,
+    image: str,
+    labels: Sequence[str],
+    metrics: Mapping[str, Any],
+    description: str = "",
+) -> list[Request]:
+    """The requests that register a model, nothing sent: group, artifact, metrics, version.
+
+    Parameters
+    ----------
+    artifact
+        A model.tar.gz here, or the `s3://` address of one (a training job's output), which is copied.
+    labels
+        In the order of the model's probabilities.
+    metrics
+        The model's metrics.json.
+    """
+    bad = [label for label in labels if "," in label or not label.strip()]
+    if len(labels) < 2 or bad:
+        raise TrainingError(
+            f"labels must be two or more, without commas: {', '.join(map(repr, bad or labels))}"
+        )
+    folder = f"{PREFIX}/{group}/{_digest(artifact)}"
+    model = {"Bucket": bucket, "Key": f"{folder}/model.tar.gz"}
+    if isinstance(artifact, Path):
+        note = f"{artifact.name}, {artifact.stat().st_size} bytes"
+        upload = Request("s3", "PutObject", {**model, "ContentType": "application/gzip"}, note)
+    else:
+        source, key = split_s3(artifact)
+        upload = Request("s3", "CopyObject", {**model, "CopySource": {"Bucket": source, "Key": key}})
+    quality = {
+        "Bucket": bucket,
+        "Key": f"{folder}/model-quality.json",
+        "ContentType": "application/json",
+        "Body": json.dumps(model_quality(metrics), indent=1),
+    }
+    known = {name: f"{metrics[name]:.6g}" for name in METRICS if isinstance(metrics.get(name), int | float)}
+    environment = {LABELS: ",".join(labels)}
+    framework = {}
+    if "pytorch" in image:
+        environment |= {
+            "SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+        }
+        framework = {"Framework": "PYTORCH"}
+    container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/{model['Key']}", "Environment": environment}
+    version = {
+        "ModelPackageGroupName": group,
+        "ModelApprovalStatus": PENDING,
+        "Domain": "COMPUTER_VISION",
+        "Task": "IMAGE_CLASSIFICATION",
+        "InferenceSpecification": {
+            "Containers": [{**container, **framework}],
+            "SupportedContentTypes": ["application/x-image", "image/jpeg", "image/png"],
+            "SupportedResponseMIMETypes": ["application/json"],
+            "SupportedRealtimeInferenceInstanceTypes": INSTANCE_TYPES,
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {"ContentType": "application/json", "S3Uri": f"s3://{bucket}/{quality['Key']}"}
+            }
+        },
+    }
+    if description:
+        version["ModelPackageDescription"] = description
+    if known:
+        version["CustomerMetadataProperties"] = known
+    requests = [
+        Request(
+            "sagemaker",
+            "CreateModelPackageGroup",
+            {"ModelPackageGroupName": group, "ModelPackageGroupDescription": "Image classifiers of Dropsort"},
+            "only if there is no such group",
+        ),
+        upload,
+        Request("s3", "PutObject", quality),
+        Request("sagemaker", "CreateModelPackage", version),
+    ]
+    for request in requests:
+        check(request)
+    return requests
+
+
+def plan_decision(arn: str, status: str, note: str = "") -> Request:
+    """The request that approves or rejects a version; `note` says why."""
+    parameters = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
+    if note:
+        parameters["ApprovalDescription"] = note
+    request = Request("sagemaker", "UpdateModelPackage", parameters)
+    check(request)
+    return request
+
+
+def list_request(group: str, status: str | None = None) -> Request:
+    """The request that lists a group's versions, newest first."""
+    parameters = {"ModelPackageGroupName": group, "SortBy": "CreationTime", "SortOrder": "Descending"}
+    if status:
+        parameters["ModelApprovalStatus"] = status
+    return Request("sagemaker", "ListModelPackages", parameters)
+
+
+def read(answer: Mapping[str, Any]) -> Package:
+    """What DescribeModelPackage answers, as a Package."""
+    container = answer["InferenceSpecification"]["Containers"][0]
+    labels = container.get("Environment", {}).get(LABELS, "")
+    properties = answer.get("CustomerMetadataProperties", {})
+    return Package(
+        arn=answer["ModelPackageArn"],
+        version=int(answer.get("ModelPackageVersion") or answer["ModelPackageArn"].rsplit("/", 1)[1]),
+        status=answer["ModelApprovalStatus"],
+        image=container["Image"],
+        model_data=container.get("ModelDataUrl", ""),
+        labels=tuple(labels.split(",")) if labels else (),
+        metrics={name: float(properties[name]) for name in METRICS if name in properties},
+    )
+
+
+def model_quality(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """metrics.json as SageMaker's console wants it; a value without a known spread says so as it does: "NaN"."""
+    shown = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return {
+        "multiclass_classification_metrics": {
+            name: {"value": value, "standard_deviation": "NaN"} for name, value in shown.items()
+        }
+    }
+
+
+def _digest(artifact: Path | str) -> str:
+    if isinstance(artifact, str):  # a training job's output never changes, so its address identifies it
+        return hashlib.sha256(artifact.encode()).hexdigest()[:16]
+    try:
+        with artifact.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise TrainingError(f"{artifact} cannot be read: {error.strerror}") from error

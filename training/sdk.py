@@ -1,0 +1,115 @@
+"""The SageMaker SDK, imported nowhere else: sends a planned training job through its ModelTrainer.
+
+The SDK uploads the source, adds the scripts that start it in the container, and creates the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from training.errors import TrainingError
+from training.source import REQUIREMENTS
+
+
+def start(
+    request: Mapping[str, Any],
+    session: Any,
+    bucket: str,
+    prefix: str,
+    base_name: str,
+    source: Path | None = None,
+    entry: str | None = None,
+) -> str:
+    """Create the training job that a CreateTrainingJob request describes, through the SDK; returns the job's name.
+
+    Parameters
+    ----------
+    request
+        As `training.jobs.plan` builds it. Name, checkpoints and the SDK's own channels are left to the SDK, which
+        derives them in the same way from `bucket`, `prefix`, `base_name` and the time.
+    session
+        A boto3 session.
+    source, entry
+        Folder and script in it, for a job with a script of ours.
+    """
+    try:
+        from sagemaker.core.config.config import load_sagemaker_config
+        from sagemaker.core.helper.session_helper import Session
+        from sagemaker.train import ModelTrainer, configs
+    except ImportError as error:
+        raise TrainingError(
+            f"training on SageMaker needs its SDK: pip install -r requirements/sagemaker.in ({error})"
+        ) from error
+
+    algorithm, stopping = request["AlgorithmSpecification"], request["StoppingCondition"]
+    resources = request["ResourceConfig"]
+    try:
+        defaults = load_sagemaker_config() or {"SchemaVersion": "1.0"}
+        sdk = defaults.setdefault("SageMaker", {}).setdefault("PythonSDK", {}).setdefault("Modules", {})
+        sdk["TelemetryOptOut"] = True  # otherwise the SDK tells its makers of every job
+        trainer = ModelTrainer(
+            sagemaker_session=Session(
+                boto_session=session,
+                default_bucket=bucket,
+                default_bucket_prefix=prefix,
+                sagemaker_config=defaults,
+            ),
+            role=request["RoleArn"],
+            base_job_name=base_name,
+            training_image=algorithm["TrainingImage"],
+            training_input_mode=algorithm["TrainingInputMode"],
+            hyperparameters=dict(request["HyperParameters"]),
+            environment=dict(request.get("Environment", {})),
+            compute=configs.Compute(
+                instance_type=resources["InstanceType"],
+                instance_count=resources["InstanceCount"],
+                volume_size_in_gb=resources["VolumeSizeInGB"],
+                enable_managed_spot_training=request["EnableManagedSpotTraining"],
+            ),
+            stopping_condition=configs.StoppingCondition(
+                max_runtime_in_seconds=stopping["MaxRuntimeInSeconds"],
+                max_wait_time_in_seconds=stopping.get("MaxWaitTimeInSeconds"),
+            ),
+            output_data_config=configs.OutputDataConfig(
+                s3_output_path=request["OutputDataConfig"]["S3OutputPath"],
+                compression_type=request["OutputDataConfig"]["CompressionType"],
+            ),
+            source_code=configs.SourceCode(
+                source_dir=str(source), entry_script=entry, requirements=REQUIREMENTS
+            )
+            if source
+            else None,
+        )
+        if "CheckpointConfig" in request:
+            trainer.with_checkpoint_config(
+                configs.CheckpointConfig(local_path=request["CheckpointConfig"]["LocalPath"])
+            )
+        if "MetricDefinitions" in algorithm:
+            trainer.with_metric_definitions(
+                [
+                    configs.MetricDefinition(name=metric["Name"], regex=metric["Regex"])
+                    for metric in algorithm["MetricDefinitions"]
+                ]
+            )
+        trainer.train(
+            input_data_config=[
+                configs.InputData(
+                    channel_name=channel["ChannelName"],
+                    data_source=channel["DataSource"]["S3DataSource"]["S3Uri"],
+                    content_type=channel["ContentType"],
+                )
+                for channel in request["InputDataConfig"]
+                if "ContentType" in channel  # the others are the SDK's
+            ],
+            wait=False,
+            logs=False,
+        )
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise TrainingError(
+            f"SageMaker did not take the training job: {' '.join(str(error).split())}"
+        ) from error
+    return str(trainer._latest_training_job.training_job_name)  # the SDK has no public name for it
