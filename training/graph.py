@@ -1,0 +1,213 @@
+"""Writes the ONNX graph of a trained network: decoded pictures in, calibrated probabilities and familiarity out.
+
+Everything that belongs to the model is in the graph: resizing, normalisation, the network, the temperature of the
+softmax and the comparison with familiar pictures. Whoever runs it needs ONNX Runtime and nothing of ours.
+
+Large weights are stored as 8-bit integers with one scale per output channel and converted back by plain Cast and Mul
+nodes, which ONNX Runtime folds away when it loads the file: a quarter of the size, and arithmetic stays 32-bit.
+Written node by node rather than by torch's exporter: the same file comes out of every torch version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from training.familiarity import Familiarity
+from training.layers import Block, Conv
+
+OPSET = 18  # the first with Resize over chosen axes, with antialiasing
+INPUT, PROBABILITIES, FAMILIARITY = "images", "probabilities", "familiarity"
+_QUANTISE_FROM = 4096  # smaller weights, and depthwise ones, stay 32-bit
+
+
+class Writer:
+    """Collects nodes and constants; every method returns the name of the value it made."""
+
+    def __init__(self, quantise: bool = True) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.quantise = quantise
+
+    def node(self, kind: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
+        """Adds a node of the given kind; returns the name of its first output."""
+        names = list(outputs) or [f"v{len(self.nodes)}"]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
+        return names[0]
+
+    def constant(self, value: NDArray[Any]) -> str:
+        """A value stored as it is."""
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def number(self, value: float) -> str:
+        """A 32-bit scalar."""
+        return self.constant(np.float32(value).reshape(()))
+
+    def weight(self, value: NDArray[Any]) -> str:
+        """A weight whose first axis is the output channel, in 8 bits if that is worth while."""
+        if not self.quantise or value.size < _QUANTISE_FROM or value[0].size < 16:
+            return self.constant(value.astype(np.float32))
+        flat = value.reshape(len(value), -1)
+        scale = np.maximum(np.abs(flat).max(1), 1e-12).astype(np.float32) / 127
+        integers = np.clip(np.rint(flat / scale[:, None]), -127, 127).astype(np.int8).reshape(value.shape)
+        scales = self.constant(scale.reshape(-1, *[1] * (value.ndim - 1)))
+        return self.node("Mul", self.node("Cast", self.constant(integers), to=TensorProto.FLOAT), scales)
+
+    def convolve(self, x: str, conv: Conv) -> str:
+        """A convolution with bias, and its activation."""
+        size = conv.weight.shape[2]
+        y = self.node(
+            "Conv",
+            x,
+            self.weight(conv.weight),
+            self.constant(conv.bias),
+            kernel_shape=[size, size],
+            strides=[conv.stride, conv.stride],
+            pads=list(conv.pads),
+            group=conv.groups,
+        )
+        return self.activate(y, conv.ceiling)
+
+    def activate(self, x: str, ceiling: float | None) -> str:
+        """Nothing, ReLU, or ReLU clipped at `ceiling`."""
+        if ceiling is None:
+            return x
+        if ceiling == float("inf"):
+            return self.node("Relu", x)
+        return self.node("Clip", x, self.number(0), self.number(ceiling))
+
+    def block(self, x: str, block: Block) -> str:
+        """The convolutions of a block and the addition around them."""
+        y = x
+        for conv in block.convs:
+            y = self.convolve(y, conv)
+        if block.skip:
+            y = self.node("Add", y, x if block.shortcut is None else self.convolve(x, block.shortcut))
+        return self.activate(y, block.ceiling)
+
+    def features(self, x: str, blocks: Sequence[Block]) -> str:
+        """Blocks one after another, then the mean over the picture: [N, width]."""
+        for block in blocks:
+            x = self.block(x, block)
+        return self.node("ReduceMean", x, self.constant(np.array([2, 3], np.int64)), keepdims=0)
+
+    def pictures(self, side: int, mean: float, scale: float) -> str:
+        """From the input, uint8 [N, height, width, 3] RGB of any size, to [N, 3, side, side], normalised."""
+        x = self.node("Transpose", self.node("Cast", INPUT, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+        x = self.node(
+            "Resize",
+            x,
+            "",
+            "",
+            self.constant(np.array([side, side], np.int64)),
+            axes=[2, 3],
+            mode="cubic",
+            cubic_coeff_a=-0.5,
+            exclude_outside=1,  # as Pillow does at the edges
+            antialias=1,
+            coordinate_transformation_mode="half_pixel",
+        )
+        x = self.node(
+            "Round", self.node("Clip", x, self.number(0), self.number(255))
+        )  # as in training, bit by bit
+        return self.node("Mul", self.node("Sub", x, self.number(mean)), self.number(1 / scale))
+
+    def familiarity(self, features: str, known: Familiarity) -> str:
+        """Share of held-out genuine pictures that are less familiar than each picture: [N], within 0 to 1."""
+        squares = self.node("ReduceSumSquare", features, self.constant(np.array([1], np.int64)), keepdims=1)
+        length = self.node("Sqrt", self.node("Add", squares, self.number(1e-12)))
+        inner = self.node("MatMul", features, self.node("Transpose", self.weight(known.basis), perm=[1, 0]))
+        cosines = self.node(
+            "Div",
+            self.node("MatMul", inner, self.node("Transpose", self.weight(known.references), perm=[1, 0])),
+            length,
+        )
+        nearest = self.node(
+            "TopK",
+            cosines,
+            self.constant(np.array([known.neighbours], np.int64)),
+            outputs=["nearest", "nearest_index"],
+            axis=1,
+        )
+        score = self.node("ReduceMean", nearest, self.constant(np.array([1], np.int64)), keepdims=1)
+        below = self.node("GreaterOrEqual", score, self.constant(known.held_out[None].astype(np.float32)))
+        count = self.node(
+            "ReduceSum",
+            self.node("Cast", below, to=TensorProto.FLOAT),
+            self.constant(np.array([1], np.int64)),
+            keepdims=0,
+        )
+        share = self.node("Div", count, self.number(len(known.held_out)))
+        return self.node("Identity", share, outputs=[FAMILIARITY])
+
+
+def write(
+    path: Path,
+    *,
+    blocks: Sequence[Block],
+    head: tuple[NDArray[Any], NDArray[Any]],
+    temperature: float,
+    side: int,
+    mean: float,
+    scale: float,
+    known: Familiarity | None = None,
+    reference_blocks: Sequence[Block] = (),
+    metadata: dict[str, str] | None = None,
+    quantise: bool = True,
+) -> None:
+    """Writes the graph to `path`.
+
+    Parameters
+    ----------
+    head
+        Weight [K, width] and bias [K] of the classifier.
+    temperature
+        Logits are divided by it before the softmax.
+    known, reference_blocks
+        The familiar pictures, and the feature extractor they were seen through; without blocks of its own it is
+        the classifier's. Leading blocks that both share are computed once.
+    quantise
+        False keeps every weight 32-bit: to compare with.
+    """
+    writer = Writer(quantise)
+    x = writer.pictures(side, mean, scale)
+    shared = 0
+    while shared < min(len(blocks), len(reference_blocks)) and blocks[shared] is reference_blocks[shared]:
+        x = writer.block(x, blocks[shared])
+        shared += 1
+    features = writer.features(x, blocks[shared:])
+    weight, bias = (array / temperature for array in head)
+    logits = writer.node(
+        "Gemm",
+        features,
+        writer.constant(weight.astype(np.float32)),
+        writer.constant(bias.astype(np.float32)),
+        transB=1,
+    )
+    writer.node("Softmax", logits, outputs=[PROBABILITIES], axis=1)
+    outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(bias)])]
+    if known is not None:
+        writer.familiarity(
+            writer.features(x, reference_blocks[shared:]) if reference_blocks else features, known
+        )
+        outputs.append(helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, ["N"]))
+    graph = helper.make_graph(
+        writer.nodes,
+        "dropsort",
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "height", "width", 3])],
+        outputs,
+        writer.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="dropsort")
+    model.ir_version = 8  # what ONNX Runtime 1.14 and later read
+    helper.set_model_props(model, metadata or {})
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
