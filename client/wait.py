@@ -1,16 +1,14 @@
-"""Waits for the results of uploads, by listing the three output prefixes and reading each new result once."""
+"""Looks for the results of uploads: lists the three output prefixes and reads each new result once."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from client import results
 from client.drop import Uploaded, listing
-from client.errors import MissingResultsError
 from client.results import Result, UnreadableResult
 from handlers import keys
 
@@ -38,7 +36,7 @@ class Sorted:
 
 
 class Waiter:
-    """Looks for the results of uploads as often as asked; :func:`wait` does so until they are all there.
+    """Looks for the results of uploads as often as asked (`client.sort.sort` does so until they are all there).
 
     Parameters
     ----------
@@ -89,55 +87,6 @@ class Waiter:
             return results.get(self._s3, self._bucket, location)
         except UnreadableResult:  # somebody else's object: the result will replace it
             return None
-
-
-def wait(
-    s3: Any,
-    bucket: str,
-    uploads: Iterable[Uploaded],
-    *,
-    patience_seconds: float = PATIENCE_SECONDS,
-    done: Callable[[Sorted], None] = lambda _: None,
-) -> list[Sorted]:
-    """Wait until every upload has its result.
-
-    Parameters
-    ----------
-    patience_seconds
-        How long to go on when no further result comes.
-    done
-        Called for each result as it comes.
-
-    Raises
-    ------
-    MissingResultsError
-        If results are missing when patience ends; it carries their keys.
-    """
-    waiter = Waiter(s3, bucket, uploads)
-    found: list[Sorted] = []
-    last = time.monotonic()
-    pause = 0.1
-    while waiter.missing:
-        looked = time.monotonic()
-        fresh = waiter.look()
-        for item in fresh:
-            done(item)
-        found += fresh
-        now = time.monotonic()
-        if fresh:
-            last, pause = now, 0.1
-        elif now - last > patience_seconds:
-            missing = waiter.missing
-            raise MissingResultsError(
-                f"{len(missing)} of {len(missing) + len(found)} uploads have no result, and none came for "
-                f"{patience_seconds:.0f} seconds ({missing[0]} is one of them). `dropsort redrive` starts them again.",
-                missing,
-            )
-        if waiter.missing:
-            # Looking costs requests in proportion to what is listed: never more than a third of the time.
-            pause = min(max(pause * 1.2, 2 * (now - looked)), 5.0)
-            time.sleep(pause)
-    return found
 
 
 def answers(result: Result, upload: Uploaded) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m cli` is `dropsort`."""
+
+from cli.main import main
+
+main()

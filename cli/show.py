@@ -1,0 +1,111 @@
+"""What commands show: progress on standard error, tables on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from client.results import Result
+
+STYLES = {"classified": "green", "low-confidence": "yellow", "failed": "red"}
+
+
+def console(stderr: bool = False) -> Console:
+    """A console; without a terminal it is plain and as wide as a table needs."""
+    from rich.console import Console
+
+    plain = None if (sys.stderr if stderr else sys.stdout).isatty() else 120
+    return Console(stderr=stderr, width=plain, highlight=False, soft_wrap=False)
+
+
+def note(text: str) -> None:
+    """A sentence on standard error, as it stands."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Steps:
+    """A line that changes while something takes long; without a terminal, one line per step."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._status: Any = None
+
+    def __enter__(self) -> Steps:
+        if self._console.is_terminal:
+            self._status = self._console.status("")
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def __call__(self, sentence: str) -> None:
+        from rich.text import Text
+
+        if self._status:
+            self._status.update(Text(sentence))
+        else:
+            note(sentence)
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """Progress bars on standard error; nothing without a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    output = console(stderr=True)
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=output, disable=not output.is_terminal, transient=True) as progress:
+        yield progress
+
+
+def results_table(results: Sequence[Result], limit: int | None = None) -> Table:
+    """A table of results; what goes beyond `limit` is counted in its last line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("label", no_wrap=True)
+    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for result in results[:limit]:
+        confidence = result.confidence
+        table.add_row(
+            Text(printable(result.key.removeprefix("incoming/"))),
+            Text(result.outcome, style=STYLES[result.outcome]),
+            Text(printable(result.label or "")),
+            "" if confidence is None else f"{confidence:.3f}",
+            Text(printable(result.reason.get("code", ""))),
+        )
+    if limit is not None and len(results) > limit:
+        table.add_row(Text(f"… and {len(results) - limit} more", style="dim"))
+    return table
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
+    """Names and values, one a line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def printable(text: str) -> str:
+    """The text without control characters: names of files are other people's."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)

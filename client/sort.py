@@ -1,0 +1,107 @@
+"""Drops files and waits for their results at the same time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from client.drop import WORKERS, Uploaded, drop
+from client.errors import MissingResultsError
+from client.files import File
+from client.wait import PATIENCE_SECONDS, Sorted, Waiter
+
+
+def sort(
+    s3: Any,
+    bucket: str,
+    files: Sequence[File],
+    *,
+    again: bool = False,
+    workers: int = WORKERS,
+    patience_seconds: float = PATIENCE_SECONDS,
+    uploaded: Callable[[Uploaded], None] = lambda _: None,
+    done: Callable[[Sorted], None] = lambda _: None,
+) -> list[Sorted]:
+    """Upload `files` and return each with its result, in the order in which these came.
+
+    Parameters
+    ----------
+    again
+        Upload also what is there already, byte for byte; its earlier result counts otherwise.
+    patience_seconds
+        How long to go on when nothing is uploaded any more and no result comes.
+    uploaded, done
+        Called for each upload and for each result, in this thread.
+
+    Raises
+    ------
+    MissingResultsError
+        If results are missing when patience ends.
+    botocore.exceptions.ClientError, OSError
+        If an upload fails.
+    """
+    arrivals: queue.SimpleQueue[Uploaded] = queue.SimpleQueue()
+    failure: list[BaseException] = []
+    stop = threading.Event()
+
+    def arrived(upload: Uploaded) -> None:
+        if stop.is_set():
+            raise InterruptedError("stopped")
+        arrivals.put(upload)
+
+    def upload_all() -> None:
+        try:
+            drop(s3, bucket, files, again=again, workers=workers, done=arrived)
+        except BaseException as error:
+            failure.append(error)
+
+    uploader = threading.Thread(target=upload_all, name="drop", daemon=True)
+    uploader.start()
+    waiter = Waiter(s3, bucket)
+    found: list[Sorted] = []
+    last = time.monotonic()
+    pause = 0.05
+    try:
+        while True:
+            uploading = uploader.is_alive()
+            fresh_uploads = _drain(arrivals)
+            waiter.expect(fresh_uploads)
+            for upload in fresh_uploads:
+                uploaded(upload)
+            if failure:
+                raise failure[0]
+            begin = time.monotonic()
+            fresh = waiter.look()
+            for item in fresh:
+                done(item)
+            found += fresh
+            now = time.monotonic()
+            if fresh or fresh_uploads or uploading:
+                last, pause = now, 0.05
+            elif not waiter.missing:
+                return found
+            elif now - last > patience_seconds:
+                raise _missing(waiter.missing, len(found), patience_seconds)
+            # Looking costs requests in proportion to what is listed: never more than a third of the time.
+            pause = min(max(pause * 1.2, 2 * (now - begin)), 5.0)
+            time.sleep(pause)
+    finally:
+        stop.set()
+
+
+def _drain(arrivals: queue.SimpleQueue[Uploaded]) -> list[Uploaded]:
+    items: list[Uploaded] = []
+    while not arrivals.empty():
+        items.append(arrivals.get())
+    return items
+
+
+def _missing(missing: list[str], found: int, patience_seconds: float) -> MissingResultsError:
+    return MissingResultsError(
+        f"{len(missing)} of {len(missing) + found} uploads have no result, and none came for {patience_seconds:.0f} "
+        f"seconds ({missing[0]} is one of them). `dropsort redrive` starts them again.",
+        missing,
+    )
