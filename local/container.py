@@ -13,8 +13,6 @@ from typing import Any
 from local.endpoint import Answer, Container
 from training import inference
 
-DEFAULT_ACCEPT = "application/json"
-
 
 def container(folder: Path) -> Container:
     """Load the model of `folder` and return what answers requests to it; safe to call from several threads."""
@@ -29,17 +27,12 @@ def container(folder: Path) -> Container:
 def answer(model: Any, body: bytes, content_type: str, accept: str) -> Answer:
     """Answer one request."""
     try:
-        data = inference.input_fn(body, content_type)
-        prediction = inference.predict_fn(data, model)
-        content, kind = inference.output_fn(prediction, accept or DEFAULT_ACCEPT)
+        request = inference.input_fn(body, content_type)
+        content, kind = inference.output_fn(inference.predict_fn(request, model), accept)
     except inference.InferenceError as error:
-        return _failure(error.status, error.code, str(error))
-    except Exception as error:
+        return Answer(*inference.error_response(error))
+    except Exception as error:  # the model server would answer 500 and go on, too
         traceback.print_exc()
-        return _failure(500, "InternalServerException", str(error))
-    return Answer(200, content if isinstance(content, bytes) else content.encode(), kind)
-
-
-def _failure(status: int, kind: str, message: str) -> Answer:
-    body = json.dumps({"code": status, "type": kind, "message": message})
-    return Answer(status, body.encode(), "application/json")
+        failure = {"code": 500, "type": "InternalServerException", "message": str(error)}
+        return Answer(500, json.dumps(failure).encode(), "application/json")
+    return Answer(200, content.encode(), kind)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local.clients import EmbeddedSession
 from local.errors import InUseError
-from local.process import Process
+from local.process import Leash, Process
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -65,17 +65,13 @@ class EmbeddedAws:
         self._python, self._folder, self._keep, self._holders = python, folder, keep, tuple(holders)
         self.port = free_port(port)
         self.log = folder / "embedded-aws.log"
+        self.leash = Leash()
         self._process: Process | None = None
 
     @property
     def url(self) -> str:
         """Its address."""
         return f"http://{HOST}:{self.port}"
-
-    @property
-    def leash(self) -> int:
-        """Descriptor that keeps it running while any process holds it open."""
-        return self._process.leash if self._process else -1
 
     def session(self, runtime_url: str = "") -> EmbeddedSession:
         """A boto3 session for it."""
@@ -98,6 +94,7 @@ class EmbeddedAws:
             self._environment(temporary),
             self.log,
             grace=STOP_SECONDS,
+            leash=self.leash,
             holders=self._holders,
         )
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from local import clients
 from local.embedded import HOST, OPENER, free_port
 from local.endpoint_config import EndpointConfig
-from local.process import Process
+from local.process import Leash, Process
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -70,6 +70,7 @@ class EmbeddedEndpoint:
                 "region": clients.REGION,
             },
         }
+        self._leash = Leash()
         self._process: Process | None = None
 
     @property
@@ -86,6 +87,7 @@ class EmbeddedEndpoint:
             _environment(),
             self.log,
             grace=STOP_SECONDS,
+            leash=self._leash,
             holders=holders,
         )
 

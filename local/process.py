@@ -14,6 +14,22 @@ from local.errors import StartError
 GUARDIAN = Path(__file__).with_name("guardian.py")
 
 
+class Leash:
+    """A pipe: as long as any process holds its writing end, whoever watches the reading end stays."""
+
+    def __init__(self) -> None:
+        self.watched, self.held = os.pipe()  # neither is inherited unless it is passed on
+
+    def close(self) -> None:
+        """Let go."""
+        for descriptor in (self.watched, self.held):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.watched = self.held = -1
+
+    __del__ = close
+
+
 class Process:
     """A running command that ends with us, whatever ends us.
 
@@ -29,6 +45,8 @@ class Process:
         File that its output is added to.
     grace
         Seconds between SIGTERM and SIGKILL.
+    leash
+        What keeps it running besides us.
     holders
         File descriptors that the command keeps open: a locked file stays locked as long as it lives.
     """
@@ -40,31 +58,20 @@ class Process:
         environment: Mapping[str, str],
         log: Path,
         grace: float,
+        leash: Leash,
         holders: Sequence[int] = (),
     ) -> None:
         self.name, self.log, self._grace = name, log, grace
-        read, self._leash = os.pipe()  # not inheritable, so that only our end keeps the pipe open
-        try:
-            with log.open("ab") as output:
-                self._guardian = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(GUARDIAN), str(grace), str(read), *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=dict(environment),
-                    pass_fds=(read, *holders),
-                    start_new_session=True,  # Ctrl-C is ours to handle
-                )
-        except BaseException:
-            os.close(self._leash)
-            raise
-        finally:
-            os.close(read)
-
-    @property
-    def leash(self) -> int:
-        """Descriptor that keeps the process running: it lives on while any holder of it does."""
-        return self._leash
+        with log.open("ab") as output:
+            self._guardian = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(GUARDIAN), str(grace), str(leash.watched), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                pass_fds=(leash.watched, *holders),
+                start_new_session=True,  # Ctrl-C is ours to handle
+            )
 
     def running(self) -> bool:
         """Whether it runs still."""
@@ -98,10 +105,7 @@ class Process:
 
     def stop(self) -> None:
         """Stop it cleanly if it can, at any rate; returns when nothing of it runs."""
-        if self._leash >= 0:
-            os.close(self._leash)
-            self._leash = -1
-            self._guardian.terminate()  # for the case that somebody else holds the leash too
+        self._guardian.terminate()
         try:
             self._guardian.wait(self._grace + 5)
         except subprocess.TimeoutExpired:  # the guardian itself hangs: it never did, but nothing may stay
