@@ -81,7 +81,7 @@ def plan_register(
         upload = Request("s3", "PutObject", {**model, "ContentType": "application/gzip"}, note)
     else:
         source, key = split_s3(artifact)
-        upload = Request("s3", "CopyObject", {**model, "CopySource": {"Bucket": source, "Key": key}})
+        upload = Request("s3", "CopyObject", {**model, "CopySource": f"{source}/{key}"})
     quality = {
         "Bucket": bucket,
         "Key": f"{folder}/model-quality.json",

@@ -39,7 +39,8 @@ def start(
     try:
         from sagemaker.core.config.config import load_sagemaker_config
         from sagemaker.core.helper.session_helper import Session
-        from sagemaker.train import ModelTrainer, configs
+        from sagemaker.core.training import configs
+        from sagemaker.train import ModelTrainer
     except ImportError as error:
         raise TrainingError(
             f"training on SageMaker needs its SDK: pip install -r requirements/sagemaker.in ({error})"

@@ -1,0 +1,268 @@
+"""Training jobs as requests: what they hold, that the service's model takes them, that a dry run asks nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from training import jobs, source
+from training.aws import Request, check
+from training.errors import TrainingError
+from training.jobs import Job
+
+NOW = datetime(2026, 11, 21, 9, 30, 5)
+SCRIPT = "training/train.py"
+
+
+def job(kind: jobs.Kind, **changes: Any) -> Job:
+    return dataclasses.replace(
+        Job(
+            kind=kind,
+            bucket="dropsort-artifacts-123456789012-us-east-1",
+            role="arn:aws:iam::123456789012:role/dropsort-training",
+            region="us-east-1",
+            data="s3://dropsort-artifacts-123456789012-us-east-1/training/data/bikes",
+        ),
+        **changes,
+    )
+
+
+def created(kind: jobs.Kind, **changes: Any) -> dict[str, Any]:
+    """The CreateTrainingJob request of a job."""
+    request = jobs.plan(job(kind, **changes), NOW)[-1]
+    assert request.operation == "CreateTrainingJob"
+    return dict(request.parameters)
+
+
+@pytest.mark.parametrize("kind", jobs.KINDS)
+@pytest.mark.parametrize("spot", [True, False])
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "cn-north-1"])
+def test_every_request_is_valid_for_the_service(kind: jobs.Kind, spot: bool, region: str) -> None:
+    for request in jobs.plan(job(kind, spot=spot, region=region), NOW):
+        check(request)
+        json.dumps(request.document())
+
+
+def test_the_built_in_algorithm_gets_its_hyperparameters_and_four_channels() -> None:
+    request = created("built-in")
+    assert request["AlgorithmSpecification"]["TrainingImage"].endswith("/image-classification:1")
+    assert (
+        request["HyperParameters"].items()
+        >= {"image_shape": "3,32,32", "num_classes": "2", "num_training_samples": "1000"}.items()
+    )
+    channels = {channel["ChannelName"]: channel for channel in request["InputDataConfig"]}
+    assert list(channels) == ["train", "validation", "train_lst", "validation_lst"]
+    assert {channel["ContentType"] for channel in channels.values()} == {"application/x-image"}
+    # A prefix without its slash would take train_lst/ into train as well.
+    assert channels["train"]["DataSource"]["S3DataSource"]["S3Uri"].endswith("/bikes/train/")
+
+
+def test_the_built_in_algorithm_is_not_given_metrics_which_the_service_would_refuse() -> None:
+    assert "MetricDefinitions" not in created("built-in")["AlgorithmSpecification"]
+
+
+def test_a_job_of_our_script_carries_its_source() -> None:
+    requests = jobs.plan(job("script"), NOW)
+    uploads = {request.parameters["Key"] for request in requests[:-1]}
+    name = "dropsort-train-20261121093005"
+    assert f"training/dropsort-train/{name}/input/code/training/jobs.py" in uploads
+    assert f"training/dropsort-train/{name}/input/code/requirements.txt" in uploads
+    code = next(
+        channel for channel in requests[-1].parameters["InputDataConfig"] if channel["ChannelName"] == "code"
+    )
+    assert uploads == {
+        f"{code['DataSource']['S3DataSource']['S3Uri'].split('/', 3)[3]}/{path}" for path in source.files()
+    }
+
+
+def test_spot_instances_wait_and_have_checkpoints() -> None:
+    request = created("script")
+    assert request["EnableManagedSpotTraining"] is True
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 3600}
+    assert request["CheckpointConfig"]["S3Uri"].endswith("/dropsort-train-20261121093005/checkpoints")
+
+
+def test_on_demand_has_neither() -> None:
+    request = created("script", spot=False)
+    assert request["EnableManagedSpotTraining"] is False
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800}
+    assert "CheckpointConfig" not in request
+
+
+def test_the_image_fits_the_instance() -> None:
+    assert created("script")["AlgorithmSpecification"]["TrainingImage"].endswith(":2.6.0-cpu-py312")
+    gpu = created("script", instance_type="ml.g5.xlarge")
+    assert gpu["AlgorithmSpecification"]["TrainingImage"].endswith(":2.6.0-gpu-py312")
+
+
+def test_hyperparameters_can_be_set() -> None:
+    assert created("built-in", hyperparameters={"epochs": "50"})["HyperParameters"]["epochs"] == "50"
+    assert created("script", hyperparameters={"seed": "7"})["HyperParameters"] == {"seed": "7"}
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("epoch=3 train_loss=0.1234 val_accuracy=0.9500 val_loss=0.2000", ("0.1234", "0.9500", "0.2000")),
+        ("epoch=10 train_loss=1.2e-05 val_accuracy=1.0000 val_loss=12", ("1.2e-05", "1.0000", "12")),
+    ],
+)
+def test_metric_definitions_read_the_log_line_of_an_epoch(line: str, values: tuple[str, ...]) -> None:
+    found = []
+    for metric in created("script")["AlgorithmSpecification"]["MetricDefinitions"]:
+        match = re.search(metric["Regex"], line)
+        assert match, metric
+        found.append(match[1])
+    assert tuple(found) == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        ("other", {}, "built-in, script"),
+        ("built-in", {"instance_type": "ml.m5.xlarge"}, "GPUs only"),
+        ("script", {"max_wait_seconds": 60}, "cannot be shorter"),
+        ("script", {"data": "/home/me/bikes"}, "s3://BUCKET/KEY"),
+        ("built-in", {"classes": 1}, "cannot be trained"),
+        ("built-in", {"samples": 0}, "cannot be trained"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_sent(kind: Any, changes: Any, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        job(kind, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"role": "dropsort-training"}, "RoleArn"),
+        ({"region": "mars-north-1"}, "mars-north-1"),
+        ({"instance_type": "ml.gigantic"}, "InstanceType"),
+    ],
+)
+def test_what_the_service_would_refuse_is_refused_by_the_plan(changes: Any, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        jobs.plan(job("script", **changes), NOW)
+
+
+@pytest.mark.parametrize("kind", jobs.KINDS)
+def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
+    kind: jobs.Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dry run reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setitem(__import__("sys").modules, "sagemaker", None)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    seen: list[Request] = []
+    assert jobs.submit(job(kind), dry_run=True, report=seen.append) is None
+    assert seen[-1].operation == "CreateTrainingJob"
+
+
+def test_without_the_sdk_a_real_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sagemaker.core.config.config", None)
+    with pytest.raises(TrainingError, match=r"requirements/sagemaker\.in"):
+        jobs.submit(job("built-in"), object())
+
+
+class Endings:
+    """A SageMaker client whose training job goes through the given answers."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self.answers = list(answers)
+
+    def client(self, _: str) -> Endings:
+        return self
+
+    def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
+        return self.answers.pop(0)
+
+
+def test_waiting_tells_phases_and_returns_model_and_metrics() -> None:
+    phases: list[str] = []
+    session = Endings(
+        {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Starting"},
+        {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Training"},
+        {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Training"},
+        {
+            "TrainingJobStatus": "Completed",
+            "SecondaryStatus": "Completed",
+            "ModelArtifacts": {"S3ModelArtifacts": "s3://b/model.tar.gz"},
+            "FinalMetricDataList": [{"MetricName": "validation:accuracy", "Value": 0.97}],
+            "BillableTimeInSeconds": 120,
+        },
+    )
+    ended = jobs.wait("a-job", session, phases.append, interval=0)
+    assert phases == ["Starting", "Training", "Completed"]
+    assert ended == {
+        "model_data": "s3://b/model.tar.gz",
+        "metrics": {"validation:accuracy": 0.97},
+        "billable_seconds": 120,
+    }
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_waiting_for_a_job_that_fails_gives_the_reason(status: str) -> None:
+    session = Endings({"TrainingJobStatus": status, "FailureReason": "AlgorithmError: no images"})
+    with pytest.raises(TrainingError, match="AlgorithmError: no images"):
+        jobs.wait("a-job", session, interval=0)
+
+
+@pytest.mark.parametrize("kind", jobs.KINDS)
+def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the real SDK against moto: the request that arrives is the planned one but for the second in its name."""
+    pytest.importorskip("sagemaker.train", reason="needs the SageMaker SDK: requirements/sagemaker.in")
+    import botocore.client
+
+    if kind == "script" and SCRIPT not in source.files():
+        pytest.skip(f"needs {SCRIPT}")
+    for name, value in {
+        "SAGEMAKER_VALIDATE_ROLE": "false",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    sent: list[tuple[str, dict[str, Any]]] = []
+    call = botocore.client.BaseClient._make_api_call
+
+    def spy(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        sent.append((operation, parameters))
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", spy)
+    wanted = job(kind)
+    with mock_aws():
+        session = boto3.Session(region_name="us-east-1")
+        session.client("s3").create_bucket(Bucket=wanted.bucket)
+        # WHEN the job is submitted
+        name = jobs.submit(wanted, session)
+    # THEN the SDK asked for just the planned job
+    [request] = [parameters for operation, parameters in sent if operation == "CreateTrainingJob"]
+    assert name == request["TrainingJobName"]
+    *uploads, planned = jobs.plan(wanted, datetime.strptime(name.rsplit("-", 1)[1], "%Y%m%d%H%M%S"))
+    assert request == planned.parameters
+    # AND uploaded just the planned source, besides the scripts that it adds itself
+    keys = {parameters["Key"] for operation, parameters in sent if operation == "PutObject"}
+    assert {upload.parameters["Key"] for upload in uploads} == {k for k in keys if "/sm_drivers/" not in k}
+
+
+def test_the_sdk_is_imported_nowhere_but_in_its_own_module() -> None:
+    folder = Path(jobs.__file__).parent
+    users = {
+        path.name
+        for path in folder.glob("*.py")
+        if re.search(r"(from|import) sagemaker[. ]", path.read_text())
+    }
+    assert users == {"sdk.py"}

@@ -1,0 +1,248 @@
+"""The registry against moto: registered once, pending until approved, newest first; and what the requests hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from training import registry
+from training.aws import Request
+from training.errors import TrainingError
+from training.images import image_uri
+from training.modelpackage import list_request, model_quality, plan_decision, plan_register, read
+
+BUCKET = "dropsort-artifacts-123456789012-us-east-1"
+IMAGE = image_uri("pytorch-inference", "us-east-1")
+METRICS = {
+    "accuracy": 0.965,
+    "ece": 0.0123456789,
+    "coverage": 0.91,
+    "threshold": 0.87,
+    "familiarity_threshold": 0.02,
+    "confusion": [[1, 2], [3, 4]],
+}
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(b"a model")
+    return path
+
+
+@pytest.fixture
+def session() -> Iterator[Any]:
+    with mock_aws():
+        session = boto3.Session("key", "secret", region_name="us-east-1")
+        session.client("s3").create_bucket(Bucket=BUCKET)
+        yield session
+
+
+def model(artifact: Path | str, **changes: Any) -> dict[str, Any]:
+    return {
+        "bucket": BUCKET,
+        "artifact": artifact,
+        "image": IMAGE,
+        "labels": ["bicycle", "motorcycle"],
+        "metrics": METRICS,
+        **changes,
+    }
+
+
+def version_request(requests: list[Request]) -> dict[str, Any]:
+    assert requests[-1].operation == "CreateModelPackage"
+    return dict(requests[-1].parameters)
+
+
+def test_a_version_waits_for_approval_with_metrics_labels_and_thresholds(artifact: Path) -> None:
+    request = version_request(
+        plan_register("bikes", **model(artifact), description="refit on 1,000 pictures")
+    )
+    assert request["ModelApprovalStatus"] == "PendingManualApproval"
+    assert request["CustomerMetadataProperties"] == {
+        "accuracy": "0.965",
+        "ece": "0.0123457",
+        "coverage": "0.91",
+        "threshold": "0.87",
+        "familiarity_threshold": "0.02",
+    }
+    [container] = request["InferenceSpecification"]["Containers"]
+    assert container["Environment"]["DROPSORT_LABELS"] == "bicycle,motorcycle"
+    assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
+    assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"].endswith("/model-quality.json")
+
+
+def test_the_same_artifact_has_the_same_key_and_another_another(artifact: Path, tmp_path: Path) -> None:
+    def key(path: Path) -> str:
+        return plan_register("bikes", **model(path))[1].parameters["Key"]
+
+    other = tmp_path / "other.tar.gz"
+    other.write_bytes(b"another model")
+    copy = tmp_path / "copy.tar.gz"
+    copy.write_bytes(artifact.read_bytes())
+    assert key(artifact) == key(copy) != key(other)
+    assert key(artifact).startswith("models/bikes/")
+
+
+def test_a_training_jobs_output_is_copied(session: Any) -> None:
+    # GIVEN the model that a training job left
+    key = "training/dropsort-train/a job+1/output/model.tar.gz"
+    session.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"trained there")
+    # WHEN it is registered by its address
+    registered = registry.register("bikes", session, **model(f"s3://{BUCKET}/{key}"))
+    # THEN a copy lies where the endpoint's role may read it
+    assert registered is not None
+    assert registered.model_data.startswith(f"s3://{BUCKET}/models/bikes/")
+    copy = registered.model_data.removeprefix(f"s3://{BUCKET}/")
+    assert session.client("s3").get_object(Bucket=BUCKET, Key=copy)["Body"].read() == b"trained there"
+
+
+def test_a_built_in_model_needs_no_script(artifact: Path) -> None:
+    image = image_uri("image-classification", "us-east-1")
+    request = version_request(plan_register("bikes", **model(artifact, image=image, metrics={})))
+    [container] = request["InferenceSpecification"]["Containers"]
+    assert container["Environment"] == {"DROPSORT_LABELS": "bicycle,motorcycle"}
+    assert "CustomerMetadataProperties" not in request
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": ["one"]}, "two or more"),
+        ({"labels": ["a,b", "c"]}, "without commas: 'a,b'"),
+        ({"labels": ["", "c"]}, "without commas: ''"),
+        ({"labels": [f"label{number:04}" for number in range(200)]}, "at most 1024"),
+        ({"image": "an image"}, "Image"),
+        ({"artifact": Path("nowhere/model.tar.gz")}, "nowhere/model.tar.gz cannot be read"),
+        ({"artifact": "http://host/model.tar.gz"}, "not an S3 address"),
+    ],
+)
+def test_what_cannot_be_registered(artifact: Path, changes: Any, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        plan_register("bikes", **{**model(artifact), **changes})
+
+
+def test_a_group_name_that_sagemaker_refuses(artifact: Path) -> None:
+    with pytest.raises(TrainingError, match="ModelPackageGroupName"):
+        plan_register("my_bikes", **model(artifact))
+
+
+def test_model_quality_is_json_for_the_console() -> None:
+    assert json.loads(json.dumps(model_quality({"accuracy": 0.9, "curve": [1, 2]}))) == {
+        "multiclass_classification_metrics": {"accuracy": {"value": 0.9, "standard_deviation": "NaN"}}
+    }
+
+
+def test_dry_runs_ask_nobody(artifact: Path) -> None:
+    seen: list[Request] = []
+    assert registry.register("bikes", dry_run=True, report=seen.append, **model(artifact)) is None
+    assert registry.approve("bikes", dry_run=True, report=seen.append, note="looked at it") is None
+    assert [request.operation for request in seen] == [
+        "CreateModelPackageGroup",
+        "PutObject",
+        "PutObject",
+        "CreateModelPackage",
+        "UpdateModelPackage",
+    ]
+
+
+def test_register_approve_and_find(session: Any, artifact: Path, tmp_path: Path) -> None:
+    # GIVEN a first version
+    seen: list[Request] = []
+    first = registry.register("bikes", session, report=seen.append, **model(artifact))
+    assert first is not None
+    assert (first.version, first.status) == (1, "PendingManualApproval")
+    assert (first.labels, first.metrics["threshold"]) == (("bicycle", "motorcycle"), 0.87)
+    assert [request.operation for request in seen] == [
+        "CreateModelPackageGroup",
+        "PutObject",
+        "PutObject",
+        "CreateModelPackage",
+    ]
+    # THEN the artifact is in S3 as it was, and nothing may be rolled out
+    _, key = first.model_data.removeprefix("s3://").split("/", 1)
+    assert session.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"a model"
+    with pytest.raises(TrainingError, match="version 1 waits for `dropsort approve`"):
+        registry.latest_approved(session, "bikes")
+    # WHEN it is approved, and another one is registered
+    approved = registry.approve("bikes", session, note="0.965 on the test pictures")
+    assert approved is not None
+    assert approved.status == "Approved"
+    other = tmp_path / "other.tar.gz"
+    other.write_bytes(b"another model")
+    second = registry.register("bikes", session, **model(other))
+    assert second is not None
+    # THEN the approved one is the one to roll out, until the other is approved too
+    assert registry.latest_approved(session, "bikes").version == 1
+    with pytest.raises(TrainingError, match="PendingManualApproval, not approved"):
+        registry.approved(session, "bikes", 2)
+    registry.approve("bikes", session, version=2)
+    assert registry.latest_approved(session, "bikes").version == 2
+    assert registry.approved(session, "bikes", 1).version == 1
+    # AND a rejected one is not
+    registry.approve("bikes", session, version=2, reject=True)
+    assert registry.latest_approved(session, "bikes").version == 1
+
+
+def test_registering_the_same_artifact_again_changes_nothing(session: Any, artifact: Path) -> None:
+    first = registry.register("bikes", session, **model(artifact))
+    seen: list[Request] = []
+    assert registry.register("bikes", session, report=seen.append, **model(artifact)) == first
+    assert seen == []
+
+
+def test_registering_goes_on_after_a_run_that_was_killed_half_way(session: Any, artifact: Path) -> None:
+    # GIVEN group and artifact are there, the version is not
+    group, upload, *_ = plan_register("bikes", **model(artifact))
+    session.client("sagemaker").create_model_package_group(**group.parameters)
+    session.client("s3").put_object(Bucket=BUCKET, Key=upload.parameters["Key"], Body=b"a model")
+    # WHEN THEN only what is missing is sent
+    seen: list[Request] = []
+    registered = registry.register("bikes", session, report=seen.append, **model(artifact))
+    assert registered is not None
+    assert [request.operation for request in seen] == ["PutObject", "CreateModelPackage"]
+
+
+def test_a_group_that_is_not_there(session: Any) -> None:
+    with pytest.raises(TrainingError, match="register a model first"):
+        registry.latest_approved(session, "none")
+    with pytest.raises(TrainingError, match="no version at all"):
+        registry.approve("none", session)
+    with pytest.raises(TrainingError, match="no version 3"):
+        registry.approve("none", session, version=3)
+
+
+def test_reading_back_what_was_planned(artifact: Path) -> None:
+    request = version_request(plan_register("bikes", **model(artifact)))
+    package = read({**request, "ModelPackageArn": "arn:aws:sagemaker:us-east-1:1:model-package/bikes/4"})
+    assert package.version == 4
+    assert package.labels == ("bicycle", "motorcycle")
+    assert package.metrics == {name: pytest.approx(METRICS[name], rel=1e-5) for name in package.metrics}
+    json.dumps(package.document())
+    assert dataclasses.replace(package, version=4) == package
+
+
+def test_versions_that_somebody_else_registered_are_read_too() -> None:
+    package = read(
+        {
+            "ModelPackageArn": "arn:aws:sagemaker:us-east-1:1:model-package/bikes/2",
+            "ModelPackageVersion": 2,
+            "ModelApprovalStatus": "Approved",
+            "InferenceSpecification": {"Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://b/m.tar.gz"}]},
+        }
+    )
+    assert (package.labels, package.metrics, package.model_data) == ((), {}, "s3://b/m.tar.gz")
+
+
+def test_requests_that_stand_alone_are_valid() -> None:
+    from training.aws import check
+
+    check(list_request("bikes", "Approved"))
+    check(plan_decision("arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1", "Approved", "why"))
