@@ -6,6 +6,7 @@ The tracer rides on the X-Ray SDK, whose support ends in 2027-02; it is used her
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -44,6 +45,9 @@ UNITS = {
     SERIALIZED_BYTES: MetricUnit.Bytes,
     REFUSED: MetricUnit.Count,
 }
+
+# An invocation that raises has no metrics; that is no news.
+warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 _STACK_NAME = os.environ.get("STACK_NAME", "dropsort")
 
