@@ -21,7 +21,7 @@ from pathlib import Path
 
 from infra.errors import PackageError
 
-SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts")
+SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray")  # the tracer makes an X-Ray client on import
 MONITORING_MODELS = ("s3", "sts", "cloudwatch")
 
 # Besides the models, botocore's data needs these to make any client.

@@ -1,0 +1,289 @@
+"""The deployer against the embedded AWS: create, no change, update, failed update with rollback, replace, delete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra import artifacts, destroy, package, stacks
+from infra.deploy import deploy
+from infra.errors import DeployError, DestroyError, PackageError
+from local import venv
+from local.embedded import EmbeddedAws
+from local.errors import InstallError
+
+pytestmark = pytest.mark.stack
+
+TEMPLATE = package.ROOT / "infra" / "cloudformation.yaml"
+SETTINGS = {"CreateEndpoint": "false", "EndpointName": "bikes"}
+
+SMALL: dict[str, Any] = {
+    "Parameters": {
+        "ArtifactBucket": {"Type": "String"},
+        "FunctionsKey": {"Type": "String"},
+        "LibrariesKey": {"Type": "String"},
+        "Images": {"Type": "String"},
+        "Days": {"Type": "Number", "Default": 4},
+        "Role": {"Type": "String", "Default": "arn:aws:iam::000000000000:role/none"},
+    },
+    "Resources": {
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "DeletionPolicy": "Retain",
+            "Properties": {"BucketName": {"Ref": "Images"}, "VersioningConfiguration": {"Status": "Enabled"}},
+        },
+        "Queue": {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {"MessageRetentionPeriod": {"Fn::Sub": "${Days}0000"}},
+        },
+    },
+    "Outputs": {"BucketName": {"Value": {"Ref": "Bucket"}}, "Queue": {"Value": {"Ref": "Queue"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    """An embedded AWS of these tests' own: they create and delete stacks."""
+    try:
+        python = venv.ensure()
+    except InstallError as error:
+        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
+    embedded = EmbeddedAws(python, tmp_path_factory.mktemp("embedded"))
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def client(aws: EmbeddedAws) -> artifacts.Clients:
+    return aws.session().client
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> package.Packages:
+    """Two tiny zips: the deployer does not look into them."""
+    archives = {}
+    for parameter, name in (("FunctionsKey", "code-1.zip"), ("LibrariesKey", "libraries-1.zip")):
+        archives[parameter] = tmp_path / name
+        archives[parameter].write_bytes(b"PK\x05\x06" + b"\0" * 18)
+    return package.Packages(archives)
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return "t-" + "".join(sign if sign.isalnum() else "-" for sign in request.node.name.lower())[5:50].strip(
+        "-"
+    )
+
+
+def small(folder: Path, **changes: Any) -> Path:
+    """The small template with other queue properties, or none of them."""
+    template = json.loads(json.dumps(SMALL))
+    template["Resources"]["Queue"]["Properties"].update(changes)
+    path = folder / "small.json"
+    path.write_text(json.dumps(template))
+    return path
+
+
+def status(client: artifacts.Clients, name: str) -> str:
+    found = stacks.describe(client("cloudformation"), name)
+    return found.status if found else "none"
+
+
+def test_create_then_no_change_then_update(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    # GIVEN a stack that was created, with progress said
+    said: list[str] = []
+    outputs = deploy(client, name, small(tmp_path), {"Images": name}, packages, said.append)
+    assert outputs["BucketName"] == name
+    assert any("CREATE_COMPLETE" in line and "Queue" in line for line in said)
+
+    # WHEN the same is deployed again, parameters left out
+    said.clear()
+    again = deploy(client, name, small(tmp_path), {}, packages, said.append)
+
+    # THEN nothing happens, nothing is uploaded, and that is a success
+    assert again == outputs
+    assert said == [f"Stack {name} is up to date"]
+
+    # WHEN one parameter changes
+    deploy(client, name, small(tmp_path), {"Days": "5"}, packages, said.append)
+
+    # THEN it has changed and the others have kept their values
+    found = stacks.describe(client("cloudformation"), name)
+    assert found is not None
+    assert (found.status, found.parameters["Days"], found.parameters["Images"]) == (
+        "UPDATE_COMPLETE",
+        "5",
+        name,
+    )
+    queue = client("sqs").get_queue_attributes(QueueUrl=outputs["Queue"], AttributeNames=["All"])[
+        "Attributes"
+    ]
+    assert queue["MessageRetentionPeriod"] == "50000"
+
+
+def test_artifact_bucket_is_private_encrypted_and_tls_only(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    deploy(client, name, small(tmp_path), {"Images": name}, packages)
+    s3, bucket = client("s3"), "dropsort-artifacts-000000000000-us-east-1"
+    rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"][0]
+    assert (policy["Effect"], policy["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert s3.head_object(Bucket=bucket, Key="packages/code-1.zip")
+
+
+def test_failed_update_is_rolled_back_and_named(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    # GIVEN a stack
+    outputs = deploy(client, name, small(tmp_path), {"Images": name}, packages)
+
+    # WHEN an update cannot work: an address for a function that does not exist
+    template = json.loads(small(tmp_path).read_text())
+    function = "arn:aws:lambda:us-east-1:000000000000:function:missing"
+    template["Resources"]["Address"] = {
+        "Type": "AWS::Lambda::Url",
+        "Properties": {"AuthType": "AWS_IAM", "TargetFunctionArn": function},
+        "DependsOn": "Queue",
+    }
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(template))
+    with pytest.raises(DeployError) as failure:
+        deploy(client, name, broken, {"Days": "9"}, packages)
+
+    # THEN the resource and the reason are named, and the stack is as it was
+    assert "Address (AWS::Lambda::Url)" in str(failure.value)
+    assert "UPDATE_ROLLBACK_COMPLETE" in str(failure.value)
+    queue = client("sqs").get_queue_attributes(QueueUrl=outputs["Queue"], AttributeNames=["All"])[
+        "Attributes"
+    ]
+    assert queue["MessageRetentionPeriod"] == "40000"
+
+    # AND the next good update goes through
+    deploy(client, name, small(tmp_path), {"Days": "6"}, packages)
+    assert status(client, name) == "UPDATE_COMPLETE"
+
+
+def test_failed_creation_is_replaced_by_the_next(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    # GIVEN a creation that failed, because the bucket's name is taken
+    client("s3").create_bucket(Bucket=name)
+    with pytest.raises(DeployError, match=rf"Bucket \(AWS::S3::Bucket\).*{name}.*already exists"):
+        deploy(client, name, small(tmp_path), {"Images": name}, packages)
+    assert status(client, name) == "ROLLBACK_COMPLETE"
+
+    # WHEN it is deployed with a free name THEN the remains are replaced
+    said: list[str] = []
+    deploy(client, name, small(tmp_path), {"Images": f"{name}-2"}, packages, said.append)
+    assert status(client, name) == "CREATE_COMPLETE"
+    assert any("replacing it" in line for line in said)
+
+
+def test_unknown_parameter_and_broken_template_are_refused_in_aws_words(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{ not a template")
+    with pytest.raises(ClientError, match=r"(?i)template"):
+        deploy(client, name, broken, {}, packages)
+    assert status(client, name) == "none"
+
+
+def test_large_template_goes_through_the_bucket(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.json"
+    large.write_text(small(tmp_path).read_text() + " " * artifacts.INLINE_TEMPLATE_BYTES)
+    said: list[str] = []
+    assert deploy(client, name, large, {"Images": name}, packages, said.append)["BucketName"] == name
+    assert any(line.startswith("Uploading large.json") for line in said)
+
+
+def test_ctrl_c_says_what_goes_on(
+    client: artifacts.Clients,
+    packages: package.Packages,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stacks, "follow", interrupted)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        deploy(client, name, small(tmp_path), {"Images": name}, packages, said.append)
+    assert "CloudFormation goes on creating" in said[-1]
+
+
+def test_destroy_keeps_the_images_unless_told_otherwise(
+    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    # GIVEN a stack with several versions of images and a delete marker
+    deploy(client, name, small(tmp_path), {"Images": name}, packages)
+    s3 = client("s3")
+    for number in range(30):
+        s3.put_object(Bucket=name, Key=f"incoming/{number % 20}", Body=b"x")
+    s3.delete_object(Bucket=name, Key="incoming/3")
+    plan = destroy.plan(client, name)
+    assert plan.buckets == {name: 31}
+    assert "Keeps bucket" in plan.sentences(delete_images=False)[1]
+    assert "31 object versions" in plan.sentences(delete_images=True)[1]
+
+    # WHEN it is destroyed THEN the images stay
+    assert destroy.destroy(client, plan) == [name]
+    assert status(client, name) == "none"
+    assert s3.list_objects_v2(Bucket=name)["KeyCount"] == 19
+
+    # WHEN a second stack is destroyed with its images THEN nothing of it is left
+    deploy(client, name, small(tmp_path), {"Images": f"{name}-2"}, packages)
+    s3.put_object(Bucket=f"{name}-2", Key="incoming/a", Body=b"x")
+    assert destroy.destroy(client, destroy.plan(client, name), delete_images=True) == []
+    with pytest.raises(ClientError, match="404"):
+        s3.head_bucket(Bucket=f"{name}-2")
+    with pytest.raises(DestroyError, match="There is no stack"):
+        destroy.plan(client, name)
+
+
+def test_emptying_goes_over_many_pages(client: artifacts.Clients, name: str) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=name)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: s3.put_object(Bucket=name, Key=f"{number}", Body=b""), range(1005)))
+    assert destroy.empty(s3, name) >= 1005
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.mark.slow
+def test_the_real_template_is_created_updated_and_deleted(client: artifacts.Clients) -> None:
+    # GIVEN the real packages and the template as it is
+    try:
+        packages = package.build("host", package.ROOT / "build" / "packages")
+    except PackageError as error:
+        pytest.skip(f"the libraries cannot be installed here: {error}")
+
+    # WHEN it is deployed, then a threshold is changed, then it is destroyed
+    outputs = deploy(client, "real", TEMPLATE, SETTINGS, packages)
+    deploy(client, "real", TEMPLATE, {"Threshold": "0.8"}, packages)
+    configuration = client("lambda").get_function_configuration(FunctionName=outputs["FilterFunction"])
+    assert "0.8" in configuration["Environment"]["Variables"].values()
+    destroy.destroy(client, destroy.plan(client, "real"), delete_images=True)
+
+    # THEN nothing is left
+    assert status(client, "real") == "none"
+    assert client("lambda").list_functions()["Functions"] == []
+    assert [
+        bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"] if "real" in bucket["Name"]
+    ] == []
