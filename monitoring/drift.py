@@ -2,8 +2,8 @@
 
 Every alarm stands on a test that is exact for small samples (Fisher's, or random relabelling), and on a change large
 enough to matter. The level is set so that all signals and all looks of one day together give a false alarm on at most
-one day in a hundred (``python -m bench.drift`` measures it): a day is 24 hourly looks, each at two windows, so a
-window gets 0.01 / 48, which Holm's method shares among its signals. No assumption is made about how looks or
+one day in a hundred (``python -m bench.drift`` measures it): a day is 24 hourly looks of three parts, two windows and
+silence, so each part gets 0.01 / 72, which Holm's method shares among the signals of a window. No assumption is made about how looks or
 signals depend on each other. Observations are assumed independent: a hundred uploads of one picture are no hundred
 observations (docs/drift.md).
 """
@@ -21,7 +21,7 @@ from monitoring.sample import Moments, Sample
 
 FALSE_ALARM_DAYS = 0.01  # share of days without any change that may alarm, all looks and signals together
 LOOKS_A_DAY = 24
-WINDOWS_A_LOOK = 2  # the latest few hundred captures, and the latest 24 hours
+PARTS_OF_A_LOOK = 3  # the latest few hundred captures, the latest 24 hours, and silence
 UNKNOWN = st.Interval(0.0, 1.0)
 FEWEST = 30  # below this a window is called too small, whatever it holds
 
@@ -105,9 +105,9 @@ class Assessment:
         }
 
 
-def level_of_a_window(looks_a_day: int = LOOKS_A_DAY, windows: int = WINDOWS_A_LOOK) -> float:
-    """The false-alarm probability that one window of one look may have."""
-    return FALSE_ALARM_DAYS / (looks_a_day * windows)
+def level_of_a_window(looks_a_day: int = LOOKS_A_DAY, parts: int = PARTS_OF_A_LOOK) -> float:
+    """The false-alarm probability that one part of one look may have."""
+    return FALSE_ALARM_DAYS / (looks_a_day * parts)
 
 
 def assess(
@@ -132,7 +132,7 @@ def assess(
     familiarity_threshold
         Familiarity below which a picture is taken for none of the classes.
     level
-        Probability that this call alarms although nothing changed; by default that of one of the two windows of an
+        Probability that this call alarms although nothing changed; by default that of one part of an
         hourly look.
     """
     level = level_of_a_window() if level is None else level

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.errors import MonitoringError
+from monitoring.histograms import BINS, FAMILIARITY_BINS, bin_of, units
 
 Counts = NDArray[np.int64]
-BINS = 1000  # of confidence, equal, over [0, 1]
-FAMILIARITY_BINS = 100
 SCHEMA = "dropsort-reference/1"
 
 
@@ -74,8 +73,8 @@ class Sample:
         )
 
     def below(self, threshold: float) -> int:
-        """Inferences with confidence below the threshold, to a bin."""
-        return int(self.confidence[: math.ceil(threshold * len(self.confidence) - 1e-9)].sum())
+        """Inferences with confidence below the threshold, which is rounded to a bin's edge."""
+        return int(self.confidence[: max(0, round(threshold * len(self.confidence)))].sum())
 
     def __add__(self, other: Sample) -> Sample:
         labels = dict(self.labels)
@@ -172,4 +171,4 @@ def _histogram(values: Iterable[float], bins: int) -> Counts:
     array = np.asarray(list(values), np.float64)
     if array.size and not ((array >= 0) & (array <= 1)).all():
         raise ValueError("confidence and familiarity must be in [0, 1]")
-    return np.bincount(np.minimum(bins - 1, (array * bins + 1e-9).astype(np.int64)), minlength=bins)
+    return np.bincount(bin_of(units(array), bins), minlength=bins).astype(np.int64)
