@@ -1,7 +1,7 @@
 """First function of the workflow: the upload, read and made fit to travel in the workflow's state.
 
-In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states need of
-the upload; in place of ``image_data`` a ``refusal`` if it will never work, or ``superseded`` if a newer upload is there.
+In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
+need of the upload; in place of ``image_data`` a ``refusal`` if it will never work, or ``superseded`` if a newer upload is there.
 """
 
 from __future__ import annotations

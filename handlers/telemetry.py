@@ -1,6 +1,7 @@
 """Logger, metrics and tracer of the functions, and the name of every metric that they emit.
 
-The tracer rides on the X-Ray SDK, whose support ends in 2027-02; it is used here and nowhere else, so that it can be swapped here.
+The tracer rides on the X-Ray SDK, whose support ends in 2027-02: it is used here and nowhere else, so that it can be swapped here, and
+imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, cast
 
-from aws_lambda_powertools import Logger, Metrics, Tracer, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 
 NAMESPACE = "Dropsort"
 STACK = "Stack"  # the dimension of every metric
@@ -51,8 +53,7 @@ warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 _STACK_NAME = os.environ.get("STACK_NAME", "dropsort")
 
-logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "WARNING"))
-tracer = Tracer(service="dropsort")
+logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 metrics = Metrics(namespace=NAMESPACE)
 metrics.set_default_dimensions(**{STACK: _STACK_NAME})
 
@@ -60,8 +61,22 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 def observed(handler: Handler) -> Handler:
-    """Decorate a function's handler: traced, and its metrics printed as one line when it returns."""
-    return cast(Handler, tracer.capture_lambda_handler(metrics.log_metrics(handler), capture_response=False))
+    """Decorate a function's handler: traced, its metrics printed as one line when it returns, its exceptions as one line of JSON."""
+
+    @wraps(handler)
+    def logged(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return handler(event, context)
+        except Exception:
+            logger.exception("The workflow will retry or record this.", extra=dict(metrics.metadata_set))
+            raise
+
+    measured = cast(Handler, metrics.log_metrics(logged))
+    if os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("true", "1"):
+        return measured
+    from aws_lambda_powertools.tracing import Tracer
+
+    return cast(Handler, Tracer(service="dropsort").capture_lambda_handler(measured, capture_response=False))
 
 
 def emit(**values: float) -> None:
