@@ -150,13 +150,14 @@ class Uncertain(msgspec.Struct, gc=False, frozen=True, order=True):
     """One of the least certain predictions, and where its record (with the picture) can be read again."""
 
     margin: int  # billionths; the order of the fields is the order of the list
-    event_id: str
+    digest: str  # of hour and event id, 16 hexadecimal digits
+    index: int  # which prediction of the record, from 0
     file: str  # path or key relative to the source
     line: int  # from 1
-    index: int  # which prediction of the record, from 0
     offset: int  # of the line's first byte in the file
     label: str
     confidence: int  # billionths
+    event_id: str = ""
     inference_id: str = ""
 
 
