@@ -29,6 +29,7 @@ PREFIX = "training"  # everything of every job is below it
 CHANNELS = ("train", "validation", "train_lst", "validation_lst")
 CONTENT_TYPE = "application/x-image"
 CODE_FOLDER = "/opt/ml/input/data/code"  # where the SDK's driver puts the source in the container
+CHECKPOINTS_FOLDER = "/opt/ml/checkpoints"
 DRIVERS_FOLDER = "/opt/ml/input/data/sm_drivers"
 ENTRY = "training/train.py"
 
@@ -142,7 +143,7 @@ def _create(job: Job, name: str) -> Request:
             ],
             "MetricDefinitions": METRICS,
         }
-        hyperparameters = {}
+        hyperparameters = {"checkpoints": CHECKPOINTS_FOLDER} if job.spot else {}
     channels = [_channel(channel, f"{job.data.rstrip('/')}/{channel}/", CONTENT_TYPE) for channel in CHANNELS]
     if job.kind == "script":
         channels += [
@@ -167,7 +168,7 @@ def _create(job: Job, name: str) -> Request:
         parameters["StoppingCondition"]["MaxWaitTimeInSeconds"] = job.max_wait_seconds
         parameters["CheckpointConfig"] = {
             "S3Uri": f"{root}/{name}/checkpoints",
-            "LocalPath": "/opt/ml/checkpoints",
+            "LocalPath": CHECKPOINTS_FOLDER,
         }
     if job.kind == "script":
         parameters["Environment"] = {"PYTHONPATH": CODE_FOLDER, "PYTHONUNBUFFERED": "1"}

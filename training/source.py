@@ -10,22 +10,24 @@ from pathlib import Path
 from training.errors import TrainingError
 
 REQUIREMENTS = "requirements.txt"
+IN_THE_IMAGE = ("torch", "numpy", "pillow")  # torch in a version of its own, built for the machine
+RUNTIME = ("onnxruntime",)  # what training takes from run.txt to evaluate the model that it wrote
 _PACKAGE = Path(__file__).parent
-_WANTED = _PACKAGE.parent / "requirements" / "train.in"
-_IN_THE_IMAGE = ("torch",)  # of another version than here, and built for the machine
+_TRAIN = _PACKAGE.parent / "requirements" / "train.in"
+_LOCK = _PACKAGE.parent / "requirements" / "run.txt"
 
 
 def files() -> dict[str, bytes]:
     """Every file of the source: path below the working directory, and content."""
     try:
-        wanted = _WANTED.read_text()
+        train, lock = _TRAIN.read_text(), _LOCK.read_text()
     except OSError as error:
-        raise TrainingError(
-            f"{_WANTED} is needed: start training jobs from a checkout of the project"
-        ) from error
-    lines = [line for line in wanted.splitlines() if _name(line) not in _IN_THE_IMAGE]
+        raise TrainingError(f"{error.filename} is missing: training jobs start from a checkout") from error
+    wanted = [line for line in train.splitlines() if name_of(line) not in IN_THE_IMAGE]
+    wanted += [line.rstrip(" \\") for line in lock.splitlines() if name_of(line) in RUNTIME]
     found = {f"training/{path.name}": path.read_bytes() for path in sorted(_PACKAGE.glob("*.py"))}
-    return {**found, REQUIREMENTS: ("\n".join(lines) + "\n").encode()}
+    # The lock goes along for the requirements of the inference code, which `training.package` takes from it.
+    return {**found, "requirements/run.txt": lock.encode(), REQUIREMENTS: ("\n".join(wanted) + "\n").encode()}
 
 
 def stage(folder: Path) -> None:
@@ -36,5 +38,6 @@ def stage(folder: Path) -> None:
         target.write_bytes(content)
 
 
-def _name(requirement: str) -> str:
-    return requirement.split("#")[0].split("=")[0].split("[")[0].strip(" <>~!").lower()
+def name_of(requirement: str) -> str:
+    """The package that a line of a requirements file is about; empty for other lines."""
+    return requirement.split("#")[0].split(";")[0].split("=")[0].split("[")[0].strip(" <>~!\\").lower()

@@ -8,19 +8,19 @@ import re
 import socket
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from training import jobs, source
+from training import jobs, source, train
 from training.aws import Request, check
 from training.errors import TrainingError
 from training.jobs import Job
 
 NOW = datetime(2026, 11, 21, 9, 30, 5)
-SCRIPT = "training/train.py"
 
 
 def job(kind: jobs.Kind, **changes: Any) -> Job:
@@ -89,6 +89,8 @@ def test_spot_instances_wait_and_have_checkpoints() -> None:
     assert request["EnableManagedSpotTraining"] is True
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 3600}
     assert request["CheckpointConfig"]["S3Uri"].endswith("/dropsort-train-20261121093005/checkpoints")
+    # AND the script is told where they are
+    assert request["HyperParameters"]["checkpoints"] == request["CheckpointConfig"]["LocalPath"]
 
 
 def test_on_demand_has_neither() -> None:
@@ -106,23 +108,26 @@ def test_the_image_fits_the_instance() -> None:
 
 def test_hyperparameters_can_be_set() -> None:
     assert created("built-in", hyperparameters={"epochs": "50"})["HyperParameters"]["epochs"] == "50"
-    assert created("script", hyperparameters={"seed": "7"})["HyperParameters"] == {"seed": "7"}
+    assert created("script", hyperparameters={"seed": "7"}, spot=False)["HyperParameters"] == {"seed": "7"}
 
 
-@pytest.mark.parametrize(
-    ("line", "values"),
-    [
-        ("epoch=3 train_loss=0.1234 val_accuracy=0.9500 val_loss=0.2000", ("0.1234", "0.9500", "0.2000")),
-        ("epoch=10 train_loss=1.2e-05 val_accuracy=1.0000 val_loss=12", ("1.2e-05", "1.0000", "12")),
-    ],
-)
-def test_metric_definitions_read_the_log_line_of_an_epoch(line: str, values: tuple[str, ...]) -> None:
-    found = []
-    for metric in created("script")["AlgorithmSpecification"]["MetricDefinitions"]:
-        match = re.search(metric["Regex"], line)
-        assert match, metric
-        found.append(match[1])
-    assert tuple(found) == values
+@pytest.mark.parametrize("loss", [0.1234, 12.0, 0.0])
+def test_metric_definitions_read_the_line_that_training_prints_for_an_epoch(loss: float) -> None:
+    # GIVEN the line that the script prints
+    epoch = SimpleNamespace(
+        number=3, of=6, train_loss=loss, validation_accuracy=0.95, validation_loss=loss / 2, seconds=1.0
+    )
+    line = train.line(train.Step(1, 1, epoch))
+    # WHEN the service reads it THEN it finds these values
+    found = {
+        metric["Name"]: [float(value) for value in re.findall(metric["Regex"], line)]
+        for metric in created("script")["AlgorithmSpecification"]["MetricDefinitions"]
+    }
+    assert found == {
+        "train:loss": [pytest.approx(loss, abs=1e-4)],
+        "validation:accuracy": [0.95],
+        "validation:loss": [pytest.approx(loss / 2, abs=1e-4)],
+    }
 
 
 @pytest.mark.parametrize(
@@ -225,8 +230,6 @@ def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.M
     pytest.importorskip("sagemaker.train", reason="needs the SageMaker SDK: requirements/sagemaker.in")
     import botocore.client
 
-    if kind == "script" and SCRIPT not in source.files():
-        pytest.skip(f"needs {SCRIPT}")
     for name, value in {
         "SAGEMAKER_VALIDATE_ROLE": "false",
         "AWS_ACCESS_KEY_ID": "key",
