@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from cli.models import DEFAULT_MODEL, thresholds
 from cli.options import Aws, aws_options, json_option, stack_option, write_json
 from cli.show import console, facts_table, note
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "cloudformation.yaml"
-DEFAULT_MODEL = ROOT / "models" / "bikes"
-BUILD = ROOT / "build" / "packages"
 
 
 @click.command()
@@ -70,7 +68,7 @@ def deploy(
     existing = stacks.describe(aws.client("cloudformation"), stack)
     before = existing.parameters if existing else {}
     target = platform or ("host" if _is_here(aws) else "arm64")
-    packages = package.build(target, BUILD, note)  # type: ignore[arg-type]  # click.Choice checks it
+    packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
     if endpoint:
         values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
     elif values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
@@ -138,23 +136,17 @@ def _is_here(aws: Aws) -> bool:
 
 def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]:
     """Upload a model; return the parameters that serve it, with the thresholds that were chosen for it."""
-    import json
     import tempfile
 
+    from infra import artifacts
     from training.package import package
 
-    from infra import artifacts
-
     bucket = artifact_bucket or artifacts.ensure_bucket(aws.client, note)
-    values: dict[str, Any] = {"CreateEndpoint": "true"}
+    values = {"CreateEndpoint": "true"}
     with tempfile.TemporaryDirectory() as folder:
         if model.is_dir():
             archive = package(model, Path(folder, "model.tar.gz"))
-            metrics = json.loads((model / "metrics.json").read_text())
-            if "threshold" in metrics:
-                values["Threshold"] = str(metrics["threshold"])
-            if "familiarity_threshold" in metrics:
-                values["FamiliarityThreshold"] = str(metrics["familiarity_threshold"])
+            values |= thresholds(model)
         else:
             archive = model
         key = artifacts.upload_digested(aws.client("s3"), bucket, archive, "models", note)

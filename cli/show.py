@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from client.results import Result
+
+_STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK)_[A-Z_]+ ")
 
 STYLES = {"classified": "green", "low-confidence": "yellow", "failed": "red"}
 
@@ -31,7 +34,10 @@ def note(text: str) -> None:
 
 
 class Steps:
-    """A line that changes while something takes long; without a terminal, one line per step."""
+    """A line that changes while something takes long; without a terminal, one line per step.
+
+    Events of the stack, dozens within a second here, only change the line.
+    """
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
@@ -44,6 +50,10 @@ class Steps:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the changing line away; further steps are lines of their own."""
         if self._status:
             self._status.stop()
             self._status = None
@@ -53,7 +63,7 @@ class Steps:
 
         if self._status:
             self._status.update(Text(sentence))
-        else:
+        elif not _STACK_EVENT.match(sentence):
             note(sentence)
 
 

@@ -51,6 +51,7 @@ def drop(
     *,
     again: bool = False,
     workers: int = WORKERS,
+    admit: Callable[[], None] = lambda: None,
     done: Callable[[Uploaded], None] = lambda _: None,
 ) -> list[Uploaded]:
     """Upload `files`, those that are there already excepted, and return what is in the bucket now.
@@ -63,6 +64,8 @@ def drop(
         Upload also what is there already: each upload is classified anew.
     workers
         Files at a time.
+    admit
+        Called by a worker before each upload; may block until there is room for it.
     done
         Called for each file, in the order in which they finish.
 
@@ -81,18 +84,21 @@ def drop(
             done(finished[-1])
         else:
             todo.append(file)
+
+    def upload(file: File) -> Uploaded:
+        admit()
+        return _upload(s3, bucket, file)
+
     with ThreadPoolExecutor(workers, thread_name_prefix="drop") as pool:
         queue = iter(todo)
-        running: set[Future[Uploaded]] = {
-            pool.submit(_upload, s3, bucket, file) for file in islice(queue, 2 * workers)
-        }
+        running: set[Future[Uploaded]] = {pool.submit(upload, file) for file in islice(queue, 2 * workers)}
         try:
             while running:
                 ready, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in ready:
                     finished.append(future.result())
                     done(finished[-1])
-                running |= {pool.submit(_upload, s3, bucket, file) for file in islice(queue, len(ready))}
+                running |= {pool.submit(upload, file) for file in islice(queue, len(ready))}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -3,7 +3,8 @@
 - Every file below a folder counts, whatever its name: dotfiles, no extension, spaces, any script.
 - A key is the path relative to the folder that was named; of a single file, its name.
 - Links are followed; a folder that links to one of its parents is entered once.
-- What cannot be uploaded (sockets, unreadable files, names that are not Unicode or too long) is reported, never passed over.
+- Bytes of a name that are not UTF-8, which a key must be, become `\\xff`.
+- What cannot be uploaded (sockets, unreadable files, names too long for a key) is reported, never passed over.
 """
 
 from __future__ import annotations
@@ -101,10 +102,7 @@ def _file(path: Path, key: str) -> File | Skipped:
         return Skipped(path, "not a regular file")
     if not os.access(path, os.R_OK):
         return Skipped(path, "no permission to read it")
-    try:
-        length = len(key.encode())
-    except UnicodeEncodeError:
-        return Skipped(path, "its name is not Unicode, which a key must be")
-    if length > MAX_KEY_BYTES:
-        return Skipped(path, f"its key would have {length} bytes, {MAX_KEY_BYTES} are allowed")
+    key = os.fsencode(key).decode(errors="backslashreplace")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return Skipped(path, f"its key would have {len(key.encode())} bytes, {MAX_KEY_BYTES} are allowed")
     return File(path, key, status.st_size)

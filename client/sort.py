@@ -21,6 +21,7 @@ def sort(
     *,
     again: bool = False,
     workers: int = WORKERS,
+    in_flight: int | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
     uploaded: Callable[[Uploaded], None] = lambda _: None,
     done: Callable[[Sorted], None] = lambda _: None,
@@ -31,8 +32,11 @@ def sort(
     ----------
     again
         Upload also what is there already, byte for byte; its earlier result counts otherwise.
+    in_flight
+        Uploads without a result at a time; None for any number. A service with few functions at a time, such as the one
+        on a single machine, is fully used by as many, and keeps latency from being the length of a queue.
     patience_seconds
-        How long to go on when nothing is uploaded any more and no result comes.
+        How long to go on when nothing is uploaded and no result comes.
     uploaded, done
         Called for each upload and for each result, in this thread.
 
@@ -46,6 +50,12 @@ def sort(
     arrivals: queue.SimpleQueue[Uploaded] = queue.SimpleQueue()
     failure: list[BaseException] = []
     stop = threading.Event()
+    room = threading.Semaphore(in_flight or len(files) or 1)
+
+    def admit() -> None:
+        while not room.acquire(timeout=0.2):
+            if stop.is_set():
+                raise InterruptedError("stopped")
 
     def arrived(upload: Uploaded) -> None:
         if stop.is_set():
@@ -54,7 +64,7 @@ def sort(
 
     def upload_all() -> None:
         try:
-            drop(s3, bucket, files, again=again, workers=workers, done=arrived)
+            drop(s3, bucket, files, again=again, workers=workers, admit=admit, done=arrived)
         except BaseException as error:
             failure.append(error)
 
@@ -78,13 +88,16 @@ def sort(
             for item in fresh:
                 done(item)
             found += fresh
+            if taken := sum(item.upload.fresh for item in fresh):
+                room.release(taken)
             now = time.monotonic()
-            if fresh or fresh_uploads or uploading:
+            full = in_flight is not None and len(waiter.missing) >= in_flight
+            if fresh or fresh_uploads or (uploading and not full):
                 last, pause = now, 0.05
-            elif not waiter.missing:
+            elif not uploading and not waiter.missing:
                 return found
             elif now - last > patience_seconds:
-                raise _missing(waiter.missing, len(found), patience_seconds)
+                raise _missing(waiter.missing, len(files), patience_seconds)
             # Looking costs requests in proportion to what is listed: never more than a third of the time.
             pause = min(max(pause * 1.2, 2 * (now - begin)), 5.0)
             time.sleep(pause)
@@ -99,9 +112,9 @@ def _drain(arrivals: queue.SimpleQueue[Uploaded]) -> list[Uploaded]:
     return items
 
 
-def _missing(missing: list[str], found: int, patience_seconds: float) -> MissingResultsError:
+def _missing(missing: list[str], files: int, patience_seconds: float) -> MissingResultsError:
     return MissingResultsError(
-        f"{len(missing)} of {len(missing) + found} uploads have no result, and none came for {patience_seconds:.0f} "
-        f"seconds ({missing[0]} is one of them). `dropsort redrive` starts them again.",
+        f"{len(missing)} of {files} uploads have no result, and none came for {patience_seconds:.0f} seconds "
+        f"({missing[0]} is one of them). `dropsort redrive` starts them again.",
         missing,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from client.drop import listing
 from client.results import Result
 from client.wait import Sorted
 from handlers import keys
@@ -102,6 +103,19 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
             "max": latencies[-1] if latencies else None,
         },
     }
+
+
+def places(s3: Any, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
+    """Where results of these uploads lie in the bucket: exactly one place each, if all is well."""
+    where = {location: key for key in uploads for location in keys.result_keys(keys.path_of(key)).values()}
+    found: dict[str, list[str]] = {key: [] for key in where.values()}
+    for outcome in keys.OUTCOMES:
+        for item in listing(
+            s3, bucket, (location for location in where if location.startswith(f"{outcome}/"))
+        ):
+            if item["Key"] in where:
+                found[where[item["Key"]]].append(item["Key"])
+    return found
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,9 @@ from infra import libraries
 from infra.errors import PackageError
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where commands keep finished zips: beside the interpreter, so that they outlive a cleaned checkout.
+CACHE = Path(sys.prefix) / "packages"
+_DIGITS = 16  # of a content's digest in the name of its zip
 Platform = Literal["arm64", "host"]
 Progress = Callable[[str], None]
 
@@ -123,7 +127,7 @@ def _layer(platform: Platform, out: Path, part: Part, progress: Progress) -> Pat
             progress(f"Zipping {lock.name} for {target.name}")
             _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"))
             _publish(finished, kept)
-    zips = sorted(kept.glob("*.zip"))
+    zips = sorted(kept.glob(f"{lock.stem}-{platform}-{'[0-9a-f]' * _DIGITS}.zip"))
     if len(zips) != 1:
         raise PackageError(
             f"{kept} should hold one zip and holds {len(zips)}: delete that folder and try again."
@@ -161,7 +165,7 @@ def _archive(folder: Path, stem: str, files: Iterable[tuple[str, Path]]) -> Path
     for name, path in entries:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{content} {_mode(path):o} {name}\n".encode())
-    target = folder / f"{stem}-{digest.hexdigest()[:16]}.zip"
+    target = folder / f"{stem}-{digest.hexdigest()[:_DIGITS]}.zip"
     if target.is_file():
         return target
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".zipping-")

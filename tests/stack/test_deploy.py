@@ -270,7 +270,7 @@ def test_emptying_goes_over_many_pages(client: artifacts.Clients, name: str) -> 
 def test_the_real_template_is_created_updated_and_deleted(client: artifacts.Clients) -> None:
     # GIVEN the real packages and the template as it is
     try:
-        packages = package.build("host", package.ROOT / "build" / "packages")
+        packages = package.build("host", package.CACHE)
     except PackageError as error:
         pytest.skip(f"the libraries cannot be installed here: {error}")
 

@@ -201,7 +201,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Callable[[package.Platform
 
     def build(platform: package.Platform) -> package.Packages:
         try:
-            return package.build(platform, package.ROOT / "build" / "packages", parts=[package.SERVICE])
+            return package.build(platform, package.CACHE, parts=[package.SERVICE])
         except PackageError as error:
             pytest.skip(f"the libraries cannot be installed here: {error}")
 
