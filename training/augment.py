@@ -18,20 +18,18 @@ def geometry(count: int, random: torch.Generator) -> Tensor:
     angle, scale = uniform(math.radians(12)), 1 + uniform(0.15)
     mirror = torch.where(torch.rand(count, generator=random) < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    return torch.stack(
-        [
-            torch.stack([cos * mirror, -sin, uniform(0.24)], 1),
-            torch.stack([sin * mirror, cos, uniform(0.24)], 1),
-        ],
-        1,
+    rows = (
+        torch.stack([cos * mirror, -sin, uniform(0.24)], 1),
+        torch.stack([sin * mirror, cos, uniform(0.24)], 1),
     )
+    return torch.stack(rows, 1)
 
 
 def colour(pictures: Tensor, random: torch.Generator) -> Tensor:
     """Brightness, contrast and saturation varied by up to a quarter; pixel values stay within 0 to 255."""
 
     def factor() -> Tensor:
-        return 1 + (torch.rand(len(pictures), 1, 1, 1, generator=random) * 2 - 1) * 0.25
+        return (1 + (torch.rand(len(pictures), 1, 1, 1, generator=random) * 2 - 1) * 0.25).to(pictures.device)
 
     pictures = pictures * factor()
     mean = pictures.mean((1, 2, 3), keepdim=True)
@@ -45,8 +43,6 @@ def augment(pictures: Tensor, random: torch.Generator) -> Tensor:
     maps = geometry(len(pictures), random).to(pictures.device)
     grid = functional.affine_grid(maps, list(pictures.shape), align_corners=False)
     moved = functional.grid_sample(
-        pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        pictures, grid, mode="bicubic", padding_mode="reflection", align_corners=False
     )
-    if pictures.device.type != "cpu":
-        return colour(moved.cpu(), random).to(pictures.device)
     return colour(moved, random)

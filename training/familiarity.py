@@ -35,11 +35,13 @@ class Familiarity:
         """Mean cosine similarity of each feature vector [N, width] to its nearest references: [N]."""
         length = np.sqrt((features**2).sum(1, keepdims=True) + 1e-12)
         cosines = features @ self.basis.T @ self.references.T / length
-        return np.sort(cosines, 1)[:, -self.neighbours :].mean(1)
+        nearest: Features = np.sort(cosines, 1)[:, -self.neighbours :].mean(1)
+        return nearest
 
     def p_values(self, features: Features) -> Features:
         """Share of held-out genuine pictures that are no more familiar than each of these: [N]."""
-        return (self.scores(features)[:, None] >= self.held_out).mean(1)
+        share: Features = (self.scores(features)[:, None] >= self.held_out).mean(1)
+        return share
 
 
 def build(

@@ -1,16 +1,18 @@
-"""The training loop: pictures and labels in, the weights of the best epoch out."""
+"""The training loop: pictures and labels in, the weights of the last or the best epoch out; resumes after a kill."""
 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
 
 from training.augment import augment
@@ -37,11 +39,6 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def normalise(network: Network, pictures: Tensor) -> Tensor:
-    """Pixel values 0 to 255 as the network wants them."""
-    return (pictures - network.spec.mean) / network.spec.scale
-
-
 def fit(
     arch: str,
     classes: int,
@@ -54,85 +51,162 @@ def fit(
     batch: int = 32,
     smoothing: float = 0.02,
     patience: int = 0,
+    checkpoints: Path | None = None,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Network:
-    """Trains a network of `classes` classes and returns it in evaluation mode.
+    """Trains a network of `classes` classes and returns it on the CPU, in evaluation mode.
 
-    AdamW under a one-cycle learning rate. With validation pictures and a `patience` above 0, training stops when the
-    validation loss has not improved for so many epochs, and the best epoch's weights are the result.
+    AdamW under a one-cycle learning rate. The same seed gives the same network on the same machine.
+
+    Parameters
+    ----------
+    patience
+        Stop when the validation loss has not improved for so many epochs, and return the best epoch's weights. 0: train
+        all epochs and return the last, which the falling learning rate makes the best as a rule.
+    checkpoints
+        Folder in which every epoch is saved, and from which an interrupted training of the same settings goes on.
     """
-    torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
-    network = Network(arch, classes).to(device(), memory_format=torch.channels_last)  # half the time on a CPU
-    epochs = epochs or network.spec.epochs
-    data = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    target = torch.from_numpy(labels)
-    steps = max(1, math_ceil(len(data), batch))
-    optimiser = torch.optim.AdamW(network.groups(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, [group["lr"] for group in network.groups()], total_steps=epochs * steps + 1, pct_start=0.2
-    )
-    best, best_loss, stale = None, float("inf"), 0
-    for number in range(1, epochs + 1):
-        started, losses = time.perf_counter(), []
-        network.train()
-        for chosen in torch.randperm(len(data), generator=random).split(batch):
-            if network.spec.pretrained is False and len(chosen) < 2:
-                continue  # batch statistics of one picture say nothing
-            inputs = augment(data[chosen].float().to(device()), random)
-            inputs = inputs.to(memory_format=torch.channels_last)
-            logits = network(normalise(network, inputs))
-            loss = functional.cross_entropy(logits, target[chosen].to(device()), label_smoothing=smoothing)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
-        held_loss = held_accuracy = float("nan")
+    run = _Run(arch, classes, pictures, labels, seed, epochs, batch, smoothing)
+    settings = (arch, classes, len(pictures), seed, run.epochs, batch)
+    checkpoint = checkpoints / "training.pt" if checkpoints else None
+    if checkpoint is not None and checkpoint.is_file():
+        run.resume(torch.load(checkpoint, map_location="cpu", weights_only=True), settings)
+    while run.epoch < run.epochs and not (patience and run.stale >= patience):
+        started = time.perf_counter()
+        loss = run.step()
+        held_loss = held_accuracy = math.nan
         if validation is not None and len(validation[1]):
-            held = logits_of(network, validation[0])
-            truth = torch.from_numpy(validation[1])
-            held_loss = functional.cross_entropy(held, truth).item()
-            held_accuracy = (held.argmax(1) == truth).float().mean().item()
-        progress(
-            Epoch(
-                number,
-                epochs,
-                float(np.mean(losses)),
-                held_loss,
-                held_accuracy,
-                time.perf_counter() - started,
-            )
+            held_loss, held_accuracy = run.judge(*validation)
+            run.remember(held_loss, keep=patience > 0)
+        if checkpoint is not None:
+            _save(checkpoint, {"settings": list(settings), **run.state()})
+        progress(Epoch(run.epoch, run.epochs, loss, held_loss, held_accuracy, time.perf_counter() - started))
+    return run.result()
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)  # a kill while writing leaves the older one whole
+
+
+class _Run:
+    """A training under way: everything that a checkpoint holds."""
+
+    def __init__(
+        self,
+        arch: str,
+        classes: int,
+        pictures: Pictures,
+        labels: Labels,
+        seed: int,
+        epochs: int | None,
+        batch: int,
+        smoothing: float,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.random = torch.Generator().manual_seed(seed)
+        # channels_last halves the time of an epoch on a CPU
+        self.network: Any = Network(arch, classes).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        self.epochs = epochs or self.network.spec.epochs
+        self.data, self.target = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(labels)
+        self.batch, self.smoothing = batch, smoothing
+        groups = self.network.groups()
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
+        steps = self.epochs * math.ceil(len(pictures) / batch)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, [group["lr"] for group in groups], total_steps=steps + 1, pct_start=0.2
         )
-        if patience and held_loss == held_loss:
-            if held_loss < best_loss:
-                best, best_loss, stale = copy.deepcopy(network.state_dict()), held_loss, 0
-            elif (stale := stale + 1) >= patience:
-                break
-    if best is not None:
-        network.load_state_dict(best)
-    return network.cpu().eval()
+        self.epoch, self.stale, self.best_loss = 0, 0, math.inf
+        self.best: dict[str, Any] | None = None
 
+    def step(self) -> float:
+        """One epoch; the mean training loss."""
+        self.network.train()
+        where, losses = device(), []
+        order: Any = torch.randperm(len(self.data), generator=self.random)
+        for chosen in order.split(self.batch):
+            if len(chosen) < 2 and not self.network.spec.pretrained:
+                continue  # batch statistics of one picture say nothing
+            inputs: Any = augment(self.data[chosen].float().to(where), self.random)
+            logits = self.network(
+                self.network.normalise(inputs.contiguous(memory_format=torch.channels_last))
+            )
+            loss: Any = functional.cross_entropy(
+                logits, self.target[chosen].to(where), label_smoothing=self.smoothing
+            )
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            self.schedule.step()
+            losses.append(loss.item())
+        self.epoch += 1
+        return float(np.mean(losses))
 
-def math_ceil(count: int, batch: int) -> int:
-    """Batches of at most `batch` that hold `count`."""
-    return -(-count // batch)
+    def judge(self, pictures: Pictures, labels: Labels) -> tuple[float, float]:
+        """Loss and accuracy on pictures as they are."""
+        logits, truth = logits_of(self.network, pictures), torch.from_numpy(labels)
+        return (
+            functional.cross_entropy(logits, truth).item(),
+            (logits.argmax(1) == truth).float().mean().item(),
+        )
+
+    def remember(self, loss: float, keep: bool) -> None:
+        """Notes whether this epoch is the best so far, and its weights if they are to be kept."""
+        if loss < self.best_loss:
+            self.best_loss, self.stale = loss, 0
+            if keep:
+                self.best = copy.deepcopy(self.network.state_dict())
+        else:
+            self.stale += 1
+
+    def state(self) -> dict[str, Any]:
+        """Everything that going on takes."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": self.random.get_state(),
+            "torch": torch.get_rng_state(),
+            "progress": [self.epoch, self.stale, self.best_loss],
+            "best": self.best,
+        }
+
+    def resume(self, state: dict[str, Any], settings: tuple[Any, ...]) -> None:
+        """Goes on from a checkpoint; one of other settings is left alone."""
+        if tuple(state["settings"]) != settings:
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.random.set_state(state["random"])
+        torch.set_rng_state(state["torch"])
+        self.epoch, self.stale, self.best_loss = state["progress"]
+        self.best = state["best"]
+
+    def result(self) -> Network:
+        """The network of the best epoch if one was kept, else of the last."""
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        network: Network = self.network.cpu().eval()
+        return network
 
 
 @torch.no_grad()
-def features_of(network: Network, pictures: Pictures, batch: int = 64) -> Tensor:
+def features_of(network: Network, pictures: Pictures, batch: int = 64) -> torch.Tensor:
     """Feature vectors [N, width] of pictures as they are, on the CPU."""
-    network = network.eval()
-    where = next(network.parameters()).device
-    parts = [
-        network.features(normalise(network, part.permute(0, 3, 1, 2).float().to(where))).cpu()
-        for part in torch.from_numpy(pictures).split(batch)
-    ]
-    return torch.cat(parts) if parts else torch.zeros(0, network.spec.width)
+    network.eval()
+    where, parts = next(network.parameters()).device, [torch.zeros(0, network.spec.width)]
+    for start in range(0, len(pictures), batch):
+        inputs = torch.from_numpy(pictures[start : start + batch]).permute(0, 3, 1, 2).float().to(where)
+        parts.append(network.features(network.normalise(inputs)).cpu())
+    return torch.cat(parts)
 
 
 @torch.no_grad()
-def logits_of(network: Network, pictures: Pictures) -> Tensor:
+def logits_of(network: Network, pictures: Pictures) -> torch.Tensor:
     """Logits [N, K] of pictures as they are, on the CPU."""
     where = next(network.parameters()).device
-    return network.head(features_of(network, pictures).to(where)).cpu()
+    logits: torch.Tensor = network.head(features_of(network, pictures).to(where)).cpu()
+    return logits

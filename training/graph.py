@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from training.familiarity import Familiarity
-from training.layers import Block, Conv
+from training.layers import Block, Conv, same
 
 OPSET = 18  # the first with Resize over chosen axes, with antialiasing
 INPUT, PROBABILITIES, FAMILIARITY = "images", "probabilities", "familiarity"
@@ -49,7 +49,7 @@ class Writer:
 
     def number(self, value: float) -> str:
         """A 32-bit scalar."""
-        return self.constant(np.float32(value).reshape(()))
+        return self.constant(np.array(value, np.float32))
 
     def weight(self, value: NDArray[Any]) -> str:
         """A weight whose first axis is the output channel, in 8 bits if that is worth while."""
@@ -98,6 +98,11 @@ class Writer:
         for block in blocks:
             x = self.block(x, block)
         return self.node("ReduceMean", x, self.constant(np.array([2, 3], np.int64)), keepdims=0)
+
+    def linear(self, x: str, weight: NDArray[Any], bias: NDArray[Any]) -> str:
+        """`x @ weight.T + bias`."""
+        constants = [self.constant(array.astype(np.float32)) for array in (weight, bias)]
+        return self.node("Gemm", x, *constants, transB=1)
 
     def pictures(self, side: int, mean: float, scale: float) -> str:
         """From the input, uint8 [N, height, width, 3] RGB of any size, to [N, 3, side, side], normalised."""
@@ -153,7 +158,7 @@ def write(
     path: Path,
     *,
     blocks: Sequence[Block],
-    head: tuple[NDArray[Any], NDArray[Any]],
+    heads: Sequence[tuple[NDArray[Any], NDArray[Any]]],
     temperature: float,
     side: int,
     mean: float,
@@ -167,37 +172,33 @@ def write(
 
     Parameters
     ----------
-    head
-        Weight [K, width] and bias [K] of the classifier.
+    heads
+        Weight [K, width] and bias [K] of the classifier on the features of `blocks`, and, if there is a second, of the
+        one on the features of `reference_blocks`; their logits are added.
     temperature
         Logits are divided by it before the softmax.
     known, reference_blocks
         The familiar pictures, and the feature extractor they were seen through; without blocks of its own it is
-        the classifier's. Leading blocks that both share are computed once.
+        the classifier's. Leading blocks that are the same in both are computed once.
     quantise
         False keeps every weight 32-bit: to compare with.
     """
     writer = Writer(quantise)
     x = writer.pictures(side, mean, scale)
     shared = 0
-    while shared < min(len(blocks), len(reference_blocks)) and blocks[shared] is reference_blocks[shared]:
+    while shared < min(len(blocks), len(reference_blocks)) and same(blocks[shared], reference_blocks[shared]):
         x = writer.block(x, blocks[shared])
         shared += 1
-    features = writer.features(x, blocks[shared:])
-    weight, bias = (array / temperature for array in head)
-    logits = writer.node(
-        "Gemm",
-        features,
-        writer.constant(weight.astype(np.float32)),
-        writer.constant(bias.astype(np.float32)),
-        transB=1,
-    )
-    writer.node("Softmax", logits, outputs=[PROBABILITIES], axis=1)
-    outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(bias)])]
+    features = [writer.features(x, blocks[shared:])]
+    if reference_blocks:
+        features.append(writer.features(x, reference_blocks[shared:]))
+    logits = [
+        writer.linear(f, w / temperature, b / temperature) for f, (w, b) in zip(features, heads, strict=False)
+    ]
+    writer.node("Softmax", writer.node("Sum", *logits), outputs=[PROBABILITIES], axis=1)
+    outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(heads[0][1])])]
     if known is not None:
-        writer.familiarity(
-            writer.features(x, reference_blocks[shared:]) if reference_blocks else features, known
-        )
+        writer.familiarity(features[-1], known)
         outputs.append(helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, ["N"]))
     graph = helper.make_graph(
         writer.nodes,

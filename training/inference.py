@@ -19,26 +19,32 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import importlib
 import io
 import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-try:  # in SageMaker's container this base class makes the status and message reach the caller
-    from sagemaker_inference.errors import BaseInferenceToolkitError as _ContainerError
-except ImportError:
 
-    class _ContainerError(Exception):  # type: ignore[no-redef]
-        def __init__(self, status_code: int, message: str, phrase: str) -> None:
-            super().__init__(message)
-            self.status_code, self.message, self.phrase = status_code, message, phrase
+class _PlainError(Exception):
+    def __init__(self, status_code: int, message: str, phrase: str) -> None:
+        super().__init__(message)
+        self.status_code, self.message, self.phrase = status_code, message, phrase
+
+
+_Base: Any = _PlainError
+with contextlib.suppress(
+    ImportError
+):  # in SageMaker's container its class makes status and message reach the caller
+    _Base = importlib.import_module("sagemaker_inference.errors").BaseInferenceToolkitError
 
 
 MAX_SIDE = 512  # larger pictures are scaled down before the graph, which bounds memory
@@ -48,7 +54,7 @@ VERBOSE = "application/json;verbose=true"
 Prediction: TypeAlias = dict[str, Any]
 
 
-class InferenceError(_ContainerError):
+class InferenceError(_Base):  # type: ignore[misc]
     """A request that cannot be answered: `status_code` (400, 413, 415), `message`, `phrase`."""
 
     def __init__(self, message: str, status_code: int = 400) -> None:
@@ -262,4 +268,4 @@ def predict_fn(request: Request, model: Model) -> Answer:
 def output_fn(answer: Answer, accept: str) -> tuple[str, str]:
     """SageMaker's hook: predictions to body and content type."""
     body, content_type = response(answer, accept)
-    return cast(str, body.decode()), content_type
+    return body.decode(), content_type

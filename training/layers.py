@@ -49,3 +49,20 @@ def fold(
     """Weight and bias of a convolution that does what `weight` and a batch normalisation after it did."""
     scale = gamma / np.sqrt(variance + eps)
     return (weight * scale[:, None, None, None]).astype(np.float32), (beta - mean * scale).astype(np.float32)
+
+
+def same(one: Block, other: Block) -> bool:
+    """Whether two blocks compute the same."""
+    pairs = list(zip(one.convs, other.convs, strict=False))
+    if (len(one.convs), one.skip, one.ceiling) != (len(other.convs), other.skip, other.ceiling):
+        return False
+    if (one.shortcut is None) != (other.shortcut is None):
+        return False
+    if one.shortcut is not None and other.shortcut is not None:
+        pairs.append((one.shortcut, other.shortcut))
+    return all(
+        (a.stride, a.pads, a.groups, a.ceiling) == (b.stride, b.pads, b.groups, b.ceiling)
+        and np.array_equal(a.weight, b.weight)
+        and np.array_equal(a.bias, b.bias)
+        for a, b in pairs
+    )

