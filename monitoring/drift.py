@@ -22,6 +22,7 @@ from monitoring.sample import Moments, Sample
 FALSE_ALARM_DAYS = 0.01  # share of days without any change that may alarm, all looks and signals together
 LOOKS_A_DAY = 24
 PARTS_OF_A_LOOK = 3  # the latest few hundred captures, the latest 24 hours, and silence
+FEWEST_IMAGES = 200  # of an image statistic, whose test is not exact for small samples
 UNKNOWN = st.Interval(0.0, 1.0)
 FEWEST = 30  # below this a window is called too small, whatever it holds
 
@@ -299,12 +300,16 @@ def _familiarity(reference: Sample, window: Sample, threshold: float, floors: Fl
 
 def _image(name: str, before: Moments, now: Moments, floors: Floors) -> Signal:
     """Welch's test of a mean, normal tail: only for large windows, where skewness no longer matters."""
-    if min(now.count, before.count) < 200 or before.deviation == 0 or now.deviation == 0:
+    moved = abs(now.mean - before.mean)
+    error = math.hypot(
+        now.deviation / math.sqrt(max(1, now.count)), before.deviation / math.sqrt(max(1, before.count))
+    )
+    if min(now.count, before.count) < FEWEST_IMAGES or not moved:
         p = 1.0
     else:
-        error = math.hypot(now.deviation / math.sqrt(now.count), before.deviation / math.sqrt(before.count))
-        p = math.erfc(abs(now.mean - before.mean) / error / math.sqrt(2))
-    effect = abs(now.mean - before.mean) / before.deviation if before.deviation else 0.0
+        # Without any spread in either, as of pictures of one width, every picture is another.
+        p = math.erfc(moved / error / math.sqrt(2)) if error else 0.0
+    effect = moved / before.deviation if before.deviation else (math.inf if moved else 0.0)
     return Signal(
         f"Image{name.title()}",
         now.mean,

@@ -1,0 +1,29 @@
+// The threshold what-if: moves the cursor and says what that threshold would classify, from the embedded counts.
+(function () {
+  "use strict";
+  var data = JSON.parse(document.getElementById("counts").textContent);
+  var slider = document.getElementById("slider"), cursor = document.getElementById("cursor");
+  if (!slider || !cursor || !data.total) return;
+  document.querySelectorAll(".script").forEach(function (part) { part.classList.remove("script"); });
+  var bins = 1000, counts = new Array(bins).fill(0), above = [0], sums = [0];
+  data.bins.forEach(function (pair) { counts[pair[0]] = pair[1]; });
+  for (var i = bins - 1, n = 0, s = 0; i >= 0; i--) {
+    n += counts[i]; s += counts[i] * (i + 0.5) / bins; above.push(n); sums.push(s);
+  }
+  function show() {
+    var edge = Math.round(slider.value * 1), classified = above[bins - edge], share = classified / data.total;
+    var set = function (id, text) { document.getElementById(id).textContent = text; };
+    set("at", (edge / bins).toFixed(3));
+    set("classified", (100 * share).toFixed(1) + " %");
+    set("review", (data.total - classified).toLocaleString("en"));
+    set("load", Math.round((1 - share) * data.perDay).toLocaleString("en"));
+    set("promised", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + " %" : "–");
+    slider.setAttribute("aria-valuetext", (edge / bins).toFixed(3));
+    var d = cursor.dataset, x = +d.left + edge / bins * (d.right - d.left), y = +d.bottom - share * (d.bottom - d.top);
+    cursor.querySelector("path").setAttribute("d", "M" + x + " " + d.top + "V" + d.bottom);
+    cursor.querySelector("circle").setAttribute("cx", x);
+    cursor.querySelector("circle").setAttribute("cy", y);
+  }
+  slider.addEventListener("input", show);
+  show();
+})();

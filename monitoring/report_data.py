@@ -1,0 +1,255 @@
+"""What a report shows, computed once from an aggregate: plain numbers for the page's charts and for the PNGs.
+
+However many captures there are, a report holds at most `BUCKETS` points in time and `DOTS` dots: time is
+grouped into hours, days or weeks, and dots are drawn from the histograms, thinned evenly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring import statistics as st
+from monitoring.cells import UNKNOWN, Aggregate, Cell
+from monitoring.drift import FEWEST, assess
+from monitoring.histograms import BINS, quantile
+from monitoring.sample import Sample
+from monitoring.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
+
+BUCKETS = 72
+DOTS = 1500
+LABELS = 12  # shown one by one; the rest together
+STEPS = tuple(timedelta(hours=h) for h in (1, 3, 6, 12, 24, 72, 168, 336, 672, 2016, 8760))
+DIFFERS = 0.001  # level of a single bucket in the chart of drift over time: marks, not alarms
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A stretch of time."""
+
+    start: datetime
+    end: datetime
+    count: int
+    below: int  # confidence below the threshold
+    low: float  # 10th percentile of confidence; NaN, as the next two, without captures
+    median: float
+    high: float  # 90th percentile
+
+
+@dataclass(frozen=True)
+class DriftPoint:
+    """One bucket held against the reference."""
+
+    at: datetime
+    distance: float  # Wasserstein distance of confidences; NaN where there are too few captures
+    usual: float  # 95th percentile of that without change
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Hours without a capture between two with some."""
+
+    start: datetime
+    hours: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a page shows, but the pictures."""
+
+    threshold: float
+    total: Sample
+    buckets: tuple[Bucket, ...]
+    dots: NDArray[np.float64]  # (n, 2): time in seconds since the epoch, confidence
+    drift: tuple[DriftPoint, ...]
+    reference: Sample | None
+    reference_name: str
+    look: Look | None
+    gaps: tuple[Gap, ...]
+    aggregate: Aggregate = field(repr=False)
+    invoked: int | None = None  # invocations that should have been captured
+    hours: int = 0  # from the first capture to the last
+
+    @property
+    def per_day(self) -> float:
+        """Captures a day; of a shorter time, projected from an hour at the least."""
+        return self.total.count * 24 / max(1, self.hours)
+
+
+def build(
+    aggregate: Aggregate,
+    *,
+    threshold: float,
+    familiarity_threshold: float = 0.02,
+    reference: Sample | None = None,
+    reference_name: str = "the evaluation set",
+    invoked: int | None = None,
+    now: datetime | None = None,
+) -> Report:
+    """Compute a report.
+
+    Parameters
+    ----------
+    reference
+        What drift compares with; by default the first day of captures, once it holds enough.
+    invoked
+        Invocations in the same time that should have been captured, where known.
+    now
+        The moment of the look (aware); by default the end of the last hour with captures.
+    """
+    counts = hourly(aggregate)
+    first, last = (min(counts), max(counts) + HOUR) if counts else (None, None)
+    found = first_reference(aggregate) if reference is None else None
+    step, since = (_step(first, last), first) if first and last else (HOUR, None)
+    samples = _bucket_samples(aggregate, first, step) if first else {}
+    buckets = _buckets(samples, first, last, step, threshold) if first and last else ()
+    held = reference if reference is not None else (found[0] if found else None)
+    since = moment_of(found[1]) if found else first
+    moment = now or last
+    seen = None
+    if moment:
+        seen = look(
+            aggregate,
+            moment,
+            threshold=threshold,
+            familiarity_threshold=familiarity_threshold,
+            reference=reference,
+        )
+    return Report(
+        threshold=threshold,
+        total=sample_of((key.label, cell) for key, cell in aggregate.cells.items()),
+        buckets=buckets,
+        dots=_dots(aggregate),
+        drift=_drift(samples, buckets, held, since, threshold),
+        reference=held,
+        reference_name=reference_name if reference is not None else "the first day of captures",
+        look=seen,
+        gaps=_gaps(counts),
+        aggregate=aggregate,
+        invoked=invoked,
+        hours=(last - first) // HOUR if first and last else 0,
+    )
+
+
+def _step(first: datetime, last: datetime) -> timedelta:
+    return next((s for s in STEPS if (last - first) / s <= BUCKETS), STEPS[-1])
+
+
+def _bucket_samples(aggregate: Aggregate, first: datetime, step: timedelta) -> dict[int, Sample]:
+    """Counts by bucket number, from the first hour on."""
+    cells: dict[int, list[tuple[str, Cell]]] = {}
+    for key, cell in aggregate.cells.items():
+        if key.hour != UNKNOWN:
+            cells.setdefault((moment_of(key.hour) - first) // step, []).append((key.label, cell))
+    return {number: sample_of(found) for number, found in cells.items()}
+
+
+def _buckets(
+    samples: dict[int, Sample], first: datetime, last: datetime, step: timedelta, threshold: float
+) -> tuple[Bucket, ...]:
+    found = []
+    for i in range(math.ceil((last - first) / step)):
+        part = samples.get(i, Sample())
+        low, median, high = (quantile(part.confidence, q) for q in (0.1, 0.5, 0.9))
+        start = first + i * step
+        found.append(
+            Bucket(start, min(start + step, last), part.count, part.below(threshold), low, median, high)
+        )
+    return tuple(found)
+
+
+def _dots(aggregate: Aggregate) -> NDArray[np.float64]:
+    """Confidences one by one (to a thousandth), scattered over their hour, (n, 2); evenly thinned to `DOTS`."""
+    hours: dict[str, NDArray[np.int64]] = {}
+    for key, cell in aggregate.cells.items():
+        if key.hour != UNKNOWN:
+            hours[key.hour] = hours.get(key.hour, np.zeros(BINS, np.int64)) + cell.bins()
+    if not hours:
+        return np.zeros((0, 2))
+    names = sorted(hours)
+    counts = np.array([hours[name] for name in names])  # (hours, BINS)
+    cumulated = np.cumsum(counts.ravel())
+    total = int(cumulated[-1])
+    # The middle of each of DOTS equal parts of all captures, in the order of time and confidence.
+    ranks = (np.arange(min(total, DOTS)) + 0.5) * total / min(total, DOTS)
+    cells = np.searchsorted(cumulated, ranks, side="right")
+    scatter = np.random.default_rng(1).random(len(cells))
+    begin = np.array([moment_of(name).timestamp() for name in names])
+    return np.column_stack([begin[cells // BINS] + 3600 * scatter, (cells % BINS + 0.5) / BINS])
+
+
+def _drift(
+    samples: dict[int, Sample],
+    buckets: Sequence[Bucket],
+    reference: Sample | None,
+    since: datetime | None,
+    threshold: float,
+) -> tuple[DriftPoint, ...]:
+    """Each bucket after the reference against it."""
+    if reference is None or since is None or reference.count < FEWEST:
+        return ()
+    points = []
+    for i, bucket in enumerate(buckets):
+        if bucket.start < since:
+            continue
+        part = samples.get(i, Sample())
+        middle = bucket.start + (bucket.end - bucket.start) / 2
+        if part.count < FEWEST:
+            points.append(DriftPoint(middle, math.nan, math.nan, False))
+            continue
+        result = assess(reference, part, threshold=threshold, level=DIFFERS)
+        usual = next(s.usual for s in result.signals if s.name == "ConfidenceWasserstein")
+        distance = st.wasserstein(part.confidence, reference.confidence)
+        points.append(DriftPoint(middle, distance, usual or 0.0, bool(result.alarms)))
+    return tuple(points)
+
+
+def _gaps(counts: dict[datetime, int]) -> tuple[Gap, ...]:
+    """The longest gaps first."""
+    hours = sorted(hour for hour, count in counts.items() if count)
+    found = [Gap(a + HOUR, (b - a) // HOUR - 1) for a, b in itertools.pairwise(hours) if b - a > HOUR]
+    return tuple(sorted(found, key=lambda gap: (-gap.hours, gap.start)))
+
+
+def label_rows(report: Report) -> list[tuple[str, float, st.Interval, float | None]]:
+    """Label, share, 95 % interval, share in the reference: the `LABELS` most frequent, then the rest together."""
+    total, before = report.total, report.reference
+    names = sorted(total.labels, key=lambda label: (-total.labels[label], label))
+    groups = [(name, [name]) for name in names[:LABELS]]
+    if names[LABELS:]:
+        groups.append((f"{len(names) - LABELS} more", names[LABELS:]))
+    rows = []
+    for name, members in groups:
+        count = sum(total.labels[m] for m in members)
+        was = (
+            sum(before.labels.get(m, 0) for m in members) / before.count if before and before.count else None
+        )
+        rows.append((name, count / max(1, total.count), st.wilson(count, total.count), was))
+    return rows
+
+
+def what_if(total: Sample, threshold: float) -> tuple[int, int, float]:
+    """At another threshold: how many are classified, how many reviewed, and the accuracy that the former promise.
+
+    The accuracy is the mean confidence of those above: an estimate that is as good as the calibration.
+    """
+    edge = max(0, round(threshold * BINS))
+    above = total.confidence[edge:]
+    count = int(above.sum())
+    promised = float(above @ (np.arange(edge, BINS) + 0.5)) / BINS / count if count else math.nan
+    return count, total.count - count, promised
+
+
+def period(report: Report) -> str:
+    """From when to when, in words."""
+    if not report.buckets:
+        return "no dated captures"
+    first, last = report.buckets[0].start, report.buckets[-1].end
+    return f"{first.astimezone(UTC):%d %B %Y %H:%M} to {last.astimezone(UTC):%d %B %Y %H:%M} UTC"

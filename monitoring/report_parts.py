@@ -1,0 +1,358 @@
+"""The parts of the page as HTML, one function each. Everything from captures is escaped here, without exception."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from monitoring import report_charts as charts
+from monitoring.cells import Health
+from monitoring.drift import Signal
+from monitoring.report_data import Report, what_if
+from monitoring.report_pictures import Picture
+from monitoring.statistics import wilson
+
+HATCH = (
+    '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs><pattern id="hatch" width="6" '
+    'height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-ground" width="6" '
+    'height="6"/><path class="hatch-line" d="M0 0V6"/></pattern></defs></svg>'
+)
+_HIGH = '<svg viewBox="0 0 18 12"><rect class="high" width="18" height="12"/></svg>'
+_LOW = '<svg viewBox="0 0 18 12"><rect class="low" width="18" height="12"/></svg>'
+_LINE = '<svg viewBox="0 0 18 12"><path class="median" d="M0 6H18"/></svg>'
+_BAND = '<svg viewBox="0 0 18 12"><path class="band" d="M0 0H18V12H0Z"/></svg>'
+_USUAL = '<svg viewBox="0 0 18 12"><path class="usual" d="M0 0H18V12H0Z"/></svg>'
+_BEFORE = '<svg viewBox="0 0 18 12"><path class="before" d="M0 6H18"/></svg>'
+_ABOVE = '<svg viewBox="0 0 18 12"><path class="dot above big" d="M9 6h0"/></svg>'
+_BELOW = '<svg viewBox="0 0 18 12"><path class="dot below big" d="M9 6h0"/></svg>'
+_DIAMOND = '<svg viewBox="0 0 18 20"><path class="diamond" d="M9 1l6 9l-6 9l-6 -9z"/></svg>'
+_DIFFERS = '<svg viewBox="0 0 18 14"><path class="differs" d="M9 1l7 12h-14z"/></svg>'
+
+
+def verdict(report: Report) -> str:
+    """What drift says, in words, at the top."""
+    look = report.look
+    if look is None or not report.total.count:
+        return _verdict(
+            "", "–", "No captures", "Nothing was captured yet, or nothing that holds probabilities.", ()
+        )
+    compared = f"Compared with {report.reference_name}."
+    if look.alarms:
+        count = len(look.alarms)
+        return _verdict("bad", "▲", f"{count} alarm{'s' if count > 1 else ''}", compared, look.alarms)
+    if report.reference is None:
+        return _verdict(
+            "",
+            "○",
+            "Nothing to compare with yet",
+            "A reference is the evaluation set, or the first day with 1,000 captures.",
+            (),
+        )
+    if look.day.note:
+        return _verdict(
+            "", "○", "Too few captures to judge", f"{look.day.note[0].upper()}{look.day.note[1:]}.", ()
+        )
+    return _verdict(
+        "ok", "●", "No change found", f"{compared} {look.day.window_size:,} captures of the last day.", ()
+    )
+
+
+def tiles(report: Report) -> str:
+    """The figures that come first."""
+    total = report.total
+    low = total.below(report.threshold)
+    interval = wilson(low, total.count)
+    found = [("captures", f"{total.count:,}", f"{report.hours:,} h, {len(total.labels)} labels")]
+    if total.count:
+        promised = report.look.day.estimated_accuracy if report.look else math.nan
+        if math.isnan(promised):
+            promised = total.mean_confidence
+        found += [
+            ("mean confidence", f"{total.mean_confidence:.3f}", "over all captures"),
+            (
+                "below the threshold",
+                f"{low / total.count:.1%}",
+                f"{low:,} captures; 95 %: {interval.low:.1%} to {interval.high:.1%}",
+            ),
+            ("estimated accuracy", f"{promised:.1%}", "an estimate: what calibrated confidences promise"),
+        ]
+    share = _captured_share(report)
+    if share is not None:
+        found.append(("captured", f"{share:.1%}", f"of {report.invoked:,} invocations"))
+    return (
+        '<div class="tiles">'
+        + "".join(
+            f'<div class="tile"><span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(note)}</span></div>'
+            for name, value, note in found
+        )
+        + "</div>"
+    )
+
+
+def chart_cards(report: Report) -> str:
+    """The charts, each in its card."""
+    has_reference = report.reference is not None
+    parts = [
+        card(
+            "Confidence over time",
+            "Each dot is a capture, thinned evenly where there are many.",
+            charts.confidence_over_time(report)
+            + legend(
+                (_ABOVE, "above"), (_BELOW, "below the threshold"), (_LINE, "median"), (_BAND, "middle 80 %")
+            ),
+        ),
+        card(
+            "Above and below the threshold",
+            f"Captures with confidence of at least {report.threshold:g}, and less.",
+            charts.above_and_below(report) + legend((_HIGH, "above"), (_LOW, "below")),
+        ),
+        card(
+            "Histogram of confidences",
+            "How sure the model was.",
+            charts.histogram(report)
+            + legend(
+                (_HIGH, "above"),
+                (_LOW, "below"),
+                *([(_BEFORE, "reference, scaled")] if has_reference else []),
+            ),
+        ),
+        card(
+            "Label shares",
+            "With 95 % intervals.",
+            charts.label_shares(report)
+            + legend((_HIGH, "share"), *([(_DIAMOND, "reference")] if has_reference else [])),
+        ),
+    ]
+    if report.drift:
+        parts.append(
+            card(
+                "Drift over time",
+                f"How far confidences moved from {report.reference_name}, on average.",
+                charts.drift_over_time(report)
+                + legend(
+                    (_LINE, "distance"),
+                    (_USUAL, "usual without change (95 %)"),
+                    (_DIFFERS, "differs (p ≤ 0.001)"),
+                ),
+            )
+        )
+    return "".join(parts)
+
+
+def signals(report: Report) -> str:
+    """The tests behind the verdict."""
+    look = report.look
+    if look is None or not look.day.signals:
+        return ""
+    recent = {s.name: s for s in look.recent.signals} if look.recent else {}
+    rows = [
+        _signal_row(s, recent.get(s.name))
+        for s in look.day.signals
+        if s.effect or not s.name.startswith("Image")
+    ]
+    alarm = look.silence.alarm
+    rows.append(
+        f"<tr{' class=alarm' if alarm else ''}><td>{_state(alarm)}Silence</td>"
+        f'<td class="wrap">{escape(look.silence.sentence)}</td><td class="n">{_p(look.silence.p)}</td><td></td><td></td></tr>'
+    )
+    last = f"<th>last {look.recent_hours} h</th><th class=n>p</th>" if recent else "<th></th><th></th>"
+    return card(
+        "Tests",
+        "p is corrected for the number of tests. An alarm needs p ≤ "
+        f"{_p(look.day.level)} and a change that matters: a day without change alarms once in a hundred at most.",
+        f'<div class="scroll"><table><thead><tr><th>signal</th><th>last 24 h</th><th class="n">p</th>{last}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>",
+        whole=True,
+    )
+
+
+def _signal_row(day: Signal, recent: Signal | None) -> str:
+    alarm = day.alarm or bool(recent and recent.alarm)
+    cells = f'<td class="wrap">{escape(day.sentence)}</td><td class="n">{_p(day.adjusted)}</td>'
+    cells += (
+        f'<td class="wrap">{escape(recent.sentence)}</td><td class="n">{_p(recent.adjusted)}</td>'
+        if recent
+        else "<td></td><td></td>"
+    )
+    return f"<tr{' class=alarm' if alarm else ''}><td>{_state(alarm)}{escape(_spaced(day.name))}</td>{cells}</tr>"
+
+
+def _state(alarm: bool) -> str:
+    return "▲ " if alarm else ""
+
+
+def _spaced(name: str) -> str:
+    """'LowConfidenceRate' as 'Low confidence rate'."""
+    words = re.findall("[A-Z][a-z]*", name)
+    return (
+        " ".join([words[0], *(w.lower() for w in words[1:])])
+        .replace("jensen shannon", "Jensen-Shannon")
+        .replace("wasserstein", "Wasserstein")
+    )
+
+
+def _p(p: float) -> str:
+    """A probability in few characters: 0.03, 6×10⁻⁵."""
+    if p >= 0.0095:
+        return f"{p:.2f}"
+    if p <= 1e-15:
+        return "0"
+    digits, exponent = f"{p:.0e}".split("e-")
+    return f"{digits}×10⁻{str(int(exponent)).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def what_if_card(report: Report) -> str:
+    """Coverage and review load for every threshold: a slider, and a table for paper."""
+    if not report.total.count:
+        return ""
+    bins = [[int(i), int(report.total.confidence[i])] for i in np.flatnonzero(report.total.confidence)]
+    data = json.dumps(
+        {"total": report.total.count, "perDay": round(report.per_day, 1), "bins": bins}, separators=(",", ":")
+    )
+    rows = []
+    for t in sorted({0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, report.threshold}):
+        classified, review, promised = what_if(report.total, t)
+        here = " (now)" if t == report.threshold else ""
+        rows.append(
+            f'<tr><td>{t:g}{here}</td><td class="n">{classified / report.total.count:.1%}</td><td class="n">{review:,}</td>'
+            f'<td class="n">{report.per_day * review / report.total.count:,.0f}</td>'
+            f'<td class="n">{"–" if math.isnan(promised) else f"{promised:.1%}"}</td></tr>'
+        )
+    body = (
+        charts.coverage(report) + '<div class="script"><label for="slider">threshold <b id="at"></b></label>'
+        f'<input type="range" id="slider" min="0" max="1000" value="{round(report.threshold * 1000)}">'
+        '<div class="what"><div><b id="classified"></b><span>classified</span></div>'
+        '<div><b id="review"></b><span>to review, of these captures</span></div>'
+        '<div><b id="load"></b><span>to review a day</span></div>'
+        '<div><b id="promised"></b><span>estimated accuracy of the classified</span></div></div></div>'
+        '<div class="scroll"><table><thead><tr><th>threshold</th><th class="n">classified</th>'
+        '<th class="n">review</th><th class="n">a day</th>'
+        f'<th class="n">estimated accuracy</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<script type="application/json" id="counts">{data}</script>'
+    )
+    return card(
+        "What if the threshold were another?",
+        "Coverage and review load. The accuracy is an estimate from the confidences themselves.",
+        body,
+    )
+
+
+def health(report: Report) -> str:
+    """What the capture files were like."""
+    h = report.aggregate.health
+    undated = report.total.count - sum(b.count for b in report.buckets)
+    lost = sum(gap.hours for gap in report.gaps)
+    longest = (
+        f"; the longest {report.gaps[0].hours} h from {report.gaps[0].start:%Y-%m-%d %H:%M}"
+        if report.gaps
+        else ""
+    )
+    rows = [
+        ("files read", f"{h.files:,}", f"{_bytes(h.bytes)}"),
+        ("capture records", f"{h.records:,}", f"with {h.predictions:,} predictions"),
+        ("duplicates", f"{h.duplicates:,}", "records whose event id had been seen; counted once"),
+        (
+            "bad lines",
+            f"{h.bad_lines:,}",
+            "lines that are no record; named below" if h.bad_lines else "every line was a record",
+        ),
+        ("unreadable files", f"{h.unreadable_files:,}", ""),
+        ("without a prediction", f"{h.without_prediction:,}", "no class probabilities in the output"),
+        ("without an input", f"{h.without_input:,}", "their pictures cannot be shown"),
+        ("undated", f"{undated:,}", "predictions whose hour is unknown: in no chart over time"),
+        ("hours without captures", f"{lost:,}", f"of {report.hours:,} h{longest}"),
+    ]
+    if report.invoked is not None:
+        share = _captured_share(report)
+        rows.append(
+            (
+                "captured against invoked",
+                f"{h.records:,} of {report.invoked:,}",
+                "" if share is None else f"{share:.1%}",
+            )
+        )
+    table = "".join(
+        f'<tr><td>{escape(a)}</td><td class="n">{escape(b)}</td><td class="wrap">{escape(c)}</td></tr>'
+        for a, b, c in rows
+    )
+    return card(
+        "Capture health",
+        "Captures are a sample, not a ledger: what is missing here may have been classified all the same.",
+        f'<div class="scroll"><table><tbody>{table}</tbody></table></div>{_bad_lines(h)}',
+    )
+
+
+def gallery(pictures: Sequence[Picture]) -> str:
+    """The least certain inferences."""
+    if not pictures:
+        return ""
+    items = []
+    for p in pictures:
+        tiny = ' class="tiny"' if p.data.startswith("data:image/png") else ""
+        shown = (
+            f'<img{tiny} src="{escape(p.data, quote=True)}" alt="input classified as {escape(p.label, quote=True)}" loading="lazy">'
+            if p.data
+            else f'<div class="none">{escape(p.note)}</div>'
+        )
+        note = f"{p.note} · " if p.data else ""
+        items.append(
+            f"<li>{shown}<b>{escape(p.label)} {p.confidence:.3f}</b>"
+            f"<span>{escape(note + p.hour[:16].replace('T', ' '))}</span></li>"
+        )
+    return card(
+        "Least certain",
+        "The smallest margins between the best label and the next: what to review and label first.",
+        f'<ul class="gallery">{"".join(items)}</ul>',
+        whole=True,
+    )
+
+
+def card(title: str, about: str, body: str, *, whole: bool = False) -> str:
+    """A titled box; title and about are text, body is HTML."""
+    kind = "card whole" if whole else "card"
+    return f'<section class="{kind}"><h2>{escape(title)}</h2><p class="about">{escape(about)}</p>{body}</section>'
+
+
+def legend(*entries: tuple[str, str]) -> str:
+    """A legend of (SVG, text)."""
+    return (
+        '<ul class="legend">' + "".join(f"<li>{mark}{escape(said)}</li>" for mark, said in entries) + "</ul>"
+    )
+
+
+def _verdict(kind: str, sign: str, title: str, note: str, found: Sequence[str]) -> str:
+    listed = "<ul>" + "".join(f"<li>{escape(a)}</li>" for a in found) + "</ul>" if found else ""
+    return (
+        f'<div class="verdict {kind}" role="status"><span class="sign" aria-hidden="true">{sign}</span>'
+        f"<div><strong>{escape(title)}</strong>{listed}<p>{escape(note)}</p></div></div>"
+    )
+
+
+def _bad_lines(h: Health, most: int = 20) -> str:
+    if not h.bad:
+        return ""
+    rows = "".join(
+        f'<tr><td class="wrap">{escape(b.file)}</td><td class="n">{b.line}</td><td class="wrap">{escape(b.reason)}</td></tr>'
+        for b in h.bad[:most]
+    )
+    return (
+        f"<details><summary>{min(most, len(h.bad))} of {h.bad_lines:,} bad lines</summary><div class=scroll><table><thead><tr>"
+        f'<th>file</th><th class="n">line</th><th>reason</th></tr></thead><tbody>{rows}</tbody></table></div></details>'
+    )
+
+
+def _captured_share(report: Report) -> float | None:
+    return report.aggregate.health.records / report.invoked if report.invoked else None
+
+
+def _bytes(count: int) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000  # type: ignore[assignment]
+    return f"{count:.3g} TB"
