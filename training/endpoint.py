@@ -19,7 +19,7 @@ _RESOURCES = {
     "EndpointConfig": ("CreateEndpointConfig", {"EndpointConfigName": "EndpointConfig.EndpointConfigName"}),
     "Endpoint": ("UpdateEndpoint", {}),
 }
-_NOTE = "sent by CloudFormation, which makes up the names of model and configuration"
+ALARMS = ("EndpointErrorsAlarm", "EndpointLatencyAlarm", "EndpointLowConfidenceAlarm")
 
 
 def requests(
@@ -37,24 +37,32 @@ def requests(
     TrainingError
         The template cannot be read, or the service's model does not take what it asks for.
     """
-    found = Template(template, known(parameters, stack, region, account))
+    found = read(parameters, stack, region, account=account, template=template)
     planned = []
     for resource, (operation, names) in _RESOURCES.items():
         properties = found.properties(resource)
         named = {member: found.values[attribute] for member, attribute in names.items()}
         shape = service_model("sagemaker").operation_model(operation).input_shape
-        planned.append(Request("sagemaker", operation, _typed({**named, **properties}, shape), _NOTE))
+        planned.append(
+            Request("sagemaker", operation, _typed({**named, **properties}, shape), _note(properties))
+        )
     for request in planned:
         check(request)
     return planned
 
 
-def known(parameters: Mapping[str, str], stack: str, region: str, account: str) -> dict[str, str]:
-    """Values for the template's functions; those that only CloudFormation knows have the form that it gives them."""
+def read(
+    parameters: Mapping[str, str],
+    stack: str,
+    region: str,
+    *,
+    account: str = "123456789012",
+    template: Path = TEMPLATE,
+) -> Template:
+    """The template as a stack of it has it; values that only CloudFormation knows have the form that it gives them."""
     china = region.startswith("cn-")
     partition = "aws-cn" if china else "aws-us-gov" if region.startswith("us-gov-") else "aws"
-    alarms = ("EndpointErrorsAlarm", "EndpointLatencyAlarm", "EndpointLowConfidenceAlarm")
-    return {
+    values = {
         "AWS::StackName": stack,
         "AWS::Region": region,
         "AWS::AccountId": account,
@@ -66,9 +74,20 @@ def known(parameters: Mapping[str, str], stack: str, region: str, account: str) 
         "EndpointLogs.Arn": f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/Endpoints/{stack}:*",
         "Model.ModelName": f"{stack}-Model",
         "EndpointConfig.EndpointConfigName": f"{stack}-EndpointConfig",
-        **{alarm: f"{stack}-{alarm}" for alarm in alarms},
         **parameters,
     }
+    found = Template(template, values)
+    for alarm in ALARMS:
+        found.values[alarm] = found.value(found.document["Resources"][alarm]["Properties"]["AlarmName"])
+    return found
+
+
+def _note(properties: Mapping[str, Any]) -> str:
+    note = "sent by CloudFormation, which makes up the names of model and configuration"
+    deployment = properties.get("DeploymentConfig")
+    if deployment and deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] != "CANARY":
+        note += "; a canary needs two instances, with one all traffic moves at once"
+    return note
 
 
 def _typed(value: Any, shape: Any) -> Any:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from training import registry
+from training import endpoint, registry
 from training.aws import Report, Request, check, run, send
 from training.errors import TrainingError
 from training.modelpackage import APPROVED, THRESHOLDS, Package, list_request
 from training.stack import Stack, await_change_set, await_update, describe_stack
 
+ACCOUNT = "123456789012"  # where a dry run without an account needs one
 CAPABILITIES = ["CAPABILITY_IAM"]
 MONITORING_MINUTES = 5  # after the update, in which an alarm still rolls the stack back
 THRESHOLD_PARAMETERS = dict(zip(THRESHOLDS, ("Threshold", "FamiliarityThreshold"), strict=True))
@@ -41,11 +42,12 @@ class Outcome:
         }
 
 
-def parameters(package: Package, *, thresholds: bool = True) -> dict[str, str]:
+def parameters(package: Package, *, thresholds: bool = True, instances: int | None = None) -> dict[str, str]:
     """The stack parameters that make the stack run this version.
 
     With `thresholds` the model brings its own, chosen on its own validation data: one model's threshold says nothing
-    about another's. Without, the stack keeps those that it has.
+    about another's. Without, the stack keeps those that it has. `instances` changes how many serve the model, too: a
+    canary needs two or more.
     """
     wanted = {"CreateEndpoint": "true", "ModelDataUrl": package.model_data, "ModelImageUri": package.image}
     if package.labels:
@@ -54,6 +56,8 @@ def parameters(package: Package, *, thresholds: bool = True) -> dict[str, str]:
         for metric, parameter in THRESHOLD_PARAMETERS.items():
             if metric in package.metrics:
                 wanted[parameter] = f"{package.metrics[metric]:.6g}"
+    if instances is not None:
+        wanted["EndpointInstanceCount"] = str(instances)
     return wanted
 
 
@@ -64,6 +68,7 @@ def plan(
     current: Mapping[str, str] | None = None,
     alarms: Sequence[str] = (),
     thresholds: bool = True,
+    instances: int | None = None,
     now: datetime | None = None,
 ) -> list[Request]:
     """The requests that roll a version out: the change set and its execution; nothing is sent.
@@ -75,7 +80,7 @@ def plan(
     alarms
         ARNs of alarms that roll the stack back.
     """
-    wanted = parameters(package, thresholds=thresholds)
+    wanted = parameters(package, thresholds=thresholds, instances=instances)
     if current is not None:
         missing = [
             name for name in ("ModelDataUrl", "ModelImageUri", "CreateEndpoint") if name not in current
@@ -119,21 +124,29 @@ def plan(
 
 
 def plan_unseen(
-    group: str, stack: str, *, region: str, bucket: str, image: str, thresholds: bool = True
+    group: str,
+    stack: str,
+    *,
+    region: str,
+    bucket: str,
+    image: str,
+    thresholds: bool = True,
+    instances: int = 2,
 ) -> list[Request]:
     """Every request of a roll-out, as far as it can be known without asking anybody: for a dry run without an account.
 
     What only the registry and the stack can say is filled in with values of the same form, and noted.
     """
-    arn = f"arn:aws:sagemaker:{region}:123456789012:model-package/{group}/1"
+    arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:model-package/{group}/1"
     made_up = Package(arn, 1, APPROVED, image, f"s3://{bucket}/models/{group}/0123456789abcdef/model.tar.gz")
-    alarm = f"arn:aws:cloudwatch:{region}:123456789012:alarm:{stack}-endpoint-errors"
-    changes = plan(made_up, stack, alarms=[alarm], thresholds=thresholds)
+    alarm = f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{stack}-endpoint-errors"
+    create, start = plan(made_up, stack, alarms=[alarm], thresholds=thresholds, instances=instances)
     told = (
         "labels and thresholds of the version come on top"
         if thresholds
         else "the version's labels come on top"
     )
+    wanted = {**parameters(made_up, instances=instances), "ArtifactBucket": bucket}
     return [
         list_request(group, APPROVED),
         Request(
@@ -142,8 +155,9 @@ def plan_unseen(
         Request(
             "cloudformation", "DescribeStacks", {"StackName": stack}, "parameters, and the alarms to watch"
         ),
-        Request("cloudformation", changes[0].operation, changes[0].parameters, f"{changes[0].note}; {told}"),
-        changes[1],
+        Request(create.service, create.operation, create.parameters, f"{create.note}; {told}"),
+        start,
+        *endpoint.requests(wanted, stack, region),
     ]
 
 
@@ -154,6 +168,7 @@ def execute(
     *,
     version: int | None = None,
     thresholds: bool = True,
+    instances: int | None = None,
     dry_run: bool = False,
     report: Report | None = None,
     confirm: Callable[[Mapping[str, tuple[str, str]]], bool] | None = None,
@@ -188,12 +203,16 @@ def execute(
             f"stack {stack} uses endpoint {before['EndpointName']}, which it did not make and cannot update: deploy it "
             "with CreateEndpoint=true and another EndpointName first"
         )
-    wanted = parameters(package, thresholds=thresholds)
+    wanted = parameters(package, thresholds=thresholds, instances=instances)
     changed = {name: (before[name], new) for name, new in wanted.items() if before.get(name, new) != new}
-    requests = plan(package, stack, current=before, alarms=found.alarms, thresholds=thresholds)
+    requests = plan(
+        package, stack, current=before, alarms=found.alarms, thresholds=thresholds, instances=instances
+    )
     if not changed or dry_run:
         if changed:
-            run(requests, session, dry_run=True, report=report)
+            region, account = package.arn.split(":")[3:5]
+            foretold = endpoint.requests({**before, **wanted}, stack, region, account=account)
+            run([*requests, *foretold], session, dry_run=True, report=report)
         return Outcome(package, changed, executed=False)
     if confirm and not confirm(changed):
         return Outcome(package, changed, executed=False)
@@ -215,10 +234,10 @@ def _check_endpoint(session: Any, before: Stack) -> None:
         "StackResourceDetail"
     ]
     wanted = detail["PhysicalResourceId"].rsplit("/", 1)[-1].lower()
-    endpoint = send(Request("sagemaker", "DescribeEndpoint", {"EndpointName": name}), session)
-    if endpoint["EndpointStatus"] != "InService" or endpoint["EndpointConfigName"].lower() != wanted:
+    serving = send(Request("sagemaker", "DescribeEndpoint", {"EndpointName": name}), session)
+    if serving["EndpointStatus"] != "InService" or serving["EndpointConfigName"].lower() != wanted:
         raise TrainingError(
-            f"endpoint {name} is {endpoint['EndpointStatus']} on {endpoint['EndpointConfigName']}, not on the new "
-            f"{wanted}: {endpoint.get('FailureReason', 'an alarm went off')}. "
+            f"endpoint {name} is {serving['EndpointStatus']} on {serving['EndpointConfigName']}, not on the new "
+            f"{wanted}: {serving.get('FailureReason', 'an alarm went off')}. "
             "Roll the version before out again, so that the stack says what the endpoint runs"
         )

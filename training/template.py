@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +31,7 @@ class Template:
     """
 
     def __init__(self, path: Path, values: Mapping[str, str]) -> None:
-        import yaml
-
-        class Loader(yaml.SafeLoader):
-            """With CloudFormation's short forms: `!Sub x` becomes {"Fn::Sub": "x"}."""
-
-        def short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
-            if isinstance(node, yaml.ScalarNode):
-                value = loader.construct_scalar(node)
-            elif isinstance(node, yaml.SequenceNode):
-                value = loader.construct_sequence(node, deep=True)
-            else:
-                value = loader.construct_mapping(node, deep=True)
-            return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-        Loader.add_multi_constructor("!", short_form)
-        try:
-            self.document = yaml.load(path.read_bytes(), Loader)  # noqa: S506  (a SafeLoader)
-        except (OSError, yaml.YAMLError) as error:
-            raise TrainingError(f"{path} cannot be read as a template: {error}") from error
+        self.document = _read(path)
         self.path = path
         parameters = self.document.get("Parameters", {})
         defaults = {
@@ -86,7 +69,8 @@ class Template:
             case "Sub":
                 text, own = (argument, {}) if isinstance(argument, str) else argument
                 known = {**self.values, **{key: self.value(item) for key, item in own.items()}}
-                return re.sub(r"\$\{([^!}][^}]*)\}", lambda match: str(known[match[1]]), text)
+                filled = re.sub(r"\$\{([^!}][^}]*)\}", lambda match: str(known[match[1]]), text)
+                return filled.replace("${!", "${")
             case "FindInMap":
                 mapping, first, second = self.value(argument)
                 return self.document["Mappings"][mapping][first][second]
@@ -114,3 +98,32 @@ class Template:
             case "Fn::Or":
                 return any(map(self.holds, argument))
         raise TrainingError(f"{self.path}: a condition with {name} cannot be worked out here")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        return _parse(path.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise TrainingError(f"{path} cannot be read as a template: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _parse(text: bytes) -> dict[str, Any]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """With CloudFormation's short forms: `!Sub x` becomes {"Fn::Sub": "x"}."""
+
+    def short_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
+        if isinstance(node, yaml.ScalarNode):
+            value = loader.construct_scalar(node)
+        elif isinstance(node, yaml.SequenceNode):
+            value = loader.construct_sequence(node, deep=True)
+        else:
+            value = loader.construct_mapping(node, deep=True)
+        return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+    Loader.add_multi_constructor("!", short_form)
+    return dict(yaml.load(text, Loader))  # noqa: S506  (a SafeLoader)

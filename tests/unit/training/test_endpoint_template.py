@@ -1,134 +1,45 @@
 """The endpoint in the template: what CloudFormation will ask of SageMaker for it is valid for the service's own model.
 
-CloudFormation takes the template's properties over into CreateModel, CreateEndpointConfig, CreateEndpoint and
-UpdateEndpoint under the same names, so they can be held against the service without an account.
+CloudFormation takes the template's properties over into CreateModel, CreateEndpointConfig and UpdateEndpoint under the
+same names, so they can be held against the service without an account.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from training import rollout
-from training.aws import Request, check
+from training import endpoint, rollout
+from training.aws import check
 from training.errors import TrainingError
 from training.images import REGIONS, image_uri
 from training.modelpackage import Package
+from training.template import Template
 
-TEMPLATE = Path(__file__).parents[3] / "infra" / "cloudformation.yaml"
 MODEL = "s3://dropsort-artifacts/models/bikes/0123456789abcdef/model.tar.gz"
-ATTRIBUTES = {
-    "Model.ModelName": "model-abc",
-    "EndpointConfig.EndpointConfigName": "endpointconfig-abc",
-    "EndpointRole.Arn": "arn:aws:iam::123456789012:role/dropsort-EndpointRole",
-}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: !Sub becomes {"Fn::Sub": ...}."""
+def template(region: str = "us-east-1", **parameters: str) -> Template:
+    return endpoint.read(
+        {"CreateEndpoint": "true", "ModelDataUrl": MODEL, "ArtifactBucket": "artifacts", **parameters},
+        "dropsort",
+        region,
+    )
 
 
-def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-class Resolver:
-    """Evaluates the functions that the endpoint's resources use, for given parameters."""
-
-    def __init__(self, region: str = "us-east-1", **parameters: str) -> None:
-        self.document = yaml.load(TEMPLATE.read_bytes(), _Loader)
-        self.values: dict[str, Any] = {
-            name: parameter.get("Default", f"a-{name.lower()}")
-            for name, parameter in self.document["Parameters"].items()
-        }
-        self.values |= {
-            "CreateEndpoint": "true",
-            "ModelDataUrl": MODEL,
-            "AWS::Region": region,
-            "AWS::URLSuffix": "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com",
-            "AWS::Partition": "aws",
-            "AWS::AccountId": "123456789012",
-            "AWS::StackName": "dropsort",
-        }
-        self.values |= parameters
-
-    def properties(self, name: str) -> dict[str, Any]:
-        return dict(self.value(self.document["Resources"][name]["Properties"]))
-
-    def value(self, node: Any) -> Any:
-        if isinstance(node, list):
-            return [item for item in map(self.value, node) if item is not None]
-        if not isinstance(node, Mapping):
-            return node
-        if len(node) == 1:
-            [(name, argument)] = node.items()
-            if name == "Ref" or name.startswith("Fn::"):
-                return getattr(self, name.removeprefix("Fn::").lower())(argument)
-        resolved = {key: self.value(item) for key, item in node.items()}
-        return {key: item for key, item in resolved.items() if item is not None}
-
-    def ref(self, name: str) -> Any:
-        return None if name == "AWS::NoValue" else self.values.get(name, name.lower())
-
-    def getatt(self, name: str | list[str]) -> str:
-        dotted = name if isinstance(name, str) else ".".join(name)
-        return ATTRIBUTES.get(dotted, dotted.replace(".", "-").lower())
-
-    def sub(self, argument: str | list[Any]) -> str:
-        text, own = (argument, {}) if isinstance(argument, str) else argument
-        values = {name: self.value(item) for name, item in own.items()}
-        return re.sub(r"\$\{([^}]+)\}", lambda match: str(values.get(match[1]) or self.ref(match[1])), text)
-
-    def findinmap(self, argument: list[Any]) -> Any:
-        mapping, first, second = map(self.value, argument)
-        return self.document["Mappings"][mapping][first][second]
-
-    def join(self, argument: list[Any]) -> str:
-        return str(argument[0]).join(map(str, self.value(argument[1])))
-
-    def split(self, argument: list[Any]) -> list[str]:
-        return str(self.value(argument[1])).split(argument[0])
-
-    def select(self, argument: list[Any]) -> Any:
-        return self.value(argument[1])[int(argument[0])]
-
-    def equals(self, argument: list[Any]) -> bool:
-        first, second = map(self.value, argument)
-        return str(first) == str(second)
-
-    def condition(self, name: str) -> bool:
-        node = self.document["Conditions"][name]
-        negated = "Fn::Not" in node
-        return self.value(node["Fn::Not"][0] if negated else node) is not negated
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "if":  # a keyword, so no method can bear the name
-            return lambda argument: self.value(argument[1 if self.condition(argument[0]) else 2])
-        raise AttributeError(name)
-
-
-def number(value: Any, *names: str) -> Any:
-    """Parameters are strings to CloudFormation, which makes numbers of them where the service wants some."""
-    if isinstance(value, dict):
-        return {
-            k: int(v) if k in names and isinstance(v, str) else number(v, *names) for k, v in value.items()
-        }
-    return [number(item, *names) for item in value] if isinstance(value, list) else value
+def requests(region: str = "us-east-1", **parameters: str) -> dict[str, Any]:
+    """Parameters of what CloudFormation sends, by operation."""
+    found = endpoint.requests(
+        {"CreateEndpoint": "true", "ModelDataUrl": MODEL, **parameters}, "dropsort", region
+    )
+    for request in found:
+        check(request)
+        json.dumps(request.document())
+    return {request.operation: request.parameters for request in found}
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -137,19 +48,19 @@ def test_the_model_has_the_image_of_its_region(region: str) -> None:
         expected = image_uri("pytorch-inference", region)
     except TrainingError:
         pytest.skip("AWS has no PyTorch image there")
-    properties = Resolver(region).properties("Model")
-    assert properties["PrimaryContainer"]["Image"] == expected
-    check(Request("sagemaker", "CreateModel", {"ModelName": "model-abc", **properties}))
+    assert requests(region)["CreateModel"]["PrimaryContainer"]["Image"] == expected
 
 
-def test_the_configuration_is_valid_and_captures_both_sides() -> None:
-    properties = number(
-        Resolver(EndpointInstanceCount="2", CaptureSamplingPercentage="50").properties("EndpointConfig"),
-        "InitialInstanceCount",
-        "InitialSamplingPercentage",
-    )
-    check(Request("sagemaker", "CreateEndpointConfig", {"EndpointConfigName": "a", **properties}))
-    capture = properties["DataCaptureConfig"]
+def test_the_model_has_the_image_that_a_roll_out_names() -> None:
+    image = image_uri("image-classification", "us-east-1")
+    container = requests(ModelImageUri=image)["CreateModel"]["PrimaryContainer"]
+    assert (container["Image"], container["ModelDataUrl"]) == (image, MODEL)
+
+
+def test_the_configuration_captures_both_sides() -> None:
+    config = requests(EndpointInstanceCount="2", CaptureSamplingPercentage="50")["CreateEndpointConfig"]
+    assert config["ProductionVariants"][0]["InitialInstanceCount"] == 2
+    capture = config["DataCaptureConfig"]
     assert {option["CaptureMode"] for option in capture["CaptureOptions"]} == {"Input", "Output"}
     assert capture["InitialSamplingPercentage"] == 50
     # The image must stay BASE64: its content type is not declared.
@@ -157,15 +68,13 @@ def test_the_configuration_is_valid_and_captures_both_sides() -> None:
 
 
 def test_no_capture_when_nothing_is_sampled() -> None:
-    properties = Resolver(CaptureSamplingPercentage="0").properties("EndpointConfig")
-    assert properties["DataCaptureConfig"]["EnableCapture"] is False
+    config = requests(CaptureSamplingPercentage="0")["CreateEndpointConfig"]
+    assert config["DataCaptureConfig"]["EnableCapture"] is False
 
 
 @pytest.mark.parametrize(("count", "routing"), [("1", "ALL_AT_ONCE"), ("2", "CANARY"), ("10", "CANARY")])
 def test_an_update_shifts_traffic_and_rolls_back_on_alarms(count: str, routing: str) -> None:
-    properties = Resolver(EndpointInstanceCount=count).properties("Endpoint")
-    check(Request("sagemaker", "UpdateEndpoint", properties))
-    deployment = properties["DeploymentConfig"]
+    deployment = requests(EndpointInstanceCount=count)["UpdateEndpoint"]["DeploymentConfig"]
     policy = deployment["BlueGreenUpdatePolicy"]
     traffic = policy["TrafficRoutingConfiguration"]
     assert traffic["Type"] == routing
@@ -187,46 +96,55 @@ def _seconds_to_alarm(alarm: dict[str, Any]) -> int:
 
 
 def test_alarms_go_off_within_the_time_that_the_canary_is_watched_and_never_without_traffic() -> None:
-    resolver = Resolver(EndpointInstanceCount="2")
-    deployment = resolver.document["Resources"]["Endpoint"]["Properties"]["DeploymentConfig"]
+    found = template(EndpointInstanceCount="2")
+    deployment = found.document["Resources"]["Endpoint"]["Properties"]["DeploymentConfig"]
     alarms = [alarm["AlarmName"]["Ref"] for alarm in deployment["AutoRollbackConfiguration"]["Alarms"]]
+    assert set(alarms) == set(endpoint.ALARMS)
     watched = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
     for name in alarms:
-        alarm = resolver.properties(name)
+        alarm = found.properties(name)
         assert _seconds_to_alarm(alarm) < watched, name
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
 def test_alarms_watch_the_endpoint_and_the_variant_that_there_are() -> None:
-    resolver = Resolver()
-    variant = resolver.properties("EndpointConfig")["ProductionVariants"][0]["VariantName"]
-    endpoint = resolver.properties("Endpoint")["EndpointName"]
-    wanted = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
-    errors = resolver.properties("EndpointErrorsAlarm")["Metrics"]
+    found = template()
+    variant = found.properties("EndpointConfig")["ProductionVariants"][0]["VariantName"]
+    name = found.properties("Endpoint")["EndpointName"]
+    wanted = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant}]
+    errors = found.properties("EndpointErrorsAlarm")["Metrics"]
     assert [m["MetricStat"]["Metric"]["Dimensions"] for m in errors if "MetricStat" in m] == [wanted] * 2
-    assert resolver.properties("EndpointLatencyAlarm")["Dimensions"] == wanted
+    assert found.properties("EndpointLatencyAlarm")["Dimensions"] == wanted
 
 
 def test_the_role_may_ask_for_the_alarms_that_there_are() -> None:
-    resolver = Resolver()
-    [policy] = resolver.properties("EndpointRole")["Policies"]
+    found = template()
+    [policy] = found.properties("EndpointRole")["Policies"]
     [watch] = [
         statement
         for statement in policy["PolicyDocument"]["Statement"]
         if "cloudwatch:DescribeAlarms" in statement["Action"]
     ]
     prefix = watch["Resource"].rsplit(":", 1)[1].removesuffix("*")
-    for name in ("EndpointErrorsAlarm", "EndpointLatencyAlarm", "EndpointLowConfidenceAlarm"):
-        assert resolver.properties(name)["AlarmName"].startswith(prefix)
+    for name in endpoint.ALARMS:
+        assert found.properties(name)["AlarmName"].startswith(prefix)
+
+
+def test_one_instance_is_told_that_it_gets_no_canary() -> None:
+    parameters = {"CreateEndpoint": "true", "ModelDataUrl": MODEL}
+    one = endpoint.requests(parameters, "dropsort", "us-east-1")[-1]
+    two = endpoint.requests({**parameters, "EndpointInstanceCount": "2"}, "dropsort", "us-east-1")[-1]
+    assert "a canary needs two instances" in one.note
+    assert "canary" not in two.note
 
 
 def test_what_an_endpoint_may_still_run_on_is_kept_when_it_is_replaced() -> None:
-    resources = Resolver().document["Resources"]
+    resources = template().document["Resources"]
     assert {resources[name]["UpdateReplacePolicy"] for name in ("Model", "EndpointConfig")} == {"Retain"}
 
 
 def test_the_template_has_everything_that_a_roll_out_sets_and_reads() -> None:
-    document = Resolver().document
+    document = template().document
     package = Package(
         "arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1",
         1,
@@ -243,3 +161,58 @@ def test_the_template_has_everything_that_a_roll_out_sets_and_reads() -> None:
         if parameter["Type"] == "Number":
             assert parameter.get("MinValue", 0) <= float(value) <= parameter.get("MaxValue", 1), name
     assert {"EndpointName", "EndpointAlarmArns"} <= set(document["Outputs"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Resources: [", "cannot be read as a template"),
+        ("Resources: {Model: {Properties: {A: !Ref Nothing}}}", "'Nothing' is needed for Model"),
+        ("Resources: {Model: {Properties: {A: !Base64 text}}}", "Fn::Base64 cannot be worked out"),
+        ("Resources: {}", "'Model' is needed"),
+    ],
+)
+def test_a_template_that_cannot_be_worked_out(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=words):
+        Template(path, {}).properties("Model")
+
+
+def test_every_function_that_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(
+        """
+Parameters: {Name: {Default: a}, Count: {Default: 1}}
+Mappings: {Map: {a: {Key: found}}}
+Conditions:
+  One: !Equals [!Ref Count, "1"]
+  Not: !Not [!Condition One]
+  Both: !And [!Condition One, !Condition Not]
+  Either: !Or [!Condition One, !Condition Not]
+Resources:
+  It:
+    Properties:
+      Ref: !Ref Name
+      Sub: !Sub "${Name}-${!Kept}-${Own}"
+      Sub2: !Sub ["${Own}", {Own: !Ref Name}]
+      If: !If [Both, yes, no]
+      If2: !If [Either, [1, !Ref "AWS::NoValue"], no]
+      Gone: !Ref AWS::NoValue
+      Map: !FindInMap [Map, !Ref Name, Key]
+      Get: !GetAtt Other.Arn
+      Part: !Select [1, !Split ["//", "s3://b"]]
+      Join: !Join [",", [!Ref Name, b]]
+"""
+    )
+    assert Template(path, {"Own": "mine", "Other.Arn": "arn"}).properties("It") == {
+        "Ref": "a",
+        "Sub": "a-${Kept}-mine",
+        "Sub2": "a",
+        "If": False,
+        "If2": [1],
+        "Map": "found",
+        "Get": "arn",
+        "Part": "b",
+        "Join": "a,b",
+    }

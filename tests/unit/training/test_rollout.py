@@ -138,6 +138,10 @@ def test_the_stack_may_keep_its_thresholds() -> None:
     assert "Threshold" not in rollout.parameters(PACKAGE, thresholds=False)
 
 
+def test_more_instances_for_a_canary() -> None:
+    assert rollout.parameters(PACKAGE, instances=2)["EndpointInstanceCount"] == "2"
+
+
 def test_every_parameter_of_the_stack_is_set_or_kept() -> None:
     create, start = rollout.plan(PACKAGE, STACK, current=PARAMETERS, alarms=[ALARM])
     sent = {p["ParameterKey"]: p.get("ParameterValue") for p in create.parameters["Parameters"]}
@@ -163,14 +167,25 @@ def test_a_dry_run_without_an_account_shows_every_request() -> None:
         "DescribeStacks",
         "CreateChangeSet",
         "ExecuteChangeSet",
+        "CreateModel",
+        "CreateEndpointConfig",
+        "UpdateEndpoint",
     ]
+    # AND the canary can be seen, with the alarms that end it
+    update = requests[-1].parameters["DeploymentConfig"]
+    assert update["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    assert update["AutoRollbackConfiguration"]["Alarms"][0] == {"AlarmName": "dropsort-endpoint-errors"}
 
 
 def test_a_dry_run_with_an_account_reads_and_changes_nothing(session: Session) -> None:
     session.cloudformation("describe_stacks", stack())
     seen: list[Request] = []
     outcome = execute(session, dry_run=True, report=seen.append)
-    assert [request.operation for request in seen] == ["CreateChangeSet", "ExecuteChangeSet"]
+    assert [request.operation for request in seen] == [
+        "CreateChangeSet",
+        "ExecuteChangeSet",
+        *("CreateModel", "CreateEndpointConfig", "UpdateEndpoint"),  # CloudFormation's
+    ]
     assert outcome.executed is False
     assert outcome.changed == {
         "ModelDataUrl": (OLD, NEW),
