@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     with ProcessPoolExecutor(chosen.processes) as pool:
-        for line in itertools.chain(powers(chosen.tries, pool), [""], false_alarms(chosen.days, pool)):
+        for line in itertools.chain(false_alarms(chosen.days, pool), [""], powers(chosen.tries, pool)):
             print(line, flush=True)
 
 

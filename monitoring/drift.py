@@ -238,7 +238,7 @@ def _low_confidence(reference: Sample, window: Sample, threshold: float, floors:
 
 def _draws(level: float) -> int:
     """Relabellings enough for the smallest p that a corrected level asks for."""
-    return math.ceil(20 / level)
+    return math.ceil(12 / level)
 
 
 def _confidence(reference: Sample, window: Sample, floors: Floors, level: float) -> list[Signal]:

@@ -110,9 +110,9 @@ def render(report: Report, shown: Iterable[Picture] = (), *, title: str, source:
         parts.tiles(report),
         '<div class="grid">',
         parts.chart_cards(report),
-        parts.signals(report),
+        f'<div class="pile">{parts.drift_card(report)}{parts.health(report)}</div>',
         parts.what_if_card(report),
-        parts.health(report),
+        parts.signals(report),
         parts.gallery(list(shown)),
         "</div>",
         f"<footer>Made by Dropsort on {datetime.now(UTC):%d %B %Y at %H:%M} UTC. Threshold {report.threshold:g}. "

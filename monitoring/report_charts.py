@@ -93,7 +93,10 @@ def histogram(report: Report) -> str:
             chart.rect(x + 0.5, top, right - x - 1, chart.y(scale(below)) - top, "high", said)
     if before is not None:
         outline = [
-            (p, v) for i, v in enumerate(before.tolist()) for p in (i / BARS, (i + 1) / BARS) if p >= low
+            (p, scale(v))
+            for i, v in enumerate(before.tolist())
+            for p in (i / BARS, (i + 1) / BARS)
+            if p >= low
         ]
         chart.line(outline, "before")
     positions, names = _tenths(low)

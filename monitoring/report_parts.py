@@ -128,20 +128,19 @@ def chart_cards(report: Report) -> str:
             + legend((_HIGH, "share"), *([(_DIAMOND, "reference")] if has_reference else [])),
         ),
     ]
-    if report.drift:
-        parts.append(
-            card(
-                "Drift over time",
-                f"How far confidences moved from {report.reference_name}, on average.",
-                charts.drift_over_time(report)
-                + legend(
-                    (_LINE, "distance"),
-                    (_USUAL, "usual without change (95 %)"),
-                    (_DIFFERS, "differs (p ≤ 0.001)"),
-                ),
-            )
-        )
     return "".join(parts)
+
+
+def drift_card(report: Report) -> str:
+    """Drift over time; nothing while there is no reference."""
+    if not report.drift:
+        return ""
+    marks = (_LINE, "distance"), (_USUAL, "usual without change (95 %)"), (_DIFFERS, "differs (p ≤ 0.001)")
+    return card(
+        "Drift over time",
+        f"How far confidences moved from {report.reference_name}, on average.",
+        charts.drift_over_time(report) + legend(*marks),
+    )
 
 
 def signals(report: Report) -> str:
@@ -165,7 +164,7 @@ def signals(report: Report) -> str:
         "Tests",
         "p is corrected for the number of tests. An alarm needs p ≤ "
         f"{_p(look.day.level)} and a change that matters: a day without change alarms once in a hundred at most.",
-        f'<div class="scroll"><table><thead><tr><th>signal</th><th>last 24 h</th><th class="n">p</th>{last}</tr></thead>'
+        f'<div class="scroll"><table class="tests"><thead><tr><th>signal</th><th>last 24 h</th><th class="n">p</th>{last}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>",
         whole=True,
     )
@@ -229,10 +228,10 @@ def what_if_card(report: Report) -> str:
         '<div class="what"><div><b id="classified"></b><span>classified</span></div>'
         '<div><b id="review"></b><span>to review, of these captures</span></div>'
         '<div><b id="load"></b><span>to review a day</span></div>'
-        '<div><b id="promised"></b><span>estimated accuracy of the classified</span></div></div></div>'
+        '<div><b id="promised"></b><span>right of these, estimated</span></div></div></div>'
         '<div class="scroll"><table><thead><tr><th>threshold</th><th class="n">classified</th>'
         '<th class="n">review</th><th class="n">a day</th>'
-        f'<th class="n">estimated accuracy</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<th class="n">estimated right</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         f'<script type="application/json" id="counts">{data}</script>'
     )
     return card(
@@ -283,7 +282,7 @@ def health(report: Report) -> str:
     return card(
         "Capture health",
         "Captures are a sample, not a ledger: what is missing here may have been classified all the same.",
-        f'<div class="scroll"><table><tbody>{table}</tbody></table></div>{_bad_lines(h)}',
+        f'<div class="scroll"><table class="health"><tbody>{table}</tbody></table></div>{_bad_lines(h)}',
     )
 
 
