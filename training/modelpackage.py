@@ -48,6 +48,25 @@ class Package:
         return {**vars(self), "labels": list(self.labels), "metrics": dict(self.metrics)}
 
 
+def read_folder(folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.package`'s."""
+    found = []
+    for name, kind in (("labels.json", list), ("metrics.json", dict)):
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise TrainingError(
+                f"{folder / name} cannot be read: give a folder that training wrote"
+            ) from error
+        except ValueError as error:
+            raise TrainingError(f"{folder / name} is not JSON: train the model again") from error
+        if not isinstance(content, kind):
+            raise TrainingError(f"{folder / name} must hold a JSON {kind.__name__}: train the model again")
+        found.append(content)
+    labels, metrics = found
+    return [str(label) for label in labels], metrics
+
+
 def plan_register(
     group: str,
     *,

@@ -16,7 +16,7 @@ from training import registry
 from training.aws import Request
 from training.errors import TrainingError
 from training.images import image_uri
-from training.modelpackage import list_request, model_quality, plan_decision, plan_register, read
+from training.modelpackage import list_request, model_quality, plan_decision, plan_register, read, read_folder
 
 BUCKET = "dropsort-artifacts-123456789012-us-east-1"
 IMAGE = image_uri("pytorch-inference", "us-east-1")
@@ -246,3 +246,20 @@ def test_requests_that_stand_alone_are_valid() -> None:
 
     check(list_request("bikes", "Approved"))
     check(plan_decision("arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1", "Approved", "why"))
+
+
+def test_a_model_folder_gives_labels_and_metrics(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('["bicycle", "motorcycle"]')
+    (tmp_path / "metrics.json").write_text('{"accuracy": 0.9}')
+    assert read_folder(tmp_path) == (["bicycle", "motorcycle"], {"accuracy": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "labels.json cannot be read"), ("[", "labels.json is not JSON"), ("{}", "must hold a JSON list")],
+)
+def test_a_model_folder_that_is_none(tmp_path: Path, content: str | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(TrainingError, match=words):
+        read_folder(tmp_path)
