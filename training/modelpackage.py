@@ -50,7 +50,7 @@ class Package:
 
 def read_folder(folder: Path) -> tuple[list[str], dict[str, Any]]:
     """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.package`'s."""
-    found = []
+    found: list[Any] = []
     for name, kind in (("labels.json", list), ("metrics.json", dict)):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))

@@ -20,6 +20,8 @@ from training.modelpackage import APPROVED, THRESHOLDS, Package, list_request
 from training.stack import Stack, await_change_set, await_update, describe_stack
 
 ACCOUNT = "123456789012"  # where a dry run without an account needs one
+# What to ask of a model: ours answers with labels and familiarity, the built-in algorithm with a list and nothing else.
+ACCEPT = {"/pytorch-inference": "application/json;verbose=true", "/image-classification": "application/json"}
 CAPABILITIES = ["CAPABILITY_IAM"]
 MONITORING_MINUTES = 5  # after the update, in which an alarm still rolls the stack back
 THRESHOLD_PARAMETERS = dict(zip(THRESHOLDS, ("Threshold", "FamiliarityThreshold"), strict=True))
@@ -50,6 +52,9 @@ def parameters(package: Package, *, thresholds: bool = True, instances: int | No
     canary needs two or more.
     """
     wanted = {"CreateEndpoint": "true", "ModelDataUrl": package.model_data, "ModelImageUri": package.image}
+    for image, accept in ACCEPT.items():
+        if image in package.image:
+            wanted["EndpointAccept"] = accept
     if package.labels:
         wanted["Labels"] = ",".join(package.labels)
     if thresholds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from botocore.stub import ANY, Stubber
 from training import registry, rollout
 from training.aws import Request, check
 from training.errors import TrainingError
+from training.images import image_uri
 from training.modelpackage import Package
 
 STACK = "dropsort"
@@ -128,10 +130,18 @@ def test_a_model_brings_its_own_thresholds_and_labels() -> None:
         "CreateEndpoint": "true",
         "ModelDataUrl": NEW,
         "ModelImageUri": IMAGE,
+        "EndpointAccept": "application/json;verbose=true",
         "Labels": "bicycle,motorcycle",
         "Threshold": "0.87",
         "FamiliarityThreshold": "0.02",
     }
+
+
+def test_the_built_in_algorithm_is_asked_for_what_it_can_answer() -> None:
+    built_in = dataclasses.replace(PACKAGE, image=image_uri("image-classification", "us-east-1"))
+    assert rollout.parameters(built_in)["EndpointAccept"] == "application/json"
+    # AND of an image that nobody knows the stack's setting is kept
+    assert "EndpointAccept" not in rollout.parameters(dataclasses.replace(PACKAGE, image="an/image:1"))
 
 
 def test_the_stack_may_keep_its_thresholds() -> None:
