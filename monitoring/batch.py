@@ -54,6 +54,8 @@ class Batch:
     pieces: list[PieceCount]
     bad: list[BadLine]
     images: dict[int, tuple[int, ...]] = field(default_factory=dict)  # record to statistics
+    relative: str = ""  # the file in which line numbers count from the beginning of a stretch of it
+    failed: list[BadLine] = field(default_factory=list)  # files that could not be read
 
 
 class _Rows:

@@ -10,7 +10,8 @@ How lines are found in files of any size, in bounded memory, is in `monitoring.l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +30,10 @@ from monitoring.lines import LONGEST_LINE, Fill, Lines, prefix_of
 from monitoring.outputs import Prediction, Rich, predictions, usable_labels
 from monitoring.schema import Line, Malformed, hour_of, place_of, read_line
 
+if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
+    from monitoring.images import Images
+
+BATCH = 50_000
 _REST = 4096  # longest rest of a line, behind its input, for the fast way
 _STUB = b'{"captureData":{"endpointInput":{"data":"='  # stands for the beginning of a line and its input
 _MINUTES = frozenset(f":{minute:02}:{second:02}Z" for minute in range(60) for second in range(60))
@@ -74,6 +79,10 @@ class Reader:
     ----------
     labels
         Labels by class index, for endpoints that answer a bare list.
+    sink
+        Is given a batch whenever `BATCH` records have come together, even in the middle of a file.
+    images
+        Decodes the inputs, which are skipped without it.
 
     Examples
     --------
@@ -86,9 +95,16 @@ class Reader:
     ('bicycle', [750000000])
     """
 
-    def __init__(self, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str] = (),
+        sink: Callable[[Batch], None] | None = None,
+        images: Images | None = None,
+    ) -> None:
         self._labels = tuple(labels)
-        self._lines = Lines(self._take, self._overlong)
+        self._sink = sink
+        self._images = images
+        self._lines = Lines(self._take, self._overlong, self._done)
         self._prefix = b"\0"
         self._label_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._fresh()
@@ -120,13 +136,14 @@ class Reader:
         path
             Full path or key, which tells endpoint, variant and hour; `file` by default.
         """
-        piece = PieceCount(file, start)
-        self._lines.read((piece, place_of(path or file)), fill, size, start, stop)
-        self._builder.pieces.append(piece)
+        self._lines.read((PieceCount(file, start), place_of(path or file)), fill, size, start, stop)
 
     def batch(self) -> Batch:
         """Hand over what was read, and begin anew."""
         self._lines.flush()
+        return self._finish()
+
+    def _finish(self) -> Batch:
         batch = self._builder.finish()
         self._fresh()
         return batch
@@ -214,6 +231,8 @@ class Reader:
         piece.newlines = number
         piece.lines += len(ids) - before - others
         piece.records += len(ids) - before - others
+        if self._sink is not None and len(ids) >= BATCH:
+            self._sink(self._finish())
 
     def _rich(self, answer: Rich, record: int) -> None:
         """Take a Dropsort endpoint's verbose answer, of a record that is about to be appended."""
@@ -248,7 +267,11 @@ class Reader:
             return 0
         piece.records += 1
         self._record(line, piece.newlines, offset, predictions(line.data, line.encoding, self._labels))
-        if clean and line.has_input:
+        if self._images is not None:
+            statistics = self._images.of_line(text)
+            if statistics is not None:
+                self._builder.images[len(self._builder.ids) - 1] = statistics
+        elif clean and line.has_input:
             self._prefix = prefix_of(text) or self._prefix
         return 1
 
@@ -274,6 +297,9 @@ class Reader:
         builder.lines.append(number)
         builder.offsets.append(offset)
         builder.add(found)
+
+    def _done(self, of: tuple[PieceCount, tuple[str, str, str]]) -> None:
+        self._builder.pieces.append(of[0])
 
     def _overlong(self, of: tuple[PieceCount, tuple[str, str, str]]) -> None:
         piece, place = of

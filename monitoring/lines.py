@@ -43,12 +43,15 @@ class Lines:
         Is called with lines that stand in `buffer`.
     overlong
         Is called for each line that was given up.
+    done
+        Is called when the last line of a file, or of a stretch of it, was taken.
     """
 
-    def __init__(self, take: Take, overlong: Callable[[Any], None]) -> None:
+    def __init__(self, take: Take, overlong: Callable[[Any], None], done: Callable[[Any], None]) -> None:
         self.buffer = bytearray(BUFFER)
         self._take = take
         self._overlong = overlong
+        self._done = done
         self._bytes = np.frombuffer(self.buffer, np.int8)
         self._used = 0
         self._small: list[tuple[Any, int, int, bool]] = []  # of, begin, end, whether the last newline is ours
@@ -58,6 +61,7 @@ class Lines:
         if start or stop is not None or size >= BUFFER // 4:
             self.flush()
             self._stream(of, fill, start, stop)
+            self._done(of)
             return
         if self._used + size + 1 > BUFFER:
             self.flush()
@@ -86,6 +90,7 @@ class Lines:
                 dirty.add(end - 1)
             skip = 3 if self.buffer.startswith(_BOM, begin) and end - begin >= 3 else 0
             self._take(of, begin + skip, ends[first:at], dirty, -begin)
+            self._done(of)
 
     def _stream(self, of: Any, fill: Fill, start: int, stop: int | None) -> None:
         """Read piece by piece; the line at the end of one moves to the front for the next."""

@@ -1,0 +1,261 @@
+"""One run of the monitor: what is new in a source, read by one or several processes, added to the state."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from monitoring import work
+from monitoring.accumulate import Accumulator
+from monitoring.batch import Batch
+from monitoring.cells import UNKNOWN, Aggregate, BadLine, Health
+from monitoring.errors import MonitoringError
+from monitoring.ledger import COUNTS, Ledger, partition
+from monitoring.schema import place_of
+from monitoring.state import State
+from monitoring.stores import Access, Entry, Folder, Store
+
+COMMIT_SECONDS = 300.0  # of a long run, after which what was read so far becomes the state
+_LEDGERS_HELD = 64
+_SEVERAL = 64 * 1024 * 1024  # bytes of a first look at the source from which several processes pay
+
+Progress = Callable[[int, int], None]  # files and bytes that were read so far
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did, and what the state holds now."""
+
+    source: str
+    state: str
+    complete: bool = True  # False: out of time, the next run goes on
+    files_read: int = 0  # by this run
+    bytes_read: int = 0
+    seconds: float = 0.0
+    health: Health = field(default_factory=Health)  # of the whole state
+    failed: list[BadLine] = field(default_factory=list)  # files that could not be read; tried again next time
+    hours: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values: the totals at the top level."""
+        out: dict[str, Any] = msgspec.to_builtins(self.health)
+        return out | {
+            "source": self.source,
+            "state": self.state,
+            "complete": self.complete,
+            "files_read": self.files_read,
+            "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 3),
+            "failed": [msgspec.to_builtins(f) for f in self.failed],
+            "first_hour": self.hours[0] if self.hours else None,
+            "last_hour": self.hours[-1] if self.hours else None,
+        }
+
+
+class Run:
+    """Reads, commits, exports."""
+
+    def __init__(
+        self,
+        source: Store,
+        state: State,
+        labels: Sequence[str],
+        images: bool,
+        access: Access,
+        progress: Progress | None,
+    ) -> None:
+        self._source, self._state, self._progress = source, state, progress
+        self._setting = work.Setting(source.name, access, tuple(labels), images)
+        self._summary = Summary(source.name, state.store.name)
+        self._accumulator = Accumulator(state)
+        self._ledgers: dict[str, Ledger] = {}
+        self._touched: set[str] = set()  # ledgers that are to be written
+        self._dirty = False
+        self._newlines: dict[str, int] = {}  # of the files whose stretches are being read
+        self._counts: dict[str, list[int]] = {}
+        self._stamps: dict[
+            str, tuple[int, set[str]]
+        ] = {}  # folder to stamp and files that are still to be read
+        self._check()
+
+    def _check(self) -> None:
+        manifest, where = self._state.manifest, self._state.store.name
+        if not self._state.exists:
+            manifest.source, manifest.labels = self._source.name, list(self._setting.labels)
+        if manifest.source != self._source.name:
+            raise MonitoringError(
+                f"{where} holds aggregates of {manifest.source}: use another place for {self._source.name}."
+            )
+        if manifest.labels != list(self._setting.labels):
+            known = ", ".join(manifest.labels) or "none"
+            raise MonitoringError(
+                f"{where} was aggregated with other labels ({known}): use these, or another place."
+            )
+
+    def go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:
+        """Read, commit, export."""
+        begun = last = time.monotonic()
+        since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y/%m/%d") if days is not None else ""
+        folders = self._source.folders(self._state.manifest.folders, since)
+        queue, processes = self._processes(work.tasks(self._unread(folders)), processes)
+        for task, batches in work.run(self._setting, queue, processes):
+            for batch in batches:
+                self._take(batch, {piece.entry.name: piece for piece in task.pieces})
+            self._summary.bytes_read += task.bytes
+            if self._progress is not None:
+                self._progress(self._summary.files_read, self._summary.bytes_read)
+            now = time.monotonic()
+            if seconds is not None and now - begun > seconds:
+                self._summary.complete = False
+                break
+            if now - last > COMMIT_SECONDS:
+                self._commit()
+                last = time.monotonic()
+        self._commit()
+        self._export()
+        self._summary.seconds = time.monotonic() - begun
+        self._summary.health = self._state.manifest.health
+        self._summary.hours = sorted(h for h in self._state.manifest.hours if h != UNKNOWN)
+        return self._summary
+
+    def _processes(self, found: Iterator[work.Task], wanted: int | None) -> tuple[Iterator[work.Task], int]:
+        """Decide how many processes are worth their start."""
+        if wanted is not None:
+            return found, max(1, wanted)
+        first, total = [], 0
+        for task in found:
+            first.append(task)
+            total += task.bytes
+            if total >= _SEVERAL:
+                break
+        several = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return itertools.chain(first, found), several if total >= _SEVERAL else 1
+
+    def _unread(self, folders: Iterator[Folder]) -> Iterator[Entry]:
+        """Get what is new or changed, folder by folder."""
+        health = self._state.manifest.health
+        for folder in folders:
+            by_ledger: dict[str, list[Entry]] = {}
+            for entry in folder.entries:
+                hour = place_of(self._source.path(entry.name))[0]
+                by_ledger.setdefault(partition(hour), []).append(entry)
+            unread = []
+            for part, entries in by_ledger.items():
+                ledger = self._ledger(part)
+                unread += ledger.unread(entries)
+                changed = {e.name for e in unread if e.name in ledger}
+                if changed:
+                    health.bad = [line for line in health.bad if line.file not in changed]
+            if folder.stamp:
+                self._stamps[folder.name] = (folder.stamp, {entry.name for entry in unread})
+                self._settle(folder.name)
+            yield from unread
+
+    def _ledger(self, part: str) -> Ledger:
+        if part not in self._ledgers:
+            if len(self._ledgers) >= _LEDGERS_HELD:
+                self._save_ledgers()
+            self._ledgers[part] = Ledger(self._state.load("ledgers", part) or b"")
+        return self._ledgers[part]
+
+    def _save_ledgers(self) -> None:
+        for part in sorted(self._touched):
+            self._state.save("ledgers", part, self._ledgers[part].to_bytes())
+            self._dirty = True
+        self._ledgers, self._touched = {}, set()
+
+    def _take(self, batch: Batch, pieces: Mapping[str, work.Piece]) -> None:
+        """Add a batch, and note which files are done."""
+        if batch.relative:
+            _shift(batch, self._newlines.get(batch.relative, 0))
+        self._accumulator.add(batch)
+        for line in batch.bad:
+            if line.reason.startswith("cut off"):  # perhaps somebody is writing it
+                self._stamps.pop(_folder(line.file), None)
+        for failure in batch.failed:
+            self._summary.failed.append(failure)
+            self._stamps.pop(_folder(failure.file), None)
+        for count in batch.pieces:
+            piece = pieces[count.file]
+            sums = self._counts.setdefault(count.file, [0] * len(COUNTS))
+            for at, name in enumerate(COUNTS):
+                sums[at] += (
+                    piece.entry.size * (piece.stop is None) if name == "size" else getattr(count, name)
+                )
+            self._newlines[count.file] = self._newlines.get(count.file, 0) + count.newlines
+            if piece.stop is None:
+                self._finished(piece.entry, sums)
+
+    def _finished(self, entry: Entry, counts: Sequence[int]) -> None:
+        part = partition(place_of(self._source.path(entry.name))[0])
+        added = self._ledger(part).record(entry, counts)
+        self._touched.add(part)
+        health = self._state.manifest.health
+        health.files += added["files"]
+        health.bytes += added["size"]
+        health.lines += added["lines"]
+        health.bad_lines += added["bad_lines"]
+        health.ground_truth += added["ground_truth"]
+        self._summary.files_read += 1
+        self._counts.pop(entry.name, None)
+        self._newlines.pop(entry.name, None)
+        folder = _folder(entry.name)
+        if folder in self._stamps:
+            self._stamps[folder][1].discard(entry.name)
+            self._settle(folder)
+
+    def _settle(self, folder: str) -> None:
+        stamp, left = self._stamps[folder]
+        if not left:
+            self._state.manifest.folders[folder] = stamp
+            self._dirty = True
+            del self._stamps[folder]
+
+    def _commit(self) -> None:
+        self._accumulator.flush()
+        self._save_ledgers()
+        manifest = self._state.manifest
+        health = manifest.health
+        # Every record line is either the first of its event or a duplicate.
+        health.duplicates = max(0, health.lines - health.bad_lines - health.ground_truth - health.records)
+        health.unreadable_files = len(self._summary.failed)
+        if self._dirty or not self._state.exists:
+            self._dirty = False
+            manifest.unexported = sorted({*manifest.unexported, *self._accumulator.days})
+            self._accumulator.days.clear()
+            self._state.commit(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def _export(self) -> None:
+        """Write the days that changed for others to read."""
+        manifest = self._state.manifest
+        if not manifest.unexported:
+            return
+        from monitoring.parquet import write_day  # a run that has nothing new does without
+
+        for day in manifest.unexported:
+            total = Aggregate()
+            for hour in sorted(h for h in manifest.hours if h[:10] == day):
+                total.merge(Aggregate.from_json(self._state.load("hours", hour) or b""))
+            write_day(self._state.store, day, total)
+        manifest.unexported = []
+        self._state.commit(manifest.updated, keep_garbage=True)
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _shift(batch: Batch, lines: int) -> None:
+    """Make line numbers that count from the beginning of a stretch count from that of the file."""
+    batch.bad = [BadLine(b.file, b.line + lines, b.reason) for b in batch.bad]
+    batch.uncertain = [
+        (record, series, msgspec.structs.replace(found, line=found.line + lines))
+        for record, series, found in batch.uncertain
+    ]

@@ -1,0 +1,244 @@
+"""Where captures are read from and where the monitor's state lives: a local folder or a bucket, through one interface.
+
+`open_store` tells which by the name. A store lists folders of files, reads a file from any byte on, and keeps small
+objects: written at once or not at all, with one of them, the manifest, only replaced if nobody else replaced it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from monitoring.errors import MonitoringError
+
+SUFFIX = ".jsonl"
+# A folder in which nothing changed for so long that nobody is in the middle of writing to it.
+SETTLED_SECONDS = 2.0
+_HOUR_FOLDER = re.compile(r"(?:^|/)[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}$")
+
+Fill = Callable[[memoryview], int]
+
+
+class Entry(NamedTuple):
+    """A capture file."""
+
+    name: str  # relative to the store, with slashes
+    size: int
+    version: str  # changes whenever the content does
+
+
+class Folder(NamedTuple):
+    """A folder's capture files; `stamp` vouches for them (0: nothing does) as long as it stays the same."""
+
+    name: str
+    entries: list[Entry]
+    stamp: int = 0
+
+
+class Access(msgspec.Struct, frozen=True):
+    """How to reach a bucket, beyond what the environment says."""
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+class Store(Protocol):
+    """What both kinds of store can do."""
+
+    name: str  # as a person would write it
+
+    def path(self, name: str) -> str:
+        """Full path or key of a file, which may tell endpoint, variant and hour."""
+        ...
+
+    def folders(self, known: Mapping[str, int], since: str = "") -> Iterator[Folder]:
+        """List capture files by folder, sorted by name.
+
+        `known` are stamps of folders that were listed before: those that still have theirs are left out. With `since`
+        (``2026/11/21``) hour folders of earlier days are left out too.
+        """
+        ...
+
+    def read(self, name: str, start: int, size: int) -> contextlib.AbstractContextManager[Fill]:
+        """Open a file of `size` bytes to be read from byte `start` on."""
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """Get an object; None if there is none."""
+        ...
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object, whole or not at all."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove an object, if it is there."""
+        ...
+
+    def names(self, prefix: str) -> list[str]:
+        """Names of the objects in the folder `prefix`."""
+        ...
+
+    def get_manifest(self, name: str) -> tuple[bytes | None, str]:
+        """Get the manifest and a token for `put_manifest`."""
+        ...
+
+    def put_manifest(self, name: str, data: bytes, token: str) -> str:
+        """Replace the manifest if it is still the one of `token`; returns the new token, raises if it is not."""
+        ...
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other runs out, where that can be done."""
+        ...
+
+
+def open_store(where: str | os.PathLike[str], access: Access | None = None) -> Store:
+    """Open a folder, or ``s3://bucket/prefix``.
+
+    Raises
+    ------
+    MonitoringError
+        It is another kind of address.
+    """
+    text = os.fspath(where)
+    if text.startswith("s3://"):
+        from monitoring.stores_s3 import S3Store  # only who reads from S3 pays for its client
+
+        return S3Store.open(text, access or Access())
+    if "://" in text:
+        raise MonitoringError(f"{text} is neither a folder nor s3://bucket/prefix.")
+    return LocalStore(Path(text))
+
+
+class LocalStore:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.name = str(self.root)
+
+    def path(self, name: str) -> str:
+        return f"{self.root.as_posix()}/{name}"
+
+    def folders(self, known: Mapping[str, int], since: str = "") -> Iterator[Folder]:
+        """List as `Store.folders` says; hidden names and links to folders are left out.
+
+        SageMaker writes a file once, so an hour folder whose modification time is that of `known` is not read again.
+        Any other folder has every file looked at.
+        """
+        if not self.root.is_dir():
+            raise MonitoringError(f"There is no folder {self.root}: name one with capture files (*{SUFFIX}).")
+        yield from self._folders("", known, since, time.time_ns())
+
+    def _folders(self, name: str, known: Mapping[str, int], since: str, now: int) -> Iterator[Folder]:
+        full = f"{self.root}/{name}" if name else str(self.root)
+        hourly = _HOUR_FOLDER.search(full) is not None
+        if hourly and since and full[-13:-3] < since:
+            return
+        try:
+            # Taken before the listing: what comes in between changes it again.
+            stamp = os.stat(full).st_mtime_ns if hourly else 0
+            if stamp and known.get(name) == stamp:
+                return
+            with os.scandir(full) as found:
+                children = sorted(found, key=lambda child: child.name)
+        except FileNotFoundError:
+            return  # removed meanwhile
+        entries, below, newest = [], [], stamp
+        for child in children:
+            if child.name.startswith("."):
+                continue
+            path = f"{name}/{child.name}" if name else child.name
+            if child.is_dir(follow_symlinks=False):
+                below.append(path)
+            elif child.name.endswith(SUFFIX) and child.is_file():
+                with contextlib.suppress(FileNotFoundError):
+                    status = child.stat()
+                    newest = max(newest, status.st_mtime_ns)
+                    entries.append(Entry(path, status.st_size, str(status.st_mtime_ns)))
+        if below or now - newest < SETTLED_SECONDS * 1e9:
+            stamp = 0
+        if entries or stamp:
+            yield Folder(name, entries, stamp)
+        for path in below:
+            yield from self._folders(path, known, since, now)
+
+    @contextlib.contextmanager
+    def read(self, name: str, start: int, size: int) -> Iterator[Fill]:
+        handle = os.open(f"{self.root}/{name}", os.O_RDONLY)
+        try:
+            if start:
+                os.lseek(handle, start, os.SEEK_SET)
+            readv = os.readv
+            yield lambda view: readv(handle, (view,))
+        finally:
+            os.close(handle)
+
+    def get(self, name: str) -> bytes | None:
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, data: bytes) -> None:
+        self._write(name, data, sync=False)
+
+    def _write(self, name: str, data: bytes, *, sync: bool) -> None:
+        target = self.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise MonitoringError(f"Cannot write {target}: {error.strerror}.") from error
+
+    def delete(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / name).unlink()
+
+    def names(self, prefix: str) -> list[str]:
+        folder = self.root / prefix
+        return (
+            sorted(f"{prefix}/{p.name}" for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+        )
+
+    def get_manifest(self, name: str) -> tuple[bytes | None, str]:
+        return self.get(name), ""
+
+    def put_manifest(self, name: str, data: bytes, token: str) -> str:
+        # No token: `lock` keeps others out.
+        self._write(name, data, sync=True)
+        return ""
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        import fcntl  # not on every platform, and only here
+
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise MonitoringError(f"Cannot keep state in {self.root}: {error.strerror}.") from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise MonitoringError(f"Another run is writing to {self.root}: wait for it to end.") from None
+            yield
+        finally:
+            os.close(handle)
