@@ -21,12 +21,13 @@ from local.process import Leash, Process
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 2.0
+SAVE_SECONDS = 60.0  # its state holds every log line
 
 SETTINGS = {
     "AUTH": "true",  # the functions' roles are enforced
     "LAMBDA_ACCOUNT_CONCURRENCY": "8",  # nothing queues there: each concurrent invocation is a process
-    "SFN_WAIT_SCALE": "0.02",  # waits between retries: seconds become hundredths
+    "SFN_WAIT_SCALE": "0.3",  # waits between retries: seconds become hundredths
     "BIND_HOST": HOST,  # not for the network
     "SFTP_ENABLED": "0",
     "IOT_MTLS_ENABLED": "0",  # no further ports
@@ -93,7 +94,7 @@ class EmbeddedAws:
             [str(self._python), "-m", "ministack"],
             self._environment(temporary),
             self.log,
-            grace=STOP_SECONDS,
+            grace=SAVE_SECONDS if self._keep else STOP_SECONDS,
             leash=self.leash,
             holders=self._holders,
         )

@@ -25,6 +25,7 @@ from local.endpoint_process import EmbeddedEndpoint
 from local.errors import InUseError, StartError
 from local.folder import ServiceFolder
 from local.metrics import MetricsBridge
+from local.shared_layer import share
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "cloudformation.yaml"
@@ -156,7 +157,7 @@ class Service:
         known = folder.prepare()
         before = folder.deployed()
         with ThreadPoolExecutor(2) as pool:
-            packages = pool.submit(package.build, "host", PACKAGES, self._progress)
+            packages = pool.submit(self._package)
             self._aws = EmbeddedAws(
                 venv.ensure(progress=self._progress),
                 folder.aws,
@@ -193,6 +194,9 @@ class Service:
         if known:
             threading.Thread(target=self._pick_up, name="redrive", daemon=True).start()
 
+    def _package(self) -> package.Packages:
+        return share(package.build("host", PACKAGES, self._progress), PACKAGES / "shared")
+
     def _launch_endpoint(self, folder: ServiceFolder, before: Mapping[str, object]) -> None:
         config = endpoint_config.read(TEMPLATE, self._parameters, {"Bucket": BUCKET})
         self._endpoint = EmbeddedEndpoint(
@@ -226,6 +230,7 @@ class Service:
             "CreateEndpoint": "false",
             "EndpointName": ENDPOINT,
             "SageMakerRuntimeEndpointUrl": self._endpoint.url,
+            "RequireTls": "false",
             "Tracing": "PassThrough",
         }
 
