@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         The result could not be recorded; the workflow retries.
     """
     state = event["state"]
-    upload = Upload.from_state(state) if "upload" in state else Upload.from_input(event["input"])
+    upload = _upload(state, event["input"])
     telemetry.note(s3_key=upload.key, inference_id=upload.inference_id)
     if state.get("superseded"):
         telemetry.emit(**{telemetry.SUPERSEDED: 1})
@@ -67,6 +67,18 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "label": result["label"],
         "confidence": result["confidence"],
     }
+
+
+def _upload(state: dict[str, Any], started_with: dict[str, Any]) -> Upload:
+    """The upload as Serialize read it, or, if that failed, as the event names it."""
+    if "upload" in state:
+        return Upload.from_state(state)
+    return Upload.from_input(started_with).having(uploaded=_event_time(started_with))
+
+
+def _event_time(started_with: dict[str, Any]) -> str | None:
+    """When the upload was there, as the event says; None for a run that was started by hand."""
+    return started_with.get("time") if "detail" in started_with else None
 
 
 def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Refusal | None]:
@@ -121,7 +133,6 @@ def _observe(result: dict[str, Any], now: datetime, started_with: dict[str, Any]
         telemetry.emit_label(result["label"])
     if reason:
         telemetry.note(reason=reason["code"])
-    uploaded = started_with.get("time") or result["times"]["uploaded"]
-    if uploaded:
+    if uploaded := _event_time(started_with):  # a run by hand, perhaps days later, says nothing of latency
         milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000
         telemetry.emit(**{telemetry.UPLOAD_TO_RESULT: max(0.0, milliseconds)})

@@ -54,13 +54,19 @@ class Entry:
         return cls(**known, recorded=metadata.get("recorded", ""), outcome=outcome)
 
     def beats(self, other: Entry) -> bool:
-        """Whether this result is to stay and the other to go: the newer upload; of one upload, an answer before a failure, then the
-        later recording."""
+        """Whether this result is to stay and the other to go: the newer upload; of one upload, the one that knows its sequencer, then
+        an answer before a failure, then the later recording."""
         order = _upload_order(self, other)
         return order > 0 if order else self._rank() > other._rank()
 
-    def _rank(self) -> tuple[bool, str, str]:
-        return (self.outcome != keys.FAILED, self.recorded, self.outcome)
+    def _rank(self) -> tuple[bool, bool, bool, str, str]:
+        return (
+            bool(self.recorded),
+            bool(self.sequencer),
+            self.outcome != keys.FAILED,
+            self.recorded,
+            self.outcome,
+        )
 
 
 def _upload_order(a: Entry, b: Entry) -> int:
@@ -68,13 +74,20 @@ def _upload_order(a: Entry, b: Entry) -> int:
     if a.sequencer and b.sequencer:
         width = max(len(a.sequencer), len(b.sequencer))
         left, right = a.sequencer.lower().zfill(width), b.sequencer.lower().zfill(width)
-    elif a.version_id and b.version_id and a.version_id == b.version_id:
+    elif _same_upload(a, b):
         return 0
-    elif (a.etag and a.etag == b.etag) or not (a.uploaded and b.uploaded):
-        return 0  # one was started by hand: no sequencer
-    else:
+    elif a.uploaded and b.uploaded and a.uploaded != b.uploaded:
         left, right = a.uploaded, b.uploaded
+    else:
+        # Within one second, one of them started by hand: whatever upload that was, its own event comes too.
+        left, right = str(bool(a.sequencer)), str(bool(b.sequencer))
     return (left > right) - (left < right)
+
+
+def _same_upload(a: Entry, b: Entry) -> bool:
+    if a.version_id and b.version_id:
+        return a.version_id == b.version_id
+    return bool(a.etag) and a.etag == b.etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,7 @@ def _inherit(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Ans
         found = yield Head(key)
         if isinstance(found, tuple):
             other = Entry.from_metadata(found[1], outcome)
-            if other.sequencer and _upload_order(mine, other) == 0:
+            if other.sequencer and _same_upload(mine, other):
                 return replace(mine, sequencer=other.sequencer)
     return mine
 

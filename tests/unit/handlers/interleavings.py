@@ -1,0 +1,112 @@
+"""Every interleaving of several recorders of one key, against an S3 in memory that knows conditions.
+
+A recorder is a deterministic generator: what it does next follows from the answers it was given. So a state of the world is the store and
+each recorder's answers, states that were seen are not followed again, and all interleavings of a few recorders are a few thousand states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from handlers import keys
+from handlers.recording import CONFLICT, Answer, Delete, Entry, Head, Operation, Put, record
+
+PLACES = keys.result_keys("cam1/a.jpg")
+Store = tuple[tuple[str, str, Entry], ...]  # key, ETag, what lies there; sorted by key
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """One run of the last function: what it records, how often it was killed, the answers since it started."""
+
+    entry: Entry
+    number: int
+    attempt: int = 0
+    answers: tuple[Any, ...] = ()  # metadata as pairs, so that a state can be hashed
+
+    @lru_cache(maxsize=50_000)  # noqa: B019 - the recorders of one test differ little
+    def next(self) -> Operation | bool:
+        """The call that it makes next, or its result."""
+        steps = record(self.entry, PLACES)
+        try:
+            operation = next(steps)
+            for answer in self.answers:
+                operation = steps.send((answer[0], dict(answer[1])) if isinstance(answer, tuple) else answer)
+        except StopIteration as stop:
+            return bool(stop.value)
+        return operation
+
+    def told(self, answer: Answer) -> Recorder:
+        """After one more answer."""
+        kept = (answer[0], tuple(answer[1].items())) if isinstance(answer, tuple) else answer
+        return replace(self, answers=(*self.answers, kept))
+
+    def again(self) -> Recorder:
+        """Killed and retried: the same upload and outcome, recorded later."""
+        later = replace(self.entry, recorded=f"{self.entry.recorded}+{self.attempt + 1}")
+        return replace(self, entry=later, attempt=self.attempt + 1, answers=())
+
+
+def call(store: Store, operation: Operation, etag: str) -> tuple[Store, Answer]:
+    """What S3 makes of one call."""
+    objects = {key: (tag, entry) for key, tag, entry in store}
+    there = objects.get(operation.key)
+    answer: Answer = None
+    match operation:
+        case Put(key, if_match, entry):
+            if (there[0] if there else None) != if_match:
+                return store, CONFLICT
+            objects[key] = (etag, entry)
+            answer = etag
+        case Head(key):
+            answer = (there[0], there[1].to_metadata()) if there else None
+        case Delete(key, if_match):
+            if there and there[0] != if_match:
+                return store, CONFLICT
+            objects.pop(key, None)
+    return tuple(sorted((key, tag, entry) for key, (tag, entry) in objects.items())), answer
+
+
+def step(store: Store, recorder: Recorder) -> tuple[Store, Recorder]:
+    """One call of one recorder."""
+    operation = recorder.next()
+    assert not isinstance(operation, bool)
+    # An ETag says who wrote and when in that writer's life: no two writes share one.
+    etag = f"{recorder.number}.{recorder.attempt}.{len(recorder.answers)}"
+    store, answer = call(store, operation, etag)
+    return store, recorder.told(answer)
+
+
+def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tuple[Store, tuple[bool, ...]]]:
+    """Every end that recorders of these entries can come to: what is stored, and what each of them returned.
+
+    Parameters
+    ----------
+    kills
+        How often each recorder may be killed, after any of its calls, and retried.
+    """
+    first = tuple(Recorder(entry, number) for number, entry in enumerate(entries))
+    seen: set[Any] = set()
+    open_states = [(start, first)]
+    while open_states:
+        state = open_states.pop()
+        if state in seen:
+            continue
+        seen.add(state)
+        store, recorders = state
+        following = [recorder.next() for recorder in recorders]
+        if all(isinstance(operation, bool) for operation in following):
+            yield store, tuple(bool(operation) for operation in following)
+            continue
+        for index, recorder in enumerate(recorders):
+            if isinstance(following[index], bool):
+                continue
+            before, after = recorders[:index], recorders[index + 1 :]
+            new_store, moved = step(store, recorder)
+            open_states.append((new_store, (*before, moved, *after)))
+            if recorder.attempt < kills:
+                # Killed after the call: its effect stays, its answer is lost.
+                open_states.append((new_store, (*before, recorder.again(), *after)))

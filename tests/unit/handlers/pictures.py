@@ -1,0 +1,67 @@
+"""Small pictures for the tests, drawn and encoded here: every mode and format that Pillow writes."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import zlib
+from typing import Any
+
+from PIL import Image
+
+
+def drawn(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
+    """A picture whose four corners differ (red, green, blue, yellow), so that turning it shows."""
+    image = Image.new("RGB", (width, height))
+    for x0, y0, colour in (
+        (0, 0, (230, 20, 20)),
+        (width // 2, 0, (20, 200, 20)),
+        (0, height // 2, (20, 20, 230)),
+        (width // 2, height // 2, (230, 230, 20)),
+    ):
+        image.paste(colour, (x0, y0, width, height))
+    if mode.startswith("I;16") or mode == "I":
+        return image.convert("L").convert("I").point(lambda value: value * 257).convert(mode)
+    if mode == "F":
+        return image.convert("L").convert("F")
+    if mode == "P":
+        return image.quantize(16)
+    return image.convert(mode)
+
+
+def noise(width: int, height: int, mode: str = "RGB", seed: int = 1) -> Image.Image:
+    """A picture that no encoder makes small."""
+    size = width * height * {"RGB": 3, "RGBA": 4, "L": 1}[mode]
+    return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(size))
+
+
+def encoded(image: Image.Image, fmt: str, **options: Any) -> bytes:
+    """The bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+def decoded(data: bytes) -> Image.Image:
+    """What a model sees: RGB."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG file."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_chunk(png: bytes, kind: bytes, content: bytes) -> bytes:
+    """A PNG with one more chunk, after its header."""
+    return png[:33] + png_chunk(kind, content) + png[33:]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a header alone: so many pixels are promised, none is there."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
+    )

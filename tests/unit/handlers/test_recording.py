@@ -1,0 +1,230 @@
+"""Recording: whatever is duplicated, overtaken, killed or raced, exactly the newest upload's result is left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handlers import keys
+from handlers.recording import CONFLICT, MAX_ROUNDS, Contended, Delete, Entry, Head, Put, record
+from tests.unit.handlers.interleavings import PLACES, Recorder, Store, ends, step
+
+OUTCOMES = keys.OUTCOMES
+
+
+def entry(
+    upload: int,
+    outcome: str,
+    recorded: str = "2026-01-01T12:00:00.000Z",
+    *,
+    by_hand: bool = False,
+    versions: bool = True,
+    second: int | None = None,
+) -> Entry:
+    """The entry of a result of the first, second … upload of the key, a second apart."""
+    return Entry(
+        sequencer=None if by_hand else f"617f0829932{upload:05x}",
+        version_id=f"version-{upload}" if versions else None,
+        etag=f"etag-{upload}",
+        uploaded=f"2026-01-01T00:00:{upload if second is None else second:02d}Z",
+        recorded=recorded,
+        outcome=outcome,
+    )
+
+
+def lying(*entries: Entry) -> Store:
+    """A store in which these results lie already."""
+    return tuple(sorted((PLACES[e.outcome], f"before-{n}", e) for n, e in enumerate(entries)))
+
+
+def only_result_is_of(upload: int, entries: list[Entry], start: Store = (), kills: int = 0) -> None:
+    """Hold every end of every interleaving against the promise."""
+    count = 0
+    for store, stands in ends(entries, start, kills):
+        count += 1
+        assert [e.etag for _, _, e in store] == [f"etag-{upload}"], (entries, store)
+        key, _, left = store[0]
+        assert key == PLACES[left.outcome]
+        # Of the runs of the newest upload at least one was told that its result stands, unless that lay there before.
+        assert (
+            any(told for told, e in zip(stands, entries, strict=True) if e.etag == f"etag-{upload}") or start
+        )
+    assert count
+
+
+@pytest.mark.parametrize("first, second", list(itertools.product(OUTCOMES, OUTCOMES)))
+def test_two_uploads_end_with_the_newest_even_if_each_is_killed_twice(first: str, second: str) -> None:
+    only_result_is_of(2, [entry(1, first), entry(2, second)], kills=2)
+
+
+@pytest.mark.parametrize("times", [(1, 2, 3), (3, 2, 1), (2, 3, 1), (2, 2, 2)])
+@pytest.mark.parametrize("outcomes", list(itertools.product(OUTCOMES, repeat=3)))
+def test_a_duplicated_event_changes_nothing(outcomes: tuple[str, str, str], times: tuple[int, ...]) -> None:
+    recorded = [f"2026-01-01T12:00:00.00{time}Z" for time in times]
+    old, new, again = outcomes
+    only_result_is_of(
+        2, [entry(1, old, recorded[0]), entry(2, new, recorded[1]), entry(2, again, recorded[2])]
+    )
+    only_result_is_of(
+        2, [entry(1, old, recorded[0]), entry(1, again, recorded[1]), entry(2, new, recorded[2])]
+    )
+
+
+@pytest.mark.parametrize("first, second, before", list(itertools.product(OUTCOMES, repeat=3)))
+def test_what_lay_there_before_is_replaced_wherever_it_was(first: str, second: str, before: str) -> None:
+    # GIVEN an earlier result, two uploads of which each may be killed once
+    only_result_is_of(3, [entry(2, first), entry(3, second)], lying(entry(1, before)), kills=1)
+
+
+@pytest.mark.parametrize("late, newest", list(itertools.product(OUTCOMES, OUTCOMES)))
+def test_a_late_older_event_leaves_the_newest_alone(late: str, newest: str) -> None:
+    store, stands = next(iter(ends([entry(1, late)], lying(entry(2, newest)))))
+    assert [e for _, _, e in store] == [entry(2, newest)]
+    assert stands == (False,)
+
+
+def test_three_uploads_of_all_outcomes_end_with_the_newest() -> None:
+    for order in itertools.permutations(OUTCOMES):
+        only_result_is_of(3, [entry(n, outcome) for n, outcome in enumerate(order, 1)], kills=0)
+
+
+@pytest.mark.parametrize("versions", [True, False], ids=["versions", "no-versions"])
+@pytest.mark.parametrize("second", [None, 0], ids=["a-second-apart", "in-one-second"])
+@pytest.mark.parametrize("upload", [1, 2])
+def test_a_run_by_hand_beside_two_events(upload: int, second: int | None, versions: bool) -> None:
+    # GIVEN two events and a run by hand of the first or the second upload, which knows no sequencer
+    for outcomes in (
+        ("classified", "low-confidence", "failed"),
+        ("classified", "failed", "classified"),
+        ("failed", "classified", "low-confidence"),
+        ("low-confidence", "low-confidence", "low-confidence"),
+    ):
+        for by_hand_at in ("2026-01-01T11", "2026-01-01T13"):
+            one, two = (
+                entry(n, outcomes[n - 1], f"2026-01-01T12:00:0{n}", second=second, versions=versions)
+                for n in (1, 2)
+            )
+            hand = entry(upload, outcomes[2], by_hand_at, by_hand=True, second=second, versions=versions)
+            only_result_is_of(2, [one, two, hand])
+
+
+def test_a_run_by_hand_takes_the_place_of_its_own_uploads_failure() -> None:
+    # GIVEN an upload that failed for a passing reason, WHEN it is run again by hand
+    (end,) = ends(
+        [entry(2, "classified", "2026-01-02", by_hand=True)], lying(entry(2, "failed", "2026-01-01"))
+    )
+    # THEN the answer stands and knows the sequencer, so that a late older event still loses
+    (((_, _, left),), stands) = end
+    assert (left.outcome, left.sequencer, stands) == ("classified", entry(2, "failed").sequencer, (True,))
+
+
+def test_an_answer_is_not_replaced_by_a_later_failure_of_the_same_upload() -> None:
+    for store, _ in ends(
+        [entry(1, "failed", "2026-01-02")], lying(entry(1, "low-confidence", "2026-01-01")), kills=2
+    ):
+        assert [e.outcome for _, _, e in store] == ["low-confidence"]
+
+
+@pytest.mark.parametrize("outcome, foreign", list(itertools.product(OUTCOMES, OUTCOMES)))
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_somebody_else_put_there_is_replaced(outcome: str, foreign: str, by_hand: bool) -> None:
+    nobody = Entry(None, None, None, None, recorded="", outcome=foreign)
+    only_result_is_of(1, [entry(1, outcome, by_hand=by_hand)], lying(nobody))
+
+
+events = st.builds(
+    entry,
+    st.integers(1, 3),
+    st.sampled_from(OUTCOMES),
+    st.sampled_from(["2026-01-01T12:00:00.001Z", "2026-01-01T12:00:00.002Z"]),
+    second=st.sampled_from([None, 0]),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(events, min_size=3, max_size=3), st.none() | events)
+def test_three_recorders_and_whatever_lay_there(runs: list[Entry], before: Entry | None) -> None:
+    newest = max(int(e.etag[-1]) for e in [*runs, *([before] if before else [])] if e.etag)
+    only_result_is_of(newest, runs, lying(before) if before else ())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(events, min_size=4, max_size=5), st.randoms(use_true_random=False))
+def test_many_recorders_in_random_order(runs: list[Entry], random: Random) -> None:
+    """Five at once are too many for all interleavings: one at random."""
+    store: Store = ()
+    at_work = [Recorder(e, n) for n, e in enumerate(runs)]
+    while running := [n for n, recorder in enumerate(at_work) if not isinstance(recorder.next(), bool)]:
+        index = random.choice(running)
+        store, moved = step(store, at_work[index])
+        killed = moved.attempt < 2 and random.random() < 0.1
+        at_work[index] = moved.again() if killed else moved
+    assert [e.etag for _, _, e in store] == [max(e.etag for e in runs if e.etag)]
+
+
+sequencers = st.text("0123456789abcdefABCDEF", min_size=1, max_size=20)
+
+
+@given(sequencers, sequencers)
+def test_sequencers_order_as_hexadecimal_numbers(left: str, right: str) -> None:
+    a, b = (Entry(s, None, None, None, "", "failed") for s in (left, right))
+    assert a.beats(b) == (int(left, 16) > int(right, 16))
+
+
+@given(st.lists(events, min_size=2, max_size=2))
+def test_of_two_results_at_most_one_beats_the_other(pair: list[Entry]) -> None:
+    a, b = pair
+    assert not (a.beats(b) and b.beats(a))
+    assert not a.beats(a)
+
+
+def test_metadata_tells_the_entry_again() -> None:
+    for mine in (entry(1, "failed"), entry(2, "classified", by_hand=True, versions=False)):
+        metadata = mine.to_metadata()
+        assert Entry.from_metadata(metadata, mine.outcome) == mine
+        assert all(isinstance(value, str) and value.isascii() for value in metadata.values())
+
+
+def _lose_every_race(mine: Entry, answers: Iterable[object]) -> None:
+    steps = record(mine, PLACES)
+    next(steps)
+    for answer in answers:
+        steps.send(answer)  # type: ignore[arg-type]
+
+
+def test_endless_lost_races_for_its_own_place_end_in_contended() -> None:
+    older = ("etag", entry(1, "classified").to_metadata())
+    with pytest.raises(Contended, match=r"classified/cam1/a\.jpg\.json"):
+        _lose_every_race(entry(2, "classified"), itertools.islice(itertools.cycle([CONFLICT, older]), 100))
+
+
+def test_endless_lost_races_for_another_place_end_in_contended() -> None:
+    older = ("etag", entry(1, "failed").to_metadata())
+    answers = itertools.chain(['"mine"', None], itertools.cycle([older, CONFLICT]))
+    with pytest.raises(Contended, match="failed/"):
+        _lose_every_race(entry(2, "classified"), itertools.islice(answers, 100))
+
+
+def test_the_calls_of_the_usual_case() -> None:
+    # GIVEN nothing of the key yet, THEN one conditional put and two looks are all
+    steps = record(entry(1, "classified"), PLACES)
+    assert next(steps) == Put(PLACES["classified"], None, entry(1, "classified"))
+    assert steps.send('"e"') == Head(PLACES["low-confidence"])
+    assert steps.send(None) == Head(PLACES["failed"])
+    with pytest.raises(StopIteration) as stop:
+        steps.send(None)
+    assert stop.value.value is True
+
+
+def test_a_beaten_result_takes_itself_away_and_only_itself() -> None:
+    steps = record(entry(1, "classified"), PLACES)
+    next(steps)
+    steps.send('"mine"')
+    newer = ('"newer"', entry(2, "low-confidence").to_metadata())
+    assert steps.send(newer) == Delete(PLACES["classified"], if_match='"mine"')
+    assert MAX_ROUNDS >= 10
