@@ -42,7 +42,11 @@ WITH_LABEL = frozenset({"LabelShare"})
 
 
 def emf(
-    stack: str, values: Mapping[str, float], labels: Mapping[str, float] | None, at: datetime
+    stack: str,
+    values: Mapping[str, float],
+    labels: Mapping[str, float] | None,
+    at: datetime,
+    notes: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Lines of embedded metric format: one of all values, and one for every label's share.
 
@@ -98,7 +102,12 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
-def _line(dimensions: Mapping[str, str], values: Mapping[str, float], at: datetime) -> str:
+def _line(
+    dimensions: Mapping[str, str],
+    values: Mapping[str, float],
+    at: datetime,
+    notes: Mapping[str, Any] | None = None,
+) -> str:
     if not values:
         return ""
     described = {
@@ -107,4 +116,6 @@ def _line(dimensions: Mapping[str, str], values: Mapping[str, float], at: dateti
         "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
     }
     meta = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [described]}
-    return json.dumps({"_aws": meta, **dimensions, **values}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(
+        {**(notes or {}), "_aws": meta, **dimensions, **values}, ensure_ascii=False, separators=(",", ":")
+    )

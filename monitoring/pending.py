@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 INCOMING = "incoming/"
 OUTCOMES = ("classified/", "low-confidence/", "failed/")
+_LONGEST_PATH = 1024 - max(map(len, OUTCOMES)) - len(".json")  # as the service's key layout has it
 GRACE = timedelta(minutes=5)  # an upload may take this long before it counts as waiting
 
 
@@ -46,16 +48,15 @@ def pending(
     """
     budget = _Budget(most, time.monotonic() + seconds)
     # Uploads first: a result that appears meanwhile is seen, and an upload that appears meanwhile is not missed.
-    uploads = {
-        key: at
-        for key, at in _listing(client, bucket, INCOMING, budget)
-        if now - at > grace and not key.endswith("/")
-    }
+    uploads, paths = {}, {}
+    for key, at in _listing(client, bucket, INCOMING, budget):
+        if now - at > grace and not key.endswith("/"):
+            uploads[key], paths[result_path(key)] = at, key
     listed = len(uploads)
     complete = not budget.spent
     for prefix in OUTCOMES:
         for key, at in _listing(client, bucket, prefix, budget):
-            upload = INCOMING + key.removeprefix(prefix).removesuffix(".json")
+            upload = paths.get(key.removeprefix(prefix), "")
             # S3 keeps whole seconds: a result within the second of its upload is its result.
             if upload in uploads and at >= uploads[upload]:
                 del uploads[upload]
@@ -66,6 +67,15 @@ def pending(
         return Pending(0, "", 0.0, listed, complete)
     oldest = min(uploads, key=lambda key: (uploads[key], key))
     return Pending(len(uploads), oldest, (now - uploads[oldest]).total_seconds(), listed, complete)
+
+
+def result_path(key: str) -> str:
+    """An upload's result below its outcome's prefix: a path too long for S3 is cut and ends in a digest."""
+    encoded = key.removeprefix(INCOMING).encode()
+    if len(encoded) > _LONGEST_PATH:
+        digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
+        return encoded[: _LONGEST_PATH - len(digest)].decode(errors="ignore") + digest + ".json"
+    return encoded.decode() + ".json"
 
 
 @dataclass

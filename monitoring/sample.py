@@ -145,6 +145,8 @@ def read_reference(path: Path) -> Sample:
 def reference_from(found: object) -> Sample:
     """A sample from decoded JSON, as `read_reference` takes it; KeyError, TypeError or ValueError if it is neither."""
     if isinstance(found, list):
+        if not all(isinstance(row, dict) for row in found):
+            raise ValueError("the list holds something that is no object")
         familiar = [float(row["familiarity"]) for row in found if row.get("familiarity") is not None]
         return Sample.of(
             (str(row["label"]) for row in found),
@@ -159,10 +161,10 @@ def reference_from(found: object) -> Sample:
         raise ValueError(f"confidence must be {BINS} counts")
     if familiarity is not None and (familiarity.shape != (FAMILIARITY_BINS,) or (familiarity < 0).any()):
         raise ValueError(f"familiarity must be {FAMILIARITY_BINS} counts")
-    labels = {str(label): int(count) for label, count in found["labels"].items()}
+    labels = {str(label): int(count) for label, count in dict(found["labels"]).items()}
     if sum(labels.values()) != confidence.sum():
         raise ValueError("the labels' counts and the confidences' do not add up to the same number")
-    images = {str(k): Moments(int(n), float(s), float(q)) for k, (n, s, q) in found.get("images", {}).items()}
+    images = {str(k): Moments(int(n), float(s), float(q)) for k, (n, s, q) in dict(found.get("images", {})).items()}
     return Sample(labels, confidence, familiarity, images)
 
 

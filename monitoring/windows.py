@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -117,6 +117,8 @@ def look(
     threshold: float,
     familiarity_threshold: float = 0.02,
     reference: Sample | None = None,
+    since: str = "",
+    traffic: Mapping[datetime, int] | None = None,
     level: float | None = None,
 ) -> Look:
     """Look at the complete hours before ``now``.
@@ -126,12 +128,16 @@ def look(
     reference
         What to compare with, such as the evaluation set; by default the first day of captures (`first_reference`),
         and then the windows begin after it.
+    since
+        The windows begin no earlier than this hour; for a reference that was made of captures, the hour after it.
+    traffic
+        Captures by hour, for silence, where the aggregate holds less than the last weeks.
     level
         Probability of a false alarm of each of the look's three parts; by default that of an hourly look.
     """
     level = level_of_a_window() if level is None else level
     end = hour_of(now)
-    start, since = hour_of(now - DAY), ""
+    start = hour_of(now - DAY)
     if reference is None:
         found = first_reference(aggregate)
         reference, since = found if found else (Sample(), end)
@@ -150,4 +156,4 @@ def look(
 
     day = since_hour(start)
     recent = since_hour(hour_of(at)) if hour_of(at) > start else None
-    return Look(now, day, recent, hours, silence(counts, now, level=level))
+    return Look(now, day, recent, hours, silence(traffic or counts, now, level=level))

@@ -1,0 +1,276 @@
+"""The hourly function: new captures into aggregates, a look for drift, and metrics for dashboard and alarms.
+
+Settings are environment variables (`Settings`); the captures are below ``captures/`` of the bucket and everything that
+is kept is below ``monitoring/``: the aggregates' state, ``reference.json`` (what drift compares with: put the
+evaluation set's there, or leave it to the first day of captures), ``traffic.json`` (captures by hour, for silence) and
+``latest.json`` (what the last look found). A run that ends half-way changes nothing but what it committed, and the next
+one goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from monitoring import metrics
+from monitoring.aggregate import load, run
+from monitoring.cells import Aggregate, Health
+from monitoring.errors import MonitoringError
+from monitoring.kept import Kept
+from monitoring.pending import Pending, pending
+from monitoring.prices import Way, cost
+from monitoring.runs import Summary
+from monitoring.sample import Sample, reference_from
+from monitoring.state import State
+from monitoring.stores import open_store
+from monitoring.windows import DAY, HOUR, Look, first_reference, hour_of, hourly, look, moment_of, sample
+
+CAPTURES, STATE = "captures", "monitoring"
+LATE = 3  # days after which a late capture file is no longer looked for
+HISTORY = timedelta(days=30)  # of traffic
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the template passes; names are those of the environment variables, in upper case."""
+
+    stack_name: str
+    bucket_name: str
+    threshold: float = 0.93
+    familiarity_threshold: float = 0.02
+    labels: tuple[str, ...] = ()
+    capture_percent: float = 100.0
+    workflow_type: str = "EXPRESS"
+    instance_type: str = ""  # of an endpoint that the stack pays for
+    instance_count: int = 1
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the environment; a MonitoringError names the variable that is missing or wrong."""
+        try:
+            return cls(
+                stack_name=environment["STACK_NAME"],
+                bucket_name=environment["BUCKET_NAME"],
+                threshold=_number(environment, "THRESHOLD", 0.93),
+                familiarity_threshold=_number(environment, "FAMILIARITY_THRESHOLD", 0.02),
+                labels=tuple(
+                    name.strip() for name in environment.get("LABELS", "").split(",") if name.strip()
+                ),
+                capture_percent=_number(environment, "CAPTURE_PERCENT", 100.0),
+                workflow_type=environment.get("WORKFLOW_TYPE", "EXPRESS"),
+                instance_type=environment.get("INSTANCE_TYPE", ""),
+                instance_count=int(_number(environment, "INSTANCE_COUNT", 1)),
+            )
+        except KeyError as error:
+            raise MonitoringError(f"the environment variable {error.args[0]} is missing") from None
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Lambda's entry: prints the metrics, answers what it found. ``event["time"]``, if any, is the moment of the look."""
+    import boto3  # here, so that everything but the handler works without it
+
+    settings = Settings.of(os.environ)
+    seconds = context.get_remaining_time_in_millis() / 1000 if context is not None else 300.0
+    now = _now(event)
+    s3, cloudwatch = boto3.client("s3"), boto3.client("cloudwatch")
+    lines, answer = observe(settings, now, s3=s3, cloudwatch=cloudwatch, seconds=seconds)
+    for line in lines:
+        print(line)
+    return answer
+
+
+def observe(
+    settings: Settings, now: datetime, *, s3: Any, cloudwatch: Any, seconds: float = 300.0
+) -> tuple[list[str], dict[str, Any]]:
+    """Aggregate, look, and say it: lines of embedded metric format, and the answer of the function.
+
+    Parameters
+    ----------
+    now
+        The moment of the look (aware).
+    s3, cloudwatch
+        boto3 clients.
+    seconds
+        Time there is; six tenths of it go to new captures.
+    """
+    place = f"s3://{settings.bucket_name}"
+    before = _health(f"{place}/{STATE}")
+    summary = run(
+        f"{place}/{CAPTURES}",
+        f"{place}/{STATE}",
+        labels=settings.labels or None,
+        processes=1,
+        seconds=seconds * 0.6,
+        days=None if before is None else LATE,
+    )
+    kept = Kept(s3, settings.bucket_name, STATE)
+    traffic = _traffic(kept, f"{place}/{STATE}", summary, now)
+    reference, since = _reference(kept, f"{place}/{STATE}", summary)
+    day = Aggregate()
+    if summary.hours:
+        day = load(f"{place}/{STATE}", start=hour_of(now - DAY), end=hour_of(now))
+    seen = look(
+        day,
+        now,
+        threshold=settings.threshold,
+        familiarity_threshold=settings.familiarity_threshold,
+        reference=reference or Sample(),
+        since=since,
+        traffic=traffic,
+    )
+    waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
+    images, invoked = _counted(cloudwatch, settings.stack_name, now)
+    values = _values(settings, summary.health, before or Health(), day, seen, waiting)
+    if invoked:
+        records = sum(volume.records for volume in day.volumes.values())
+        values["CapturedShare"] = (
+            records / (invoked * settings.capture_percent / 100) if settings.capture_percent else math.nan
+        )
+    values["CostSoFar"] = _cost(settings, images, traffic, now)
+    whole = sample(day)
+    shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
+    answer = {
+        "time": now.isoformat(),
+        "complete": summary.complete,
+        "files_read": summary.files_read,
+        "alarms": seen.alarms,
+        "oldest_upload": waiting.oldest,
+        "day": seen.day.to_json(),
+        "silence": seen.silence.sentence,
+    }
+    kept.put("latest.json", answer)
+    notes = {"alarms": seen.alarms, "oldest_upload": waiting.oldest, "complete": summary.complete}
+    return metrics.emf(settings.stack_name, values, shares, now, notes), answer
+
+
+def _values(
+    settings: Settings, health: Health, before: Health, day: Aggregate, seen: Look, waiting: Pending
+) -> dict[str, float]:
+    """The metrics of a look, but cost and captured share; NaN for what there is nothing to say of."""
+    signals = {s.name: s for s in seen.day.signals}
+    recent = {s.name for s in seen.recent.signals if s.alarm} if seen.recent else set()
+    whole = sample(day)
+    unfamiliar = math.nan
+    if whole.familiarity is not None:
+        cut = round(settings.familiarity_threshold * len(whole.familiarity))
+        unfamiliar = float(whole.familiarity[:cut].sum() / whole.familiarity.sum())
+    return {
+        "Captured": health.records - before.records,
+        "BadLines": health.bad_lines - before.bad_lines,
+        "Duplicates": health.duplicates - before.duplicates,
+        "MeanConfidence": whole.mean_confidence,
+        "LowConfidenceRate": whole.below(settings.threshold) / whole.count if whole.count else math.nan,
+        "UnfamiliarRate": unfamiliar,
+        "EstimatedAccuracy": seen.day.estimated_accuracy,
+        **{
+            metric: signals[name].effect if name in signals else math.nan
+            for metric, name in (
+                ("LabelShareChange", "LabelShares"),
+                ("ConfidenceWasserstein", "ConfidenceWasserstein"),
+                ("ConfidenceJensenShannon", "ConfidenceJensenShannon"),
+            )
+        },
+        "DriftAlarms": len({s.name for s in seen.day.signals if s.alarm} | recent),
+        "SilentHours": seen.silence.hours,
+        "SilenceAlarm": int(seen.silence.alarm),
+        "OldestUploadAge": waiting.age,
+        "UploadsWithoutResult": waiting.waiting,
+    }
+
+
+def _traffic(kept: Kept, state: str, summary: Summary, now: datetime) -> dict[datetime, int]:
+    """Captures by hour of the last weeks: what was kept, with the hours that late files may have changed read again."""
+    known = kept.get("traffic.json")
+    counts: dict[datetime, int] = {}
+    if isinstance(known, dict):
+        counts = {moment_of(hour): int(count) for hour, count in known.items()}
+    if summary.hours:
+        recent = now - timedelta(days=LATE + 1) if counts else now - HISTORY
+        counts.update(hourly(load(state, start=hour_of(recent), end=hour_of(now + HOUR))))
+    counts = {hour: count for hour, count in sorted(counts.items()) if hour >= now - HISTORY - DAY}
+    kept.put("traffic.json", {hour_of(hour): count for hour, count in counts.items()})
+    return counts
+
+
+def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None, str]:
+    """The reference, and the hour from which windows may begin; made of the first captures once they are enough."""
+    known = kept.get("reference.json")
+    if known is not None:
+        try:
+            return reference_from(known), str(known.get("until", "")) if isinstance(known, dict) else ""
+        except (KeyError, TypeError, ValueError) as error:
+            raise MonitoringError(
+                f"{kept.name('reference.json')}: not a reference ({error!r}); delete or replace it"
+            ) from None
+    if not summary.hours:
+        return None, ""
+    begin = moment_of(summary.hours[0])
+    found = first_reference(load(state, start=summary.hours[0], end=hour_of(begin + 14 * DAY)))
+    if found is None:
+        return None, ""
+    reference, until = found
+    kept.put("reference.json", {**reference.to_json(), "until": until})
+    return reference, until
+
+
+def _counted(cloudwatch: Any, stack: str, now: datetime) -> tuple[int, int]:
+    """Images since the month began, and invocations of the endpoint in the last 24 hours, by the handlers' metrics."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+
+    def total(name: str, start: datetime, end: datetime, statistic: str) -> int:
+        found = cloudwatch.get_metric_statistics(
+            Namespace=metrics.NAMESPACE,
+            MetricName=name,
+            Dimensions=[{"Name": metrics.STACK, "Value": stack}],
+            StartTime=start,
+            EndTime=end,
+            Period=86400 if end - start > DAY else 3600,
+            Statistics=[statistic],
+        )
+        return round(sum(float(point[statistic]) for point in found["Datapoints"]))
+
+    images = (
+        sum(total(name, month, now, "Sum") for name in ("Classified", "LowConfidence", "Failed"))
+        if now > month
+        else 0
+    )
+    return images, total("EndpointLatency", hour - DAY, hour, "SampleCount")
+
+
+def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:
+    """Estimated dollars since the month began; the endpoint counts from the first capture of the month on."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    begun = max(month, min(traffic, default=now))
+    hours = max(0.0, (now - begun) / HOUR)
+    way = Way(express=settings.workflow_type == "EXPRESS")
+    return cost(
+        images, way, endpoint_hours=hours, instance=settings.instance_type, instances=settings.instance_count
+    )
+
+
+def _health(state: str) -> Health | None:
+    found = State(open_store(state))
+    return found.manifest.health if found.exists else None
+
+
+def _now(event: Mapping[str, Any]) -> datetime:
+    given = event.get("time") if isinstance(event, Mapping) else None
+    try:
+        return datetime.fromisoformat(str(given)).astimezone(UTC) if given else datetime.now(UTC)
+    except ValueError:
+        raise MonitoringError(
+            f"the event's time is none: {given!r}; leave it out, or write 2026-11-21T09:05:00Z"
+        ) from None
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        return float(text)
+    except ValueError:
+        raise MonitoringError(f"the environment variable {name} is no number: {text!r}") from None

@@ -1,0 +1,219 @@
+"""The hourly function over a bucket, from capture files to lines of metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from monitoring.errors import MonitoringError
+from monitoring.function import Settings, handler, observe
+from monitoring.metrics import METRICS, UNITS
+
+NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+SETTINGS = Settings("dropsort", "images", labels=("bicycle", "motorcycle"))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    found = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    found.start()
+    host, port = found.get_host_and_port()
+    yield f"http://{host}:{port}"
+    found.stop()
+
+
+@pytest.fixture
+def aws(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """Clients of an AWS with an empty bucket ``images``."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    boto3.DEFAULT_SESSION = None
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="images")
+    yield s3, boto3.client("cloudwatch")
+    boto3.client("s3")  # keeps the session of this test until here
+    import requests
+
+    requests.post(f"{server}/moto-api/reset", timeout=10)
+    boto3.DEFAULT_SESSION = None
+
+
+def put_captures(s3: Any, hour: datetime, count: int, share: float = 0.5, seed: int = 0) -> None:
+    """One capture file of an hour."""
+    random = np.random.default_rng((seed, int(hour.timestamp())))
+    lines = []
+    for i in range(count):
+        sure = 0.5 + 0.5 * random.beta(12, 1)
+        vector = [sure, 1 - sure] if random.random() < share else [1 - sure, sure]
+        given = {"observedContentType": "image/png", "mode": "INPUT", "data": "aGk=", "encoding": "BASE64"}
+        answer = {"observedContentType": "application/json", "data": json.dumps(vector), "encoding": "JSON"}
+        meta = {"eventId": f"{hour:%d%H}-{i}", "inferenceTime": f"{hour:%Y-%m-%dT%H}:30:00Z"}
+        capture = {"endpointInput": given, "endpointOutput": answer}
+        lines.append(json.dumps({"captureData": capture, "eventMetadata": meta, "eventVersion": "0"}))
+    key = f"captures/bikes/main/{hour:%Y/%m/%d/%H}/30-00-000-{seed}.jsonl"
+    s3.put_object(Bucket="images", Key=key, Body="\n".join(lines).encode())
+
+
+def metrics_of(lines: list[str]) -> dict[str, float]:
+    first = json.loads(lines[0])
+    return {m["Name"]: first[m["Name"]] for m in first["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+
+
+def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
+    """GIVEN a bucket with nothing in it WHEN the function runs THEN it says so and nothing alarms."""
+    lines, answer = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
+
+    values = metrics_of(lines)
+    assert (
+        values["Captured"]
+        == values["DriftAlarms"]
+        == values["SilenceAlarm"]
+        == values["OldestUploadAge"]
+        == 0
+    )
+    assert "MeanConfidence" not in values
+    assert answer["alarms"] == []
+
+
+def test_a_change_is_found_and_told(aws: tuple[Any, Any]) -> None:
+    """GIVEN two days of balanced labels and then a day of others WHEN the function runs each day THEN it alarms at last."""
+    s3, cloudwatch = aws
+    start = NOW.replace(minute=0) - timedelta(days=3)
+    for i in range(48):
+        put_captures(s3, start + timedelta(hours=i), 45)
+    lines, answer = observe(SETTINGS, start + timedelta(hours=48, minutes=5), s3=s3, cloudwatch=cloudwatch)
+    assert metrics_of(lines)["Captured"] == 48 * 45
+    assert answer["alarms"] == []
+    assert answer["day"]["reference_size"] >= 1000
+
+    for i in range(48, 72):
+        put_captures(s3, start + timedelta(hours=i), 20, share=0.85)
+    lines, answer = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    values = metrics_of(lines)
+    assert values["Captured"] == 24 * 20
+    assert values["DriftAlarms"] >= 1
+    assert values["LabelShareChange"] > 0.25
+    assert any("of the captures" in alarm for alarm in answer["alarms"])
+    labels = {json.loads(line)["Label"]: json.loads(line)["LabelShare"] for line in lines[1:]}
+    assert labels["bicycle"] == pytest.approx(0.85, abs=0.08)
+    assert sum(labels.values()) == pytest.approx(1)
+    assert json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read()) == answer
+
+
+def test_a_second_run_adds_nothing(aws: tuple[Any, Any]) -> None:
+    """GIVEN captures that were read WHEN the function runs again THEN no capture counts twice."""
+    s3, cloudwatch = aws
+    put_captures(s3, NOW - timedelta(hours=2), 40)
+    observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    lines, _ = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    assert metrics_of(lines)["Captured"] == 0
+    assert metrics_of(lines)["Duplicates"] == 0
+
+
+def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[Any, Any]) -> None:
+    """GIVEN what the handlers emit WHEN the function runs THEN captured share and cost come from it."""
+    s3, cloudwatch = aws
+    put_captures(s3, NOW - timedelta(hours=2), 40)
+    dimensions = [{"Name": "Stack", "Value": "dropsort"}]
+    common = {"Dimensions": dimensions, "Timestamp": NOW - timedelta(hours=2)}
+    cloudwatch.put_metric_data(
+        Namespace="Dropsort",
+        MetricData=[
+            {"MetricName": "EndpointLatency", "Values": [20.0], "Counts": [80.0], **common},
+            {"MetricName": "Classified", "Value": 1000.0, **common},
+        ],
+    )
+
+    lines, _ = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    assert metrics_of(lines)["CostSoFar"] > 0
+    assert metrics_of(lines)["CapturedShare"] > 0
+
+
+def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
+    """GIVEN an upload without a result and one with WHEN the function looks an hour later THEN the first is named."""
+    s3, cloudwatch = aws
+    s3.put_object(Bucket="images", Key="incoming/lost.png", Body=b"x")
+    s3.put_object(Bucket="images", Key="incoming/done.png", Body=b"x")
+    s3.put_object(Bucket="images", Key="classified/done.png.json", Body=b"{}")
+
+    lines, answer = observe(SETTINGS, datetime.now(UTC) + timedelta(hours=1), s3=s3, cloudwatch=cloudwatch)
+
+    assert metrics_of(lines)["UploadsWithoutResult"] == 1
+    assert metrics_of(lines)["OldestUploadAge"] == pytest.approx(3600, abs=60)
+    assert answer["oldest_upload"] == "incoming/lost.png"
+
+
+def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:
+    """GIVEN the evaluation set's predictions as the reference WHEN the function runs THEN drift compares with them."""
+    s3, cloudwatch = aws
+    rows = [{"label": "bicycle", "confidence": 0.99}] * 200
+    s3.put_object(Bucket="images", Key="monitoring/reference.json", Body=json.dumps(rows).encode())
+    put_captures(s3, NOW - timedelta(hours=2), 100)
+
+    _, answer = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    assert answer["day"]["reference_size"] == 200
+    assert answer["alarms"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"schema": "other"}'])
+def test_a_broken_reference_is_named(aws: tuple[Any, Any], body: bytes) -> None:
+    """GIVEN a reference that is none WHEN the function runs THEN the error names the object and what to do."""
+    s3, cloudwatch = aws
+    s3.put_object(Bucket="images", Key="monitoring/reference.json", Body=body)
+
+    with pytest.raises(MonitoringError, match=r"s3://images/monitoring/reference\.json.*delete or replace"):
+        observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+
+def test_the_handler_prints_metrics(
+    aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GIVEN the environment of the template WHEN Lambda calls THEN every printed line is valid and known."""
+    put_captures(aws[0], NOW - timedelta(hours=2), 50)
+    monkeypatch.setenv("STACK_NAME", "dropsort")
+    monkeypatch.setenv("BUCKET_NAME", "images")
+
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 60_000
+
+    handler({"time": "2026-11-21T09:05:00Z"}, Context())
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for line in lines:
+        (described,) = line["_aws"]["CloudWatchMetrics"]
+        assert described["Namespace"] == "Dropsort"
+        assert all(
+            UNITS[m["Name"]] == m["Unit"] and m["Name"] in METRICS and m["Name"] in line
+            for m in described["Metrics"]
+        )
+        assert all(d in line for d in described["Dimensions"][0])
+        assert line["_aws"]["Timestamp"] == 1795251900000
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [({}, "STACK_NAME is missing"), ({"STACK_NAME": "s", "BUCKET_NAME": "b", "THRESHOLD": "high"}, "THRESHOLD is no number")],
+)  # fmt: skip
+def test_a_wrong_setting_is_named(environment: dict[str, str], said: str) -> None:
+    """GIVEN an environment that is incomplete WHEN the settings are read THEN the variable is named."""
+    with pytest.raises(MonitoringError, match=said):
+        Settings.of(environment)
