@@ -15,7 +15,7 @@ import numpy as np
 from monitoring.cells import LEAST_CERTAIN, UNKNOWN, BadLine, Key, Series, Uncertain
 from monitoring.digests import digests, mix
 from monitoring.histograms import units
-from monitoring.outputs import SUM_TOLERANCE, Prediction
+from monitoring.outputs import SUM_TOLERANCE, Prediction, clean
 
 # What is unusual about a record, as bits.
 NO_INPUT, MERGED, BATCH_TRANSFORM, NO_EVENT_ID, NO_TIME, NO_PREDICTION = 1, 2, 4, 8, 16, 32
@@ -235,13 +235,13 @@ class Builder:
                     margin=int(batch.margin[prediction]),
                     digest=f"{batch.record_digest[record]:016x}",
                     index=int(index[prediction]),
-                    file=self._file_of(np.array([record]))[0],
+                    file=clean(self._file_of(np.array([record]))[0]),
                     line=self.lines[record],
                     offset=self.offsets[record],
                     label=batch.keys[batch.key[prediction]].label,
                     confidence=int(batch.confidence[prediction]),
-                    event_id=self.ids[record],
-                    inference_id=self.inference_ids[record] or "",
+                    event_id=clean(self.ids[record]),
+                    inference_id=clean(self.inference_ids[record] or ""),
                 )
                 out.append((record, series, candidate))
         return out

@@ -27,7 +27,7 @@ from monitoring.batch import (
 )
 from monitoring.cells import BAD_LINES_NAMED, UNKNOWN, BadLine, Series
 from monitoring.lines import LONGEST_LINE, Fill, Lines, prefix_of
-from monitoring.outputs import Prediction, Rich, predictions, usable_labels
+from monitoring.outputs import Prediction, Rich, clean, predictions, usable_labels
 from monitoring.schema import Line, Malformed, hour_of, place_of, read_line
 
 if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
@@ -311,7 +311,7 @@ class Reader:
         piece.lines += 1
         piece.bad_lines += 1
         if piece.bad_lines <= BAD_LINES_NAMED:
-            self._builder.bad.append(BadLine(piece.file, piece.newlines, reason))
+            self._builder.bad.append(BadLine(clean(piece.file), piece.newlines, reason))
 
 
 class _Unusual(Exception):

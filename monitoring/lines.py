@@ -120,12 +120,14 @@ class Lines:
                 begin, base, dropped = ends.pop(0) + 1, base + dropped, 0
             if stop is not None:
                 if base + begin >= stop:
+                    have = 0
                     break
                 ends = ends[: bisect_left(ends, stop - base - 1) + 1]
             if ends:
                 self._take(of, begin, ends, dirty, base)
                 begin = ends[-1] + 1
                 if stop is not None and base + begin >= stop:
+                    have = 0
                     break
             if begin:
                 with memoryview(self.buffer) as view:
@@ -140,7 +142,7 @@ class Lines:
                 else:
                     self._overlong(of)
                     base, have, dropped, skipping = base + have + dropped, 0, 0, True
-        if have and not skipping and (stop is None or base < stop):
+        if have and not skipping:
             self._take(of, 0, [have], {have}, base)
         if len(self.buffer) > BUFFER:
             self._resize(BUFFER)

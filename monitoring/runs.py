@@ -18,6 +18,7 @@ from monitoring.batch import Batch
 from monitoring.cells import UNKNOWN, Aggregate, BadLine, Health
 from monitoring.errors import MonitoringError
 from monitoring.ledger import COUNTS, Ledger, partition
+from monitoring.outputs import clean
 from monitoring.schema import place_of
 from monitoring.state import State
 from monitoring.stores import Access, Entry, Folder, Store
@@ -150,10 +151,10 @@ class Run:
             for part, entries in by_ledger.items():
                 ledger = self._ledger(part)
                 unread += ledger.unread(entries)
-                changed = {e.name for e in unread if e.name in ledger}
+                changed = {clean(e.name) for e in unread if e.name in ledger}
                 if changed:
                     health.bad = [line for line in health.bad if line.file not in changed]
-            if folder.stamp:
+            if folder.stamp and folder.name == clean(folder.name):
                 self._stamps[folder.name] = (folder.stamp, {entry.name for entry in unread})
                 self._settle(folder.name)
             yield from unread

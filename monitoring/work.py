@@ -14,6 +14,7 @@ from monitoring.batch import Batch
 from monitoring.captures import Reader
 from monitoring.cells import BadLine
 from monitoring.errors import MonitoringError
+from monitoring.outputs import clean
 from monitoring.stores import Access, Entry, open_store
 
 PIECE = 16 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
@@ -127,7 +128,7 @@ class _Worker:
         except FileNotFoundError:
             pass  # expired since it was listed
         except (OSError, MonitoringError) as error:
-            failed.append(BadLine(entry.name, 0, getattr(error, "strerror", None) or str(error)))
+            failed.append(BadLine(clean(entry.name), 0, getattr(error, "strerror", None) or str(error)))
 
     def _fetch(self, pieces: Sequence[Piece], failed: list[BadLine]) -> None:
         """Read small objects of a bucket, many at the same time."""

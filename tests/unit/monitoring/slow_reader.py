@@ -16,8 +16,8 @@ from fractions import Fraction
 TOLERANCE = 1e-3
 
 
-def read_files(files, labels=()):
-    """Read ``{path: bytes}`` in order; returns a dict of everything that an aggregate holds."""
+def read_files(files, labels=(), root=""):
+    """Read ``{path below root: bytes}`` in order; returns a dict of everything that an aggregate holds."""
     out = {
         "health": Counter(files=len(files)),
         "bad": [],
@@ -31,11 +31,11 @@ def read_files(files, labels=()):
         if data.startswith(b"\xef\xbb\xbf"):
             data = data[3:]
         for number, line in enumerate(data.split(b"\n"), 1):
-            _line(out, seen, path, number, line.strip(b" \t\r\n"), labels)
+            _line(out, seen, root, path, number, line.strip(b" \t\r\n"), labels)
     return out
 
 
-def _line(out, seen, path, number, line, labels):
+def _line(out, seen, root, path, number, line, labels):
     health = out["health"]
     if not line:
         return
@@ -55,7 +55,7 @@ def _line(out, seen, path, number, line, labels):
         health["ground_truth"] += 1
         return
     meta = _dict(value, "eventMetadata")
-    path_hour, endpoint, variant = _place(path)
+    path_hour, endpoint, variant = _place(f"{root}/{path}")
     hour = _hour(meta.get("inferenceTime"))
     event = meta.get("eventId") if isinstance(meta.get("eventId"), str) else ""
     identity = (hour, event) if event else (hour, path, number)
@@ -97,6 +97,7 @@ def _cell(out, series, one, event, path, number, index):
         cell["scored"] += 1
         cell["margin"] += margin
         cell["entropy"] += billionths(-sum(p * math.log(p) for p in vector if p > 0) / math.log(len(vector)))
+        event = event.encode("utf-8", "replace").decode()
         out["uncertain"][series].append((margin, event, path, number, index, label, units))
     if familiarity is not None:
         cell["familiar"] += 1
