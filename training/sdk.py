@@ -5,7 +5,9 @@ The SDK uploads the source, adds the scripts that start it in the container, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,45 +48,51 @@ def start(
             f"training on SageMaker needs its SDK: pip install -r requirements/sagemaker.in ({error})"
         ) from error
 
+    class Trainer(ModelTrainer):  # type: ignore[misc]
+        def _resolve_staging_bucket(self) -> tuple[str, None]:
+            # The SDK asks IAM whether the role may write the whole bucket, and takes another folder if not.
+            return bucket, None
+
     algorithm, stopping = request["AlgorithmSpecification"], request["StoppingCondition"]
     resources = request["ResourceConfig"]
     try:
         defaults = load_sagemaker_config() or {"SchemaVersion": "1.0"}
         sdk = defaults.setdefault("SageMaker", {}).setdefault("PythonSDK", {}).setdefault("Modules", {})
         sdk["TelemetryOptOut"] = True  # otherwise the SDK tells its makers of every job
-        trainer = ModelTrainer(
-            sagemaker_session=Session(
-                boto_session=session,
-                default_bucket=bucket,
-                default_bucket_prefix=prefix,
-                sagemaker_config=defaults,
-            ),
-            role=request["RoleArn"],
-            base_job_name=base_name,
-            training_image=algorithm["TrainingImage"],
-            training_input_mode=algorithm["TrainingInputMode"],
-            hyperparameters=dict(request["HyperParameters"]),
-            environment=dict(request.get("Environment", {})),
-            compute=configs.Compute(
-                instance_type=resources["InstanceType"],
-                instance_count=resources["InstanceCount"],
-                volume_size_in_gb=resources["VolumeSizeInGB"],
-                enable_managed_spot_training=request["EnableManagedSpotTraining"],
-            ),
-            stopping_condition=configs.StoppingCondition(
-                max_runtime_in_seconds=stopping["MaxRuntimeInSeconds"],
-                max_wait_time_in_seconds=stopping.get("MaxWaitTimeInSeconds"),
-            ),
-            output_data_config=configs.OutputDataConfig(
-                s3_output_path=request["OutputDataConfig"]["S3OutputPath"],
-                compression_type=request["OutputDataConfig"]["CompressionType"],
-            ),
-            source_code=configs.SourceCode(
-                source_dir=str(source), entry_script=entry, requirements=REQUIREMENTS
+        with _role_unchecked():
+            trainer = Trainer(
+                sagemaker_session=Session(
+                    boto_session=session,
+                    default_bucket=bucket,
+                    default_bucket_prefix=prefix,
+                    sagemaker_config=defaults,
+                ),
+                role=request["RoleArn"],
+                base_job_name=base_name,
+                training_image=algorithm["TrainingImage"],
+                training_input_mode=algorithm["TrainingInputMode"],
+                hyperparameters=dict(request["HyperParameters"]),
+                environment=dict(request.get("Environment", {})),
+                compute=configs.Compute(
+                    instance_type=resources["InstanceType"],
+                    instance_count=resources["InstanceCount"],
+                    volume_size_in_gb=resources["VolumeSizeInGB"],
+                    enable_managed_spot_training=request["EnableManagedSpotTraining"],
+                ),
+                stopping_condition=configs.StoppingCondition(
+                    max_runtime_in_seconds=stopping["MaxRuntimeInSeconds"],
+                    max_wait_time_in_seconds=stopping.get("MaxWaitTimeInSeconds"),
+                ),
+                output_data_config=configs.OutputDataConfig(
+                    s3_output_path=request["OutputDataConfig"]["S3OutputPath"],
+                    compression_type=request["OutputDataConfig"]["CompressionType"],
+                ),
+                source_code=configs.SourceCode(
+                    source_dir=str(source), entry_script=entry, requirements=REQUIREMENTS
+                )
+                if source
+                else None,
             )
-            if source
-            else None,
-        )
         if "CheckpointConfig" in request:
             trainer.with_checkpoint_config(
                 configs.CheckpointConfig(local_path=request["CheckpointConfig"]["LocalPath"])
@@ -114,3 +122,18 @@ def start(
             f"SageMaker did not take the training job: {' '.join(str(error).split())}"
         ) from error
     return str(trainer._latest_training_job.training_job_name)  # the SDK has no public name for it
+
+
+@contextlib.contextmanager
+def _role_unchecked() -> Iterator[None]:
+    """Without the SDK's own check of the role, which wants more than a job of ours needs: networks, any metric."""
+    name = "SAGEMAKER_VALIDATE_ROLE"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

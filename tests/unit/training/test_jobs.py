@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import socket
 from datetime import datetime
@@ -231,7 +232,6 @@ def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.M
     import botocore.client
 
     for name, value in {
-        "SAGEMAKER_VALIDATE_ROLE": "false",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -242,6 +242,11 @@ def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.M
 
     def spy(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
         sent.append((operation, parameters))
+        if operation == "SimulatePrincipalPolicy":  # a narrow role: no networks, one folder of the bucket
+            actions = parameters["ActionNames"]
+            return {
+                "EvaluationResults": [{"EvalActionName": a, "EvalDecision": "implicitDeny"} for a in actions]
+            }
         return call(self, operation, parameters)
 
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", spy)
@@ -252,6 +257,7 @@ def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.M
         # WHEN the job is submitted
         name = jobs.submit(wanted, session)
     # THEN the SDK asked for just the planned job
+    assert "SAGEMAKER_VALIDATE_ROLE" not in os.environ
     [request] = [parameters for operation, parameters in sent if operation == "CreateTrainingJob"]
     assert name == request["TrainingJobName"]
     *uploads, planned = jobs.plan(wanted, datetime.strptime(name.rsplit("-", 1)[1], "%Y%m%d%H%M%S"))
