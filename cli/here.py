@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 import time
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from client.wait import Sorted
     from local.service import Service
 
-# The embedded AWS runs that many functions at a time: more uploads at once only make a queue.
-IN_FLIGHT = int(__import__("os").environ.get("IFL","8"))
+# Uploads without a result at a time. The embedded AWS starts a process for each function of each of them, which keeps
+# two processors busy for seconds, and runs 8 functions at most.
+IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
 LAST_DEMO = Path(".dropsort", "last-demo")
 
 

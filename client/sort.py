@@ -73,7 +73,7 @@ def sort(
     waiter = Waiter(s3, bucket)
     found: list[Sorted] = []
     last = time.monotonic()
-    pause = 0.05
+    pause = 0.02
     try:
         while True:
             uploading = uploader.is_alive()
@@ -93,14 +93,14 @@ def sort(
             now = time.monotonic()
             full = in_flight is not None and len(waiter.missing) >= in_flight
             if fresh or fresh_uploads or (uploading and not full):
-                last, pause = now, 0.05
+                last, pause = now, 0.02
             elif not uploading and not waiter.missing:
                 return found
             elif now - last > patience_seconds:
                 raise _missing(waiter.missing, len(files), patience_seconds)
-            # Looking costs requests in proportion to what is listed: never more than a third of the time.
-            pause = min(max(pause * 1.2, 2 * (now - begin)), 5.0)
-            time.sleep(pause)
+            # Looking costs requests in proportion to what is listed: less often while nothing comes.
+            time.sleep(min(max(pause, 0.5 * (now - begin)), 5.0))
+            pause *= 1.2
     finally:
         stop.set()
 
