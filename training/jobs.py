@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training import sdk, source
-from training.aws import Report, Request, check, run, split_s3
+from training.aws import Report, Request, check, run, send, split_s3
 from training.errors import TrainingError
 from training.images import has_gpu, image_uri
 
@@ -233,10 +233,9 @@ def wait(
     TrainingError
         The job failed or was stopped; the service's reason is in the message.
     """
-    client = session.client("sagemaker")
     phase = ""
     while True:
-        found = client.describe_training_job(TrainingJobName=name)
+        found = send(Request("sagemaker", "DescribeTrainingJob", {"TrainingJobName": name}), session)
         if progress and found.get("SecondaryStatus", phase) != phase:
             phase = found["SecondaryStatus"]
             progress(phase)
@@ -248,7 +247,7 @@ def wait(
                 "billable_seconds": found.get("BillableTimeInSeconds"),
             }
         if status in ("Failed", "Stopped"):
-            reason = found.get("FailureReason", "no reason given")
+            reason = found.get("FailureReason") or found.get("SecondaryStatus", "no reason given")
             raise TrainingError(
                 f"training job {name} {status.lower()}: {reason} (logs: /aws/sagemaker/TrainingJobs in CloudWatch)"
             )

@@ -225,6 +225,12 @@ def test_waiting_for_a_job_that_fails_gives_the_reason(status: str) -> None:
         jobs.wait("a-job", session, interval=0)
 
 
+def test_waiting_for_spot_instances_in_vain_says_so() -> None:
+    session = Endings({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"})
+    with pytest.raises(TrainingError, match="stopped: MaxWaitTimeExceeded"):
+        jobs.wait("a-job", session, interval=0)
+
+
 @pytest.mark.parametrize("kind", jobs.KINDS)
 def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the real SDK against moto: the request that arrives is the planned one but for the second in its name."""
