@@ -177,7 +177,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits, or floating point, as grey of 8 bits."""
     grey = image.convert("F")
     low, high = (float(value) for value in grey.getextrema())  # type: ignore[arg-type]  # one band
-    if not (math.isfinite(low) and math.isfinite(high)):
+    mean: float = grey.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # type: ignore[assignment]
+    if not all(map(math.isfinite, (low, high, mean))):  # the extremes pass over NaN
         raise Refusal("corrupt_image", "It has values that are no finite numbers.")
     if image.mode == "F" and low >= 0 and high <= 1:
         scale, offset = 255.0, 0.0

@@ -8,7 +8,41 @@ import struct
 import zlib
 from typing import Any
 
+import pytest
 from PIL import Image
+
+from handlers import imaging
+from handlers.imaging import MAX_TRAVEL_BYTES, Picture
+from handlers.refusals import Refusal
+
+SIDE = 64
+MAX_PIXELS = 1_000_000
+
+# Mode, format and options of files that can show colours.
+COLOURED = {
+    "jpeg": ("RGB", "JPEG", {}),
+    "jpeg-progressive": ("RGB", "JPEG", {"progressive": True}),
+    "jpeg-cmyk": ("CMYK", "JPEG", {}),
+    "jpeg-ycbcr-420": ("YCbCr", "JPEG", {"subsampling": 2}),
+    "png": ("RGB", "PNG", {}),
+    "png-alpha": ("RGBA", "PNG", {}),
+    "png-palette": ("P", "PNG", {}),
+    "gif": ("P", "GIF", {}),
+    "bmp": ("RGB", "BMP", {}),
+    "bmp-palette": ("P", "BMP", {}),
+    "bmp-alpha": ("RGBA", "BMP", {}),
+    "tiff": ("RGB", "TIFF", {}),
+    "tiff-lzw": ("RGB", "TIFF", {"compression": "tiff_lzw"}),
+    "tiff-deflate-alpha": ("RGBA", "TIFF", {"compression": "tiff_deflate"}),
+    "tiff-jpeg": ("RGB", "TIFF", {"compression": "jpeg"}),
+    "tiff-cmyk": ("CMYK", "TIFF", {}),
+    "tiff-lab": ("LAB", "TIFF", {}),
+    "tiff-palette": ("P", "TIFF", {}),
+    "tiff-big": ("RGB", "TIFF", {"big_tiff": True}),
+    "webp": ("RGB", "WEBP", {}),
+    "webp-lossless": ("RGBA", "WEBP", {"lossless": True}),
+    "avif": ("RGB", "AVIF", {"quality": 90, "speed": 10}),
+}
 
 
 def drawn(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
@@ -65,3 +99,19 @@ def png_header(width: int, height: int) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
     )
+
+
+def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Picture:
+    """What travels of a file, held to be small and of the type that it says."""
+    picture = imaging.prepare(data, side=side, max_pixels=max_pixels)
+    assert len(picture.data) <= MAX_TRAVEL_BYTES
+    with Image.open(io.BytesIO(picture.data), formats=("JPEG", "PNG")) as image:
+        assert Image.MIME[image.format or ""] == picture.content_type
+    return picture
+
+
+def refusal(data: bytes, **options: int) -> Refusal:
+    """The refusal of a file that must be refused."""
+    with pytest.raises(Refusal) as refused:
+        prepare(data, **options)
+    return refused.value

@@ -57,7 +57,7 @@ def only_result_is_of(upload: int, entries: list[Entry], start: Store = (), kill
     assert count
 
 
-@pytest.mark.parametrize("first, second", list(itertools.product(OUTCOMES, OUTCOMES)))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(OUTCOMES, OUTCOMES)))
 def test_two_uploads_end_with_the_newest_even_if_each_is_killed_twice(first: str, second: str) -> None:
     only_result_is_of(2, [entry(1, first), entry(2, second)], kills=2)
 
@@ -75,13 +75,13 @@ def test_a_duplicated_event_changes_nothing(outcomes: tuple[str, str, str], time
     )
 
 
-@pytest.mark.parametrize("first, second, before", list(itertools.product(OUTCOMES, repeat=3)))
+@pytest.mark.parametrize(("first", "second", "before"), list(itertools.product(OUTCOMES, repeat=3)))
 def test_what_lay_there_before_is_replaced_wherever_it_was(first: str, second: str, before: str) -> None:
     # GIVEN an earlier result, two uploads of which each may be killed once
     only_result_is_of(3, [entry(2, first), entry(3, second)], lying(entry(1, before)), kills=1)
 
 
-@pytest.mark.parametrize("late, newest", list(itertools.product(OUTCOMES, OUTCOMES)))
+@pytest.mark.parametrize(("late", "newest"), list(itertools.product(OUTCOMES, OUTCOMES)))
 def test_a_late_older_event_leaves_the_newest_alone(late: str, newest: str) -> None:
     store, stands = next(iter(ends([entry(1, late)], lying(entry(2, newest)))))
     assert [e for _, _, e in store] == [entry(2, newest)]
@@ -130,7 +130,7 @@ def test_an_answer_is_not_replaced_by_a_later_failure_of_the_same_upload() -> No
         assert [e.outcome for _, _, e in store] == ["low-confidence"]
 
 
-@pytest.mark.parametrize("outcome, foreign", list(itertools.product(OUTCOMES, OUTCOMES)))
+@pytest.mark.parametrize(("outcome", "foreign"), list(itertools.product(OUTCOMES, OUTCOMES)))
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_what_somebody_else_put_there_is_replaced(outcome: str, foreign: str, by_hand: bool) -> None:
     nobody = Entry(None, None, None, None, recorded="", outcome=foreign)
