@@ -20,12 +20,18 @@ from training.errors import TrainingError
 
 Features = NDArray[np.float32]
 NEIGHBOURS = 5
+_FLOOR = 0.05  # added to each feature's standard deviation
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What the graph carries: `basis` [rank, width], `references` [R, rank] of length about 1, held-out scores."""
+    """What the graph carries.
 
+    `weight` [width] of each feature, `basis` [rank, width], `references` [R, rank] of length about 1, and the scores of
+    held-out genuine pictures, ascending.
+    """
+
+    weight: Features
     basis: Features
     references: Features
     neighbours: int
@@ -33,8 +39,7 @@ class Familiarity:
 
     def scores(self, features: Features) -> Features:
         """Mean cosine similarity of each feature vector [N, width] to its nearest references: [N]."""
-        length = np.sqrt((features**2).sum(1, keepdims=True) + 1e-12)
-        cosines = features @ self.basis.T @ self.references.T / length
+        cosines = _unit(features * self.weight) @ self.basis.T @ self.references.T
         nearest: Features = np.sort(cosines, 1)[:, -self.neighbours :].mean(1)
         return nearest
 
@@ -42,6 +47,11 @@ class Familiarity:
         """Share of held-out genuine pictures that are no more familiar than each of these: [N]."""
         share: Features = (self.scores(features)[:, None] >= self.held_out).mean(1)
         return share
+
+
+def _unit(features: Features) -> Features:
+    unit: Features = features / np.sqrt((features**2).sum(1, keepdims=True) + 1e-12)
+    return unit
 
 
 def build(
@@ -54,9 +64,10 @@ def build(
 ) -> Familiarity:
     """From features [N, width] of genuine pictures.
 
-    Held-out scores are by leaving one out: each picture against all others, near-duplicates of it (the same number
-    in `groups`) left out too. At most `references` pictures are kept, and their directions in at most `rank`
-    dimensions, which changes no inner product noticeably and makes the model small.
+    Features that vary much among them weigh less: they say little about what is genuine. Held-out scores are by leaving
+    one out: each picture against all others, near-duplicates of it (the same number in `groups`) left out too. At most
+    `references` pictures are kept, and their directions in at most `rank` dimensions, which changes no inner product
+    noticeably and makes the model small.
     """
     if len(features) < 20:
         raise TrainingError(
@@ -64,7 +75,8 @@ def build(
         )
     random = np.random.default_rng(seed)
     kept = np.sort(random.permutation(len(features))[:references])
-    unit = features / np.sqrt((features**2).sum(1, keepdims=True) + 1e-12)
+    weight = (1 / (features.std(0) + _FLOOR)).astype(np.float32)
+    unit = _unit(features * weight)
     neighbours = min(NEIGHBOURS, len(kept) - 1)
     _, _, basis = np.linalg.svd(unit[kept], full_matrices=False)
     basis = basis[:rank].astype(np.float32)
@@ -73,4 +85,4 @@ def build(
     group = np.arange(len(features)) if groups is None else groups
     cosines[group[:, None] == group[kept][None]] = -1
     held_out = np.sort(np.sort(cosines, 1)[:, -neighbours:].mean(1))
-    return Familiarity(basis, known, neighbours, held_out.astype(np.float32))
+    return Familiarity(weight, basis, known, neighbours, held_out.astype(np.float32))

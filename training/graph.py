@@ -127,6 +127,7 @@ class Writer:
 
     def familiarity(self, features: str, known: Familiarity) -> str:
         """Share of held-out genuine pictures that are less familiar than each picture: [N], within 0 to 1."""
+        features = self.node("Mul", features, self.constant(known.weight))
         squares = self.node("ReduceSumSquare", features, self.constant(np.array([1], np.int64)), keepdims=1)
         length = self.node("Sqrt", self.node("Add", squares, self.number(1e-12)))
         inner = self.node("MatMul", features, self.node("Transpose", self.weight(known.basis), perm=[1, 0]))
@@ -158,7 +159,7 @@ def write(
     path: Path,
     *,
     blocks: Sequence[Block],
-    heads: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    head: tuple[NDArray[Any], NDArray[Any]],
     temperature: float,
     side: int,
     mean: float,
@@ -172,9 +173,8 @@ def write(
 
     Parameters
     ----------
-    heads
-        Weight [K, width] and bias [K] of the classifier on the features of `blocks`, and, if there is a second, of the
-        one on the features of `reference_blocks`; their logits are added.
+    head
+        Weight [K, width] and bias [K] of the classifier on the features of `blocks`.
     temperature
         Logits are divided by it before the softmax.
     known, reference_blocks
@@ -189,16 +189,13 @@ def write(
     while shared < min(len(blocks), len(reference_blocks)) and same(blocks[shared], reference_blocks[shared]):
         x = writer.block(x, blocks[shared])
         shared += 1
-    features = [writer.features(x, blocks[shared:])]
-    if reference_blocks:
-        features.append(writer.features(x, reference_blocks[shared:]))
-    logits = [
-        writer.linear(f, w / temperature, b / temperature) for f, (w, b) in zip(features, heads, strict=False)
-    ]
-    writer.node("Softmax", writer.node("Sum", *logits), outputs=[PROBABILITIES], axis=1)
-    outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(heads[0][1])])]
+    features = writer.features(x, blocks[shared:])
+    logits = writer.linear(features, head[0] / temperature, head[1] / temperature)
+    writer.node("Softmax", logits, outputs=[PROBABILITIES], axis=1)
+    outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(head[1])])]
     if known is not None:
-        writer.familiarity(features[-1], known)
+        seen = writer.features(x, reference_blocks[shared:]) if reference_blocks else features
+        writer.familiarity(seen, known)
         outputs.append(helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, ["N"]))
     graph = helper.make_graph(
         writer.nodes,

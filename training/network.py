@@ -33,7 +33,7 @@ class Architecture(NamedTuple):
 
 
 ARCHITECTURES = {
-    "efficientnet-lite0": Architecture(96, 1280, 127.0, 128.0, 6, 3e-4, 3e-3, True, frozen=5),
+    "efficientnet-lite0": Architecture(112, 1280, 127.0, 128.0, 7, 3e-4, 3e-3, True, frozen=5),
     "resnet8": Architecture(32, 64, 127.0, 64.0, 60, 3e-3, 3e-3, False),
 }
 

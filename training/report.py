@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from training import metrics
-from training.evaluate import Answers, Evaluation
+from training.evaluation import Answers, Evaluation
 from training.inference import decode
 from training.plots import bars, curve, diagonal
 
@@ -164,8 +164,7 @@ def _mistakes(evaluation: Evaluation) -> str:
     unsure = np.flatnonzero(evaluation.correct & ~evaluation.kept)
     unsure = unsure[np.argsort(evaluation.answers.confidence[unsure])]
     unsure_captions = [
-        f"{evaluation.labels[evaluation.truth[i]]} ({evaluation.answers.confidence[i]:.2f}, familiarity {evaluation.answers.familiarity[i]:.2f})"
-        for i in unsure
+        f"{evaluation.labels[evaluation.truth[i]]} {_scores(evaluation.answers, int(i))}" for i in unsure
     ]
     return _gallery("Mistakes, the surest first", evaluation.answers, order, captions) + _gallery(
         "Right, but not answered: below the threshold or unfamiliar",
@@ -175,13 +174,17 @@ def _mistakes(evaluation: Evaluation) -> str:
     )
 
 
+def _scores(answers: Answers, i: int) -> str:
+    return f"({answers.confidence[i]:.2f}, familiarity {answers.familiarity[i]:.2f})"
+
+
 def _others(evaluation: Evaluation, figures: dict[str, Any]) -> str:
     if evaluation.others is None:
         return ""
     answers, found = evaluation.others, figures["others"]
     passed = np.flatnonzero(answers.classified(evaluation.threshold, evaluation.familiarity_threshold))
     captions = [
-        f"{evaluation.labels[int(answers.probabilities[i].argmax())]} ({answers.confidence[i]:.2f}, familiarity {answers.familiarity[i]:.2f})"
+        f"{evaluation.labels[int(answers.probabilities[i].argmax())]} {_scores(answers, int(i))}"
         for i in passed
     ]
     return (

@@ -29,7 +29,7 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
 import numpy as np
 from numpy.typing import NDArray
 
-from training import card, dataset, familiarity, metrics, package
+from training import card, dataset, evaluate, familiarity, holdout, metrics, package
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
 
@@ -116,10 +116,10 @@ def train(
     if settings.folds:
         held_truth = truth
         held_logits = np.zeros((len(pictures), len(data.labels)), np.float32)
-        for number, out in enumerate(folds(truth, groups, settings.folds, settings.seed), 1):
+        for number, out in enumerate(holdout.folds(truth, groups, settings.folds, settings.seed), 1):
             part = trained.train(
                 settings.arch,
-                data.labels,
+                len(data.labels),
                 images[~out],
                 truth[~out],
                 progress=_at(progress, number, trainings),
@@ -132,7 +132,7 @@ def train(
         held_truth = validation[1]
     model = trained.train(
         settings.arch,
-        data.labels,
+        len(data.labels),
         images,
         truth,
         validation if settings.patience or held else None,
@@ -141,7 +141,7 @@ def train(
     )
     if validation is not None:
         held_logits = model.logits(validation[0])
-    temperature, calibration = calibrate(held_logits, held_truth)
+    temperature, calibration = holdout.calibrate(held_logits, held_truth)
     probabilities = metrics.softmax(held_logits, temperature)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == held_truth
     threshold = metrics.choose_threshold(confidence, correct, settings.precision)
@@ -178,14 +178,16 @@ def train(
             "torch": torch.__version__,
         },
     }
-    test = data.part("test")
-    if test:
-        from training import evaluate
+    _write(folder, figures, data)
+    if data.part("test"):
+        figures = {**evaluate.evaluate(folder, data).summary(), **figures}
+        _write(folder, figures, data)
+    return Outcome(folder, data.labels, figures)
 
-        figures.update(evaluate.evaluate(folder, data, threshold=threshold.value).summary())
+
+def _write(folder: Path, figures: dict[str, Any], data: Dataset) -> None:
     (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (folder / "card.md").write_text(card.card(figures, data), encoding="utf-8")
-    return Outcome(folder, data.labels, figures)
 
 
 def _at(progress: Callable[[Step], None], number: int, of: int) -> Callable[[Any], None]:
@@ -209,47 +211,6 @@ def _check(data: Dataset, pictures: list[Picture], held: list[Picture], settings
             )
     if not held and not settings.folds:
         raise TrainingError("there are no validation pictures: use dataset.split, or cross-fit with folds")
-
-
-def folds(
-    truth: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
-) -> list[NDArray[np.bool_]]:
-    """Which pictures each fold leaves out: every picture once, labels in proportion, near-duplicates together."""
-    random = np.random.default_rng(seed)
-    place = np.zeros(len(truth), int)
-    for label in np.unique(truth):
-        sizes = np.zeros(count, int)
-        members = groups[truth == label]
-        units = np.unique(members)
-        for unit in units[random.permutation(len(units))]:
-            fold = int(sizes.argmin())
-            sizes[fold] += int((members == unit).sum())
-            place[(truth == label) & (groups == unit)] = fold
-    for unit, first in zip(
-        *np.unique(groups, return_index=True), strict=True
-    ):  # a group of several labels too
-        place[groups == unit] = place[first]
-    return [place == fold for fold in range(count)]
-
-
-def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> tuple[float, str]:
-    """A temperature for the softmax, and in words why: 1 unless the likelihood of held-out pictures improves.
-
-    Each half of the pictures is judged with the temperature that fits the other half.
-    """
-    half = np.arange(len(truth)) % 2 == 0
-    before = metrics.log_loss(metrics.softmax(logits), truth)
-    after = 0.0
-    for part in (half, ~half):
-        if not part.any() or part.all():
-            return 1.0, "none: too few held-out pictures"
-        temperature = metrics.fit_temperature(logits[~part], truth[~part])
-        after += part.mean() * metrics.log_loss(metrics.softmax(logits[part], temperature), truth[part])
-    if after >= before:
-        return 1.0, f"none: held-out log-loss would go from {before:.4f} to {after:.4f}"
-    return metrics.fit_temperature(
-        logits, truth
-    ), f"temperature: held-out log-loss from {before:.4f} to {after:.4f}"
 
 
 def line(step: Step) -> str:
