@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from training.errors import TrainingError
 
 DISTANCE = (
     10  # of 64 bits; on the CIFAR bikes 1 pair in 9,000 is as near, and most of those are near-duplicates
@@ -17,8 +19,17 @@ _BLOCK = 2048
 _BITS = np.array([bin(i).count("1") for i in range(256)], np.uint8)
 
 
+def available() -> bool:
+    """Whether the library of the perceptual hash is installed; it comes with training, not with the service."""
+    return importlib.util.find_spec("imagehash") is not None
+
+
 def perceptual_hash(path: Path) -> int:
     """64-bit DCT hash of a picture; 0 for one that cannot be read."""
+    try:
+        import imagehash
+    except ImportError as error:
+        raise TrainingError("imagehash is not installed: pip install -r requirements/train.in") from error
     try:
         with Image.open(path) as image:
             return int(str(imagehash.phash(image.convert("RGB"))), 16)

@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # started as a file
 
 import numpy as np
 
-from training import dataset, inference, metrics, report, twins
+from training import dataset, duplicates, inference, metrics, report, twins
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
 from training.evaluation import Answers, Evaluation
@@ -110,7 +110,8 @@ def evaluate(
     total = len(test) + len(others)
     answers = ask(model, test, lambda done, _: progress(done, total))
     other = ask(model, others, lambda done, _: progress(len(test) + done, total)) if others else None
-    twin = twins.alike(test, data.part("train")) if data.part("train") else set()
+    train = data.part("train") if duplicates.available() else []
+    twin = twins.alike(test, train) if train else set()
     names = known_twins or set()
     return Evaluation(
         model=model.name,
@@ -121,6 +122,7 @@ def evaluate(
         threshold=float(threshold),
         familiarity_threshold=float(own.get("familiarity_threshold", 0.0)),
         threshold_from=source,
+        twins_from=[*(["published list"] if names else []), *(["perceptual hashes"] if train else [])],
         others=other,
         bad=data.bad,
     )
@@ -136,10 +138,11 @@ def evaluate_path(
     precision: float | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
-    """`evaluate` for folders: near-duplicates are looked for in a `train` folder beside `images` and in published lists."""
+    """`evaluate` for folders: near-duplicates are looked for in a `train` folder beside `images` and in published
+    lists, by hashes only where imagehash is installed."""
     data = dataset.read(images)
     beside = images.parent / "train"
-    if images.is_dir() and images.name == "test" and beside.is_dir():
+    if images.is_dir() and images.name == "test" and beside.is_dir() and duplicates.available():
         more = dataset.read(beside, check=False).pictures
         parts = [(p, "test") for p in data.pictures] + [(p, "train") for p in more]
         data = Dataset(data.labels, [Picture(p.path, p.label, part) for p, part in parts], data.bad)

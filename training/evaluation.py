@@ -45,6 +45,7 @@ class Evaluation:
     threshold: float
     familiarity_threshold: float
     threshold_from: str
+    twins_from: list[str] = field(default_factory=list)  # how near-duplicates were found
     others: Answers | None = None
     bad: list[tuple[Path, str]] = field(default_factory=list)
 
@@ -72,6 +73,7 @@ class Evaluation:
             "accuracy": hits / len(correct),
             "accuracy_interval": list(metrics.wilson(hits, len(correct))[1:3]),
             "near_duplicates": int(self.twin.sum()),
+            "near_duplicates_from": self.twins_from,
             "accuracy_without_near_duplicates": float(correct[rest].mean()) if rest.any() else math.nan,
             "accuracy_without_near_duplicates_interval": list(
                 metrics.wilson(int(correct[rest].sum()), int(rest.sum()))[1:3]

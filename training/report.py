@@ -79,7 +79,9 @@ def _cards(figures: dict[str, Any]) -> str:
         (_percent(figures["accuracy"]), f"accuracy, 95 % interval {_percent(low)} to {_percent(high)}"),
         (
             _percent(figures["accuracy_without_near_duplicates"]),
-            f"without the {figures['near_duplicates']} that have a near-duplicate in training",
+            f"without the {figures['near_duplicates']} that have a near-duplicate in training"
+            if figures["near_duplicates_from"]
+            else "near-duplicates of training pictures were not looked for",
         ),
         (
             _percent(figures["coverage"]),

@@ -9,7 +9,7 @@ import math
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -19,7 +19,7 @@ from training.errors import TrainingError
 
 LABELS = ("bicycle", "motorcycle")
 SIDES = (32, 32, 64, 96, 128, 240, 400)
-FORMATS: tuple[tuple[str, dict[str, int]], ...] = (
+FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("png", {}),
     ("jpg", {"quality": 90}),
     ("webp", {"quality": 90}),
@@ -43,18 +43,22 @@ class Samples(NamedTuple):
 def make(
     folder: Path,
     count: int = 24,
+    tell: Callable[[str], None] = lambda sentence: None,
     *,
     seed: int = 0,
     cache: Path | None = None,
-    progress: cifar.Progress = lambda a, b: None,
 ) -> Samples:
-    """`download`, or `drawn` where CIFAR-100 cannot be reached within a few seconds; `origin` says which and why."""
+    """`download`, or `drawn` where CIFAR-100 cannot be reached within three seconds; `tell` hears which, and why."""
+
+    def progress(done: int, total: int) -> None:
+        tell(f"Downloading CIFAR-100: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
     try:
         socket.create_connection((cifar.ADDRESS.split("/")[2], 443), timeout=3).close()
         return download(folder, count, seed=seed, cache=cache, progress=progress)
     except (OSError, TrainingError) as error:
-        samples = drawn(folder, count, seed)
-        return samples._replace(origin=f"drawn, because CIFAR-100 could not be downloaded ({error})")
+        tell(f"CIFAR-100 cannot be downloaded ({error}): drawing sample pictures instead")
+        return drawn(folder, count, seed)
 
 
 def download(
@@ -96,7 +100,7 @@ def drawn(folder: Path, count: int = 24, seed: int = 0) -> Samples:
     return Samples(paths, [_no_picture(folder)], "drawn")
 
 
-def _save(picture: Image.Image, path: Path, number: int, options: dict[str, int]) -> Path:
+def _save(picture: Image.Image, path: Path, number: int, options: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path, **options)
     return path
