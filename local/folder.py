@@ -20,6 +20,7 @@ from typing import Any
 from local.errors import InUseError, LocalError
 
 WAIT_SECONDS = 30.0
+_PREFIX = "dropsort-service-"
 
 
 class ServiceFolder:
@@ -33,12 +34,14 @@ class ServiceFolder:
 
     def __init__(self, path: Path | None) -> None:
         self.keep = path is not None
+        self.keep_logs = False
         try:
             if path:
                 path.mkdir(parents=True, exist_ok=True)
                 self.path = path.resolve()
             else:
-                self.path = Path(tempfile.mkdtemp(prefix="dropsort-"))
+                _sweep()
+                self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise LocalError(f"Cannot use {path or 'a temporary folder'}: {error.strerror}.") from error
@@ -83,12 +86,14 @@ class ServiceFolder:
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
-        """Let others in; a temporary folder is removed."""
+        """Let others in; a temporary folder is removed, but for logs that an error has named."""
+        if not self.keep:
+            shutil.rmtree(self.aws / "s3", ignore_errors=True)
+            if not self.keep_logs:
+                shutil.rmtree(self.path, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-        if not self.keep:
-            shutil.rmtree(self.path, ignore_errors=True)
 
     def deployed(self) -> dict[str, Any]:
         """What was deployed last and has been saved; empty if nothing was."""
@@ -125,6 +130,17 @@ class ServiceFolder:
         if copy.is_dir():
             shutil.rmtree(self.aws / "state", ignore_errors=True)
             shutil.copytree(copy, self.aws / "state")
+
+
+def _sweep() -> None:
+    """Remove temporary folders of services that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            with (left / "lock").open("r+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # in use, or not ours
+            continue
 
 
 def _alive(pid: str) -> bool:

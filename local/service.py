@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from client import redrive
 from infra import deploy, package, stacks
 from local import clients, endpoint_config, venv
 from local.clients import EmbeddedSession
@@ -25,6 +24,7 @@ from local.endpoint_process import EmbeddedEndpoint
 from local.errors import InUseError, StartError
 from local.folder import ServiceFolder
 from local.metrics import MetricsBridge
+from local.pickup import PickUp
 from local.shared_layer import share
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,8 +84,8 @@ class Service:
         """Start it."""
         try:
             self._start()
-        except BaseException:
-            self._cleanup.close()
+        except BaseException as error:
+            self._end(error)
             raise
         return self
 
@@ -93,7 +93,7 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop it; captures and metrics are written first."""
-        self._cleanup.close()
+        self._end(error)
 
     @property
     def endpoint_url(self) -> str:
@@ -149,9 +149,14 @@ class Service:
         while not self._ended.wait(1):
             self.check()
 
+    def _end(self, error: BaseException | None) -> None:
+        if isinstance(error, StartError):  # it names a log
+            self._folder.keep_logs = True
+        self._cleanup.close()
+
     def _start(self) -> None:
         self._ended = threading.Event()
-        folder = ServiceFolder(self._data)
+        self._folder = folder = ServiceFolder(self._data)
         self._cleanup.callback(folder.release)
         folder.acquire()
         known = folder.prepare()
@@ -189,10 +194,16 @@ class Service:
         self._metrics = MetricsBridge(
             session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
         )
-        self._metrics.start()
+        self._pick_up = PickUp(
+            session.client("s3"),
+            session.client("stepfunctions"),
+            self.bucket,
+            self.outputs["StateMachineArn"],
+            self._progress,
+        )
         self._cleanup.callback(self._stop_parts)
-        if known:
-            threading.Thread(target=self._pick_up, name="redrive", daemon=True).start()
+        self._metrics.start()
+        self._pick_up.start(at_once=known)
 
     def _package(self) -> package.Packages:
         return share(package.build("host", PACKAGES, self._progress), PACKAGES / "shared")
@@ -246,21 +257,9 @@ class Service:
 
     def _stop_parts(self) -> None:
         self._ended.set()
+        self._pick_up.stop()
         self._endpoint.stop()
         self._metrics.stop()
-
-    def _pick_up(self) -> None:
-        """Start the workflow for uploads that a kill left without a result."""
-        session = self.session()
-        try:
-            uploads = redrive.find(session.client("s3"), self.bucket)
-            if uploads:
-                machine = self.outputs["StateMachineArn"]
-                count = redrive.start(session.client("stepfunctions"), machine, self.bucket, uploads)
-                self._progress(f"Picked up {count} uploads without a result")
-        except Exception as error:
-            if not self._ended.is_set():
-                self._progress(f"Uploads without a result could not be picked up: {error}")
 
 
 def _key(parameters: Mapping[str, str], packages: package.Packages) -> str:

@@ -1,0 +1,60 @@
+"""One whole embedded service for all tests of this folder; those that stop or kill one start their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from handlers import keys
+from local import venv
+from local.errors import InstallError
+from local.service import Service
+
+PATIENCE_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def embedded_python() -> None:
+    """Skips where the embedded AWS is not installed and cannot be."""
+    try:
+        venv.ensure()
+    except InstallError as error:
+        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
+
+
+@pytest.fixture(scope="session")
+def service(embedded_python: None) -> Iterator[Service]:
+    """The running service. Tests share its bucket: upload below a folder of your own."""
+    with Service() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3(service: Service) -> Any:
+    """S3 client of the service."""
+    return service.session().client("s3")
+
+
+@pytest.fixture(scope="session")
+def wait_for_result(service: Service, s3: Any) -> Callable[[str], str]:
+    """Waits for the result of an upload, by its whole key; gives the result's key."""
+
+    def wait(upload: str) -> str:
+        return find_result(s3, service.bucket, upload)
+
+    return wait
+
+
+def find_result(s3: Any, bucket: str, upload: str) -> str:
+    """Key of the result of `upload`, once it is there."""
+    candidates = set(keys.result_keys(keys.path_of(upload)).values())
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for candidate in candidates:
+            if s3.list_objects_v2(Bucket=bucket, Prefix=candidate, MaxKeys=1).get("KeyCount"):
+                return candidate
+        time.sleep(0.1)
+    raise AssertionError(f"no result for {upload} after {PATIENCE_SECONDS} seconds")
