@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 INCOMING = "incoming/"
 CLASSIFIED = "classified"
@@ -11,19 +12,20 @@ FAILED = "failed"
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)
 
 _SUFFIX = ".json"
+_CUT = re.compile(r"~[0-9a-f]{32}\Z")
 _MAX_KEY_BYTES = 1024
 _MAX_PATH_BYTES = _MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(_SUFFIX)
 
 
 def path_of(key: str) -> str:
-    """The path of an upload below ``incoming/``.
+    """The path of an upload below ``incoming/``; empty for the folder marker ``incoming/`` itself, as the console makes it.
 
     Raises
     ------
     ValueError
         The key is not below ``incoming/``.
     """
-    if not key.startswith(INCOMING) or key == INCOMING:
+    if not key.startswith(INCOMING):
         raise ValueError(f"{key!r} is not below {INCOMING}: upload it there")
     return key.removeprefix(INCOMING)
 
@@ -32,7 +34,7 @@ def result_keys(path: str) -> dict[str, str]:
     """Where the result of an upload may lie, by outcome; it lies at exactly one of them.
 
     A path too long for S3's 1,024 bytes with the longest prefix is cut and ends in a digest of the whole, under every
-    outcome alike.
+    outcome alike; so is one that looks as if it had been cut, so that no two uploads share a result.
 
     Examples
     --------
@@ -40,7 +42,7 @@ def result_keys(path: str) -> dict[str, str]:
     'classified/cam1/a.jpg.json'
     """
     encoded = path.encode()
-    if len(encoded) > _MAX_PATH_BYTES:
+    if len(encoded) > _MAX_PATH_BYTES or (len(encoded) > _MAX_PATH_BYTES - 4 and _CUT.search(path)):
         digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
         path = encoded[: _MAX_PATH_BYTES - len(digest)].decode(errors="ignore") + digest
     return {outcome: f"{outcome}/{path}{_SUFFIX}" for outcome in OUTCOMES}

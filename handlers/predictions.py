@@ -12,6 +12,8 @@ from handlers.refusals import Refusal
 
 # A softmax in single precision over a thousand classes is off by less.
 _SUM_TOLERANCE = 1e-3
+# As JSON; a thousand classes with their names are half of it. It travels in the workflow's state, of at most 262,144 bytes.
+MAX_TRAVEL_BYTES = 96 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,15 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     Raises
     ------
     Refusal
-        ``invalid_prediction``: no JSON, empty, not finite, not a distribution, or labels that do not fit.
+        ``invalid_prediction``: no JSON, empty, not finite, not a distribution, too large, or labels that do not fit.
     """
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return _read(json.loads(body), labels)
+    except (ValueError, RecursionError) as error:  # the latter also of telling what was found
         raise Refusal("invalid_prediction", f"It is no JSON: {body[:100]!r}.") from error
+
+
+def _read(answer: Any, labels: Sequence[str]) -> Prediction:
     rich = answer if isinstance(answer, dict) else {}
     probabilities = rich.get("probabilities", rich.get("prediction")) if rich else answer
     values = _distribution(probabilities)
@@ -53,12 +58,21 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     familiarity = rich.get("familiarity")
     if familiarity is not None and not (_is_number(familiarity) and 0 <= familiarity <= 1):
         raise Refusal("invalid_prediction", f"Familiarity {familiarity!r} is not between 0 and 1.")
+    if len(json.dumps((values, names))) > MAX_TRAVEL_BYTES:
+        raise Refusal(
+            "invalid_prediction", f"{len(values)} probabilities and their labels are too large to travel."
+        )
     model = rich.get("model")
-    return Prediction(values, names, familiarity, None if model is None else str(model)[:256])
+    return Prediction(values, names, familiarity, None if model is None else _text(model)[:256])
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    """As text that can be written: JSON may carry half a surrogate pair."""
+    return str(value).encode(errors="replace").decode()
 
 
 def _distribution(values: Any) -> tuple[float, ...]:
@@ -72,10 +86,14 @@ def _distribution(values: Any) -> tuple[float, ...]:
     return tuple(min(max(float(value), 0.0), 1.0) for value in values)
 
 
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+
+
 def _labels(names: Any, count: int) -> tuple[str, ...]:
     if not names:
         return tuple(str(index) for index in range(count))
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+    if not isinstance(names, list | tuple) or not all(_is_name(name) for name in names):
         raise Refusal("invalid_prediction", f"Labels are not a list of names: {names!r:.200}.")
     if len(names) != count or len(set(names)) != count:
         raise Refusal("invalid_prediction", f"{count} probabilities do not fit the labels {names!r:.200}.")

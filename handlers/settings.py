@@ -68,6 +68,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 
     def per_label(name: str) -> dict[str, float]:
         pairs = [pair.rpartition("=") for pair in text[name].split(",") if pair.strip()]
+        if not all(label.strip() for label, _, _ in pairs):
+            raise ValueError(f"{name}={text[name]!r}: expected pairs like bicycle=0.9,motorcycle=0.95")
         return {label.strip(): number(name, 0, 1, value) for label, _, value in pairs}
 
     return Settings(

@@ -87,7 +87,9 @@ def emit(**values: float) -> None:
 
 def emit_label(label: str) -> None:
     """Count one image under its label, on a line of its own: its dimensions are others."""
-    dimensions = {STACK: _STACK_NAME, LABEL: label}
+    # CloudWatch takes dimensions of ASCII alone, of at most 1,024 characters.
+    ascii_label = label.encode("ascii", "backslashreplace").decode()[:1024]
+    dimensions = {STACK: _STACK_NAME, LABEL: ascii_label}
     with single_metric(
         name=LABELLED, unit=UNITS[LABELLED], value=1, namespace=NAMESPACE, default_dimensions=dimensions
     ):

@@ -13,6 +13,8 @@ from typing import Any
 
 from handlers import keys
 
+_CREATED = "Object Created"
+
 
 class InvalidInput(Exception):
     """The workflow was started with something that names no upload; there is nowhere to put a result, so it fails."""
@@ -74,6 +76,8 @@ class Upload:
             Neither an ``Object Created`` event nor ``{"s3_bucket", "s3_key"}``, or a key outside ``incoming/``.
         """
         try:
+            if document.get("detail-type", _CREATED) != _CREATED:
+                raise ValueError(f"{document['detail-type']!r} is not {_CREATED!r}")
             upload = cls._from_event(document["detail"]) if "detail" in document else cls._by_hand(document)
             upload.path  # noqa: B018 - says whether the key is one of ours
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -104,4 +108,5 @@ class Upload:
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected a non-empty string, got {value!r}")
+    value.encode()  # half a surrogate pair names nothing
     return value

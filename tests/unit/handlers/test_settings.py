@@ -1,0 +1,67 @@
+"""Settings: defaults, forms, and errors that name the variable."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from handlers import settings
+
+DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
+
+
+def test_defaults() -> None:
+    loaded = settings.load({})
+    assert (loaded.threshold, loaded.image_side, loaded.labels) == (0.93, 256, ())
+    assert (loaded.max_bytes, loaded.max_pixels) == (100_000_000, 100_000_000)
+    assert settings.load({name.name: "" for name in settings.SETTINGS}) == loaded
+
+
+def test_values() -> None:
+    loaded = settings.load(
+        {"LABELS": " bicycle, motorcycle ,", "LABEL_THRESHOLDS": "a=b=0.5, motorcycle = 0.95", "THRESHOLD": "1",
+        "MAX_MEGAPIXELS": "0.5e2"}
+    )  # fmt: skip
+    assert loaded.labels == ("bicycle", "motorcycle")
+    assert loaded.label_thresholds == {"a=b": 0.5, "motorcycle": 0.95}
+    assert (loaded.threshold, loaded.max_pixels) == (1.0, 50_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("THRESHOLD", "1.1"), ("THRESHOLD", "-0.1"), ("THRESHOLD", "nan"), ("THRESHOLD", "high"), ("THRESHOLD", "0,9"),
+        ("FAMILIARITY_THRESHOLD", "2"),
+        ("IMAGE_SIDE", "0"), ("IMAGE_SIDE", "31"), ("IMAGE_SIDE", "1025"), ("IMAGE_SIDE", "inf"),
+        ("MAX_OBJECT_MEGABYTES", "0"), ("MAX_MEGAPIXELS", "1e9"),
+        ("LABEL_THRESHOLDS", "bicycle"), ("LABEL_THRESHOLDS", "0.9"), ("LABEL_THRESHOLDS", "bicycle=2"), ("LABEL_THRESHOLDS", "=0.9"),
+        ("LABEL_THRESHOLDS", "bicycle:0.9"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_an_error_that_names_the_variable(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}={re.escape(repr(value))}"):
+        settings.load({name: value})
+
+
+def test_every_setting_has_a_help_and_a_default_that_loads() -> None:
+    assert len({setting.name for setting in settings.SETTINGS}) == len(settings.SETTINGS)
+    for setting in settings.SETTINGS:
+        assert setting.help.endswith(".")
+        settings.load({setting.name: setting.default})
+
+
+@pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_documented(setting: settings.Setting) -> None:
+    row = re.search(rf"^\| `{setting.name}` \|(.*)$", DOCS.read_text(), re.MULTILINE)
+    assert row, f"docs/settings.md does not say what {setting.name} is"
+    assert setting.help in row[1]
+    assert f"`{setting.default}`" in row[1] or not setting.default
+
+
+def test_nothing_is_documented_that_does_not_exist() -> None:
+    section = DOCS.read_text().split("## Environment of the functions")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)) == {
+        s.name for s in settings.SETTINGS
+    }
