@@ -7,6 +7,7 @@ is in the batch.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -58,7 +59,7 @@ class Batch:
     failed: list[BadLine] = field(default_factory=list)  # files that could not be read
 
 
-class _Rows:
+class Rows:
     """Probability vectors of one length and one set of labels."""
 
     __slots__ = ("choices", "familiarity", "index", "records", "values")
@@ -85,7 +86,7 @@ class Builder:
         self.offsets: list[int] = []
         self.flags: dict[int, int] = {}
         self.files: list[tuple[int, str]] = []  # first record and name of each file
-        self.groups: dict[tuple[int, tuple[str, ...]], _Rows] = {}
+        self.groups: dict[tuple[int, tuple[str, ...]], Rows] = {}
         self.named: list[tuple[int, int, str, float]] = []  # record, index, label, confidence
         self.pieces: list[PieceCount] = []
         self.bad: list[BadLine] = []
@@ -95,11 +96,11 @@ class Builder:
         """Number of `series` within this batch."""
         return self.series.setdefault(series, len(self.series))
 
-    def group(self, length: int, labels: tuple[str, ...] = ()) -> _Rows:
+    def group(self, length: int, labels: tuple[str, ...] = ()) -> Rows:
         """Where vectors of `length` classes named `labels` are collected."""
         found = self.groups.get((length, labels))
         if found is None:
-            found = self.groups[length, labels] = _Rows()
+            found = self.groups[length, labels] = Rows()
         return found
 
     def add(self, predictions: list[Prediction]) -> None:
@@ -151,21 +152,20 @@ class Builder:
         """Digest hour and id; a record without an id is identified by its place."""
         ids = self.ids
         if (flags & NO_EVENT_ID).any():
-            files = self._file_of(np.arange(len(ids)))
-            ids = [i or f"{f}\n{offset}" for i, f, offset in zip(ids, files, self.offsets, strict=True)]
+            places = enumerate(zip(ids, self.offsets, strict=True))
+            ids = [id_ or f"{self._file_of(at)}\n{offset}" for at, (id_, offset) in places]
         hours = mix(digests([s.hour for s in series])) if series else np.empty(0, np.uint64)
         hour = hours[record_series] if len(ids) else np.empty(0, np.uint64)
         # Two copies of a record without a time may lie under different hours.
         hour = np.where(flags & NO_TIME, mix(digests([UNKNOWN])), hour)
         return mix(digests(ids) + hour)
 
-    def _file_of(self, records: np.ndarray) -> list[str]:
-        starts = np.array([start for start, _ in self.files])
-        return [self.files[at][1] for at in np.searchsorted(starts, records, side="right") - 1]
+    def _file_of(self, record: int) -> str:
+        return self.files[bisect_right(self.files, record, key=lambda file: file[0]) - 1][1]
 
     def _vectors(
         self,
-        group: tuple[tuple[int, tuple[str, ...]], _Rows],
+        group: tuple[tuple[int, tuple[str, ...]], Rows],
         series: list[Series],
         record_series: np.ndarray,
         keys: dict[Key, int],
@@ -235,7 +235,7 @@ class Builder:
                     margin=int(batch.margin[prediction]),
                     digest=f"{batch.record_digest[record]:016x}",
                     index=int(index[prediction]),
-                    file=clean(self._file_of(np.array([record]))[0]),
+                    file=clean(self._file_of(record)),
                     line=self.lines[record],
                     offset=self.offsets[record],
                     label=batch.keys[batch.key[prediction]].label,

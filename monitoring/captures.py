@@ -24,6 +24,7 @@ from monitoring.batch import (
     Batch,
     Builder,
     PieceCount,
+    Rows,
 )
 from monitoring.cells import BAD_LINES_NAMED, UNKNOWN, BadLine, Series
 from monitoring.lines import LONGEST_LINE, Fill, Lines, prefix_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
     from monitoring.images import Images
 
 BATCH = 50_000
+_NO_ROWS = Rows()
 _REST = 4096  # longest rest of a line, behind its input, for the fast way
 _STUB = b'{"captureData":{"endpointInput":{"data":"='  # stands for the beginning of a line and its input
 _MINUTES = frozenset(f":{minute:02}:{second:02}Z" for minute in range(60) for second in range(60))
@@ -178,7 +180,7 @@ class Reader:
         lines, offsets = builder.lines, builder.offsets
         series = builder.record_series
         prefix, minutes, number, before = self._prefix, _MINUTES, piece.newlines, len(ids)
-        length, classes, rows = len(prefix), 0, builder.group(0)
+        length, classes, rows = len(prefix), 0, _NO_ROWS
         others = 0
         for end in ends:
             number += 1
@@ -197,7 +199,9 @@ class Reader:
                 capture, meta = wire.captureData, wire.eventMetadata
                 time, event_id, out = meta.inferenceTime, meta.eventId, capture.endpointOutput
                 data = out.data
-                code = hours[time[:13]]
+                code = hours.get(time[:13])
+                if code is None:
+                    code = self._new_hour(time)
                 if (
                     time[13:] not in minutes
                     or not event_id
@@ -216,7 +220,7 @@ class Reader:
                     rows.values += vector
                 else:
                     self._rich(_decode_rich(data), len(ids))
-            except (_Unusual, msgspec.MsgspecError, UnicodeError, RecursionError, LookupError):
+            except (_Unusual, msgspec.MsgspecError, UnicodeError, RecursionError, IndexError):
                 piece.newlines = number
                 others += self._other(bytes(buffer[begin:end]), piece, begin + base, clean=end not in dirty)
                 prefix = self._prefix
@@ -233,6 +237,16 @@ class Reader:
         piece.records += len(ids) - before - others
         if self._sink is not None and len(ids) >= BATCH:
             self._sink(self._finish())
+
+    def _new_hour(self, time: str) -> int:
+        """Number the hour of `time` in the file at hand."""
+        hour = hour_of(time)
+        if hour is None or time[:13] != hour[:13]:
+            raise _Unusual
+        _, endpoint, variant = self._place
+        code = self._builder.series_code(Series(hour, endpoint, variant))
+        self._hours[self._place][time[:13]] = code
+        return code
 
     def _rich(self, answer: Rich, record: int) -> None:
         """Take a Dropsort endpoint's verbose answer, of a record that is about to be appended."""
@@ -280,8 +294,6 @@ class Reader:
         path_hour, endpoint, variant = self._place
         hour = hour_of(line.time)
         code = builder.series_code(Series(hour or path_hour, endpoint, variant))
-        if hour is not None and line.time is not None and line.time[13:] in _MINUTES:
-            self._hours[self._place][line.time[:13]] = code
         flags = (
             NO_INPUT * (not line.has_input)
             | MERGED * line.merged

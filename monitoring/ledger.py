@@ -7,14 +7,13 @@ is not read again; what a file of another version had added to the totals is tak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import numpy as np
 
+from monitoring.digests import digests
 from monitoring.stores import Entry
 
 COUNTS = ("size", "lines", "records", "bad_lines", "ground_truth")
-_MERGE = 20_000  # new files that are held as Python objects at most
 _ROW = np.dtype(
     [("key", "<u8"), ("version", "<u8"), ("size", "<u8"), ("lines", "<u4"), ("records", "<u4"), ("bad_lines", "<u4"),
      ("ground_truth", "<u4")]
@@ -25,60 +24,58 @@ class Ledger:
     """Files that were read, sorted by a digest of their names."""
 
     def __init__(self, data: bytes = b"") -> None:
-        self._rows = np.frombuffer(data, _ROW).copy()
-        self._new: dict[int, tuple[int, ...]] = {}
+        self._rows = np.frombuffer(data, _ROW)
+        self._new: list[np.ndarray] = []
 
-    def unread(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those of `entries` that were not read, or not in this version."""
-        if not len(self._rows) and not self._new:
-            return list(entries)
-        keys = np.array([_digest(e.name) for e in entries], np.uint64)
-        at = np.minimum(np.searchsorted(self._rows["key"], keys), max(0, len(self._rows) - 1))
-        known = self._rows[at] if len(self._rows) else np.zeros(len(entries), _ROW)
-        out = []
-        for entry, row, key in zip(entries, known, keys.tolist(), strict=True):
-            new = self._new.get(key)
-            read = new[0] if new else int(row["version"]) if int(row["key"]) == key else None
-            if read != _version(entry):
-                out.append(entry)
-        return out
+    def unread(self, entries: Sequence[Entry]) -> tuple[list[Entry], set[str]]:
+        """Get those of `entries` that were not read in this version, and the names of those read in another one.
 
-    def __contains__(self, name: str) -> bool:
-        """True for a file that was read in whatever version."""
-        return self._counts(_digest(name)) is not None
+        What was recorded since the ledger was loaded is not looked at: a run lists a file once.
+        """
+        if not len(self._rows):
+            return list(entries), set()
+        keys, versions = _keys(entries), _versions(entries)
+        at = np.minimum(np.searchsorted(self._rows["key"], keys), len(self._rows) - 1)
+        known = self._rows["key"][at] == keys
+        read = known & (self._rows["version"][at] == versions)
+        new = [entry for entry, done in zip(entries, read.tolist(), strict=True) if not done]
+        return new, {entries[i].name for i in np.flatnonzero(known & ~read).tolist()}
 
-    def record(self, entry: Entry, counts: Sequence[int]) -> dict[str, int]:
-        """Note that `entry` was read and held `counts` (as in `COUNTS`); returns what to add to the totals."""
-        key = _digest(entry.name)
-        before = self._counts(key)
-        self._new[key] = (_version(entry), *counts)
-        if len(self._new) >= _MERGE:
-            self._merge()
-        old = before or (0,) * len(COUNTS)
-        return {name: new - was for name, new, was in zip(COUNTS, counts, old, strict=True)} | {
-            "files": not before
-        }
+    def record(self, entries: Sequence[Entry], counts: np.ndarray) -> np.ndarray:
+        """Note that `entries` were read.
+
+        Parameters
+        ----------
+        counts
+            What they hold, int64 of shape (len(entries), 5), as in `COUNTS`.
+
+        Returns
+        -------
+        np.ndarray
+            What to add to the totals: the columns of `counts` and the number of files, int64 of shape (6,).
+        """
+        new = np.empty(len(entries), _ROW)
+        new["key"], new["version"] = _keys(entries), _versions(entries)
+        for name, column in zip(COUNTS, counts.T, strict=True):
+            new[name] = column
+        before = self._rows[np.isin(self._rows["key"], new["key"])]
+        self._new.append(new)
+        held = np.array([int(before[name].sum()) for name in COUNTS] + [len(before)])
+        added: np.ndarray = np.append(counts.sum(axis=0), len(entries)) - held
+        return added
 
     def to_bytes(self) -> bytes:
         """What `Ledger` reads."""
         self._merge()
         return self._rows.tobytes()
 
-    def _counts(self, key: int) -> tuple[int, ...] | None:
-        if key in self._new:
-            return self._new[key][1:]
-        at = int(np.searchsorted(self._rows["key"], np.uint64(key)))
-        if at < len(self._rows) and int(self._rows["key"][at]) == key:
-            return tuple(int(self._rows[name][at]) for name in COUNTS)
-        return None
-
     def _merge(self) -> None:
         if self._new:
-            new = np.array([(key, *row) for key, row in self._new.items()], _ROW)
+            new = np.concatenate(self._new)
             old = self._rows[~np.isin(self._rows["key"], new["key"])]
-            self._rows = np.concatenate((old, new))
-            self._rows.sort(order="key")
-            self._new = {}
+            rows = np.concatenate((old, new))
+            self._rows = rows[np.argsort(rows["key"], kind="stable")]
+            self._new = []
 
 
 def partition(hour: str) -> str:
@@ -86,9 +83,9 @@ def partition(hour: str) -> str:
     return hour[:10] if hour[:1].isdigit() else "other"
 
 
-def _digest(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "little")
+def _keys(entries: Sequence[Entry]) -> np.ndarray:
+    return digests([entry.name for entry in entries])
 
 
-def _version(entry: Entry) -> int:
-    return _digest(f"{entry.size} {entry.version}")
+def _versions(entries: Sequence[Entry]) -> np.ndarray:
+    return digests([f"{entry.size} {entry.version}" for entry in entries])

@@ -17,10 +17,11 @@ import numpy as np
 BUFFER = 512 * 1024  # fits the second-level cache
 LONGEST_LINE = 16 * 1024 * 1024  # of lines that have to be parsed; a payload of 6 MB is 8 MB in base64
 _BOM = b"\xef\xbb\xbf"
+_LONGEST_PREFIX = 4096
 
 # The beginning of a line of ASCII without control characters, up to the first byte of its input's data.
 _PREFIX = re.compile(
-    rb'\{ *"captureData" *: *\{ *"endpointInput" *: *\{ *(?:"[^"\\]*" *: *(?:"[^"\\]*"|null) *, *)*"data" *: *"'
+    rb'\{ *"captureData" *: *\{ *"endpointInput" *: *\{ *(?:"[^"\\]*+" *: *(?:"[^"\\]*+"|null) *, *)*"data" *: *"'
 )
 
 Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buffer: how many, 0 at the end
@@ -28,9 +29,9 @@ Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buff
 Take = Callable[[Any, int, list[int], set[int], int], None]
 
 
-def prefix_of(line: bytes | bytearray, end: int | None = None) -> bytes:
+def prefix_of(line: bytes | bytearray) -> bytes:
     """Get the beginning of a line up to its input's data, or nothing if it begins in another way."""
-    found = _PREFIX.match(line, 0, len(line) if end is None else end)
+    found = _PREFIX.match(line, 0, _LONGEST_PREFIX)
     return found[0] if found else b""
 
 
@@ -168,7 +169,7 @@ class Lines:
 
     def _drop_input(self, have: int) -> int:
         """Remove what is there of an input's data from the line that fills the buffer: how many bytes, 0 if unsure."""
-        data = len(prefix_of(self.buffer, BUFFER // 8))
+        data = len(prefix_of(self.buffer))
         if not data or self.buffer.find(b'"', data, have) >= 0 or self.buffer.find(b"\\", data, have) >= 0:
             return 0
         if self._bytes[:have].min() < 32:

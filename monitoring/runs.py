@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from monitoring import work
 from monitoring.accumulate import Accumulator
-from monitoring.batch import Batch
+from monitoring.batch import Batch, PieceCount
 from monitoring.cells import UNKNOWN, Aggregate, BadLine, Health
 from monitoring.errors import MonitoringError
-from monitoring.ledger import COUNTS, Ledger, partition
+from monitoring.ledger import Ledger, partition
 from monitoring.outputs import clean
 from monitoring.schema import place_of
 from monitoring.state import State
@@ -143,21 +144,21 @@ class Run:
         """Get what is new or changed, folder by folder."""
         health = self._state.manifest.health
         for folder in folders:
-            by_ledger: dict[str, list[Entry]] = {}
-            for entry in folder.entries:
-                hour = place_of(self._source.path(entry.name))[0]
-                by_ledger.setdefault(partition(hour), []).append(entry)
-            unread = []
-            for part, entries in by_ledger.items():
-                ledger = self._ledger(part)
-                unread += ledger.unread(entries)
-                changed = {clean(e.name) for e in unread if e.name in ledger}
+            if folder.entries:
+                entries, changed = self._ledger(self._part(folder.entries[0].name)).unread(folder.entries)
                 if changed:
-                    health.bad = [line for line in health.bad if line.file not in changed]
+                    named = {clean(name) for name in changed}
+                    health.bad = [line for line in health.bad if line.file not in named]
+            else:
+                entries = []
             if folder.stamp and folder.name == clean(folder.name):
-                self._stamps[folder.name] = (folder.stamp, {entry.name for entry in unread})
+                self._stamps[folder.name] = (folder.stamp, {entry.name for entry in entries})
                 self._settle(folder.name)
-            yield from unread
+            yield from entries
+
+    def _part(self, name: str) -> str:
+        """Which ledger a file is in; the files of a folder are in the same."""
+        return partition(place_of(self._source.path(name))[0])
 
     def _ledger(self, part: str) -> Ledger:
         if part not in self._ledgers:
@@ -183,33 +184,46 @@ class Run:
         for failure in batch.failed:
             self._summary.failed.append(failure)
             self._stamps.pop(_folder(failure.file), None)
+        finished: dict[str, list[tuple[Entry, list[int]]]] = {}
         for count in batch.pieces:
-            piece = pieces[count.file]
-            sums = self._counts.setdefault(count.file, [0] * len(COUNTS))
-            for at, name in enumerate(COUNTS):
-                sums[at] += (
-                    piece.entry.size * (piece.stop is None) if name == "size" else getattr(count, name)
-                )
-            self._newlines[count.file] = self._newlines.get(count.file, 0) + count.newlines
-            if piece.stop is None:
-                self._finished(piece.entry, sums)
+            entry, start, stop = pieces[count.file]
+            held = [entry.size, count.lines, count.records, count.bad_lines, count.ground_truth]
+            if start or stop is not None:
+                held = self._stretch(count, held)
+            if stop is None:
+                finished.setdefault(_folder(entry.name), []).append((entry, held))
+        for folder, files in finished.items():
+            self._finished(folder, files)
 
-    def _finished(self, entry: Entry, counts: Sequence[int]) -> None:
-        part = partition(place_of(self._source.path(entry.name))[0])
-        added = self._ledger(part).record(entry, counts)
+    def _stretch(self, count: PieceCount, held: list[int]) -> list[int]:
+        """Add up the stretches of a large file."""
+        before = self._counts.get(count.file)
+        if count.start and before:
+            held = [held[0], *(a + b for a, b in zip(before[1:], held[1:], strict=True))]
+        self._counts[count.file] = held
+        self._newlines[count.file] = count.newlines + (
+            self._newlines.get(count.file, 0) if count.start else 0
+        )
+        return held
+
+    def _finished(self, folder: str, files: Sequence[tuple[Entry, list[int]]]) -> None:
+        """Note that files of one folder were read to their end."""
+        part = self._part(files[0][0].name)
+        entries, counts = [entry for entry, _ in files], np.array([held for _, held in files], np.int64)
+        size, lines, _, bad_lines, ground_truth, number = self._ledger(part).record(entries, counts).tolist()
         self._touched.add(part)
         health = self._state.manifest.health
-        health.files += added["files"]
-        health.bytes += added["size"]
-        health.lines += added["lines"]
-        health.bad_lines += added["bad_lines"]
-        health.ground_truth += added["ground_truth"]
-        self._summary.files_read += 1
-        self._counts.pop(entry.name, None)
-        self._newlines.pop(entry.name, None)
-        folder = _folder(entry.name)
+        health.files += number
+        health.bytes += size
+        health.lines += lines
+        health.bad_lines += bad_lines
+        health.ground_truth += ground_truth
+        self._summary.files_read += len(files)
+        for entry in entries:
+            self._counts.pop(entry.name, None)
+            self._newlines.pop(entry.name, None)
         if folder in self._stamps:
-            self._stamps[folder][1].discard(entry.name)
+            self._stamps[folder][1].difference_update(entry.name for entry in entries)
             self._settle(folder)
 
     def _settle(self, folder: str) -> None:

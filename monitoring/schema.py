@@ -6,6 +6,7 @@ reads nearly every line several times faster; the few it is stricter or laxer ab
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from datetime import UTC, datetime
@@ -161,7 +162,12 @@ def place_of(path: str) -> tuple[str, str, str]:
     >>> place_of("collected/a.jsonl")
     ('unknown', 'unknown', 'unknown')
     """
-    parts = path.split("/")[:-1]
+    return _place_of_folder(path.rpartition("/")[0])
+
+
+@functools.lru_cache(4096)
+def _place_of_folder(folder: str) -> tuple[str, str, str]:
+    parts = folder.split("/")
     if len(parts) < 6 or [len(p) for p in parts[-4:]] != [4, 2, 2, 2]:
         return UNKNOWN, UNKNOWN, UNKNOWN
     hour = hour_of("{}-{}-{}T{}:00:00Z".format(*parts[-4:]))

@@ -118,15 +118,35 @@ def open_store(where: str | os.PathLike[str], access: Access | None = None) -> S
     return LocalStore(Path(text))
 
 
+class _OpenFile:
+    """A file without Python's buffers; with 20,000 small files, these would cost more than the reading."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, path: str, start: int) -> None:
+        self._handle = os.open(path, os.O_RDONLY)
+        if start:
+            os.lseek(self._handle, start, os.SEEK_SET)
+
+    def __enter__(self) -> Fill:
+        return self._fill
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+    def _fill(self, view: memoryview) -> int:
+        return os.readv(self._handle, (view,))
+
+
 class LocalStore:
     """A folder of this machine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self.name = str(self.root)
+        self.name = self.root.as_posix()
 
     def path(self, name: str) -> str:
-        return f"{self.root.as_posix()}/{name}"
+        return f"{self.name}/{name}"
 
     def folders(self, known: Mapping[str, int], since: str = "") -> Iterator[Folder]:
         """List as `Store.folders` says; hidden names and links to folders are left out.
@@ -139,7 +159,7 @@ class LocalStore:
         yield from self._folders("", known, since, time.time_ns())
 
     def _folders(self, name: str, known: Mapping[str, int], since: str, now: int) -> Iterator[Folder]:
-        full = f"{self.root}/{name}" if name else str(self.root)
+        full = f"{self.name}/{name}" if name else self.name
         hourly = _HOUR_FOLDER.search(full) is not None
         if hourly and since and full[-13:-3] < since:
             return
@@ -171,16 +191,8 @@ class LocalStore:
         for path in below:
             yield from self._folders(path, known, since, now)
 
-    @contextlib.contextmanager
-    def read(self, name: str, start: int, size: int) -> Iterator[Fill]:
-        handle = os.open(f"{self.root}/{name}", os.O_RDONLY)
-        try:
-            if start:
-                os.lseek(handle, start, os.SEEK_SET)
-            readv = os.readv
-            yield lambda view: readv(handle, (view,))
-        finally:
-            os.close(handle)
+    def read(self, name: str, start: int, size: int) -> _OpenFile:
+        return _OpenFile(f"{self.name}/{name}", start)
 
     def get(self, name: str) -> bytes | None:
         try:
