@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from handlers import keys
 from local import venv
 from local.errors import InstallError
 from local.service import Service
-
-PATIENCE_SECONDS = 120
+from tests.stack.helpers import find_result
 
 
 @pytest.fixture(scope="session")
@@ -46,15 +43,3 @@ def wait_for_result(service: Service, s3: Any) -> Callable[[str], str]:
         return find_result(s3, service.bucket, upload)
 
     return wait
-
-
-def find_result(s3: Any, bucket: str, upload: str) -> str:
-    """Key of the result of `upload`, once it is there."""
-    candidates = set(keys.result_keys(keys.path_of(upload)).values())
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        for candidate in candidates:
-            if s3.list_objects_v2(Bucket=bucket, Prefix=candidate, MaxKeys=1).get("KeyCount"):
-                return candidate
-        time.sleep(0.1)
-    raise AssertionError(f"no result for {upload} after {PATIENCE_SECONDS} seconds")

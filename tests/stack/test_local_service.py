@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 import subprocess
@@ -18,20 +17,12 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from PIL import Image
 
 from local.endpoint_config import TYPE
 from local.service import TEMPLATE, Service
+from tests.stack.helpers import picture
 
 pytestmark = pytest.mark.stack
-
-
-def picture(seed: int, side: int = 32) -> bytes:
-    """A picture whose content depends on `seed`."""
-    image = Image.effect_noise((side, side), 20 + seed % 80).convert("RGB")
-    content = io.BytesIO()
-    image.save(content, "PNG")
-    return content.getvalue()
 
 
 def captured(s3: Any, bucket: str) -> list[dict[str, Any]]:

@@ -1,0 +1,33 @@
+"""What several tests of the whole stack need."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+from PIL import Image
+
+from handlers import keys
+
+PATIENCE_SECONDS = 120
+
+
+def picture(seed: int, side: int = 32) -> bytes:
+    """A picture whose content depends on `seed`."""
+    image = Image.effect_noise((side, side), 20 + seed % 80).convert("RGB")
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
+
+
+def find_result(s3: Any, bucket: str, upload: str) -> str:
+    """Key of the result of `upload`, once it is there."""
+    candidates = set(keys.result_keys(keys.path_of(upload)).values())
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for candidate in candidates:
+            if s3.list_objects_v2(Bucket=bucket, Prefix=candidate, MaxKeys=1).get("KeyCount"):
+                return candidate
+        time.sleep(0.1)
+    raise AssertionError(f"no result for {upload} after {PATIENCE_SECONDS} seconds")

@@ -1,0 +1,217 @@
+"""The end of an embedded service, however it comes, and its next life in the same folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers import keys
+from local.clients import EmbeddedSession
+from local.errors import InUseError
+from local.service import Service
+from tests.stack.helpers import find_result, picture
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from local.service import Service
+
+try:
+    with Service(Path(sys.argv[1])) as service:
+        print(json.dumps({"url": service.endpoint_url, "bucket": service.bucket}), flush=True)
+        service.wait()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+class Life:
+    """A service in a process of its own, as `dropsort up --data` runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        assert line, "the service did not start"
+        told = json.loads(line)
+        self.bucket: str = told["bucket"]
+        self.session = EmbeddedSession(told["url"])
+        self.s3: Any = self.session.client("s3")
+
+    def end(self, number: int) -> int:
+        """Send the signal to the process alone; return how it ended."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+def running() -> dict[int, tuple[int, str]]:
+    """Parent and command line of every process."""
+    listing = subprocess.run(
+        ["ps", "axo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines() if line.strip()]
+    return {int(row[0]): (int(row[1]), row[2] if len(row) > 2 else "") for row in rows}
+
+
+def children_of(root: int) -> dict[int, str]:
+    """Command lines of all processes below one."""
+    everything, found, fresh = running(), {}, {root}
+    while fresh:
+        fresh = {pid for pid, (parent, _) in everything.items() if parent in fresh}
+        found |= {pid: everything[pid][1] for pid in fresh}
+    return found
+
+
+def gone(processes: dict[int, str], seconds: float = 60) -> bool:
+    """Whether they have ended, or do so in time."""
+    deadline = time.monotonic() + seconds
+    while any(running().get(pid, (0, ""))[1] == command for pid, command in processes.items()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.fixture
+def start(embedded_python: None) -> Iterator[Callable[[Path], Life]]:
+    """Starts services in processes of their own; whatever a test leaves behind is stopped."""
+    lives: list[Life] = []
+
+    def begin(folder: Path) -> Life:
+        lives.append(Life(folder))
+        return lives[-1]
+
+    yield begin
+    for life in lives:
+        if life.process.poll() is None:
+            life.end(signal.SIGINT)
+
+
+@pytest.fixture
+def folder(embedded_python: None, tmp_path: Path) -> Path:
+    """A data folder that is not there yet."""
+    return tmp_path / "data"
+
+
+def test_ctrl_c_leaves_no_process_and_all_of_the_data(folder: Path, start: Callable[[Path], Life]) -> None:
+    # GIVEN a service with a result, functions warm
+    life = start(folder)
+    life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
+    result = find_result(life.s3, life.bucket, "incoming/a.png")
+    processes = children_of(life.process.pid)
+    assert len(processes) >= 7  # two guardians, embedded AWS, endpoint, a worker for each function
+    # WHEN Ctrl-C is pressed
+    status = life.end(signal.SIGINT)
+    # THEN nothing runs, and captures were written
+    assert status == 130
+    assert gone(processes, 0)
+    assert list((folder / "aws" / "s3").rglob("*.jsonl"))
+    # AND the next life has the result, the metrics, and works
+    with Service(folder) as service:
+        s3 = service.session().client("s3")
+        assert s3.head_object(Bucket=service.bucket, Key=result)
+        metrics = service.session().client("cloudwatch").list_metrics(Namespace="Dropsort")["Metrics"]
+        assert {"UploadToResult", "SerializedBytes"} <= {metric["MetricName"] for metric in metrics}
+        s3.put_object(Bucket=service.bucket, Key="incoming/b.png", Body=picture(2))
+        assert find_result(s3, service.bucket, "incoming/b.png")
+
+
+def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
+    folder: Path, start: Callable[[Path], Life]
+) -> None:
+    # GIVEN a service with a result, and uploads on their way
+    life = start(folder)
+    life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
+    result = find_result(life.s3, life.bucket, "incoming/a.png")
+    for number in range(6):
+        life.s3.put_object(Bucket=life.bucket, Key=f"incoming/late/{number}.png", Body=picture(number))
+    processes = children_of(life.process.pid)
+    # WHEN it is killed
+    life.end(signal.SIGKILL)
+    # THEN its processes end by themselves
+    assert gone(processes)
+    # AND the next life has everything, and sorts what was left
+    with Service(folder) as service:
+        s3 = service.session().client("s3")
+        assert s3.head_object(Bucket=service.bucket, Key=result)
+        for number in range(6):
+            assert find_result(s3, service.bucket, f"incoming/late/{number}.png")
+
+
+def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
+    folder: Path, start: Callable[[Path], Life]
+) -> None:
+    # GIVEN a service with a result, and an upload that just arrived
+    life = start(folder)
+    life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
+    result = find_result(life.s3, life.bucket, "incoming/a.png")
+    life.s3.put_object(Bucket=life.bucket, Key="incoming/b.png", Body=picture(2))
+    # WHEN every process of it is killed, as when the machine goes down
+    processes = children_of(life.process.pid)
+    for pid in [life.process.pid, *processes]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    life.process.wait(10)
+    assert gone(processes)
+    # THEN the next life has the result, and the upload gets one
+    with Service(folder) as service:
+        s3 = service.session().client("s3")
+        assert s3.head_object(Bucket=service.bucket, Key=result)
+        outcome = find_result(s3, service.bucket, "incoming/b.png")
+        assert outcome in keys.result_keys("b.png").values()
+
+
+def test_a_second_service_on_one_folder_is_refused(folder: Path, start: Callable[[Path], Life]) -> None:
+    # GIVEN a running service
+    life = start(folder)
+    # WHEN another one starts on its folder, THEN it is told who is there
+    with pytest.raises(InUseError, match=f"process {life.process.pid}"), Service(folder):
+        pass
+    # AND the first one is not harmed
+    assert life.s3.list_buckets()["Buckets"]
+    life.end(signal.SIGINT)
+
+
+def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> None:
+    # GIVEN a bucket that no finished deployment stands for
+    (folder / "aws" / "s3" / "000000000000" / "dropsort").mkdir(parents=True)
+    # WHEN a service starts there, THEN it works
+    with Service(folder) as service:
+        s3 = service.session().client("s3")
+        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=picture(1))
+        assert find_result(s3, service.bucket, "incoming/a.png")
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"__ministack_format__": 2, "payl'])
+def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path, damage: bytes) -> None:
+    # GIVEN a service with a result, whose saved roles were cut short
+    with Service(folder) as service:
+        s3 = service.session().client("s3")
+        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=picture(1))
+        result = find_result(s3, service.bucket, "incoming/a.png")
+    (folder / "aws" / "state" / "iam.json").write_bytes(damage)
+    # WHEN it starts again
+    with Service(folder) as service:
+        # THEN the result is there, and the functions may work
+        s3 = service.session().client("s3")
+        assert s3.head_object(Bucket=service.bucket, Key=result)
+        s3.put_object(Bucket=service.bucket, Key="incoming/b.png", Body=picture(2))
+        assert "failed" not in find_result(s3, service.bucket, "incoming/b.png")
