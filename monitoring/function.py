@@ -32,6 +32,7 @@ from monitoring.windows import DAY, HOUR, Look, first_reference, hour_of, hourly
 CAPTURES, STATE = "captures", "monitoring"
 LATE = 3  # days after which a late capture file is no longer looked for
 HISTORY = timedelta(days=30)  # of traffic
+FEWEST_INVOCATIONS = 50  # that should be captured, below which their captured share says nothing
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,9 @@ def observe(
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
     images, invoked = _counted(cloudwatch, settings.stack_name, now)
     values = _values(settings, summary.health, before or Health(), day, seen, waiting)
-    if invoked:
-        records = sum(volume.records for volume in day.volumes.values())
-        values["CapturedShare"] = (
-            records / (invoked * settings.capture_percent / 100) if settings.capture_percent else math.nan
-        )
+    expected = invoked * settings.capture_percent / 100
+    if expected >= FEWEST_INVOCATIONS:
+        values["CapturedShare"] = sum(volume.records for volume in day.volumes.values()) / expected
     values["CostSoFar"] = _cost(settings, images, traffic, now)
     whole = sample(day)
     shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitoring.histograms import BINS
 from monitoring.report_data import Report, label_rows
-from monitoring.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart, compact, nice_ticks
+from monitoring.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart, compact, nice_ticks, time_axis
 
 BARS = 50  # of the histogram, over [0, 1]
 
@@ -181,27 +181,8 @@ def _over_time(report: Report, label: str, low: float, high: float) -> Chart:
         first = datetime(2000, 1, 1, tzinfo=UTC)
         last = first + timedelta(hours=1)
     chart = Chart(label, _seconds(first), _seconds(last), low, high)
-    moments = _moments(first, last)
-    span = last - first
-    form = "%H:%M" if span <= timedelta(days=2) else "%d %b" if span <= timedelta(days=400) else "%b %Y"
-    chart.x_axis([_seconds(m) for m in moments], [m.strftime(form) for m in moments])
+    time_axis(chart, first, last)
     return chart
-
-
-def _moments(first: datetime, last: datetime) -> list[datetime]:
-    """Round moments within a span, at most about seven."""
-    minutes = next(
-        (
-            m
-            for m in (10, 30, 60, 180, 360, 720, 1440, 2880, 7200, 20160, 43200)
-            if (last - first).total_seconds() / 60 / m <= 6
-        ),
-        525600 // 4,
-    )
-    step = timedelta(minutes=minutes)
-    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    start = midnight + math.ceil((first - midnight) / step) * step
-    return [start + i * step for i in range(int((last - start) / step) + 1)]
 
 
 def _floor(report: Report) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from html import escape
 
 WIDTH, HEIGHT = 560, 280
@@ -52,12 +53,13 @@ class Chart:
     y0: float
     y1: float
     height: int = HEIGHT
+    width: int = WIDTH
     left: int = LEFT
     marks: list[str] = field(default_factory=list)
 
     def x(self, value: float) -> float:
         """Pixels of an x value."""
-        return self.left + (value - self.x0) / ((self.x1 - self.x0) or 1) * (WIDTH - self.left - RIGHT)
+        return self.left + (value - self.x0) / ((self.x1 - self.x0) or 1) * (self.width - self.left - RIGHT)
 
     def y(self, value: float) -> float:
         """Pixels of a y value."""
@@ -77,14 +79,14 @@ class Chart:
         """Grid lines with their values, and what they are, above the axis."""
         for tick, name in zip(ticks, names, strict=True):
             y = self.y(tick)
-            self.marks.append(f'<path class="grid" d="M{self.left} {number(y)}H{WIDTH - RIGHT}"/>')
+            self.marks.append(f'<path class="grid" d="M{self.left} {number(y)}H{self.width - RIGHT}"/>')
             self.text(self.left - 8, y + 4, name, "end")
         self.text(self.left, TOP - 6, title, "axis")
 
     def x_axis(self, ticks: Sequence[float], names: Sequence[str]) -> None:
         """Names below the axis; every second one gives way on a narrow screen."""
         base = self.height - BOTTOM
-        self.marks.append(f'<path class="base" d="M{self.left} {base}H{WIDTH - RIGHT}"/>')
+        self.marks.append(f'<path class="base" d="M{self.left} {base}H{self.width - RIGHT}"/>')
         # The last stays on a narrow screen if the first does not collide with it.
         for i, (tick, name) in enumerate(zip(ticks, names, strict=True)):
             x = self.x(tick)
@@ -99,8 +101,8 @@ class Chart:
             f"{_class(kind)}>{tip}</rect>"
         )
 
-    def line(self, points: Iterable[tuple[float, float]], kind: str) -> None:
-        """A line through values; NaN interrupts it."""
+    def line(self, points: Iterable[tuple[float, float]], kind: str, style: str = "") -> None:
+        """A line through values; NaN interrupts it. ``style`` must not come from outside, here and below."""
         path, pen = [], "M"
         for x, y in points:
             if math.isnan(y):
@@ -109,9 +111,9 @@ class Chart:
             path.append(f"{pen}{number(self.x(x))} {number(self.y(y))}")
             pen = "L"
         if path:
-            self.marks.append(f'<path d="{"".join(path)}"{_class(kind)}/>')
+            self.marks.append(f'<path d="{"".join(path)}"{_class(kind, style)}/>')
 
-    def band(self, points: Sequence[tuple[float, float, float]], kind: str) -> None:
+    def band(self, points: Sequence[tuple[float, float, float]], kind: str, style: str = "") -> None:
         """The area between two lines: (x, low, high)."""
         run: list[tuple[float, float, float]] = []
         for point in [*points, (0.0, math.nan, math.nan)]:
@@ -121,35 +123,52 @@ class Chart:
             if run:
                 up = [f"{number(self.x(x))} {number(self.y(high))}" for x, _, high in run]
                 down = [f"{number(self.x(x))} {number(self.y(low))}" for x, low, _ in reversed(run)]
-                self.marks.append(f'<path d="M{"L".join(up + down)}Z"{_class(kind)}/>')
+                self.marks.append(f'<path d="M{"L".join(up + down)}Z"{_class(kind, style)}/>')
             run = []
 
-    def dots(self, points: Iterable[tuple[float, float]], kind: str) -> None:
+    def dots(self, points: Iterable[tuple[float, float]], kind: str, style: str = "") -> None:
         """Many dots in one path: a stroke of no length with round or square ends."""
         path = "".join(f"M{number(self.x(x))} {number(self.y(y))}h0" for x, y in points)
         if path:
-            self.marks.append(f'<path d="{path}"{_class(kind)}/>')
+            self.marks.append(f'<path d="{path}"{_class(kind, style)}/>')
 
     def level(self, value: float, kind: str, said: str) -> None:
         """A horizontal line across the chart, with its name at the right end."""
         y = self.y(value)
-        self.marks.append(f'<path d="M{self.left} {number(y)}H{WIDTH - RIGHT}"{_class(kind)}/>')
-        self.text(WIDTH - RIGHT, y - 5, said, "end strong halo")
+        self.marks.append(f'<path d="M{self.left} {number(y)}H{self.width - RIGHT}"{_class(kind)}/>')
+        self.text(self.width - RIGHT, y - 5, said, "end strong halo")
 
     def upright(self, value: float, kind: str, said: str) -> None:
         """A vertical line across the chart, with its name at its top."""
         x = self.x(value)
         self.marks.append(f'<path d="M{number(x)} {TOP}V{self.height - BOTTOM}"{_class(kind)}/>')
-        right = x > WIDTH / 2
+        right = x > self.width / 2
         self.text(x - 6 if right else x + 6, TOP + 12, said, f"strong halo{' end' if right else ''}")
 
     def svg(self) -> str:
         """The finished element."""
         return (
-            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{escape(self.label, quote=True)}">'
+            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.label, quote=True)}">'
             f"{''.join(self.marks)}</svg>"
         )
 
 
-def _class(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""
+def time_axis(chart: Chart, first: datetime, last: datetime) -> None:
+    """The x axis of a chart over time, in UTC: round moments, at most about seven."""
+    moments = _moments(first.astimezone(UTC), last.astimezone(UTC))
+    span = last - first
+    form = "%H:%M" if span <= timedelta(days=2) else "%d %b" if span <= timedelta(days=400) else "%b %Y"
+    chart.x_axis([m.timestamp() for m in moments], [m.strftime(form) for m in moments])
+
+
+def _moments(first: datetime, last: datetime) -> list[datetime]:
+    length = (last - first).total_seconds() / 60
+    steps = (10, 30, 60, 180, 360, 720, 1440, 2880, 7200, 20160, 43200)
+    step = timedelta(minutes=next((m for m in steps if length / m <= 6), max(43200, length // 6)))
+    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    start = midnight + math.ceil((first - midnight) / step) * step
+    return [start + i * step for i in range(int((last - start) / step) + 1)]
+
+
+def _class(kind: str, style: str = "") -> str:
+    return (f' class="{kind}"' if kind else "") + (f' style="{style}"' if style else "")
