@@ -1,0 +1,153 @@
+"""The bridge from log groups to CloudWatch, against moto's two services."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.metrics import MetricsBridge
+
+GROUP = "/aws/lambda/dropsort-filter"
+
+
+class Aws:
+    """Log group and CloudWatch of a test."""
+
+    def __init__(self) -> None:
+        self.logs: Any = boto3.client("logs", "us-east-1")
+        self.cloudwatch: Any = boto3.client("cloudwatch", "us-east-1")
+        self.logs.create_log_group(logGroupName=GROUP)
+        self.now = int(time.time() * 1000)
+
+    def write(self, stream: str, *counts: int, ago_ms: int = 0) -> None:
+        """Log a line for each count."""
+        known = {
+            item["logStreamName"] for item in self.logs.describe_log_streams(logGroupName=GROUP)["logStreams"]
+        }
+        if stream not in known:
+            self.logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
+        when = self.now - ago_ms
+        events = [{"timestamp": when, "message": metric(count, when)} for count in counts]
+        self.logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
+
+    def total(self) -> float:
+        """Sum of all values that CloudWatch has got."""
+        now = datetime.now(UTC)
+        points = self.cloudwatch.get_metric_statistics(
+            Namespace="Dropsort",
+            MetricName="Classified",
+            Dimensions=[{"Name": "Stack", "Value": "s"}],
+            StartTime=now - timedelta(days=1),
+            EndTime=now + timedelta(hours=1),
+            Period=86400,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in points))
+
+
+def metric(count: int, when: int) -> str:
+    """A line with one metric."""
+    directive = {"Namespace": "Dropsort", "Dimensions": [["Stack"]], "Metrics": [{"Name": "Classified"}]}
+    return json.dumps(
+        {"_aws": {"Timestamp": when, "CloudWatchMetrics": [directive]}, "Stack": "s", "Classified": count}
+    )
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """Moto's services."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield Aws()
+
+
+def test_every_line_counts_once_however_often_it_is_looked_at(aws: Aws) -> None:
+    # GIVEN lines, two of them the same in stream, time and text
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    aws.write("one", 1, 1, 5)
+    aws.write("two", 1)
+    # WHEN passes are made
+    passes = [bridge.forward() for _ in range(3)]
+    # THEN
+    assert passes == [4, 0, 0]
+    assert aws.total() == 8
+
+
+def test_lines_that_appear_out_of_order_are_found(aws: Aws) -> None:
+    # GIVEN a pass that has seen a line
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    aws.write("one", 1)
+    bridge.forward()
+    # WHEN another stream gets a line of a second ago
+    aws.write("two", 10, ago_ms=1000)
+    bridge.forward()
+    # THEN both count
+    assert aws.total() == 11
+
+
+def test_a_new_life_goes_on_where_the_last_one_stopped(aws: Aws, tmp_path: Path) -> None:
+    # GIVEN a bridge that has forwarded, and lines that came after it
+    aws.write("one", 1)
+    MetricsBridge(aws.logs, aws.cloudwatch, tmp_path / "metrics.json").forward()
+    aws.write("one", 10)
+    # WHEN the next one starts
+    assert MetricsBridge(aws.logs, aws.cloudwatch, tmp_path / "metrics.json").forward() == 1
+    # THEN each counts once
+    assert aws.total() == 11
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"g": 3}', '{"g": ["x", {}]}', '{"g": [1, {"k": 2}]}'])
+def test_a_damaged_checkpoint_is_no_obstacle(aws: Aws, tmp_path: Path, content: str) -> None:
+    checkpoint = tmp_path / "metrics.json"
+    checkpoint.write_text(content)
+    aws.write("one", 1)
+    assert MetricsBridge(aws.logs, aws.cloudwatch, checkpoint).forward() == 1
+
+
+def test_what_cloudwatch_refuses_is_forwarded_later(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a CloudWatch that fails once
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    aws.write("one", 3)
+    put, failures = aws.cloudwatch.put_metric_data, iter([True])
+
+    def sometimes(**request: Any) -> Any:
+        if next(failures, False):
+            raise ConnectionError("gone")
+        return put(**request)
+
+    monkeypatch.setattr(aws.cloudwatch, "put_metric_data", sometimes)
+    # WHEN it is tried again
+    with pytest.raises(ConnectionError):
+        bridge.forward()
+    bridge.forward()
+    # THEN nothing is lost
+    assert aws.total() == 3
+
+
+def test_the_end_forwards_what_is_left(aws: Aws) -> None:
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    bridge.start()
+    aws.write("one", 4)
+    bridge.stop()
+    assert aws.total() == 4
+
+
+def test_memory_stays_flat(aws: Aws) -> None:
+    # GIVEN a bridge that has seen many lines
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    for age in range(60_000, 0, -10_000):
+        aws.write("one", *range(200), ago_ms=age)
+        bridge.forward()
+    # THEN it knows only those that a later pass could see again
+    assert len(bridge._marks[GROUP].known) == 200
