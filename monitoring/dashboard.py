@@ -119,12 +119,15 @@ def _chart(widget: Widget, drawn: list[Line], start: datetime, end: datetime) ->
         if widget.stacked
         else [{t: (0.0, v) for t, v in line.points.items()} for line in drawn]
     )
+    # A period's point stands at its beginning, which may lie before the span's.
+    begin = min(start.timestamp(), min(t for line in drawn for t in line.points))
+    low, high = _range(widget, drawn, stacks, right=False)
     chart = Chart(
-        widget.title, start.timestamp(), end.timestamp(), *_range(widget, drawn, stacks, right=False)
+        widget.title, begin, end.timestamp(), low, high, height=240, width=max(420, 46 * widget.width)
     )
     ticks = nice_ticks(chart.y0, chart.y1, 5)
     chart.y_axis(ticks, [compact(t) for t in ticks], str(widget.axes.get("left", {}).get("label", "")))
-    time_axis(chart, start, end)
+    time_axis(chart, datetime.fromtimestamp(begin, UTC), end)
     right = _range(widget, drawn, stacks, right=True)
     entries = []
     for i, (line, stack) in enumerate(zip(drawn, stacks, strict=True)):
@@ -140,8 +143,8 @@ def _chart(widget: Widget, drawn: list[Line], start: datetime, end: datetime) ->
             chart.band([(t, a, v) for t, (a, v) in points], "area", f"fill:{colour};stroke:{colour}")
         elif len(points) > 1:
             chart.line([(t, v) for t, (_, v) in points], "", style)
-        if len(points) == 1 or not widget.stacked:
-            chart.dots([(t, v) for t, (_, v) in points][-60:], "dot", f"stroke:{colour}")
+        if len(points) == 1 or (not widget.stacked and len(points) <= 30):
+            chart.dots([(t, v) for t, (_, v) in points], "dot", f"stroke:{colour}")
         axis = " (right axis)" if line.metric.right else ""
         mark = f'<svg viewBox="0 0 18 12"><path d="M0 6H18" style="{style}"/></svg>'
         entries.append(f"<li>{mark}{escape(line.label)}{axis}: {_said(line)}</li>")
@@ -180,10 +183,9 @@ def _said(line: Line) -> str:
     """The last value in words, or the sum where the metric is one."""
     if not line.points:
         return "no data"
-    if line.metric.stat == "Sum" and not line.metric.expression:
-        return f"{sum(line.points.values()):,.10g} in all"
-    last = line.points[max(line.points)]
-    return f"{last:,.0f}" if abs(last) >= 1000 else f"{last:.3g}"
+    total = line.metric.stat == "Sum" and not line.metric.expression
+    value = sum(line.points.values()) if total else line.points[max(line.points)]
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}") + (" in all" if total else "")
 
 
 def _alarms(client: Any, widget: Widget) -> str:

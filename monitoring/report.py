@@ -21,6 +21,7 @@ from pathlib import Path
 from monitoring import report_parts as parts
 from monitoring.cells import Aggregate
 from monitoring.errors import MonitoringError
+from monitoring.quality import Quality
 from monitoring.report_data import Report, build, period
 from monitoring.report_pictures import Lines, Picture, least_certain, pictures
 from monitoring.sample import Sample
@@ -41,6 +42,7 @@ def write(
     reference: Sample | None = None,
     reference_name: str = "the evaluation set",
     invoked: int | None = None,
+    quality: Quality | None = None,
     now: datetime | None = None,
     png: bool = False,
 ) -> Path:
@@ -63,6 +65,8 @@ def write(
         What drift compares with (by default the first day of captures), and what to call it.
     invoked
         Invocations that should have been captured, where known.
+    quality
+        What ground truth measured (`quality.assess_sources`).
     now
         The moment of the look (aware); by default the end of the last hour with captures.
     png
@@ -91,7 +95,7 @@ def write(
         now=now,
     )
     shown = pictures(least_certain(aggregates), lines) if lines else ()
-    save(page, render(report, shown, title=title, source=source))
+    save(page, render(report, shown, title=title, source=source, quality=quality))
     if png:
         from monitoring.report_png import write_pngs
 
@@ -99,7 +103,14 @@ def write(
     return page
 
 
-def render(report: Report, shown: Iterable[Picture] = (), *, title: str, source: str = "") -> str:
+def render(
+    report: Report,
+    shown: Iterable[Picture] = (),
+    *,
+    title: str,
+    source: str = "",
+    quality: Quality | None = None,
+) -> str:
     """The page of a report."""
     style, script = _STYLE.read_text(encoding="utf-8"), _SCRIPT.read_text(encoding="utf-8")
     body = [
@@ -112,6 +123,7 @@ def render(report: Report, shown: Iterable[Picture] = (), *, title: str, source:
         parts.chart_cards(report),
         f'<div class="pile">{parts.drift_card(report)}{parts.health(report)}</div>',
         parts.what_if_card(report),
+        parts.quality_card(quality),
         parts.signals(report),
         parts.gallery(list(shown)),
         "</div>",

@@ -13,6 +13,7 @@ import numpy as np
 from monitoring import report_charts as charts
 from monitoring.cells import Health
 from monitoring.drift import Signal
+from monitoring.quality import Quality
 from monitoring.report_data import Report, what_if
 from monitoring.report_pictures import Picture
 from monitoring.statistics import wilson
@@ -284,6 +285,57 @@ def health(report: Report) -> str:
         "Captures are a sample, not a ledger: what is missing here may have been classified all the same.",
         f'<div class="scroll"><table class="health"><tbody>{table}</tbody></table></div>{_bad_lines(h)}',
     )
+
+
+def quality_card(quality: Quality | None) -> str:
+    """Measured quality, where there is ground truth."""
+    if quality is None or not quality.count:
+        return ""
+    low, high = quality.accuracy_interval
+    rows = [
+        (
+            "accuracy",
+            f"{quality.accuracy:.1%}",
+            f"{quality.correct:,} of {quality.count:,}; 95 %: {low:.1%} to {high:.1%}",
+        ),
+        ("calibration error", _measured(quality.ece), "expected gap between confidence and accuracy (ECE)"),
+        (
+            "Brier score",
+            _measured(quality.brier),
+            "of all labels" if quality.brier_is_multiclass else "of the predicted label",
+        ),
+        ("AUROC", _measured(quality.auroc), "of confidence: does it tell right from wrong?"),
+        ("without a capture", f"{quality.unmatched:,}", "labelled, but not among these captures"),
+        (
+            "relabelled",
+            f"{quality.conflicting:,}",
+            "labelled more than once and differently; the last counts",
+        ),
+    ]
+    figures = "".join(
+        f'<tr><td>{escape(a)}</td><td class="n">{escape(b)}</td><td class="wrap">{escape(c)}</td></tr>'
+        for a, b, c in rows
+    )
+    names = sorted(set(quality.confusion) | {p for row in quality.confusion.values() for p in row})
+    shown = sorted(names, key=lambda n: -sum(quality.confusion.get(n, {}).values()))[:12]
+    head = "".join(f'<th class="n">{escape(name)}</th>' for name in shown)
+    body = "".join(
+        f"<tr><td>{escape(truth)}</td>"
+        + "".join(f'<td class="n">{quality.confusion.get(truth, {}).get(name, 0):,}</td>' for name in shown)
+        + "</tr>"
+        for truth in shown
+    )
+    return card(
+        "Measured quality",
+        "Captures that somebody labelled, joined by inference id. In the table: what was right by row, what was predicted by column.",
+        f'<div class="scroll"><table class="health"><tbody>{figures}</tbody></table></div>'
+        f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>',
+        whole=True,
+    )
+
+
+def _measured(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def gallery(pictures: Sequence[Picture]) -> str:
