@@ -152,6 +152,7 @@ def _lst(path: Path) -> Iterator[Picture]:
     names_file = path.parent / "labels.json"
     names = json.loads(names_file.read_text()) if names_file.is_file() else None
     part = path.stem if path.stem in PARTS else ""
+    folder = path.parent / path.stem
     by_name: dict[str, list[Path]] = defaultdict(list)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -164,10 +165,10 @@ def _lst(path: Path) -> Iterator[Picture]:
             raise TrainingError(
                 f"{path}, line {number}: not 'number, class from 0, path' with tabs: {line!r}"
             ) from None
-        place = next((p for p in (path.parent / file, path.parent / path.stem / file) if p.is_file()), None)
+        place = next((p for p in (path.parent / file, folder / file) if p.is_file()), None)
         if place is None:  # indexes often name bare files of a nested folder
             if not by_name:
-                for p in sorted((path.parent / part if part else path.parent).rglob("*")):
+                for p in sorted((folder if folder.is_dir() else path.parent).rglob("*")):
                     by_name[p.name].append(p)
             same = by_name.get(Path(file).name, [])
             place = same[0] if len(same) == 1 else path.parent / file

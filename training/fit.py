@@ -114,7 +114,7 @@ class _Run:
         self.batch, self.smoothing = batch, smoothing
         groups = self.network.groups()
         self.optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
-        steps = self.epochs * math.ceil(len(pictures) / batch)
+        steps = max(10, self.epochs * math.ceil(len(pictures) / batch))  # the schedule needs a few
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, [group["lr"] for group in groups], total_steps=steps + 1, pct_start=0.2
         )

@@ -90,8 +90,10 @@ def decode(data: bytes) -> np.ndarray:
         400 if these bytes are no picture that Pillow reads in full, 413 if it has more than 100 million pixels.
     """
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decided here, below
+            image = Image.open(io.BytesIO(data))
+        with image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InferenceError(

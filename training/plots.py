@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 340, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 12, 40
 
 
 class _Frame:

@@ -1,0 +1,179 @@
+"""Reading pictures from whatever somebody has, and splitting them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import channels, dataset
+from training.dataset import Dataset, Picture
+from training.errors import TrainingError
+
+
+def test_folders_are_labels_and_bad_files_are_set_aside(pictures: Callable[..., Path]) -> None:
+    # GIVEN a tree with a text file, an empty file and a truncated picture in it, and what systems leave behind
+    tree = pictures(5, side=64)
+    (tree / "red" / "notes.png").write_text("no picture")
+    (tree / "red" / "empty.jpg").touch()
+    whole = (tree / "blue" / "0.png").read_bytes()
+    (tree / "blue" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tree / "blue" / ".DS_Store").write_text("x")
+
+    data = dataset.read(tree)
+
+    # THEN the good ones are there, the bad ones named with the reason
+    assert data.labels == ["blue", "red"]
+    assert len(data.pictures) == 10
+    assert {path.name for path, _ in data.bad} == {"notes.png", "empty.jpg", "cut.png"}
+    assert all(why for _, why in data.bad)
+
+
+def test_parts_above_the_labels_are_kept(pictures: Callable[..., Path], tmp_path: Path) -> None:
+    pictures(4, below="all/train")
+    pictures(2, below="all/test")
+
+    data = dataset.read(tmp_path / "all")
+
+    assert data.counts() == {"train": {"blue": 4, "red": 4}, "test": {"blue": 2, "red": 2}}
+
+
+def test_manifest_gives_the_label_whatever_the_name_says(pictures: Callable[..., Path]) -> None:
+    # GIVEN a manifest that calls a file in the folder "red" blue
+    tree = pictures(2)
+    (tree / "manifest.csv").write_text(
+        "split,label,file\ntrain,blue,red/0.png\ntest,red,red/1.png\ntest,red,gone.png\n"
+    )
+
+    data = dataset.read(tree)
+
+    assert [(p.label, p.part) for p in data.pictures] == [("blue", "train"), ("red", "test")]
+    assert data.bad == [(tree / "gone.png", "is not there")]
+
+
+def test_lst_finds_bare_names_below_it(pictures: Callable[..., Path]) -> None:
+    tree = pictures(2, below="pics")
+    shutil.move(tree / "red" / "1.png", tree / "red" / "nested.png")
+    (tree / "labels.json").write_text('["blue", "red"]')
+    (tree / "train.lst").write_text("0\t0\tblue/0.png\n7\t1\tnested.png\n")
+
+    data = dataset.read(tree / "train.lst")
+
+    assert [(p.label, p.path.name, p.part) for p in data.pictures] == [
+        ("blue", "0.png", "train"),
+        ("red", "nested.png", "train"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.lst", "0 1 file.png\n", "line 1"),
+        ("a.manifest", '{"class": 1}\n', "line 1"),
+        ("a.manifest", '{"source-ref": "s3://b/k.png", "class": 1}\n', "download it first"),
+        ("a.txt", "x", "neither"),
+    ],
+)
+def test_a_broken_index_is_named_with_its_line(tmp_path: Path, name: str, text: str, says: str) -> None:
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(TrainingError, match=says) as error:
+        dataset.read(tmp_path / name)
+
+    assert name in str(error.value)
+
+
+def test_nothing_to_read_is_an_error_that_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="one folder of pictures a class"):
+        dataset.read(tmp_path)
+    with pytest.raises(TrainingError, match="does not exist"):
+        dataset.read(tmp_path / "gone")
+
+
+def test_split_is_stratified_and_the_same_every_time(pictures: Callable[..., Path]) -> None:
+    tree = pictures(40, labels=("blue", "green", "red"))
+
+    one, two = (dataset.split(dataset.read(tree), validation=0.2, test=0.1, seed=3) for _ in range(2))
+
+    assert one == two
+    assert one.counts()["test"] == {"blue": 4, "green": 4, "red": 4}
+    assert one.counts()["validation"] == {"blue": 8, "green": 8, "red": 8}
+    assert dataset.split(dataset.read(tree), seed=4) != one
+
+
+def test_near_duplicates_stay_on_one_side(pictures: Callable[..., Path]) -> None:
+    # GIVEN every picture three times: as it is, brighter, and saved as JPEG
+    tree = pictures(15, side=64)
+    for path in list(tree.rglob("*.png")):
+        image = Image.open(path)
+        image.point(lambda v: min(255, int(v * 1.05))).save(path.with_name(path.stem + "-bright.png"))
+        image.save(path.with_suffix(".jpg"), quality=90)
+
+    data = dataset.split(dataset.read(tree), validation=0.2, test=0.2)
+
+    # THEN no picture has a copy in another part
+    parts: dict[tuple[str, str], set[str]] = {}
+    for p in data.pictures:
+        parts.setdefault((p.label, p.path.stem.removesuffix("-bright")), set()).add(p.part)
+    assert all(len(found) == 1 for found in parts.values())
+    assert {p.part for p in data.pictures} == {"train", "validation", "test"}
+
+
+def test_given_test_pictures_are_never_trained_on(pictures: Callable[..., Path], tmp_path: Path) -> None:
+    pictures(20, below="all/train")
+    pictures(6, below="all/test")
+
+    data = dataset.split(dataset.read(tmp_path / "all"), validation=0.25)
+
+    assert all("/test/" in str(p.path) for p in data.part("test"))
+    assert data.counts()["test"] == {"blue": 6, "red": 6}
+    assert data.counts()["validation"] == {"blue": 5, "red": 5}
+
+
+def test_load_gives_pictures_of_one_size(tmp_path: Path) -> None:
+    Image.new("RGBA", (50, 20), (255, 0, 0, 255)).save(tmp_path / "a.png")
+
+    loaded = dataset.load([Picture(tmp_path / "a.png", "a")], 16)
+
+    assert loaded.shape == (1, 16, 16, 3)
+    assert np.array_equal(loaded[0, 0, 0], [255, 0, 0])
+
+
+def test_channels_files_read_back_as_the_same_dataset(pictures: Callable[..., Path], tmp_path: Path) -> None:
+    data = dataset.split(dataset.read(pictures(12)), validation=0.25, test=0.25)
+
+    channels.write(data, tmp_path / "out")
+
+    for part in dataset.PARTS:
+        again = dataset.read(tmp_path / "out" / f"{part}.manifest")
+        assert {(p.path.resolve(), p.label) for p in again.pictures} == {
+            (p.path.resolve(), p.label) for p in data.part(part)
+        }
+        rows = [line.split("\t") for line in (tmp_path / "out" / f"{part}.lst").read_text().splitlines()]
+        assert [int(row[1]) for row in rows] == [data.number(p) for p in data.part(part)]
+    entry = json.loads(channels.augmented_manifest(data, "train", "s3://bucket/pictures").splitlines()[0])
+    assert entry["source-ref"].startswith("s3://bucket/pictures/train/")
+    assert entry["class-metadata"]["class-name"] in data.labels
+
+
+def test_equal_names_in_one_label_stay_apart(tmp_path: Path) -> None:
+    data = Dataset(["a"], [Picture(tmp_path / d / "x.png", "a", "train") for d in ("one", "two")])
+
+    names = [entry.name for entry in channels.entries(data, "train")]
+
+    assert len(set(names)) == 2
+
+
+def test_the_real_pictures_take_their_labels_from_the_manifest(real_data: Path) -> None:
+    data = dataset.split(dataset.read(real_data / "bicycle-motorcycle"))
+
+    assert data.labels == ["bicycle", "motorcycle"]
+    assert data.counts()["test"] == {"bicycle": 100, "motorcycle": 100}
+    assert len(data.part("train")) + len(data.part("validation")) == 1000
+    named_bike = [p for p in data.pictures if p.path.name.startswith("bike_s_") and p.label == "motorcycle"]
+    assert named_bike

