@@ -84,7 +84,10 @@ class Packages:
 
 
 def build(
-    platform: Platform, out: Path, progress: Progress = lambda _: None, parts: Iterable[Part] = (SERVICE,)
+    platform: Platform,
+    out: Path,
+    progress: Progress = lambda _: None,
+    parts: Iterable[Part] = (SERVICE, MONITORING),
 ) -> Packages:
     """Build what is missing in `out` and return the zips.
 
