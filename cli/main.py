@@ -57,6 +57,7 @@ def dropsort() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 terminated."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it otherwise
     try:
         code = dropsort.main(args=arguments, prog_name="dropsort", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

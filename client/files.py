@@ -3,13 +3,15 @@
 - Every file below a folder counts, whatever its name: dotfiles, no extension, spaces, any script.
 - A key is the path relative to the folder that was named; of a single file, its name.
 - Links are followed; a folder that links to one of its parents is entered once.
-- Bytes of a name that are not UTF-8, which a key must be, become `\\xff`.
+- Bytes of a name that are not UTF-8, which a key must be, become `\\xff`; so do control characters (line feed:
+  `\\x0a`), which S3's listings cannot carry.
 - What cannot be uploaded (sockets, unreadable files, names too long for a key) is reported, never passed over.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from client.errors import DropError
 from handlers import keys
 
 MAX_KEY_BYTES = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def _file(path: Path, key: str) -> File | Skipped:
     if not os.access(path, os.R_OK):
         return Skipped(path, "no permission to read it")
     key = os.fsencode(key).decode(errors="backslashreplace")
+    key = _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", key)
     if len(key.encode()) > MAX_KEY_BYTES:
         return Skipped(path, f"its key would have {len(key.encode())} bytes, {MAX_KEY_BYTES} are allowed")
     return File(path, key, status.st_size)
