@@ -16,7 +16,8 @@
     set("at", (edge / bins).toFixed(3));
     set("classified", (100 * share).toFixed(1) + " %");
     set("review", (data.total - classified).toLocaleString("en"));
-    set("load", Math.round((1 - share) * data.perDay).toLocaleString("en"));
+    var load = (1 - share) * data.perDay;
+    set("load", load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
     set("promised", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + " %" : "–");
     slider.setAttribute("aria-valuetext", (edge / bins).toFixed(3));
     var d = cursor.dataset, x = +d.left + edge / bins * (d.right - d.left), y = +d.bottom - share * (d.bottom - d.top);

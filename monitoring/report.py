@@ -19,11 +19,12 @@ from html import escape
 from pathlib import Path
 
 from monitoring import report_parts as parts
+from monitoring import report_tables as tables
 from monitoring.cells import Aggregate
 from monitoring.errors import MonitoringError
 from monitoring.quality import Quality
 from monitoring.report_data import Report, build, period
-from monitoring.report_pictures import Lines, Picture, least_certain, pictures
+from monitoring.report_pictures import Lines, Picture, least_certain, pictures, showable
 from monitoring.sample import Sample
 
 _STYLE = Path(__file__).with_name("report.css")
@@ -94,7 +95,7 @@ def write(
         invoked=invoked,
         now=now,
     )
-    shown = pictures(least_certain(aggregates), lines) if lines else ()
+    shown = showable(pictures(least_certain(aggregates), lines)) if lines else ()
     save(page, render(report, shown, title=title, source=source, quality=quality))
     if png:
         from monitoring.report_png import write_pngs
@@ -121,10 +122,10 @@ def render(
         parts.tiles(report),
         '<div class="grid">',
         parts.chart_cards(report),
-        f'<div class="pile">{parts.drift_card(report)}{parts.health(report)}</div>',
-        parts.what_if_card(report),
-        parts.quality_card(quality),
-        parts.signals(report),
+        f'<div class="pile">{parts.drift_card(report)}{tables.health(report)}</div>',
+        tables.what_if_card(report),
+        tables.quality_card(quality),
+        tables.signals(report),
         parts.gallery(list(shown)),
         "</div>",
         f"<footer>Made by Dropsort on {datetime.now(UTC):%d %B %Y at %H:%M} UTC. Threshold {report.threshold:g}. "

@@ -253,3 +253,8 @@ def period(report: Report) -> str:
         return "no dated captures"
     first, last = report.buckets[0].start, report.buckets[-1].end
     return f"{first.astimezone(UTC):%d %B %Y %H:%M} to {last.astimezone(UTC):%d %B %Y %H:%M} UTC"
+
+
+def captured_share(report: Report) -> float | None:
+    """Records as a share of the invocations that should have been captured; None where those are not known."""
+    return report.aggregate.health.records / report.invoked if report.invoked else None

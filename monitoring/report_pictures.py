@@ -39,7 +39,7 @@ class Picture:
     note: str  # why there is none, or the picture's size
 
 
-def least_certain(aggregate: Aggregate, most: int = 24) -> list[tuple[Series, Uncertain]]:
+def least_certain(aggregate: Aggregate, most: int = 96) -> list[tuple[Series, Uncertain]]:
     """The predictions of lowest margin of all hours, lowest first."""
     every = ((u, series) for series, found in aggregate.uncertain.items() for u in found)
     return [(series, u) for u, series in sorted(every)[:most]]
@@ -68,6 +68,17 @@ def pictures(found: Iterable[tuple[Series, Uncertain]], lines: Lines) -> Iterato
             data,
             note,
         )
+
+
+def showable(found: Iterable[Picture], most: int = 24) -> list[Picture]:
+    """The first pictures that can be shown; where none can, the first few that say why."""
+    blank: list[Picture] = []
+    shown: list[Picture] = []
+    for one in found:
+        (shown if one.data else blank).append(one)
+        if len(shown) == most:
+            break
+    return shown or blank[:6]
 
 
 def folder_lines(folder: Path) -> Lines:
