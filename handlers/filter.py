@@ -70,10 +70,10 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def _upload(state: dict[str, Any], started_with: dict[str, Any]) -> Upload:
-    """The upload as Serialize read it, or, if that failed, as the event names it."""
-    if "upload" in state:
-        return Upload.from_state(state)
-    return Upload.from_input(started_with).having(uploaded=_event_time(started_with))
+    """The upload as Serialize read it, or, if it did not, as the event names it."""
+    upload = Upload.from_state(state) if "upload" in state else Upload.from_input(started_with)
+    time = _event_time(started_with)
+    return upload.having(uploaded=f"{time[:19]}Z" if time else None)
 
 
 def _event_time(started_with: dict[str, Any]) -> str | None:

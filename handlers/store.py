@@ -38,6 +38,8 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     Overwritten
         A newer upload is there.
     """
+    if upload.size == 0 and upload.key.endswith("/"):
+        return upload, Refusal("folder_marker")
     which: dict[str, Any] = {"Bucket": upload.bucket, "Key": upload.key}
     if upload.version_id:
         which["VersionId"] = upload.version_id

@@ -65,6 +65,7 @@ def observed(handler: Handler) -> Handler:
 
     @wraps(handler)
     def logged(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        metrics.clear_metrics()  # an invocation that raised before its first metric leaves its notes behind
         try:
             return handler(event, context)
         except Exception:

@@ -1,0 +1,146 @@
+"""Result documents, held against the published schema."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from handlers import imaging, keys, results
+from handlers.decision import Decision, decide
+from handlers.predictions import Prediction
+from handlers.refusals import REASONS, Refusal
+from handlers.uploads import Upload
+
+DOCS = Path(__file__).parents[3] / "docs"
+SCHEMA = json.loads((DOCS / "result.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+UPLOAD = Upload(
+    "pictures", "incoming/写真/a+b.jpg", "v1", "0" * 32, 5, "617f08299329d189", "2026-11-21T09:00:00Z"
+)
+PREDICTION = Prediction((0.98, 0.02), ("bicycle", "オートバイ"), 0.43, "bikes-1.0.0")
+
+
+def answered(**thresholds: float) -> dict[str, Any]:
+    decision = decide(PREDICTION, **{"threshold": 0.93, **thresholds})  # type: ignore[arg-type]
+    return document(decision=decision, prediction=PREDICTION)
+
+
+def document(**members: Any) -> dict[str, Any]:
+    return results.document(
+        UPLOAD,
+        recorded="2026-11-21T09:00:01.234Z",
+        image={"format": "JPEG", "width": 4000, "height": 3000},
+        endpoint={"endpoint": "bikes", "variant": "main"},
+        familiarity_threshold=0.02,
+        execution="arn:aws:states:us-east-1:1:express:dropsort:a:b",
+        **members,
+    )
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["properties"]["schema"]["const"] == results.SCHEMA
+    assert SCHEMA["properties"]["outcome"]["enum"] == list(keys.OUTCOMES)
+    assert SCHEMA["properties"]["reason"]["properties"]["code"]["enum"] == list(REASONS)
+
+
+def test_a_classified_image() -> None:
+    result = answered()
+    VALIDATOR.validate(result)
+    assert (result["outcome"], result["label"], result["confidence"], result["reason"]) == (
+        "classified",
+        "bicycle",
+        0.98,
+        None,
+    )
+    assert result["probabilities"] == {"bicycle": 0.98, "オートバイ": 0.02}
+    assert result["model"] == {"endpoint": "bikes", "variant": "main", "version": "bikes-1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "code"),
+    [({"threshold": 0.99}, "below_threshold"), ({"familiarity_threshold": 0.5}, "unfamiliar")],
+)
+def test_an_image_of_low_confidence(thresholds: dict[str, float], code: str) -> None:
+    result = answered(**thresholds)
+    VALIDATOR.validate(result)
+    assert (result["outcome"], result["reason"]["code"], result["label"]) == (
+        "low-confidence",
+        code,
+        "bicycle",
+    )
+
+
+@pytest.mark.parametrize("code", [code for code in REASONS if code not in ("below_threshold", "unfamiliar")])
+def test_a_failed_image(code: str) -> None:
+    result = results.document(
+        Upload("b", "incoming/a"), recorded="2026-11-21T09:00:01.234Z", refusal=Refusal(code)
+    )
+    VALIDATOR.validate(result)
+    assert (result["outcome"], result["reason"]["code"], result["label"]) == ("failed", code, None)
+
+
+def test_a_tie_keeps_what_the_model_said() -> None:
+    tied = Prediction((0.5, 0.5), ("a", "b"))
+    result = document(prediction=tied, refusal=Refusal("tied_prediction", "a, b: 0.5 each."))
+    VALIDATOR.validate(result)
+    assert (result["outcome"], result["probabilities"], result["confidence"]) == (
+        "failed",
+        {"a": 0.5, "b": 0.5},
+        None,
+    )
+
+
+def test_every_format_that_is_read_is_in_the_schema() -> None:
+    source = Path(imaging.__file__).read_text()
+    formats = set(re.findall(r'return "([A-Z]+)"', source))
+    assert formats == set(SCHEMA["properties"]["image"]["properties"]["format"]["enum"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": "lost"}, {"label": None}, {"confidence": 1.1}, {"extra": 1},
+        {"reason": {"code": "unfamiliar", "message": "x", "retryable": False}},
+        {"inference_id": "short"}, {"probabilities": {}}, {"schema": "dropsort/result/2"}, {"threshold": None},
+    ],
+)  # fmt: skip
+def test_the_schema_says_no(change: dict[str, Any]) -> None:
+    result = copy.deepcopy(answered()) | change
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(result)
+
+
+def test_every_member_is_required_and_documented() -> None:
+    text = (DOCS / "results.md").read_text()
+    assert set(answered()) == set(SCHEMA["properties"]) == set(SCHEMA["required"])
+    for name in SCHEMA["properties"]:
+        assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), (
+            f"docs/results.md does not say what {name} is"
+        )
+
+
+def test_the_examples_of_the_documentation_are_results() -> None:
+    examples = re.findall(r"```json\n(.*?)```", (DOCS / "results.md").read_text(), re.DOTALL)
+    assert {json.loads(example)["outcome"] for example in examples} == set(keys.OUTCOMES)
+    for example in examples:
+        VALIDATOR.validate(json.loads(example))
+
+
+def test_encoded_for_people_and_programs() -> None:
+    data = results.encode(answered())
+    assert "オートバイ".encode() in data
+    assert data.endswith(b"}\n")
+    assert json.loads(data) == answered()
+
+
+def test_what_is_no_number_is_never_written() -> None:
+    decision = Decision("classified", "a", float("nan"), 0.9, None)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        results.encode(document(decision=decision, prediction=PREDICTION))

@@ -1,0 +1,192 @@
+"""S3 as the functions use it: the exact upload is read, conditions hold, and recording through a real client ends with the newest."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from handlers import aws, keys, store
+from handlers.recording import Entry, record
+from handlers.refusals import Refusal
+from handlers.store import Overwritten, perform, read
+from handlers.uploads import Upload
+from tests.unit.handlers.conftest import BUCKET
+
+KEY = "incoming/cam1/a.jpg"
+PLACES = keys.result_keys("cam1/a.jpg")
+
+
+def test_exactly_the_version_of_the_event_is_read(s3: Any) -> None:
+    first = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"first")["VersionId"]
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"second")
+    upload, content = read(aws.s3(), Upload(BUCKET, KEY, version_id=first, sequencer="1"), 100)
+    assert content == b"first"
+    assert (upload.version_id, upload.size, upload.sequencer) == (first, 5, "1")
+    assert upload.etag == "8b04d5e3775d298e78455efc5ca404d5"
+    assert upload.uploaded
+    assert upload.uploaded.endswith("Z")
+
+
+def test_by_hand_the_newest_version_is_read_and_named(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"first")
+    second = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"second")["VersionId"]
+    upload, content = read(aws.s3(), Upload(BUCKET, KEY), 100)
+    assert (content, upload.version_id, upload.sequencer) == (b"second", second, None)
+
+
+def test_without_versions_the_etag_must_match(plain_s3: Any) -> None:
+    etag = plain_s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"first")["ETag"].strip('"')
+    upload, content = read(aws.s3(), Upload(BUCKET, KEY, etag=etag), 100)
+    assert (content, upload.version_id) == (b"first", None)
+    plain_s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"second")
+    with pytest.raises(Overwritten):
+        read(aws.s3(), Upload(BUCKET, KEY, etag=etag), 100)
+
+
+def code(upload: Upload, max_bytes: int = 100) -> str:
+    _, content = read(aws.s3(), upload, max_bytes)
+    assert isinstance(content, Refusal)
+    return content.code
+
+
+def test_what_is_not_there(s3: Any) -> None:
+    assert code(Upload(BUCKET, KEY)) == "object_not_found"
+    assert code(Upload(BUCKET, KEY, etag="0" * 32)) == "object_not_found"
+
+
+def test_a_deleted_object_and_a_deleted_version(s3: Any) -> None:
+    version = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")["VersionId"]
+    marker = s3.delete_object(Bucket=BUCKET, Key=KEY)["VersionId"]
+    # The version of the event is still there behind the delete marker; by hand there is nothing to read.
+    assert read(aws.s3(), Upload(BUCKET, KEY, version_id=version), 100)[1] == b"x"
+    assert code(Upload(BUCKET, KEY)) == "object_not_found"
+    assert code(Upload(BUCKET, KEY, version_id=marker)) == "object_not_found"
+    s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=version)
+    assert code(Upload(BUCKET, KEY, version_id=version)) == "object_not_found"
+
+
+def test_an_archived_object(s3: Any) -> None:
+    version = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x", StorageClass="GLACIER")["VersionId"]
+    assert code(Upload(BUCKET, KEY, version_id=version)) == "object_archived"
+
+
+def test_what_is_too_large_is_refused_unread(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x" * 101)
+    upload, content = read(aws.s3(), Upload(BUCKET, KEY), 100)
+    assert isinstance(content, Refusal)
+    assert (content.code, upload.size) == ("object_too_large", 101)
+    assert "101 bytes; 100 are read" in str(content)
+    assert read(aws.s3(), Upload(BUCKET, KEY), 101)[1] == b"x" * 101
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("incoming/", "folder_marker"), ("incoming/cam1/", "folder_marker"), ("incoming/a.jpg", "empty_object")],
+)
+def test_nothing_in_it(s3: Any, key: str, expected: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key)
+    assert code(Upload(BUCKET, key)) == expected
+
+
+def test_a_folder_marker_of_an_event_is_not_even_read() -> None:
+    assert code(Upload("no-such-bucket", "incoming/", size=0)) == "folder_marker"
+
+
+RAW = ["a+b.jpg", "a b.jpg", "a%2Bb.jpg", "100%25.jpg", "写真/🚲.png", ".a", "a?b=c&d#e", "x" * 1015]
+
+
+@pytest.mark.parametrize("path", RAW)
+def test_raw_keys_are_read_and_recorded_as_they_are(s3: Any, path: str) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"incoming/{path}", Body=b"it")
+    upload, content = read(aws.s3(), Upload(BUCKET, f"incoming/{path}"), 100)
+    assert content == b"it"
+    entry = Entry("1", None, upload.etag, upload.uploaded, "2026", "failed")
+    assert perform(aws.s3(), BUCKET, b"{}", record(entry, keys.result_keys(path)))
+    assert s3.get_object(Bucket=BUCKET, Key=keys.result_keys(path)["failed"])["Body"].read() == b"{}"
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+def test_other_failures_of_s3_are_errors_to_retry(status: int) -> None:
+    client = aws.s3()
+    with Stubber(client) as stub:
+        stub.add_client_error("get_object", "SlowDown" if status == 503 else "Other", http_status_code=status)
+        with pytest.raises(ClientError):
+            read(client, Upload(BUCKET, KEY), 100)
+
+
+def entry(upload: int, outcome: str) -> Entry:
+    return Entry(f"{upload:08x}", f"v{upload}", f"e{upload}", f"2026-01-01T00:00:0{upload}Z", "2026", outcome)
+
+
+def results(s3: Any) -> dict[str, str]:
+    listing = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return {
+        item["Key"]: s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().decode() for item in listing
+    }
+
+
+def interleaved(client: Any, order: tuple[int, ...], first: Entry, second: Entry) -> None:
+    """Make the calls of two recordings in an order of ours, through the real client."""
+    answers: list[Any] = [None, None]
+    steps: list[Any] = [record(first, PLACES), record(second, PLACES)]
+    waiting: list[Any] = [next(one) for one in steps]
+    for turn in (*order, *itertools.repeat(0, 60), *itertools.repeat(1, 60)):
+        if waiting[turn] is None:
+            continue
+        answers[turn] = store._call(client, BUCKET, str(turn + 1).encode(), waiting[turn])
+        try:
+            waiting[turn] = steps[turn].send(answers[turn])
+        except StopIteration:
+            waiting[turn] = None
+
+
+@pytest.mark.parametrize("outcomes", list(itertools.product(keys.OUTCOMES, keys.OUTCOMES)))
+def test_two_recordings_through_a_client_end_with_the_newest(s3: Any, outcomes: tuple[str, str]) -> None:
+    client = aws.s3()
+    for number, order in enumerate(itertools.product((0, 1), repeat=3)):
+        first, second = entry(1, outcomes[0]), entry(2, outcomes[1])
+        if number % 2:
+            interleaved(client, order, second, first)
+            assert results(s3) == {PLACES[outcomes[1]]: "1"}, order
+        else:
+            interleaved(client, order, first, second)
+            assert results(s3) == {PLACES[outcomes[1]]: "2"}, order
+        for key in results(s3):
+            s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def test_a_result_tells_its_order_by_a_head_alone(s3: Any) -> None:
+    assert perform(aws.s3(), BUCKET, b"{}", record(entry(1, "classified"), PLACES))
+    head = s3.head_object(Bucket=BUCKET, Key=PLACES["classified"])
+    assert head["ContentType"] == "application/json"
+    assert Entry.from_metadata(head["Metadata"], "classified") == entry(1, "classified")
+
+
+@pytest.mark.parametrize("operation", ["put_object", "head_object"])
+def test_a_recording_that_s3_refuses_is_an_error_to_retry(operation: str) -> None:
+    client = aws.s3()
+    with Stubber(client) as stub:
+        if operation == "head_object":
+            stub.add_response("put_object", {"ETag": '"e"'})
+        stub.add_client_error(operation, "AccessDenied", http_status_code=403)
+        with pytest.raises(ClientError):
+            perform(client, BUCKET, b"{}", record(entry(1, "classified"), PLACES))
+
+
+def test_a_conflict_of_simultaneous_puts_is_a_lost_race() -> None:
+    # GIVEN S3's 409 for two conditional puts at once, and one whose object is deleted in between (404)
+    client = aws.s3()
+    with Stubber(client) as stub:
+        stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_client_error("put_object", "NoSuchKey", http_status_code=404)
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_response("put_object", {"ETag": '"e"'})
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        assert perform(client, BUCKET, b"{}", record(entry(1, "classified"), PLACES)) is True
+        stub.assert_no_pending_responses()

@@ -1,0 +1,104 @@
+"""What the functions print: one valid EMF line, declared names alone, few dimensions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handlers import telemetry
+from handlers.telemetry import UNITS, emit, emit_label, note, observed
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]
+
+
+def metric_names(line: dict[str, Any]) -> set[str]:
+    return {metric["Name"] for block in line["_aws"]["CloudWatchMetrics"] for metric in block["Metrics"]}
+
+
+def test_one_line_an_invocation(capsys: pytest.CaptureFixture[str], context: SimpleNamespace) -> None:
+    @observed
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        emit(**{telemetry.CLASSIFIED: 1, telemetry.CONFIDENCE: 0.98})
+        note(s3_key="incoming/a.jpg", label=None)
+        return event
+
+    assert handler({"a": 1}, context) == {"a": 1}
+    (line,) = lines(capsys)
+    assert metric_names(line) == {"Classified", "Confidence"}
+    assert line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Dropsort"
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Stack"]]
+    assert line["Stack"] == "dropsort"
+    assert line["s3_key"] == "incoming/a.jpg"
+
+
+def test_metrics_of_one_invocation_do_not_reach_the_next(
+    capsys: pytest.CaptureFixture[str], context: SimpleNamespace
+) -> None:
+    @observed
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        note(**event)
+        if "s3_key" in event:
+            raise RuntimeError("no metric yet")
+        emit(**{telemetry.REFUSED: 1})
+        return {}
+
+    with pytest.raises(RuntimeError):
+        handler({"s3_key": "incoming/a.jpg"}, context)
+    capsys.readouterr()
+    handler({}, context)
+    (line,) = lines(capsys)
+    assert "s3_key" not in line
+
+
+def test_an_exception_is_one_line_of_json_and_goes_on(
+    capsys: pytest.CaptureFixture[str], context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", sys.stdout)
+
+    @observed
+    def handler(_event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        note(s3_key="incoming/a.jpg")
+        raise RuntimeError("S3 is away")
+
+    with pytest.raises(RuntimeError):
+        handler({}, context)
+    (line,) = lines(capsys)
+    assert (line["level"], line["exception_name"], line["s3_key"]) == (
+        "ERROR",
+        "RuntimeError",
+        "incoming/a.jpg",
+    )
+
+
+def test_every_name_has_a_unit_and_is_emitted_somewhere() -> None:
+    source = "".join(path.read_text() for path in Path(telemetry.__file__).parent.glob("*.py"))
+    declared = {
+        name: value
+        for name, value in vars(telemetry).items()
+        if name.isupper() and isinstance(value, str) and value in UNITS
+    }
+    assert set(declared.values()) == set(UNITS)
+    for name in declared:
+        assert source.count(name) >= 3, f"{name} is declared and never emitted"
+
+
+def test_a_name_that_is_not_declared_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        emit(Surprise=1)
+
+
+@pytest.mark.parametrize("label", ["bicycle", "Fahrrad für Kinder", "自転車", "x" * 2000])
+def test_a_label_is_a_dimension_that_cloudwatch_takes(label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    emit_label(label)
+    (line,) = lines(capsys)
+    assert metric_names(line) == {"Labelled"}
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Stack", "Label"]]
+    assert line["Label"].isascii()
+    assert 0 < len(line["Label"]) <= 1024
