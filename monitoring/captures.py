@@ -27,9 +27,9 @@ from monitoring.batch import (
     Rows,
 )
 from monitoring.cells import BAD_LINES_NAMED, UNKNOWN, BadLine, Series
-from monitoring.lines import LONGEST_LINE, Fill, Lines, prefix_of
+from monitoring.lines import LONGEST_LINE, Fill, Lines, Segment, prefix_of
 from monitoring.outputs import Prediction, Rich, clean, predictions, usable_labels
-from monitoring.schema import Line, Malformed, hour_of, place_of, read_line
+from monitoring.schema import Line, Malformed, decode_usual, hour_of, place_of, read_line
 
 if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
     from monitoring.images import Images
@@ -41,35 +41,6 @@ _STUB = b'{"captureData":{"endpointInput":{"data":"='  # stands for the beginnin
 _MINUTES = frozenset(f":{minute:02}:{second:02}Z" for minute in range(60) for second in range(60))
 
 
-class _Input(msgspec.Struct, gc=False):
-    data: str
-
-
-class _Output(msgspec.Struct, gc=False):
-    data: str
-    encoding: str
-
-
-class _Capture(msgspec.Struct, gc=False):
-    endpointInput: _Input
-    endpointOutput: _Output
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    eventId: str
-    inferenceTime: str
-    inferenceId: str | None = None
-
-
-class _Rest(msgspec.Struct, gc=False):
-    """The usual record; a line that is not like it goes the general way."""
-
-    captureData: _Capture
-    eventMetadata: _Metadata
-    groundTruthData: msgspec.Raw | None = None
-
-
-_decode_rest = msgspec.json.Decoder(_Rest).decode
 _decode_vector = msgspec.json.Decoder(list[float]).decode
 _decode_rich = msgspec.json.Decoder(Rich).decode
 
@@ -106,7 +77,7 @@ class Reader:
         self._labels = tuple(labels)
         self._sink = sink
         self._images = images
-        self._lines = Lines(self._take, self._overlong, self._done)
+        self._lines = Lines(self._take, self._overlong)
         self._prefix = b"\0"
         self._label_sets: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._fresh()
@@ -158,83 +129,75 @@ class Reader:
         self._place = place
         return self._hours.setdefault(place, {})
 
-    def _take(
-        self,
-        of: tuple[PieceCount, tuple[str, str, str]],
-        begin: int,
-        ends: list[int],
-        dirty: set[int],
-        base: int,
-    ) -> None:
-        """Read lines that stand in the buffer: the first from `begin`, each up to one of `ends`.
-
-        `dirty` are the ends of lines that hold control characters or bytes beyond ASCII, and of a last line that has
-        no newline; `base` is where the buffer's first byte stands in the file.
-        """
-        piece, place = of
-        hours = self._begin(piece, place)
+    def _take(self, segments: list[Segment], dirty: set[int]) -> None:
+        """Read lines that stand in the buffer; `Lines` says what the arguments are."""
         buffer = self._lines.buffer
         find, startswith = buffer.find, buffer.startswith
         builder = self._builder
         ids, inference_ids = builder.ids, builder.inference_ids
-        lines, offsets = builder.lines, builder.offsets
-        series = builder.record_series
-        prefix, minutes, number, before = self._prefix, _MINUTES, piece.newlines, len(ids)
+        lines, offsets, series = builder.lines, builder.offsets, builder.record_series
+        prefix, minutes = self._prefix, _MINUTES
         length, classes, rows = len(prefix), 0, _NO_ROWS
-        others = 0
-        for end in ends:
-            number += 1
-            data_at = begin + length
-            quote = find(b'"', data_at, end)
-            try:
-                if (
-                    not startswith(prefix, begin)
-                    or end in dirty
-                    or quote <= data_at
-                    or end - quote > _REST
-                    or find(b"\\", data_at, quote) >= 0
-                ):
-                    raise _Unusual
-                wire = _decode_rest(_STUB + buffer[quote:end])
-                capture, meta = wire.captureData, wire.eventMetadata
-                time, event_id, out = meta.inferenceTime, meta.eventId, capture.endpointOutput
-                data = out.data
-                code = hours.get(time[:13])
-                if code is None:
-                    code = self._new_hour(time)
-                if (
-                    time[13:] not in minutes
-                    or not event_id
-                    or out.encoding == "BASE64"
-                    or wire.groundTruthData is not None
-                    or capture.endpointInput.data != "="
-                ):
-                    raise _Unusual
-                if data[0] == "[":
-                    vector = _decode_vector(data)
-                    if len(vector) != classes:
-                        if not vector:
-                            raise _Unusual
-                        classes, rows = len(vector), builder.group(len(vector))
-                    rows.records.append(len(ids))
-                    rows.values += vector
+        for (piece, place), begin, ends, base, done in segments:
+            hours = self._begin(piece, place)
+            number, before, others = piece.newlines, len(ids), 0
+            for end in ends:
+                number += 1
+                data_at = begin + length
+                quote = find(b'"', data_at, end)
+                try:
+                    if (
+                        not startswith(prefix, begin)
+                        or end in dirty
+                        or quote <= data_at
+                        or end - quote > _REST
+                        or find(b"\\", data_at, quote) >= 0
+                    ):
+                        raise _Unusual
+                    wire = decode_usual(_STUB + buffer[quote:end])
+                    capture, meta = wire.captureData, wire.eventMetadata
+                    time, event_id, out = meta.inferenceTime, meta.eventId, capture.endpointOutput
+                    data = out.data
+                    code = hours.get(time[:13])
+                    if code is None:
+                        code = self._new_hour(time)
+                    if (
+                        time[13:] not in minutes
+                        or not event_id
+                        or out.encoding == "BASE64"
+                        or wire.groundTruthData is not None
+                        or capture.endpointInput.data != "="
+                    ):
+                        raise _Unusual
+                    if data[0] == "[":
+                        vector = _decode_vector(data)
+                        if len(vector) != classes:
+                            if not vector:
+                                raise _Unusual
+                            classes, rows = len(vector), builder.group(len(vector))
+                        rows.records.append(len(ids))
+                        rows.values += vector
+                    else:
+                        self._rich(_decode_rich(data), len(ids))
+                except (_Unusual, msgspec.MsgspecError, UnicodeError, RecursionError, IndexError):
+                    piece.newlines = number
+                    others += self._other(
+                        bytes(buffer[begin:end]), piece, begin + base, clean=end not in dirty
+                    )
+                    prefix = self._prefix
+                    length = len(prefix)
                 else:
-                    self._rich(_decode_rich(data), len(ids))
-            except (_Unusual, msgspec.MsgspecError, UnicodeError, RecursionError, IndexError):
-                piece.newlines = number
-                others += self._other(bytes(buffer[begin:end]), piece, begin + base, clean=end not in dirty)
-                prefix = self._prefix
-                length = len(prefix)
-            else:
-                ids.append(event_id)
-                inference_ids.append(meta.inferenceId)
-                series.append(code)
-                lines.append(number)
-                offsets.append(begin + base)
-            begin = end + 1
-        piece.newlines = number
-        piece.lines += len(ids) - before - others
-        piece.records += len(ids) - before - others
+                    ids.append(event_id)
+                    inference_ids.append(meta.inferenceId)
+                    series.append(code)
+                    lines.append(number)
+                    offsets.append(begin + base)
+                begin = end + 1
+            piece.newlines = number
+            piece.lines += len(ids) - before - others
+            piece.records += len(ids) - before - others
+            if done:
+                builder.pieces.append(piece)
         if self._sink is not None and len(ids) >= BATCH:
             self._sink(self._finish())
 
@@ -309,9 +272,6 @@ class Reader:
         builder.lines.append(number)
         builder.offsets.append(offset)
         builder.add(found)
-
-    def _done(self, of: tuple[PieceCount, tuple[str, str, str]]) -> None:
-        self._builder.pieces.append(of[0])
 
     def _overlong(self, of: tuple[PieceCount, tuple[str, str, str]]) -> None:
         piece, place = of

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 BUFFER = 512 * 1024  # fits the second-level cache
+SMALL = BUFFER // 4  # files below this are put into the buffer together
 LONGEST_LINE = 16 * 1024 * 1024  # of lines that have to be parsed; a payload of 6 MB is 8 MB in base64
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_PREFIX = 4096
@@ -25,8 +26,16 @@ _PREFIX = re.compile(
 )
 
 Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buffer: how many, 0 at the end
-# Is given what `read` was given first, then begin of the first line, ends, dirty ends, offset of the buffer in the file.
-Take = Callable[[Any, int, list[int], set[int], int], None]
+
+
+class Segment(NamedTuple):
+    """Lines of one file that stand in the buffer."""
+
+    of: Any  # what `read` was given
+    begin: int  # of the first line
+    ends: list[int]  # of the lines, where their newlines were
+    base: int  # where the buffer's first byte stands in the file
+    done: bool  # whether these are the last ones
 
 
 def prefix_of(line: bytes | bytearray) -> bytes:
@@ -41,57 +50,55 @@ class Lines:
     Parameters
     ----------
     take
-        Is called with lines that stand in `buffer`.
+        Is called with segments of the buffer, and with the ends of those lines that hold control characters or bytes
+        beyond ASCII, or have no newline.
     overlong
         Is called for each line that was given up.
-    done
-        Is called when the last line of a file, or of a stretch of it, was taken.
     """
 
-    def __init__(self, take: Take, overlong: Callable[[Any], None], done: Callable[[Any], None]) -> None:
-        self.buffer = bytearray(BUFFER)
+    def __init__(
+        self, take: Callable[[list[Segment], set[int]], None], overlong: Callable[[Any], None]
+    ) -> None:
         self._take = take
         self._overlong = overlong
-        self._done = done
-        self._bytes = np.frombuffer(self.buffer, np.int8)
         self._used = 0
-        self._small: list[tuple[Any, int, int, bool]] = []  # of, begin, end, whether the last newline is ours
+        self._small: list[tuple[Any, int, int]] = []  # of, begin, end
+        self._cut: set[int] = set()  # newlines that are ours
+        self.buffer = bytearray()
+        self._resize(BUFFER)
 
     def read(self, of: Any, fill: Fill, size: int, start: int = 0, stop: int | None = None) -> None:
         """Take the lines that begin in [start, stop) of a file of `size` bytes; small files wait for `flush`."""
-        if start or stop is not None or size >= BUFFER // 4:
+        if start or stop is not None or size >= SMALL:
             self.flush()
             self._stream(of, fill, start, stop)
-            self._done(of)
             return
-        if self._used + size + 1 > BUFFER:
+        begin = end = self._used
+        if begin + size + 1 > BUFFER:
             self.flush()
-        begin = self._used
-        with memoryview(self.buffer) as view:
-            end = begin
-            while end < begin + size and (count := fill(view[end : begin + size])):
-                end += count
-        cut = end > begin and self.buffer[end - 1] != 10
-        if cut:
-            self.buffer[end] = 10
+            begin = end = 0
+        while end < begin + size and (count := fill(self._view[end : begin + size])):
+            end += count
+        if end > begin and self.buffer[end - 1] != 10:
+            self.buffer[end] = 10  # or its last line would run into the next file
             end += 1
+            self._cut.add(end - 1)
         self._used = end
-        self._small.append((of, begin, end, cut))
+        self._small.append((of, begin, end))
 
     def flush(self) -> None:
         """Take the lines of the small files that are waiting."""
         if not self._small:
             return
         small, used, self._small, self._used = self._small, self._used, [], 0
+        cut, self._cut = self._cut, set()
         ends, dirty = self._scan(0, 0, used)
-        at = 0
-        for of, begin, end, cut in small:
+        segments, at = [], 0
+        for of, begin, end in small:
             first, at = at, bisect_left(ends, end, at)
-            if cut:
-                dirty.add(end - 1)
-            skip = 3 if self.buffer.startswith(_BOM, begin) and end - begin >= 3 else 0
-            self._take(of, begin + skip, ends[first:at], dirty, -begin)
-            self._done(of)
+            skip = 3 if self.buffer.startswith(_BOM, begin, end) else 0
+            segments.append(Segment(of, begin + skip, ends[first:at], -begin, True))
+        self._take(segments, dirty | cut)
 
     def _stream(self, of: Any, fill: Fill, start: int, stop: int | None) -> None:
         """Read piece by piece; the line at the end of one moves to the front for the next."""
@@ -100,8 +107,7 @@ class Lines:
         skipping = start > 0  # the line that `start` lies in belongs to the stretch before
         base -= skipping
         while True:
-            with memoryview(self.buffer) as view:
-                count = fill(view[have:])
+            count = fill(self._view[have:])
             if not count:
                 break
             if base == 0 and have == 0 and count >= 3 and self.buffer.startswith(_BOM):
@@ -117,7 +123,7 @@ class Lines:
                 skipping = False
             ends, dirty = self._scan(begin, fresh, have)
             if dropped and ends:
-                self._take(of, begin, ends[:1], dirty, base)
+                self._take([Segment(of, begin, ends[:1], base, False)], dirty)
                 begin, base, dropped = ends.pop(0) + 1, base + dropped, 0
             if stop is not None:
                 if base + begin >= stop:
@@ -125,14 +131,13 @@ class Lines:
                     break
                 ends = ends[: bisect_left(ends, stop - base - 1) + 1]
             if ends:
-                self._take(of, begin, ends, dirty, base)
+                self._take([Segment(of, begin, ends, base, False)], dirty)
                 begin = ends[-1] + 1
                 if stop is not None and base + begin >= stop:
                     have = 0
                     break
             if begin:
-                with memoryview(self.buffer) as view:
-                    view[: have - begin] = view[begin:have]
+                self._view[: have - begin] = self._view[begin:have]
                 base, have = base + begin, have - begin
             if have == len(self.buffer):
                 less = self._drop_input(have)
@@ -143,8 +148,8 @@ class Lines:
                 else:
                     self._overlong(of)
                     base, have, dropped, skipping = base + have + dropped, 0, 0, True
-        if have and not skipping:
-            self._take(of, 0, [have], {have}, base)
+        last = [have] if have and not skipping else []
+        self._take([Segment(of, 0, last, base, True)], set(last))
         if len(self.buffer) > BUFFER:
             self._resize(BUFFER)
 
@@ -178,5 +183,8 @@ class Lines:
 
     def _resize(self, size: int) -> None:
         """Go on with a buffer of another size, which holds what fits of the old one."""
-        self.buffer = self.buffer[:size] + bytes(max(0, size - len(self.buffer)))
+        held = self.buffer[:size]
+        self.buffer = bytearray(size)
+        self.buffer[: len(held)] = held
+        self._view = memoryview(self.buffer)
         self._bytes = np.frombuffer(self.buffer, np.int8)

@@ -61,6 +61,34 @@ class Wire(msgspec.Struct, gc=False):
     groundTruthData: msgspec.Raw = msgspec.Raw(b"")
 
 
+class _UsualInput(msgspec.Struct, gc=False):
+    data: str
+
+
+class _UsualOutput(msgspec.Struct, gc=False):
+    data: str
+    encoding: str
+
+
+class _UsualCapture(msgspec.Struct, gc=False):
+    endpointInput: _UsualInput
+    endpointOutput: _UsualOutput
+
+
+class _UsualMetadata(msgspec.Struct, gc=False):
+    eventId: str
+    inferenceTime: str
+    inferenceId: str | None = None
+
+
+class Usual(msgspec.Struct, gc=False):
+    """A line with every field that a real-time capture has; one that is not like this is read as `Wire`."""
+
+    captureData: _UsualCapture
+    eventMetadata: _UsualMetadata
+    groundTruthData: msgspec.Raw | None = None
+
+
 class Line(msgspec.Struct, gc=False):
     """A capture record, or ground truth alone, with the fields that monitoring uses."""
 
@@ -79,6 +107,7 @@ class Malformed(Exception):
     """A line that is no record; the message says why in a few words."""
 
 
+decode_usual = msgspec.json.Decoder(Usual).decode
 decode_wire = msgspec.json.Decoder(Wire).decode
 
 

@@ -7,6 +7,7 @@ objects: written at once or not at all, with one of them, the manifest, only rep
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import re
 import time
@@ -21,6 +22,7 @@ from monitoring.errors import MonitoringError
 SUFFIX = ".jsonl"
 # A folder in which nothing changed for so long that nobody is in the middle of writing to it.
 SETTLED_SECONDS = 2.0
+_BY_NAME = operator.attrgetter("name")
 _HOUR_FOLDER = re.compile(r"(?:^|/)[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}$")
 
 Fill = Callable[[memoryview], int]
@@ -169,7 +171,7 @@ class LocalStore:
             if stamp and known.get(name) == stamp:
                 return
             with os.scandir(full) as found:
-                children = sorted(found, key=lambda child: child.name)
+                children = sorted(found, key=_BY_NAME)
         except FileNotFoundError:
             return  # removed meanwhile
         entries, below, newest = [], [], stamp
