@@ -1,0 +1,66 @@
+"""Processor time and memory of a tree of processes: from /proc on Linux, from ps elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process at one moment.
+
+    ``cpu_seconds`` includes children that have ended and were waited for, where the system tells (Linux).
+    """
+
+    pid: int
+    parent: int
+    cpu_seconds: float
+    memory_bytes: int
+    command: str
+
+
+def descendants(root: int | None = None) -> list[Process]:
+    """All processes below `root`, itself excluded; None is this process."""
+    children: dict[int, list[Process]] = {}
+    for process in _linux() if (_PROC / "self/stat").exists() else _ps():
+        children.setdefault(process.parent, []).append(process)
+    found: list[Process] = []
+    todo = [os.getpid() if root is None else root]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += [process.pid for process in below]
+    return found
+
+
+def _linux() -> Iterator[Process]:
+    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    for folder in _PROC.iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            # The name, in parentheses, may itself contain spaces and parentheses.
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has just ended
+            continue
+        ticks = sum(int(value) for value in fields[11:15])
+        yield Process(int(folder.name), int(fields[1]), ticks / tick, int(fields[21]) * page, command)
+
+
+def _ps() -> Iterator[Process]:
+    listing = subprocess.run(
+        ["ps", "-Ao", "pid=,ppid=,rss=,time=,command="], capture_output=True, text=True, check=True
+    )
+    for line in listing.stdout.splitlines():
+        pid, parent, kilobytes, time, command = line.split(None, 4)
+        seconds = 0.0
+        for part in time.replace("-", ":").split(":"):  # [[days-]hours:]minutes:seconds
+            seconds = seconds * 60 + float(part)
+        yield Process(int(pid), int(parent), seconds, int(kilobytes) * 1024, command)

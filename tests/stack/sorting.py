@@ -1,0 +1,146 @@
+"""What the tests of the whole workflow need: uploads of a folder of their own, their results, the executions behind them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from handlers import keys
+from local.service import ROOT, Service
+from training import samples
+
+PATIENCE_SECONDS = 240
+
+
+@cache
+def schema() -> jsonschema.Draft202012Validator:
+    """The documented form of a result."""
+    return jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "result.schema.json").read_text()))
+
+
+def drawn(folder: Path, count: int = 2) -> list[bytes]:
+    """Small pictures, by turns a bicycle and a motorcycle, that the model is sure of."""
+    return [path.read_bytes() for path in samples.drawn(folder, count, seed=1).pictures]
+
+
+class Sorting:
+    """The service's bucket as one test sees it.
+
+    Parameters
+    ----------
+    folder
+        Below ``incoming/``: the test's own.
+    """
+
+    def __init__(self, service: Service, folder: str) -> None:
+        self.service, self.folder, self.bucket = service, folder, service.bucket
+        self.s3 = service.session().client("s3")
+        self.states = service.session().client("stepfunctions")
+        self.machine = service.outputs["StateMachineArn"]
+
+    def key(self, name: str) -> str:
+        """The whole key of an upload."""
+        return f"incoming/{self.folder}/{name}"
+
+    def upload(self, contents: Mapping[str, bytes], clients: int = 16) -> dict[str, str]:
+        """Upload by name, several at a time; return ETags by name."""
+
+        def put(name: str) -> str:
+            answer = self.s3.put_object(Bucket=self.bucket, Key=self.key(name), Body=contents[name])
+            return str(answer["ETag"]).strip('"')
+
+        with ThreadPoolExecutor(clients) as pool:
+            return dict(zip(contents, pool.map(put, contents), strict=True))
+
+    def start(self, started_with: Mapping[str, Any]) -> str:
+        """Start an execution by hand; return its ARN."""
+        answer = self.states.start_execution(stateMachineArn=self.machine, input=json.dumps(started_with))
+        return str(answer["executionArn"])
+
+    def settled(self, etags: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """Results by name, once every upload's is there and no execution runs: each held to be the only one and of the documented form."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found = self.results()
+            missing = [
+                name
+                for name, etag in etags.items()
+                if etag not in {result["source"]["etag"] for result in found.get(self.key(name), [])}
+            ]
+            if not missing and not self.executions("RUNNING"):
+                break
+            assert time.monotonic() < deadline, f"{len(missing)} without a result: {missing[:3]}"
+            time.sleep(0.3)
+        found = self.results()
+        twice = {
+            key: [result["outcome"] for result in results]
+            for key, results in found.items()
+            if len(results) > 1
+        }
+        assert not twice
+        return {name: found[self.key(name)][0] for name in etags}
+
+    def results(self) -> dict[str, list[dict[str, Any]]]:
+        """All results of the folder by the key of their upload, each held against the schema and the place it lies at."""
+        locations = [
+            item["Key"]
+            for outcome in keys.OUTCOMES
+            for page in self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{outcome}/{self.folder}/"
+            )
+            for item in page.get("Contents", [])
+        ]
+        found: dict[str, list[dict[str, Any]]] = {}
+        with ThreadPoolExecutor(8) as pool:
+            for location, result in zip(locations, pool.map(self._read, locations), strict=True):
+                if result is None:
+                    continue
+                schema().validate(result)
+                key = result["source"]["key"]
+                assert keys.result_keys(keys.path_of(key))[result["outcome"]] == location
+                found.setdefault(key, []).append(result)
+        return found
+
+    def executions(self, status: str) -> list[str]:
+        """ARNs of the executions with a status, of all tests."""
+        pages = self.states.get_paginator("list_executions").paginate(
+            stateMachineArn=self.machine, statusFilter=status
+        )
+        return [item["executionArn"] for page in pages for item in page["executions"]]
+
+    def states_of(self, arn: str) -> Iterator[int]:
+        """Sizes in bytes of everything that entered or left a state of an execution."""
+        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        for page in pages:
+            for event in page["events"]:
+                for name, part in (
+                    ("stateEnteredEventDetails", "input"),
+                    ("stateExitedEventDetails", "output"),
+                ):
+                    if name in event:
+                        yield len(event[name][part].encode())
+
+    def wait(self, arn: str) -> dict[str, Any]:
+        """An execution once it has ended."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found: dict[str, Any] = self.states.describe_execution(executionArn=arn)
+            if found["status"] != "RUNNING":
+                return found
+            assert time.monotonic() < deadline, f"{arn} runs still"
+            time.sleep(0.1)
+
+    def _read(self, location: str) -> dict[str, Any] | None:
+        try:
+            body = self.s3.get_object(Bucket=self.bucket, Key=location)["Body"].read()
+        except self.s3.exceptions.NoSuchKey:  # replaced since it was listed
+            return None
+        document: dict[str, Any] = json.loads(body)
+        return document

@@ -1,0 +1,205 @@
+"""The way of an image through the deployed template: one upload, one result, whatever the key, the order or the number of events."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from handlers import keys
+from local.service import Service
+from tests.stack.helpers import picture
+from tests.stack.sorting import Sorting, drawn
+
+pytestmark = pytest.mark.stack
+
+
+def event(bucket: str, key: str, etag: str, sequencer: str) -> dict[str, Any]:
+    """What S3 tells EventBridge about an upload."""
+    detail = {
+        "version": "0",
+        "bucket": {"name": bucket},
+        "object": {"key": key, "etag": etag, "sequencer": sequencer},
+        "reason": "PutObject",
+    }
+    return {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": "2026-11-21T12:00:00Z",
+        "detail": detail,
+    }
+
+
+def test_real_pictures_are_classified(service: Service, real_data: Path) -> None:
+    # GIVEN four real pictures of each class
+    sorting = Sorting(service, "pipeline-real")
+    files = {
+        f"{label}/{path.name}": path.read_bytes()
+        for label in ("bicycle", "motorcycle")
+        for path in sorted((real_data / "bicycle-motorcycle" / "test" / label).iterdir())[:4]
+    }
+    # WHEN they are dropped
+    etags = sorting.upload(files)
+    results = sorting.settled(etags)
+    # THEN each has one result of the documented form, most of the right class, with what it was made of
+    right = [name for name, result in results.items() if result["label"] == name.split("/")[0]]
+    assert len(right) >= 6
+    for name, result in results.items():
+        assert result["source"]["etag"] == etags[name]
+        assert result["source"]["size"] == len(files[name])
+        assert result["image"] == {"format": "PNG", "width": 32, "height": 32}
+        assert result["model"]["endpoint"] == service.outputs["EndpointName"]
+        assert result["execution"].startswith("arn:aws:states:")
+
+
+def test_a_photograph_of_50_megapixels_travels(service: Service) -> None:
+    # GIVEN a picture of 50 megapixels, turned by its EXIF orientation
+    sorting = Sorting(service, "pipeline-large")
+    image = Image.linear_gradient("L").resize((8192, 6144)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=85, exif=exif)
+    # WHEN it is dropped
+    results = sorting.settled(sorting.upload({"50.jpg": content.getvalue()}))
+    # THEN it is answered, and its size is that of the upright picture
+    assert results["50.jpg"]["image"] == {"format": "JPEG", "width": 6144, "height": 8192}
+    assert results["50.jpg"]["outcome"] in (keys.CLASSIFIED, keys.LOW_CONFIDENCE)
+
+
+NAMES = (
+    "plain.png",
+    "with space.png",
+    "  two  spaces .png",
+    "a+b.png",
+    "a%2Bb.png",
+    "100%.png",
+    "größe-画像-🚲.png",
+    "e\u0301.png",
+    "\u00e9.png",
+    ".hidden",
+    "..leading",
+    "./here.png",
+    "up/../down.png",
+    "double//slash.png",
+    "no extension",
+    "quote\"s'.png",
+    "semi;colon&and=equals?.png",
+    "back\\slash.png",
+    "trailing.json",
+    "tilde~.png",
+    "x" * (1024 - len("incoming/pipeline-keys/")),
+    "deep/" * 150 + "z.png",
+    "ü" * ((1024 - len("incoming/pipeline-keys/")) // 2),
+)
+
+
+def test_every_key_has_a_result_of_its_own(service: Service, tmp_path: Path) -> None:
+    # GIVEN keys that are easily decoded, normalised or cut
+    sorting = Sorting(service, "pipeline-keys")
+    contents = {
+        name: drawn(tmp_path / str(number), 1)[0] + bytes([number]) for number, name in enumerate(NAMES)
+    }
+    # WHEN a picture is dropped under each
+    etags = sorting.upload(contents)
+    results = sorting.settled(etags)
+    # THEN each has the result of its own content, under its own name
+    assert {name: result["source"]["etag"] for name, result in results.items()} == etags
+    assert len({result["inference_id"] for result in results.values()}) == len(NAMES)
+
+
+def test_a_folder_marker_is_no_image(service: Service) -> None:
+    sorting = Sorting(service, "pipeline-marker")
+    results = sorting.settled(sorting.upload({"sub/": b""}))
+    assert results["sub/"]["reason"]["code"] == "folder_marker"
+
+
+def test_another_picture_replaces_the_result_wherever_it_was(service: Service, tmp_path: Path) -> None:
+    # GIVEN one key and contents of every outcome
+    sorting = Sorting(service, "pipeline-again")
+    bicycle, motorcycle = drawn(tmp_path)
+    steps = [
+        (bicycle, keys.CLASSIFIED),
+        (b"some text", keys.FAILED),
+        (picture(1), keys.LOW_CONFIDENCE),
+        (motorcycle, keys.CLASSIFIED),
+        (picture(2), keys.LOW_CONFIDENCE),
+        (b"other text", keys.FAILED),
+        (bicycle, keys.CLASSIFIED),
+    ]
+    # WHEN they are dropped one after another, THEN the newest one's result is there alone each time
+    for content, outcome in steps:
+        results = sorting.settled(sorting.upload({"same.png": content}))
+        assert results["same.png"]["outcome"] == outcome
+
+
+def test_overtaking_uploads_of_one_key_end_with_the_newest(service: Service, tmp_path: Path) -> None:
+    # GIVEN twelve uploads of one key in a hurry, of all outcomes
+    sorting = Sorting(service, "pipeline-hurry")
+    contents = [*drawn(tmp_path), b"text", picture(3)] * 3
+    # WHEN they follow one another without waiting
+    for content in contents:
+        etags = sorting.upload({"same.png": content})
+    # THEN the last one's result is there, alone
+    sorting.settled(etags)
+
+
+def test_events_twice_and_out_of_order_change_nothing(service: Service, tmp_path: Path) -> None:
+    # GIVEN a result
+    sorting = Sorting(service, "pipeline-twice")
+    bicycle, motorcycle = drawn(tmp_path)
+    old = sorting.upload({"a.png": bicycle})
+    first = sorting.settled(old)["a.png"]
+    new = sorting.upload({"a.png": motorcycle})
+    second = sorting.settled(new)["a.png"]
+    # WHEN the newest event comes twice more, and after it the older one, late
+    key = sorting.key("a.png")
+    again = [
+        event(service.bucket, key, new["a.png"], second["source"]["sequencer"]),
+        event(service.bucket, key, new["a.png"], second["source"]["sequencer"]),
+        event(service.bucket, key, old["a.png"], first["source"]["sequencer"]),
+    ]
+    ended = [sorting.wait(arn) for arn in [sorting.start(document) for document in again]]
+    # THEN no execution fails, and the result is the newest upload's, with the same inference id
+    assert [execution["status"] for execution in ended] == ["SUCCEEDED"] * 3
+    assert json.loads(ended[2]["output"])["outcome"] == "superseded"
+    third = sorting.settled(new)["a.png"]
+    assert (third["label"], third["inference_id"]) == (second["label"], second["inference_id"])
+    assert third["source"]["sequencer"] == second["source"]["sequencer"]
+
+
+def test_an_execution_started_by_hand(service: Service, tmp_path: Path) -> None:
+    # GIVEN an upload with its result
+    sorting = Sorting(service, "pipeline-hand")
+    etags = sorting.upload({"a.png": drawn(tmp_path)[0]})
+    before = sorting.settled(etags)["a.png"]
+    # WHEN its workflow is started as the notebooks do, with bucket and key
+    ended = sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key("a.png")}))
+    # THEN there is one result still, with the same answer
+    assert ended["status"] == "SUCCEEDED"
+    after = sorting.settled(etags)["a.png"]
+    assert (after["label"], after["confidence"]) == (before["label"], before["confidence"])
+    assert after["execution"] == ended["executionArn"]
+
+
+def test_started_by_hand_for_what_is_not_there(service: Service) -> None:
+    sorting = Sorting(service, "pipeline-gone")
+    ended = sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key("never.png")}))
+    assert ended["status"] == "SUCCEEDED"
+    assert sorting.results()[sorting.key("never.png")][0]["reason"]["code"] == "object_not_found"
+
+
+@pytest.mark.parametrize(
+    "started_with", [{}, {"s3_bucket": "b"}, {"s3_bucket": "b", "s3_key": "outside/a.png"}]
+)
+def test_an_execution_about_no_upload_fails_with_a_sentence(
+    service: Service, started_with: dict[str, str]
+) -> None:
+    sorting = Sorting(service, "pipeline-nothing")
+    ended = sorting.wait(sorting.start(started_with))
+    assert ended["status"] == "FAILED"
+    assert "names no upload" in ended["cause"]
