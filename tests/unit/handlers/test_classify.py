@@ -1,0 +1,178 @@
+"""The second function, through a real HTTP endpoint in the place of SageMaker's runtime."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+from handlers import aws, classify, settings
+from handlers.uploads import Upload
+from tests.unit.handlers.conftest import Runtime
+from tests.unit.handlers.pictures import drawn, encoded
+
+IMAGE = encoded(drawn(32, 32), "PNG")
+UPLOAD = Upload("pictures", "incoming/a.png", "v1", "e", 5, "1f", "2026-11-21T09:00:00Z")
+
+
+@pytest.fixture(autouse=True)
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        classify, "_SETTINGS", settings.load({"ENDPOINT_NAME": "bikes", "LABELS": "bicycle,motorcycle"})
+    )
+
+
+def state() -> dict[str, Any]:
+    return {
+        "s3_bucket": UPLOAD.bucket,
+        "s3_key": UPLOAD.key,
+        "inferences": [],
+        "upload": UPLOAD.to_state(),
+        "image": {"format": "PNG", "width": 32, "height": 32},
+        "image_data": base64.b64encode(IMAGE).decode(),
+    }
+
+
+def test_what_is_asked(runtime: Runtime, context: SimpleNamespace) -> None:
+    classify.handler(state(), context)
+    (request,) = runtime.requests
+    assert request.path == "/endpoints/bikes/invocations"
+    assert request.body == IMAGE
+    assert request.headers["Content-Type"] == "application/x-image"
+    assert request.headers["Accept"] == "application/json;verbose=true"
+    assert request.headers["X-Amzn-SageMaker-Inference-Id"] == UPLOAD.inference_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [0.98, 0.02],
+        {"prediction": [0.98, 0.02]},
+        {
+            "probabilities": [0.98, 0.02],
+            "labels": ["bicycle", "motorcycle"],
+            "familiarity": 0.4,
+            "model": "m-1",
+        },
+    ],
+)
+def test_what_is_answered(runtime: Runtime, context: SimpleNamespace, body: Any) -> None:
+    runtime.says(body, **{"x-Amzn-Invoked-Production-Variant": "main"})
+    answer = json.loads(json.dumps(classify.handler(state(), context)))
+    assert answer["inferences"] == [0.98, 0.02]
+    assert answer["labels"] == ["bicycle", "motorcycle"]
+    assert answer["endpoint"] == {"endpoint": "bikes", "variant": "main"}
+    assert answer["familiarity"] == (0.4 if "labels" in body else None)
+    assert "image_data" not in answer
+    assert answer["upload"] == UPLOAD.to_state()
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>busy</html>", [0.5, 0.6], [], {"error": "no"}, [0.2, 0.3, 0.5], b"[NaN, 1]"]
+)
+def test_an_answer_that_is_no_prediction_is_a_refusal(
+    runtime: Runtime, context: SimpleNamespace, body: Any
+) -> None:
+    runtime.says(body)
+    answer = classify.handler(state(), context)
+    assert answer["refusal"]["code"] == "invalid_prediction"
+    assert "image_data" not in answer
+    assert answer["inferences"] == []
+
+
+def model_error(runtime: Runtime, status: int, message: str = "no picture") -> None:
+    """SageMaker's answer when the container answered with an error: always 424."""
+    body = {
+        "ErrorCode": "InternalFailure",
+        "OriginalStatusCode": status,
+        "OriginalMessage": message,
+        "LogStreamArn": "arn",
+        "Message": "Received error",
+    }
+    runtime.says(body, 424, **{"x-amzn-ErrorType": "ModelError"})
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_model_that_cannot_read_the_picture_is_a_refusal(
+    runtime: Runtime, context: SimpleNamespace, status: int
+) -> None:
+    model_error(runtime, status, "cannot identify image file")
+    refusal = classify.handler(state(), context)["refusal"]
+    assert refusal["code"] == "refused_by_model"
+    assert "cannot identify image file" in refusal["message"]
+    assert len(runtime.requests) == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_model_in_trouble_is_an_error_to_retry(
+    runtime: Runtime, context: SimpleNamespace, status: int
+) -> None:
+    model_error(runtime, status)
+    with pytest.raises(ClientError, match="ModelError"):
+        classify.handler(state(), context)
+    assert len(runtime.requests) == 1, "waiting and trying again is the workflow's part"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, "ThrottlingException"), (429, "ThrottlingException"), (503, "ServiceUnavailable"), (500, "InternalFailure"),
+     (530, "InternalDependencyException"), (400, "ValidationError")],
+)  # fmt: skip
+def test_a_service_in_trouble_is_an_error_to_retry(
+    runtime: Runtime, context: SimpleNamespace, status: int, error: str
+) -> None:
+    runtime.says({"Message": "no"}, status, **{"x-amzn-ErrorType": error})
+    with pytest.raises(ClientError, match=error):
+        classify.handler(state(), context)
+    assert len(runtime.requests) == 1
+
+
+def test_after_a_throttle_the_same_state_works(runtime: Runtime, context: SimpleNamespace) -> None:
+    good = (200, {"Content-Type": "application/json"}, b"[0.98, 0.02]")
+    runtime.answers = [(429, {"x-amzn-ErrorType": "ThrottlingException"}, b"{}"), good]
+    with pytest.raises(ClientError):
+        classify.handler(state(), context)
+    assert classify.handler(state(), context)["inferences"] == (0.98, 0.02)
+    assert {request.headers["X-Amzn-SageMaker-Inference-Id"] for request in runtime.requests} == {
+        UPLOAD.inference_id
+    }
+
+
+def test_an_endpoint_that_does_not_answer_is_an_error_to_retry(
+    runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.delay = threading.Event()
+    impatient = get_session().create_client(
+        "sagemaker-runtime", config=Config(retries={"total_max_attempts": 1}, read_timeout=0.2)
+    )
+    monkeypatch.setattr(aws, "sagemaker_runtime", lambda: impatient)
+    with pytest.raises(BotoCoreError, match="timeout"):
+        classify.handler(state(), context)
+    runtime.delay.set()
+
+
+def test_an_endpoint_that_is_away_is_an_error_to_retry(
+    context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:9")
+    with pytest.raises(BotoCoreError, match="Could not connect"):
+        classify.handler(state(), context)
+
+
+def test_the_latency_is_told_of_success_and_failure(
+    runtime: Runtime, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classify.handler(state(), context)
+    model_error(runtime, 500)
+    with pytest.raises(ClientError):
+        classify.handler(state(), context)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [line["EndpointLatency"][0] > 0 for line in lines] == [True, True]
+    assert {line["inference_id"] for line in lines} == {UPLOAD.inference_id}

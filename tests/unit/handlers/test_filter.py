@@ -1,0 +1,252 @@
+"""The last function, through an S3 of moto: whatever happened before, exactly one result."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+
+from handlers import filter as last
+from handlers import keys, settings, telemetry
+from handlers.uploads import InvalidInput, Upload
+from tests.unit.handlers.conftest import BUCKET
+from tests.unit.handlers.test_results import VALIDATOR
+
+EXECUTION = "arn:aws:states:us-east-1:111122223333:express:dropsort:a:b"
+Document = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        last, "_SETTINGS", settings.load({"THRESHOLD": "0.9", "LABEL_THRESHOLDS": "motorcycle=0.95"})
+    )
+
+
+@pytest.fixture
+def started(sample_event: Any) -> Document:
+    event: Document = sample_event("object-created")
+    event["detail"]["bucket"]["name"] = BUCKET
+    return event
+
+
+def payload(started: Document, **members: Any) -> Document:
+    """What the workflow passes after Classify."""
+    upload = Upload.from_input(started).having(uploaded="2021-11-12T00:00:00Z")
+    state = {
+        "s3_bucket": upload.bucket,
+        "s3_key": upload.key,
+        "upload": upload.to_state(),
+        "image": {"format": "JPEG", "width": 40, "height": 30},
+        "inferences": [0.98, 0.02],
+        "labels": ["bicycle", "motorcycle"],
+        "familiarity": 0.4,
+        "model": "bikes-1.0.0",
+        "endpoint": {"endpoint": "bikes", "variant": "main"},
+    }
+    return {"state": state | members, "input": started, "execution": EXECUTION}
+
+
+def results(s3: Any) -> dict[str, Document]:
+    found = {}
+    for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        found[item["Key"]] = json.loads(s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
+        VALIDATOR.validate(found[item["Key"]])
+    return found
+
+
+def only(s3: Any) -> tuple[str, Document]:
+    ((key, result),) = results(s3).items()
+    assert key.startswith(result["outcome"] + "/")
+    return key, result
+
+
+@pytest.mark.parametrize(
+    ("inferences", "familiarity", "outcome", "code"),
+    [
+        ([0.98, 0.02], 0.4, "classified", None),
+        ([0.98, 0.02], None, "classified", None),
+        ([0.06, 0.94], 0.4, "low-confidence", "below_threshold"),
+        ([0.98, 0.02], 0.001, "low-confidence", "unfamiliar"),
+        ([0.5, 0.5], 0.4, "failed", "tied_prediction"),
+    ],
+)
+def test_an_answer_becomes_a_result(
+    s3: Any,
+    started: Document,
+    context: SimpleNamespace,
+    inferences: list[float],
+    familiarity: float | None,
+    outcome: str,
+    code: str | None,
+) -> None:
+    output = last.handler(payload(started, inferences=inferences, familiarity=familiarity), context)
+    key, result = only(s3)
+    assert output == {
+        "outcome": outcome,
+        "result_key": key,
+        "s3_key": "incoming/cam1/a.jpg",
+        "label": result["label"],
+        "confidence": result["confidence"],
+    }
+    assert key == f"{outcome}/cam1/a.jpg.json"
+    assert (result["reason"] or {}).get("code") == code
+    assert (result["execution"], result["source"]["sequencer"]) == (EXECUTION, "617f08299329d189")
+
+
+def test_a_refusal_becomes_a_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
+    state = payload(started, refusal={"code": "not_an_image", "message": "The content is … b'text'."})
+    for name in ("labels", "image", "endpoint"):
+        del state["state"][name]
+    assert last.handler(state, context)["outcome"] == "failed"
+    _, result = only(s3)
+    assert result["reason"] == {
+        "code": "not_an_image",
+        "message": "The content is … b'text'.",
+        "retryable": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("Lambda.TooManyRequestsException", "throttled"),
+        ("Sandbox.Timedout", "timeout"),
+        ("ReadTimeoutError", "timeout"),
+        ("Runtime.ExitError", "service_error"),
+    ],
+)
+def test_what_a_catch_reports_after_classify_becomes_a_retryable_result(
+    s3: Any, started: Document, context: SimpleNamespace, error: str, code: str
+) -> None:
+    event = payload(
+        started, image_data="aGVsbG8=", inferences=[], error={"Error": error, "Cause": "x" * 5000}
+    )
+    last.handler(event, context)
+    _, result = only(s3)
+    assert (result["reason"]["code"], result["reason"]["retryable"]) == (code, True)
+    assert len(result["reason"]["message"]) < 500
+
+
+def test_what_a_catch_reports_of_serialize_knows_the_upload_from_the_event(
+    s3: Any, started: Document, context: SimpleNamespace
+) -> None:
+    # GIVEN that Serialize failed: the state is the event itself, with the error
+    event = {
+        "state": started | {"error": {"Error": "States.Timeout", "Cause": ""}},
+        "input": started,
+        "execution": EXECUTION,
+    }
+    last.handler(event, context)
+    _, result = only(s3)
+    assert result["reason"]["code"] == "timeout"
+    assert result["times"]["uploaded"] == "2021-11-12T00:00:00Z"
+    assert result["inference_id"] == Upload.from_input(started).inference_id
+
+
+def test_a_superseded_upload_leaves_no_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
+    event = payload(started, superseded=True)
+    assert last.handler(event, context) == {"outcome": "superseded", "s3_key": "incoming/cam1/a.jpg"}
+    assert results(s3) == {}
+
+
+def test_an_older_upload_is_superseded_and_says_so(
+    s3: Any, started: Document, context: SimpleNamespace, sample_event: Any
+) -> None:
+    newer = json.loads(json.dumps(started))
+    newer["detail"]["object"] |= {"sequencer": "617f08299329d18a", "version-id": "v2"}
+    last.handler(payload(newer, inferences=[0.6, 0.4]), context)
+    assert last.handler(payload(started), context)["outcome"] == "superseded"
+    assert only(s3)[0] == "low-confidence/cam1/a.jpg.json"
+
+
+def test_uploading_again_replaces_the_result_wherever_it_was(
+    s3: Any, started: Document, context: SimpleNamespace
+) -> None:
+    answers: list[Document] = [
+        {"inferences": [0.98, 0.02]},
+        {"inferences": [0.6, 0.4]},
+        {"refusal": {"code": "empty_object", "message": "Empty."}},
+    ]
+    for number, answer in enumerate([*answers, *answers]):
+        started["detail"]["object"] |= {
+            "sequencer": f"{number:04x}",
+            "version-id": f"v{number}",
+            "etag": f"e{number}",
+        }
+        last.handler(payload(started, **answer), context)
+        assert only(s3)[1]["source"]["version_id"] == f"v{number}"
+
+
+def test_the_same_event_twice_is_one_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
+    last.handler(payload(started), context)
+    last.handler(payload(started), context)
+    assert only(s3)[0] == "classified/cam1/a.jpg.json"
+
+
+def test_by_hand_without_anything_known(s3: Any, context: SimpleNamespace) -> None:
+    by_hand = {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "time": 5}
+    event = {
+        "state": by_hand | {"error": {"Error": "States.TaskFailed"}},
+        "input": by_hand,
+        "execution": EXECUTION,
+    }
+    last.handler(event, context)
+    assert only(s3)[1]["source"]["version_id"] is None
+
+
+def test_an_input_that_names_no_upload_fails_the_execution(s3: Any, context: SimpleNamespace) -> None:
+    event = {"state": {"error": {"Error": "InvalidInput", "Cause": ""}}, "input": {}, "execution": EXECUTION}
+    with pytest.raises(InvalidInput):
+        last.handler(event, context)
+    assert results(s3) == {}
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for line in capsys.readouterr().out.splitlines():
+        document = json.loads(line)
+        for block in document["_aws"]["CloudWatchMetrics"]:
+            assert block["Namespace"] == "Dropsort"
+            assert block["Dimensions"] in ([["Stack"]], [["Stack", "Label"]])
+            for metric in block["Metrics"]:
+                assert metric["Unit"] == telemetry.UNITS[metric["Name"]].value
+                value = document[metric["Name"]]
+                values[metric["Name"]] = value[0] if isinstance(value, list) else value
+    return values
+
+
+def test_what_is_counted(
+    s3: Any, started: Document, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last.handler(payload(started), context)
+    counted = emitted(capsys)
+    assert set(counted) == {"Classified", "Confidence", "Labelled", "UploadToResult"}
+    assert counted["UploadToResult"] > 1e9  # the sample event is years old
+    last.handler(payload(started, error={"Error": "States.Timeout"}), context)
+    assert set(emitted(capsys)) == {"Superseded"}  # its answer is there: the failure does not count
+    started["detail"]["object"]["sequencer"] = "717f08299329d189"
+    started["detail"]["object"]["version-id"] = "v9"
+    last.handler(payload(started, error={"Error": "States.Timeout"}), context)
+    counted = emitted(capsys)
+    assert set(counted) == {"Failed", "RetryableFailed", "UploadToResult"}
+    assert counted["RetryableFailed"] == 1
+
+
+def test_a_run_by_hand_says_nothing_of_latency(
+    s3: Any, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last.handler(payload({"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg"}), context)
+    assert set(emitted(capsys)) == {"Classified", "Confidence", "Labelled"}
+
+
+def test_keys_of_a_thousand_bytes_have_a_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
+    for path in ("x" * 1015, "写" * 338, "a/../../b", " ", "a+b%2B"):
+        started["detail"]["object"]["key"] = f"incoming/{path}"
+        output = last.handler(payload(started), context)
+        assert output["result_key"] == keys.result_keys(path)["classified"]
+    for result in results(s3).values():
+        jsonschema.validate(result, VALIDATOR.schema)

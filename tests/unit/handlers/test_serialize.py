@@ -1,0 +1,100 @@
+"""The first function, through an S3 of moto: from an event to a state."""
+
+from __future__ import annotations
+
+import base64
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handlers import serialize
+from handlers.uploads import InvalidInput
+from tests.unit.handlers.conftest import BUCKET
+from tests.unit.handlers.pictures import drawn, encoded, noise
+
+
+def event_for(sample_event: Any, key: str, **fields: Any) -> dict[str, Any]:
+    event: dict[str, Any] = sample_event("object-created")
+    event["detail"]["bucket"]["name"] = BUCKET
+    event["detail"]["object"] = {"key": key, "sequencer": "617f08299329d189", **fields}
+    return event
+
+
+def test_a_small_picture_arrives_byte_for_byte(s3: Any, sample_event: Any, context: SimpleNamespace) -> None:
+    data = encoded(drawn(32, 32), "PNG")
+    put = s3.put_object(Bucket=BUCKET, Key="incoming/a.png", Body=data)
+    event = event_for(sample_event, "incoming/a.png", **{"version-id": put["VersionId"], "size": len(data)})
+    state = serialize.handler(event, context)
+    assert base64.b64decode(state["image_data"]) == data
+    assert (state["s3_bucket"], state["s3_key"], state["inferences"]) == (BUCKET, "incoming/a.png", [])
+    assert (state["content_type"], state["image"]) == (
+        "image/png",
+        {"format": "PNG", "width": 32, "height": 32},
+    )
+    assert state["upload"]["version_id"] == put["VersionId"]
+    assert state["upload"]["sequencer"] == "617f08299329d189"
+    json.dumps(state)
+
+
+def test_started_by_hand(s3: Any, context: SimpleNamespace) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a+b.jpg", Body=encoded(drawn(), "JPEG"))
+    state = serialize.handler(
+        {"s3_bucket": BUCKET, "s3_key": "incoming/a+b.jpg", "image_data": "", "inferences": []}, context
+    )
+    assert state["image"]["format"] == "JPEG"
+    assert state["upload"]["sequencer"] is None
+
+
+def test_the_name_of_a_file_means_nothing(s3: Any, context: SimpleNamespace) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=encoded(drawn(), "WEBP"))
+    assert (
+        serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/a.txt"}, context)["image"]["format"]
+        == "WEBP"
+    )
+
+
+@pytest.mark.parametrize("key", ["incoming/a.jpg", "incoming/" + "写" * 338])
+def test_the_state_stays_far_below_its_limit(
+    s3: Any, sample_event: Any, context: SimpleNamespace, key: str
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=encoded(noise(1500, 1500), "PNG"))
+    state = serialize.handler(event_for(sample_event, key), context)
+    assert len(json.dumps(state)) < 150_000
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "code"),
+    [
+        ("incoming/a.jpg", b"text", "not_an_image"),
+        ("incoming/a.jpg", b"", "empty_object"),
+        ("incoming/dir/", b"", "folder_marker"),
+        ("incoming/a.jpg", encoded(drawn(300, 200), "JPEG")[:900], "truncated_image"),
+        ("incoming/gone.jpg", None, "object_not_found"),
+    ],
+)
+def test_what_will_never_work_travels_as_data(
+    s3: Any, sample_event: Any, context: SimpleNamespace, key: str, data: bytes | None, code: str
+) -> None:
+    if data is not None:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+    state = serialize.handler(event_for(sample_event, key), context)
+    assert "image_data" not in state
+    assert state["refusal"]["code"] == code
+    assert state["upload"]["sequencer"] == "617f08299329d189"
+
+
+def test_an_overwritten_upload_of_a_bucket_without_versions_is_superseded(
+    plain_s3: Any, sample_event: Any, context: SimpleNamespace
+) -> None:
+    plain_s3.put_object(Bucket=BUCKET, Key="incoming/a.jpg", Body=b"newer")
+    state = serialize.handler(event_for(sample_event, "incoming/a.jpg", etag="0" * 32), context)
+    assert state["superseded"] is True
+    assert "image_data" not in state
+
+
+def test_what_names_no_upload_is_an_error(context: SimpleNamespace, sample_event: Any) -> None:
+    for document in ({}, {"s3_bucket": "b", "s3_key": "classified/a"}, sample_event("object-tags-added")):
+        with pytest.raises(InvalidInput):
+            serialize.handler(document, context)
