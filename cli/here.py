@@ -6,6 +6,7 @@ import os
 import shlex
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     summary["lost"] = sorted(key for key, where in places.items() if not where)
     summary["twice"] = sorted(key for key, where in places.items() if len(where) > 1)
     summary["startup_seconds"] = round(started - begin, 3)
+    summary |= _settings(model, ordered)
     if kept:
         write_json(kept / "summary.json", summary)
     output = console(stderr=str(json_file) == "-")
@@ -187,6 +189,18 @@ def _keep(service: Service, ordered: list[Sorted]) -> Path | None:
         note(f"Captures are not kept: {error}")
         return None
     return LAST_DEMO
+
+
+def _settings(model: Path, ordered: list[Sorted]) -> dict[str, Any]:
+    """What a report has to know of the run besides its captures."""
+    decided = next((item.result.document for item in ordered if item.result.document.get("threshold")), {})
+    return {
+        "model": str(model),
+        "threshold": decided.get("threshold"),
+        "familiarity_threshold": decided.get("familiarity_threshold"),
+        "invoked": sum(bool(item.result.document.get("model")) for item in ordered),
+        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
 
 
 def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:

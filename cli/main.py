@@ -18,6 +18,9 @@ MODULES = {
     "cli.here": ("demo", "up"),
     "cli.images": ("drop", "results", "redrive"),
     "cli.deployment": ("deploy", "destroy"),
+    "cli.learning": ("train", "evaluate"),
+    "cli.sagemaker": ("register", "approve", "rollout"),
+    "cli.watching": ("monitor", "report", "dashboard"),
 }
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
