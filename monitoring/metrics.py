@@ -61,7 +61,7 @@ def emf(
     at
         The moment that the values belong to (aware).
     """
-    lines = [_line({STACK: stack}, _finite(values), at)]
+    lines = [_line({STACK: stack}, _finite(values), at, notes)]
     lines += [
         _line({STACK: stack, LABEL: label}, {"LabelShare": v}, at) for label, v in (labels or {}).items()
     ]

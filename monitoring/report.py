@@ -11,6 +11,7 @@ page's own and nothing from elsewhere.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
@@ -156,5 +157,6 @@ def save(page: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, page)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise MonitoringError(f"{page}: cannot write the page ({error.strerror or error})") from error

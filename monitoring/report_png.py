@@ -231,7 +231,7 @@ def _dates(axes: Any) -> None:
 
     axes.xaxis_date()
     find: Any = dates  # its classes have no annotations
-    locator = find.AutoDateLocator(maxticks=8)
+    locator = find.AutoDateLocator(minticks=2, maxticks=dict.fromkeys(range(8), 12))
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(find.ConciseDateFormatter(locator))
 

@@ -1,0 +1,148 @@
+"""Tests, intervals and distances against SciPy, and against what they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from monitoring import statistics as st
+
+counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda c: sum(c) > 0)
+
+
+@settings(deadline=None)
+@given(some.integers(0, 60), some.integers(1, 60), some.integers(0, 80), some.integers(1, 80))
+def test_fisher_is_scipys(a: int, n: int, b: int, m: int) -> None:
+    """GIVEN a two-by-two table WHEN tested THEN the p-value is SciPy's."""
+    stats = pytest.importorskip("scipy.stats")
+    a, b = min(a, n), min(b, m)
+
+    assert st.fisher_exact(a, n, b, m) == pytest.approx(
+        stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue, rel=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("table"), [(900, 10_000, 80_000, 1_000_000), (0, 500_000, 30, 500_000), (1, 1, 999_999, 1_000_000)]
+)
+def test_fisher_of_millions(table: tuple[int, int, int, int]) -> None:
+    """GIVEN a table of a million WHEN tested THEN the p-value still is SciPy's."""
+    stats = pytest.importorskip("scipy.stats")
+    a, n, b, m = table
+
+    assert st.fisher_exact(*table) == pytest.approx(
+        stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue, rel=1e-6
+    )
+
+
+@settings(deadline=None)
+@given(some.floats(1e-3, 1e9))
+def test_log_gamma(x: float) -> None:
+    """GIVEN a positive number WHEN log_gamma is taken THEN it is the library's."""
+    assert float(st.log_gamma(x)) == pytest.approx(math.lgamma(x), rel=1e-11, abs=1e-11)
+
+
+@settings(deadline=None)
+@given(some.integers(0, 50), some.floats(0.01, 200), some.one_of(some.floats(0.05, 1e4), some.just(math.inf)))
+def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
+    """GIVEN mean and size WHEN the probability of at most k is asked THEN it is SciPy's, Poisson's at the limit."""
+    stats = pytest.importorskip("scipy.stats")
+    expected = (
+        stats.poisson.cdf(k, mean) if math.isinf(size) else stats.nbinom.cdf(k, size, size / (size + mean))
+    )
+
+    assert st.negative_binomial_cdf(k, mean, size) == pytest.approx(expected, rel=1e-6, abs=1e-300)
+
+
+@settings(deadline=None)
+@given(some.integers(0, 200), some.integers(1, 200))
+def test_wilson_is_scipys(k: int, n: int) -> None:
+    """GIVEN successes of trials WHEN the interval is taken THEN it is SciPy's Wilson interval."""
+    stats = pytest.importorskip("scipy.stats")
+    k = min(k, n)
+    expected = stats.binomtest(k, n).proportion_ci(method="wilson")
+
+    assert st.wilson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_intervals_of_nothing() -> None:
+    """GIVEN no trials WHEN intervals are taken THEN they hold everything."""
+    assert st.wilson(0, 0) == (0, 1)
+    assert st.difference(0, 0, 5, 10) == (-1, 1)
+
+
+@settings(deadline=None)
+@given(some.integers(1, 80), some.integers(1, 80), some.data())
+def test_the_interval_of_a_difference_holds_it(n: int, m: int, data: some.DataObject) -> None:
+    """GIVEN two proportions WHEN their difference's interval is taken THEN it holds the difference, within [-1, 1]."""
+    a, b = data.draw(some.integers(0, n)), data.draw(some.integers(0, m))
+
+    low, high = st.difference(a, n, b, m)
+
+    assert -1 - 1e-9 <= low <= a / n - b / m + 1e-12
+    assert a / n - b / m - 1e-12 <= high <= 1 + 1e-9
+
+
+@settings(deadline=None)
+@given(counts, some.data())
+def test_distances_are_scipys(a: list[int], data: some.DataObject) -> None:
+    """GIVEN two histograms WHEN their distances are taken THEN they are SciPy's."""
+    stats, spatial = pytest.importorskip("scipy.stats"), pytest.importorskip("scipy.spatial.distance")
+    b = data.draw(
+        some.lists(some.integers(0, 50), min_size=len(a), max_size=len(a)).filter(lambda c: sum(c) > 0)
+    )
+    at = (np.arange(len(a)) + 0.5) / len(a)
+
+    assert st.wasserstein(a, b) == pytest.approx(stats.wasserstein_distance(at, at, a, b), abs=1e-12)
+    assert st.jensen_shannon(a, b) == pytest.approx(float(spatial.jensenshannon(a, b, base=2)), abs=1e-7)
+    assert st.jensen_shannon(a, a) == pytest.approx(0, abs=1e-7)
+
+
+def test_relabelling_is_calibrated() -> None:
+    """GIVEN samples of one distribution WHEN tested 2,000 times THEN p ≤ a happens in about a share a of them."""
+    random = np.random.default_rng(7)
+    shape = np.array([0.6, 0.2, 0.1, 0.05, 0.05])
+    p = np.array(
+        [
+            st.permutation_test(
+                random.multinomial(60, shape), random.multinomial(90, shape), range(5), draws=400
+            )[:2]
+            for _ in range(2000)
+        ]
+    )
+
+    for level in (0.3, 0.1, 0.05):
+        share = (p <= level).mean(axis=0)
+        assert (share <= level + 4 * math.sqrt(level * (1 - level) / 2000)).all(), (level, share)
+        assert (share >= 0.6 * level).all(), (level, share)
+
+
+def test_relabelling_finds_a_change_and_repeats_itself() -> None:
+    """GIVEN samples of two distributions WHEN tested THEN p is as small as the draws allow, and the same again."""
+    found = [st.permutation_test([90, 10, 0], [10, 10, 80], [0, 1, 2], draws=999) for _ in range(2)]
+
+    assert found[0] == found[1]
+    assert found[0].p_wasserstein == found[0].p_jensen_shannon == 1 / 1000
+
+
+@pytest.mark.parametrize(("a", "b"), [([0, 0], [5, 5]), ([5, 0], [7, 0]), ([0, 0], [0, 0])])
+def test_relabelling_of_what_cannot_differ(a: list[int], b: list[int]) -> None:
+    """GIVEN an empty sample or a single bin WHEN tested THEN p is 1."""
+    assert st.permutation_test(a, b, [0.0, 1.0], draws=100)[:2] == (1, 1)
+
+
+@settings(deadline=None)
+@given(counts)
+def test_coarse_bins_keep_order_and_count(pool: list[int]) -> None:
+    """GIVEN fine bins WHEN they are grouped THEN groups ascend by one, at most 24, and no count is lost."""
+    groups = st.coarse_bins(pool)
+
+    assert (np.diff(groups) >= 0).all()
+    assert (np.diff(groups) <= 1).all()
+    assert groups[0] == 0
+    assert groups[-1] < 24
+    assert st.regroup(pool, groups).sum() == sum(pool)

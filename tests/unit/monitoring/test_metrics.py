@@ -1,0 +1,157 @@
+"""Names, both ways to CloudWatch, prices, and uploads without a result."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from moto import mock_aws
+
+from handlers.keys import result_keys
+from monitoring import metrics
+from monitoring.pending import INCOMING, OUTCOMES, pending, result_path
+from monitoring.prices import INSTANCES, PRICES, Way, cost
+
+NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+
+
+def test_both_ways_say_the_same() -> None:
+    """GIVEN values and label shares WHEN written as lines and as MetricData THEN names, units, dimensions and values agree."""
+    values = {"Captured": 12, "MeanConfidence": 0.97, "EstimatedAccuracy": math.nan}
+    shares = {"bicycle": 0.75, "motör cycle": 0.25}
+
+    lines = [json.loads(line) for line in metrics.emf("s", values, shares, NOW, {"alarms": ["x"]})]
+    data = metrics.data("s", values, shares, NOW)
+
+    found = set()
+    for line in lines:
+        (described,) = line["_aws"]["CloudWatchMetrics"]
+        dimensions = tuple((d, line[d]) for d in described["Dimensions"][0])
+        found |= {(m["Name"], m["Unit"], dimensions, line[m["Name"]]) for m in described["Metrics"]}
+    assert found == {
+        (d["MetricName"], d["Unit"], tuple((i["Name"], i["Value"]) for i in d["Dimensions"]), d["Value"])
+        for d in data
+    }
+    assert len(found) == 4
+    assert lines[0]["alarms"] == ["x"]
+
+
+def test_an_unknown_metric_is_refused() -> None:
+    """GIVEN a name that is not in the table WHEN emitted THEN it is an error: names have one place."""
+    with pytest.raises(KeyError, match="Nonsense"):
+        metrics.emf("s", {"Nonsense": 1}, None, NOW)
+
+
+def test_nothing_finite_is_no_line() -> None:
+    """GIVEN values that are not finite WHEN emitted THEN there is no line."""
+    assert metrics.emf("s", {"MeanConfidence": math.nan, "CostSoFar": math.inf}, {}, NOW) == []
+
+
+@mock_aws
+def test_put_sends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN more MetricData than a request takes WHEN put THEN all of it arrives."""
+    client = boto3.client("cloudwatch", region_name="us-east-1")
+
+    metrics.put(
+        client,
+        metrics.data("s", {"Captured": 1}, {f"label {i}": 0.001 for i in range(1100)}, datetime.now(UTC)),
+    )
+
+    pages = client.get_paginator("list_metrics").paginate(Namespace=metrics.NAMESPACE)
+    assert sum(len(page["Metrics"]) for page in pages) == 1101
+
+
+def test_costs_are_those_of_the_vendors_examples() -> None:
+    """GIVEN a million images WHEN their cost is estimated THEN Express is a tenth of Standard, and an endpoint adds its hours."""
+    express, standard = cost(10**6, Way()), cost(10**6, Way(express=False))
+
+    assert 3 < express < 30
+    assert standard > 100
+    assert cost(0, Way(), endpoint_hours=10, instance="ml.m5.xlarge", instances=2) == pytest.approx(4.6)
+    assert cost(0, Way(), endpoint_hours=10, instance="ml.unknown.xlarge") == pytest.approx(2.3)
+    assert cost(0, Way(), endpoint_hours=10) == 0
+    assert all(value > 0 and source.startswith("https://") for value, source in PRICES.values())
+    assert all(value > 0 for value in INSTANCES.values())
+
+
+@settings(deadline=None)
+@given(some.text(min_size=1, max_size=400).filter(lambda t: t.encode("utf-8", "ignore").decode() == t))
+def test_result_paths_are_those_of_the_service(path: str) -> None:
+    """GIVEN any path, long ones too WHEN its result is looked for THEN it is where the functions write it."""
+    for name in (path, path * (1 + 1000 // len(path.encode()))):
+        expected = result_keys(name)
+        assert {f"{o}{result_path(INCOMING + name)}" for o in OUTCOMES} == set(expected.values())
+
+
+class Bucket:
+    """A bucket in memory with times of our choosing."""
+
+    def __init__(self) -> None:
+        self.client = boto3.client("s3", region_name="us-east-1")
+        self.client.create_bucket(Bucket="images")
+
+    def put(self, *keys: str) -> None:
+        for key in keys:
+            self.client.put_object(Bucket="images", Key=key, Body=b"x")
+
+    def look(self, **options: Any) -> Any:
+        return pending(self.client, "images", datetime.now(UTC) + timedelta(hours=2), **options)
+
+
+@mock_aws
+class TestPending:
+    """Uploads without a result."""
+
+    def test_every_outcome_is_a_result(self) -> None:
+        """GIVEN a result under each outcome WHEN looked for THEN nobody waits; folder markers are no uploads."""
+        bucket = Bucket()
+        bucket.put("incoming/a", "incoming/b.png", "incoming/c d/ü+%2B.jpg", "incoming/folder/")
+        bucket.put("classified/a.json", "low-confidence/b.png.json", "failed/c d/ü+%2B.jpg.json")
+
+        found = bucket.look()
+
+        assert (found.waiting, found.oldest, found.age, found.complete) == (0, "", 0, True)
+
+    def test_who_waits_is_named(self) -> None:
+        """GIVEN two uploads without a result WHEN looked for THEN both are counted and one is named with its age."""
+        bucket = Bucket()
+        bucket.put("incoming/a", "incoming/b", "classified/other.json")
+
+        found = bucket.look()
+
+        assert found.waiting == 2
+        assert found.oldest in ("incoming/a", "incoming/b")
+        assert found.age == pytest.approx(7200, abs=30)
+
+    def test_fresh_uploads_have_time(self) -> None:
+        """GIVEN an upload of a moment ago WHEN looked for THEN it does not wait yet."""
+        bucket = Bucket()
+        bucket.put("incoming/a")
+
+        assert pending(bucket.client, "images", datetime.now(UTC)).waiting == 0
+
+    def test_a_listing_that_was_cut_short_accuses_nobody(self) -> None:
+        """GIVEN more objects than the bound WHEN looked for THEN it says that it is incomplete and names none."""
+        bucket = Bucket()
+        bucket.put(*(f"incoming/{i:04}" for i in range(1005)))
+
+        found = bucket.look(most=1000)
+
+        assert (found.complete, found.waiting) == (False, 0)
+
+    def test_an_empty_bucket(self) -> None:
+        """GIVEN nothing WHEN looked for THEN nobody waits."""
+        assert Bucket().look().waiting == 0
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
