@@ -1,0 +1,95 @@
+"""The template as data: loaded, its functions resolved for given conditions, its workflow with the functions filled in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from cfnlint.decode import cfn_yaml
+
+PATH = Path(__file__).parents[3] / "infra" / "cloudformation.yaml"
+TEMPLATE: dict[str, Any] = cfn_yaml.load(str(PATH))
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
+
+FUNCTIONS = ("Serialize", "Classify", "Filter")
+
+# What a deployed stack would say; anything else resolves to its own name.
+KNOWN = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "111122223333",
+    "AWS::StackName": "dropsort",
+    "Bucket": "pictures",
+    "Bucket.Arn": "arn:aws:s3:::pictures",
+}
+NO_VALUE = object()
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    """Resources of a type, by name."""
+    return {name: resource for name, resource in RESOURCES.items() if resource["Type"] == kind}
+
+
+def resolve(node: Any, **conditions: bool) -> Any:
+    """A part of the template with Ref, GetAtt, Sub and If worked out; a condition that is not given is true."""
+    if isinstance(node, list):
+        return [value for item in node if (value := resolve(item, **conditions)) is not NO_VALUE]
+    if not isinstance(node, dict):
+        return node
+    if len(node) == 1:
+        ((name, value),) = node.items()
+        match name:
+            case "Ref":
+                return NO_VALUE if value == "AWS::NoValue" else KNOWN.get(value, value)
+            case "Fn::GetAtt":
+                path = value if isinstance(value, str) else ".".join(value)
+                return KNOWN.get(path, path)
+            case "Fn::If":
+                return resolve(value[1] if conditions.get(value[0], True) else value[2], **conditions)
+            case "Fn::Sub":
+                text, given = value if isinstance(value, list) else (value, {})
+                names = KNOWN | {key: resolve(item, **conditions) for key, item in given.items()}
+                return re.sub(r"\$\{([^}!]+)\}", lambda found: str(names.get(found[1], found[1])), text)
+    resolved = {key: resolve(value, **conditions) for key, value in node.items()}
+    return {key: value for key, value in resolved.items() if value is not NO_VALUE}
+
+
+def statements(role: str, **conditions: bool) -> list[dict[str, Any]]:
+    """The statements of a role's policies, actions and resources as lists."""
+    found = []
+    for policy in RESOURCES[role]["Properties"].get("Policies", []):
+        for statement in resolve(policy["PolicyDocument"]["Statement"], **conditions):
+            one = dict(statement)
+            for name in ("Action", "Resource"):
+                one[name] = one[name] if isinstance(one[name], list) else [one[name]]
+            found.append(one)
+    return found
+
+
+def grants(role: str, **conditions: bool) -> set[tuple[str, str]]:
+    """What a role may do: pairs of action and resource."""
+    return {
+        (action, resource)
+        for statement in statements(role, **conditions)
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+def definition() -> dict[str, Any]:
+    """The state machine's definition, its functions filled in by their ARNs."""
+    properties = RESOURCES["StateMachine"]["Properties"]
+    arns = {name: f"arn:aws:lambda:us-east-1:111122223333:function:{name}" for name in properties["DefinitionSubstitutions"]}
+
+    def filled(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: filled(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [filled(item) for item in node]
+        if isinstance(node, str):
+            return re.sub(r"\$\{(\w+)\}", lambda found: arns[found[1]], node)
+        return node
+
+    return filled(properties["Definition"])  # type: ignore[no-any-return]

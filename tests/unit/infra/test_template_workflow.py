@@ -1,0 +1,173 @@
+"""The state machine's definition: valid, every state reachable, faults retried and caught, and within Express' limits."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
+
+from handlers import imaging, predictions
+from tests.unit.infra.template import RESOURCES, definition, resolve
+
+DEFINITION = definition()
+STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+EXPRESS_SECONDS = 300
+THROTTLES = {"Lambda.TooManyRequestsException", "Lambda.Unknown"}
+TRANSIENT = {"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"}
+
+
+def test_a_parser_of_the_language_accepts_it() -> None:
+    program, _ = AmazonStateLanguageParser.parse(json.dumps(DEFINITION))
+    assert program
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"Resource": 5}, {"Retry": {"ErrorEquals": []}}, {"Catch": [{"Next": 1}]}, {"TimeoutSeconds": "soon"}],
+)
+def test_the_parser_is_one_that_says_no(change: dict[str, Any]) -> None:
+    broken = json.loads(json.dumps(DEFINITION))
+    broken["States"]["Classify"] |= change
+    with pytest.raises(ASLParserException):
+        AmazonStateLanguageParser.parse(json.dumps(broken))
+
+
+def following(state: dict[str, Any]) -> set[str]:
+    targets = {state[name] for name in ("Next", "Default") if name in state}
+    return targets | {rule["Next"] for name in ("Choices", "Catch") for rule in state.get(name, [])}
+
+
+def test_every_state_is_reached_and_every_way_ends_in_filter() -> None:
+    reached, waiting = set(), [DEFINITION["StartAt"]]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += following(STATES[name])
+    assert reached == set(STATES)
+    assert [name for name, state in STATES.items() if state.get("End")] == ["Filter"]
+    assert all(following(state) or state.get("End") for state in STATES.values())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_retries_throttles_and_faults_with_backoff_and_full_jitter(name: str) -> None:
+    retriers = TASKS[name]["Retry"]
+    handled = [set(retrier["ErrorEquals"]) for retrier in retriers]
+    throttles = next(retrier for retrier in retriers if set(retrier["ErrorEquals"]) >= THROTTLES)
+    assert set(throttles["ErrorEquals"]) >= TRANSIENT
+    assert throttles["MaxAttempts"] >= 5
+    assert handled[-1] == {"States.ALL"}, "States.ALL must be the last, alone"
+    assert sum("States.ALL" in errors for errors in handled) == 1
+    for retrier in retriers:
+        if retrier.get("MaxAttempts") == 0:
+            continue
+        assert retrier["JitterStrategy"] == "FULL"
+        assert retrier.get("BackoffRate", 2) >= 1.5
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_fault_before_filter_is_caught_and_kept_beside_the_state(name: str) -> None:
+    if TASKS[name].get("End"):
+        assert "Catch" not in TASKS[name], (
+            "there is nobody to record that recording failed: the execution fails, which is the alarm"
+        )
+        return
+    assert TASKS[name]["Catch"] == [
+        {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Filter"}
+    ]
+
+
+def test_what_names_no_upload_is_not_retried() -> None:
+    for name in ("Serialize", "Filter"):
+        assert TASKS[name]["Retry"][0] == {"ErrorEquals": ["InvalidInput"], "MaxAttempts": 0}
+
+
+def waits(retrier: dict[str, Any]) -> float:
+    """The longest that a retrier waits altogether, in seconds."""
+    first, rate = retrier.get("IntervalSeconds", 1), retrier.get("BackoffRate", 2)
+    attempts = retrier.get("MaxAttempts", 3)
+    return sum(min(first * rate**n, retrier.get("MaxDelaySeconds", float("inf"))) for n in range(attempts))
+
+
+def function_timeout(name: str) -> int:
+    return int(RESOURCES[f"{name}Function"]["Properties"]["Timeout"])
+
+
+def test_each_state_waits_longer_than_its_function_runs_and_all_fit_into_an_express_execution() -> None:
+    for name, state in TASKS.items():
+        assert function_timeout(name) < state["TimeoutSeconds"]
+    assert sum(state["TimeoutSeconds"] for state in TASKS.values()) < EXPRESS_SECONDS
+    assert DEFINITION["TimeoutSeconds"] <= EXPRESS_SECONDS
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_one_state_in_trouble_still_leaves_time_to_record_it(name: str) -> None:
+    # GIVEN that the others take their usual second or two, with a cold start
+    others = 5 * (len(TASKS) - 1)
+    for retrier in TASKS[name]["Retry"]:
+        tries = 1 + retrier.get("MaxAttempts", 3)
+        if set(retrier["ErrorEquals"]) == {
+            "States.ALL"
+        }:  # a function that runs into its own timeout each time
+            assert tries * function_timeout(name) + waits(retrier) + others < EXPRESS_SECONDS
+        elif set(retrier["ErrorEquals"]) == {"States.Timeout"}:
+            assert tries * TASKS[name]["TimeoutSeconds"] + waits(retrier) + others < EXPRESS_SECONDS
+        else:  # throttles are answered at once
+            assert tries * 1 + waits(retrier) + others < EXPRESS_SECONDS
+
+
+def test_the_largest_state_is_far_below_the_limit() -> None:
+    """256 KiB is the limit; what is counted is UTF-8, but the worst that an encoder makes of it is ASCII."""
+    key = "incoming/" + "写" * 338
+    event = {
+        "detail": {"bucket": {"name": "b" * 63}, "object": {"key": key, "version-id": "v" * 32}},
+        "id": "x" * 1000,
+    }
+    upload = {
+        "version_id": "v" * 32,
+        "etag": "e" * 36,
+        "size": 10**9,
+        "sequencer": "f" * 18,
+        "uploaded": "2026-11-21T09:00:00Z",
+    }
+    state = {
+        "s3_bucket": "b" * 63,
+        "s3_key": key,
+        "upload": upload,
+        "inferences": [],
+        "content_type": "image/jpeg",
+    }
+    image = base64.b64encode(bytes(imaging.MAX_TRAVEL_BYTES)).decode()
+    failed_classify = state | {"image_data": image, "error": {"Error": "x" * 256, "Cause": "x" * 32_768}}
+    answered = state | {"inferences": "x" * predictions.MAX_TRAVEL_BYTES, "model": "m" * 256}
+    sizes = {
+        name: len(json.dumps({"state": worst, "input": event, "execution": "a" * 300}))
+        for name, worst in {
+            "image": state | {"image_data": image},
+            "failed": failed_classify,
+            "answered": answered,
+        }.items()
+    }
+    print("largest states in bytes:", sizes)
+    assert max(sizes.values()) < 200_000
+
+
+def test_every_function_is_filled_in_and_called_by_its_alias_free_arn() -> None:
+    substitutions = RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"]
+    text = json.dumps(RESOURCES["StateMachine"]["Properties"]["Definition"])
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(substitutions)
+    for name, value in substitutions.items():
+        assert resolve(value) == f"{name}Function.Arn"
+
+
+def test_filter_gets_the_state_the_input_and_the_execution() -> None:
+    assert TASKS["Filter"]["Parameters"]["Payload"] == {
+        "state.$": "$",
+        "input.$": "$$.Execution.Input",
+        "execution.$": "$$.Execution.Id",
+    }
