@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "cloudformation.yaml"
 
 
-@click.command()
+@click.command(short_help="Create or update the service on AWS.")
 @click.option(
     "--parameter",
     "-p",
@@ -91,7 +91,7 @@ def deploy(
     return 0
 
 
-@click.command()
+@click.command(short_help="Take the service down.")
 @click.option(
     "--delete-images", is_flag=True, help="Empty and delete the bucket too: images, results, captures."
 )

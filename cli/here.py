@@ -15,6 +15,7 @@ import click
 from cli.main import EXIT_FAILURE
 from cli.models import model_option, thresholds
 from cli.options import json_option, write_json
+from cli.places import LAST_DEMO
 from cli.show import Steps, bars, console, facts_table, note, printable, results_table
 
 if TYPE_CHECKING:
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
 # Uploads without a result at a time. The embedded AWS starts a process for each function of each of them, which keeps
 # two processors busy for seconds, and runs 8 functions at most.
 IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
-LAST_DEMO = Path(".dropsort", "last-demo")
 
 
-@click.command()
+@click.command(short_help="Run the service on this machine.")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -74,7 +74,7 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
     return 0
 
 
-@click.command()
+@click.command(short_help="Sort images on this machine, start to end.")
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OUTCOMES = ("classified", "low-confidence", "failed")
 
 
-@click.command()
+@click.command(short_help="Upload images to be sorted.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--prefix", default="", metavar="TEXT", help="Put before each name: incoming/TEXT/...")
 @click.option("--again", is_flag=True, help="Upload also what is there already, byte for byte.")
@@ -101,7 +101,7 @@ def drop(
     return EXIT_FAILURE if skipped or not found else 0
 
 
-@click.command()
+@click.command(short_help="Show results.")
 @click.option(
     "--outcome", type=click.Choice(OUTCOMES), multiple=True, help="Only this outcome; may be repeated."
 )
@@ -178,7 +178,7 @@ def results(
     return EXIT_FAILURE if unreadable else 0
 
 
-@click.command()
+@click.command(short_help="Sort again what has no result.")
 @click.option(
     "--prefix", default="", metavar="TEXT", help="Only images whose name below incoming/ starts so."
 )

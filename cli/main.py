@@ -18,8 +18,9 @@ MODULES = {
     "cli.here": ("demo", "up"),
     "cli.images": ("drop", "results", "redrive"),
     "cli.deployment": ("deploy", "destroy"),
-    "cli.learning": ("train", "evaluate"),
-    "cli.sagemaker": ("register", "approve", "rollout"),
+    "cli.train": ("train",),
+    "cli.evaluate": ("evaluate",),
+    "cli.registry": ("register", "approve", "rollout"),
     "cli.watching": ("monitor", "report", "dashboard"),
 }
 

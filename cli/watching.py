@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.here import LAST_DEMO
 from cli.options import DEFAULT_STACK, Aws, aws_options, json_option, write_json
+from cli.places import HOME, Place, place
 from cli.show import bars, console, facts_table, note, printable
 
 if TYPE_CHECKING:
     from monitoring.runs import Summary
-
-HOME = Path(".dropsort")
-THRESHOLD, FAMILIARITY_THRESHOLD = 0.93, 0.02  # the template's defaults
 
 source_argument = click.argument("source", metavar="[SOURCE]", required=False)
 stack_choice = click.option(
@@ -56,21 +50,7 @@ open_option = click.option(
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where captures are, where their aggregates go, and what the service decided by."""
-
-    source: str
-    state: str
-    name: str
-    labels: tuple[str, ...] = ()
-    threshold: float = THRESHOLD
-    familiarity_threshold: float = FAMILIARITY_THRESHOLD
-    invoked: int | None = None
-    images: bool = False
-
-
-@click.command()
+@click.command(short_help="Aggregate capture files.")
 @source_argument
 @state_option
 @anew_option
@@ -96,17 +76,17 @@ def monitor(
     Only what is new is read; records are counted once, whatever is copied or comes late. Lines that cannot be read are
     counted, and named by file and line.
     """
-    place = _place(source, state, labels, stack, aws)
-    summary = _aggregate(place, anew, images, processes, aws)
+    where = place(source, state, labels, stack, aws)
+    summary = _aggregate(where, anew, images, processes, aws)
     document = summary.to_json()
     facts = [
-        ("captures", place.name),
+        ("captures", where.name),
         ("records", f"{document['records']:,}"),
         ("duplicates", f"{document['duplicates']:,}"),
         ("bad lines", f"{document['bad_lines']:,}"),
         ("files", f"{document['files']:,}, {summary.files_read:,} of them new"),
         ("hours", f"{document['first_hour'] or '–'} to {document['last_hour'] or '–'}"),
-        ("aggregates", place.state),
+        ("aggregates", where.state),
     ]
     console(stderr=str(json_file) == "-").print(
         facts_table([(name, printable(value)) for name, value in facts])
@@ -117,7 +97,7 @@ def monitor(
     return 1 if summary.failed else 0
 
 
-@click.command()
+@click.command(short_help="Show captures in one page.")
 @source_argument
 @click.option(
     "--out",
@@ -170,22 +150,22 @@ def report(
     from monitoring import report as writing
     from monitoring.aggregate import load
 
-    place = _place(source, state, labels, stack, aws)
-    _aggregate(place, anew, images, processes, aws)
+    where = place(source, state, labels, stack, aws)
+    _aggregate(where, anew, images, processes, aws)
     access = _access(aws)
     quality = None
     if truth:
         from monitoring.quality import assess_sources
 
-        quality = assess_sources(place.source, truth, place.labels, access)
+        quality = assess_sources(where.source, truth, where.labels, access)
     page = writing.write(
-        load(place.state, access=access),
+        load(where.state, access=access),
         out,
-        threshold=place.threshold if threshold is None else threshold,
-        familiarity_threshold=place.familiarity_threshold,
-        source=place.name,
-        lines=_lines(place.source, aws),
-        invoked=place.invoked,
+        threshold=where.threshold if threshold is None else threshold,
+        familiarity_threshold=where.familiarity_threshold,
+        source=where.name,
+        lines=_lines(where.source, aws),
+        invoked=where.invoked,
         quality=quality,
         png=png,
     )
@@ -194,7 +174,7 @@ def report(
     return 0
 
 
-@click.command()
+@click.command(short_help="Draw the service's dashboard.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -239,58 +219,24 @@ def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int
     return 0
 
 
-def _place(source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws) -> Place:
-    """What the arguments mean: a source that was named, the last demo, or a service."""
-    if source and stack:
-        raise click.UsageError("Either SOURCE or --stack: a service's captures are in its bucket.")
-    names = _labels(labels)
-    if source:
-        where = source if source.startswith("s3://") else str(Path(source))
-        return Place(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
-    if not stack and (LAST_DEMO / "captures").is_dir():
-        demo = _last_demo()
-        return Place(
-            str(LAST_DEMO / "captures"),
-            state or str(LAST_DEMO / "monitoring"),
-            f"the last demo, {demo.get('finished', '')}",
-            names,
-            demo.get("threshold") or THRESHOLD,
-            demo.get("familiarity_threshold") or FAMILIARITY_THRESHOLD,
-            demo.get("invoked"),
-            images=True,
-        )
-    from client.stack import find
-
-    service = find(aws.client, stack or DEFAULT_STACK)
-    own = tuple(label.strip() for label in service.parameters.get("Labels", "").split(",") if label.strip())
-    return Place(
-        f"s3://{service.bucket}/captures",
-        state or f"s3://{service.bucket}/monitoring",
-        f"stack {service.name}, s3://{service.bucket}/captures",
-        names or own,
-        float(service.parameters.get("Threshold", THRESHOLD)),
-        float(service.parameters.get("FamiliarityThreshold", FAMILIARITY_THRESHOLD)),
-    )
-
-
-def _aggregate(place: Place, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
+def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
     from monitoring.aggregate import run
 
     if anew:
-        if place.state.startswith("s3://"):
+        if where.state.startswith("s3://"):
             raise click.UsageError(
                 "--anew forgets a folder; aggregates in a bucket are the service's own: give --state DIR."
             )
-        shutil.rmtree(place.state, ignore_errors=True)
+        shutil.rmtree(where.state, ignore_errors=True)
     with bars() as progress:
         task = progress.add_task("files", total=None)
         return run(
-            place.source,
-            place.state,
-            labels=place.labels or None,
+            where.source,
+            where.state,
+            labels=where.labels or None,
             processes=processes,
             progress=lambda files, _: progress.update(task, completed=files),
-            images=images or place.images,
+            images=images or where.images,
             access=_access(aws),
         )
 
@@ -308,33 +254,6 @@ def _lines(source: str, aws: Aws) -> Any:
         bucket, _, prefix = source.removeprefix("s3://").partition("/")
         return bucket_lines(aws.client("s3"), bucket, prefix)
     return folder_lines(Path(source))
-
-
-def _labels(path: Path | None) -> tuple[str, ...]:
-    if path is None:
-        return ()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise click.ClickException(
-            f"{path} is not JSON ({error}): give the labels.json of a model."
-        ) from error
-    if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
-        raise click.ClickException(f"{path} is no list of labels: give the labels.json of a model.")
-    return tuple(found)
-
-
-def _last_demo() -> dict[str, Any]:
-    try:
-        found = json.loads((LAST_DEMO / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _digest(source: str) -> str:
-    where = source if source.startswith("s3://") else str(Path(source).resolve())
-    return f"{Path(source).name}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
 
 
 def _open(page: Path, wanted: bool) -> None:
