@@ -17,6 +17,7 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
+SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(grace: float, pipe: int, command: list[str]) -> int:
@@ -24,7 +25,7 @@ def main(grace: float, pipe: int, command: list[str]) -> int:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: None)
     child = _start(command, close=(pipe, wake_read, wake_write))
     stop_at: float | None = None
@@ -48,16 +49,19 @@ def main(grace: float, pipe: int, command: list[str]) -> int:
 
 def _start(command: list[str], close: tuple[int, ...]) -> int:
     guardian = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # none may fall between our handlers and the command's
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         with contextlib.suppress(OSError):  # both sides set it: whichever comes first
             os.setpgid(child, child)
         return child
     try:
         os.setpgid(0, 0)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for descriptor in close:
             os.close(descriptor)
         if sys.platform == "linux":

@@ -1,0 +1,218 @@
+"""The embedded endpoint in its own process, with its model, through the real client."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from PIL import Image
+
+from local.clients import EmbeddedSession
+from local.endpoint_config import Capture, EndpointConfig
+from local.endpoint_process import EmbeddedEndpoint
+from local.errors import StartError
+from local.service import MODEL
+from training import inference
+
+VERBOSE = "application/json;verbose=true"
+
+
+def picture(colour: tuple[int, int, int] = (200, 30, 30), kind: str = "PNG") -> bytes:
+    """A small picture."""
+    content = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(content, kind)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEndpoint]:
+    """A running endpoint that captures nothing."""
+    running = EmbeddedEndpoint(
+        MODEL, tmp_path_factory.mktemp("endpoint"), "bikes", EndpointConfig("main", None)
+    )
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def runtime(endpoint: EmbeddedEndpoint) -> Any:
+    """The real client of SageMaker's runtime."""
+    return EmbeddedSession("http://127.0.0.1:9", endpoint.url).client("sagemaker-runtime")
+
+
+def call(
+    endpoint: EmbeddedEndpoint, method: str, path: str, body: bytes = b"", **headers: str
+) -> tuple[int, bytes]:
+    """A plain HTTP request."""
+    connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_the_answer_is_the_models_own(runtime: Any) -> None:
+    # GIVEN what the model says when it is asked directly
+    expected = inference.load(MODEL).predict([picture()])[0]
+    # WHEN the endpoint is asked for the rich object
+    answer = runtime.invoke_endpoint(
+        EndpointName="bikes",
+        Body=picture(),
+        ContentType="application/x-image",
+        Accept=VERBOSE,
+        InferenceId="a" * 64,
+        CustomAttributes="camera=1",
+    )
+    # THEN it is the same, and the answer looks as SageMaker's
+    assert json.loads(answer["Body"].read()) == expected
+    assert answer["ContentType"] == "application/json"
+    assert answer["InvokedProductionVariant"] == "main"
+    assert len(answer["ResponseMetadata"]["RequestId"]) == 36
+
+
+def test_the_list_of_the_builtin_algorithm(runtime: Any) -> None:
+    answer = runtime.invoke_endpoint(
+        EndpointName="bikes", Body=picture(kind="JPEG"), ContentType="image/jpeg", Accept="application/json"
+    )
+    probabilities = json.loads(answer["Body"].read())
+    assert len(probabilities) == 2
+    assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+
+
+def test_many_at_once_get_their_own_answers(runtime: Any) -> None:
+    # GIVEN pictures with different answers
+    pictures = [picture((value, 255 - value, value // 2)) for value in range(0, 250, 10)]
+    model = inference.load(MODEL)
+    expected = [model.predict([item])[0]["probabilities"] for item in pictures]  # type: ignore[index]
+
+    # WHEN they are sent side by side
+    def ask(content: bytes) -> Any:
+        return json.loads(runtime.invoke_endpoint(EndpointName="bikes", Body=content)["Body"].read())
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, pictures * 4))
+    # THEN nobody gets another one's
+    assert answers == expected * 4
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "message"),
+    [
+        ({"EndpointName": "other"}, "ValidationError", "Endpoint other of account 000000000000 not found"),
+        ({"TargetVariant": "other"}, "ValidationError", "Variant other"),
+        ({"InferenceId": "x" * 65}, "ValidationError", "Inference id"),
+        ({"CustomAttributes": "x" * 1025}, "ValidationError", "Custom attributes"),
+        ({"Body": bytes(6_291_457)}, "413", "exceeded 6291456 bytes"),
+    ],
+)
+def test_a_wrong_request_fails_as_sagemaker_would(
+    runtime: Any, request_: dict[str, Any], code: str, message: str
+) -> None:
+    runtime.meta.config.parameter_validation = False
+    with pytest.raises(ClientError, match=message) as caught:
+        runtime.invoke_endpoint(**({"EndpointName": "bikes", "Body": picture()} | request_))
+    assert caught.value.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [(b"no picture", "application/x-image", 400), (b"", "image/png", 400), (b"x", "audio/wav", 415)],
+)
+def test_what_the_model_refuses_is_a_model_error(
+    runtime: Any, body: bytes, content_type: str, status: int
+) -> None:
+    # WHEN the model cannot answer
+    with pytest.raises(runtime.exceptions.ModelError) as caught:
+        runtime.invoke_endpoint(EndpointName="bikes", Body=body, ContentType=content_type)
+    # THEN the client sees the container's own status
+    response = caught.value.response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == status
+    assert f"Received client error ({status})" in response["Error"]["Message"]
+
+
+def test_a_body_of_exactly_the_limit_reaches_the_model(runtime: Any) -> None:
+    with pytest.raises(runtime.exceptions.ModelError):
+        runtime.invoke_endpoint(EndpointName="bikes", Body=bytes(6_291_456), ContentType="image/png")
+
+
+def test_the_containers_own_side(endpoint: EmbeddedEndpoint) -> None:
+    assert call(endpoint, "GET", "/ping")[0] == 200
+    status, body = call(endpoint, "POST", "/invocations", picture(), **{"Content-Type": "image/png"})
+    assert (status, len(json.loads(body))) == (200, 2)
+    status, body = call(endpoint, "POST", "/invocations", b"no", **{"Content-Type": "image/png"})
+    assert (status, json.loads(body)["code"]) == (400, 400)
+    assert call(endpoint, "POST", "/invocations", bytes(6_291_457))[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/endpoints/bikes/invocations"), ("POST", "/endpoints/bikes"), ("POST", "/flush")],
+)
+def test_other_paths_are_unknown(endpoint: EmbeddedEndpoint, method: str, path: str) -> None:
+    status, body = call(endpoint, method, path)
+    assert status == 404
+    assert "No operation" in json.loads(body)["Message"]
+
+
+def test_what_was_answered_is_captured_before_the_end(tmp_path: Path) -> None:
+    # GIVEN an endpoint that captures into a bucket (moto's), and half of the requests
+    server = subprocess.Popen(
+        [sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout
+    address = server.stdout.readline().strip()
+    s3 = EmbeddedSession(address).client("s3")
+    s3.create_bucket(Bucket="pictures")
+    config = EndpointConfig("main", Capture("pictures", "captures", 50, json_types=("application/json",)))
+    running = EmbeddedEndpoint(MODEL, tmp_path, "bikes", config, address)
+    running.start()
+    runtime = EmbeddedSession(address, running.url).client("sagemaker-runtime")
+    # WHEN it answers and is stopped at once
+    for number in range(200):
+        runtime.invoke_endpoint(EndpointName="bikes", Body=picture(), InferenceId=str(number))
+    with pytest.raises(runtime.exceptions.ModelError):
+        runtime.invoke_endpoint(EndpointName="bikes", Body=b"no picture")
+    running.stop()
+    # THEN about half of what was answered is there, each with its own id
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="pictures", Prefix="captures/bikes/main/")
+    names = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    lines = [
+        line for name in names for line in s3.get_object(Bucket="pictures", Key=name)["Body"].iter_lines()
+    ]
+    ids = [json.loads(line)["eventMetadata"]["inferenceId"] for line in lines]
+    assert len(set(ids)) == len(ids)
+    assert 50 < len(ids) < 150  # 7 standard deviations
+    assert server.stdin
+    server.stdin.close()
+    server.wait(30)
+
+
+MOTO = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(port=0, verbose=False)
+server.start()
+print("http://%s:%d" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_that_names_the_log(tmp_path: Path) -> None:
+    # GIVEN a folder without a model
+    broken = EmbeddedEndpoint(tmp_path, tmp_path, "bikes", EndpointConfig("main", None))
+    # THEN the error says so
+    with pytest.raises(StartError, match=r"model\.onnx|labels\.json") as caught:
+        broken.start()
+    assert str(broken.log) in str(caught.value)
+    assert not broken.running()

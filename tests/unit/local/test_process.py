@@ -1,0 +1,151 @@
+"""Processes under a guardian: none outlives whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from local.errors import StartError
+from local.process import Leash, Process
+
+# A program with a child of its own; tells both process ids, then waits.
+FAMILY = """
+import os, signal, subprocess, sys, time
+{prelude}
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(os.getpid(), child.pid, flush=True)
+time.sleep(600)
+"""
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+def begin(tmp_path: Path, program: str, grace: float = 20, **more: object) -> Process:
+    """Start a program in Python."""
+    return Process(
+        "The program",
+        [sys.executable, "-c", program],
+        os.environ,
+        tmp_path / "log",
+        grace,
+        Leash(),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def family(log: Path) -> list[int]:
+    """Process ids that the program told, once it has."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        words = log.read_text().split() if log.exists() else []
+        if len(words) == 2:
+            return [int(word) for word in words]
+        time.sleep(0.02)
+    raise AssertionError(f"the program said {log.read_text()!r}")
+
+
+def end(pids: list[int]) -> bool:
+    """Whether the processes end."""
+    deadline = time.monotonic() + 60
+    while any(alive(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+@pytest.mark.parametrize("prelude", ["", STUBBORN])
+def test_stopping_ends_the_whole_family(tmp_path: Path, prelude: str) -> None:
+    # GIVEN a program with a child, deaf to SIGTERM or not
+    process = begin(tmp_path, FAMILY.format(prelude=prelude), grace=0.5)
+    pids = family(tmp_path / "log")
+    # WHEN it is stopped
+    process.stop()
+    # THEN neither runs, at once
+    assert not process.running()
+    assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) -> None:
+    # GIVEN a process that has started a program and knows nothing of signals
+    starter = (
+        "import os, sys, time\nfrom pathlib import Path\nfrom local.process import Leash, Process\n"
+        f"Process('x', [sys.executable, '-c', {FAMILY.format(prelude='')!r}], os.environ, Path({str(tmp_path / 'log')!r}), 1, "
+        "leash := Leash())\ntime.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", starter], stderr=subprocess.DEVNULL)
+    pids = family(tmp_path / "log")
+    # WHEN it gets the signal
+    parent.send_signal(number)
+    parent.wait(60)
+    # THEN the program ends too
+    assert end(pids)
+
+
+def test_the_program_lives_as_long_as_another_holds_the_leash(tmp_path: Path) -> None:
+    # GIVEN a program, and another process that holds its leash
+    leash = Leash()
+    process = Process(
+        "The program",
+        [sys.executable, "-c", FAMILY.format(prelude="")],
+        os.environ,
+        tmp_path / "log",
+        1,
+        leash,
+    )
+    pids = family(tmp_path / "log")
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[leash.held]
+    )
+    # WHEN we let go
+    leash.close()
+    # THEN it goes on, until the other one ends
+    time.sleep(0.3)
+    assert all(alive(pid) for pid in pids)
+    other.communicate()
+    assert end(pids)
+    process.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
+def test_the_program_ends_with_its_guardian(tmp_path: Path) -> None:
+    process = begin(tmp_path, FAMILY.format(prelude=""))
+    program = family(tmp_path / "log")[0]
+    os.kill(process._guardian.pid, signal.SIGKILL)
+    assert end([program])
+    process.stop()
+    os.kill(family(tmp_path / "log")[1], signal.SIGKILL)  # the child was its own to stop
+
+
+def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    process = begin(tmp_path, "print('first'); print('cannot go on'); raise SystemExit(3)")
+    with pytest.raises(StartError, match="cannot go on") as caught:
+        process.wait_until(lambda: False, 60)
+    assert str(tmp_path / "log") in str(caught.value)
+    process.stop()
+
+
+def test_a_program_that_is_not_ready_in_time_is_reported(tmp_path: Path) -> None:
+    process = begin(tmp_path, "import time; time.sleep(600)")
+    with pytest.raises(StartError, match=r"not ready after 0\.1 seconds"):
+        process.wait_until(lambda: False, 0.1)
+    process.stop()
+
+
+def test_a_program_that_is_not_there_is_reported(tmp_path: Path) -> None:
+    process = Process("The program", [str(tmp_path / "nothing")], {}, tmp_path / "log", 1, Leash())
+    with pytest.raises(StartError, match="No such file"):
+        process.wait_until(lambda: False, 60)
+    process.stop()
