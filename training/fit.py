@@ -50,6 +50,7 @@ def fit(
     epochs: int | None = None,
     batch: int = 32,
     smoothing: float = 0.02,
+    mirror: bool = True,
     patience: int = 0,
     checkpoints: Path | None = None,
     progress: Callable[[Epoch], None] = lambda _: None,
@@ -60,14 +61,16 @@ def fit(
 
     Parameters
     ----------
+    mirror
+        Whether a mirrored picture is one of the same class: not so for text.
     patience
         Stop when the validation loss has not improved for so many epochs, and return the best epoch's weights. 0: train
         all epochs and return the last, which the falling learning rate makes the best as a rule.
     checkpoints
         Folder in which every epoch is saved, and from which an interrupted training of the same settings goes on.
     """
-    run = _Run(arch, classes, pictures, labels, seed, epochs, batch, smoothing)
-    settings = (arch, classes, len(pictures), seed, run.epochs, batch)
+    run = _Run(arch, classes, pictures, labels, seed, epochs, batch, smoothing, mirror)
+    settings = (arch, classes, len(pictures), seed, run.epochs, batch, mirror)
     checkpoint = checkpoints / "training.pt" if checkpoints else None
     if checkpoint is not None and checkpoint.is_file():
         run.resume(torch.load(checkpoint, map_location="cpu", weights_only=True), settings)
@@ -104,6 +107,7 @@ class _Run:
         epochs: int | None,
         batch: int,
         smoothing: float,
+        mirror: bool,
     ) -> None:
         torch.manual_seed(seed)
         self.random = torch.Generator().manual_seed(seed)
@@ -111,7 +115,7 @@ class _Run:
         self.network: Any = Network(arch, classes).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.epochs = epochs or self.network.spec.epochs
         self.data, self.target = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(labels)
-        self.batch, self.smoothing = batch, smoothing
+        self.batch, self.smoothing, self.mirror = batch, smoothing, mirror
         groups = self.network.groups()
         self.optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
         steps = max(10, self.epochs * math.ceil(len(pictures) / batch))  # the schedule needs a few
@@ -129,7 +133,7 @@ class _Run:
         for chosen in order.split(self.batch):
             if len(chosen) < 2 and not self.network.spec.pretrained:
                 continue  # batch statistics of one picture say nothing
-            inputs: Any = augment(self.data[chosen].float().to(where), self.random)
+            inputs: Any = augment(self.data[chosen].float().to(where), self.random, self.mirror)
             logits = self.network(
                 self.network.normalise(inputs.contiguous(memory_format=torch.channels_last))
             )

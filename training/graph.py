@@ -99,6 +99,18 @@ class Writer:
             x = self.block(x, block)
         return self.node("ReduceMean", x, self.constant(np.array([2, 3], np.int64)), keepdims=0)
 
+    def with_mirrored(self, x: str) -> str:
+        """[N, C, H, W] and after them their mirror images: [2 N, C, H, W]."""
+        start, end = self.constant(np.array([-1], np.int64)), self.constant(np.array([-(2**31)], np.int64))
+        axis, step = self.constant(np.array([3], np.int64)), self.constant(np.array([-1], np.int64))
+        return self.node("Concat", x, self.node("Slice", x, start, end, axis, step), axis=0)
+
+    def halves(self, x: str) -> tuple[str, str]:
+        """The first and the second half of a batch."""
+        names = (f"h{len(self.nodes)}", f"m{len(self.nodes)}")
+        self.node("Split", x, outputs=names, axis=0, num_outputs=2)
+        return names
+
     def linear(self, x: str, weight: NDArray[Any], bias: NDArray[Any]) -> str:
         """`x @ weight.T + bias`."""
         constants = [self.constant(array.astype(np.float32)) for array in (weight, bias)]
@@ -165,6 +177,7 @@ def write(
     mean: float,
     scale: float,
     known: Familiarity | None = None,
+    mirror: bool = False,
     reference_blocks: Sequence[Block] = (),
     metadata: dict[str, str] | None = None,
     quantise: bool = True,
@@ -177,6 +190,8 @@ def write(
         Weight [K, width] and bias [K] of the classifier on the features of `blocks`.
     temperature
         Logits are divided by it before the softmax.
+    mirror
+        Answer with the mean over each picture and its mirror image.
     known, reference_blocks
         The familiar pictures, and the feature extractor they were seen through; without blocks of its own it is
         the classifier's. Leading blocks that are the same in both are computed once.
@@ -185,16 +200,22 @@ def write(
     """
     writer = Writer(quantise)
     x = writer.pictures(side, mean, scale)
+    if mirror:
+        x = writer.with_mirrored(x)
     shared = 0
     while shared < min(len(blocks), len(reference_blocks)) and same(blocks[shared], reference_blocks[shared]):
         x = writer.block(x, blocks[shared])
         shared += 1
     features = writer.features(x, blocks[shared:])
+    if mirror:
+        features = writer.node("Mul", writer.node("Add", *writer.halves(features)), writer.number(0.5))
     logits = writer.linear(features, head[0] / temperature, head[1] / temperature)
     writer.node("Softmax", logits, outputs=[PROBABILITIES], axis=1)
     outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(head[1])])]
     if known is not None:
-        seen = writer.features(x, reference_blocks[shared:]) if reference_blocks else features
+        seen = features
+        if reference_blocks:  # familiarity is that of the picture as it is
+            seen = writer.features(writer.halves(x)[0] if mirror else x, reference_blocks[shared:])
         writer.familiarity(seen, known)
         outputs.append(helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, ["N"]))
     graph = helper.make_graph(

@@ -49,6 +49,7 @@ class Settings:
     validation: float = 0.1
     test: float = 0.15
     patience: int = 0
+    mirror: bool = True  # False where left and right matter, as in text
     precision: float = PRECISION
     name: str = ""
     threads: int = 0
@@ -110,6 +111,7 @@ def train(
         "epochs": settings.epochs or None,
         "batch": settings.batch,
         "patience": settings.patience,
+        "mirror": settings.mirror,
     }
     groups = np.array([p.group if p.group >= 0 else -2 - i for i, p in enumerate(pictures)], np.int64)
     trainings = 1 + settings.folds
@@ -248,6 +250,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--patience", type=int, default=default.patience, help="epochs without progress; 0: all epochs"
+    )
+    options.add_argument(
+        "--no-mirror", dest="mirror", action="store_false", help="left and right matter, as in text"
     )
     options.add_argument(
         "--precision", type=float, default=default.precision, help="the threshold is chosen for it"

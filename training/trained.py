@@ -22,10 +22,14 @@ class Trained:
 
     network: Network
     reference: Network | None
+    mirror: bool = True  # answers are the mean over the picture and its mirror image
 
     def logits(self, pictures: Pictures) -> NDArray[np.float32]:
         """Logits [N, K] of pictures."""
         logits: NDArray[np.float32] = logits_of(self.network, pictures).numpy()
+        if self.mirror:
+            mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
+            logits = (logits + logits_of(self.network, mirrored).numpy()) / 2
         return logits
 
     def familiar_features(self, pictures: Pictures) -> NDArray[np.float32]:
@@ -46,6 +50,7 @@ class Trained:
             mean=spec.mean,
             scale=spec.scale,
             known=known,
+            mirror=self.mirror,
             **options,
         )
 
@@ -57,9 +62,10 @@ def train(
     labels: Labels,
     validation: tuple[Pictures, Labels] | None = None,
     *,
+    mirror: bool = True,
     progress: Callable[[Epoch], None] = lambda _: None,
     **options: Any,
 ) -> Trained:
     """Trains a network; `options` go to `fit`."""
-    network = fit(arch, classes, pictures, labels, validation, progress=progress, **options)
-    return Trained(network, Network(arch, classes).eval() if network.spec.pretrained else None)
+    network = fit(arch, classes, pictures, labels, validation, mirror=mirror, progress=progress, **options)
+    return Trained(network, Network(arch, classes).eval() if network.spec.pretrained else None, mirror)

@@ -21,6 +21,7 @@ from training import dataset, evaluate, familiarity, fit, graph, holdout, infere
 from training.errors import TrainingError  # noqa: E402
 from training.layers import same  # noqa: E402
 from training.network import Network, blocks  # noqa: E402
+from training.trained import Trained  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
@@ -159,6 +160,19 @@ def test_resizing_in_the_graph_is_pillows(tmp_path: Path) -> None:
     one, two = (run(path, image[None])["probabilities"] for image in (picture, resized))
 
     assert np.abs(one - two).max() < 0.01
+
+
+def test_the_mean_over_the_mirror_image_is_in_the_graph(tmp_path: Path) -> None:
+    network = Network("resnet8", 3).eval()
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+
+    Trained(network, None, mirror=True).write(tmp_path / "m.onnx", temperature=1.0, known=None, quantise=False)
+
+    found = run(tmp_path / "m.onnx", images)["probabilities"]
+    mirrored = run(tmp_path / "m.onnx", np.ascontiguousarray(images[:, :, ::-1]))["probabilities"]
+    expected = torch.softmax(torch.from_numpy(Trained(network, None, mirror=True).logits(images)), 1).numpy()
+    assert np.abs(found - mirrored).max() < 1e-5
+    assert np.abs(found - expected).max() < 1e-4
 
 
 def test_blocks_that_are_shared_are_computed_once(tmp_path: Path) -> None:
