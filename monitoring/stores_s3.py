@@ -135,7 +135,7 @@ class S3Store:
             return None, ""
 
     def put_manifest(self, name: str, data: bytes, token: str) -> str:
-        mode: Any = {"e_tag": token, "version": None} if token else "create"
+        mode: Any = {"e_tag": token} if token else "create"
         try:
             with self._errors("write", name):
                 return str(obstore.put(self.client, self.prefix + name, data, mode=mode)["e_tag"] or "")
