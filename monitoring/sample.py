@@ -164,7 +164,9 @@ def reference_from(found: object) -> Sample:
     labels = {str(label): int(count) for label, count in dict(found["labels"]).items()}
     if sum(labels.values()) != confidence.sum():
         raise ValueError("the labels' counts and the confidences' do not add up to the same number")
-    images = {str(k): Moments(int(n), float(s), float(q)) for k, (n, s, q) in dict(found.get("images", {})).items()}
+    images = {
+        str(k): Moments(int(n), float(s), float(q)) for k, (n, s, q) in dict(found.get("images", {})).items()
+    }
     return Sample(labels, confidence, familiarity, images)
 
 
