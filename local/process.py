@@ -61,7 +61,7 @@ class Process:
         leash: Leash,
         holders: Sequence[int] = (),
     ) -> None:
-        self.name, self.log, self._grace = name, log, grace
+        self.name, self.log, self._grace, self._leash = name, log, grace, leash
         with log.open("ab") as output:
             self._guardian = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARDIAN), str(grace), str(leash.watched), *command],
