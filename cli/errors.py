@@ -1,6 +1,8 @@
-"""Turns an error into the one line that a user reads."""
+"""Exit codes, and an error as the one line that a user reads."""
 
 from __future__ import annotations
+
+EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143  # click has 2 for wrong usage
 
 # Base classes of what our packages raise on purpose: their messages are for users as they are.
 _OURS = ("InfraError", "ClientError", "LocalError", "TrainingError", "MonitoringError")

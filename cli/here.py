@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.main import EXIT_FAILURE
+from cli.errors import EXIT_FAILURE
 from cli.models import model_option, thresholds
 from cli.options import json_option, write_json
 from cli.places import LAST_DEMO

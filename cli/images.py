@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.main import EXIT_FAILURE
+from cli.errors import EXIT_FAILURE
 from cli.options import Aws, aws_options, json_option, stack_option, write_json
 from cli.show import bars, console, facts_table, note, printable, results_table
 

@@ -13,6 +13,8 @@ from types import FrameType
 
 import click
 
+from cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, sentence
+
 # The verbs in the order in which --help lists them, by the module that has them in its COMMANDS.
 MODULES = {
     "cli.here": ("demo", "up"),
@@ -23,8 +25,6 @@ MODULES = {
     "cli.registry": ("register", "approve", "rollout"),
     "cli.watching": ("monitor", "report", "dashboard"),
 }
-
-EXIT_FAILURE, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
@@ -78,8 +78,6 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("DROPSORT_TRACEBACK"):
             raise
-        from cli.errors import sentence
-
         click.echo(f"dropsort: {sentence(error)}", err=True)
         sys.exit(EXIT_FAILURE)
 

@@ -43,6 +43,7 @@ class Requests:
 
 
 def region_of(aws: Aws, dry_run: bool) -> str:
+    """The region of the clients; a dry run does without."""
     region: str | None = aws.session.region_name
     if region:
         return region
@@ -52,6 +53,7 @@ def region_of(aws: Aws, dry_run: bool) -> str:
 
 
 def artifact_bucket(aws: Aws, stack: str, region: str, dry_run: bool) -> str:
+    """The bucket of a stack's code and models."""
     if dry_run:
         from infra.artifacts import bucket_name
 
@@ -62,6 +64,7 @@ def artifact_bucket(aws: Aws, stack: str, region: str, dry_run: bool) -> str:
 
 
 def image_address(image: str, region: str) -> str:
+    """A container image by its short name, or as it was given."""
     if "/" in image:
         return image
     from training.images import image_uri

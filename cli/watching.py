@@ -223,11 +223,7 @@ def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aw
     from monitoring.aggregate import run
 
     if anew:
-        if where.state.startswith("s3://"):
-            raise click.UsageError(
-                "--anew forgets a folder; aggregates in a bucket are the service's own: give --state DIR."
-            )
-        shutil.rmtree(where.state, ignore_errors=True)
+        _forget(where.state)
     with bars() as progress:
         task = progress.add_task("files", total=None)
         return run(
@@ -239,6 +235,22 @@ def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aw
             images=images or where.images,
             access=_access(aws),
         )
+
+
+def _forget(state: str) -> None:
+    """Delete aggregates in a folder; nothing that is something else."""
+    from monitoring.state import State
+    from monitoring.stores import open_store
+
+    if state.startswith("s3://"):
+        raise click.UsageError(
+            "--anew forgets a folder; those in a bucket are the service's own: give --state DIR."
+        )
+    folder = Path(state)
+    if folder.is_dir() and any(folder.iterdir()):
+        if not State(open_store(folder)).exists:
+            raise click.UsageError(f"{folder} holds something else than aggregates: it is not deleted.")
+        shutil.rmtree(folder)
 
 
 def _access(aws: Aws) -> Any:
