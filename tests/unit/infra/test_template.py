@@ -1,0 +1,282 @@
+"""The template: without findings, every parameter described, used and wired, and the resources as safe as they say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.api import lint_file
+
+from handlers import telemetry
+from handlers.settings import SETTINGS, load
+from tests.unit.infra.template import FUNCTIONS, PARAMETERS, PATH, RESOURCES, TEMPLATE, of_type, resolve
+
+TEXT = PATH.read_text()
+DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    assert [str(match) for match in lint_file(PATH)] == []
+
+
+# ---- Parameters and outputs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_is_described_constrained_and_used(name: str) -> None:
+    parameter = PARAMETERS[name]
+    assert parameter["Description"].endswith((".", "5", "motorcycle")), "a sentence, or an example at its end"
+    body = {key: value for key, value in TEMPLATE.items() if key not in ("Parameters", "Metadata", "Rules")}
+    used = json.dumps(body)
+    assert f'{{"Ref": "{name}"}}' in used or f"${{{name}}}" in used, f"nothing uses {name}"
+    if parameter["Type"] == "Number":
+        assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= set(parameter)
+    elif name not in ("Labels", "ModelImageUri"):  # any text
+        assert {"AllowedValues", "AllowedPattern", "MinLength"} & set(parameter)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameters_default_keeps_its_own_constraints(name: str) -> None:
+    parameter = PARAMETERS[name]
+    if "Default" not in parameter:
+        return
+    default = parameter["Default"]
+    assert default in parameter.get("AllowedValues", [default])
+    assert re.fullmatch(parameter.get("AllowedPattern", ".*"), str(default))
+    assert parameter.get("MinValue", 0) <= (default if parameter["Type"] == "Number" else 0)
+
+
+def test_every_parameter_is_in_exactly_one_group() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    listed = [name for group in groups for name in group["Parameters"]]
+    assert sorted(listed) == sorted(PARAMETERS)
+    assert all(group["Label"]["default"] for group in groups)
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ("", True), ("bicycle=0.9", True), ("bicycle=0.9,motorcycle=1", True), ("a b=0,c=1.0", True), ("bicycle",
+        False), ("bicycle=", False),
+        ("=0.9", False), ("bicycle=1.5", False), ("bicycle=0.9,", False), ("bicycle=.9", False),
+    ],
+)  # fmt: skip
+def test_label_thresholds_that_the_template_takes_are_those_that_the_functions_read(
+    value: str, right: bool
+) -> None:
+    assert bool(re.fullmatch(PARAMETERS["LabelThresholds"]["AllowedPattern"], value)) is right
+    if right:
+        load({"LABEL_THRESHOLDS": value})
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_parameter_is_documented_with_its_default(name: str) -> None:
+    row = re.search(rf"^\| `{name}` \| ([^|]*) \| .+ \|$", DOCS.read_text(), re.MULTILINE)
+    assert row, f"docs/settings.md does not say what {name} is"
+    default = PARAMETERS[name].get("Default", "")
+    assert row[1] == ("–" if default == "" else f"`{default}`")
+
+
+def test_no_parameter_is_documented_that_does_not_exist() -> None:
+    assert set(re.findall(r"^\| `([A-Z][a-z]\w+)` \|", DOCS.read_text(), re.MULTILINE)) == set(PARAMETERS)
+
+
+def test_outputs_are_described() -> None:
+    needed = {"BucketName", "StateMachineArn", "EndpointName", "DeadLetterQueueUrl"} | {
+        f"{name}Function" for name in FUNCTIONS
+    }
+    assert needed <= set(TEMPLATE["Outputs"])
+    for output in TEMPLATE["Outputs"].values():
+        assert len(output["Description"]) > 10
+
+
+def test_every_condition_and_rule_is_used_and_explained() -> None:
+    for name in TEMPLATE["Conditions"]:
+        assert len(re.findall(rf"\b{name}\b", TEXT)) >= 2, f"nothing asks for {name}"
+    for rule in TEMPLATE.get("Rules", {}).values():
+        assert all(one["AssertDescription"].endswith(".") for one in rule["Assertions"])
+
+
+# ---- From a parameter to a setting ----------------------------------------------------------------------------------------
+
+# Of AWS and of Powertools, not ours.
+FOREIGN = {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "POWERTOOLS_TRACE_DISABLED", "POWERTOOLS_LOG_LEVEL"}
+
+
+def variables(function: str) -> dict[str, Any]:
+    return dict(RESOURCES[f"{function}Function"]["Properties"]["Environment"]["Variables"])
+
+
+def test_every_setting_is_set_by_the_template_and_every_variable_is_a_setting() -> None:
+    given = {name for function in FUNCTIONS for name in variables(function)}
+    assert given - FOREIGN == {setting.name for setting in SETTINGS}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -> None:
+    source = (PATH.parents[1] / "handlers" / f"{function.lower()}.py").read_text()
+    fields = {
+        "endpoint": "ENDPOINT_NAME", "accept": "ENDPOINT_ACCEPT", "labels": "LABELS", "threshold": "THRESHOLD",
+        "label_thresholds": "LABEL_THRESHOLDS",
+        "familiarity_threshold": "FAMILIARITY_THRESHOLD", "image_side": "IMAGE_SIDE",
+        "max_bytes": "MAX_OBJECT_MEGABYTES", "max_pixels": "MAX_MEGAPIXELS",
+    }  # fmt: skip
+    read = {fields[field] for field in re.findall(r"_SETTINGS\.(\w+)", source)}
+    assert set(variables(function)) - FOREIGN == read | {"STACK_NAME"}  # the latter read by telemetry
+
+
+def test_a_variable_carries_the_parameter_of_its_name_and_the_same_default() -> None:
+    defaults = {setting.name: setting.default for setting in SETTINGS}
+    for function in FUNCTIONS:
+        for name, value in variables(function).items():
+            parameter = "".join(word.capitalize() for word in name.split("_"))
+            if parameter in PARAMETERS and name != "ENDPOINT_NAME":
+                assert value == {"Ref": parameter}
+                assert str(PARAMETERS[parameter]["Default"]) == defaults[name]
+
+
+def test_the_limits_of_the_parameters_are_within_those_of_the_functions() -> None:
+    for name, parameter in (
+        ("IMAGE_SIDE", "ImageSide"),
+        ("MAX_OBJECT_MEGABYTES", "MaxObjectMegabytes"),
+        ("MAX_MEGAPIXELS", "MaxMegapixels"),
+    ):
+        for limit in ("MinValue", "MaxValue"):
+            load({name: str(PARAMETERS[parameter][limit])})
+
+
+# ---- The bucket -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_bucket_keeps_what_it_is_given() -> None:
+    bucket = RESOURCES["Bucket"]
+    properties = resolve(bucket["Properties"])
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert properties["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    for rule in properties["LifecycleConfiguration"]["Rules"]:
+        assert "ExpirationInDays" not in rule or rule["Prefix"] not in (
+            "",
+            "incoming/",
+            "classified/",
+            "low-confidence/",
+            "failed/",
+        )
+
+
+def test_the_bucket_is_reached_by_tls_alone() -> None:
+    (statement,) = [
+        one
+        for one in resolve(RESOURCES["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"])
+        if one["Effect"] == "Deny"
+    ]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert (statement["Principal"], statement["Action"]) == ("*", "s3:*")
+    assert set(statement["Resource"]) == {"arn:aws:s3:::pictures", "arn:aws:s3:::pictures/*"}
+    assert PARAMETERS["RequireTls"]["Default"] == "true"
+
+
+# ---- Events and letters ---------------------------------------------------------------------------------------------------
+
+
+def matches(pattern: Any, event: Any) -> bool:
+    """EventBridge's matching, as far as the template uses it: exact values and prefixes."""
+    if isinstance(pattern, dict):
+        return all(
+            isinstance(event, dict) and name in event and matches(one, event[name])
+            for name, one in pattern.items()
+        )
+    return any(event.startswith(one["prefix"]) if isinstance(one, dict) else event == one for one in pattern)
+
+
+@pytest.mark.parametrize(
+    ("name", "starts"),
+    [
+        ("object-created", True), ("object-created-unversioned", True), ("object-created-event-version", True), ("folder-marker", True),
+        ("object-deleted", False), ("object-tags-added", False),
+    ],
+)  # fmt: skip
+def test_uploads_start_the_workflow_and_nothing_else_does(name: str, starts: bool) -> None:
+    fixture = Path(__file__).parents[2] / "fixtures" / "events" / f"{name}.json"
+    event = json.loads(fixture.read_text().replace("amzn-s3-demo-bucket1", "pictures"))
+    pattern = resolve(RESOURCES["UploadRule"]["Properties"]["EventPattern"])
+    assert matches(pattern, event) is starts
+    for key in ("classified/cam1/a.jpg.json", "failed/incoming/a.json", "captures/x.jsonl", "Incoming/a.jpg"):
+        event["detail"]["object"]["key"] = key
+        assert not matches(pattern, event), "a result must not start the workflow again"
+    event["detail"] |= {"bucket": {"name": "another"}, "object": {"key": "incoming/a.jpg"}}
+    assert not matches(pattern, event)
+
+
+def test_an_event_that_starts_nothing_is_tried_for_a_day_and_then_kept() -> None:
+    (target,) = resolve(RESOURCES["UploadRule"]["Properties"]["Targets"])
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}
+    assert target["DeadLetterConfig"] == {"Arn": "DeadLetterQueue.Arn"}
+    queue = resolve(RESOURCES["DeadLetterQueue"]["Properties"])
+    assert queue["MessageRetentionPeriod"] == 14 * 86400
+    assert queue["SqsManagedSseEnabled"] is True
+
+
+def test_the_rule_and_nobody_else_may_put_letters_into_the_queue() -> None:
+    properties = resolve(RESOURCES["DeadLetterQueuePolicy"]["Properties"])
+    assert properties["Queues"] == ["DeadLetterQueue"]
+    (statement,) = properties["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == (
+        "Allow",
+        "sqs:SendMessage",
+        "DeadLetterQueue.Arn",
+    )
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": "UploadRule.Arn"}}
+
+
+# ---- Functions and logs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", of_type("AWS::Lambda::Function"))
+def test_a_function_is_slim_traced_and_logs_where_it_may(name: str) -> None:
+    function = resolve(RESOURCES[name]["Properties"])
+    assert function["Architectures"] == ["arm64"]
+    assert re.fullmatch(r"python3\.1\d", function["Runtime"])
+    assert function["TracingConfig"] == {"Mode": "Tracing"}
+    assert PARAMETERS["Tracing"]["Default"] == "Active"
+    group = RESOURCES[function["LoggingConfig"]["LogGroup"]]
+    assert resolve(group["Properties"]["LogGroupName"]) == f"/aws/lambda/{function['FunctionName']}"
+    (layer,) = function["Layers"]
+    libraries = RESOURCES[layer]["Properties"]
+    assert libraries["CompatibleArchitectures"] == function["Architectures"]
+    assert libraries["CompatibleRuntimes"] == [function["Runtime"]]
+
+
+def test_every_log_ends() -> None:
+    for name, group in of_type("AWS::Logs::LogGroup").items():
+        assert resolve(group["Properties"]["RetentionInDays"]) == "LogRetentionDays", name
+    # Otherwise the group's resource policy outgrows its limit after a few state machines.
+    assert resolve(RESOURCES["StateMachineLogGroup"]["Properties"]["LogGroupName"]).startswith(
+        "/aws/vendedlogs/states/"
+    )
+    logging = RESOURCES["StateMachine"]["Properties"]["LoggingConfiguration"]
+    assert logging["Level"] == "ERROR", "logging ALL can cost more than the workflow"
+
+
+def test_the_workflow_is_an_express_one_unless_asked() -> None:
+    assert PARAMETERS["WorkflowType"]["Default"] == "EXPRESS"
+    assert PARAMETERS["WorkflowType"]["AllowedValues"] == ["EXPRESS", "STANDARD"]
+    assert RESOURCES["StateMachine"]["Properties"]["StateMachineType"] == {"Ref": "WorkflowType"}
+
+
+def test_metrics_have_one_namespace_and_two_dimensions_at_most() -> None:
+    assert telemetry.NAMESPACE == "Dropsort"
+    for alarm in of_type("AWS::CloudWatch::Alarm").values():
+        properties = alarm["Properties"]
+        if properties.get("Namespace") == telemetry.NAMESPACE:
+            assert {one["Name"] for one in properties["Dimensions"]} <= {telemetry.STACK, telemetry.LABEL}

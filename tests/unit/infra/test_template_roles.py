@@ -1,0 +1,270 @@
+"""Roles: each allows exactly what its owner does, derived from the definition, the rule's target and the calls of the code."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers import aws, classify, serialize, settings
+from handlers import filter as last
+from tests.unit.infra.template import FUNCTIONS, RESOURCES, definition, grants, of_type, resolve
+
+BUCKET = "pictures"
+
+# Actions for which AWS knows no resource-level permission (Service Authorization Reference); for these alone "*" is right.
+WITHOUT_RESOURCE = {
+    # Delivery of a state machine's log to CloudWatch Logs.
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+    # Traces.
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    # Reading and writing metrics.
+    "cloudwatch:GetMetricStatistics",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:PutMetricData",
+    # Signing in to the registry of container images.
+    "ecr:GetAuthorizationToken",
+}
+LOG_DELIVERY = {action for action in WITHOUT_RESOURCE if action.startswith("logs:")}
+TRACES_OF_A_FUNCTION = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+TRACES_OF_A_WORKFLOW = {(action, "*") for action in WITHOUT_RESOURCE if action.startswith("xray:")}
+
+
+@pytest.mark.parametrize("traces", [True, False])
+def test_the_workflow_may_do_exactly_what_its_definition_says(traces: bool) -> None:
+    needed: set[tuple[str, str]] = set()
+    for state in definition()["States"].values():
+        if state["Type"] == "Task":
+            assert state["Resource"] == "arn:aws:states:::lambda:invoke", (
+                "say here what the new kind of task needs"
+            )
+            needed.add(
+                (
+                    "lambda:InvokeFunction",
+                    state["Parameters"]["FunctionName"].rpartition(":")[2] + "Function.Arn",
+                )
+            )
+    properties = resolve(RESOURCES["StateMachine"]["Properties"], Traces=traces)
+    if properties["LoggingConfiguration"]["Level"] != "OFF":
+        needed |= {(action, "*") for action in LOG_DELIVERY}
+    assert properties["TracingConfiguration"]["Enabled"] is traces
+    if traces:
+        needed |= TRACES_OF_A_WORKFLOW
+    assert grants("StateMachineRole", Traces=traces) == needed
+    assert properties["RoleArn"] == "StateMachineRole.Arn"
+
+
+def test_every_rule_may_do_exactly_what_its_targets_need() -> None:
+    for name, rule in of_type("AWS::Events::Rule").items():
+        for target in resolve(rule["Properties"]["Targets"]):
+            goal = target["Arn"].removesuffix(".Arn")
+            match RESOURCES[goal]["Type"]:
+                case "AWS::StepFunctions::StateMachine":
+                    # Started through a role. Without it nothing is started and nothing is said.
+                    assert grants(target["RoleArn"].removesuffix(".Arn")) == {("states:StartExecution", goal)}
+                case "AWS::Lambda::Function":
+                    # Invoked through the function's own policy, which names the rule.
+                    assert "RoleArn" not in target
+                    (permission,) = [
+                        resolve(one["Properties"])
+                        for one in of_type("AWS::Lambda::Permission").values()
+                        if resolve(one["Properties"]["FunctionName"]) == goal
+                    ]
+                    assert permission["Principal"] == "events.amazonaws.com"
+                    assert permission["SourceArn"] == f"{name}.Arn"
+                case other:
+                    pytest.fail(f"say here what a target of type {other} needs")
+
+
+SERVICE_OF = {
+    "StateMachineRole": "states.amazonaws.com",
+    "UploadRuleRole": "events.amazonaws.com",
+    "EndpointRole": "sagemaker.amazonaws.com",
+    "TrainingRole": "sagemaker.amazonaws.com",
+}
+
+
+@pytest.mark.parametrize("role", of_type("AWS::IAM::Role"))
+def test_a_role_is_for_one_service_and_allows_nothing_wide(role: str) -> None:
+    properties = resolve(RESOURCES[role]["Properties"])
+    (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Action"] == "sts:AssumeRole"
+    assert trust["Principal"] == {"Service": SERVICE_OF.get(role, "lambda.amazonaws.com")}
+    if (
+        trust["Principal"]["Service"] != "lambda.amazonaws.com"
+    ):  # which gives functions of this account alone to run
+        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    assert "ManagedPolicyArns" not in properties
+    for traces in (True, False):
+        for action, resource in grants(role, Traces=traces):
+            assert "*" not in action
+            if resource == "*":
+                assert action in WITHOUT_RESOURCE, f"{role} may {action} on everything"
+
+
+def test_no_function_shares_a_role_or_a_log() -> None:
+    functions = [resolve(one["Properties"]) for one in of_type("AWS::Lambda::Function").values()]
+    assert len({one["Role"] for one in functions}) == len(functions)
+    assert len({one["LoggingConfig"]["LogGroup"] for one in functions}) == len(functions)
+
+
+# ---- The calls that the code makes, recorded from runs of it -------------------------------------------------------------
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Every call of botocore that the functions make, by name and parameters."""
+    for name, value in {
+        "ACCESS_KEY_ID": "testing",
+        "SECRET_ACCESS_KEY": "testing",
+        "DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    made: list[tuple[str, dict[str, Any]]] = []
+    aws.s3.cache_clear()
+    aws.sagemaker_runtime.cache_clear()
+    with mock_aws():
+        owner = boto3.client("s3")
+        owner.create_bucket(Bucket=BUCKET)
+        owner.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        for client in (aws.s3(), aws.sagemaker_runtime()):
+            client.meta.events.register(
+                "provide-client-params", lambda params, model, **_: made.append((model.name, dict(params)))
+            )
+        yield made
+    aws.s3.cache_clear()
+    aws.sagemaker_runtime.cache_clear()
+
+
+def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
+    """Actions and resources that AWS asks for one call."""
+    operation, parameters = call
+    item = f"arn:aws:s3:::{parameters.get('Bucket')}/{parameters.get('Key')}"
+    match operation:
+        case "GetObject" if "VersionId" in parameters:
+            return {("s3:GetObjectVersion", item)}
+        case "GetObject" | "HeadObject":
+            return {("s3:GetObject", item)}
+        case "PutObject":  # a condition reads what is there
+            return {("s3:PutObject", item)} | ({("s3:GetObject", item)} if "IfMatch" in parameters else set())
+        case "DeleteObject":
+            return {("s3:DeleteObject", item), ("s3:GetObject", item)}
+        case "InvokeEndpoint":
+            name = parameters["EndpointName"]
+            return {("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{name}")}
+    pytest.fail(f"say here what {operation} needs")
+
+
+def runtime_needs(function: str) -> set[tuple[str, str]]:
+    """What Lambda itself does in the function's name, and what makes S3 answer 404 instead of 403 for what is not there."""
+    needs = {(action, f"{function}LogGroup.Arn") for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
+    needs |= TRACES_OF_A_FUNCTION
+    if function != "Classify":
+        needs.add(("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"))
+    return needs
+
+
+def held(function: str, made: list[tuple[str, dict[str, Any]]]) -> None:
+    """Every call is allowed, every permission is used."""
+    allowed = grants(f"{function}Role") - runtime_needs(function)
+    assert runtime_needs(function) <= grants(f"{function}Role")
+    asked = {need for call in made for need in needed(call)}
+    assert asked
+    for action, item in asked:
+        assert any(action == a and fnmatchcase(item, pattern) for a, pattern in allowed), (
+            f"{function} may not {action} on {item}"
+        )
+    for action, pattern in allowed:
+        assert any(action == a and fnmatchcase(item, pattern) for a, item in asked), (
+            f"{function} never uses {action} on {pattern}"
+        )
+
+
+CONTEXT = SimpleNamespace(
+    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
+)
+
+
+def event(key: str, **fields: Any) -> dict[str, Any]:
+    return {"detail": {"bucket": {"name": BUCKET}, "object": {"key": key, "sequencer": "1f", **fields}}}
+
+
+def test_serialize_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
+    put = boto3.client("s3").put_object(Bucket=BUCKET, Key="incoming/cam1/a.jpg", Body=b"text")
+    serialize.handler(event("incoming/cam1/a.jpg", **{"version-id": put["VersionId"]}), CONTEXT)
+    serialize.handler(event("incoming/cam1/a.jpg", etag=put["ETag"].strip('"')), CONTEXT)
+    serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/gone.jpg"}, CONTEXT)
+    held("Serialize", calls)
+
+
+@pytest.mark.parametrize("creates", [True, False])
+def test_classify_may_do_exactly_what_it_does(
+    calls: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch, creates: bool
+) -> None:
+    # GIVEN the name under which the template gives the endpoint to the function
+    variables = resolve(
+        RESOURCES["ClassifyFunction"]["Properties"]["Environment"]["Variables"], CreatesEndpoint=creates
+    )
+    monkeypatch.setattr(classify, "_SETTINGS", settings.load({"ENDPOINT_NAME": "bikes"}))
+    state = {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "image_data": base64.b64encode(b"x").decode()}
+    upload = dict.fromkeys(("version_id", "etag", "size", "sequencer", "uploaded"))
+    classify.handler(state | {"upload": upload}, CONTEXT)
+    made = [(name, parameters | {"EndpointName": variables["ENDPOINT_NAME"]}) for name, parameters in calls]
+    allowed = grants("ClassifyRole", CreatesEndpoint=creates) - runtime_needs("Classify")
+    assert allowed == {need for call in made for need in needed(call)}
+
+
+def test_filter_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
+    answers: list[dict[str, Any]] = [
+        {"inferences": [0.99, 0.01]},
+        {"inferences": [0.6, 0.4]},
+        {"inferences": [0.5, 0.5]},
+    ]
+    common = {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "labels": ["a", "b"]}
+    # GIVEN uploads whose results replace each other in every place, by events and by hand
+    for number, answer in enumerate([*answers, *answers, *[one for one in answers for _ in (0, 1)]]):
+        upload = {
+            "version_id": f"v{number}",
+            "etag": f"e{number}",
+            "size": 1,
+            "sequencer": f"{number:04x}",
+            "uploaded": None,
+        }
+        last.handler(
+            {"state": common | answer | {"upload": upload}, "input": event("incoming/a.jpg")}, CONTEXT
+        )
+    held("Filter", calls)
+
+
+def test_the_functions_are_those_of_the_workflow() -> None:
+    for name in FUNCTIONS:
+        properties = RESOURCES[f"{name}Function"]["Properties"]
+        assert properties["Handler"] == f"handlers.{name.lower()}.handler"
+        assert resolve(properties["Role"]) == f"{name}Role.Arn"
+
+
+def test_the_endpoint_may_read_its_model_and_write_its_captures() -> None:
+    allowed = grants("EndpointRole")
+    assert ("s3:PutObject", "arn:aws:s3:::pictures/captures/*") in allowed
+    assert any(action == "s3:GetObject" for action, _ in allowed), (
+        "SageMaker reads model.tar.gz in this role's name"
+    )
+    for action in ("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "logs:PutLogEvents"):
+        assert any(action == a for a, _ in allowed), f"the endpoint needs {action}"
