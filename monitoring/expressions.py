@@ -112,7 +112,7 @@ class _Evaluator:
             found = self.value(args[0])
             rows = found if isinstance(found, list) else [found] if isinstance(found, dict) else []
             if isinstance(found, dict) and rows:
-                return _MANY[name](list(found.values())) if found else {}
+                return float(_MANY[name](list(found.values()))) if found else {}
             points: dict[float, list[float]] = {}
             for series in rows:
                 for time, value in series.items():
@@ -125,7 +125,7 @@ class _Evaluator:
         if name == "IF" and len(args) in (2, 3):
             return self._if([self.value(a) for a in args])
         if name == "PERIOD" and len(args) == 1:
-            return self._period
+            return float(self._period)
         if name == "RATE" and len(args) == 1:
             sorted_points = sorted(self._series(args[0]).items())
             pairs = itertools.pairwise(sorted_points)
