@@ -92,7 +92,7 @@ def evaluate(
         held = ask(model, choose_on.pictures)
         truth = np.array([model.labels.index(p.label) for p in choose_on.pictures])
         chosen = metrics.choose_threshold(
-            held.confidence, held.probabilities.argmax(1) == truth, precision or 0.99
+            held.confidence, held.probabilities.argmax(1) == truth, precision or 0.99, 1 / len(model.labels)
         )
         threshold, source = (
             chosen.value,

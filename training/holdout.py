@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from training import metrics
 
+_MISTAKES = 5  # fewer say nothing about being surer: without any, the best temperature would be zero
+
 
 def folds(
     truth: NDArray[np.int64], groups: NDArray[np.int64], count: int, seed: int
@@ -42,6 +44,12 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> tuple[fl
             return 1.0, "none: too few held-out pictures"
         temperature = metrics.fit_temperature(logits[~part], truth[~part])
         after += part.mean() * metrics.log_loss(metrics.softmax(logits[part], temperature), truth[part])
+    mistakes = int((logits.argmax(1) != truth).sum())
+    if mistakes < _MISTAKES and metrics.fit_temperature(logits, truth) < 1:
+        return (
+            1.0,
+            f"none: {mistakes} mistakes among {len(truth)} held-out pictures cannot say how sure to be",
+        )
     if after >= before:
         return 1.0, f"none: held-out log-loss would go from {before:.4f} to {after:.4f}"
     return metrics.fit_temperature(

@@ -110,11 +110,14 @@ class Threshold(NamedTuple):
     met: bool
 
 
-def choose_threshold(confidence: Array, correct: Flags, precision: float = 0.99) -> Threshold:
+def choose_threshold(
+    confidence: Array, correct: Flags, precision: float = 0.99, chance: float = 0.0
+) -> Threshold:
     """The lowest threshold whose pictures reach the wanted precision.
 
     Not met by any threshold, it is the one of the best precision (the largest coverage among equals), and `met` is
-    False. The value lies half-way to the next lower confidence, so that it does not hang on one picture's last digit.
+    False. The value lies half-way to the next lower confidence, so that it does not hang on one picture's last digit; below
+    the lowest there is `chance`, the confidence of a guess.
     """
     if not len(confidence):
         return Threshold(1.0, math.nan, 0.0, False)
@@ -123,8 +126,8 @@ def choose_threshold(confidence: Array, correct: Flags, precision: float = 0.99)
     last = np.append(values[1:] != values[:-1], True)
     met = last & (right >= precision)
     good = np.flatnonzero(met if met.any() else last & (right == right[last].max()))[-1]
-    below = float(values[good + 1]) if good + 1 < len(values) else 0.0
-    value = (float(values[good]) + below) / 2 if below else float(values[good])
+    below = float(values[good + 1]) if good + 1 < len(values) else min(chance, float(values[good]))
+    value = (float(values[good]) + below) / 2
     return Threshold(value, float(right[good]), float((good + 1) / len(values)), bool(met.any()))
 
 

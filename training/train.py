@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -146,7 +147,7 @@ def train(
     temperature, calibration = holdout.calibrate(held_logits, held_truth)
     probabilities = metrics.softmax(held_logits, temperature)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == held_truth
-    threshold = metrics.choose_threshold(confidence, correct, settings.precision)
+    threshold = metrics.choose_threshold(confidence, correct, settings.precision, 1 / len(data.labels))
     known = familiarity.build(model.familiar_features(images), groups, seed=settings.seed)
     name = settings.name or f"{folder.resolve().name}-{time.strftime('%Y%m%d')}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ def train(
     (folder / "labels.json").write_text(json.dumps(data.labels, ensure_ascii=False) + "\n", encoding="utf-8")
     figures: dict[str, Any] = {
         "model": name,
-        "threshold": round(threshold.value, 4),
+        "threshold": math.floor(threshold.value * 1e4) / 1e4,
         "familiarity_threshold": FAMILIARITY_THRESHOLD,
         "wanted_precision": settings.precision,
         "temperature": round(temperature, 4),

@@ -64,6 +64,13 @@ def test_threshold_keeps_the_precision_it_promises(pairs: list[tuple[float, bool
             assert correct[confidence >= lower].mean() < precision
 
 
+def test_threshold_without_a_mistake_lies_between_the_least_sure_and_a_guess() -> None:
+    chosen = metrics.choose_threshold(np.array([0.9, 0.8]), np.array([True, True]), 0.99, chance=0.5)
+
+    assert chosen.value == pytest.approx(0.65)
+    assert chosen.coverage == 1.0
+
+
 def test_threshold_says_when_no_threshold_does() -> None:
     chosen = metrics.choose_threshold(np.array([0.9, 0.8]), np.array([False, True]), 0.99)
 

@@ -166,7 +166,9 @@ def test_the_mean_over_the_mirror_image_is_in_the_graph(tmp_path: Path) -> None:
     network = Network("resnet8", 3).eval()
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 
-    Trained(network, None, mirror=True).write(tmp_path / "m.onnx", temperature=1.0, known=None, quantise=False)
+    Trained(network, None, mirror=True).write(
+        tmp_path / "m.onnx", temperature=1.0, known=None, quantise=False
+    )
 
     found = run(tmp_path / "m.onnx", images)["probabilities"]
     mirrored = run(tmp_path / "m.onnx", np.ascontiguousarray(images[:, :, ::-1]))["probabilities"]
@@ -256,6 +258,9 @@ def test_calibration_only_where_it_helps() -> None:
     assert helped == pytest.approx(3, rel=0.15)
     assert why.startswith("temperature")
     assert holdout.calibrate(logits[:1], truth[:1])[0] == 1.0
+    # AND pictures without a mistake are no reason to be surer
+    easy = np.tile(np.array([[2, 0], [0, 2]], np.float32), (20, 1))
+    assert holdout.calibrate(easy, np.tile([0, 1], 20))[0] == 1.0
     # AND one half of the pictures is all right, the other all wrong: no temperature serves both
     logits = np.array([[4, 0], [0, 4], [0, 4], [4, 0]], np.float32)
     nothing, why = holdout.calibrate(logits, np.array([0, 0, 1, 1]))
