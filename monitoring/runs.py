@@ -122,6 +122,8 @@ class Run:
                 last = time.monotonic()
         self._commit()
         self._export()
+        if self._summary.files_read:
+            self._state.sweep()
         self._summary.seconds = time.monotonic() - begun
         self._summary.health = self._state.manifest.health
         self._summary.hours = sorted(h for h in self._state.manifest.hours if h != UNKNOWN)
