@@ -156,6 +156,8 @@ def _values(text: str) -> list[Any]:
 
 
 def _csv_row(row: str) -> Any:
+    if row.lstrip().startswith(("[", "{")):  # JSON that was cut off
+        return []
     fields = [field.strip().strip('"') for field in row.split(",")]
     numbers = [_float(field) for field in fields]
     if len(fields) == 2 and numbers[0] is None and fields[0]:

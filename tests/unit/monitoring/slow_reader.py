@@ -175,6 +175,8 @@ def answers(data, encoding, labels):
 
 
 def _csv(row):
+    if row.lstrip()[:1] in ("[", "{"):
+        return []
     fields = [f.strip().strip('"') for f in row.split(",")]
     values = []
     for field in fields:

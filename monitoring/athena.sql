@@ -1,0 +1,145 @@
+-- Captures into aggregates, for Athena (engine 3). Same numbers as monitoring/aggregate.py, one row a histogram bin:
+-- sum the rows of a label for its cell. {placeholders} are filled in by monitoring/athena.py.
+-- Late files: path hours up to {margin} hours behind the hours of inference are read too.
+WITH
+parsed AS (
+  SELECT endpoint, variant, "$path" AS file, TRY(json_parse(line)) AS record
+  FROM {table}
+  WHERE endpoint = '{endpoint}' AND variant = '{variant}' AND hour BETWEEN '{first_path}' AND '{last_path}'
+),
+records AS (
+  SELECT
+    endpoint, variant, file,
+    json_extract_scalar(record, '$.eventMetadata.eventId') AS event_id,
+    substr(json_extract_scalar(record, '$.eventMetadata.inferenceTime'), 1, 13) || ':00:00Z' AS hour,
+    coalesce(
+      json_extract_scalar(record, '$.captureData.endpointOutput.data'),
+      json_extract_scalar(record, '$.captureData.batchTransformOutput.data')
+    ) AS data,
+    coalesce(
+      json_extract_scalar(record, '$.captureData.endpointOutput.encoding'),
+      json_extract_scalar(record, '$.captureData.batchTransformOutput.encoding')
+    ) AS encoding
+  FROM parsed
+  WHERE json_extract(record, '$.captureData') IS NOT NULL
+),
+numbered AS (
+  SELECT *, row_number() OVER (PARTITION BY hour, event_id ORDER BY file) AS copy
+  FROM records
+  WHERE hour BETWEEN '{first_hour}' AND '{last_hour}'
+),
+texts AS (
+  SELECT
+    row_number() OVER () AS id, endpoint, variant, hour,
+    CASE WHEN upper(encoding) = 'BASE64' THEN TRY(from_utf8(from_base64(data))) ELSE data END AS text
+  FROM numbered
+  WHERE copy = 1 OR event_id IS NULL
+),
+-- One answer, or one a line (JSON lines, CSV).
+answer_rows AS (
+  SELECT t.id, t.endpoint, t.variant, t.hour, r.number, r.answer
+  FROM texts AS t
+  CROSS JOIN UNNEST(
+    CASE WHEN TRY(json_parse(t.text)) IS NOT NULL THEN ARRAY[t.text] ELSE split(t.text, chr(10)) END
+  ) WITH ORDINALITY AS r(answer, number)
+  WHERE trim(r.answer) <> ''
+),
+answers AS (
+  SELECT
+    id, endpoint, variant, hour, number,
+    coalesce(TRY(json_parse(answer)), TRY(json_parse('[' || trim(answer) || ']'))) AS value
+  FROM answer_rows
+),
+opened AS (
+  SELECT id, endpoint, variant, hour, number, coalesce(json_extract(value, '$.SageMakerOutput'), value) AS value
+  FROM answers
+),
+inner_values AS (
+  SELECT
+    id, endpoint, variant, hour, number,
+    coalesce(json_extract(value, '$.predictions'), json_extract(value, '$.prediction'), value) AS value
+  FROM opened
+),
+items AS (
+  SELECT v.id, v.endpoint, v.variant, v.hour, v.number, i.position, i.item
+  FROM inner_values AS v
+  CROSS JOIN UNNEST(
+    CASE
+      WHEN TRY(CAST(v.value AS ARRAY(DOUBLE))) IS NULL THEN coalesce(TRY(CAST(v.value AS ARRAY(JSON))), ARRAY[v.value])
+      ELSE ARRAY[v.value]
+    END
+  ) WITH ORDINALITY AS i(item, position)
+),
+read_items AS (
+  SELECT
+    id, endpoint, variant, hour, number, position,
+    coalesce(
+      TRY(CAST(json_extract(item, '$.probabilities') AS ARRAY(DOUBLE))),
+      TRY(CAST(json_extract(item, '$.score') AS ARRAY(DOUBLE))),
+      TRY(CAST(item AS ARRAY(DOUBLE)))
+    ) AS vector,
+    coalesce(TRY(CAST(json_extract_scalar(item, '$.score') AS DOUBLE)), TRY(CAST(item AS DOUBLE))) AS score,
+    TRY(CAST(TRY(CAST(json_extract_scalar(item, '$.predicted_label') AS DOUBLE)) AS BIGINT)) AS choice,
+    TRY(CAST(json_extract(item, '$.labels') AS ARRAY(VARCHAR))) AS names,
+    TRY(CAST(json_extract_scalar(item, '$.familiarity') AS DOUBLE)) AS familiarity
+  FROM items
+),
+-- A single score is that of class 1 of a binary model.
+vectors AS (
+  SELECT
+    id, endpoint, variant, hour, number, position, choice, names, familiarity,
+    CASE
+      WHEN cardinality(vector) = 1 THEN ARRAY[1 - vector[1], vector[1]]
+      WHEN vector IS NOT NULL THEN vector
+      WHEN score IS NOT NULL AND coalesce(choice, 0) IN (0, 1) THEN ARRAY[1 - score, score]
+    END AS vector
+  FROM read_items
+),
+classes AS (
+  SELECT
+    v.id, v.endpoint, v.variant, v.hour, v.number, v.position, v.choice, v.names, v.familiarity, c.class, c.raw,
+    greatest(0.0e0, least(1.0e0, c.raw)) AS p,
+    row_number() OVER (PARTITION BY v.id, v.number, v.position ORDER BY c.raw DESC, c.class) AS place
+  FROM vectors AS v
+  CROSS JOIN UNNEST(v.vector) WITH ORDINALITY AS c(raw, class)
+),
+predictions AS (
+  SELECT
+    endpoint, variant, hour,
+    coalesce(max(choice) + 1, max(CASE WHEN place = 1 THEN class END)) AS class,
+    count(*) AS classes,
+    max(CASE WHEN class = coalesce(choice + 1, 0) OR (choice IS NULL AND place = 1) THEN p END) AS confidence,
+    max(CASE WHEN place = 1 THEN p END) - max(CASE WHEN place = 2 THEN p END) AS margin,
+    -sum(CASE WHEN p > 0 THEN p * ln(p) ELSE 0.0e0 END) / ln(count(*)) AS entropy,
+    max(CASE WHEN familiarity BETWEEN 0 AND 1 THEN familiarity END) AS familiarity,
+    max(names) AS names
+  FROM classes
+  GROUP BY endpoint, variant, hour, id, number, position
+  HAVING min(raw) >= -0.001e0 AND max(raw) <= 1.001e0 AND abs(sum(raw) - 1) <= 0.001e0
+),
+labelled AS (
+  SELECT
+    endpoint, variant, hour,
+    CASE
+      WHEN cardinality(names) = classes THEN element_at(names, class)
+      WHEN {label_count} = classes THEN element_at({labels}, class)
+      ELSE CAST(class - 1 AS VARCHAR)
+    END AS label,
+    CAST(floor(confidence * 1e9 + 0.5e0) AS BIGINT) AS confidence,
+    CAST(floor(margin * 1e9 + 0.5e0) AS BIGINT) AS margin,
+    CAST(floor(entropy * 1e9 + 0.5e0) AS BIGINT) AS entropy,
+    CAST(floor(familiarity * 1e9 + 0.5e0) AS BIGINT) AS familiarity
+  FROM predictions
+)
+SELECT
+  hour, endpoint, variant, label,
+  CAST(least(999, floor(confidence / 1000000)) AS BIGINT) AS bin,
+  count(*) AS count,
+  sum(confidence) AS confidence,
+  sum(margin) AS margin,
+  sum(entropy) AS entropy,
+  count(familiarity) AS familiar,
+  coalesce(sum(familiarity), 0) AS familiarity
+FROM labelled
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2, 3, 4, 5

@@ -1,0 +1,168 @@
+"""The SQL for Athena, run by DuckDB over the same files as the local reader: the same numbers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import duckdb
+import pytest
+
+from monitoring import aggregate
+from monitoring.athena import query_sql, table_sql
+from monitoring.errors import MonitoringError
+from monitoring.schema import place_of
+from tests.unit.monitoring.capture_cases import LABELS, line, packed
+from tests.unit.monitoring.test_aggregate import write
+
+FIRST, LAST = datetime(2026, 11, 21, 9, tzinfo=UTC), datetime(2026, 11, 21, 11, tzinfo=UTC)
+FOLDER = "captures/bikes/AllTraffic/2026/11/21"
+
+# What Athena's functions are called in DuckDB; everything else in the query is the same in both.
+MACROS = """
+create macro json_parse(x) as cast(x as json);
+create macro json_extract_scalar(j, p) as json_extract_string(j, p);
+create macro from_utf8(x) as decode(x);
+create macro element_at(a, i) as list_extract(a, i);
+create macro cardinality(a) as len(a);
+"""
+TYPES = {"ARRAY(DOUBLE)": "DOUBLE[]", "ARRAY(JSON)": "JSON[]", "ARRAY(VARCHAR)": "VARCHAR[]"}
+
+OUTPUTS = [
+    ("[0.98, 0.02]", "JSON"),
+    ("[0.5, 0.5]", "JSON"),
+    ("[0.02, 0.98]\n", "JSON"),
+    ("[0.2, 0.3, 0.5]", "JSON"),
+    ("[1.0, 0.0]", "JSON"),
+    ("[1, 0]", "JSON"),
+    ("[[0.9, 0.1], [0.2, 0.8]]", "JSON"),
+    ("[0.0009765625, 0.9990234375]", "JSON"),
+    ('{"prediction": [0.7, 0.3]}', "JSON"),
+    (
+        '{"predictions": [{"score": 0.06, "predicted_label": 0}, {"score": 0.9, "predicted_label": 1}]}',
+        "JSON",
+    ),
+    ('{"predictions": [{"score": [0.1, 0.9], "predicted_label": 0.0}]}', "JSON"),
+    ('{"predicted_label": 1, "score": 0.49}\n{"predicted_label": 1, "score": 0.98}\n', "JSON"),
+    ('{"SageMakerOutput": {"predicted_label": 1, "score": 0.98}, "features": [28, 2]}', "JSON"),
+    (
+        '{"probabilities":[0.98,0.02],"labels":["bicycle","motorcycle"],"familiarity":0.43,"model":"b-1"}',
+        "JSON",
+    ),
+    ('{"probabilities":[0.02,0.98],"labels":["cat","dog"],"familiarity":null,"model":null}', "JSON"),
+    ("0.036", "CSV"),
+    ("0.036\n0.7\n", "CSV"),
+    ("0.1,0.9\r\n0.3,0.7\r\n", "CSV"),
+    ("10.5247\n", "CSV"),
+    ("0.2,0.2", "CSV"),
+    (packed("[0.25, 0.75]"), "BASE64"),
+    (packed("0.25,0.75"), "BASE64"),
+    ("[0.9, 0.1009]", "JSON"),
+    ("[-0.5, 1.5]", "JSON"),
+    ("[]", "JSON"),
+    ("[0.9, 0.1", "JSON"),
+    ("text", "JSON"),
+    (None, "JSON"),
+]
+
+
+def by_sql(folder, labels=()):
+    """Cells as the SQL has them: key to (count, confidence, margin, entropy, familiar, familiarity, histogram)."""
+    database = duckdb.connect()
+    database.execute(MACROS)
+    database.execute(
+        'create table captures (line text, endpoint text, variant text, hour text, "$path" text)'
+    )
+    for path in sorted(folder.rglob("*.jsonl")):
+        name = path.relative_to(folder).as_posix()
+        hour, endpoint, variant = place_of(name)
+        for row in path.read_bytes().split(b"\n"):
+            values = (
+                row.decode("utf-8", "replace"),
+                endpoint,
+                variant,
+                hour[:13].replace("-", "/").replace("T", "/"),
+                name,
+            )
+            database.execute("insert into captures values (?, ?, ?, ?, ?)", values)
+    query = query_sql("bikes", "AllTraffic", FIRST, LAST, labels=labels)
+    for athena, duck in TYPES.items():
+        query = query.replace(athena, duck)
+    cells = {}
+    for hour, endpoint, variant, label, bin_, *sums in database.execute(query).fetchall():
+        *totals, histogram = cells.setdefault((hour, endpoint, variant, label), [0] * 6 + [{}])
+        histogram[bin_] = sums[0]
+        cells[hour, endpoint, variant, label] = [a + b for a, b in zip(totals, sums, strict=True)] + [
+            histogram
+        ]
+    return cells
+
+
+@pytest.mark.parametrize("labels", [(), LABELS])
+def test_sql_gives_what_the_reader_gives(tmp_path, labels):
+    # GIVEN every answer of an image endpoint, copies of records in other files, bad lines, and other hours and variants
+    rows = [
+        line(o, encoding=e, event=f"e{i}", time=f"2026-11-21T{9 + i % 3:02}:30:00Z")
+        for i, (o, e) in enumerate(OUTPUTS)
+    ]
+    write(tmp_path, f"{FOLDER}/09/a.jsonl", *rows[:10], b"broken", b"\xff", b"")
+    write(tmp_path, f"{FOLDER}/10/b.jsonl", *rows[5:])
+    write(tmp_path, f"{FOLDER}/12/late.jsonl", *rows[3:6], line(event="new", time="2026-11-21T11:59:59Z"))
+    write(tmp_path, f"{FOLDER}/12/other.jsonl", line(event="other hour", time="2026-11-21T12:00:00Z"))
+    write(tmp_path, f"{FOLDER.replace('AllTraffic', 'v2')}/09/c.jsonl", line(event="other variant"))
+    aggregate.run(tmp_path / "captures", tmp_path / "state", labels=labels)
+    known = aggregate.load(tmp_path / "state", start="2026-11-21T09", end="2026-11-21T12").cells
+    # WHEN the query runs
+    found = by_sql(tmp_path, labels)
+    # THEN it has the same cells, to the last billionth but for the logarithm's last digit
+    assert set(found) == {tuple(key) for key in known if key.variant == "AllTraffic"}
+    for key, cell in known.items():
+        if key.variant == "AllTraffic":
+            count, confidence, margin, entropy, familiar, familiarity, histogram = found[tuple(key)]
+            assert (count, confidence, margin) == (cell.count, cell.confidence, cell.margin), key
+            assert (familiar, familiarity, histogram) == (cell.familiar, cell.familiarity, cell.histogram), (
+                key
+            )
+            assert entropy == pytest.approx(cell.entropy, abs=cell.count)
+
+
+def test_sql_gives_what_the_reader_gives_on_real_files(real_data, tmp_path):
+    # GIVEN all real captures, brought into the layout and the hours of the query
+    lines = {}
+    for path in sorted((real_data / "captures").rglob("*.jsonl")):
+        for row in path.read_text().splitlines():
+            record = json.loads(row)
+            time = record["eventMetadata"].get("inferenceTime", "2026-11-21T09:00:00Z")
+            record["eventMetadata"]["inferenceTime"] = f"2026-11-21T{9 + int(time[12]) % 3:02}{time[13:]}"
+            lines.setdefault(time[12], []).append(json.dumps(record).encode())
+    for name, rows in lines.items():
+        write(tmp_path, f"{FOLDER}/10/{name}.jsonl", *rows)
+    aggregate.run(tmp_path / "captures", tmp_path / "state", labels=LABELS)
+    known = aggregate.load(tmp_path / "state").cells
+    found = by_sql(tmp_path, LABELS)
+    assert {k: (c[0], c[1], c[2], c[6]) for k, c in found.items()} == {
+        tuple(k): (c.count, c.confidence, c.margin, c.histogram) for k, c in known.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["a'b", "x;drop", "", "a b"])
+def test_names_that_would_change_the_query_are_refused(name):
+    with pytest.raises(MonitoringError, match="is no name"):
+        query_sql(name, "v", FIRST, LAST)
+    with pytest.raises(MonitoringError):
+        table_sql(f"s3://{name}'")
+
+
+def test_hours_the_wrong_way_round_are_refused():
+    with pytest.raises(MonitoringError, match="is after"):
+        query_sql("e", "v", LAST, FIRST)
+
+
+def test_labels_are_quoted():
+    assert "ARRAY['it''s', 'b']" in query_sql("e", "v", FIRST, LAST, labels=["it's", "b"])
+
+
+def test_table_lies_over_the_layout():
+    statement = table_sql("s3://images/captures/")
+    assert "'s3://images/captures/${endpoint}/${variant}/${hour}'" in statement
+    assert "LOCATION 's3://images/captures/'" in statement
