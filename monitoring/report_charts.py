@@ -142,7 +142,7 @@ def drift_over_time(report: Report) -> str:
         if math.isnan(p.distance):
             continue
         x, y = chart.x(_seconds(p.at)), chart.y(p.distance)
-        shape = f"M{x:.1f} {y - 7:.1f}l6.5 11h-13z" if p.differs else f"M{x:.1f} {y:.1f}h0"
+        shape = f"M{x:.1f} {y - 7:.1f}l6.5 11h-13z" if p.differs else f"M{x:.1f} {y:.1f}h.01"
         said = (
             f"{_moment(p.at)}: {p.distance:.4f}, usual up to {p.usual:.4f}{', differs' if p.differs else ''}"
         )

@@ -71,14 +71,17 @@ def pictures(found: Iterable[tuple[Series, Uncertain]], lines: Lines) -> Iterato
 
 
 def showable(found: Iterable[Picture], most: int = 24) -> list[Picture]:
-    """The first pictures that can be shown; where none can, the first few that say why."""
+    """The first pictures that can be shown, each once; where none can, the first few that say why."""
     blank: list[Picture] = []
-    shown: list[Picture] = []
+    shown: dict[str, Picture] = {}
     for one in found:
-        (shown if one.data else blank).append(one)
+        if one.data:
+            shown.setdefault(one.data, one)
+        else:
+            blank.append(one)
         if len(shown) == most:
             break
-    return shown or blank[:6]
+    return list(shown.values()) or blank[:6]
 
 
 def folder_lines(folder: Path) -> Lines:

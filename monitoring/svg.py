@@ -127,8 +127,8 @@ class Chart:
             run = []
 
     def dots(self, points: Iterable[tuple[float, float]], kind: str, style: str = "") -> None:
-        """Many dots in one path: a stroke of no length with round or square ends."""
-        path = "".join(f"M{number(self.x(x))} {number(self.y(y))}h0" for x, y in points)
+        """Many dots in one path: a stroke of hardly any length (none is lost in print) with round or square ends."""
+        path = "".join(f"M{number(self.x(x))} {number(self.y(y))}h.01" for x, y in points)
         if path:
             self.marks.append(f'<path d="{path}"{_class(kind, style)}/>')
 
