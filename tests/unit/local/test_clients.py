@@ -1,0 +1,42 @@
+"""Clients of the embedded AWS do not see this machine's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local import clients
+from local.clients import EmbeddedSession
+
+
+def test_settings_of_the_machine_are_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # GIVEN a machine with a profile that does not exist, another region, address and proxy
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\nendpoint_url = http://elsewhere\n")
+    for name, value in {
+        "AWS_PROFILE": "nobody",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": "http://elsewhere",
+        "AWS_ENDPOINT_URL_S3": "http://elsewhere",
+        "AWS_ACCESS_KEY_ID": "real",
+        "HTTP_PROXY": "http://proxy:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    # WHEN clients are made
+    session = EmbeddedSession("http://127.0.0.1:1", "http://127.0.0.1:2")
+    s3, runtime = session.client("s3"), session.client("sagemaker-runtime")
+    # THEN they go where we say
+    assert s3.meta.endpoint_url == "http://127.0.0.1:1"
+    assert runtime.meta.endpoint_url == "http://127.0.0.1:2"
+    assert s3.meta.region_name == clients.REGION
+    assert session.get_credentials().access_key == clients.KEY
+    assert s3.meta.config.proxies == {}
+    assert session.resource("s3").meta.client.meta.endpoint_url == "http://127.0.0.1:1"
+
+
+def test_the_environment_has_all_that_a_client_needs() -> None:
+    found = clients.environment("http://a", "http://b")
+    assert found["AWS_ENDPOINT_URL"] == "http://a"
+    assert found["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == "http://b"
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"} <= set(found)

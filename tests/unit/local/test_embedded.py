@@ -1,0 +1,100 @@
+"""The embedded AWS: ports, environment, clean ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import venv
+from local.embedded import EmbeddedAws, free_port
+from local.errors import InstallError, InUseError, StartError
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """The embedded AWS's interpreter."""
+    try:
+        return venv.ensure()
+    except InstallError as error:
+        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
+
+
+def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InUseError, match=f"Port {port} cannot be used"):
+            EmbeddedAws(Path("python"), tmp_path, port)
+    assert free_port(port) == port
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_named(port: int) -> None:
+    with pytest.raises(InUseError, match=f"Port {port}"):
+        free_port(port)
+
+
+def test_settings_of_the_machine_do_not_reach_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a machine with settings of its own
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL",
+        "HTTPS_PROXY",
+        "PYTHONPATH",
+        "LD_PRELOAD",
+        "LAMBDA_EXECUTOR",
+    ):
+        monkeypatch.setenv(name, "mine")
+    # THEN it starts with ours only
+    found = EmbeddedAws(Path(sys.executable), tmp_path)._environment(tmp_path)
+    assert "mine" not in found.values()
+    assert found["BIND_HOST"] == "127.0.0.1"
+    assert Path(found["HOME"]) == tmp_path
+
+
+def test_it_keeps_objects_and_state_from_life_to_life(python: Path, tmp_path: Path) -> None:
+    # GIVEN one that keeps, with an object and a queue
+    aws = EmbeddedAws(python, tmp_path, keep=True)
+    aws.start()
+    aws.session().client("s3").create_bucket(Bucket="pictures")
+    aws.session().client("s3").put_object(Bucket="pictures", Key="a b+c%2B", Body=b"1")
+    aws.session().client("sqs").create_queue(QueueName="waiting")
+    # WHEN it is stopped and started
+    aws.stop()
+    assert not aws.running()
+    aws.start()
+    # THEN they are there
+    assert aws.session().client("s3").get_object(Bucket="pictures", Key="a b+c%2B")["Body"].read() == b"1"
+    assert len(aws.session().client("sqs").list_queues()["QueueUrls"]) == 1
+    # AND its temporary files end with it
+    aws.stop()
+    assert not (tmp_path / "tmp").exists()
+
+
+def test_it_listens_on_this_machine_only(python: Path, tmp_path: Path) -> None:
+    aws = EmbeddedAws(python, tmp_path)
+    aws.start()
+    outside = socket.gethostbyname(socket.gethostname())
+    if outside.startswith("127."):
+        outside = "127.0.0.2" if sys.platform == "linux" else ""
+    try:
+        if outside:
+            with socket.socket() as probe:
+                assert probe.connect_ex((outside, aws.port)) != 0
+    finally:
+        aws.stop()
+
+
+def test_one_that_cannot_start_says_why(tmp_path: Path) -> None:
+    # GIVEN an interpreter without it
+    aws = EmbeddedAws(Path(sys.executable), tmp_path)
+    # THEN the error has its words and the log's name
+    with pytest.raises(StartError, match="No module named ministack") as caught:
+        aws.start()
+    assert str(aws.log) in str(caught.value)
+    assert os.path.exists(aws.log)

@@ -1,0 +1,111 @@
+"""The embedded AWS's environment: made once, whole or not at all, from a wheel of these tests' own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from local import venv
+from local.errors import InstallError
+
+BEGIN = "import sys; from pathlib import Path; from local import venv; venv.ensure(Path(sys.argv[1]), Path(sys.argv[2]))"
+
+
+def lock(folder: Path, version: str = "1.0", digest: str = "") -> Path:
+    """A lock file for one tiny package, which lies beside it: no network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / f"tiny_thing-{version}-py3-none-any.whl"
+    info = f"tiny_thing-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as content:
+        content.writestr("tiny_thing.py", f"version = {version!r}\n")
+        content.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-thing\nVersion: {version}\n")
+        content.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        content.writestr(f"{info}/RECORD", "")
+    digest = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
+    path = folder / "lock.txt"
+    path.write_text(f"tiny-thing @ {wheel.as_uri()} --hash=sha256:{digest}\n")
+    return path
+
+
+def version_in(python: Path) -> str:
+    """What an environment has installed; it sees nothing of ours."""
+    program = (
+        "import tiny_thing, importlib.util as u; assert not u.find_spec('pytest'); print(tiny_thing.version)"
+    )
+    done = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_it_is_made_once_and_found_again(tmp_path: Path) -> None:
+    # GIVEN nothing
+    wanted, said = lock(tmp_path), list[str]()
+    python = venv.ensure(wanted, tmp_path / "home", said.append)
+    # THEN it has what the lock says, and telling so once was enough
+    assert version_in(python) == "1.0"
+    assert venv.ensure(wanted, tmp_path / "home", said.append) == python
+    assert len(said) == 1
+
+
+def test_a_changed_lock_makes_another_in_place_of_the_first(tmp_path: Path) -> None:
+    first = venv.ensure(lock(tmp_path), tmp_path / "home")
+    second = venv.ensure(lock(tmp_path, "2.0"), tmp_path / "home")
+    assert version_in(second) == "2.0"
+    assert not first.exists()
+
+
+def test_an_installation_killed_half_way_is_never_used(tmp_path: Path) -> None:
+    # GIVEN an installation that is killed while it builds
+    home, wanted = tmp_path / "home", lock(tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", BEGIN, str(wanted), str(home)], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(home.glob("building-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert list(home.glob("building-*"))
+    # WHEN it is wanted again, THEN it is whole, and the remains are gone
+    assert version_in(venv.ensure(wanted, home)) == "1.0"
+    assert not list(home.glob("building-*"))
+
+
+def test_an_environment_without_its_interpreter_is_made_anew(tmp_path: Path) -> None:
+    wanted = lock(tmp_path)
+    python = venv.ensure(wanted, tmp_path / "home")
+    shutil.rmtree(python.parent)
+    assert version_in(venv.ensure(wanted, tmp_path / "home")) == "1.0"
+
+
+def test_several_at_once_make_one(tmp_path: Path) -> None:
+    wanted, said = lock(tmp_path), list[str]()
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: venv.ensure(wanted, tmp_path / "home", said.append), range(4)))
+    assert len(found) == 1
+    assert len(said) == 1
+
+
+def test_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"(?i)hash"):
+        venv.ensure(lock(tmp_path, digest="0" * 64), tmp_path / "home")
+    assert not [path for path in (tmp_path / "home").iterdir() if path.is_dir()]
+
+
+def test_a_checkout_without_the_lock_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"lock\.txt.*complete checkout"):
+        venv.ensure(tmp_path / "lock.txt", tmp_path / "home")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(InstallError, match="home"):
+        venv.ensure(lock(tmp_path), tmp_path / "home")
