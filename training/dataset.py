@@ -1,7 +1,7 @@
 """Pictures and their labels, from whatever somebody has, split once and for all.
 
 `read` takes a folder with one folder a class (with `train`, `validation`, `test` above them or not), a folder with a
-`manifest.csv`, a `.lst` index, or a SageMaker augmented manifest. Files that are no readable picture are set aside with
+`manifest.csv`, such a table, a `.lst` index, or a SageMaker augmented manifest. Files that are no readable picture are set aside with
 the reason, never an error of the whole. `split` adds the missing parts, stratified by label, the same at every run, with
 near-duplicates on one side. `training.channels` writes and uploads what SageMaker wants.
 """
@@ -68,7 +68,7 @@ def read(source: Path, *, check: bool = True, progress: Progress = lambda done, 
     Parameters
     ----------
     source
-        A folder, a `.lst` index (number, class, path; `labels.json` beside it names the classes), or an augmented
+        A folder, a table (`.csv` with the columns label and file), a `.lst` index (number, class, path; `labels.json` beside it names the classes), or an augmented
         manifest (`.manifest`, `.jsonl`) of local files.
     check
         Decode every file, which finds damaged ones; False only looks whether it is there.
@@ -82,12 +82,14 @@ def read(source: Path, *, check: bool = True, progress: Progress = lambda done, 
         found = list(_manifest_csv(source / "manifest.csv"))
     elif source.is_dir():
         found = list(_folders(source))
+    elif source.suffix == ".csv":
+        found = list(_manifest_csv(source))
     elif source.suffix == ".lst":
         found = list(_lst(source))
     elif source.suffix in (".manifest", ".jsonl"):
         found = list(_augmented(source))
     else:
-        raise TrainingError(f"{source} is neither a folder nor a .lst, .manifest or .jsonl file")
+        raise TrainingError(f"{source} is neither a folder nor a .csv, .lst, .manifest or .jsonl file")
     pictures, bad = [], []
     for number, picture in enumerate(found, 1):
         reason = _fault(picture.path, check)
