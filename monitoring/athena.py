@@ -86,3 +86,37 @@ def _plain(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise MonitoringError(f"{name!r} is no name: letters, digits, '_', '.' and '-' only.")
     return name
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a statement: ``python -m monitoring.athena query --endpoint bikes --first 2026-11-21T00 --last 2026-11-21T23``."""
+    import argparse
+    from datetime import UTC
+
+    parser = argparse.ArgumentParser(prog="python -m monitoring.athena", description="Statements for Athena.")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    table = kinds.add_parser("table", help="create the table over a prefix")
+    table.add_argument("location", help="s3://bucket/captures")
+    query = kinds.add_parser("query", help="aggregate hours of inference")
+    query.add_argument("--endpoint", required=True)
+    query.add_argument("--variant", default="AllTraffic")
+    query.add_argument("--first", required=True, help="first hour, UTC, as 2026-11-21T00")
+    query.add_argument("--last", required=True, help="last hour, included")
+    query.add_argument("--labels", default="", help="labels by class index, with commas between")
+    options = parser.parse_args(arguments)
+    try:
+        if options.kind == "table":
+            print(table_sql(options.location))
+            return
+        hours = [
+            datetime.strptime(text, "%Y-%m-%dT%H").replace(tzinfo=UTC)
+            for text in (options.first, options.last)
+        ]
+        labels = [name.strip() for name in options.labels.split(",") if name.strip()]
+        print(query_sql(options.endpoint, options.variant, *hours, labels=labels))
+    except (MonitoringError, ValueError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
