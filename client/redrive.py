@@ -62,7 +62,8 @@ def find(
         if count % 1000 == 0:
             progress(count)
         key, uploaded = item["Key"], item["LastModified"]
-        if key == keys.INCOMING or (now - uploaded).total_seconds() < min_age_seconds:
+        age = max(0.0, (now - uploaded).total_seconds())  # S3's clock may be ahead of this one
+        if key == keys.INCOMING or age < min_age_seconds:
             continue
         locations = keys.result_keys(keys.path_of(key)).values()
         found = [location for location in locations if location in written]
@@ -125,10 +126,8 @@ def _verdict(s3: Any, bucket: str, item: dict[str, Any], location: str) -> str |
         return NO_RESULT
     if result is None:  # replaced while we looked: its upload is being sorted
         return None
-    if (
-        result.document["source"].get("etag") != item["ETag"].strip('"')
-        and result.recorded < item["LastModified"]
-    ):
+    etag = result.document["source"].get("etag")
+    if etag and etag != item["ETag"].strip('"'):
         return NO_RESULT
     return RETRYABLE if result.reason.get("retryable") else None
 

@@ -1,0 +1,64 @@
+"""A bucket in moto, and results as the service writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+BUCKET = "images"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def s3(aws: None) -> Any:
+    """A client, and an empty versioned bucket."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return client
+
+
+@pytest.fixture
+def write_result(s3: Any) -> Callable[..., str]:
+    """Writes the result of an upload as the service does; returns where."""
+
+    def write(key: str, outcome: str = "classified", **members: Any) -> str:
+        head = s3.head_object(Bucket=BUCKET, Key=key)
+        document = {
+            "outcome": outcome,
+            "source": {
+                "bucket": BUCKET,
+                "key": key,
+                "etag": head["ETag"].strip('"'),
+                "version_id": head["VersionId"],
+            },
+            "label": None if outcome == "failed" else "bicycle",
+            "confidence": None if outcome == "failed" else 0.97,
+            "probabilities": None if outcome == "failed" else {"bicycle": 0.97, "motorcycle": 0.03},
+            "reason": None,
+            "times": {
+                "uploaded": head["LastModified"].isoformat(),
+                "recorded": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            },
+        } | members
+        location = f"{outcome}/{key.removeprefix('incoming/')}.json"
+        s3.put_object(Bucket=BUCKET, Key=location, Body=json.dumps(document).encode())
+        return location
+
+    return write

@@ -1,0 +1,89 @@
+"""Uploading: all of it, once, also after an interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import files
+from client.drop import PART_BYTES, drop
+from tests.unit.client.conftest import BUCKET
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(40):
+        path = tmp_path / f"cam{number % 3}" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes([number]) * (number + 1))
+    (tmp_path / "empty").write_bytes(b"")
+    return tmp_path
+
+
+def in_bucket(s3: Any) -> dict[str, bytes]:
+    found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return {item["Key"]: s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read() for item in found}
+
+
+def test_everything_arrives_byte_for_byte(s3: Any, folder: Path) -> None:
+    found, _ = files.walk([folder])
+    done: list[str] = []
+    uploads = drop(s3, BUCKET, found, done=lambda item: done.append(item.file.key))
+    assert in_bucket(s3) == {file.key: file.path.read_bytes() for file in found}
+    assert sorted(done) == sorted(item.file.key for item in uploads) == [file.key for file in found]
+    assert all(item.fresh and item.version for item in uploads)
+    assert s3.head_object(Bucket=BUCKET, Key="incoming/cam0/0.jpg")["ContentType"] == "image/jpeg"
+
+
+def test_a_second_drop_uploads_only_what_is_new_or_changed(s3: Any, folder: Path) -> None:
+    found, _ = files.walk([folder])
+    drop(s3, BUCKET, found)
+    (folder / "cam0" / "0.jpg").write_bytes(b"!")  # as long as before
+    (folder / "new.jpg").write_bytes(b"new")
+    s3.put_object(Bucket=BUCKET, Key="incoming/zzz", Body=b"of somebody else")
+    again, _ = files.walk([folder])
+
+    uploads = drop(s3, BUCKET, again)
+    assert sorted(item.file.key for item in uploads if item.fresh) == [
+        "incoming/cam0/0.jpg",
+        "incoming/new.jpg",
+    ]
+    assert all(item.fresh for item in drop(s3, BUCKET, again, again=True))
+
+
+def test_large_files_go_in_parts_and_are_recognised_again(s3: Any, tmp_path: Path) -> None:
+    for name, size in (("exact", PART_BYTES), ("more", 2 * PART_BYTES + 7)):
+        (tmp_path / name).write_bytes(b"\x01" * size)
+    found, _ = files.walk([tmp_path])
+    first = drop(s3, BUCKET, found)
+    assert {item.file.key: item.etag.partition("-")[2] for item in first} == {
+        "incoming/exact": "1",
+        "incoming/more": "3",
+    }
+    assert not any(item.fresh for item in drop(s3, BUCKET, found))
+
+
+def test_interrupted_drop_stops_and_is_completed_by_the_next(s3: Any, folder: Path) -> None:
+    found, _ = files.walk([folder])
+    count = 0
+
+    def done(_: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drop(s3, BUCKET, found, workers=2, done=done)
+    assert 5 <= len(in_bucket(s3)) < len(found)
+    drop(s3, BUCKET, found)
+    assert len(in_bucket(s3)) == len(found)
+
+
+def test_a_file_that_vanishes_is_an_error_that_names_it(s3: Any, folder: Path) -> None:
+    found, _ = files.walk([folder])
+    (folder / "cam1" / "1.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1\.jpg"):
+        drop(s3, BUCKET, found)

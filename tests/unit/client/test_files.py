@@ -1,0 +1,110 @@
+"""Which files are meant, and their keys."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from client.errors import DropError
+from client.files import walk
+
+
+def make(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def keys(folder: Path, prefix: str = "") -> list[str]:
+    files, skipped = walk([folder], prefix)
+    assert not skipped
+    return [file.key for file in files]
+
+
+def test_every_file_counts_whatever_its_name(tmp_path: Path) -> None:
+    names = [
+        ".hidden/.dot",
+        "a b/c+d %2B.png",
+        "no-extension",
+        "ünï🚲.jpeg",
+        "deep/er/..x",
+        " lead",
+        "trail ",
+    ]
+    make(tmp_path, *names)
+    assert keys(tmp_path) == sorted(f"incoming/{name}" for name in names)
+
+
+def test_names_that_no_key_can_have_are_escaped(tmp_path: Path) -> None:
+    for name in (b"latin-\xff.png", b"new\nline", b"bell\x07"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
+    assert keys(tmp_path) == ["incoming/bell\\x07", "incoming/latin-\\xff.png", "incoming/new\\x0aline"]
+
+
+def test_a_file_is_dropped_under_its_name_and_a_folder_without_its_own(tmp_path: Path) -> None:
+    make(tmp_path, "cam/a.jpg", "b.jpg")
+    files, _ = walk([tmp_path / "cam", tmp_path / "b.jpg"], "site//1/")
+    assert [file.key for file in files] == ["incoming/site/1/a.jpg", "incoming/site/1/b.jpg"]
+
+
+def test_two_files_of_one_key_are_refused_before_anything_is_uploaded(tmp_path: Path) -> None:
+    make(tmp_path, "one/a.jpg", "two/a.jpg")
+    with pytest.raises(
+        DropError, match=r"one/a\.jpg and .*two/a\.jpg would both become incoming/a\.jpg.*--prefix"
+    ):
+        walk([tmp_path / "one", tmp_path / "two"])
+
+
+def test_the_same_file_named_twice_is_taken_once(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg")
+    files, _ = walk([tmp_path, tmp_path / "a.jpg"])
+    assert [file.key for file in files] == ["incoming/a.jpg"]
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DropError, match="nowhere does not exist"):
+        walk([tmp_path / "nowhere"])
+
+
+def test_what_cannot_be_uploaded_is_reported(tmp_path: Path) -> None:
+    # GIVEN a dangling link, a socket and a name too long for a key beside a good file
+    make(tmp_path, "good.jpg")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    server = socket.socket(socket.AF_UNIX)
+    here = Path.cwd()
+    os.chdir(tmp_path)  # names of sockets are short
+    server.bind("socket")
+    os.chdir(here)
+    long = "/".join(["d" * 200] * 6) + "/x"
+    make(tmp_path, long)
+
+    # WHEN the folder is walked
+    files, skipped = walk([tmp_path])
+    server.close()
+
+    # THEN the good one is taken and the others are named with a reason
+    assert [file.key for file in files] == ["incoming/good.jpg"]
+    reasons = {item.path.name: item.reason for item in skipped}
+    assert reasons["dangling"] == "No such file or directory"
+    assert reasons["socket"] == "not a regular file"
+    assert "1024 are allowed" in reasons["x"]
+
+
+def test_links_are_followed_and_a_loop_is_entered_once(tmp_path: Path) -> None:
+    make(tmp_path, "real/a.jpg", "elsewhere/b.jpg")
+    (tmp_path / "real" / "again").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "other").symlink_to(tmp_path / "elsewhere")
+    assert keys(tmp_path / "real") == ["incoming/a.jpg", "incoming/other/b.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
+    make(tmp_path, "secret.jpg")
+    (tmp_path / "secret.jpg").chmod(0)
+    files, skipped = walk([tmp_path])
+    assert not files
+    assert skipped[0].reason == "no permission to read it"

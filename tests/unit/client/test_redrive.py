@@ -1,0 +1,138 @@
+"""What is started again: what has no result, an outdated one, or one whose failure may pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from client import redrive
+from client.errors import NotFoundError
+from client.stack import find
+from tests.unit.client.conftest import BUCKET
+
+RETRYABLE = {"code": "throttled", "message": "Too much to do.", "retryable": True}
+FINAL = {"code": "not_an_image", "message": "No image.", "retryable": False}
+
+
+class Clock:
+    """S3 with times of objects that tests choose."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+        self.times: dict[str, datetime] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def get_paginator(self, name: str) -> Any:
+        paginator, times = self._s3.get_paginator(name), self.times
+
+        class Dated:
+            def paginate(self, **arguments: Any) -> Any:
+                for page in paginator.paginate(**arguments):
+                    for item in page.get("Contents", []):
+                        item["LastModified"] = times.get(item["Key"], item["LastModified"])
+                    yield page
+
+        return Dated()
+
+
+@pytest.fixture
+def upload(s3: Any) -> Callable[[str], str]:
+    def put(name: str, body: bytes = b"x") -> str:
+        s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=body)
+        return f"incoming/{name}"
+
+    return put
+
+
+def found(s3: Any, **options: Any) -> dict[str, str]:
+    return {item.key: item.why for item in redrive.find(s3, BUCKET, **options)}
+
+
+def test_finds_what_has_no_result_and_what_may_work_now(
+    s3: Any, upload: Callable[..., str], write_result: Callable[..., str]
+) -> None:
+    for name in ("sorted", "hopeless", "unlucky", "forgotten", "cam/forgotten too"):
+        upload(name)
+    write_result("incoming/sorted")
+    write_result("incoming/hopeless", "failed", reason=FINAL)
+    write_result("incoming/unlucky", "failed", reason=RETRYABLE)
+    s3.put_object(Bucket=BUCKET, Key="incoming/", Body=b"")  # the folder's own marker
+    assert found(s3) == {
+        "incoming/forgotten": redrive.NO_RESULT,
+        "incoming/cam/forgotten too": redrive.NO_RESULT,
+        "incoming/unlucky": redrive.RETRYABLE,
+    }
+    assert found(s3, prefix="cam/") == {"incoming/cam/forgotten too": redrive.NO_RESULT}
+    assert found(s3, min_age_seconds=3600) == {}
+
+
+def test_a_result_older_than_its_upload_counts_as_none(
+    s3: Any, upload: Callable[..., str], write_result: Callable[..., str]
+) -> None:
+    # GIVEN a result that is a minute older than the upload of its key
+    location = write_result(upload("a", b"first"))
+    upload("a", b"second")
+    clock = Clock(s3)
+    now = datetime.now(UTC)
+    clock.times = {"incoming/a": now, location: now - timedelta(minutes=1)}
+
+    # THEN the upload is started again
+    assert found(clock) == {"incoming/a": redrive.NO_RESULT}
+
+    # AND within one second, which S3's times cannot tell apart, the upload that the result names decides
+    clock.times = {"incoming/a": now + timedelta(seconds=1), location: now + timedelta(seconds=1)}
+    recorded = {"uploaded": now.isoformat(), "recorded": now.isoformat()}
+    s3.put_object(Bucket=BUCKET, Key="incoming/a", Body=b"first")
+    write_result("incoming/a", times=recorded)
+    s3.put_object(Bucket=BUCKET, Key="incoming/a", Body=b"second")
+    assert found(clock) == {"incoming/a": redrive.NO_RESULT}
+    write_result("incoming/a")
+    assert found(clock) == {}
+
+
+def test_something_else_in_the_place_of_a_result_counts_as_none(s3: Any, upload: Callable[..., str]) -> None:
+    upload("a")
+    s3.put_object(Bucket=BUCKET, Key="failed/a.json", Body=b"[]")
+    assert found(s3) == {"incoming/a": redrive.NO_RESULT}
+
+
+def test_every_upload_is_started_once_with_its_key() -> None:
+    inputs: list[str] = []
+
+    class StepFunctions:
+        def start_execution(self, *, stateMachineArn: str, input: str) -> None:
+            assert stateMachineArn == "arn"
+            inputs.append(input)
+
+    now = datetime.now(UTC)
+    uploads = [redrive.Unsorted(f"incoming/{number} é", now, redrive.NO_RESULT) for number in range(50)]
+    done: list[Any] = []
+    assert redrive.start(StepFunctions(), "arn", BUCKET, uploads, per_second=10_000, done=done.append) == 50
+    assert sorted(json.loads(text)["s3_key"] for text in inputs) == sorted(item.key for item in uploads)
+    assert {json.loads(text)["s3_bucket"] for text in inputs} == {BUCKET}
+    assert done == uploads
+
+
+def test_oldest_first(s3: Any, upload: Callable[..., str]) -> None:
+    clock = Clock(s3)
+    now = datetime.now(UTC)
+    for number, name in enumerate("cab"):
+        clock.times[upload(name)] = now - timedelta(minutes=number)
+    assert [item.key for item in redrive.find(clock, BUCKET)] == ["incoming/b", "incoming/a", "incoming/c"]
+
+
+def test_a_stack_that_is_missing_or_something_else_is_said(aws: None) -> None:
+    import boto3
+
+    with pytest.raises(NotFoundError, match=r"no stack dropsort at .*dropsort up"):
+        find(boto3.client)
+    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(template))
+    with pytest.raises(NotFoundError, match="no output BucketName, StateMachineArn, EndpointName"):
+        find(boto3.client, "other")

@@ -1,0 +1,75 @@
+"""Reading results, and fetching objects into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import fetch, results
+from client.errors import ClientError
+from tests.unit.client.conftest import BUCKET
+
+
+@pytest.fixture
+def written(s3: Any, write_result: Callable[..., str]) -> None:
+    for name, outcome, label in (
+        ("cam1/a.jpg", "classified", "bicycle"),
+        ("cam1/b.jpg", "classified", "motorcycle"),
+        ("cam2/c.jpg", "low-confidence", "bicycle"),
+    ):
+        s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=b"x")
+        write_result(f"incoming/{name}", outcome, label=label)
+    s3.put_object(Bucket=BUCKET, Key="failed/notes.txt", Body=b"mine")
+    s3.put_object(Bucket=BUCKET, Key="failed/other.json", Body=b'{"outcome": "maybe"}')
+
+
+def names(s3: Any, **filters: Any) -> list[str]:
+    return [item.key.removeprefix("incoming/") for item in results.iterate(s3, BUCKET, **filters)]
+
+
+def test_all_results_in_order(s3: Any, written: None) -> None:
+    assert names(s3) == ["cam1/a.jpg", "cam1/b.jpg", "cam2/c.jpg"]
+
+
+def test_filters(s3: Any, written: None) -> None:
+    assert names(s3, outcomes=["low-confidence"]) == ["cam2/c.jpg"]
+    assert names(s3, label="bicycle") == ["cam1/a.jpg", "cam2/c.jpg"]
+    assert names(s3, prefix="cam1/") == ["cam1/a.jpg", "cam1/b.jpg"]
+
+
+def test_what_is_no_result_is_named_and_the_rest_is_read(s3: Any, written: None) -> None:
+    problems: list[str] = []
+    assert len(list(results.iterate(s3, BUCKET, unreadable=problems.append))) == 3
+    assert len(problems) == 2
+    assert "s3://images/failed/notes.txt is no result" in problems[0]
+
+
+def test_ahead_keeps_the_order_and_passes_errors_on() -> None:
+    assert list(results.ahead(lambda number: number * 2, range(500), workers=3)) == list(range(0, 1000, 2))
+    with pytest.raises(ZeroDivisionError):
+        list(results.ahead(lambda number: 1 // number, [1, 0, 2]))
+
+
+def test_fetch_replaces_the_folder_only_when_all_is_there(s3: Any, tmp_path: Path) -> None:
+    # GIVEN a folder of an earlier run
+    target = tmp_path / "deep" / "last"
+    for body in (b"one", b"two"):
+        s3.put_object(Bucket=BUCKET, Key="captures/e/v/a.jsonl", Body=body)
+        with fetch.replacing(target) as folder:
+            assert fetch.objects(s3, BUCKET, "captures/", folder) == 1
+        assert (target / "captures/e/v/a.jsonl").read_bytes() == body
+
+    # WHEN a later fetch fails THEN that one is still there
+    with pytest.raises(RuntimeError), fetch.replacing(target):
+        raise RuntimeError
+    assert (target / "captures/e/v/a.jsonl").read_bytes() == b"two"
+    assert [path.name for path in target.parent.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize("key", ["/etc/passwd", "captures/../../x", ".."])
+def test_no_key_leads_outside_the_folder(key: str) -> None:
+    with pytest.raises(ClientError, match="outside the folder"):
+        fetch.inside(key)

@@ -1,0 +1,179 @@
+"""Waiting for results: each upload's own, none lost, none of another upload."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import files
+from client.drop import drop
+from client.errors import MissingResultsError
+from client.sort import sort
+from client.summary import places, summarise
+from client.wait import Waiter
+from tests.unit.client.conftest import BUCKET
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> list[files.File]:
+    for number in range(20):
+        path = tmp_path / ("bicycle" if number % 2 else "motorcycle") / f"{number:02}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes([number]))
+    return files.walk([tmp_path])[0]
+
+
+@pytest.fixture
+def service(s3: Any, write_result: Callable[..., str]) -> Iterator[set[str]]:
+    """A thread that gives every upload its result, but those in the set."""
+    ignored: set[str] = set()
+    known: dict[str, str] = {}
+    end = threading.Event()
+
+    def serve() -> None:
+        while not end.wait(0.01):
+            for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="incoming/").get("Contents", []):
+                version = s3.head_object(Bucket=BUCKET, Key=item["Key"])["VersionId"]
+                if item["Key"] not in ignored and known.get(item["Key"]) != version:
+                    known[item["Key"]] = version
+                    write_result(item["Key"])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield ignored
+    end.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("in_flight", [None, 1, 4])
+def test_every_upload_gets_its_result(
+    s3: Any, service: set[str], found: list[files.File], in_flight: int | None
+) -> None:
+    counts = {"uploaded": 0, "done": 0}
+
+    def count(name: str) -> Callable[[Any], None]:
+        return lambda _: counts.update({name: counts[name] + 1})
+
+    ordered = sort(s3, BUCKET, found, in_flight=in_flight, uploaded=count("uploaded"), done=count("done"))
+    assert sorted(item.upload.file.key for item in ordered) == [file.key for file in found]
+    assert all(item.result.key == item.upload.file.key for item in ordered)
+    assert counts == {"uploaded": 20, "done": 20}
+
+
+def test_at_most_so_many_are_in_flight(s3: Any, service: set[str], found: list[files.File]) -> None:
+    flying = highest = 0
+
+    def uploaded(_: Any) -> None:
+        nonlocal flying, highest
+        flying += 1
+        highest = max(highest, flying)
+
+    def done(_: Any) -> None:
+        nonlocal flying
+        flying -= 1
+
+    sort(s3, BUCKET, found, in_flight=3, uploaded=uploaded, done=done)
+    assert highest <= 3
+
+
+@pytest.mark.parametrize("in_flight", [None, 2])
+def test_missing_results_end_the_wait_and_are_named(
+    s3: Any, service: set[str], found: list[files.File], in_flight: int | None
+) -> None:
+    service |= {found[3].key, found[4].key}
+    came: list[str] = []
+    with pytest.raises(MissingResultsError, match=r"of 20 uploads have no result.*redrive") as error:
+        sort(
+            s3,
+            BUCKET,
+            found,
+            in_flight=in_flight,
+            patience_seconds=1,
+            done=lambda item: came.append(item.upload.file.key),
+        )
+    assert {found[3].key, found[4].key} <= set(error.value.keys)
+    assert not set(came) & set(error.value.keys)
+
+
+def test_results_of_an_earlier_drop_count_for_what_was_there(
+    s3: Any, service: set[str], found: list[files.File]
+) -> None:
+    sort(s3, BUCKET, found)
+    again = sort(s3, BUCKET, found)
+    assert len(again) == 20
+    assert all(item.latency_seconds is None for item in again)
+
+
+def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(
+    s3: Any, write_result: Callable[..., str], found: list[files.File]
+) -> None:
+    # GIVEN a key with a result, whose picture is replaced by the same bytes once more
+    file = found[0]
+    drop(s3, BUCKET, [file])
+    write_result(file.key)
+    upload = drop(s3, BUCKET, [file], again=True)
+
+    # WHEN somebody waits for the new one THEN only the new result counts
+    waiter = Waiter(s3, BUCKET, upload)
+    assert waiter.look() == []
+    write_result(file.key, "low-confidence")
+    assert [item.result.outcome for item in waiter.look()] == ["low-confidence"]
+
+
+def test_an_upload_that_somebody_replaced_is_answered_by_the_newer_result(
+    s3: Any, write_result: Callable[..., str], found: list[files.File]
+) -> None:
+    (upload,) = drop(s3, BUCKET, found[:1])
+    assert upload.finished is not None
+    s3.put_object(Bucket=BUCKET, Key=upload.file.key, Body=b"newer")
+    write_result(
+        upload.file.key, times={"uploaded": "2999-01-01T00:00:00Z", "recorded": "2999-01-01T00:00:00Z"}
+    )
+    assert len(Waiter(s3, BUCKET, [upload]).look()) == 1
+
+
+def test_objects_of_others_under_output_prefixes_do_not_disturb(
+    s3: Any, write_result: Callable[..., str], found: list[files.File]
+) -> None:
+    (upload,) = drop(s3, BUCKET, found[:1])
+    name = upload.file.key.removeprefix("incoming/")
+    s3.put_object(Bucket=BUCKET, Key=f"classified/{name}.json", Body=b"\xff not a result")
+    waiter = Waiter(s3, BUCKET, [upload])
+    assert waiter.look() == []
+    write_result(upload.file.key)
+    assert len(waiter.look()) == 1
+
+
+def test_summary_counts_measures_and_compares_with_folders(
+    s3: Any, service: set[str], found: list[files.File]
+) -> None:
+    ordered = sort(s3, BUCKET, found)
+    summary = summarise(len(found), ordered)
+    assert (summary["images"], summary["results"]) == (20, 20)
+    assert summary["outcomes"] == {"classified": 20, "low-confidence": 0, "failed": 0}
+    assert summary["accuracy"] == 0.5  # every result says bicycle
+    assert summary["by_folder"]["right"] == 10
+    assert 0 <= summary["latency_seconds"]["p50"] <= summary["latency_seconds"]["p95"]
+    assert summary["images_per_second"] > 0
+
+
+def test_places_shows_what_is_lost_and_what_is_there_twice(
+    s3: Any, write_result: Callable[..., str], found: list[files.File]
+) -> None:
+    drop(s3, BUCKET, found[:3])
+    write_result(found[0].key)
+    write_result(found[1].key)
+    write_result(found[1].key, "failed")
+    where = places(s3, BUCKET, [file.key for file in found[:3]])
+    assert [len(where[file.key]) for file in found[:3]] == [1, 2, 0]
+
+
+def test_a_failing_upload_ends_the_wait(s3: Any, service: set[str], found: list[files.File]) -> None:
+    missing = replace(found[0], path=found[0].path.with_name("gone"))
+    with pytest.raises(FileNotFoundError):
+        sort(s3, BUCKET, [missing, *found[1:]])
