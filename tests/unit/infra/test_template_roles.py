@@ -136,7 +136,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str,
         "DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",
+    ):
+        monkeypatch.delenv(name, raising=False)
     made: list[tuple[str, dict[str, Any]]] = []
     aws.s3.cache_clear()
     aws.sagemaker_runtime.cache_clear()
