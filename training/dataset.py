@@ -68,8 +68,8 @@ def read(source: Path, *, check: bool = True, progress: Progress = lambda done, 
     Parameters
     ----------
     source
-        A folder, a table (`.csv` with the columns label and file), a `.lst` index (number, class, path; `labels.json` beside it names the classes), or an augmented
-        manifest (`.manifest`, `.jsonl`) of local files.
+        A folder, a table (`.csv` with the columns label and file), a `.lst` index (number, class, path; `labels.json`
+        beside it names the classes), or an augmented manifest (`.manifest`, `.jsonl`) of local files.
     check
         Decode every file, which finds damaged ones; False only looks whether it is there.
     progress

@@ -153,6 +153,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / "model.onnx.part"
     model.write(temporary, temperature=temperature, known=known, metadata={"model": name})
+    rounding = trained.rounding(model, temporary, images[:: max(1, len(images) // 200)], temperature)
     temporary.replace(folder / "model.onnx")
     (folder / "labels.json").write_text(json.dumps(data.labels, ensure_ascii=False) + "\n", encoding="utf-8")
     figures: dict[str, Any] = {
@@ -171,6 +172,7 @@ def train(
             "coverage": round(threshold.coverage, 4),
             "precision_met": threshold.met,
         },
+        "eight_bit_weights": rounding,
         "training": {
             "arch": settings.arch,
             "seed": settings.seed,
