@@ -238,8 +238,8 @@ def _low_confidence(reference: Sample, window: Sample, threshold: float, floors:
 
 
 def _draws(level: float) -> int:
-    """Relabellings enough for the smallest p that a corrected level asks for."""
-    return math.ceil(12 / level)
+    """Relabellings enough for the smallest p that a corrected level asks for: a window has ten signals at most."""
+    return math.ceil(10 / level)
 
 
 def _confidence(reference: Sample, window: Sample, floors: Floors, level: float) -> list[Signal]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -217,3 +219,28 @@ def test_a_wrong_setting_is_named(environment: dict[str, str], said: str) -> Non
     """GIVEN an environment that is incomplete WHEN the settings are read THEN the variable is named."""
     with pytest.raises(MonitoringError, match=said):
         Settings.of(environment)
+
+
+def test_the_function_imports_only_what_its_layer_holds() -> None:
+    """GIVEN a fresh interpreter WHEN the function is imported THEN nothing beyond requirements/monitoring.in comes along."""
+    script = "import sys, monitoring.function; print(*{m.partition('.')[0] for m in sys.modules})"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+    assert not loaded & {
+        "matplotlib",
+        "PIL",
+        "scipy",
+        "pandas",
+        "pyarrow",
+        "click",
+        "rich",
+        "handlers",
+        "training",
+        "local",
+        "cli",
+        "bench",
+    }
