@@ -1,0 +1,187 @@
+"""The command as a whole: quick help, exit codes, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from cli import main as cli
+from cli.errors import sentence
+from infra.errors import DeployError
+from training.errors import TrainingError
+
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DROPSORT_"))
+} | {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | environment,
+        check=False,
+    )
+
+
+def test_help_lists_every_command_and_loads_no_library() -> None:
+    code = (
+        "import sys; from cli.main import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(sorted(set(sys.modules) & {'boto3', 'botocore', 'rich', 'numpy', 'PIL', 'onnxruntime', 'torch'}))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert result.stdout.endswith("[]\n")
+    for verbs in cli.MODULES.values():
+        for verb in verbs:
+            assert f"  {verb} " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["drop"], "Missing argument 'PATH...'"),
+        (["demo", "--images", "/nowhere"], "Directory '/nowhere' does not exist"),
+        (["deploy", "-p", "Threshold"], "'Threshold' is not NAME=VALUE"),
+        (["deploy", "--model", ".", "--endpoint", "mine"], "exclude each other"),
+        (["train"], "--images says where the pictures are"),
+        (["register", "--artifact", "s3://b/model.tar.gz", "--dry-run"], "--artifact needs --labels"),
+        (["report", "folder", "--stack", "mine"], "Either SOURCE or --stack"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["results"], {}, "No AWS region: name one with --region"),
+        (["results", "--region", "eu-west-1"], {}, "No AWS credentials: name a profile"),
+        (["results", "--profile", "nobody"], {}, "The config profile (nobody) could not be found"),
+        (
+            ["results", "--region", "us-east-1"],
+            {
+                "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+                "AWS_ACCESS_KEY_ID": "a",
+                "AWS_SECRET_ACCESS_KEY": "b",
+            },
+            "Is the service up",
+        ),
+        (["drop", "/nowhere"], {"AWS_DEFAULT_REGION": "us-east-1"}, "/nowhere does not exist"),
+    ],
+)
+def test_failures_are_one_line_and_exit_with_1(
+    arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    result = run(*arguments, **environment)
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("dropsort: ")
+
+
+def test_traceback_on_demand() -> None:
+    assert "Traceback" in run("results", DROPSORT_TRACEBACK="1").stderr
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_have_their_exit_codes(
+    signal_number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def work(**_: object) -> None:
+        signal.raise_signal(signal_number)
+
+    monkeypatch.setattr(cli.dropsort, "main", work)
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main([])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert exit_.value.code == 128 + signal_number
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DeployError("Stack x\n  failed."), "Stack x failed."),
+        (TrainingError("No pictures."), "No pictures."),
+        (
+            NoCredentialsError(),
+            "No AWS credentials: name a profile with --profile, or set what `dropsort up` prints.",
+        ),
+        (
+            ClientError({"Error": {"Code": "AccessDenied", "Message": "no\nno"}}, "PutObject"),
+            "AWS refused PutObject: AccessDenied: no no",
+        ),
+        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
+        (
+            ModuleNotFoundError("x", name="torch"),
+            "torch is not installed: install what this command needs (see docs/cli.md).",
+        ),
+        (ValueError("odd"), "ValueError: odd (DROPSORT_TRACEBACK=1 shows where)"),
+    ],
+)
+def test_an_error_is_a_sentence(error: Exception, said: str) -> None:
+    assert sentence(error) == said
+
+
+def test_dry_runs_need_neither_account_nor_network(tmp_path: Path) -> None:
+    for arguments in (["register"], ["approve"], ["rollout"], ["train", "--on", "sagemaker"]):
+        target = tmp_path / "requests.json"
+        result = run(*arguments, "--dry-run", "--json", str(target))
+        assert result.returncode == 0, result.stderr
+        assert '"operation": "' in target.read_text()
+
+
+def test_monitor_forgets_only_aggregates(tmp_path: Path) -> None:
+    # GIVEN captures, and a folder that holds something else
+    line = (
+        '{"captureData":{"endpointOutput":{"observedContentType":"application/json","mode":"OUTPUT","data":"[0.9, 0.1]",'
+        '"encoding":"JSON"}},"eventMetadata":{"eventId":"1","inferenceTime":"2026-11-21T09:00:00Z"},"eventVersion":"0"}\n'
+    )
+    captures = tmp_path / "captures"
+    captures.mkdir()
+    (captures / "a.jsonl").write_text(line)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("x")
+
+    # WHEN it is given as the place of aggregates to forget THEN it is left alone
+    result = run("monitor", str(captures), "--state", str(precious), "--anew")
+    assert result.returncode == 2
+    assert (precious / "thesis.tex").is_file()
+
+    # AND aggregates are made, added to, and forgotten
+    state = tmp_path / "state"
+    for extra in ([], [], ["--anew"]):
+        result = run(
+            "monitor", str(captures), "--state", str(state), "--json", str(tmp_path / "m.json"), *extra
+        )
+        assert result.returncode == 0, result.stderr
+        assert '"records": 1,' in (tmp_path / "m.json").read_text()
+
+
+def test_click_alone_shows_usage_errors() -> None:
+    with pytest.raises(click.UsageError):
+        cli.dropsort.main(["nonsense"], standalone_mode=False)

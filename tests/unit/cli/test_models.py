@@ -1,0 +1,26 @@
+"""Thresholds of a model become parameters of the template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.models import DEFAULT_MODEL, thresholds
+
+
+def test_the_default_model_has_a_threshold() -> None:
+    assert 0.5 < float(thresholds(DEFAULT_MODEL)["Threshold"]) < 1
+
+
+def test_what_is_missing_stays_as_the_template_has_it(tmp_path: Path) -> None:
+    assert thresholds(tmp_path) == {}
+    (tmp_path / "metrics.json").write_text('{"threshold": 0.8, "accuracy": 0.9}')
+    assert thresholds(tmp_path) == {"Threshold": "0.8"}
+
+
+def test_damaged_metrics_are_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(click.ClickException, match=r"metrics\.json is not JSON"):
+        thresholds(tmp_path)
