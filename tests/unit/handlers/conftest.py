@@ -83,7 +83,7 @@ class Runtime:
     requests: list[SimpleNamespace] = field(default_factory=list)
     delay: threading.Event | None = None
 
-    def says(self, body: Any, status: int = 200, **headers: str) -> None:
+    def says(self, body: Any, status: int = 200, /, **headers: str) -> None:
         """Answer this from now on."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.answers = [(status, {"Content-Type": "application/json", **headers}, data)]

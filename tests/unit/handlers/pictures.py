@@ -19,7 +19,7 @@ SIDE = 64
 MAX_PIXELS = 1_000_000
 
 # Mode, format and options of files that can show colours.
-COLOURED = {
+COLOURED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "jpeg": ("RGB", "JPEG", {}),
     "jpeg-progressive": ("RGB", "JPEG", {"progressive": True}),
     "jpeg-cmyk": ("CMYK", "JPEG", {}),

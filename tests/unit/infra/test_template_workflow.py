@@ -91,7 +91,7 @@ def waits(retrier: dict[str, Any]) -> float:
     """The longest that a retrier waits altogether, in seconds."""
     first, rate = retrier.get("IntervalSeconds", 1), retrier.get("BackoffRate", 2)
     attempts = retrier.get("MaxAttempts", 3)
-    return sum(min(first * rate**n, retrier.get("MaxDelaySeconds", float("inf"))) for n in range(attempts))
+    return float(sum(min(first * rate**n, retrier.get("MaxDelaySeconds", 1e9)) for n in range(attempts)))
 
 
 def function_timeout(name: str) -> int:
