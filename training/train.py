@@ -13,7 +13,6 @@ alike on four fifths each, made of the pictures they had not seen.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -33,28 +32,11 @@ from numpy.typing import NDArray
 from training import card, dataset, evaluate, familiarity, holdout, metrics, package
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
+from training.settings import Settings, parser
 
-PRECISION = 0.99
+__all__ = ["FAMILIARITY_THRESHOLD", "Outcome", "Settings", "Step", "gather", "line", "main", "train"]
+
 FAMILIARITY_THRESHOLD = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a training run is asked for; every field is an argument of the command too."""
-
-    arch: str = "efficientnet-lite0"
-    epochs: int = 0  # 0: what suits the architecture
-    seed: int = 0
-    batch: int = 32
-    folds: int = 0
-    validation: float = 0.1
-    test: float = 0.15
-    patience: int = 0
-    mirror: bool = True  # False where left and right matter, as in text
-    precision: float = PRECISION
-    name: str = ""
-    threads: int = 0
-    checkpoints: Path | None = None
 
 
 class Step(NamedTuple):
@@ -214,6 +196,8 @@ def _check(data: Dataset, pictures: list[Picture], held: list[Picture], settings
             raise TrainingError(
                 f"label {label!r} has {count} pictures to train on: at least 10 are needed, better 100"
             )
+    if settings.folds == 1 or settings.folds < 0:
+        raise TrainingError(f"{settings.folds} folds leave nothing to train on: 0, or 2 to 10")
     if not held and not settings.folds:
         raise TrainingError("there are no validation pictures: use dataset.split, or cross-fit with folds")
 
@@ -225,49 +209,6 @@ def line(step: Step) -> str:
     if epoch.validation_loss == epoch.validation_loss:
         text += f" val_accuracy={epoch.validation_accuracy:.4f} val_loss={epoch.validation_loss:.4f}"
     return f"{text} seconds={epoch.seconds:.1f}"
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments; defaults as in `Settings`, folders as SageMaker's variables name them."""
-    default, env = Settings(), os.environ
-    options = argparse.ArgumentParser(
-        prog="python -m training.train", description=(__doc__ or "").split("\n")[0]
-    )
-    options.add_argument("--images", type=Path, default=env.get("SM_CHANNEL_TRAIN"), help="labelled pictures")
-    options.add_argument("--validation-images", type=Path, default=env.get("SM_CHANNEL_VALIDATION"))
-    options.add_argument(
-        "--model", type=Path, default=env.get("SM_MODEL_DIR", "models/mine"), help="folder to write"
-    )
-    options.add_argument("--arch", default=default.arch, help="efficientnet-lite0 (default) or resnet8")
-    options.add_argument("--epochs", type=int, default=default.epochs, help="0: what suits the architecture")
-    options.add_argument("--seed", type=int, default=default.seed)
-    options.add_argument("--batch", type=int, default=default.batch)
-    options.add_argument(
-        "--folds", type=int, default=default.folds, help="cross-fit instead of holding out; 0 or 2-10"
-    )
-    options.add_argument(
-        "--validation", type=float, default=default.validation, help="share held out of train"
-    )
-    options.add_argument(
-        "--test", type=float, default=default.test, help="share for test, if the pictures come unsplit"
-    )
-    options.add_argument(
-        "--patience", type=int, default=default.patience, help="epochs without progress; 0: all epochs"
-    )
-    options.add_argument(
-        "--no-mirror", dest="mirror", action="store_false", help="left and right matter, as in text"
-    )
-    options.add_argument(
-        "--precision", type=float, default=default.precision, help="the threshold is chosen for it"
-    )
-    options.add_argument("--name", default=default.name, help="of the model, as its answers give it")
-    options.add_argument(
-        "--threads", type=int, default=default.threads, help="0: one, which costs the least CPU time"
-    )
-    options.add_argument(
-        "--checkpoints", type=Path, default=None, help="folder to save every epoch in, and resume from"
-    )
-    return options
 
 
 def gather(images: Path, validation_images: Path | None, settings: Settings) -> Dataset:
