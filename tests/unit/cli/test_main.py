@@ -108,13 +108,14 @@ def test_signals_have_their_exit_codes(
 ) -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def work(**_: object) -> None:
+    @click.command()
+    def work() -> None:
         signal.raise_signal(signal_number)
 
-    monkeypatch.setattr(cli.dropsort, "main", work)
+    monkeypatch.setattr(cli.Verbs, "get_command", lambda *_: work)
     try:
         with pytest.raises(SystemExit) as exit_:
-            cli.main([])
+            cli.main(["work"])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

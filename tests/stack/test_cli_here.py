@@ -1,0 +1,161 @@
+"""`dropsort demo` and `up` from start to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from training import samples
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "cli"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def processes(mark: str) -> list[str]:
+    """Command lines and folders of running processes that hold this text."""
+    found = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return [line for line in found if mark in line and "ps -eo" not in line]
+
+
+def test_demo_takes_every_file_and_leaves_its_captures_for_a_report(
+    embedded_python: None, tmp_path: Path
+) -> None:
+    # GIVEN a folder with pictures under all sorts of names, and files that are no pictures
+    images = tmp_path / "images"
+    samples.drawn(images, 6, seed=1)
+    picture = next((images / "bicycle").iterdir()).read_bytes()
+    for name in (".hidden", "no-extension", "a b+c%2B.png", "ünï 🚲.jpg", "new\nline.gif", "deep/er/x.jpeg"):
+        path = images / "bicycle" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+    (images / "empty").write_bytes(b"")
+    (images / "notes.txt").write_text("not a picture")
+    count = sum(path.is_file() for path in images.rglob("*"))
+
+    # WHEN the demo sorts them
+    result = subprocess.run(
+        [*COMMAND, "demo", "--images", str(images), "--json", "summary.json"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    # THEN every file has one result, the figures are there, and nothing is left running
+    assert result.returncode == 0, result.stderr + result.stdout
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["images"] == summary["results"] == count
+    assert sum(summary["outcomes"].values()) == count
+    assert summary["reasons"]["empty_object"] == 1
+    assert 0 < summary["latency_seconds"]["p50"] <= summary["latency_seconds"]["p95"]
+    assert summary["images_per_second"] > 0
+    assert summary["by_folder"]["images"] == 12
+    assert summary["lost"] == summary["twice"] == []
+
+    # AND the report is about that run
+    report = subprocess.run(
+        [*COMMAND, "report", "--no-open"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert report.returncode == 0, report.stderr
+    assert "the last demo" in (tmp_path / report.stdout.strip()).read_text()
+
+
+def test_demo_draws_its_own_pictures(embedded_python: None, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [*COMMAND, "demo", "--count", "4"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^results +5 *$", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
+    embedded_python: None, tmp_path: Path, number: signal.Signals
+) -> None:
+    # GIVEN a running service
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            [*COMMAND, "up", "--data", str(tmp_path / "data")],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=out,
+            stderr=err,
+        )
+    deadline = time.monotonic() + 120
+    while "Ctrl-C stops it" not in (tmp_path / "out").read_text():
+        assert process.poll() is None, (tmp_path / "err").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    said = (tmp_path / "out").read_text()
+
+    # WHEN the plain client uses what it says
+    exports = dict(re.findall(r"(AWS_[A-Z_]+)=(\S+)", said))
+    url = re.search(r"--endpoint-url (\S+)", said)
+    assert url is not None
+    listed = subprocess.run(
+        [str(Path(sys.executable).with_name("aws")), "s3", "ls", "--endpoint-url", url[1]],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        | {name: value for name, value in exports.items() if "ENDPOINT" not in name},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "dropsort" in listed.stdout, listed.stderr
+
+    # THEN the signal ends it with the usual code, and no process of it is left
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert processes(str(tmp_path)) == []
+
+
+def test_two_services_on_one_folder_are_refused(embedded_python: None, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    first = subprocess.Popen(
+        [*COMMAND, "up", "--data", str(data)],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert first.stdout is not None
+    try:
+        assert first.stdout.readline().startswith("Dropsort is up")
+        second = subprocess.run(
+            [*COMMAND, "up", "--data", str(data)],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.wait(60)
+        first.stdout.close()
+    assert second.returncode == 1
+    assert "Another service runs on" in second.stderr

@@ -1,0 +1,164 @@
+"""The commands against a running service: drop, results, redrive, deploy, report, dashboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from local.service import Service
+from training import samples
+
+pytestmark = pytest.mark.stack
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(service: Service, tmp_path: Path) -> Run:
+    """Runs `dropsort` in an empty folder, with the variables that `dropsort up` prints."""
+
+    def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **service.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == code, result.stderr + result.stdout
+        assert "Traceback" not in result.stderr
+        return result
+
+    return call
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    samples.drawn(folder, 6, seed=3)
+    return folder
+
+
+def test_drop_waits_and_shows_what_results_shows(run: Run, pictures: Path, tmp_path: Path) -> None:
+    # GIVEN pictures in folders that are labels, and a file that is no picture
+    names = {path.relative_to(pictures).as_posix() for path in pictures.rglob("*") if path.is_file()}
+
+    # WHEN they are dropped
+    dropped = run("drop", str(pictures), "--prefix", "cli", "--wait", "--json", "drop.json")
+
+    # THEN each has a result, and both commands say the same of it
+    summary = json.loads((tmp_path / "drop.json").read_text())
+    assert (summary["uploaded"], summary["images"], summary["results"]) == (
+        len(names),
+        len(names),
+        len(names),
+    )
+    run("results", "--prefix", "cli/", "--json", "results.jsonl")
+    documents = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert {item["source"]["key"] for item in documents} == {f"incoming/cli/{name}" for name in names}
+    assert all(f"cli/{name}" in dropped.stdout for name in names)
+    assert summary["outcomes"]["failed"] == 1
+    assert summary["accuracy"] is not None
+
+    # AND dropping them again uploads nothing
+    run("drop", str(pictures), "--prefix", "cli", "--json", "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["uploaded"] == 0
+
+
+def test_json_on_standard_output_is_nothing_but_json(run: Run, pictures: Path) -> None:
+    assert (
+        json.loads(run("drop", str(pictures), "--prefix", "cli-json", "--json", "-").stdout)["uploaded"] > 0
+    )
+
+
+def test_redrive_sorts_what_has_lost_its_result(
+    run: Run, s3: Any, service: Service, wait_for_result: Callable[[str], str], tmp_path: Path
+) -> None:
+    # GIVEN an upload whose result is gone
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "lost.png")
+    run("drop", str(tmp_path / "lost.png"), "--prefix", "redrive", "--wait")
+    s3.delete_object(Bucket=service.bucket, Key=wait_for_result("incoming/redrive/lost.png"))
+
+    # WHEN it is looked for THEN it is named, and nothing is started
+    dry = run("redrive", "--prefix", "redrive/", "--min-age", "0", "--dry-run")
+    assert "incoming/redrive/lost.png  (no result)" in dry.stdout
+
+    # WHEN it is started again THEN it has its result
+    run("redrive", "--prefix", "redrive/", "--min-age", "0", "--json", "redrive.json")
+    assert json.loads((tmp_path / "redrive.json").read_text())["started"] == 1
+    assert wait_for_result("incoming/redrive/lost.png")
+
+
+def test_monitor_report_and_dashboard_read_the_service(
+    run: Run, service: Service, pictures: Path, tmp_path: Path
+) -> None:
+    # GIVEN captures of the service
+    run("drop", str(pictures), "--prefix", "cli-monitor", "--wait")
+    service.flush()
+
+    # WHEN they are aggregated and shown
+    run("monitor", "--stack", "dropsort", "--state", "state", "--json", "monitor.json")
+    page = run(
+        "report", "--stack", "dropsort", "--state", "state", "--no-open", "--out", "report.html"
+    ).stdout.strip()
+    board = run("dashboard", "--no-open", "--out", "board.html").stdout.strip()
+
+    # THEN every answer of the endpoint was read, and both pages are there
+    assert json.loads((tmp_path / "monitor.json").read_text())["records"] >= 6
+    assert "<!doctype html>" in (tmp_path / page).read_text()
+    assert "<!doctype html>" in (tmp_path / board).read_text()
+
+
+def test_a_stack_that_does_not_exist_is_said_in_one_line(run: Run) -> None:
+    result = run("results", "--stack", "nowhere", code=1)
+    assert result.stderr.startswith("dropsort: There is no stack nowhere at http://127.0.0.1:")
+    assert result.stderr.count("\n") == 1
+    assert "nothing to destroy" in run("destroy", "--stack", "nowhere", code=1).stderr
+
+
+def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    (folder / "good.txt").write_text("x")
+    (folder / "dangling").symlink_to(tmp_path / "gone")
+    result = run("drop", str(folder), "--prefix", "cli-some", code=1)
+    assert "dangling: No such file or directory" in result.stderr
+    assert "1 uploaded" in result.stdout
+
+
+@pytest.mark.slow
+def test_deploy_and_destroy_a_second_service_beside_it(run: Run, s3: Any, tmp_path: Path) -> None:
+    # WHEN a service is deployed, changed and deployed again
+    run(
+        "deploy",
+        "--stack",
+        "second",
+        "--endpoint",
+        "dropsort",
+        "-p",
+        "RequireTls=false",
+        "--json",
+        "out.json",
+    )
+    outputs = json.loads((tmp_path / "out.json").read_text())["outputs"]
+    changed = run("deploy", "--stack", "second", "-p", "Threshold=0.5")
+    assert "Updating stack second" in changed.stderr
+    assert "up to date" in run("deploy", "--stack", "second").stderr
+
+    # THEN a wrong value is refused in CloudFormation's words, and taking it down asks first
+    refused = run("deploy", "--stack", "second", "-p", "Threshold=7", code=1)
+    assert "Threshold" in refused.stderr
+    s3.put_object(Bucket=outputs["BucketName"], Key="notes.txt", Body=b"x")
+    asked = run("destroy", "--stack", "second", code=130)
+    assert f"Keeps bucket {outputs['BucketName']} with 1 object version" in asked.stdout
+    run("destroy", "--stack", "second", "--delete-images", "--yes")
+    assert outputs["BucketName"] not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
