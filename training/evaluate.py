@@ -75,8 +75,8 @@ def evaluate(
     others
         Pictures of none of the classes.
     known_twins
-        Names of test pictures with a near-duplicate in training; those that the hashes find are added where `data` has a
-        train part.
+        Names of test pictures with a near-duplicate in training; None looks for a published list near the pictures. Those
+        that the hashes find are added where `data` has a train part.
     """
     model, own = load_model(model_folder)
     test = data.part("test") or data.pictures
@@ -112,7 +112,7 @@ def evaluate(
     other = ask(model, others, lambda done, _: progress(len(test) + done, total)) if others else None
     train = data.part("train") if duplicates.available() else []
     twin = twins.alike(test, train) if train else set()
-    names = known_twins or set()
+    names = twins.listed(test[0].path.parent) if known_twins is None else known_twins
     return Evaluation(
         model=model.name,
         labels=model.labels,
@@ -153,7 +153,6 @@ def evaluate_path(
         precision=precision,
         choose_on=dataset.read(choose_on) if choose_on else None,
         others=loose(others) if others else (),
-        known_twins=twins.listed(images),
         progress=progress,
     )
 
