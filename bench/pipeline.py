@@ -18,6 +18,7 @@ from bench import pipeline_alone, pipeline_arms, pipeline_report, pipeline_round
 from bench.pipeline_arms import Arm, Baseline, Ours
 from bench.pipeline_rounds import Round
 from handlers import imaging
+from handlers.refusals import Refusal
 from infra import package
 from local.service import PACKAGES, Service
 from training import samples
@@ -131,7 +132,7 @@ def _sent(arm: Arm, picture: bytes) -> bytes:
         return picture
     try:
         return imaging.prepare(picture, side=256, max_pixels=100_000_000).data
-    except imaging.Refusal:
+    except Refusal:
         return b""
 
 

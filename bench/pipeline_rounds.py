@@ -21,8 +21,8 @@ from bench.pipeline_arms import Arm
 from local.service import Service
 
 PATIENCE_SECONDS = 120.0
-_LOOK_SECONDS = 0.025
-_NEWEST = 64  # executions that a look lists: more than ever end between two
+_LOOK_SECONDS = 0.03
+_NEWEST = 24  # executions that a look lists: more than end between two
 
 
 @dataclass(frozen=True)

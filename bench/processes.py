@@ -28,7 +28,7 @@ class Process:
 def descendants(root: int | None = None) -> list[Process]:
     """All processes below `root`, itself excluded; None is this process."""
     children: dict[int, list[Process]] = {}
-    for process in _linux() if (_PROC / "self/stat").exists() else _ps():
+    for process in _all():
         children.setdefault(process.parent, []).append(process)
     found: list[Process] = []
     todo = [os.getpid() if root is None else root]
@@ -37,6 +37,15 @@ def descendants(root: int | None = None) -> list[Process]:
         found += below
         todo += [process.pid for process in below]
     return found
+
+
+def this() -> Process:
+    """The process that asks."""
+    return next(process for process in _all() if process.pid == os.getpid())
+
+
+def _all() -> Iterator[Process]:
+    return _linux() if (_PROC / "self/stat").exists() else _ps()
 
 
 def _linux() -> Iterator[Process]:

@@ -1,0 +1,84 @@
+"""Files that hurt, through the deployed workflow: each one result, no failed execution, none hangs, no large state.
+
+``DROPSORT_HOSTILE`` says how many mutations of valid files go through (100, or 2,000 as the nightly run asks).
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from PIL import Image
+
+from bench import hostile
+from handlers import keys
+from local.service import Service
+from tests.stack.sorting import Sorting
+from tests.unit.handlers.pictures import encoded, noise
+
+pytestmark = pytest.mark.stack
+
+CODES = {
+    "empty.png": "empty_object",
+    "folder/": "folder_marker",
+    "text.jpg": "not_an_image",
+    "page.html.png": "not_an_image",
+    "program.jpg": "not_an_image",
+    "archive.png": "not_an_image",
+    "vector.svg": "not_an_image",
+    "random.png": "not_an_image",
+    "random-large.jpg": "not_an_image",
+    "signature-only.png": "truncated_image",
+    "pixel-bomb.png": "too_many_pixels",
+    "widest.png": "too_many_pixels",
+}
+READABLE = (
+    "jpeg-named.png",
+    "png-named.txt",
+    "no-extension",
+    "zeros.png",
+    "concatenated.jpg",
+    "trailing.png",
+)
+STATE_BYTES = 200_000
+
+
+def test_each_hostile_file_has_one_result(service: Service) -> None:
+    # GIVEN files that are hostile by construction, and mutations of valid ones
+    sorting = Sorting(service, "hostile")
+    files = hostile.fixed() | dict(hostile.mutations(int(os.environ.get("DROPSORT_HOSTILE", "100"))))
+    failed = set(sorting.executions("FAILED"))
+    # WHEN all of them are dropped
+    results = sorting.settled(sorting.upload(files))
+    # THEN no execution has failed
+    assert set(sorting.executions("FAILED")) - failed == set()
+    # AND what cannot be read says so with a code, and is nothing to try again
+    for name, code in CODES.items():
+        assert (results[name]["outcome"], results[name]["reason"]["code"]) == (keys.FAILED, code)
+    for name, result in results.items():
+        if result["outcome"] == keys.FAILED:
+            assert not result["reason"]["retryable"], (name, result["reason"])
+    # AND what can be read is answered, whatever its name
+    for name in READABLE:
+        assert results[name]["outcome"] != keys.FAILED, (name, results[name]["reason"])
+
+
+def test_no_picture_makes_a_large_state(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    # GIVEN pictures that no encoder makes small, of every size, and a key of 1,024 bytes
+    sorting = Sorting(service, "state")
+    sizes = (32, 170, 180, 256, 257, 700, 2000)
+    files = {f"{side}.png": encoded(noise(side, side), "PNG") for side in sizes}
+    files |= {f"{side}.jpg": encoded(noise(side, side), "JPEG", quality=100) for side in sizes}
+    files |= {
+        f"{side}-alpha.webp": encoded(noise(side, side, "RGBA"), "WEBP", lossless=True) for side in (256, 700)
+    }
+    files["flat.png"] = encoded(Image.new("RGB", (9000, 9000)), "PNG")
+    files["x" * (1024 - len(sorting.key("")))] = files["256.png"]
+    # WHEN they go through the workflow
+    results = sorting.settled(sorting.upload(files))
+    # THEN what travelled between its states is far below the limit of 262,144 bytes
+    largest = {name: max(sorting.states_of(result["execution"])) for name, result in results.items()}
+    name = max(largest, key=largest.__getitem__)
+    with capsys.disabled():
+        print(f"\nlargest state: {largest[name]} bytes ({name[:40]})")
+    assert largest[name] < STATE_BYTES

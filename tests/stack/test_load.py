@@ -1,0 +1,47 @@
+"""Many uploads at once: as many results, none twice, memory of our own processes flat.
+
+``DROPSORT_UPLOADS`` says how many (200); ``python -m bench.load`` prints the table for 1,000.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import load
+from local.service import Service
+from tests.stack.sorting import drawn
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "200"))
+CLIENTS = 16
+GROWTH_BYTES = (
+    40_000_000  # room for what an allocator keeps; a leak of a picture each would be more at 1,000 uploads
+)
+
+
+@pytest.fixture(scope="module")
+def alone(embedded_python: None) -> Iterator[Service]:
+    """A service of this test's own: nothing else's executions are counted."""
+    with Service() as running:
+        yield running
+
+
+def test_every_upload_has_one_result(
+    alone: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN a fresh service
+    pictures = drawn(tmp_path, 8)
+    # WHEN 16 clients upload as fast as they can
+    found = load.run(alone, pictures, UPLOADS, CLIENTS, patience_seconds=120)
+    with capsys.disabled():
+        print(f"\n{load.text(found)}")
+    # THEN there are as many results, none twice, and no execution failed
+    assert (found.results, found.missing, found.twice, found.failed_executions) == (UPLOADS, 0, 0, 0)
+    # AND our own processes have not grown since half of the results were there
+    assert found.after.own - found.half.own < GROWTH_BYTES
+    assert found.after.endpoint - found.half.endpoint < GROWTH_BYTES
