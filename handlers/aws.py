@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @cache
 def s3() -> S3Client:
-    """S3: one quick retry here; waiting is the workflow's part, which costs nothing while it waits."""
-    config = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=20)
+    """S3: one quick retry here; waiting is the workflow's part. Both tries end within Filter's 25 seconds."""
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=8)
     return cast("S3Client", get_session().create_client("s3", config=config))
 
 

@@ -81,6 +81,6 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         label_thresholds=per_label("LABEL_THRESHOLDS"),
         familiarity_threshold=number("FAMILIARITY_THRESHOLD", 0, 1),
         image_side=int(number("IMAGE_SIDE", 32, 1024)),
-        max_bytes=int(number("MAX_OBJECT_MEGABYTES", 1, 1000) * 1e6),
-        max_pixels=int(number("MAX_MEGAPIXELS", 1, 1000) * 1e6),
+        max_bytes=int(number("MAX_OBJECT_MEGABYTES", 1, 200) * 1e6),
+        max_pixels=int(number("MAX_MEGAPIXELS", 1, 100) * 1e6),
     )
