@@ -159,8 +159,14 @@ def _sums(key: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
 
 def _histograms(key: np.ndarray, values: np.ndarray, bins: int) -> dict[int, dict[int, int]]:
     """Histogram of `values` (billionths) of each key."""
-    present, counts = np.unique(key.astype(np.int64) * bins + bin_of(values, bins), return_counts=True)
+    combined = key.astype(np.int64) * bins + bin_of(values, bins)
+    if len(combined) and int(combined.max()) < 4_000_000:
+        every = np.bincount(combined)
+        present = np.flatnonzero(every)
+        counts = every[present]
+    else:
+        present, counts = np.unique(combined, return_counts=True)
     out: dict[int, dict[int, int]] = {}
-    for combined, count in zip(present.tolist(), counts.tolist(), strict=True):
-        out.setdefault(combined // bins, {})[combined % bins] = count
+    for at, count in zip(present.tolist(), counts.tolist(), strict=True):
+        out.setdefault(at // bins, {})[at % bins] = count
     return out

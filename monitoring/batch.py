@@ -177,36 +177,43 @@ class Builder:
         if classes == 1:  # one score of a binary model: that of class 1
             values = np.concatenate((1.0 - values, values), axis=1)
             classes = 2
-        total = np.zeros(count)
-        for column in values.T:  # from the left, so that a sum does not depend on the shape of the batch
-            total = total + column
-        fine = ((values >= -SUM_TOLERANCE) & (values <= 1 + SUM_TOLERANCE)).all(axis=1)
+        # Column by column, from the left: nothing depends on how many rows there are.
+        columns = np.ascontiguousarray(values.T)
+        total, entropy = np.zeros(count), np.zeros(count)
+        best, second = np.full(count, -1.0), np.full(count, -1.0)
+        choice, fine = np.zeros(count, np.int64), np.ones(count, bool)
+        for index, column in enumerate(columns):
+            total += column
+            fine &= (column >= -SUM_TOLERANCE) & (column <= 1 + SUM_TOLERANCE)
+            np.clip(column, 0.0, 1.0, out=column)
+            entropy -= column * np.log(np.where(column > 0, column, 1.0))
+            choice[column > best] = index
+            np.maximum(second, np.minimum(best, column), out=second)
+            np.maximum(best, column, out=best)
         fine &= ~(np.abs(total - 1) > SUM_TOLERANCE)
-        values = np.clip(values, 0.0, 1.0)
-        choice = values.argmax(axis=1)
-        confidence = values[np.arange(count), choice]
+        confidence = best.copy()
         if rows.choices:
-            choice[list(rows.choices)] = list(rows.choices.values())
-            confidence = values[np.arange(count), choice]
-        top = np.partition(values, classes - 2, axis=1)[:, -2:]
+            at = list(rows.choices)
+            choice[at] = list(rows.choices.values())
+            confidence[at] = columns[choice[at], at]
         familiarity = np.full(count, -1, np.int64)
         if rows.familiarity:
             familiarity[list(rows.familiarity)] = units(list(rows.familiarity.values()))
-        index = np.zeros(count, np.int64)
+        of_record = np.zeros(count, np.int64)
         if rows.index:
-            index[list(rows.index)] = list(rows.index.values())
+            of_record[list(rows.index)] = list(rows.index.values())
         record = np.array(rows.records, np.int64)
         names = own or (self.labels if len(self.labels) == classes else tuple(map(str, range(classes))))
         combined = record_series[record].astype(np.int64) * classes + choice
-        present, inverse = np.unique(combined[fine], return_inverse=True)
-        codes = [
-            keys.setdefault(_key(series[c // classes], names[c % classes]), len(keys))
-            for c in present.tolist()
-        ]
-        key = np.array(codes, np.int64)[inverse] if codes else np.empty(0, np.int64)
-        margin, entropy = units(top[:, 1] - top[:, 0]), units(_entropy(values))
+        combined = combined[fine]
+        present = np.flatnonzero(np.bincount(combined))
+        codes = np.zeros(present[-1] + 1 if len(present) else 0, np.int64)
+        for code in present.tolist():
+            codes[code] = keys.setdefault(_key(series[code // classes], names[code % classes]), len(keys))
+        margin, share = units(best - second), units(np.clip(entropy / np.log(classes), 0.0, 1.0))
         return (
-            record[fine], index[fine], key, units(confidence)[fine], margin[fine], entropy[fine], familiarity[fine],
+            record[fine], of_record[fine], codes[combined], units(confidence)[fine], margin[fine], share[fine],
+            familiarity[fine],
         )  # fmt: skip
 
     def _scalars(self, series: list[Series], keys: dict[Key, int]) -> tuple[np.ndarray, ...]:
@@ -249,12 +256,3 @@ class Builder:
 
 def _key(series: Series, label: str) -> Key:
     return Key(series.hour, series.endpoint, series.variant, label)
-
-
-def _entropy(values: np.ndarray) -> np.ndarray:
-    """Entropy of each row over that of equal probabilities: float64 (n,), in [0, 1]."""
-    total = np.zeros(len(values))
-    for column in values.T:
-        total = total - column * np.log(np.where(column > 0, column, 1.0))
-    share: np.ndarray = np.clip(total / np.log(values.shape[1]), 0.0, 1.0)
-    return share

@@ -62,7 +62,7 @@ class Reader:
     >>> import io
     >>> reader = Reader(["bicycle", "motorcycle"])
     >>> line = b'{"captureData": {"endpointOutput": {"data": "[0.75, 0.25]", "encoding": "JSON"}}}'
-    >>> reader.read("a.jsonl", io.BytesIO(line).readinto, len(line))
+    >>> reader.read("a.jsonl", io.BytesIO(line).readinto)
     >>> batch = reader.batch()
     >>> batch.keys[0].label, batch.confidence.tolist()
     ('bicycle', [750000000])
@@ -92,10 +92,8 @@ class Reader:
         """Records that were read since the last batch."""
         return len(self._builder.ids)
 
-    def read(
-        self, file: str, fill: Fill, size: int, *, path: str = "", start: int = 0, stop: int | None = None
-    ) -> None:
-        """Read a file, or the lines of it that begin in [start, stop).
+    def read(self, file: str, fill: Fill, *, path: str = "", start: int = 0, stop: int | None = None) -> None:
+        """Read a file of any size, or the lines of it that begin in [start, stop).
 
         Parameters
         ----------
@@ -104,12 +102,14 @@ class Reader:
         fill
             Reads the next bytes into a buffer and says how many, 0 at the end. The first byte is that at `start`; if
             `start` is not 0, the one before it.
-        size
-            Of the file, in bytes.
         path
             Full path or key, which tells endpoint, variant and hour; `file` by default.
         """
-        self._lines.read((PieceCount(file, start), place_of(path or file)), fill, size, start, stop)
+        self._lines.stream((PieceCount(file, start), place_of(path or file)), fill, start, stop)
+
+    def read_small(self, file: str, fill: Fill, size: int, place: tuple[str, str, str]) -> None:
+        """Read a file of `size` bytes, less than `SMALL`, which one call of `fill` reads whole; see `place_of`."""
+        self._lines.whole((PieceCount(file, 0), place), fill, size)
 
     def batch(self) -> Batch:
         """Hand over what was read, and begin anew."""

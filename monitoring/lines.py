@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +28,9 @@ _PREFIX = re.compile(
 Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buffer: how many, 0 at the end
 
 
-class Segment(NamedTuple):
-    """Lines of one file that stand in the buffer."""
-
-    of: Any  # what `read` was given
-    begin: int  # of the first line
-    ends: list[int]  # of the lines, where their newlines were
-    base: int  # where the buffer's first byte stands in the file
-    done: bool  # whether these are the last ones
+# Lines of one file that stand in the buffer: what `read` was given, begin of the first line, ends of all (where their
+# newlines were), where the buffer's first byte stands in the file, whether these are the last ones.
+Segment = tuple[Any, int, list[int], int, bool]
 
 
 def prefix_of(line: bytes | bytearray) -> bytes:
@@ -67,22 +62,22 @@ class Lines:
         self.buffer = bytearray()
         self._resize(BUFFER)
 
-    def read(self, of: Any, fill: Fill, size: int, start: int = 0, stop: int | None = None) -> None:
-        """Take the lines that begin in [start, stop) of a file of `size` bytes; small files wait for `flush`."""
-        if start or stop is not None or size >= SMALL:
+    def stream(self, of: Any, fill: Fill, start: int = 0, stop: int | None = None) -> None:
+        """Take the lines of a file of any size that begin in [start, stop)."""
+        self.flush()
+        self._stream(of, fill, start, stop)
+
+    def whole(self, of: Any, fill: Fill, size: int) -> None:
+        """Take a file of less than `SMALL` bytes, which one call of `fill` reads; its lines wait for `flush`."""
+        begin = self._used
+        if begin + size >= BUFFER:
             self.flush()
-            self._stream(of, fill, start, stop)
-            return
-        begin = end = self._used
-        if begin + size + 1 > BUFFER:
-            self.flush()
-            begin = end = 0
-        while end < begin + size and (count := fill(self._view[end : begin + size])):
-            end += count
+            begin = 0
+        end = begin + fill(self._view[begin : begin + size]) if size else begin
         if end > begin and self.buffer[end - 1] != 10:
             self.buffer[end] = 10  # or its last line would run into the next file
+            self._cut.add(end)
             end += 1
-            self._cut.add(end - 1)
         self._used = end
         self._small.append((of, begin, end))
 
@@ -97,7 +92,7 @@ class Lines:
         for of, begin, end in small:
             first, at = at, bisect_left(ends, end, at)
             skip = 3 if self.buffer.startswith(_BOM, begin, end) else 0
-            segments.append(Segment(of, begin + skip, ends[first:at], -begin, True))
+            segments.append((of, begin + skip, ends[first:at], -begin, True))
         self._take(segments, dirty | cut)
 
     def _stream(self, of: Any, fill: Fill, start: int, stop: int | None) -> None:
@@ -118,12 +113,14 @@ class Lines:
                 newline = self.buffer.find(b"\n", 0, have)
                 if newline < 0:
                     base, have = base + have, 0
+                    if stop is not None and base >= stop:
+                        break  # no line begins in this stretch
                     continue
                 begin = fresh = newline + 1
                 skipping = False
             ends, dirty = self._scan(begin, fresh, have)
             if dropped and ends:
-                self._take([Segment(of, begin, ends[:1], base, False)], dirty)
+                self._take([(of, begin, ends[:1], base, False)], dirty)
                 begin, base, dropped = ends.pop(0) + 1, base + dropped, 0
             if stop is not None:
                 if base + begin >= stop:
@@ -131,7 +128,7 @@ class Lines:
                     break
                 ends = ends[: bisect_left(ends, stop - base - 1) + 1]
             if ends:
-                self._take([Segment(of, begin, ends, base, False)], dirty)
+                self._take([(of, begin, ends, base, False)], dirty)
                 begin = ends[-1] + 1
                 if stop is not None and base + begin >= stop:
                     have = 0
@@ -149,7 +146,7 @@ class Lines:
                     self._overlong(of)
                     base, have, dropped, skipping = base + have + dropped, 0, 0, True
         last = [have] if have and not skipping else []
-        self._take([Segment(of, 0, last, base, True)], set(last))
+        self._take([(of, 0, last, base, True)], set(last))
         if len(self.buffer) > BUFFER:
             self._resize(BUFFER)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,7 +109,7 @@ class Run:
         queue, processes = self._processes(work.tasks(self._unread(folders)), processes)
         for task, batches in work.run(self._setting, queue, processes):
             for batch in batches:
-                self._take(batch, {piece.entry.name: piece for piece in task.pieces})
+                self._take(batch, task)
             self._summary.bytes_read += task.bytes
             if self._progress is not None:
                 self._progress(self._summary.files_read, self._summary.bytes_read)
@@ -175,7 +175,7 @@ class Run:
             self._dirty = True
         self._ledgers, self._touched = {}, set()
 
-    def _take(self, batch: Batch, pieces: Mapping[str, work.Piece]) -> None:
+    def _take(self, batch: Batch, task: work.Task) -> None:
         """Add a batch, and note which files are done."""
         if batch.relative:
             _shift(batch, self._newlines.get(batch.relative, 0))
@@ -186,13 +186,16 @@ class Run:
         for failure in batch.failed:
             self._summary.failed.append(failure)
             self._stamps.pop(_folder(failure.file), None)
+        if not batch.pieces:
+            return
+        entries = {entry.name: entry for entry in task.entries}
         finished: dict[str, list[tuple[Entry, list[int]]]] = {}
         for count in batch.pieces:
-            entry, start, stop = pieces[count.file]
+            entry = entries[count.file]
             held = [entry.size, count.lines, count.records, count.bad_lines, count.ground_truth]
-            if start or stop is not None:
+            if task.start or task.stop is not None:
                 held = self._stretch(count, held)
-            if stop is None:
+            if task.stop is None:
                 finished.setdefault(_folder(entry.name), []).append((entry, held))
         for folder, files in finished.items():
             self._finished(folder, files)
@@ -221,9 +224,10 @@ class Run:
         health.bad_lines += bad_lines
         health.ground_truth += ground_truth
         self._summary.files_read += len(files)
-        for entry in entries:
-            self._counts.pop(entry.name, None)
-            self._newlines.pop(entry.name, None)
+        if self._counts:
+            for entry in entries:
+                self._counts.pop(entry.name, None)
+                self._newlines.pop(entry.name, None)
         if folder in self._stamps:
             self._stamps[folder][1].difference_update(entry.name for entry in entries)
             self._settle(folder)

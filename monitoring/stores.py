@@ -10,6 +10,7 @@ import contextlib
 import operator
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from monitoring.errors import MonitoringError
 SUFFIX = ".jsonl"
 # A folder in which nothing changed for so long that nobody is in the middle of writing to it.
 SETTLED_SECONDS = 2.0
-_BY_NAME = operator.attrgetter("name")
+_BY_NAME = operator.itemgetter(0)
 _HOUR_FOLDER = re.compile(r"(?:^|/)[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}$")
 
 Fill = Callable[[memoryview], int]
@@ -73,6 +74,10 @@ class Store(Protocol):
         """Open a file of `size` bytes to be read from byte `start` on."""
         ...
 
+    def read_small(self, name: str, view: memoryview) -> int:
+        """Read a file that fits into `view`, or as much of it: how many bytes."""
+        ...
+
     def get(self, name: str) -> bytes | None:
         """Get an object; None if there is none."""
         ...
@@ -120,26 +125,6 @@ def open_store(where: str | os.PathLike[str], access: Access | None = None) -> S
     return LocalStore(Path(text))
 
 
-class _OpenFile:
-    """A file without Python's buffers; with 20,000 small files, these would cost more than the reading."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(self, path: str, start: int) -> None:
-        self._handle = os.open(path, os.O_RDONLY)
-        if start:
-            os.lseek(self._handle, start, os.SEEK_SET)
-
-    def __enter__(self) -> Fill:
-        return self._fill
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._handle)
-
-    def _fill(self, view: memoryview) -> int:
-        return os.readv(self._handle, (view,))
-
-
 class LocalStore:
     """A folder of this machine."""
 
@@ -170,22 +155,19 @@ class LocalStore:
             stamp = os.stat(full).st_mtime_ns if hourly else 0
             if stamp and known.get(name) == stamp:
                 return
-            with os.scandir(full) as found:
-                children = sorted(found, key=_BY_NAME)
+            found = self._list(full)
         except FileNotFoundError:
             return  # removed meanwhile
         entries, below, newest = [], [], stamp
-        for child in children:
-            if child.name.startswith("."):
-                continue
-            path = f"{name}/{child.name}" if name else child.name
-            if child.is_dir(follow_symlinks=False):
-                below.append(path)
-            elif child.name.endswith(SUFFIX) and child.is_file():
-                with contextlib.suppress(FileNotFoundError):
-                    status = child.stat()
-                    newest = max(newest, status.st_mtime_ns)
-                    entries.append(Entry(path, status.st_size, str(status.st_mtime_ns)))
+        prefix = f"{name}/" if name else ""
+        for child, status in found:
+            if stat.S_ISDIR(status.st_mode):
+                below.append(prefix + child)
+            elif stat.S_ISREG(status.st_mode) and child.endswith(SUFFIX):
+                modified = status.st_mtime_ns
+                if modified > newest:
+                    newest = modified
+                entries.append(Entry(prefix + child, status.st_size, str(modified)))
         if below or now - newest < SETTLED_SECONDS * 1e9:
             stamp = 0
         if entries or stamp:
@@ -193,8 +175,40 @@ class LocalStore:
         for path in below:
             yield from self._folders(path, known, since, now)
 
-    def read(self, name: str, start: int, size: int) -> _OpenFile:
-        return _OpenFile(f"{self.name}/{name}", start)
+    @staticmethod
+    def _list(folder: str) -> list[tuple[str, os.stat_result]]:
+        """Names in a folder and what they are, sorted; without hidden ones, links to folders and dead links."""
+        out = []
+        handle = os.open(folder, os.O_RDONLY)  # names are looked up from here, not from the root
+        try:
+            with os.scandir(handle) as found:
+                for child in found:
+                    if child.name[0] == "." or (child.is_symlink() and child.is_dir()):
+                        continue
+                    with contextlib.suppress(FileNotFoundError):
+                        out.append((child.name, child.stat()))
+        finally:
+            os.close(handle)
+        out.sort(key=_BY_NAME)
+        return out
+
+    @contextlib.contextmanager
+    def read(self, name: str, start: int, size: int) -> Iterator[Fill]:
+        handle = os.open(f"{self.name}/{name}", os.O_RDONLY)
+        try:
+            if start:
+                os.lseek(handle, start, os.SEEK_SET)
+            yield lambda view: os.readv(handle, (view,))
+        finally:
+            os.close(handle)
+
+    def read_small(self, name: str, view: memoryview) -> int:
+        # Without Python's file objects: with 20,000 small files, these would cost more than the reading.
+        handle = os.open(f"{self.name}/{name}", os.O_RDONLY)
+        try:
+            return os.readv(handle, (view,))
+        finally:
+            os.close(handle)
 
     def get(self, name: str) -> bytes | None:
         try:

@@ -106,6 +106,13 @@ class S3Store:
 
         yield fill
 
+    def read_small(self, name: str, view: memoryview) -> int:
+        with self._errors("read", name):
+            data = memoryview(obstore.get(self.client, self.prefix + name).bytes())
+        count = min(len(data), len(view))
+        view[:count] = data[:count]
+        return count
+
     def get(self, name: str) -> bytes | None:
         try:
             with self._errors("read", name):

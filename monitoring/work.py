@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -14,28 +15,24 @@ from monitoring.batch import Batch
 from monitoring.captures import Reader
 from monitoring.cells import BadLine
 from monitoring.errors import MonitoringError
+from monitoring.lines import SMALL
 from monitoring.outputs import clean
+from monitoring.schema import place_of
 from monitoring.stores import Access, Entry, open_store
 
-PIECE = 16 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
-FILES = 500  # of a task at most
+PIECE = 64 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
+FILES = 4000  # of a task at most
 _AHEAD = 32  # objects of a bucket that are fetched at the same time
-
-
-class Piece(NamedTuple):
-    """A file, or the lines of it that begin in [start, stop)."""
-
-    entry: Entry
-    start: int = 0
-    stop: int | None = None
 
 
 @dataclass(slots=True)
 class Task:
-    """Small files together, or one stretch of a large one."""
+    """Small files together, or the lines of a large one that begin in [start, stop)."""
 
-    pieces: list[Piece] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     bytes: int = 0
+    start: int = 0
+    stop: int | None = None
 
 
 class Setting(NamedTuple):
@@ -52,17 +49,17 @@ def tasks(entries: Iterable[Entry]) -> Iterator[Task]:
     task = Task()
     for entry in entries:
         large = entry.size > PIECE
-        if task.pieces and (large or task.bytes + entry.size > PIECE or len(task.pieces) >= FILES):
+        if task.entries and (large or task.bytes + entry.size > PIECE or len(task.entries) >= FILES):
             yield task
             task = Task()
         if not large:
-            task.pieces.append(Piece(entry))
+            task.entries.append(entry)
             task.bytes += entry.size
             continue
         for start in range(0, entry.size, PIECE):
             stop = start + PIECE if start + PIECE < entry.size else None
-            yield Task([Piece(entry, start, stop)], min(PIECE, entry.size - start))
-    if task.pieces:
+            yield Task([entry], min(PIECE, entry.size - start), start, stop)
+    if task.entries:
         yield task
 
 
@@ -101,50 +98,69 @@ class _Worker:
             self._images = Images()
         self._reader = Reader(setting.labels, self._batches.append, self._images)
         self._remote = setting.source.startswith("s3://")
+        self._folder, self._placed = "?", place_of("")
         self._threads = ThreadPoolExecutor(_AHEAD) if self._remote else None
 
     def do(self, task: Task) -> list[Batch]:
         self._batches.clear()
         failed: list[BadLine] = []
-        if self._threads is not None and len(task.pieces) > 1:
-            self._fetch(task.pieces, failed)
+        if self._threads is not None and len(task.entries) > 1:
+            self._fetch(task.entries, failed)
         else:
-            for piece in task.pieces:
-                self._read(piece, failed)
+            for entry in task.entries:
+                self._read(entry, task, failed)
         last = self._reader.batch()
         last.failed = failed
         batches = [*self._batches, last]
-        if task.pieces[0].start:
+        if task.start:
             for batch in batches:
-                batch.relative = task.pieces[0].entry.name
+                batch.relative = task.entries[0].name
         return batches
 
-    def _read(self, piece: Piece, failed: list[BadLine]) -> None:
-        entry, start, stop = piece
-        path = self._store.path(entry.name)
+    def _read(self, entry: Entry, task: Task, failed: list[BadLine]) -> None:
+        store, name, size = self._store, entry.name, entry.size
         try:
-            with self._store.read(entry.name, max(0, start - 1), entry.size) as fill:
-                self._reader.read(entry.name, fill, entry.size, path=path, start=start, stop=stop)
+            if size < SMALL and not task.start and task.stop is None:
+                self._reader.read_small(
+                    name, lambda view: store.read_small(name, view), size, self._place(name)
+                )
+                return
+            with store.read(name, max(0, task.start - 1), size) as fill:
+                self._reader.read(name, fill, path=store.path(name), start=task.start, stop=task.stop)
         except FileNotFoundError:
             pass  # expired since it was listed
         except (OSError, MonitoringError) as error:
-            failed.append(BadLine(clean(entry.name), 0, getattr(error, "strerror", None) or str(error)))
+            failed.append(BadLine(clean(name), 0, getattr(error, "strerror", None) or str(error)))
 
-    def _fetch(self, pieces: Sequence[Piece], failed: list[BadLine]) -> None:
-        """Read small objects of a bucket, many at the same time."""
+    def _fetch(self, entries: Sequence[Entry], failed: list[BadLine]) -> None:
+        """Read objects of a bucket, many at the same time, in their order."""
         assert self._threads is not None  # noqa: S101
-        for piece, future in zip(pieces, [self._threads.submit(self._get, p) for p in pieces], strict=True):
-            name = piece.entry.name
+        waiting: collections.deque[tuple[str, Future[bytes | None]]] = collections.deque()
+        rest = iter(entries)
+        while True:
+            for entry in itertools.islice(rest, 2 * _AHEAD - len(waiting)):
+                waiting.append((entry.name, self._threads.submit(self._store.get, entry.name)))
+            if not waiting:
+                return
+            name, future = waiting.popleft()
             try:
                 data = future.result()
             except MonitoringError as error:
                 failed.append(BadLine(name, 0, str(error)))
-            else:
-                if data is not None:
-                    self._reader.read(name, BytesIO(data).readinto, len(data), path=self._store.path(name))
+                continue
+            if data is not None:
+                fill = BytesIO(data).readinto
+                if len(data) < SMALL:
+                    self._reader.read_small(name, fill, len(data), self._place(name))
+                else:
+                    self._reader.read(name, fill, path=self._store.path(name))
 
-    def _get(self, piece: Piece) -> bytes | None:
-        return self._store.get(piece.entry.name)
+    def _place(self, name: str) -> tuple[str, str, str]:
+        """What the path of a file tells, which is the same for all files of its folder."""
+        folder = name[: name.rfind("/") + 1]
+        if folder != self._folder:
+            self._folder, self._placed = folder, place_of(self._store.path(name))
+        return self._placed
 
 
 _worker: _Worker | None = None

@@ -270,18 +270,18 @@ def test_parquet_has_the_cells(tmp_path):
 def test_unreadable_file_is_named_and_tried_again(tmp_path, monkeypatch):
     write(tmp_path / "source", "a.jsonl", line(event="a"))
     write(tmp_path / "source", "b.jsonl", line(event="b"))
-    original = LocalStore.read
+    original = LocalStore.read_small
 
-    def read(self, name, start, size):
+    def read(self, name, view):
         if name == "a.jsonl":
             raise PermissionError(13, "Permission denied")
-        return original(self, name, start, size)
+        return original(self, name, view)
 
-    monkeypatch.setattr(LocalStore, "read", read)
+    monkeypatch.setattr(LocalStore, "read_small", read)
     summary = aggregate.run(tmp_path / "source", tmp_path / "state")
     assert [(f.file, f.reason) for f in summary.failed] == [("a.jsonl", "Permission denied")]
     assert (summary.health.records, summary.health.unreadable_files) == (1, 1)
-    monkeypatch.setattr(LocalStore, "read", original)
+    monkeypatch.setattr(LocalStore, "read_small", original)
     summary = aggregate.run(tmp_path / "source", tmp_path / "state")
     assert (summary.health.records, summary.health.unreadable_files, summary.files_read) == (2, 0, 1)
 
