@@ -55,13 +55,13 @@ def test_package_names_its_zips_by_their_content(
     checkout: Path, installed: Callable[[], int], tmp_path: Path
 ) -> None:
     # GIVEN a package of a checkout
-    first = package.build("arm64", tmp_path / "out")
+    first = package.build("arm64", tmp_path / "out", parts=[package.SERVICE])
 
     # WHEN it is built elsewhere, later, with other times of files, and then again with other code
     os.utime(checkout / "handlers" / "filter.py", (0, 0))
-    again = package.build("arm64", tmp_path / "elsewhere")
+    again = package.build("arm64", tmp_path / "elsewhere", parts=[package.SERVICE])
     (checkout / "handlers" / "filter.py").write_text("def handler(event, context): return None\n")
-    changed = package.build("arm64", tmp_path / "out")
+    changed = package.build("arm64", tmp_path / "out", parts=[package.SERVICE])
 
     # THEN names and bytes are the same for the same content, and only what changed has another name
     assert again.functions.name == first.functions.name
@@ -76,13 +76,13 @@ def test_libraries_are_installed_again_only_for_another_lock(
     checkout: Path, installed: Callable[[], int], tmp_path: Path
 ) -> None:
     # GIVEN a build
-    first = package.build("arm64", tmp_path)
-    package.build("arm64", tmp_path)
+    first = package.build("arm64", tmp_path, parts=[package.SERVICE])
+    package.build("arm64", tmp_path, parts=[package.SERVICE])
     assert installed() == 1
 
     # WHEN the lock changes
     (checkout / "requirements" / "lambda.txt").write_text("small==1.1 --hash=sha256:00\n")
-    second = package.build("arm64", tmp_path)
+    second = package.build("arm64", tmp_path, parts=[package.SERVICE])
 
     # THEN the libraries are installed once more, under another name
     assert installed() == 2
@@ -104,7 +104,7 @@ def test_interrupted_build_leaves_nothing_half_made(
 
     monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        package.build("arm64", tmp_path / "out")
+        package.build("arm64", tmp_path / "out", parts=[package.SERVICE])
     assert not [path for path in (tmp_path / "out").rglob("*") if "lambda" in path.name or path.suffix == ""]
 
     # WHEN it is built again
@@ -113,13 +113,13 @@ def test_interrupted_build_leaves_nothing_half_made(
     monkeypatch.setattr(libraries, "install", lambda lock, target, tree: (tree / "small").mkdir(parents=True))
 
     # THEN it is whole
-    assert package.build("arm64", tmp_path / "out").libraries.is_file()
+    assert package.build("arm64", tmp_path / "out", parts=[package.SERVICE]).libraries.is_file()
 
 
 def test_missing_checkout_is_named(checkout: Path, installed: Callable[[], int], tmp_path: Path) -> None:
     shutil.rmtree(checkout / "handlers")
     with pytest.raises(PackageError, match="No package handlers/"):
-        package.build("arm64", tmp_path / "out")
+        package.build("arm64", tmp_path / "out", parts=[package.SERVICE])
 
 
 def test_failed_installation_says_what_pip_said(tmp_path: Path) -> None:
@@ -195,41 +195,50 @@ def test_prune_keeps_the_models_of_the_services_alone(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Callable[[package.Platform], package.Packages]:
-    """The real packages, kept in the checkout's build folder; skipped where the package index is out of reach."""
+Build = Callable[[package.Platform, package.Part], tuple[Path, Path]]
+PARTS = pytest.mark.parametrize("part", [package.SERVICE, package.MONITORING], ids=["service", "monitoring"])
 
-    def build(platform: package.Platform) -> package.Packages:
+
+@pytest.fixture(scope="session")
+def real() -> Build:
+    """The real zips, code and libraries; skipped where the package index is out of reach."""
+
+    def build(platform: package.Platform, part: package.Part) -> tuple[Path, Path]:
         try:
-            return package.build(platform, package.CACHE, parts=[package.SERVICE])
+            archives = package.build(platform, package.CACHE, parts=[part]).archives
         except PackageError as error:
             pytest.skip(f"the libraries cannot be installed here: {error}")
+        return archives[part.code_parameter], archives[part.libraries_parameter]
 
     return build
 
 
 @pytest.mark.slow
+@PARTS
 def test_host_package_works_where_nothing_else_is_installed(
-    real: Callable[[package.Platform], package.Packages], tmp_path: Path
+    real: Build, part: package.Part, tmp_path: Path
 ) -> None:
-    # GIVEN the packages as a function finds them, and an interpreter that has no other library
-    packages = real("host")
-    for archive in (packages.functions, packages.libraries):
+    # GIVEN the zips as a function finds them, and an interpreter that has no other library
+    for archive in real("host", part):
         with zipfile.ZipFile(archive) as content:
             content.extractall(tmp_path)
+    modules = {
+        "handlers": ["serialize", "classify", "filter"],
+        "monitoring": ["function", "stores_s3", "parquet"],
+    }
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from handlers import serialize, classify, filter\n"
-        "import boto3, PIL, aws_lambda_powertools\n"
-        "for service in ('s3', 'sagemaker-runtime', 'sts'): boto3.client(service, region_name='eu-west-1')\n"
-        "print({name: module.__file__ for name, module in sys.modules.items() if name in ('boto3', 'PIL', 'handlers')})\n"
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "import importlib, boto3\n"
+        "for name in sys.argv[4:]: importlib.import_module(f'{sys.argv[3]}.{name}')\n"
+        f"for service in {part.services!r}: boto3.client(service, region_name='eu-west-1')\n"
+        "print(boto3.__file__, sys.modules[sys.argv[3]].__file__)\n"
     )
 
-    # WHEN the handlers are imported there
-    environment = {"AWS_REGION": "us-east-1", "PATH": os.environ["PATH"]}
+    # WHEN all that the functions import is imported there
+    folders = [str(tmp_path), str(tmp_path / "python")]
     result = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, str(tmp_path), str(tmp_path / "python")],
-        env=environment,
+        [sys.executable, "-I", "-S", "-c", code, *folders, part.code[0], *modules[part.code[0]]],
+        env={"AWS_REGION": "us-east-1", "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
@@ -237,15 +246,14 @@ def test_host_package_works_where_nothing_else_is_installed(
 
     # THEN everything comes from the packages
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count(str(tmp_path)) == 3
+    assert result.stdout.count(str(tmp_path)) == 2
 
 
 @pytest.mark.slow
-def test_arm64_package_is_of_arm64_and_python_3_13(
-    real: Callable[[package.Platform], package.Packages],
-) -> None:
+@PARTS
+def test_arm64_package_is_of_arm64_and_python_3_13(real: Build, part: package.Part) -> None:
     # GIVEN the libraries for Lambda
-    archive = real("arm64").libraries
+    _, archive = real("arm64", part)
     with zipfile.ZipFile(archive) as content:
         binaries = {
             info.filename: content.read(info)[:20] for info in content.infolist() if ".so" in info.filename
@@ -257,14 +265,14 @@ def test_arm64_package_is_of_arm64_and_python_3_13(
     assert {head[:4] for head in binaries.values()} == {b"\x7fELF"}
     assert {int.from_bytes(head[18:20], "little") for head in binaries.values()} == {0xB7}
     assert all("cpython-313-" in name for name in binaries if ".cpython-" in name)
-    assert {"python/boto3/__init__.py", "python/PIL/Image.py"} <= set(names(archive))
-    assert total < 40e6
+    assert "python/boto3/__init__.py" in names(archive)
+    assert total < (40e6 if part is package.SERVICE else 120e6)
 
 
 def test_layer_folder_that_was_tampered_with_is_named(
     checkout: Path, installed: Callable[[], int], tmp_path: Path
 ) -> None:
-    libraries_zip = package.build("arm64", tmp_path).libraries
+    libraries_zip = package.build("arm64", tmp_path, parts=[package.SERVICE]).libraries
     libraries_zip.unlink()
     with pytest.raises(PackageError, match="delete that folder"):
-        package.build("arm64", tmp_path)
+        package.build("arm64", tmp_path, parts=[package.SERVICE])
