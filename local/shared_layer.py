@@ -16,16 +16,19 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from infra.package import SERVICE, Packages
+from infra.package import MONITORING, SERVICE, Packages
 
+PARTS = (SERVICE, MONITORING)
 # Lambda, too, treats this folder of a layer as a site directory, whose *.pth files are read.
 _POINTER = "python/lib/python{}.{}/site-packages/libraries.pth"
 
 
-def share(packages: Packages, out: Path, service: str = SERVICE.libraries_parameter) -> Packages:
+def share(packages: Packages, out: Path) -> Packages:
     """The same packages, with libraries that workers share; what is made for that stays in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    return Packages({**packages.archives, service: _layer(packages.archives[service], out.resolve())})
+    layers = {part.libraries_parameter for part in PARTS} & packages.archives.keys()
+    shared = {parameter: _layer(packages.archives[parameter], out.resolve()) for parameter in layers}
+    return Packages({**packages.archives, **shared})
 
 
 def _layer(archive: Path, out: Path) -> Path:
