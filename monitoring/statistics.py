@@ -50,10 +50,8 @@ def difference(successes: float, trials: float, successes_0: float, trials_0: fl
 def log_gamma(x: ArrayLike) -> Floats:
     """log Γ(x) of positive numbers, to about 1e-14 relative: Stirling's series after a shift by eight."""
     x = np.asarray(x, dtype=np.float64)
-    product = np.ones_like(x)
-    for i in range(8):
-        product = product * np.where(x < 1e6, x + i, 1.0)
-    y = np.where(x < 1e6, x + 8, x)
+    product = x * (x + 1) * (x + 2) * (x + 3) * (x + 4) * (x + 5) * (x + 6) * (x + 7)  # finite up to 1e38
+    y = x + 8
     inverse = 1.0 / (y * y)
     series = 1 / 12 - inverse * (1 / 360 - inverse * (1 / 1260 - inverse * (1 / 1680 - inverse / 1188)))
     result: Floats = (y - 0.5) * np.log(y) - y + 0.5 * math.log(2 * math.pi) + series / y - np.log(product)

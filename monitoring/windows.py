@@ -45,7 +45,7 @@ def hour_of(moment: datetime) -> str:
 
 def moment_of(hour: str) -> datetime:
     """The beginning of an hour, aware."""
-    return datetime.strptime(hour, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(hour)
 
 
 def sample(aggregate: Aggregate, start: str | None = None, end: str | None = None) -> Sample:
