@@ -28,7 +28,6 @@ CODES = {
     "vector.svg": "not_an_image",
     "random.png": "not_an_image",
     "random-large.jpg": "not_an_image",
-    "signature-only.png": "truncated_image",
     "pixel-bomb.png": "too_many_pixels",
     "widest.png": "too_many_pixels",
 }
