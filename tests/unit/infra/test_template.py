@@ -154,7 +154,7 @@ def test_the_limits_of_the_parameters_are_within_those_of_the_functions() -> Non
 def test_the_bucket_keeps_what_it_is_given() -> None:
     bucket = RESOURCES["Bucket"]
     properties = resolve(bucket["Properties"])
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
