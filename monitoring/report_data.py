@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from monitoring import statistics as st
 from monitoring.cells import UNKNOWN, Aggregate, Cell
-from monitoring.drift import FEWEST, assess
+from monitoring.drift import assess
 from monitoring.histograms import BINS, quantile
 from monitoring.sample import Sample
+from monitoring.signals import FEWEST
 from monitoring.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
 
 BUCKETS = 72

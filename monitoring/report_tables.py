@@ -11,10 +11,10 @@ import numpy as np
 
 from monitoring import report_charts as charts
 from monitoring.cells import Health
-from monitoring.drift import Signal
 from monitoring.quality import Quality
 from monitoring.report_data import Report, captured_share, what_if
 from monitoring.report_parts import card
+from monitoring.signals import Signal
 
 
 def signals(report: Report) -> str:
