@@ -28,6 +28,7 @@ class PieceCount:
 
     file: str
     start: int
+    size: int = 0  # bytes of the file, if it was read whole
     lines: int = 0  # not blank
     records: int = 0
     bad_lines: int = 0

@@ -27,7 +27,7 @@ from monitoring.batch import (
     Rows,
 )
 from monitoring.cells import BAD_LINES_NAMED, UNKNOWN, BadLine, Series
-from monitoring.lines import LONGEST_LINE, Fill, Lines, Segment, prefix_of
+from monitoring.lines import LONGEST_LINE, SMALL, Fill, Lines, ReadInto, Segment, prefix_of
 from monitoring.outputs import Prediction, Rich, clean, predictions, usable_labels
 from monitoring.schema import Line, Malformed, decode_usual, hour_of, place_of, read_line
 
@@ -92,7 +92,9 @@ class Reader:
         """Records that were read since the last batch."""
         return len(self._builder.ids)
 
-    def read(self, file: str, fill: Fill, *, path: str = "", start: int = 0, stop: int | None = None) -> None:
+    def read(
+        self, file: str, fill: Fill, *, path: str = "", start: int = 0, stop: int | None = None, size: int = 0
+    ) -> None:
         """Read a file of any size, or the lines of it that begin in [start, stop).
 
         Parameters
@@ -104,12 +106,26 @@ class Reader:
             `start` is not 0, the one before it.
         path
             Full path or key, which tells endpoint, variant and hour; `file` by default.
+        size
+            Of the file, for the count of its batch.
         """
-        self._lines.stream((PieceCount(file, start), place_of(path or file)), fill, start, stop)
+        self._lines.stream((PieceCount(file, start, size), place_of(path or file)), fill, start, stop)
 
-    def read_small(self, file: str, fill: Fill, size: int, place: tuple[str, str, str]) -> None:
-        """Read a file of `size` bytes, less than `SMALL`, which one call of `fill` reads whole; see `place_of`."""
-        self._lines.whole((PieceCount(file, 0), place), fill, size)
+    def read_small(self, file: str, read: ReadInto, size: int, place: tuple[str, str, str]) -> bool:
+        """Read a file of `size` bytes, less than `SMALL`, in one call of `read`; `place` is what `place_of` gives.
+
+        Returns
+        -------
+        bool
+            False if `size` is negative (unknown) and the file turns out to be larger: nothing was read.
+        """
+        piece = PieceCount(file, 0)
+        lines = self._lines
+        piece.size = lines.whole((piece, place), file, read, SMALL if size < 0 else size)
+        if size < 0 and piece.size == SMALL:
+            lines.forget()
+            return False
+        return True
 
     def batch(self) -> Batch:
         """Hand over what was read, and begin anew."""

@@ -41,6 +41,15 @@ class Ledger:
         new = [entry for entry, done in zip(entries, read.tolist(), strict=True) if not done]
         return new, {entries[i].name for i in np.flatnonzero(known & ~read).tolist()}
 
+    def new(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Tell those of `entries` whose names are new from the others."""
+        if not len(self._rows):
+            return list(entries), []
+        known = np.isin(_keys(entries), self._rows["key"]).tolist()
+        return [e for e, k in zip(entries, known, strict=True) if not k], [
+            e for e, k in zip(entries, known, strict=True) if k
+        ]
+
     def record(self, entries: Sequence[Entry], counts: np.ndarray) -> np.ndarray:
         """Note that `entries` were read.
 

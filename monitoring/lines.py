@@ -25,6 +25,7 @@ _PREFIX = re.compile(
     rb'\{ *"captureData" *: *\{ *"endpointInput" *: *\{ *(?:"[^"\\]*+" *: *(?:"[^"\\]*+"|null) *, *)*"data" *: *"'
 )
 
+ReadInto = Callable[[str, memoryview], int]  # reads the file of that name into a buffer as far as it fits
 Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buffer: how many, 0 at the end
 
 
@@ -67,19 +68,34 @@ class Lines:
         self.flush()
         self._stream(of, fill, start, stop)
 
-    def whole(self, of: Any, fill: Fill, size: int) -> None:
-        """Take a file of less than `SMALL` bytes, which one call of `fill` reads; its lines wait for `flush`."""
+    def whole(self, of: Any, name: str, read: ReadInto, most: int) -> int:
+        """Take a file of at most `most` bytes (below `SMALL`), which one call of `read` reads; its lines
+        wait for `flush`.
+
+        Returns
+        -------
+        int
+            Its size; if that is `most` there may be more of it.
+        """
         begin = self._used
-        if begin + size >= BUFFER:
+        if begin + most >= BUFFER:
             self.flush()
             begin = 0
-        end = begin + fill(self._view[begin : begin + size]) if size else begin
-        if end > begin and self.buffer[end - 1] != 10:
+        size = read(name, self._view[begin : begin + most])
+        end = begin + size
+        if size and self.buffer[end - 1] != 10:
             self.buffer[end] = 10  # or its last line would run into the next file
             self._cut.add(end)
             end += 1
         self._used = end
         self._small.append((of, begin, end))
+        return size
+
+    def forget(self) -> None:
+        """Do as if the last file that `whole` took had not been there."""
+        _, begin, end = self._small.pop()
+        self._cut.discard(end - 1)
+        self._used = begin
 
     def flush(self) -> None:
         """Take the lines of the small files that are waiting."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import time
@@ -103,6 +104,15 @@ class Run:
 
     def go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:
         """Read, commit, export."""
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here makes cycles, and the collector would walk through every list that grows
+        try:
+            return self._go(processes, seconds, days)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:
         begun = last = time.monotonic()
         since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y/%m/%d") if days is not None else ""
         folders = self._source.folders(self._state.manifest.folders, since)
@@ -110,7 +120,8 @@ class Run:
         for task, batches in work.run(self._setting, queue, processes):
             for batch in batches:
                 self._take(batch, task)
-            self._summary.bytes_read += task.bytes
+            if task.start or task.stop is not None:
+                self._summary.bytes_read += task.bytes
             if self._progress is not None:
                 self._progress(self._summary.files_read, self._summary.bytes_read)
             now = time.monotonic()
@@ -146,13 +157,18 @@ class Run:
         """Get what is new or changed, folder by folder."""
         health = self._state.manifest.health
         for folder in folders:
+            entries: list[Entry] = []
             if folder.entries:
-                entries, changed = self._ledger(self._part(folder.entries[0].name)).unread(folder.entries)
+                ledger = self._ledger(self._part(folder.entries[0].name))
+                known = folder.entries
+                if known[0].size < 0:  # only those that were read before have to be looked at
+                    entries, known = ledger.new(known)
+                    known = self._source.sized(known)
+                again, changed = ledger.unread(known)
+                entries += again
                 if changed:
                     named = {clean(name) for name in changed}
                     health.bad = [line for line in health.bad if line.file not in named]
-            else:
-                entries = []
             if folder.stamp and folder.name == clean(folder.name):
                 self._stamps[folder.name] = (folder.stamp, {entry.name for entry in entries})
                 self._settle(folder.name)
@@ -189,16 +205,19 @@ class Run:
         if not batch.pieces:
             return
         entries = {entry.name: entry for entry in task.entries}
-        finished: dict[str, list[tuple[Entry, list[int]]]] = {}
-        for count in batch.pieces:
-            entry = entries[count.file]
-            held = [entry.size, count.lines, count.records, count.bad_lines, count.ground_truth]
-            if task.start or task.stop is not None:
-                held = self._stretch(count, held)
-            if task.stop is None:
-                finished.setdefault(_folder(entry.name), []).append((entry, held))
-        for folder, files in finished.items():
-            self._finished(folder, files)
+        part = task.start or task.stop is not None
+        for folder, counts in itertools.groupby(batch.pieces, _folder_of):
+            files = []
+            for count in counts:
+                entry = entries[count.file]
+                size = entry.size if part else count.size
+                held = [size, count.lines, count.records, count.bad_lines, count.ground_truth]
+                if part:
+                    held = self._stretch(count, held)
+                if task.stop is None:
+                    files.append((Entry(count.file, size, entry.version), held))
+            if files:
+                self._finished(folder, files)
 
     def _stretch(self, count: PieceCount, held: list[int]) -> list[int]:
         """Add up the stretches of a large file."""
@@ -224,6 +243,8 @@ class Run:
         health.bad_lines += bad_lines
         health.ground_truth += ground_truth
         self._summary.files_read += len(files)
+        if not self._counts:
+            self._summary.bytes_read += int(counts[:, 0].sum())
         if self._counts:
             for entry in entries:
                 self._counts.pop(entry.name, None)
@@ -271,6 +292,10 @@ class Run:
 
 def _folder(name: str) -> str:
     return name.rpartition("/")[0]
+
+
+def _folder_of(count: PieceCount) -> str:
+    return _folder(count.file)
 
 
 def _shift(batch: Batch, lines: int) -> None:

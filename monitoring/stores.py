@@ -7,12 +7,10 @@ objects: written at once or not at all, with one of them, the manifest, only rep
 from __future__ import annotations
 
 import contextlib
-import operator
 import os
 import re
-import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,20 +19,21 @@ import msgspec
 from monitoring.errors import MonitoringError
 
 SUFFIX = ".jsonl"
-# A folder in which nothing changed for so long that nobody is in the middle of writing to it.
-SETTLED_SECONDS = 2.0
-_BY_NAME = operator.itemgetter(0)
+# A folder to which no file came for so long that nobody is in the middle of writing one.
+SETTLED_SECONDS = 60.0
+_LOOKED_UP = 128 * 1024  # bytes of a file from which it pays to look up the sizes of all in its folder
 _HOUR_FOLDER = re.compile(r"(?:^|/)[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}$")
 
 Fill = Callable[[memoryview], int]
+ReadInto = Callable[[str, memoryview], int]  # the name of a file as in `Entry`, the view; how many bytes
 
 
 class Entry(NamedTuple):
     """A capture file."""
 
     name: str  # relative to the store, with slashes
-    size: int
-    version: str  # changes whenever the content does
+    size: int  # negative: about so many bytes, nobody has looked
+    version: str  # together with the size it changes whenever the content does
 
 
 class Folder(NamedTuple):
@@ -70,12 +69,16 @@ class Store(Protocol):
         """
         ...
 
+    def sized(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Look up the sizes of files of one folder; those that are gone are left out."""
+        ...
+
     def read(self, name: str, start: int, size: int) -> contextlib.AbstractContextManager[Fill]:
         """Open a file of `size` bytes to be read from byte `start` on."""
         ...
 
-    def read_small(self, name: str, view: memoryview) -> int:
-        """Read a file that fits into `view`, or as much of it: how many bytes."""
+    def reading(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
+        """Get a function that reads files of `folder` into a view, each in one call, as far as they fit."""
         ...
 
     def get(self, name: str) -> bytes | None:
@@ -155,42 +158,56 @@ class LocalStore:
             stamp = os.stat(full).st_mtime_ns if hourly else 0
             if stamp and known.get(name) == stamp:
                 return
-            found = self._list(full)
+            below, entries = self._list(name, full, hourly)
         except FileNotFoundError:
             return  # removed meanwhile
-        entries, below, newest = [], [], stamp
-        prefix = f"{name}/" if name else ""
-        for child, status in found:
-            if stat.S_ISDIR(status.st_mode):
-                below.append(prefix + child)
-            elif stat.S_ISREG(status.st_mode) and child.endswith(SUFFIX):
-                modified = status.st_mtime_ns
-                if modified > newest:
-                    newest = modified
-                entries.append(Entry(prefix + child, status.st_size, str(modified)))
-        if below or now - newest < SETTLED_SECONDS * 1e9:
+        if below or now - stamp < SETTLED_SECONDS * 1e9:
             stamp = 0
         if entries or stamp:
             yield Folder(name, entries, stamp)
         for path in below:
             yield from self._folders(path, known, since, now)
 
-    @staticmethod
-    def _list(folder: str) -> list[tuple[str, os.stat_result]]:
-        """Names in a folder and what they are, sorted; without hidden ones, links to folders and dead links."""
+    def _list(self, name: str, full: str, hourly: bool) -> tuple[list[str], list[Entry]]:
+        """Folders and capture files in a folder, sorted; without hidden ones, links to folders and dead links."""
+        prefix = f"{name}/" if name else ""
+        below, files = [], []
+        with os.scandir(full) as found:
+            for child in found:
+                own = child.name
+                if own[0] == ".":
+                    continue
+                if own.endswith(SUFFIX) and child.is_file():
+                    files.append(own)
+                elif child.is_dir(follow_symlinks=False):
+                    below.append(prefix + own)
+        below.sort()
+        files.sort()
+        if not hourly:
+            return below, self._sized(full, prefix, files, with_time=True)
+        # Files of an hour are written once: a new one need not be looked at before it is read.
+        first = self._sized(full, prefix, files[:1])
+        if first and first[0].size < _LOOKED_UP:
+            about = -max(1, first[0].size)
+            return below, [Entry(prefix + own, about, "") for own in files]
+        return below, self._sized(full, prefix, files)
+
+    def _sized(self, full: str, prefix: str, files: Sequence[str], *, with_time: bool = False) -> list[Entry]:
         out = []
-        handle = os.open(folder, os.O_RDONLY)  # names are looked up from here, not from the root
+        handle = os.open(full, os.O_RDONLY)  # names are looked up from here, not from the root
         try:
-            with os.scandir(handle) as found:
-                for child in found:
-                    if child.name[0] == "." or (child.is_symlink() and child.is_dir()):
-                        continue
-                    with contextlib.suppress(FileNotFoundError):
-                        out.append((child.name, child.stat()))
+            for own in files:
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.stat(own, dir_fd=handle)
+                    version = str(status.st_mtime_ns) if with_time else ""
+                    out.append(Entry(prefix + own, status.st_size, version))
         finally:
             os.close(handle)
-        out.sort(key=_BY_NAME)
         return out
+
+    def sized(self, entries: Sequence[Entry]) -> list[Entry]:
+        prefix = entries[0].name[: entries[0].name.rfind("/") + 1] if entries else ""
+        return self._sized(f"{self.name}/{prefix}", prefix, [entry.name[len(prefix) :] for entry in entries])
 
     @contextlib.contextmanager
     def read(self, name: str, start: int, size: int) -> Iterator[Fill]:
@@ -202,13 +219,23 @@ class LocalStore:
         finally:
             os.close(handle)
 
-    def read_small(self, name: str, view: memoryview) -> int:
+    @contextlib.contextmanager
+    def reading(self, folder: str) -> Iterator[ReadInto]:
+        prefix = len(folder) + 1 if folder else 0
+        place = os.open(f"{self.name}/{folder}", os.O_RDONLY)
+
         # Without Python's file objects: with 20,000 small files, these would cost more than the reading.
-        handle = os.open(f"{self.name}/{name}", os.O_RDONLY)
+        def read(name: str, view: memoryview) -> int:
+            handle = os.open(name[prefix:], os.O_RDONLY, dir_fd=place)
+            try:
+                return os.readv(handle, (view,))
+            finally:
+                os.close(handle)
+
         try:
-            return os.readv(handle, (view,))
+            yield read
         finally:
-            os.close(handle)
+            os.close(place)
 
     def get(self, name: str) -> bytes | None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import obstore
@@ -16,7 +16,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as Client
 
 from monitoring.errors import MonitoringError
-from monitoring.stores import _HOUR_FOLDER, SUFFIX, Access, Entry, Fill, Folder
+from monitoring.stores import _HOUR_FOLDER, SUFFIX, Access, Entry, Fill, Folder, ReadInto
 
 _CHUNK = 1024 * 1024  # bytes, of a streamed read
 
@@ -106,12 +106,19 @@ class S3Store:
 
         yield fill
 
-    def read_small(self, name: str, view: memoryview) -> int:
-        with self._errors("read", name):
-            data = memoryview(obstore.get(self.client, self.prefix + name).bytes())
-        count = min(len(data), len(view))
-        view[:count] = data[:count]
-        return count
+    def sized(self, entries: Sequence[Entry]) -> list[Entry]:
+        return list(entries)  # as they were listed
+
+    def reading(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
+        def read(name: str, view: memoryview) -> int:
+            data = self.get(name)
+            if data is None:
+                raise FileNotFoundError(name)
+            count = min(len(data), len(view))
+            view[:count] = data[:count]
+            return count
+
+        return contextlib.nullcontext(read)
 
     def get(self, name: str) -> bytes | None:
         try:

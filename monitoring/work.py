@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,13 +49,13 @@ def tasks(entries: Iterable[Entry]) -> Iterator[Task]:
     """Cut files into tasks, in their order."""
     task = Task()
     for entry in entries:
-        large = entry.size > PIECE
-        if task.entries and (large or task.bytes + entry.size > PIECE or len(task.entries) >= FILES):
+        large, size = entry.size > PIECE, abs(entry.size)
+        if task.entries and (large or task.bytes + size > PIECE or len(task.entries) >= FILES):
             yield task
             task = Task()
         if not large:
             task.entries.append(entry)
-            task.bytes += entry.size
+            task.bytes += size
             continue
         for start in range(0, entry.size, PIECE):
             stop = start + PIECE if start + PIECE < entry.size else None
@@ -98,17 +99,18 @@ class _Worker:
             self._images = Images()
         self._reader = Reader(setting.labels, self._batches.append, self._images)
         self._remote = setting.source.startswith("s3://")
-        self._folder, self._placed = "?", place_of("")
         self._threads = ThreadPoolExecutor(_AHEAD) if self._remote else None
 
     def do(self, task: Task) -> list[Batch]:
         self._batches.clear()
         failed: list[BadLine] = []
-        if self._threads is not None and len(task.entries) > 1:
+        if task.start or task.stop is not None:
+            self._read_large(task.entries[0], task, failed)
+        elif self._threads is not None:
             self._fetch(task.entries, failed)
         else:
-            for entry in task.entries:
-                self._read(entry, task, failed)
+            for folder, entries in itertools.groupby(task.entries, _folder):
+                self._read_folder(folder, list(entries), failed)
         last = self._reader.batch()
         last.failed = failed
         batches = [*self._batches, last]
@@ -117,20 +119,34 @@ class _Worker:
                 batch.relative = task.entries[0].name
         return batches
 
-    def _read(self, entry: Entry, task: Task, failed: list[BadLine]) -> None:
-        store, name, size = self._store, entry.name, entry.size
-        try:
-            if size < SMALL and not task.start and task.stop is None:
-                self._reader.read_small(
-                    name, lambda view: store.read_small(name, view), size, self._place(name)
-                )
+    def _read_folder(self, folder: str, entries: list[Entry], failed: list[BadLine]) -> None:
+        place = place_of(self._store.path(entries[0].name))
+        read_small = self._reader.read_small
+        with contextlib.ExitStack() as stack:
+            try:
+                read = stack.enter_context(self._store.reading(folder))
+            except OSError as error:
+                failed += [_failure(entry.name, error) for entry in entries]
                 return
-            with store.read(name, max(0, task.start - 1), size) as fill:
-                self._reader.read(name, fill, path=store.path(name), start=task.start, stop=task.stop)
-        except FileNotFoundError:
+            for entry in entries:
+                try:
+                    if entry.size >= SMALL or not read_small(entry.name, read, entry.size, place):
+                        self._read_large(entry, Task(), failed)
+                except FileNotFoundError:
+                    pass  # expired since it was listed
+                except OSError as error:
+                    failed.append(_failure(entry.name, error))
+
+    def _read_large(self, entry: Entry, task: Task, failed: list[BadLine]) -> None:
+        store, name, start = self._store, entry.name, task.start
+        try:
+            size = entry.size if entry.size >= 0 else store.sized([entry])[0].size
+            with store.read(name, max(0, start - 1), size) as fill:
+                self._reader.read(name, fill, path=store.path(name), start=start, stop=task.stop, size=size)
+        except (FileNotFoundError, IndexError):
             pass  # expired since it was listed
         except (OSError, MonitoringError) as error:
-            failed.append(BadLine(clean(name), 0, getattr(error, "strerror", None) or str(error)))
+            failed.append(_failure(name, error))
 
     def _fetch(self, entries: Sequence[Entry], failed: list[BadLine]) -> None:
         """Read objects of a bucket, many at the same time, in their order."""
@@ -146,21 +162,19 @@ class _Worker:
             try:
                 data = future.result()
             except MonitoringError as error:
-                failed.append(BadLine(name, 0, str(error)))
+                failed.append(_failure(name, error))
                 continue
             if data is not None:
-                fill = BytesIO(data).readinto
-                if len(data) < SMALL:
-                    self._reader.read_small(name, fill, len(data), self._place(name))
-                else:
-                    self._reader.read(name, fill, path=self._store.path(name))
+                path = self._store.path(name)
+                self._reader.read(name, BytesIO(data).readinto, path=path, size=len(data))
 
-    def _place(self, name: str) -> tuple[str, str, str]:
-        """What the path of a file tells, which is the same for all files of its folder."""
-        folder = name[: name.rfind("/") + 1]
-        if folder != self._folder:
-            self._folder, self._placed = folder, place_of(self._store.path(name))
-        return self._placed
+
+def _folder(entry: Entry) -> str:
+    return entry.name[: max(0, entry.name.rfind("/"))]
+
+
+def _failure(name: str, error: Exception) -> BadLine:
+    return BadLine(clean(name), 0, getattr(error, "strerror", None) or str(error))
 
 
 _worker: _Worker | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -270,18 +271,23 @@ def test_parquet_has_the_cells(tmp_path):
 def test_unreadable_file_is_named_and_tried_again(tmp_path, monkeypatch):
     write(tmp_path / "source", "a.jsonl", line(event="a"))
     write(tmp_path / "source", "b.jsonl", line(event="b"))
-    original = LocalStore.read_small
+    original = LocalStore.reading
 
-    def read(self, name, view):
-        if name == "a.jsonl":
-            raise PermissionError(13, "Permission denied")
-        return original(self, name, view)
+    @contextlib.contextmanager
+    def reading(self, folder):
+        def read(name, view):
+            if name == "a.jsonl":
+                raise PermissionError(13, "Permission denied")
+            return usual(name, view)
 
-    monkeypatch.setattr(LocalStore, "read_small", read)
+        with original(self, folder) as usual:
+            yield read
+
+    monkeypatch.setattr(LocalStore, "reading", reading)
     summary = aggregate.run(tmp_path / "source", tmp_path / "state")
     assert [(f.file, f.reason) for f in summary.failed] == [("a.jsonl", "Permission denied")]
     assert (summary.health.records, summary.health.unreadable_files) == (1, 1)
-    monkeypatch.setattr(LocalStore, "read_small", original)
+    monkeypatch.setattr(LocalStore, "reading", original)
     summary = aggregate.run(tmp_path / "source", tmp_path / "state")
     assert (summary.health.records, summary.health.unreadable_files, summary.files_read) == (2, 0, 1)
 
