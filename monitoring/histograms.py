@@ -41,7 +41,8 @@ def quantile(bins: np.ndarray, q: float) -> float:
     below = np.concatenate(([0], np.cumsum(bins)))
     wanted = q * total
     at = int(np.searchsorted(below[1:], wanted, side="left"))
-    at = min(at, int(np.flatnonzero(bins)[-1]))
+    filled = np.flatnonzero(bins)
+    at = min(max(at, int(filled[0])), int(filled[-1]))
     inside = (wanted - below[at]) / bins[at] if bins[at] else 0.0
     return float((at + min(max(inside, 0.0), 1.0)) / len(bins))
 

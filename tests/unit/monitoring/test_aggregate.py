@@ -147,6 +147,24 @@ def test_file_that_grew_counts_as_if_it_had_been_whole(tmp_path):
     same(at_once(tmp_path / "whole", {f"{TREE}/a.jsonl": rows}), aggregate.load(tmp_path / "state"))
 
 
+def test_large_file_beside_small_ones_in_an_hour_folder(tmp_path):
+    # GIVEN an hour whose first file is small, so that nobody looks the others' sizes up
+    rows = [line(f"[0.{10 + i}, 0.{90 - i}]", given="x" * 9_000, event=f"e{i}") for i in range(60)]
+    write(tmp_path / "source", f"{TREE}/a.jsonl", rows[0])
+    write(tmp_path / "source", f"{TREE}/b.jsonl", *rows, b"broken")
+    write(tmp_path / "source", f"{TREE}/c.jsonl")
+    write(tmp_path / "source", f"{TREE}/d.jsonl", line(event="d"))
+    # WHEN it is read, and once more after a late file and after one of them grew
+    first = aggregate.run(tmp_path / "source", tmp_path / "state", labels=LABELS)
+    write(tmp_path / "source", f"{TREE}/late.jsonl", line(event="late"))
+    write(tmp_path / "source", f"{TREE}/d.jsonl", line(event="d"), line(event="d2"))
+    second = aggregate.run(tmp_path / "source", tmp_path / "state", labels=LABELS)
+    # THEN everything is counted once, with its size
+    assert (first.health.records, first.health.duplicates, first.health.bad_lines) == (61, 1, 1)
+    assert (second.health.records, second.health.duplicates, second.files_read) == (63, 1, 2)
+    assert second.health.bytes == sum(p.stat().st_size for p in tmp_path.rglob("*.jsonl"))
+
+
 def test_captures_that_expired_stay_counted(tmp_path):
     whole = at_once(tmp_path, files_of())
     for path in (tmp_path / "source").rglob("*.jsonl"):
