@@ -1,0 +1,1 @@
+"""The service on one machine: embedded AWS, embedded endpoint, the template deployed unchanged."""
