@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import boto3
 
-from infra.package import Packages
+from infra.package import SERVICE, Packages
 from local import shared_layer
 from local.service import Service
 
@@ -119,8 +119,8 @@ def _libraries_layer() -> bytes:
     archive = folder / f"boto3-whole-{boto3.__version__}.zip"
     if not archive.exists():
         archive.write_bytes(boto3_whole())
-    shared = shared_layer.share(Packages({"": archive}), folder / "shared", "")
-    return shared.archives[""].read_bytes()
+    shared = shared_layer.share(Packages({SERVICE.libraries_parameter: archive}), folder / "shared")
+    return shared.archives[SERVICE.libraries_parameter].read_bytes()
 
 
 def make_cold(service: Service, arm: Arm) -> None:
