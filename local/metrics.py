@@ -24,6 +24,7 @@ from local import emf
 PREFIX = "/aws/lambda/"
 OVERLAP_MS = 2000
 INTERVAL_SECONDS = 2.0
+LONGEST_SECONDS = 10.0
 PAGE = 10_000
 
 
@@ -79,7 +80,7 @@ class MetricsBridge:
         self.trouble = ""
 
     def start(self) -> None:
-        """Forward every few seconds, in a thread; rarer where a pass takes long, so that it costs at most 5 %."""
+        """Forward every few seconds, in a thread; rarer where a pass takes long, so that it costs little."""
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
 
@@ -113,7 +114,7 @@ class MetricsBridge:
         while not self._stop.wait(pause):
             started = time.monotonic()
             self._try()
-            pause = max(INTERVAL_SECONDS, 20 * (time.monotonic() - started))
+            pause = min(max(INTERVAL_SECONDS, 20 * (time.monotonic() - started)), LONGEST_SECONDS)
 
     def _try(self) -> None:
         try:
