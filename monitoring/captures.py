@@ -37,7 +37,8 @@ if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
 BATCH = 50_000
 _NO_ROWS = Rows()
 _REST = 4096  # longest rest of a line, behind its input, for the fast way
-_STUB = b'{"captureData":{"endpointInput":{"data":"='  # stands for the beginning of a line and its input
+# Stands for the beginning of a line and its input; only a second "data" gives `Usual` an input.
+_STUB = b'{"captureData":{"endpointInput":{"":"'
 _MINUTES = frozenset(f":{minute:02}:{second:02}Z" for minute in range(60) for second in range(60))
 
 
@@ -154,8 +155,15 @@ class Reader:
         lines, offsets, series = builder.lines, builder.offsets, builder.record_series
         prefix, minutes = self._prefix, _MINUTES
         length, classes, rows = len(prefix), 0, _NO_ROWS
+        last = next((ends[-1] for _, _, ends, _, _ in reversed(segments) if ends), 0)
+        escapes = find(b"\\", segments[0][1], last) >= 0
+        files, at = builder.files, None
+        hours: dict[str, int] = {}
         for (piece, place), begin, ends, base, done in segments:
-            hours = self._begin(piece, place)
+            if place is not at:
+                hours, at = self._begin(piece, place), place
+            elif files[-1][1] != piece.file:
+                files.append((len(ids), piece.file))
             number, before, others = piece.newlines, len(ids), 0
             for end in ends:
                 number += 1
@@ -167,7 +175,7 @@ class Reader:
                         or end in dirty
                         or quote <= data_at
                         or end - quote > _REST
-                        or find(b"\\", data_at, quote) >= 0
+                        or (escapes and find(b"\\", data_at, quote) >= 0)
                     ):
                         raise _Unusual
                     wire = decode_usual(_STUB + buffer[quote:end])
@@ -182,7 +190,7 @@ class Reader:
                         or not event_id
                         or out.encoding == "BASE64"
                         or wire.groundTruthData is not None
-                        or capture.endpointInput.data != "="
+                        or len(capture.endpointInput.data)
                     ):
                         raise _Unusual
                     if data[0] == "[":

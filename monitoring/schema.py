@@ -62,7 +62,7 @@ class Wire(msgspec.Struct, gc=False):
 
 
 class _UsualInput(msgspec.Struct, gc=False):
-    data: str
+    data: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _UsualOutput(msgspec.Struct, gc=False):
