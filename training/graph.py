@@ -24,7 +24,22 @@ from training.layers import Block, Conv, same
 
 OPSET = 18  # the first with Resize over chosen axes, with antialiasing
 INPUT, PROBABILITIES, FAMILIARITY = "images", "probabilities", "familiarity"
-_QUANTISE_FROM = 4096  # smaller weights, and depthwise ones, stay 32-bit
+_QUANTISE_FROM = 4096  # weights of fewer values stay 32-bit
+_FEW = 32  # so few weights a channel (depthwise convolutions) need more than 8 bits: they get 16
+
+
+def rounded(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """8-bit integers [rows, n] and a scale [rows] for weights [rows, n]: the scale of least squared error, row by row."""
+    largest = np.maximum(np.abs(weight).max(1), 1e-12)
+    best = np.full(len(weight), np.inf)
+    integers, scale = np.zeros(weight.shape, np.int8), largest / 127
+    for share in np.linspace(0.7, 1.0, 16):
+        trial = largest * share / 127
+        values = np.clip(np.rint(weight / trial[:, None]), -127, 127)
+        error = ((values * trial[:, None] - weight) ** 2).sum(1)
+        better = error < best
+        best[better], scale[better], integers[better] = error[better], trial[better], values[better]
+    return integers, scale.astype(np.float32)
 
 
 class Writer:
@@ -53,13 +68,14 @@ class Writer:
 
     def weight(self, value: NDArray[Any]) -> str:
         """A weight whose first axis is the output channel, in 8 bits if that is worth while."""
-        if not self.quantise or value.size < _QUANTISE_FROM or value[0].size < 16:
+        if not self.quantise or value.size < _QUANTISE_FROM:
             return self.constant(value.astype(np.float32))
-        flat = value.reshape(len(value), -1)
-        scale = np.maximum(np.abs(flat).max(1), 1e-12).astype(np.float32) / 127
-        integers = np.clip(np.rint(flat / scale[:, None]), -127, 127).astype(np.int8).reshape(value.shape)
+        if value[0].size < _FEW:
+            return self.node("Cast", self.constant(value.astype(np.float16)), to=TensorProto.FLOAT)
+        integers, scale = rounded(value.reshape(len(value), -1))
         scales = self.constant(scale.reshape(-1, *[1] * (value.ndim - 1)))
-        return self.node("Mul", self.node("Cast", self.constant(integers), to=TensorProto.FLOAT), scales)
+        cast = self.node("Cast", self.constant(integers.reshape(value.shape)), to=TensorProto.FLOAT)
+        return self.node("Mul", cast, scales)
 
     def convolve(self, x: str, conv: Conv) -> str:
         """A convolution with bias, and its activation."""
@@ -218,15 +234,26 @@ def write(
             seen = writer.features(writer.halves(x)[0] if mirror else x, reference_blocks[shared:])
         writer.familiarity(seen, known)
         outputs.append(helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, ["N"]))
-    graph = helper.make_graph(
-        writer.nodes,
-        "dropsort",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "height", "width", 3])],
-        outputs,
-        writer.constants,
-    )
+    path.write_bytes(_model(writer, outputs, metadata or {}))
+
+
+def extractor(blocks: Sequence[Block], *, side: int, mean: float, scale: float) -> bytes:
+    """A graph of pictures to `features` [N, width] alone, with the weights rounded as `write` rounds them.
+
+    Familiarity is built from what it gives, so that rounding makes no picture look less familiar.
+    """
+    writer = Writer()
+    value = writer.features(writer.pictures(side, mean, scale), blocks)
+    writer.node("Identity", value, outputs=["features"])
+    return _model(writer, [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", None])], {})
+
+
+def _model(writer: Writer, outputs: list[Any], metadata: dict[str, str]) -> bytes:
+    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "height", "width", 3])]
+    graph = helper.make_graph(writer.nodes, "dropsort", inputs, outputs, writer.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="dropsort")
     model.ir_version = 8  # what ONNX Runtime 1.14 and later read
-    helper.set_model_props(model, metadata or {})
+    helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    content: bytes = model.SerializeToString()
+    return content

@@ -131,6 +131,14 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def session_options() -> Any:
+    """One thread, which does not spin while it waits: more cores are for more workers."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 class Model:
     """A model folder, ready to answer: `predict` takes pictures as bytes, `run` takes decoded ones."""
 
@@ -145,11 +153,10 @@ class Model:
             ) from None
         except ValueError as error:
             raise ValueError(f"{label_path} is not a JSON list of labels: {error}") from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(
+                graph, session_options(), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
             raise ValueError(f"{path} is not an ONNX model that can be loaded: {error}") from None
         self.outputs = [output.name for output in self.session.get_outputs()]

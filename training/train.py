@@ -36,7 +36,7 @@ from training.settings import Settings, parser
 
 __all__ = ["FAMILIARITY_THRESHOLD", "Outcome", "Settings", "Step", "gather", "line", "main", "train"]
 
-FAMILIARITY_THRESHOLD = 0.02
+FAMILIARITY_THRESHOLD = 0.01
 
 
 class Step(NamedTuple):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from training import graph, metrics
 from training.familiarity import Familiarity
-from training.fit import Epoch, Labels, Pictures, features_of, fit, logits_of
+from training.fit import Epoch, Labels, Pictures, fit, logits_of
+from training.inference import session_options
 from training.network import Network, blocks
 
 
@@ -34,9 +35,13 @@ class Trained:
         return logits
 
     def familiar_features(self, pictures: Pictures) -> NDArray[np.float32]:
-        """The features [N, width] that familiarity is judged by."""
-        features: NDArray[np.float32] = features_of(self.reference or self.network, pictures).numpy()
-        return features
+        """The features [N, width] that familiarity is judged by, as the written graph will compute them."""
+        network = self.reference or self.network
+        spec = network.spec
+        content = graph.extractor(blocks(network), side=spec.side, mean=spec.mean, scale=spec.scale)
+        session = onnxruntime.InferenceSession(content, session_options(), providers=["CPUExecutionProvider"])
+        parts = [session.run(None, {graph.INPUT: picture[None]})[0] for picture in pictures]
+        return np.concatenate(parts)
 
     def write(self, path: Path, *, temperature: float, known: Familiarity | None, **options: Any) -> None:
         """The ONNX graph; `options` go to `graph.write`."""
@@ -61,7 +66,9 @@ def rounding(model: Trained, path: Path, pictures: Pictures, temperature: float)
 
     Share of pictures whose most probable class is another, and the largest difference of any probability.
     """
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        path.read_bytes(), session_options(), providers=["CPUExecutionProvider"]
+    )
     found = np.concatenate([session.run([graph.PROBABILITIES], {graph.INPUT: p[None]})[0] for p in pictures])
     exact = metrics.softmax(model.logits(pictures), temperature)
     return {
