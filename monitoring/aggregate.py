@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from monitoring.cells import UNKNOWN, Aggregate
 from monitoring.errors import MonitoringError
-from monitoring.runs import Progress, Run, Summary
+from monitoring.runs import Progress, Run
 from monitoring.state import State
 from monitoring.stores import Access, open_store
+from monitoring.summary import Summary
 
 
 def run(

@@ -7,9 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,49 +15,22 @@ import numpy as np
 from monitoring import work
 from monitoring.accumulate import Accumulator
 from monitoring.batch import Batch, PieceCount
-from monitoring.cells import UNKNOWN, Aggregate, BadLine, Health
+from monitoring.cells import UNKNOWN, Aggregate, BadLine
 from monitoring.errors import MonitoringError
 from monitoring.ledger import Ledger, partition
 from monitoring.outputs import clean
 from monitoring.schema import place_of
 from monitoring.state import State
 from monitoring.stores import Access, Entry, Folder, Store
+from monitoring.summary import Summary
+
+__all__ = ["Progress", "Run", "Summary"]
 
 COMMIT_SECONDS = 300.0  # of a long run, after which what was read so far becomes the state
 _LEDGERS_HELD = 64
 _SEVERAL = 64 * 1024 * 1024  # bytes of a first look at the source from which several processes pay
 
 Progress = Callable[[int, int], None]  # files and bytes that were read so far
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a run did, and what the state holds now."""
-
-    source: str
-    state: str
-    complete: bool = True  # False: out of time, the next run goes on
-    files_read: int = 0  # by this run
-    bytes_read: int = 0
-    seconds: float = 0.0
-    health: Health = field(default_factory=Health)  # of the whole state
-    failed: list[BadLine] = field(default_factory=list)  # files that could not be read; tried again next time
-    hours: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain values: the totals at the top level."""
-        out: dict[str, Any] = msgspec.to_builtins(self.health)
-        return out | {
-            "source": self.source,
-            "state": self.state,
-            "complete": self.complete,
-            "files_read": self.files_read,
-            "bytes_read": self.bytes_read,
-            "seconds": round(self.seconds, 3),
-            "failed": [msgspec.to_builtins(f) for f in self.failed],
-            "first_hour": self.hours[0] if self.hours else None,
-            "last_hour": self.hours[-1] if self.hours else None,
-        }
 
 
 class Run:
@@ -115,7 +86,7 @@ class Run:
     def _go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:
         begun = last = time.monotonic()
         since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y/%m/%d") if days is not None else ""
-        folders = self._source.folders(self._state.manifest.folders, since)
+        folders = self._source.folders(self._state.manifest.folders, since, sizes=False)
         queue, processes = self._processes(work.tasks(self._unread(folders)), processes)
         for task, batches in work.run(self._setting, queue, processes):
             for batch in batches:

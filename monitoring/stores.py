@@ -61,11 +61,11 @@ class Store(Protocol):
         """Full path or key of a file, which may tell endpoint, variant and hour."""
         ...
 
-    def folders(self, known: Mapping[str, int], since: str = "") -> Iterator[Folder]:
+    def folders(self, known: Mapping[str, int], since: str = "", *, sizes: bool = True) -> Iterator[Folder]:
         """List capture files by folder, sorted by name.
 
         `known` are stamps of folders that were listed before: those that still have theirs are left out. With `since`
-        (``2026/11/21``) hour folders of earlier days are left out too.
+        (``2026/11/21``) hour folders of earlier days are left out too. Without `sizes` they need not be looked up.
         """
         ...
 
@@ -138,7 +138,7 @@ class LocalStore:
     def path(self, name: str) -> str:
         return f"{self.name}/{name}"
 
-    def folders(self, known: Mapping[str, int], since: str = "") -> Iterator[Folder]:
+    def folders(self, known: Mapping[str, int], since: str = "", *, sizes: bool = True) -> Iterator[Folder]:
         """List as `Store.folders` says; hidden names and links to folders are left out.
 
         SageMaker writes a file once, so an hour folder whose modification time is that of `known` is not read again.
@@ -146,9 +146,11 @@ class LocalStore:
         """
         if not self.root.is_dir():
             raise MonitoringError(f"There is no folder {self.root}: name one with capture files (*{SUFFIX}).")
-        yield from self._folders("", known, since, time.time_ns())
+        yield from self._folders("", known, since, sizes, time.time_ns())
 
-    def _folders(self, name: str, known: Mapping[str, int], since: str, now: int) -> Iterator[Folder]:
+    def _folders(
+        self, name: str, known: Mapping[str, int], since: str, sizes: bool, now: int
+    ) -> Iterator[Folder]:
         full = f"{self.name}/{name}" if name else self.name
         hourly = _HOUR_FOLDER.search(full) is not None
         if hourly and since and full[-13:-3] < since:
@@ -158,7 +160,7 @@ class LocalStore:
             stamp = os.stat(full).st_mtime_ns if hourly else 0
             if stamp and known.get(name) == stamp:
                 return
-            below, entries = self._list(name, full, hourly)
+            below, entries = self._list(name, full, hourly, sizes)
         except FileNotFoundError:
             return  # removed meanwhile
         if below or now - stamp < SETTLED_SECONDS * 1e9:
@@ -166,9 +168,9 @@ class LocalStore:
         if entries or stamp:
             yield Folder(name, entries, stamp)
         for path in below:
-            yield from self._folders(path, known, since, now)
+            yield from self._folders(path, known, since, sizes, now)
 
-    def _list(self, name: str, full: str, hourly: bool) -> tuple[list[str], list[Entry]]:
+    def _list(self, name: str, full: str, hourly: bool, sizes: bool) -> tuple[list[str], list[Entry]]:
         """Folders and capture files in a folder, sorted; without hidden ones, links to folders and dead links."""
         prefix = f"{name}/" if name else ""
         below, files = [], []
@@ -185,6 +187,8 @@ class LocalStore:
         files.sort()
         if not hourly:
             return below, self._sized(full, prefix, files, with_time=True)
+        if sizes:
+            return below, self._sized(full, prefix, files)
         # Files of an hour are written once: a new one need not be looked at before it is read.
         first = self._sized(full, prefix, files[:1])
         if first and first[0].size < _LOOKED_UP:

@@ -41,7 +41,7 @@ class S3Store:
     def path(self, name: str) -> str:
         return self.prefix + name
 
-    def folders(self, known: Mapping[str, int], since: str = "") -> Iterator[Folder]:
+    def folders(self, known: Mapping[str, int], since: str = "", *, sizes: bool = True) -> Iterator[Folder]:
         """List as `Store.folders` says: in pages of all keys, or with `since`, only the hours from that day on."""
         if since:
             yield from self._since("", since)
