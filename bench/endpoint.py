@@ -76,7 +76,8 @@ def endpoint(model: Path, clients: int) -> Iterator[Arm]:
 
 
 def eager(classes: int) -> Arm | None:
-    """The fine-tuned and the reference network in torch, blocks that both share computed once; None without torch."""
+    """The same in torch: picture and mirror image through the network, the picture through the reference network, shared
+    blocks once. None without torch."""
     try:
         import torch
 
@@ -97,12 +98,13 @@ def eager(classes: int) -> Arm | None:
         for data in pictures:
             image = Image.fromarray(inference.decode(data)).resize((side, side), Image.Resampling.BICUBIC)
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+            pixels = torch.cat([pixels, pixels.flip(3)])
             body = network.body
             maps = body._swish(body._bn0(body._conv_stem(network.normalise(pixels))))  # type: ignore[operator,unused-ignore]
             for block in body._blocks[:shared]:  # type: ignore[index,union-attr,unused-ignore]
                 maps = block(maps)
-            network.head(late(body, maps)).softmax(1)
-            late(reference.body, maps)
+            network.head(late(body, maps).mean(0, keepdim=True)).softmax(1)
+            late(reference.body, maps[:1])
 
     return run
 
