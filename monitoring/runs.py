@@ -53,7 +53,7 @@ class Run:
         self._touched: set[str] = set()  # ledgers that are to be written
         self._dirty = False
         self._newlines: dict[str, int] = {}  # of the files whose stretches are being read
-        self._counts: dict[str, list[int]] = {}
+        self._counts: dict[str, tuple[int, ...]] = {}
         self._stamps: dict[
             str, tuple[int, set[str]]
         ] = {}  # folder to stamp and files that are still to be read
@@ -175,36 +175,30 @@ class Run:
             self._stamps.pop(_folder(failure.file), None)
         if not batch.pieces:
             return
-        entries = {entry.name: entry for entry in task.entries}
-        part = task.start or task.stop is not None
+        if task.start or task.stop is not None:
+            [entry] = task.entries
+            so_far = self._stretch(batch.pieces[0], entry.size)
+            if task.stop is None:
+                self._finished(_folder(entry.name), [entry], [so_far])
+            return
+        versions = {entry.name: entry.version for entry in task.entries}
         for folder, counts in itertools.groupby(batch.pieces, _folder_of):
-            files = []
-            for count in counts:
-                entry = entries[count.file]
-                size = entry.size if part else count.size
-                held = [size, count.lines, count.records, count.bad_lines, count.ground_truth]
-                if part:
-                    held = self._stretch(count, held)
-                if task.stop is None:
-                    files.append((Entry(count.file, size, entry.version), held))
-            if files:
-                self._finished(folder, files)
+            files = list(counts)
+            held = [(c.size, c.lines, c.records, c.bad_lines, c.ground_truth) for c in files]
+            self._finished(folder, [Entry(c.file, c.size, versions[c.file]) for c in files], held)
 
-    def _stretch(self, count: PieceCount, held: list[int]) -> list[int]:
+    def _stretch(self, count: PieceCount, size: int) -> tuple[int, ...]:
         """Add up the stretches of a large file."""
-        before = self._counts.get(count.file)
-        if count.start and before:
-            held = [held[0], *(a + b for a, b in zip(before[1:], held[1:], strict=True))]
-        self._counts[count.file] = held
-        self._newlines[count.file] = count.newlines + (
-            self._newlines.get(count.file, 0) if count.start else 0
-        )
-        return held
+        before = self._counts.get(count.file, (0,) * 5) if count.start else (0,) * 5
+        held = (0, count.lines, count.records, count.bad_lines, count.ground_truth)
+        self._counts[count.file] = (size, *(a + b for a, b in zip(before[1:], held[1:], strict=True)))
+        passed = self._newlines.get(count.file, 0) if count.start else 0
+        self._newlines[count.file] = passed + count.newlines
+        return self._counts[count.file]
 
-    def _finished(self, folder: str, files: Sequence[tuple[Entry, list[int]]]) -> None:
-        """Note that files of one folder were read to their end."""
-        part = self._part(files[0][0].name)
-        entries, counts = [entry for entry, _ in files], np.array([held for _, held in files], np.int64)
+    def _finished(self, folder: str, entries: list[Entry], held: Sequence[tuple[int, ...]]) -> None:
+        """Note that files of one folder were read to their end, and what they held."""
+        part, counts = self._part(entries[0].name), np.array(held, np.int64)
         size, lines, _, bad_lines, ground_truth, number = self._ledger(part).record(entries, counts).tolist()
         self._touched.add(part)
         health = self._state.manifest.health
@@ -213,7 +207,7 @@ class Run:
         health.lines += lines
         health.bad_lines += bad_lines
         health.ground_truth += ground_truth
-        self._summary.files_read += len(files)
+        self._summary.files_read += len(entries)
         if not self._counts:
             self._summary.bytes_read += int(counts[:, 0].sum())
         if self._counts:
