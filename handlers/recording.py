@@ -9,7 +9,7 @@ in between does the rest when it is retried. Between the put and the look, two r
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from handlers import keys
@@ -101,9 +101,13 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Look. Answered with (ETag, metadata) or None."""
+    """Look. Answered with (ETag, metadata) or None.
+
+    ``also`` is looked at next, whatever the answer: both looks may be made at the same time.
+    """
 
     key: str
+    also: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +148,10 @@ def record(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Answe
     etag = yield from _put_own(mine, places[mine.outcome])
     if etag is None:
         return False
-    for outcome, key in places.items():
-        if outcome != mine.outcome and not (yield from _clear(mine, outcome, key)):
+    first, second = (outcome for outcome in places if outcome != mine.outcome)
+    found = {first: (yield Head(places[first], also=places[second])), second: (yield Head(places[second]))}
+    for outcome in (first, second):
+        if not (yield from _clear(mine, outcome, places[outcome], found[outcome])):
             yield Delete(places[mine.outcome], if_match=etag)
             return False
     return True
@@ -179,14 +185,14 @@ def _put_own(mine: Entry, key: str) -> Generator[Operation, Answer, str | None]:
     raise Contended(f"Lost {MAX_ROUNDS} races for {key}")
 
 
-def _clear(mine: Entry, outcome: str, key: str) -> Generator[Operation, Answer, bool]:
-    """Take away the result of another outcome; False if it is one that beats this one."""
+def _clear(mine: Entry, outcome: str, key: str, found: Answer) -> Generator[Operation, Answer, bool]:
+    """Take away what was found under another outcome; False if it is one that beats this one."""
     for _ in range(MAX_ROUNDS):
-        found = yield Head(key)
         if not isinstance(found, tuple):
             return True
         if Entry.from_metadata(found[1], outcome).beats(mine):
             return False
         if (yield Delete(key, if_match=found[0])) is None:
             return True
+        found = yield Head(key)
     raise Contended(f"Lost {MAX_ROUNDS} races for {key}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -13,6 +14,8 @@ from handlers.uploads import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_second = ThreadPoolExecutor(1, "look")
 
 
 class Overwritten(Exception):
@@ -76,17 +79,24 @@ def _version(version_id: str | None) -> str | None:
 
 
 def perform(s3: S3Client, bucket: str, body: bytes, steps: Generator[Operation, Answer, bool]) -> bool:
-    """Make the calls of a recording, one after another, and return what it returns.
+    """Make the calls of a recording and return what it returns.
+
+    One after another, but two looks at once where the recording allows it: that saves a round trip of each image's time.
 
     Raises
     ------
     ClientError
         Any failure but a condition that did not hold or an object that is not there.
     """
-    answer: Answer = None
+    ahead: dict[str, Future[Answer]] = {}
     operation = next(steps)
     while True:
-        answer = _call(s3, bucket, body, operation)
+        if isinstance(operation, Head) and operation.key in ahead:
+            answer = ahead.pop(operation.key).result()
+        else:
+            if isinstance(operation, Head) and operation.also:
+                ahead[operation.also] = _second.submit(_call, s3, bucket, body, Head(operation.also))
+            answer = _call(s3, bucket, body, operation)
         try:
             operation = steps.send(answer)
         except StopIteration as stop:

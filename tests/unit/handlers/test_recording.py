@@ -214,7 +214,9 @@ def test_the_calls_of_the_usual_case() -> None:
     # GIVEN nothing of the key yet, THEN one conditional put and two looks are all
     steps = record(entry(1, "classified"), PLACES)
     assert next(steps) == Put(PLACES["classified"], None, entry(1, "classified"))
-    assert steps.send('"e"') == Head(PLACES["low-confidence"])
+    look = steps.send('"e"')
+    assert look == Head(PLACES["low-confidence"])
+    assert look.also == PLACES["failed"], "the second look need not wait for the first"
     assert steps.send(None) == Head(PLACES["failed"])
     with pytest.raises(StopIteration) as stop:
         steps.send(None)
@@ -226,5 +228,6 @@ def test_a_beaten_result_takes_itself_away_and_only_itself() -> None:
     next(steps)
     steps.send('"mine"')
     newer = ('"newer"', entry(2, "low-confidence").to_metadata())
-    assert steps.send(newer) == Delete(PLACES["classified"], if_match='"mine"')
+    assert steps.send(newer) == Head(PLACES["failed"])
+    assert steps.send(None) == Delete(PLACES["classified"], if_match='"mine"')
     assert MAX_ROUNDS >= 10
