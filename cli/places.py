@@ -14,7 +14,7 @@ from cli.options import DEFAULT_STACK, Aws
 
 HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"
-THRESHOLD, FAMILIARITY_THRESHOLD = 0.93, 0.02  # the template's defaults
+THRESHOLD, FAMILIARITY_THRESHOLD = 0.93, 0.01  # the template's defaults
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ SETTINGS = (
     Setting("LABELS", "", "Labels by class index, separated by commas, for an endpoint that answers a bare list."),
     Setting("THRESHOLD", "0.93", "Confidence from which on a picture counts as classified, 0 to 1."),
     Setting("LABEL_THRESHOLDS", "", "Thresholds of single labels: bicycle=0.9,motorcycle=0.95."),
-    Setting("FAMILIARITY_THRESHOLD", "0.02", "Familiarity below which a picture is not trusted; about what this costs of genuine ones."),
+    Setting("FAMILIARITY_THRESHOLD", "0.01", "Familiarity below which a picture is not trusted; about what this costs of genuine ones."),
     Setting("IMAGE_SIDE", "256", "Longest side in pixels that travels to the endpoint."),
     Setting("MAX_OBJECT_MEGABYTES", "100", "Larger objects are refused unread, in units of 1,000,000 bytes."),
     Setting("MAX_MEGAPIXELS", "100", "Pictures with more pixels are refused undecoded, in units of 1,000,000 pixels."),

@@ -81,7 +81,10 @@ def grants(role: str, **conditions: bool) -> set[tuple[str, str]]:
 def definition() -> dict[str, Any]:
     """The state machine's definition, its functions filled in by their ARNs."""
     properties = RESOURCES["StateMachine"]["Properties"]
-    arns = {name: f"arn:aws:lambda:us-east-1:111122223333:function:{name}" for name in properties["DefinitionSubstitutions"]}
+    arns = {
+        name: f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
+        for name in properties["DefinitionSubstitutions"]
+    }
 
     def filled(node: Any) -> Any:
         if isinstance(node, dict):
