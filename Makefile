@@ -1,12 +1,13 @@
 # make demo   sets everything up and sorts sample pictures on an embedded AWS
 # make test   sets everything up and runs every check's tests
 # make lint   ruff, mypy, cfn-lint
+# make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint clean bench-pipeline bench-captures bench-endpoint bench-drift
 demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
@@ -18,6 +19,14 @@ lint: $(VENV)/dev.done
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint infra/cloudformation.yaml
+
+bench-pipeline bench-captures bench-drift: bench-%: $(VENV)/run.done
+	$(BIN)/python -m bench.$*
+
+# Beside the same network in torch.
+bench-endpoint: $(VENV)/run.done
+	$(PIP) install --requirement requirements/train.in
+	$(BIN)/python -m bench.endpoint
 
 # The packages of one lock file, then this checkout itself.
 $(VENV)/%.done: requirements/%.txt pyproject.toml
