@@ -15,6 +15,8 @@ PRICES: dict[str, tuple[float, str]] = {
     "states-express-gb-second": (16.67e-6, "https://aws.amazon.com/step-functions/pricing/"),
     "lambda-request": (0.20e-6, "https://aws.amazon.com/lambda/pricing/"),
     "lambda-arm-gb-second": (13.3334e-6, "https://aws.amazon.com/lambda/pricing/"),
+    "lambda-x86-gb-second": (16.6667e-6, "https://aws.amazon.com/lambda/pricing/"),
+    "logs-gb": (0.50, "https://aws.amazon.com/cloudwatch/pricing/"),
     "s3-put": (5e-6, "https://aws.amazon.com/s3/pricing/"),
     "s3-get": (0.4e-6, "https://aws.amazon.com/s3/pricing/"),
     "s3-gb-month": (0.023, "https://aws.amazon.com/s3/pricing/"),
@@ -43,29 +45,40 @@ def price(name: str) -> float:
 
 @dataclass(frozen=True)
 class Way:
-    """What one image uses on its way; times are billed times, sums over the three functions."""
+    """What one image uses on its way; sums over the three functions, from `python -m bench.pipeline` and S3's usual latency."""
 
     express: bool = True
     transitions: int = 6
     functions: int = 3
-    billed_seconds: float = 0.30
-    memory_gb: float = 0.5
-    workflow_seconds: float = 0.5
-    puts: int = 3  # upload, result, listing of other outcomes
-    gets: int = 4
+    event: bool = True
+    gb_seconds: float = 0.16  # serialize 60 ms at 1.77 GB, classify 45 and filter 60 at 0.5
+    architecture: str = "arm"
+    workflow_seconds: float = 0.2
+    log_bytes: int = 2_000
+    puts: int = 2  # upload, result
+    gets: int = 3  # the upload, a look at both other outcomes
 
     def dollars(self) -> float:
         """Dollars for one image, without the endpoint."""
+        return sum(self.parts().values())
+
+    def parts(self) -> dict[str, float]:
+        """Dollars for one image by service, without the endpoint."""
         if self.express:
             # Billed in 100 ms steps of 64 MB.
             steps = -(-self.workflow_seconds // 0.1) * 0.1
             flow = price("states-express-request") + steps * 0.0625 * price("states-express-gb-second")
         else:
             flow = self.transitions * price("states-standard-transition")
-        compute = self.functions * price("lambda-request")
-        compute += self.billed_seconds * self.memory_gb * price("lambda-arm-gb-second")
-        storage = self.puts * price("s3-put") + self.gets * price("s3-get")
-        return flow + compute + storage + price("eventbridge-event")
+        rate = price(f"lambda-{self.architecture}-gb-second")
+        return {
+            "Step Functions": flow,
+            "Lambda requests": self.functions * price("lambda-request"),
+            "Lambda compute": self.gb_seconds * rate,
+            "S3 requests": self.puts * price("s3-put") + self.gets * price("s3-get"),
+            "EventBridge": price("eventbridge-event") if self.event else 0.0,
+            "CloudWatch Logs": self.log_bytes / 1e9 * price("logs-gb"),
+        }
 
 
 def cost(
