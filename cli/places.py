@@ -44,7 +44,7 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
         return Place(
             str(LAST_DEMO / "captures"),
             state or str(LAST_DEMO / "monitoring"),
-            f"the last demo, {demo.get('finished', '')}",
+            ", ".join(filter(None, ("the last demo", demo.get("finished")))),
             names,
             demo.get("threshold") or THRESHOLD,
             demo.get("familiarity_threshold") or FAMILIARITY_THRESHOLD,
