@@ -1,6 +1,7 @@
 """Clients of the functions: one each, made when the function starts, with timeouts that fit into the function's own.
 
 They are made by botocore, boto3's core: boto3 itself would add its transfer manager and a quarter to the time of a cold start.
+Requests are not checked against the API model before they are sent: ours have one form each, which the tests send.
 """
 
 from __future__ import annotations
@@ -20,14 +21,21 @@ if TYPE_CHECKING:
 @cache
 def s3() -> S3Client:
     """S3: one quick retry here; waiting is the workflow's part. Both tries end within Filter's 25 seconds."""
-    config = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=8)
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 2},
+        connect_timeout=3,
+        read_timeout=8,
+        parameter_validation=False,
+    )
     return cast("S3Client", get_session().create_client("s3", config=config))
 
 
 @cache
 def sagemaker_runtime() -> SageMakerRuntimeClient:
     """SageMaker's runtime, whose models answer within 60 seconds or not at all."""
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=61)
+    config = Config(
+        retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=61, parameter_validation=False
+    )
     return cast("SageMakerRuntimeClient", get_session().create_client("sagemaker-runtime", config=config))
 
 
