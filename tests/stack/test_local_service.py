@@ -105,12 +105,12 @@ def test_the_plain_aws_client_drops_and_reads(
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **ours}
     # WHEN it copies a folder
     subprocess.run(
-        [*aws, "s3", "cp", "--recursive", str(tmp_path), f"s3://{service.bucket}/incoming/cli"],
+        [*aws, "s3", "cp", "--recursive", str(tmp_path), f"s3://{service.bucket}/incoming/plain-client"],
         env=environment,
         check=True,
         capture_output=True,
     )
-    key = wait_for_result("incoming/cli/a b.png")
+    key = wait_for_result("incoming/plain-client/a b.png")
     # THEN it can list the result
     listing = subprocess.run(
         [*aws, "s3", "ls", f"s3://{service.bucket}/{key}"],
