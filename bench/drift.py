@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from monitoring.cells import Aggregate, Cell, Key, Series
+from monitoring.comparison.sample import Moments, Sample
+from monitoring.comparison.statistics import wilson
+from monitoring.counting.cells import Aggregate, Cell, Key, Series
+from monitoring.counting.histograms import bin_of, units
 from monitoring.drift import assess
-from monitoring.histograms import bin_of, units
-from monitoring.sample import Moments, Sample
-from monitoring.statistics import wilson
 from monitoring.windows import HOUR, hour_of, look
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday

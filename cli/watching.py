@@ -14,7 +14,7 @@ from cli.places import HOME, Place, place
 from cli.show import bars, console, facts_table, note, printable
 
 if TYPE_CHECKING:
-    from monitoring.runs import Summary
+    from monitoring.runs.run import Summary
 
 source_argument = click.argument("source", metavar="[SOURCE]", required=False)
 stack_choice = click.option(
@@ -239,7 +239,7 @@ def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aw
 
 def _forget(state: str) -> None:
     """Delete aggregates in a folder; nothing that is something else."""
-    from monitoring.state import State
+    from monitoring.runs.state import State
     from monitoring.stores import open_store
 
     if state.startswith("s3://"):
@@ -254,13 +254,13 @@ def _forget(state: str) -> None:
 
 
 def _access(aws: Aws) -> Any:
-    from monitoring.stores import Access
+    from monitoring.stores.base import Access
 
     return Access(profile=aws.profile, region=aws.region)
 
 
 def _lines(source: str, aws: Aws) -> Any:
-    from monitoring.report_pictures import bucket_lines, folder_lines
+    from monitoring.page.pictures import bucket_lines, folder_lines
 
     if source.startswith("s3://"):
         bucket, _, prefix = source.removeprefix("s3://").partition("/")

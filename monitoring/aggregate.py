@@ -13,12 +13,13 @@ import os
 import tempfile
 from collections.abc import Sequence
 
-from monitoring.cells import UNKNOWN, Aggregate
+from monitoring.counting.cells import UNKNOWN, Aggregate
 from monitoring.errors import MonitoringError
-from monitoring.runs import Progress, Run
-from monitoring.state import State
-from monitoring.stores import Access, open_store
-from monitoring.summary import Summary
+from monitoring.runs.run import Progress, Run
+from monitoring.runs.state import State
+from monitoring.runs.summary import Summary
+from monitoring.stores import open_store
+from monitoring.stores.base import Access
 
 
 def run(

@@ -3,9 +3,9 @@
 Nearly all bytes of a capture file are inputs, which monitoring does not need. Where a line begins as those before it
 did, up to the opening quote of the input's data, the reader finds the closing quote, makes sure that nothing between
 the two could mean anything else (no backslash, no control character, nothing beyond ASCII), and parses the rest alone.
-Any other line goes to `monitoring.schema.read_line`, which is as fast as a full parse can be, and exact.
+Any other line goes to `monitoring.records.schema.read_line`, which is as fast as a full parse can be, and exact.
 
-How lines are found in files of any size, in bounded memory, is in `monitoring.lines`.
+How lines are found in files of any size, in bounded memory, is in `monitoring.records.lines`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitoring.batch import (
+from monitoring.counting.cells import BAD_LINES_NAMED, UNKNOWN, BadLine, Series
+from monitoring.records.batch import (
     BATCH_TRANSFORM,
     MERGED,
     NO_EVENT_ID,
@@ -26,13 +27,12 @@ from monitoring.batch import (
     PieceCount,
     Rows,
 )
-from monitoring.cells import BAD_LINES_NAMED, UNKNOWN, BadLine, Series
-from monitoring.lines import LONGEST_LINE, SMALL, Fill, Lines, ReadInto, Segment, prefix_of
-from monitoring.outputs import Prediction, Rich, clean, predictions, usable_labels
-from monitoring.schema import Line, Malformed, decode_usual, hour_of, place_of, read_line
+from monitoring.records.lines import LONGEST_LINE, SMALL, Fill, Lines, ReadInto, Segment, prefix_of
+from monitoring.records.outputs import Prediction, Rich, clean, predictions, usable_labels
+from monitoring.records.schema import Line, Malformed, decode_usual, hour_of, place_of, read_line
 
 if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
-    from monitoring.images import Images
+    from monitoring.records.images import Images
 
 BATCH = 50_000
 _NO_ROWS = Rows()

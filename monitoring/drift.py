@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from monitoring import signals as signals_of
-from monitoring import statistics as st
-from monitoring.sample import Sample
-from monitoring.signals import FEWEST, Floors, Signal
+from monitoring.comparison import signals as signals_of
+from monitoring.comparison import statistics as st
+from monitoring.comparison.sample import Sample
+from monitoring.comparison.signals import FEWEST, Floors, Signal
 
 FALSE_ALARM_DAYS = 0.005  # share of days without any change that may alarm, all looks and signals together
 LOOKS_A_DAY = 24

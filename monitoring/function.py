@@ -16,18 +16,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitoring import metrics
 from monitoring.aggregate import load, run
-from monitoring.cells import Aggregate, Health
+from monitoring.cloudwatch import metrics
+from monitoring.comparison.sample import Sample, reference_from
+from monitoring.counting.cells import Aggregate, Health
 from monitoring.errors import MonitoringError
 from monitoring.kept import Kept
 from monitoring.pending import Pending, pending
 from monitoring.prices import Way, cost
-from monitoring.runs import Summary
-from monitoring.sample import Sample, reference_from
-from monitoring.state import State
+from monitoring.runs.run import Summary
+from monitoring.runs.state import State
 from monitoring.stores import open_store
-from monitoring.windows import DAY, HOUR, Look, first_reference, hour_of, hourly, look, moment_of, sample
+from monitoring.windows import (
+    DAY,
+    HOUR,
+    Look,
+    first_reference,
+    hour_of,
+    hourly,
+    look,
+    moment_of,
+    sample,
+)
 
 CAPTURES, STATE = "captures", "monitoring"
 LATE = 3  # days after which a late capture file is no longer looked for

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from monitoring.outputs import label_of, predictions
-from monitoring.statistics import Interval, wilson
-from monitoring.stores import Access, Fill, open_store
+from monitoring.comparison.statistics import Interval, wilson
+from monitoring.records.outputs import label_of, predictions
+from monitoring.stores import open_store
+from monitoring.stores.base import Access, Fill
 
 BINS = 15  # of the expected calibration error, equal in width
 

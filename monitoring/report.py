@@ -19,17 +19,17 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from monitoring import report_parts as parts
-from monitoring import report_tables as tables
-from monitoring.cells import Aggregate
+from monitoring.comparison.sample import Sample
+from monitoring.counting.cells import Aggregate
 from monitoring.errors import MonitoringError
+from monitoring.page import parts as parts
+from monitoring.page import tables as tables
+from monitoring.page.data import Report, build, period
+from monitoring.page.pictures import Lines, Picture, least_certain, pictures, showable
 from monitoring.quality import Quality
-from monitoring.report_data import Report, build, period
-from monitoring.report_pictures import Lines, Picture, least_certain, pictures, showable
-from monitoring.sample import Sample
 
-_STYLE = Path(__file__).with_name("report.css")
-_SCRIPT = Path(__file__).with_name("report.js")
+_STYLE = Path(__file__).parent / "page" / "report.css"
+_SCRIPT = Path(__file__).parent / "page" / "report.js"
 
 
 def write(
@@ -99,7 +99,7 @@ def write(
     shown = showable(pictures(least_certain(aggregates), lines)) if lines else ()
     save(page, render(report, shown, title=title, source=source, quality=quality))
     if png:
-        from monitoring.report_png import write_pngs
+        from monitoring.page.png import write_pngs
 
         write_pngs(report, page.parent)
     return page

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from monitoring.cells import IMAGE_STATISTICS, IMAGE_UNITS, UNKNOWN, Aggregate, Cell
+from monitoring.comparison.sample import Moments, Sample
+from monitoring.comparison.silence import Silence, silence
+from monitoring.counting.cells import IMAGE_STATISTICS, IMAGE_UNITS, UNKNOWN, Aggregate, Cell
+from monitoring.counting.histograms import BINS, FAMILIARITY_BINS
 from monitoring.drift import Assessment, assess, level_of_a_window
-from monitoring.histograms import BINS, FAMILIARITY_BINS
-from monitoring.sample import Moments, Sample
-from monitoring.silence import Silence, silence
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)

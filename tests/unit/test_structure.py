@@ -63,3 +63,35 @@ def test_functions_import_nothing_that_their_layer_does_not_have():
             - {"mypy_boto3_s3", "mypy_boto3_sagemaker_runtime"}
         )
         assert not others, f"{path.name} imports {sorted(others)}"
+
+
+def test_no_room_depends_on_itself_through_others():
+    # GIVEN the rooms of the house: a folder, or a module that stands beside folders
+    def room(name: str) -> str:
+        parts = name.split(".")
+        package = ROOT.joinpath(*parts[:2])
+        return ".".join(parts[:2]) if len(parts) > 2 or package.with_suffix(".py").exists() else name
+
+    needs: dict[str, set[str]] = {}
+    for folder in ALLOWED:
+        for path in (ROOT / folder).rglob("*.py"):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                    found = [
+                        item if ROOT.joinpath(*item.split(".")).with_suffix(".py").exists() else node.module
+                        for item in inner
+                    ]
+                    needs.setdefault(room(name), set()).update(
+                        room(item) for item in found if item.split(".")[0] in ALLOWED
+                    )
+    # WHEN what needs nothing is taken away, again and again
+    left = {
+        name: {other for other in others if other in needs and other != name}
+        for name, others in needs.items()
+    }
+    while free := {name for name, others in left.items() if not others}:
+        left = {name: others - free for name, others in left.items() if name not in free}
+    # THEN nothing stays
+    assert not left

@@ -224,7 +224,7 @@ def test_host_package_works_where_nothing_else_is_installed(
             content.extractall(tmp_path)
     modules = {
         "handlers": ["serialize", "classify", "filter"],
-        "monitoring": ["function", "stores_s3", "parquet"],
+        "monitoring": ["function", "stores.s3", "runs.parquet"],
     }
     code = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"

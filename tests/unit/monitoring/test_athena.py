@@ -11,7 +11,7 @@ import pytest
 from monitoring import aggregate
 from monitoring.athena import query_sql, table_sql
 from monitoring.errors import MonitoringError
-from monitoring.schema import place_of
+from monitoring.records.schema import place_of
 from tests.unit.monitoring.capture_cases import LABELS, line, packed
 from tests.unit.monitoring.test_aggregate import write
 

@@ -9,9 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.cells import LEAST_CERTAIN, UNKNOWN, Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
-from monitoring.digests import digests
-from monitoring.histograms import BINS, bin_of, dense, quantile, share_at_least, units
+from monitoring.counting.cells import (
+    LEAST_CERTAIN,
+    UNKNOWN,
+    Aggregate,
+    BadLine,
+    Cell,
+    Health,
+    Key,
+    Series,
+    Uncertain,
+)
+from monitoring.counting.digests import digests
+from monitoring.counting.histograms import BINS, bin_of, dense, quantile, share_at_least, units
 
 SHARES = st.floats(0, 1)
 

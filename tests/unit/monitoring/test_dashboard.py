@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from moto import mock_aws
 
+from monitoring.cloudwatch.expressions import evaluate
+from monitoring.cloudwatch.widgets import lines, widgets
 from monitoring.dashboard import body_of, render
 from monitoring.errors import MonitoringError
-from monitoring.expressions import evaluate
-from monitoring.widgets import lines, widgets
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 STACK = [{"Name": "Stack", "Value": "s"}]

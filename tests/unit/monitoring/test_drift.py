@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from bench.drift import SAME, World, alarmed_days, power, put_hour, sample
-from monitoring.cells import Aggregate
+from monitoring.comparison.sample import Moments, Sample, add, read_reference
+from monitoring.comparison.signals import FEWEST, Signal
+from monitoring.comparison.silence import silence
+from monitoring.counting.cells import Aggregate
 from monitoring.drift import assess, estimated_accuracy, holm, level_of_a_window
 from monitoring.errors import MonitoringError
-from monitoring.sample import Moments, Sample, add, read_reference
-from monitoring.signals import FEWEST, Signal
-from monitoring.silence import silence
 from monitoring.windows import HOUR, first_reference, hour_of, look, moment_of
 from monitoring.windows import sample as sample_of_hours
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from monitoring import statistics as st
+from monitoring.comparison import statistics as st
 
 counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda c: sum(c) > 0)
 

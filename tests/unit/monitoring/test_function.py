@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
+from monitoring.cloudwatch.metrics import METRICS, UNITS
 from monitoring.errors import MonitoringError
 from monitoring.function import Settings, handler, observe
-from monitoring.metrics import METRICS, UNITS
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 SETTINGS = Settings("dropsort", "images", labels=("bicycle", "motorcycle"))

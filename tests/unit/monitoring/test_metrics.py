@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from moto import mock_aws
 
 from handlers.keys import result_keys
-from monitoring import metrics
+from monitoring.cloudwatch import metrics
 from monitoring.pending import INCOMING, OUTCOMES, pending, result_path
 from monitoring.prices import INSTANCES, PRICES, Way, cost
 

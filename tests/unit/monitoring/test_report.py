@@ -16,14 +16,14 @@ import pytest
 from PIL import Image
 
 from bench.drift import SAME, World, put_hour, sample
-from monitoring.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
+from monitoring.counting.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
 from monitoring.errors import MonitoringError
+from monitoring.page.data import BUCKETS, DOTS, build, label_rows, what_if
+from monitoring.page.pictures import folder_lines, image_of, least_certain, pictures, showable, thumbnail
+from monitoring.page.png import write_pngs
+from monitoring.page.svg import compact, nice_ticks
 from monitoring.quality import Outcome, measure
 from monitoring.report import render, write
-from monitoring.report_data import BUCKETS, DOTS, build, label_rows, what_if
-from monitoring.report_pictures import folder_lines, image_of, least_certain, pictures, showable, thumbnail
-from monitoring.report_png import write_pngs
-from monitoring.svg import compact, nice_ticks
 from monitoring.windows import HOUR, hour_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

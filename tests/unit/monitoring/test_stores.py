@@ -10,10 +10,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from monitoring import aggregate, work
+from monitoring import aggregate
 from monitoring.errors import MonitoringError
-from monitoring.state import MANIFEST, State
-from monitoring.stores import Access, LocalStore, open_store
+from monitoring.runs import work
+from monitoring.runs.state import MANIFEST, State
+from monitoring.stores import open_store
+from monitoring.stores.base import Access
+from monitoring.stores.local import LocalStore
 from tests.unit.monitoring.capture_cases import LABELS, LINES, TREE, line
 from tests.unit.monitoring.test_aggregate import TREE_LATE, files_of, same, write
 

@@ -9,12 +9,12 @@ from html import escape
 
 import numpy as np
 
-from monitoring import report_charts as charts
-from monitoring.cells import Health
+from monitoring.comparison.signals import Signal
+from monitoring.counting.cells import Health
+from monitoring.page import charts as charts
+from monitoring.page.data import Report, captured_share, what_if
+from monitoring.page.parts import card
 from monitoring.quality import Quality
-from monitoring.report_data import Report, captured_share, what_if
-from monitoring.report_parts import card
-from monitoring.signals import Signal
 
 
 def signals(report: Report) -> str:

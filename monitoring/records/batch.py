@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitoring.cells import LEAST_CERTAIN, UNKNOWN, BadLine, Key, Series, Uncertain
-from monitoring.digests import digests, mix
-from monitoring.histograms import units
-from monitoring.outputs import SUM_TOLERANCE, Prediction, clean
+from monitoring.counting.cells import LEAST_CERTAIN, UNKNOWN, BadLine, Key, Series, Uncertain
+from monitoring.counting.digests import digests, mix
+from monitoring.counting.histograms import units
+from monitoring.records.outputs import SUM_TOLERANCE, Prediction, clean
 
 # What is unusual about a record, as bits.
 NO_INPUT, MERGED, BATCH_TRANSFORM, NO_EVENT_ID, NO_TIME, NO_PREDICTION = 1, 2, 4, 8, 16, 32

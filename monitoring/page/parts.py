@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from monitoring import report_charts as charts
-from monitoring.report_data import Report, captured_share
-from monitoring.report_pictures import Picture
-from monitoring.statistics import wilson
+from monitoring.comparison.statistics import wilson
+from monitoring.page import charts as charts
+from monitoring.page.data import Report, captured_share
+from monitoring.page.pictures import Picture
 
 HATCH = (
     '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs><pattern id="hatch" width="6" '

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitoring.digests import digests
-from monitoring.stores import Entry
+from monitoring.counting.digests import digests
+from monitoring.stores.base import Entry
 
 COUNTS = ("size", "lines", "records", "bad_lines", "ground_truth")
 _ROW = np.dtype(

@@ -1,131 +1,19 @@
-"""Where captures are read from and where the monitor's state lives: a local folder or a bucket, through one interface.
-
-`open_store` tells which by the name. A store lists folders of files, reads a file from any byte on, and keeps small
-objects: written at once or not at all, with one of them, the manifest, only replaced if nobody else replaced it.
-"""
+"""A folder of this machine as a store."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import msgspec
 
 from monitoring.errors import MonitoringError
+from monitoring.stores.base import HOUR_FOLDER, SUFFIX, Entry, Fill, Folder, ReadInto
 
-SUFFIX = ".jsonl"
 # A folder to which no file came for so long that nobody is in the middle of writing one.
 SETTLED_SECONDS = 60.0
 _LOOKED_UP = 128 * 1024  # bytes of a file from which it pays to look up the sizes of all in its folder
-_HOUR_FOLDER = re.compile(r"(?:^|/)[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}$")
-
-Fill = Callable[[memoryview], int]
-ReadInto = Callable[[str, memoryview], int]  # the name of a file as in `Entry`, the view; how many bytes
-
-
-class Entry(NamedTuple):
-    """A capture file."""
-
-    name: str  # relative to the store, with slashes
-    size: int  # negative: about so many bytes, nobody has looked
-    version: str  # together with the size it changes whenever the content does
-
-
-class Folder(NamedTuple):
-    """A folder's capture files; `stamp` vouches for them (0: nothing does) as long as it stays the same."""
-
-    name: str
-    entries: list[Entry]
-    stamp: int = 0
-
-
-class Access(msgspec.Struct, frozen=True):
-    """How to reach a bucket, beyond what the environment says."""
-
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
-
-
-class Store(Protocol):
-    """What both kinds of store can do."""
-
-    name: str  # as a person would write it
-
-    def path(self, name: str) -> str:
-        """Full path or key of a file, which may tell endpoint, variant and hour."""
-        ...
-
-    def folders(self, known: Mapping[str, int], since: str = "", *, sizes: bool = True) -> Iterator[Folder]:
-        """List capture files by folder, sorted by name.
-
-        `known` are stamps of folders that were listed before: those that still have theirs are left out. With `since`
-        (``2026/11/21``) hour folders of earlier days are left out too. Without `sizes` they need not be looked up.
-        """
-        ...
-
-    def sized(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Look up the sizes of files of one folder; those that are gone are left out."""
-        ...
-
-    def read(self, name: str, start: int, size: int) -> contextlib.AbstractContextManager[Fill]:
-        """Open a file of `size` bytes to be read from byte `start` on."""
-        ...
-
-    def reading(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
-        """Get a function that reads files of `folder` into a view, each in one call, as far as they fit."""
-        ...
-
-    def get(self, name: str) -> bytes | None:
-        """Get an object; None if there is none."""
-        ...
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object, whole or not at all."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Remove an object, if it is there."""
-        ...
-
-    def names(self, prefix: str) -> list[str]:
-        """Names of the objects in the folder `prefix`."""
-        ...
-
-    def get_manifest(self, name: str) -> tuple[bytes | None, str]:
-        """Get the manifest and a token for `put_manifest`."""
-        ...
-
-    def put_manifest(self, name: str, data: bytes, token: str) -> str:
-        """Replace the manifest if it is still the one of `token`; returns the new token, raises if it is not."""
-        ...
-
-    def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Keep other runs out, where that can be done."""
-        ...
-
-
-def open_store(where: str | os.PathLike[str], access: Access | None = None) -> Store:
-    """Open a folder, or ``s3://bucket/prefix``.
-
-    Raises
-    ------
-    MonitoringError
-        It is another kind of address.
-    """
-    text = os.fspath(where)
-    if text.startswith("s3://"):
-        from monitoring.stores_s3 import S3Store  # only who reads from S3 pays for its client
-
-        return S3Store.open(text, access or Access())
-    if "://" in text:
-        raise MonitoringError(f"{text} is neither a folder nor s3://bucket/prefix.")
-    return LocalStore(Path(text))
 
 
 class LocalStore:
@@ -152,7 +40,7 @@ class LocalStore:
         self, name: str, known: Mapping[str, int], since: str, sizes: bool, now: int
     ) -> Iterator[Folder]:
         full = f"{self.name}/{name}" if name else self.name
-        hourly = _HOUR_FOLDER.search(full) is not None
+        hourly = HOUR_FOLDER.search(full) is not None
         if hourly and since and full[-13:-3] < since:
             return
         try:

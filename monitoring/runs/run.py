@@ -12,17 +12,17 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import numpy as np
 
-from monitoring import work
-from monitoring.accumulate import Accumulator
-from monitoring.batch import Batch, PieceCount
-from monitoring.cells import UNKNOWN, Aggregate, BadLine
+from monitoring.counting.cells import UNKNOWN, Aggregate, BadLine
 from monitoring.errors import MonitoringError
-from monitoring.ledger import Ledger, partition
-from monitoring.outputs import clean
-from monitoring.schema import place_of
-from monitoring.state import State
-from monitoring.stores import Access, Entry, Folder, Store
-from monitoring.summary import Summary
+from monitoring.records.batch import Batch, PieceCount
+from monitoring.records.outputs import clean
+from monitoring.records.schema import place_of
+from monitoring.runs import work
+from monitoring.runs.accumulate import Accumulator
+from monitoring.runs.ledger import Ledger, partition
+from monitoring.runs.state import State
+from monitoring.runs.summary import Summary
+from monitoring.stores.base import Access, Entry, Folder, Store
 
 __all__ = ["Progress", "Run", "Summary"]
 
@@ -244,7 +244,7 @@ class Run:
         manifest = self._state.manifest
         if not manifest.unexported:
             return
-        from monitoring.parquet import write_day  # a run that has nothing new does without
+        from monitoring.runs.parquet import write_day  # a run that has nothing new does without
 
         for day in manifest.unexported:
             total = Aggregate()

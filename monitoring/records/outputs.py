@@ -91,7 +91,7 @@ def distribution(values: list[Any]) -> list[float] | None:
         return None
     if (
         abs(functools.reduce(operator.add, numbers) - 1) > SUM_TOLERANCE
-    ):  # from the left, as monitoring/batch.py adds
+    ):  # from the left, as monitoring/records/batch.py adds
         return None
     return numbers
 

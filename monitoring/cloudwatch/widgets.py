@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from monitoring.cloudwatch.expressions import Series, evaluate
 from monitoring.errors import MonitoringError
-from monitoring.expressions import Series, evaluate
 
 _SEARCH = re.compile(
     r"^\s*SEARCH\(\s*'(?P<query>.*)'\s*,\s*'(?P<stat>[^']+)'\s*(?:,\s*(?P<period>\d+)\s*)?\)\s*$", re.S

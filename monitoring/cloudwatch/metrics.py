@@ -98,7 +98,7 @@ def put(client: Any, found: Iterable[dict[str, Any]]) -> None:
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
     unknown = set(values) - set(METRICS)
     if unknown:
-        raise KeyError(f"not in monitoring/metrics.py: {', '.join(sorted(unknown))}")
+        raise KeyError(f"not in monitoring/cloudwatch/metrics.py: {', '.join(sorted(unknown))}")
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 

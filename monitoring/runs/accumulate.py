@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitoring.batch import BATCH_TRANSFORM, MERGED, NO_EVENT_ID, NO_INPUT, NO_PREDICTION, NO_TIME, Batch
-from monitoring.cells import BAD_LINES_NAMED, IMAGE_STATISTICS, UNKNOWN, Aggregate, Cell
-from monitoring.histograms import BINS, FAMILIARITY_BINS, bin_of
-from monitoring.state import State
+from monitoring.counting.cells import BAD_LINES_NAMED, IMAGE_STATISTICS, UNKNOWN, Aggregate, Cell
+from monitoring.counting.histograms import BINS, FAMILIARITY_BINS, bin_of
+from monitoring.records.batch import (
+    BATCH_TRANSFORM,
+    MERGED,
+    NO_EVENT_ID,
+    NO_INPUT,
+    NO_PREDICTION,
+    NO_TIME,
+    Batch,
+)
+from monitoring.runs.state import State
 
 # What is held in memory before it is written to the state (which counts from the next commit on).
 _IDS_HELD = 4_000_000  # 8 bytes each

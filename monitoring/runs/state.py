@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from monitoring.cells import Health
+from monitoring.counting.cells import Health
 from monitoring.errors import MonitoringError
-from monitoring.stores import Store
+from monitoring.stores.base import Store
 
 MANIFEST = "state.json"
 EXPORTS = "aggregates"

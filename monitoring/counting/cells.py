@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from monitoring.counts import BAD_LINES_NAMED, LEAST_CERTAIN, BadLine, Health, Uncertain, Volume
-from monitoring.histograms import BINS, FAMILIARITY_BINS, UNIT, add, dense, quantile, share_at_least
+from monitoring.counting.counts import BAD_LINES_NAMED, LEAST_CERTAIN, BadLine, Health, Uncertain, Volume
+from monitoring.counting.histograms import BINS, FAMILIARITY_BINS, UNIT, add, dense, quantile, share_at_least
 
 __all__ = [
     "BAD_LINES_NAMED", "IMAGE_STATISTICS", "IMAGE_UNITS", "LEAST_CERTAIN", "SCHEMA", "UNKNOWN", "Aggregate", "BadLine",

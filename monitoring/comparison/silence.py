@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from monitoring.statistics import negative_binomial_cdf
+from monitoring.comparison.statistics import negative_binomial_cdf
 
 DAYS = 28  # of history that is looked at
 FEWEST_DAYS = 7  # a weekend has to be in it

@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring import statistics as st
-from monitoring.cells import UNKNOWN, Aggregate, Cell
+from monitoring.comparison import statistics as st
+from monitoring.comparison.sample import Sample
+from monitoring.comparison.signals import FEWEST
+from monitoring.counting.cells import UNKNOWN, Aggregate, Cell
+from monitoring.counting.histograms import BINS, quantile
 from monitoring.drift import assess
-from monitoring.histograms import BINS, quantile
-from monitoring.sample import Sample
-from monitoring.signals import FEWEST
 from monitoring.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
 
 BUCKETS = 72

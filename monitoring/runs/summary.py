@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from monitoring.counts import BadLine, Health
+from monitoring.counting.counts import BadLine, Health
 
 
 @dataclass(slots=True)

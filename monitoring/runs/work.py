@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import NamedTuple
 
-from monitoring.batch import Batch
 from monitoring.captures import Reader
-from monitoring.cells import BadLine
+from monitoring.counting.cells import BadLine
 from monitoring.errors import MonitoringError
-from monitoring.lines import SMALL
-from monitoring.outputs import clean
-from monitoring.schema import place_of
-from monitoring.stores import Access, Entry, open_store
+from monitoring.records.batch import Batch
+from monitoring.records.lines import SMALL
+from monitoring.records.outputs import clean
+from monitoring.records.schema import place_of
+from monitoring.stores import open_store
+from monitoring.stores.base import Access, Entry
 
 PIECE = 64 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
 FILES = 4000  # of a task at most
@@ -94,7 +95,7 @@ class _Worker:
         self._batches: list[Batch] = []
         self._images = None
         if setting.images:
-            from monitoring.images import Images  # only then is Pillow needed
+            from monitoring.records.images import Images  # only then is Pillow needed
 
             self._images = Images()
         self._reader = Reader(setting.labels, self._batches.append, self._images)

@@ -16,7 +16,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as Client
 
 from monitoring.errors import MonitoringError
-from monitoring.stores import _HOUR_FOLDER, SUFFIX, Access, Entry, Fill, Folder, ReadInto
+from monitoring.stores.base import HOUR_FOLDER, SUFFIX, Access, Entry, Fill, Folder, ReadInto
 
 _CHUNK = 1024 * 1024  # bytes, of a streamed read
 
@@ -75,7 +75,7 @@ class S3Store:
             yield Folder(name, entries)
         for below in sorted(found["common_prefixes"]):
             path = str(below)[len(self.prefix) :].rstrip("/")
-            if _HOUR_FOLDER.search(f"/{path}") and path[-13:-3] < since:
+            if HOUR_FOLDER.search(f"/{path}") and path[-13:-3] < since:
                 continue
             if not _wanted(f"{path}/{SUFFIX[1:]}", suffix=SUFFIX[1:]) or _before(path, since):
                 continue

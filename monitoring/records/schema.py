@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from monitoring.cells import UNKNOWN
+from monitoring.counting.cells import UNKNOWN
 
 _WHITESPACE = b" \t\r\n"
 _HOUR = re.compile(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring import statistics as st
-from monitoring.sample import Moments, Sample
+from monitoring.comparison import statistics as st
+from monitoring.comparison.sample import Moments, Sample
 
 FEWEST = 30  # below this a window is called too small, whatever it holds
 FEWEST_IMAGES = 200  # of an image statistic, whose test is not exact for small samples

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.counting.histograms import BINS, FAMILIARITY_BINS, bin_of, units
 from monitoring.errors import MonitoringError
-from monitoring.histograms import BINS, FAMILIARITY_BINS, bin_of, units
 
 Counts = NDArray[np.int64]
 SCHEMA = "dropsort-reference/1"

@@ -14,9 +14,9 @@ import numpy as np
 from arro3.core import Array, DataType, Field, Schema, Table, list_array
 from arro3.io import write_parquet
 
-from monitoring.cells import UNKNOWN, Aggregate
-from monitoring.state import EXPORTS
-from monitoring.stores import Store
+from monitoring.counting.cells import UNKNOWN, Aggregate
+from monitoring.runs.state import EXPORTS
+from monitoring.stores.base import Store
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _INT, _FLOAT, _TEXT = DataType.int64(), DataType.float64(), DataType.utf8()

@@ -1,0 +1,1 @@
+"""Metrics to CloudWatch, and CloudWatch's dashboards and metric math read back."""

@@ -1,0 +1,1 @@
+"""A window of captures held against a reference: samples, tests, signals."""

@@ -1,0 +1,1 @@
+"""The parts of the HTML pages: numbers, charts, tables, pictures."""

@@ -1,0 +1,1 @@
+"""Lines of capture files, and what stands in them."""
