@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from cli.options import DEFAULT_STACK, Aws
+from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 
 HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"
-THRESHOLD, FAMILIARITY_THRESHOLD = 0.93, 0.01  # the template's defaults
 
 
 @dataclass(frozen=True)

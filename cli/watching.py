@@ -12,6 +12,7 @@ import click
 from cli.options import DEFAULT_STACK, Aws, aws_options, json_option, write_json
 from cli.places import HOME, Place, place
 from cli.show import bars, console, facts_table, note, printable
+from monitoring.defaults import THRESHOLD
 
 if TYPE_CHECKING:
     from monitoring.runs.run import Summary
@@ -112,7 +113,7 @@ def monitor(
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="P",
-    help="Confidence that counts as classified.  [default: the service's; 0.93 for a folder]",
+    help=f"Confidence that counts as classified.  [default: the service's; {THRESHOLD} for a folder]",
 )
 @click.option(
     "--ground-truth",

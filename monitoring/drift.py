@@ -21,6 +21,7 @@ from monitoring.comparison import signals as signals_of
 from monitoring.comparison import statistics as st
 from monitoring.comparison.sample import Sample
 from monitoring.comparison.signals import FEWEST, Floors, Signal
+from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 
 FALSE_ALARM_DAYS = 0.005  # share of days without any change that may alarm, all looks and signals together
 LOOKS_A_DAY = 24
@@ -87,8 +88,8 @@ def assess(
     reference: Sample,
     window: Sample,
     *,
-    threshold: float = 0.93,
-    familiarity_threshold: float = 0.02,
+    threshold: float = THRESHOLD,
+    familiarity_threshold: float = FAMILIARITY_THRESHOLD,
     level: float | None = None,
     floors: Floors | None = None,
 ) -> Assessment:

@@ -20,6 +20,7 @@ from monitoring.aggregate import load, run
 from monitoring.cloudwatch import metrics
 from monitoring.comparison.sample import Sample, reference_from
 from monitoring.counting.cells import Aggregate, Health
+from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 from monitoring.errors import MonitoringError
 from monitoring.kept import Kept
 from monitoring.pending import Pending, pending
@@ -51,8 +52,8 @@ class Settings:
 
     stack_name: str
     bucket_name: str
-    threshold: float = 0.93
-    familiarity_threshold: float = 0.02
+    threshold: float = THRESHOLD
+    familiarity_threshold: float = FAMILIARITY_THRESHOLD
     labels: tuple[str, ...] = ()
     capture_percent: float = 100.0
     workflow_type: str = "EXPRESS"
@@ -66,8 +67,8 @@ class Settings:
             return cls(
                 stack_name=environment["STACK_NAME"],
                 bucket_name=environment["BUCKET_NAME"],
-                threshold=_number(environment, "THRESHOLD", 0.93),
-                familiarity_threshold=_number(environment, "FAMILIARITY_THRESHOLD", 0.02),
+                threshold=_number(environment, "THRESHOLD", THRESHOLD),
+                familiarity_threshold=_number(environment, "FAMILIARITY_THRESHOLD", FAMILIARITY_THRESHOLD),
                 labels=tuple(
                     name.strip() for name in environment.get("LABELS", "").split(",") if name.strip()
                 ),

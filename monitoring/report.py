@@ -21,6 +21,7 @@ from pathlib import Path
 
 from monitoring.comparison.sample import Sample
 from monitoring.counting.cells import Aggregate
+from monitoring.defaults import FAMILIARITY_THRESHOLD
 from monitoring.errors import MonitoringError
 from monitoring.page import parts as parts
 from monitoring.page import tables as tables
@@ -37,12 +38,13 @@ def write(
     out: Path,
     *,
     threshold: float,
-    familiarity_threshold: float = 0.02,
+    familiarity_threshold: float = FAMILIARITY_THRESHOLD,
     title: str = "Dropsort monitoring",
     source: str = "",
     lines: Lines | None = None,
     reference: Sample | None = None,
     reference_name: str = "the evaluation set",
+    since: str = "",
     invoked: int | None = None,
     quality: Quality | None = None,
     now: datetime | None = None,
@@ -65,6 +67,8 @@ def write(
         has none.
     reference, reference_name
         What drift compares with (by default the first day of captures), and what to call it.
+    since
+        Of a reference made of captures, the hour after them: nothing before it is compared.
     invoked
         Invocations that should have been captured, where known.
     quality
@@ -93,6 +97,7 @@ def write(
         familiarity_threshold=familiarity_threshold,
         reference=reference,
         reference_name=reference_name,
+        since=since,
         invoked=invoked,
         now=now,
     )

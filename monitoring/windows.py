@@ -12,6 +12,7 @@ from monitoring.comparison.sample import Moments, Sample
 from monitoring.comparison.silence import Silence, silence
 from monitoring.counting.cells import IMAGE_STATISTICS, IMAGE_UNITS, UNKNOWN, Aggregate, Cell
 from monitoring.counting.histograms import BINS, FAMILIARITY_BINS
+from monitoring.defaults import FAMILIARITY_THRESHOLD
 from monitoring.drift import Assessment, assess, level_of_a_window
 
 HOUR = timedelta(hours=1)
@@ -115,7 +116,7 @@ def look(
     now: datetime,
     *,
     threshold: float,
-    familiarity_threshold: float = 0.02,
+    familiarity_threshold: float = FAMILIARITY_THRESHOLD,
     reference: Sample | None = None,
     since: str = "",
     traffic: Mapping[datetime, int] | None = None,

@@ -20,6 +20,7 @@ from monitoring.comparison.sample import Sample
 from monitoring.comparison.signals import FEWEST
 from monitoring.counting.cells import UNKNOWN, Aggregate, Cell
 from monitoring.counting.histograms import BINS, quantile
+from monitoring.defaults import FAMILIARITY_THRESHOLD
 from monitoring.drift import assess
 from monitoring.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
 
@@ -88,9 +89,10 @@ def build(
     aggregate: Aggregate,
     *,
     threshold: float,
-    familiarity_threshold: float = 0.02,
+    familiarity_threshold: float = FAMILIARITY_THRESHOLD,
     reference: Sample | None = None,
     reference_name: str = "the evaluation set",
+    since: str = "",
     invoked: int | None = None,
     now: datetime | None = None,
 ) -> Report:
@@ -100,6 +102,8 @@ def build(
     ----------
     reference
         What drift compares with; by default the first day of captures, once it holds enough.
+    since
+        Of a reference made of captures, the hour after them: nothing before it is compared.
     invoked
         Invocations in the same time that should have been captured, where known.
     now
@@ -108,11 +112,11 @@ def build(
     counts = hourly(aggregate)
     first, last = (min(counts), max(counts) + HOUR) if counts else (None, None)
     found = first_reference(aggregate) if reference is None else None
-    step, since = (_step(first, last), first) if first and last else (HOUR, None)
+    step = _step(first, last) if first and last else HOUR
     samples = _bucket_samples(aggregate, first, step) if first else {}
     buckets = _buckets(samples, first, last, step, threshold) if first and last else ()
     held = reference if reference is not None else (found[0] if found else None)
-    since = moment_of(found[1]) if found else first
+    begin = found[1] if found else since  # nothing of the reference's own captures is compared with it
     moment = now or last
     seen = None
     if moment:
@@ -122,13 +126,14 @@ def build(
             threshold=threshold,
             familiarity_threshold=familiarity_threshold,
             reference=reference,
+            since=since,
         )
     return Report(
         threshold=threshold,
         total=sample_of((key.label, cell) for key, cell in aggregate.cells.items()),
         buckets=buckets,
         dots=_dots(aggregate),
-        drift=_drift(samples, buckets, held, since, threshold),
+        drift=_drift(samples, buckets, held, moment_of(begin) if begin else first, threshold),
         reference=held,
         reference_name=reference_name if reference is not None else "the first day of captures",
         look=seen,
