@@ -7,13 +7,42 @@ from pathlib import Path
 
 import pytest
 
+from infra import package
+from infra.errors import PackageError
+from local import venv
+from local.errors import InstallError
+from tests import needs
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """A requirement with a typing mistake ends the run before it begins."""
+    needs.required()
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real images and capture files; a test that asks for it says so when it is skipped."""
-    folder = Path(os.environ.get("DROPSORT_DATA", ROOT.parent / "shared" / "data"))
+    """The folder of real images and capture files."""
+    folder = Path(os.environ.get("DROPSORT_DATA") or ROOT.parent / "shared" / "data").absolute()
     if not (folder / "bicycle-motorcycle" / "manifest.csv").is_file():
-        pytest.skip(f"needs the real images and captures: set DROPSORT_DATA (looked in {folder})")
+        needs.lacking("data", f"not in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedded_python() -> Path:
+    """The interpreter of the embedded AWS, which is installed on first use."""
+    try:
+        return venv.ensure()
+    except InstallError as error:
+        needs.lacking("embedded-aws", error)
+
+
+@pytest.fixture(scope="session")
+def host_packages() -> package.Packages:
+    """The functions and their libraries as the embedded AWS runs them."""
+    try:
+        return package.build("host", package.CACHE)
+    except PackageError as error:
+        needs.lacking("libraries", error)

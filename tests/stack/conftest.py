@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local import venv
-from local.errors import InstallError
+from infra import package
+from local.embedded import EmbeddedAws
 from local.service import Service
 from tests.stack.helpers import find_result
 
 
-@pytest.fixture(scope="session")
-def embedded_python() -> None:
-    """Skips where the embedded AWS is not installed and cannot be."""
-    try:
-        venv.ensure()
-    except InstallError as error:
-        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
+@pytest.fixture(scope="module")
+def embedded_aws(embedded_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    """An embedded AWS with nothing in it, of one module's own."""
+    aws = EmbeddedAws(embedded_python, tmp_path_factory.mktemp("embedded"))
+    aws.start()
+    yield aws
+    aws.stop()
 
 
 @pytest.fixture(scope="session")
-def service(embedded_python: None) -> Iterator[Service]:
+def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
     """The running service. Tests share its bucket: upload below a folder of your own."""
     with Service() as running:
         yield running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from botocore.exceptions import ClientError
 
 from infra import artifacts, destroy, package, stacks
 from infra.deploy import deploy
-from infra.errors import DeployError, DestroyError, PackageError
-from local import venv
+from infra.errors import DeployError, DestroyError
 from local.embedded import EmbeddedAws
-from local.errors import InstallError
 
 pytestmark = pytest.mark.stack
 
@@ -47,22 +44,9 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    """An embedded AWS of these tests' own: they create and delete stacks."""
-    try:
-        python = venv.ensure()
-    except InstallError as error:
-        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
-    embedded = EmbeddedAws(python, tmp_path_factory.mktemp("embedded"))
-    embedded.start()
-    yield embedded
-    embedded.stop()
-
-
 @pytest.fixture
-def client(aws: EmbeddedAws) -> artifacts.Clients:
-    return aws.session().client
+def client(embedded_aws: EmbeddedAws) -> artifacts.Clients:
+    return embedded_aws.session().client
 
 
 @pytest.fixture
@@ -267,16 +251,12 @@ def test_emptying_goes_over_many_pages(client: artifacts.Clients, name: str) -> 
 
 
 @pytest.mark.slow
-def test_the_real_template_is_created_updated_and_deleted(client: artifacts.Clients) -> None:
-    # GIVEN the real packages and the template as it is
-    try:
-        packages = package.build("host", package.CACHE)
-    except PackageError as error:
-        pytest.skip(f"the libraries cannot be installed here: {error}")
-
-    # WHEN it is deployed, then a threshold is changed, then it is destroyed
-    outputs = deploy(client, "real", TEMPLATE, SETTINGS, packages)
-    deploy(client, "real", TEMPLATE, {"Threshold": "0.8"}, packages)
+def test_the_real_template_is_created_updated_and_deleted(
+    client: artifacts.Clients, host_packages: package.Packages
+) -> None:
+    # WHEN the template is deployed as it is, with the real packages, then a threshold is changed, then it is destroyed
+    outputs = deploy(client, "real", TEMPLATE, SETTINGS, host_packages)
+    deploy(client, "real", TEMPLATE, {"Threshold": "0.8"}, host_packages)
     configuration = client("lambda").get_function_configuration(FunctionName=outputs["FilterFunction"])
     assert "0.8" in configuration["Environment"]["Variables"].values()
     destroy.destroy(client, destroy.plan(client, "real"), delete_images=True)

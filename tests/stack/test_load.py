@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import load
+from infra import package
 from local.service import Service
 from tests.stack.sorting import drawn
 
@@ -25,7 +26,7 @@ GROWTH_BYTES = (
 
 
 @pytest.fixture(scope="module")
-def alone(embedded_python: None) -> Iterator[Service]:
+def alone(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
     """A service of this test's own: nothing else's executions are counted."""
     with Service() as running:
         yield running

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from handlers import keys
+from infra import package
 from local.clients import EmbeddedSession
 from local.errors import InUseError
 from local.service import Service
@@ -91,7 +92,7 @@ def gone(processes: dict[int, str], seconds: float = 60) -> bool:
 
 
 @pytest.fixture
-def start(embedded_python: None) -> Iterator[Callable[[Path], Life]]:
+def start(embedded_python: Path, host_packages: package.Packages) -> Iterator[Callable[[Path], Life]]:
     """Starts services in processes of their own; whatever a test leaves behind is stopped."""
     lives: list[Life] = []
 
@@ -106,7 +107,7 @@ def start(embedded_python: None) -> Iterator[Callable[[Path], Life]]:
 
 
 @pytest.fixture
-def folder(embedded_python: None, tmp_path: Path) -> Path:
+def folder(embedded_python: Path, tmp_path: Path) -> Path:
     """A data folder that is not there yet."""
     return tmp_path / "data"
 

@@ -7,14 +7,11 @@ Systems Manager stands where the endpoint configuration is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from local import venv
 from local.embedded import EmbeddedAws
-from local.errors import InstallError
 from training import rollout
 from training.errors import TrainingError
 from training.stack import describe_stack
@@ -109,23 +106,11 @@ class Session:
         return self.sagemaker if service == "sagemaker" else self.session.client(service)
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    try:
-        python = venv.ensure()
-    except InstallError as error:
-        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
-    embedded = EmbeddedAws(python, tmp_path_factory.mktemp("embedded"))
-    embedded.start()
-    yield embedded
-    embedded.stop()
-
-
 @pytest.fixture
-def stack(aws: EmbeddedAws, request: pytest.FixtureRequest) -> str:
+def stack(embedded_aws: EmbeddedAws, request: pytest.FixtureRequest) -> str:
     """A stack with one parameter that a roll-out has nothing to do with."""
     name = request.node.name.replace("_", "-")[:60]
-    cloudformation = aws.session().client("cloudformation")
+    cloudformation = embedded_aws.session().client("cloudformation")
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=json.dumps(TEMPLATE).replace("endpoint-errors", f"{name}-endpoint-errors"),
@@ -135,8 +120,8 @@ def stack(aws: EmbeddedAws, request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_a_roll_out_changes_the_model_and_keeps_the_rest(aws: EmbeddedAws, stack: str) -> None:
-    session = Session(aws, "s3://models/new.tar.gz", 0.87)
+def test_a_roll_out_changes_the_model_and_keeps_the_rest(embedded_aws: EmbeddedAws, stack: str) -> None:
+    session = Session(embedded_aws, "s3://models/new.tar.gz", 0.87)
     phases: list[str] = []
     # WHEN the version is rolled out
     outcome = rollout.execute("bikes", stack, session, progress=phases.append, interval=0.2)
@@ -153,15 +138,15 @@ def test_a_roll_out_changes_the_model_and_keeps_the_rest(aws: EmbeddedAws, stack
     assert (again.executed, again.changed) == (False, {})
 
 
-def test_a_value_that_the_template_refuses_changes_nothing(aws: EmbeddedAws, stack: str) -> None:
-    session = Session(aws, "s3://models/new.tar.gz", 87)
+def test_a_value_that_the_template_refuses_changes_nothing(embedded_aws: EmbeddedAws, stack: str) -> None:
+    session = Session(embedded_aws, "s3://models/new.tar.gz", 87)
     with pytest.raises(TrainingError, match="Threshold"):
         rollout.execute("bikes", stack, session, interval=0.2)
     assert describe_stack(session, stack).parameters["ModelDataUrl"] == ""
 
 
-def test_an_update_that_fails_is_undone_thresholds_and_all(aws: EmbeddedAws, stack: str) -> None:
-    session = Session(aws, "s3://models/broken.tar.gz", 0.5)
+def test_an_update_that_fails_is_undone_thresholds_and_all(embedded_aws: EmbeddedAws, stack: str) -> None:
+    session = Session(embedded_aws, "s3://models/broken.tar.gz", 0.5)
     with pytest.raises(TrainingError, match=r"undone.*UPDATE_ROLLBACK_COMPLETE: Broken: "):
         rollout.execute("bikes", stack, session, interval=0.2)
     found = describe_stack(session, stack)

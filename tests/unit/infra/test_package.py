@@ -14,6 +14,7 @@ import pytest
 
 from infra import libraries, package
 from infra.errors import PackageError
+from tests import needs
 
 ARM64 = libraries.TARGETS["arm64"]()
 
@@ -201,13 +202,13 @@ PARTS = pytest.mark.parametrize("part", [package.SERVICE, package.MONITORING], i
 
 @pytest.fixture(scope="session")
 def real() -> Build:
-    """The real zips, code and libraries; skipped where the package index is out of reach."""
+    """The real zips, code and libraries."""
 
     def build(platform: package.Platform, part: package.Part) -> tuple[Path, Path]:
         try:
             archives = package.build(platform, package.CACHE, parts=[part]).archives
         except PackageError as error:
-            pytest.skip(f"the libraries cannot be installed here: {error}")
+            needs.lacking("libraries", error)
         return archives[part.code_parameter], archives[part.libraries_parameter]
 
     return build

@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local import venv
 from local.embedded import EmbeddedAws, free_port
-from local.errors import InstallError, InUseError, StartError
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The embedded AWS's interpreter."""
-    try:
-        return venv.ensure()
-    except InstallError as error:
-        pytest.skip(f"the embedded AWS cannot be installed here: {error}")
+from local.errors import InUseError, StartError
 
 
 def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -57,9 +47,9 @@ def test_settings_of_the_machine_do_not_reach_it(tmp_path: Path, monkeypatch: py
     assert Path(found["HOME"]) == tmp_path
 
 
-def test_it_keeps_objects_and_state_from_life_to_life(python: Path, tmp_path: Path) -> None:
+def test_it_keeps_objects_and_state_from_life_to_life(embedded_python: Path, tmp_path: Path) -> None:
     # GIVEN one that keeps, with an object and a queue
-    aws = EmbeddedAws(python, tmp_path, keep=True)
+    aws = EmbeddedAws(embedded_python, tmp_path, keep=True)
     aws.start()
     aws.session().client("s3").create_bucket(Bucket="pictures")
     aws.session().client("s3").put_object(Bucket="pictures", Key="a b+c%2B", Body=b"1")
@@ -76,8 +66,8 @@ def test_it_keeps_objects_and_state_from_life_to_life(python: Path, tmp_path: Pa
     assert not (tmp_path / "tmp").exists()
 
 
-def test_it_listens_on_this_machine_only(python: Path, tmp_path: Path) -> None:
-    aws = EmbeddedAws(python, tmp_path)
+def test_it_listens_on_this_machine_only(embedded_python: Path, tmp_path: Path) -> None:
+    aws = EmbeddedAws(embedded_python, tmp_path)
     aws.start()
     outside = socket.gethostbyname(socket.gethostname())
     if outside.startswith("127."):

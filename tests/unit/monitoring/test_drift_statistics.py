@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from scipy import stats
+from scipy.spatial import distance
 
 from monitoring.comparison import statistics as st
 
@@ -18,7 +20,6 @@ counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda
 @given(some.integers(0, 60), some.integers(1, 60), some.integers(0, 80), some.integers(1, 80))
 def test_fisher_is_scipys(a: int, n: int, b: int, m: int) -> None:
     """GIVEN a two-by-two table WHEN tested THEN the p-value is SciPy's."""
-    stats = pytest.importorskip("scipy.stats")
     a, b = min(a, n), min(b, m)
 
     assert st.fisher_exact(a, n, b, m) == pytest.approx(
@@ -31,7 +32,6 @@ def test_fisher_is_scipys(a: int, n: int, b: int, m: int) -> None:
 )
 def test_fisher_of_millions(table: tuple[int, int, int, int]) -> None:
     """GIVEN a table of a million WHEN tested THEN the p-value still is SciPy's."""
-    stats = pytest.importorskip("scipy.stats")
     a, n, b, m = table
 
     assert st.fisher_exact(*table) == pytest.approx(
@@ -50,7 +50,6 @@ def test_log_gamma(x: float) -> None:
 @given(some.integers(0, 50), some.floats(0.01, 200), some.one_of(some.floats(0.05, 1e4), some.just(math.inf)))
 def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
     """GIVEN mean and size WHEN the probability of at most k is asked THEN it is SciPy's, Poisson's at the limit."""
-    stats = pytest.importorskip("scipy.stats")
     expected = (
         stats.poisson.cdf(k, mean) if math.isinf(size) else stats.nbinom.cdf(k, size, size / (size + mean))
     )
@@ -62,7 +61,6 @@ def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
 @given(some.integers(0, 200), some.integers(1, 200))
 def test_wilson_is_scipys(k: int, n: int) -> None:
     """GIVEN successes of trials WHEN the interval is taken THEN it is SciPy's Wilson interval."""
-    stats = pytest.importorskip("scipy.stats")
     k = min(k, n)
     expected = stats.binomtest(k, n).proportion_ci(method="wilson")
 
@@ -91,14 +89,13 @@ def test_the_interval_of_a_difference_holds_it(n: int, m: int, data: some.DataOb
 @given(counts, some.data())
 def test_distances_are_scipys(a: list[int], data: some.DataObject) -> None:
     """GIVEN two histograms WHEN their distances are taken THEN they are SciPy's."""
-    stats, spatial = pytest.importorskip("scipy.stats"), pytest.importorskip("scipy.spatial.distance")
     b = data.draw(
         some.lists(some.integers(0, 50), min_size=len(a), max_size=len(a)).filter(lambda c: sum(c) > 0)
     )
     at = (np.arange(len(a)) + 0.5) / len(a)
 
     assert st.wasserstein(a, b) == pytest.approx(stats.wasserstein_distance(at, at, a, b), abs=1e-12)
-    assert st.jensen_shannon(a, b) == pytest.approx(float(spatial.jensenshannon(a, b, base=2)), abs=1e-7)
+    assert st.jensen_shannon(a, b) == pytest.approx(float(distance.jensenshannon(a, b, base=2)), abs=1e-7)
     assert st.jensen_shannon(a, a) == pytest.approx(0, abs=1e-7)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import needs
+
 COLOURS = {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 40, 40)}
 
 
@@ -37,7 +39,7 @@ def pictures(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
     """A model folder whose network tells blue from red by their means, with familiarity; no torch needed."""
-    pytest.importorskip("onnx", reason="needs onnx to write a model (requirements/train.in)")
+    needs.module("training", "onnx")
     from training import familiarity, graph
     from training.layers import Block, Conv
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import needs
 from training.errors import TrainingError
 from training.images import PYTHON_VERSION, PYTORCH_VERSION, REGIONS, Image, has_gpu, image_uri
 
@@ -38,9 +39,7 @@ def test_gpus() -> None:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_the_table_says_what_the_sdk_says(image: Image) -> None:
-    image_uris = pytest.importorskip(
-        "sagemaker.core.image_uris", reason="compares with the SageMaker SDK: requirements/sagemaker.in"
-    )
+    image_uris = needs.module("sagemaker", "sagemaker.core.image_uris")
     for region in REGIONS:
         try:
             ours = image_uri(image, region)

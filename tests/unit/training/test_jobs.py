@@ -16,6 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests import needs
 from training import jobs, source, train
 from training.aws import Request, check
 from training.errors import TrainingError
@@ -234,7 +235,7 @@ def test_waiting_for_spot_instances_in_vain_says_so() -> None:
 @pytest.mark.parametrize("kind", jobs.KINDS)
 def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the real SDK against moto: the request that arrives is the planned one but for the second in its name."""
-    pytest.importorskip("sagemaker.train", reason="needs the SageMaker SDK: requirements/sagemaker.in")
+    needs.module("sagemaker", "sagemaker.train")
     import botocore.client
 
     for name, value in {

