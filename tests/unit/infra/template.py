@@ -51,7 +51,8 @@ def resolve(node: Any, **conditions: bool) -> Any:
             case "Fn::Sub":
                 text, given = value if isinstance(value, list) else (value, {})
                 names = KNOWN | {key: resolve(item, **conditions) for key, item in given.items()}
-                return re.sub(r"\$\{([^}!]+)\}", lambda found: str(names.get(found[1], found[1])), text)
+                filled = re.sub(r"\$\{([^}!]+)\}", lambda found: str(names.get(found[1], found[1])), text)
+                return filled.replace("${!", "${")  # the escape of a literal ${
     resolved = {key: resolve(value, **conditions) for key, value in node.items()}
     return {key: value for key, value in resolved.items() if value is not NO_VALUE}
 
