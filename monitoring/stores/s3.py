@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -18,14 +18,22 @@ from obstore.store import S3Store as Client
 from monitoring.errors import MonitoringError
 from monitoring.stores.base import HOUR_FOLDER, SUFFIX, Access, Entry, Fill, Folder, ReadInto
 
+if TYPE_CHECKING:
+    from monitoring.stores.s3_keys import AnyKeys
+
 _CHUNK = 1024 * 1024  # bytes, of a streamed read
+
+
+class OddKeyError(MonitoringError):
+    """A key that obstore has no name for: see `monitoring.stores.s3_keys`."""
 
 
 class S3Store:
     """Objects below ``s3://bucket/prefix``."""
 
-    def __init__(self, client: Client, bucket: str, prefix: str) -> None:
+    def __init__(self, client: Client, bucket: str, prefix: str, access: Access | None = None) -> None:
         self.client = client
+        self._access = access or Access()
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.name = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -36,7 +44,7 @@ class S3Store:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
             raise MonitoringError(f"{url} names no bucket: write s3://bucket/prefix.")
-        return cls(_client(bucket, access), bucket, prefix.strip("/"))
+        return cls(_client(bucket, access), bucket, prefix.strip("/"), access)
 
     def path(self, name: str) -> str:
         return self.prefix + name
@@ -48,47 +56,72 @@ class S3Store:
             return
         current: str | None = None
         entries: list[Entry] = []
-        with self._errors("list"):
-            for page in obstore.list(self.client, self.prefix.rstrip("/") or None, chunk_size=1000):
-                for meta in page:
-                    name = str(meta["path"])[len(self.prefix) :]
-                    folder = name.rpartition("/")[0]
-                    if folder != current and entries:
-                        yield Folder(str(current), entries)
-                        entries = []
-                    current = folder
-                    if _wanted(name):
-                        entries.append(_entry(name, meta))
+        for meta in self._objects():
+            name = str(meta["path"])[len(self.prefix) :]
+            folder = name.rpartition("/")[0]
+            if folder != current and entries:
+                yield Folder(str(current), entries)
+                entries = []
+            current = folder
+            if _wanted(name):
+                entries.append(_entry(name, meta))
         if entries:
             yield Folder(str(current), entries)
 
-    def _since(self, name: str, since: str) -> Iterator[Folder]:
-        """Walk down folder by folder, past the days before `since`."""
-        with self._errors("list"):
-            found = obstore.list_with_delimiter(self.client, (self.prefix + name).rstrip("/") or None)
+    def _objects(self) -> Iterator[Mapping[str, Any]]:
+        """List all objects of the store in the order of their keys."""
+        last = ""
+        try:
+            with self._errors("list"):
+                for page in obstore.list(self.client, self.prefix.rstrip("/") or None, chunk_size=1000):
+                    for meta in page:
+                        last = str(meta["path"])
+                        yield meta
+        except OddKeyError:
+            yield from self._any_keys().objects(self.prefix, after=last)
+
+    def _any_keys(self) -> AnyKeys:
+        from monitoring.stores.s3_keys import AnyKeys  # few buckets have such keys
+
+        return AnyKeys(self.bucket, self._access)
+
+    def _since(self, below: str, since: str) -> Iterator[Folder]:
+        """Walk down from `below` (a prefix with its slash, or nothing) past the days before `since`."""
+        found: Any
+        try:
+            with self._errors("list"):
+                if f"/{below}".endswith("//"):  # obstore would list the folder above again
+                    raise ValueError("empty path segment")
+                place = (self.prefix + below).removesuffix("/") or None
+                found = obstore.list_with_delimiter(self.client, place)
+        except OddKeyError:
+            found = self._any_keys().level(self.prefix + below)
         entries = []
         for meta in found["objects"]:
             path = str(meta["path"])[len(self.prefix) :]
             if _wanted(path):
                 entries.append(_entry(path, meta))
         if entries:
-            yield Folder(name, entries)
-        for below in sorted(found["common_prefixes"]):
-            path = str(below)[len(self.prefix) :].rstrip("/")
+            yield Folder(below[:-1], entries)
+        for following in sorted(found["common_prefixes"]):
+            path = str(following)[len(self.prefix) :].removesuffix("/")
             if HOUR_FOLDER.search(f"/{path}") and path[-13:-3] < since:
                 continue
             if not _wanted(f"{path}/{SUFFIX[1:]}", suffix=SUFFIX[1:]) or _before(path, since):
                 continue
-            yield from self._since(path, since)
+            yield from self._since(f"{path}/", since)
 
     @contextlib.contextmanager
     def read(self, name: str, start: int, size: int) -> Iterator[Fill]:
         """Stream an object; each chunk is one piece of a single GET."""
-        with self._errors("read", name):
-            options: Any = {"range": {"offset": start}} if start else None
-            chunks = iter(
-                obstore.get(self.client, self.prefix + name, options=options).stream(min_chunk_size=_CHUNK)
-            )
+        options: Any = {"range": {"offset": start}} if start else None
+        chunks: Iterator[Any]
+        try:
+            with self._errors("read", name):
+                found = obstore.get(self.client, self.prefix + name, options=options)
+                chunks = iter(found.stream(min_chunk_size=_CHUNK))
+        except OddKeyError:
+            chunks = self._any_keys().chunks(self.prefix + name, start)
         left = memoryview(b"")
 
         def fill(view: memoryview) -> int:
@@ -124,6 +157,11 @@ class S3Store:
         try:
             with self._errors("read", name):
                 return bytes(obstore.get(self.client, self.prefix + name).bytes())
+        except OddKeyError:
+            chunks = self._any_keys().chunks(self.prefix + name, 0)
+            with contextlib.suppress(FileNotFoundError):
+                return b"".join(chunks)
+            return None
         except FileNotFoundError:
             return None
 
@@ -169,9 +207,12 @@ class S3Store:
             yield
         except (FileNotFoundError, AlreadyExistsError, PreconditionError):
             raise
-        except (BaseError, OSError) as error:
+        except (BaseError, OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0][:300]
-            raise MonitoringError(f"Cannot {verb} s3://{self.bucket}/{self.prefix}{name}: {first}") from error
+            # ValueError: of a key that was asked for; for one that is listed, obstore has no class of its own.
+            odd = isinstance(error, ValueError) or "invalid path" in first
+            kind = OddKeyError if odd else MonitoringError
+            raise kind(f"Cannot {verb} s3://{self.bucket}/{self.prefix}{name}: {first}") from error
 
 
 def _wanted(name: str, suffix: str = SUFFIX) -> bool:

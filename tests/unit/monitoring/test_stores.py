@@ -112,6 +112,32 @@ def test_only_recent_days_are_listed_when_asked(bucket):
     assert len(list(store.folders({}))) == len(days) + 1
 
 
+@pytest.mark.parametrize("days", [None, 3000])
+def test_keys_that_obstore_has_no_name_for(bucket, tmp_path, monkeypatch, days):
+    # GIVEN, among others, keys as a destination with one slash too many makes them, a large one too
+    monkeypatch.setattr(work, "PIECE", 100_000)
+    large = [line(given="x" * 40_000, event=f"large {i}") for i in range(6)]
+    names = ["captures/a.jsonl", "captures//e/v/2026/11/21/09/b.jsonl", "captures/e//c.jsonl", "captures/z/d.jsonl",
+             "captures/e/tab\t.jsonl", "captures/y%20 +#.jsonl"]  # fmt: skip
+    for name in names:
+        put(bucket, name, [line(event=name)])
+    put(bucket, "captures/w//large.jsonl", large)
+    # WHEN they are aggregated
+    url = f"s3://{bucket[0]}/captures"
+    summary = aggregate.run(url, tmp_path / "state", days=days)
+    # THEN none is left out, and none is read again
+    assert (summary.files_read, summary.health.records) == (len(names) + 1, len(names) + len(large))
+    assert not summary.failed
+    assert aggregate.run(url, tmp_path / "state", days=days).files_read == 0
+    # AND the path still tells endpoint and variant
+    assert {(k.endpoint, k.variant) for k in aggregate.load(tmp_path / "state").cells} >= {("e", "v")}
+    # AND one that expires is left out
+    store = open_store(url)
+    assert store.get("e//gone.jsonl") is None
+    with pytest.raises(FileNotFoundError), store.read("e//gone.jsonl", 0, 1) as fill:
+        fill(memoryview(bytearray(1)))
+
+
 def test_of_two_runs_at_once_one_wins_and_nothing_is_counted_twice(bucket):
     # GIVEN two runs that begin with the same state
     url = f"s3://{bucket[0]}"
