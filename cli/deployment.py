@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from cli.models import DEFAULT_MODEL, thresholds
-from cli.options import Aws, aws_options, json_option, stack_option, write_json
+from cli.options import Aws, aws_options, existing, json_option, stack_option, write_json
 from cli.show import console, facts_table, note
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,11 +24,9 @@ TEMPLATE = ROOT / "infra" / "cloudformation.yaml"
     metavar="NAME=VALUE",
     help="Parameter of the template; may be repeated. Those left out keep their value.",
 )
-@click.option(
+@existing(
     "--model",
-    metavar="PATH",
-    type=click.Path(exists=True, path_type=Path),
-    help="Model folder, or a model.tar.gz, to serve on an endpoint of the stack.  [default: models/bikes, the first time]",
+    "Model folder, or a model.tar.gz, to serve on an endpoint of the stack.  [default: models/bikes, the first time]",
 )
 @click.option(
     "--endpoint", metavar="NAME", help="Use this existing SageMaker endpoint instead of creating one."

@@ -8,48 +8,27 @@ from typing import Any
 import click
 
 from cli.models import model_option
-from cli.options import json_option, write_json
+from cli.options import existing, json_option, threshold_option, write_json, written
 from cli.show import bars, console, facts_table, note, printable
 
 
 @click.command(short_help="Measure a model.")
-@click.option(
+@existing(
     "--images",
-    type=click.Path(exists=True, path_type=Path),
+    "Labelled pictures that the model has not seen: one folder a label, or a manifest.",
     required=True,
-    metavar="PATH",
-    help="Labelled pictures that the model has not seen: one folder a label, or a manifest.",
 )
-@click.option(
-    "--others",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Pictures of none of the labels: how many pass?",
-)
-@click.option(
-    "--choose-on",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="PATH",
-    help="Labelled held-out pictures to choose the threshold on anew.",
-)
+@existing("--others", "Pictures of none of the labels: how many pass?", folder=True)
+@existing("--choose-on", "Labelled held-out pictures to choose the threshold on anew.")
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
     help="With --choose-on: what the threshold is for.",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help="Confidence that counts as classified.  [default: the model's]",
-)
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Also write a page with plots and pictures.",
-)
+@threshold_option("the model's")
+@written("--html", "Also write a page with plots and pictures.")
+@written("--reference", "Also write what the model answered, for `dropsort report` to compare with.")
 @json_option
 @model_option
 def evaluate(
@@ -59,6 +38,7 @@ def evaluate(
     precision: float | None,
     threshold: float | None,
     html: Path | None,
+    reference: Path | None,
     json_file: Path | None,
     model: Path,
 ) -> int:
@@ -90,6 +70,11 @@ def evaluate(
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.page(result), encoding="utf-8")
         note(f"Page: {html}")
+    if reference:
+        from training.reference import write
+
+        write(reference, result.answers, result.labels)
+        note(f"Reference: {reference}, {summary['images']} predictions")
     note(
         f"Next: dropsort deploy --model {model} (takes over its threshold), or dropsort register --model {model}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import EXIT_FAILURE
-from cli.models import model_option, thresholds
-from cli.options import json_option, write_json
+from cli.models import figures, model_option, thresholds
+from cli.options import existing, json_option, write_json
 from cli.places import LAST_DEMO
 from cli.show import Steps, bars, console, facts_table, note, printable, results_table
 
@@ -75,11 +76,8 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
 
 
 @click.command(short_help="Sort images on this machine, start to end.")
-@click.option(
-    "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Sort every file below DIR, whatever its name.  [default: sample pictures]",
+@existing(
+    "--images", "Sort every file below DIR, whatever its name.  [default: sample pictures]", folder=True
 )
 @click.option(
     "--count",
@@ -113,7 +111,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
             steps.stop()
             ordered, places = _sort(service, found)
             steps("Fetching captures")
-            kept = _keep(service, ordered)
+            kept = _keep(service, ordered, model)
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
 
@@ -176,15 +174,18 @@ def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, l
     return ordered, places(s3, service.bucket, [file.key for file in found])
 
 
-def _keep(service: Service, ordered: list[Sorted]) -> Path | None:
-    """Copy captures and results of the run to `LAST_DEMO`; None if the current folder cannot be written."""
+def _keep(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
+    """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from client import fetch
+    from training import reference
 
     service.flush()
     try:
         with fetch.replacing(LAST_DEMO) as folder:
             fetch.objects(service.session().client("s3"), service.bucket, "captures/", folder)
             fetch.write_lines(folder / "results.jsonl", (item.result.document for item in ordered))
+            if (model / reference.FILE).is_file():
+                shutil.copyfile(model / reference.FILE, folder / reference.FILE)
     except OSError as error:
         note(f"Captures are not kept: {error}")
         return None
@@ -196,6 +197,7 @@ def _settings(model: Path, ordered: list[Sorted]) -> dict[str, Any]:
     decided = next((item.result.document for item in ordered if item.result.document.get("threshold")), {})
     return {
         "model": str(model),
+        "reference": f"the evaluation set of {figures(model).get('model') or model.name}",
         "threshold": decided.get("threshold"),
         "familiarity_threshold": decided.get("familiarity_threshold"),
         "invoked": sum(bool(item.result.document.get("model")) for item in ordered),

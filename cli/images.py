@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import EXIT_FAILURE
-from cli.options import Aws, aws_options, json_option, stack_option, write_json
+from cli.options import Aws, aws_options, json_option, json_to, prefix_option, stack_option, write_json
 from cli.show import bars, console, facts_table, note, printable, results_table
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ def drop(
     "--outcome", type=click.Choice(OUTCOMES), multiple=True, help="Only this outcome; may be repeated."
 )
 @click.option("--label", metavar="LABEL", help="Only this label.")
-@click.option(
-    "--prefix", default="", metavar="TEXT", help="Only images whose name below incoming/ starts so."
-)
+@prefix_option
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -117,13 +115,7 @@ def drop(
     metavar="N",
     help="Rows of the table; the counts are of all.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-    help="Write the results there, one JSON object a line, - for standard output.",
-)
+@json_to("Write the results there, one JSON object a line, - for standard output.")
 @stack_option
 @aws_options
 def results(
@@ -179,9 +171,7 @@ def results(
 
 
 @click.command(short_help="Sort again what has no result.")
-@click.option(
-    "--prefix", default="", metavar="TEXT", help="Only images whose name below incoming/ starts so."
-)
+@prefix_option
 @click.option(
     "--min-age",
     type=click.FloatRange(min=0),

@@ -67,24 +67,13 @@ def train_there(images: Path | None, json_file: Path | None, **options: Any) -> 
 
 def _hyperparameters(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Options that differ from their defaults, as arguments of the script; of the built-in algorithm only the epochs."""
+    from training.settings import OPTIONS
+
     if kind == "built-in":
         return {"epochs": str(options["epochs"])} if options["epochs"] else {}
     command = click.get_current_context().command
     defaults = {parameter.name: parameter.default for parameter in command.params}
-    names = (
-        "arch",
-        "epochs",
-        "batch",
-        "seed",
-        "folds",
-        "validation",
-        "test",
-        "patience",
-        "precision",
-        "name",
-        "threads",
-    )
-    return {name: str(options[name]) for name in names if options[name] not in (None, defaults.get(name))}
+    return {name: str(options[name]) for name in OPTIONS if options[name] not in (None, defaults.get(name))}
 
 
 def training_role(aws: Aws, stack: str, dry_run: bool) -> str:

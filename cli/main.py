@@ -66,7 +66,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = dropsort.main(args=arguments, prog_name="dropsort", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.UsageError):  # with the usage and where there is help
+            error.show()
+        else:
+            click.echo(f"dropsort: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except click.Abort as error:  # what click makes of Ctrl-C
         sys.exit(EXIT_TERMINATED if isinstance(error.__cause__, Terminated) else EXIT_INTERRUPTED)

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import click
+from cli.options import existing, read_json
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "models" / "bikes"
 
 # Template parameter by the member of metrics.json that holds its value.
 _PARAMETERS = {"threshold": "Threshold", "familiarity_threshold": "FamiliarityThreshold"}
 
-model_option = click.option(
+model_option = existing(
     "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    "Model folder, as `dropsort train` writes it.  [default: models/bikes]",
+    folder=True,
     default=DEFAULT_MODEL,
-    metavar="DIR",
-    help="Model folder, as `dropsort train` writes it.  [default: models/bikes]",
 )
+
+
+def figures(model: Path) -> dict[str, Any]:
+    """What a model's metrics.json says; nothing if it has none."""
+    path = model / "metrics.json"
+    found = read_json(path, "train the model again") if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def thresholds(model: Path) -> dict[str, str]:
     """Template parameters with the thresholds of a model's metrics.json; those that it does not have stay as they are."""
-    import json
-
-    try:
-        metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise click.ClickException(
-            f"{model / 'metrics.json'} is not JSON ({error}): train the model again."
-        ) from error
+    metrics = figures(model)
     return {
         parameter: str(metrics[name])
         for name, parameter in _PARAMETERS.items()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DEFAULT_STACK = "dropsort"
 
@@ -67,13 +68,76 @@ stack_option = click.option(
     help="Name of the service's CloudFormation stack.",
 )
 
-json_option = click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-    help="Also write it as JSON to FILE, - for standard output.",
+
+def json_to(words: str) -> Option:
+    """``--json FILE``, or - for standard output."""
+    return click.option(
+        "--json",
+        "json_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+        help=words,
+    )
+
+
+json_option = json_to("Also write it as JSON to FILE, - for standard output.")
+
+
+def existing(name: str, words: str, *, folder: bool | None = None, **more: Any) -> Option:
+    """A path that must be there, as a `Path`: a folder, a file (``folder=False``), or either."""
+    return click.option(
+        name,
+        type=click.Path(
+            exists=True, file_okay=folder is not True, dir_okay=folder is not False, path_type=Path
+        ),
+        metavar={True: "DIR", False: "FILE", None: "PATH"}[folder],
+        help=words,
+        **more,
+    )
+
+
+def written(name: str, words: str) -> Option:
+    """A file to write, as a `Path`; None unless it was named."""
+    return click.option(name, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=words)
+
+
+def threshold_option(default: str) -> Option:
+    """``--threshold``, in place of the one that `default` describes."""
+    return click.option(
+        "--threshold",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help=f"Confidence that counts as classified.  [default: {default}]",
+    )
+
+
+def page_options(default: Path) -> Option:
+    """``--out`` and ``--open``: the page to write, and whether a browser shows it."""
+    out = click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=True,
+        metavar="FILE",
+        help="The page to write.",
+    )
+    show = click.option(
+        "--open/--no-open", "open_", default=True, show_default=True, help="Open the page in a browser."
+    )
+    return lambda function: out(show(function))
+
+
+prefix_option = click.option(
+    "--prefix", default="", metavar="TEXT", help="Only images whose name below incoming/ starts so."
 )
+
+
+def read_json(path: Path, advice: str) -> Any:
+    """The content of a JSON file; the error names the file and ends with the advice."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"{path} is not JSON ({error}): {advice}.") from error
 
 
 def write_json(target: Path | None, document: Any) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
-from cli.options import DEFAULT_STACK, Aws
+from cli.errors import sentence
+from cli.options import DEFAULT_STACK, Aws, read_json
 from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
+from training import reference
 
 HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"
@@ -29,6 +31,8 @@ class Place:
     familiarity_threshold: float = FAMILIARITY_THRESHOLD
     invoked: int | None = None
     images: bool = False
+    reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
+    compared: str = ""  # what to call it
 
 
 def place(source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws) -> Place:
@@ -37,10 +41,11 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
         raise click.UsageError("Either SOURCE or --stack: a service's captures are in its bucket.")
     names = _labels(labels)
     if source:
-        where = source if source.startswith("s3://") else str(Path(source))
+        # However a folder is written, its aggregates are the same.
+        where = source if source.startswith("s3://") else str(_folder(source))
         return Place(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
     if not stack and (LAST_DEMO / "captures").is_dir():
-        demo = _last_demo()
+        demo, kept = _last_demo(), LAST_DEMO / reference.FILE
         return Place(
             str(LAST_DEMO / "captures"),
             state or str(LAST_DEMO / "monitoring"),
@@ -50,10 +55,20 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
             demo.get("familiarity_threshold") or FAMILIARITY_THRESHOLD,
             demo.get("invoked"),
             images=True,
+            reference=str(kept) if kept.is_file() else "",
+            compared=demo.get("reference") or "the model's reference.json",
         )
     from client.stack import find
 
-    service = find(aws.client, stack or DEFAULT_STACK)
+    try:
+        service = find(aws.client, stack or DEFAULT_STACK)
+    except Exception as error:
+        if stack:
+            raise
+        raise click.ClickException(
+            f"No demo ran in this folder, and no service is to be had: {sentence(error)} Name a folder or"
+            " s3://bucket/prefix of captures, or run `dropsort demo` here first."
+        ) from error
     own = tuple(label.strip() for label in service.parameters.get("Labels", "").split(",") if label.strip())
     return Place(
         f"s3://{service.bucket}/captures",
@@ -62,18 +77,24 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
         names or own,
         float(service.parameters.get("Threshold", THRESHOLD)),
         float(service.parameters.get("FamiliarityThreshold", FAMILIARITY_THRESHOLD)),
+        reference=f"s3://{service.bucket}/monitoring/{reference.FILE}",
     )
+
+
+def _folder(source: str) -> Path:
+    """The folder that was named, looked for before anything is made of it."""
+    path = Path(source)
+    if path.is_file():
+        raise click.ClickException(f"{source} is a file: name the folder that it is in.")
+    if not path.is_dir():
+        raise click.ClickException(f"There is no folder {source}: name one with capture files (*.jsonl).")
+    return path.resolve()
 
 
 def _labels(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise click.ClickException(
-            f"{path} is not JSON ({error}): give the labels.json of a model."
-        ) from error
+    found = read_json(path, "give the labels.json of a model")
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
         raise click.ClickException(f"{path} is no list of labels: give the labels.json of a model.")
     return tuple(found)
@@ -88,5 +109,4 @@ def _last_demo() -> dict[str, Any]:
 
 
 def _digest(source: str) -> str:
-    where = source if source.startswith("s3://") else str(Path(source).resolve())
-    return f"{Path(source).name}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
+    return f"{Path(source).name}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"

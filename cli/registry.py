@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from cli.models import DEFAULT_MODEL
-from cli.options import Aws, aws_options, json_option, stack_option, write_json
+from cli.models import model_option
+from cli.options import Aws, aws_options, existing, json_option, read_json, stack_option, write_json
 from cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
 from cli.show import note
 
@@ -23,24 +22,17 @@ group_option = click.option(
 
 
 @click.command(short_help="Put a model into the registry.")
-@click.option(
-    "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_MODEL,
-    metavar="DIR",
-    help="Model folder.  [default: models/bikes]",
-)
+@model_option
 @click.option(
     "--artifact", metavar="S3URI", help="A training job's model.tar.gz, in place of a model folder."
 )
 @click.option(
     "--labels", metavar="A,B", help="With --artifact: labels in the order of the model's probabilities."
 )
-@click.option(
+@existing(
     "--metrics",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="With --artifact: figures to show in the registry, as metrics.json or `evaluate --json` have them.",
+    "With --artifact: figures to show in the registry, as metrics.json or `evaluate --json` have them.",
+    folder=False,
 )
 @click.option(
     "--image",
@@ -84,7 +76,7 @@ def register(
             if not labels:
                 raise click.UsageError("--artifact needs --labels: only a model folder says them.")
             source, names = artifact, [label.strip() for label in labels.split(",")]
-            figures = json.loads(metrics.read_text(encoding="utf-8")) if metrics else {}
+            figures = read_json(metrics, "give a metrics.json") if metrics else {}
         else:
             names, figures = modelpackage.read_folder(model)
             source = package(model, Path(folder, "model.tar.gz"))
@@ -226,6 +218,9 @@ def rollout(
     write_json(json_file, outcome.document())
     if outcome.executed:
         note(f"Version {outcome.package.version} is in service. Next: dropsort dashboard --stack {stack}")
+        note(
+            "What drift compares with is the former model's: replace monitoring/reference.json (docs/drift.md)."
+        )
     elif not outcome.changed:
         note(f"Version {outcome.package.version} is what stack {stack} runs already.")
     else:

@@ -8,16 +8,13 @@ from typing import Any
 import click
 
 from cli.evaluate import figures_in_words, tell_bad
-from cli.options import aws_options, json_option, stack_option, write_json
+from cli.options import aws_options, existing, json_option, stack_option, write_json
 from cli.show import bars, console, facts_table, note
 
 
 @click.command(short_help="Train a model, here or on SageMaker.")
-@click.option(
-    "--images",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="PATH",
-    help="Labelled pictures: a folder with one folder a label, or a manifest (.csv, .lst, .manifest).",
+@existing(
+    "--images", "Labelled pictures: a folder with one folder a label, or a manifest (.csv, .lst, .manifest)."
 )
 @click.option(
     "--model",
@@ -146,20 +143,9 @@ def train(
     if images is None:
         raise click.UsageError("--images says where the pictures are.")
     from training import train as training
+    from training.settings import OPTIONS
 
-    names = (
-        "arch",
-        "batch",
-        "seed",
-        "folds",
-        "validation",
-        "test",
-        "patience",
-        "precision",
-        "name",
-        "threads",
-    )
-    settings = training.Settings(epochs=options["epochs"] or 0, **{name: options[name] for name in names})
+    settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
     data = training.gather(images, None, settings)
     tell_bad(data.bad)
     for part, counts in data.counts().items():

@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import DEFAULT_STACK, Aws, aws_options, json_option, write_json
+from cli import references
+from cli.options import (
+    Aws,
+    aws_options,
+    existing,
+    json_option,
+    page_options,
+    stack_option,
+    threshold_option,
+    write_json,
+)
 from cli.places import HOME, Place, place
 from cli.show import bars, console, facts_table, note, printable
 from monitoring.defaults import THRESHOLD
 
 if TYPE_CHECKING:
     from monitoring.runs.run import Summary
+
+NAMED = 10  # files and lines that are named one by one
 
 source_argument = click.argument("source", metavar="[SOURCE]", required=False)
 stack_choice = click.option(
@@ -31,11 +43,8 @@ state_option = click.option(
     help="Where aggregates are kept, a folder or s3://bucket/prefix.  [default: .dropsort/monitoring; of a service: its bucket]",
 )
 anew_option = click.option("--anew", is_flag=True, help="Forget what was aggregated into that folder before.")
-labels_option = click.option(
-    "--labels",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="labels.json of the model, for captures that are bare lists of probabilities.",
+labels_option = existing(
+    "--labels", "labels.json of the model, for captures that are bare lists of probabilities.", folder=False
 )
 images_option = click.option(
     "--images", is_flag=True, help="Decode captured pictures too, for statistics of images."
@@ -45,9 +54,6 @@ processes_option = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     help="Processes that read.  [default: as the amount needs]",
-)
-open_option = click.option(
-    "--open/--no-open", "open_", default=True, show_default=True, help="Open the page in a browser."
 )
 
 
@@ -93,27 +99,25 @@ def monitor(
         facts_table([(name, printable(value)) for name, value in facts])
     )
     write_json(json_file, document)
-    for failed in summary.failed[:10]:
-        note(f"not read: {printable(failed.file)}: {failed.reason}")
+    for line in summary.health.bad[:NAMED]:
+        note(f"bad line: {printable(line.file)}, line {line.line}: {printable(line.reason)}")
+    if summary.health.bad_lines > NAMED:
+        note(
+            f"... and {summary.health.bad_lines - NAMED:,} more bad lines: --json FILE and the report name more."
+        )
     return 1 if summary.failed else 0
 
 
 @click.command(short_help="Show captures in one page.")
 @source_argument
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=HOME / "report.html",
-    show_default=True,
-    metavar="FILE",
-    help="The page to write.",
-)
+@page_options(HOME / "report.html")
 @click.option("--png", is_flag=True, help="Also write the charts as PNGs beside it.")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help=f"Confidence that counts as classified.  [default: the service's; {THRESHOLD} for a folder]",
+@threshold_option(f"the service's, or the demo's; {THRESHOLD:g} for a folder")
+@existing(
+    "--reference",
+    "Predictions of an evaluation set to compare with, as `dropsort evaluate --reference` writes them."
+    "  [default: the demo's model's, or the service's]",
+    folder=False,
 )
 @click.option(
     "--ground-truth",
@@ -121,7 +125,6 @@ def monitor(
     metavar="PLACE",
     help="Ground truth to measure by, a folder or s3://bucket/prefix.",
 )
-@open_option
 @state_option
 @anew_option
 @labels_option
@@ -134,6 +137,7 @@ def report(
     out: Path,
     png: bool,
     threshold: float | None,
+    reference: Path | None,
     truth: str | None,
     open_: bool,
     state: str | None,
@@ -159,8 +163,11 @@ def report(
         from monitoring.quality import assess_sources
 
         quality = assess_sources(where.source, truth, where.labels, access)
+    aggregate = load(where.state, access=access)
+    compared = references.arguments(where, reference, aws)
+    references.check_labels(compared, aggregate)
     page = writing.write(
-        load(where.state, access=access),
+        aggregate,
         out,
         threshold=where.threshold if threshold is None else threshold,
         familiarity_threshold=where.familiarity_threshold,
@@ -169,6 +176,7 @@ def report(
         invoked=where.invoked,
         quality=quality,
         png=png,
+        **compared,
     )
     click.echo(page)
     _open(page, open_)
@@ -176,14 +184,7 @@ def report(
 
 
 @click.command(short_help="Draw the service's dashboard.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=HOME / "dashboard.html",
-    show_default=True,
-    metavar="FILE",
-    help="The page to write.",
-)
+@page_options(HOME / "dashboard.html")
 @click.option(
     "--hours",
     type=click.FloatRange(min=0.1),
@@ -192,15 +193,7 @@ def report(
     metavar="N",
     help="How far back it shows.",
 )
-@open_option
-@click.option(
-    "--stack",
-    metavar="NAME",
-    default=DEFAULT_STACK,
-    show_default=True,
-    envvar="DROPSORT_STACK",
-    help="The service's stack.",
-)
+@stack_option
 @aws_options
 def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
     """Draw the service's CloudWatch dashboard in one page, of AWS or of the service on this machine."""
@@ -227,7 +220,7 @@ def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aw
         _forget(where.state)
     with bars() as progress:
         task = progress.add_task("files", total=None)
-        return run(
+        summary = run(
             where.source,
             where.state,
             labels=where.labels or None,
@@ -236,21 +229,31 @@ def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aw
             images=images or where.images,
             access=_access(aws),
         )
+    for failed in summary.failed[:NAMED]:
+        note(f"not read: {printable(failed.file)}: {printable(failed.reason)}")
+    if not summary.health.files:
+        note(f"There are no capture files (*.jsonl) in {printable(where.source)}.")
+    elif not summary.health.records:
+        note(f"No line in {printable(where.source)} is a capture record.")
+    return summary
 
 
 def _forget(state: str) -> None:
-    """Delete aggregates in a folder; nothing that is something else."""
-    from monitoring.runs.state import State
-    from monitoring.stores import open_store
+    """Delete aggregates in a folder, whole or as a killed run left them; nothing that is something else."""
+    from monitoring.runs.state import OBJECTS
 
     if state.startswith("s3://"):
         raise click.UsageError(
             "--anew forgets a folder; those in a bucket are the service's own: give --state DIR."
         )
     folder = Path(state)
-    if folder.is_dir() and any(folder.iterdir()):
-        if not State(open_store(folder)).exists:
-            raise click.UsageError(f"{folder} holds something else than aggregates: it is not deleted.")
+    if folder.is_dir():
+        found = {item.name for item in folder.iterdir() if item.suffix != ".partial"}
+        others = sorted(found - OBJECTS)
+        if others:
+            raise click.UsageError(
+                f"{printable(str(folder))} holds something else than aggregates, {printable(others[0])}: it is not deleted."
+            )
         shutil.rmtree(folder)
 
 

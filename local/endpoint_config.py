@@ -1,20 +1,19 @@
 """What the template's EndpointConfig asks of the endpoint: variant and data capture, for given parameters.
 
-The template is the one place of that decision. Of CloudFormation's functions only those are evaluated that a value
-here may need: Ref, Sub, If and the conditions' Equals, Not, And, Or, Condition.
+The template is the one place of that decision, and `training.template` works out its functions; only the members that are
+used here are worked out, as others name resources that this machine does not have.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from local.errors import TemplateError
+from training.errors import TrainingError
+from training.template import Template
 
 TYPE = "AWS::SageMaker::EndpointConfig"
 
@@ -70,23 +69,26 @@ def read(template: Path, parameters: Mapping[str, str], resources: Mapping[str, 
         No such resource, or a value that only CloudFormation can work out.
     """
     try:
-        document = yaml.load(template.read_bytes(), _Loader)  # noqa: S506  (a SafeLoader)
-    except (OSError, yaml.YAMLError) as error:
-        raise TemplateError(f"Cannot read {template}: {error}") from error
-    found = [item for item in document["Resources"].values() if item.get("Type") == TYPE]
-    if len(found) != 1:
-        raise TemplateError(f"{template} has {len(found)} resources of type {TYPE}: the endpoint needs one.")
-    defaults = {
-        name: str(item["Default"])
-        for name, item in document.get("Parameters", {}).items()
-        if "Default" in item
-    }
-    values = _Values({**defaults, **parameters, **resources}, document.get("Conditions", {}), template)
-    properties = values.of(found[0]["Properties"])
-    return EndpointConfig(
-        variant=properties["ProductionVariants"][0]["VariantName"],
-        capture=_capture(properties.get("DataCaptureConfig")),
-    )
+        found = Template(template, {**parameters, **resources})
+        configs = [r for r in found.document.get("Resources", {}).values() if r.get("Type") == TYPE]
+        if len(configs) != 1:
+            raise TemplateError(
+                f"{template} has {len(configs)} resources of type {TYPE}: the endpoint needs one."
+            )
+        properties = configs[0]["Properties"]
+        used = found.value(
+            {
+                "variant": properties["ProductionVariants"][0]["VariantName"],
+                "capture": properties.get("DataCaptureConfig"),
+            }
+        )
+        return EndpointConfig(used["variant"], _capture(used.get("capture")))
+    except TrainingError as error:
+        raise TemplateError(str(error)) from error
+    except KeyError as error:
+        raise TemplateError(
+            f"{template}: the value of {error.args[0]} in {TYPE} is not known on this machine."
+        ) from error
 
 
 def _capture(config: dict[str, Any] | None) -> Capture | None:
@@ -105,75 +107,3 @@ def _capture(config: dict[str, Any] | None) -> Capture | None:
         json_types=tuple(types.get("JsonContentTypes") or ()),
         csv_types=tuple(types.get("CsvContentTypes") or ()),
     )
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: ``!Ref x`` becomes ``{"Ref": "x"}``."""
-
-
-def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-_NOTHING = object()
-
-
-class _Values:
-    """Evaluates a piece of template."""
-
-    def __init__(self, known: Mapping[str, str], conditions: Mapping[str, Any], template: Path) -> None:
-        self._known, self._conditions, self._template = known, conditions, template
-
-    def of(self, node: Any) -> Any:
-        """The node with every function in it worked out; what cannot be known stays as it is."""
-        if isinstance(node, list):
-            return [value for value in map(self.of, node) if value is not _NOTHING]
-        if not isinstance(node, dict):
-            return node
-        if len(node) == 1:
-            (name, argument), *_ = node.items()
-            if name == "Ref":
-                return _NOTHING if argument == "AWS::NoValue" else self._ref(argument)
-            if name == "Fn::Sub":
-                return self._sub(argument)
-            if name == "Fn::If":
-                return self.of(argument[1 if self._holds({"Condition": argument[0]}) else 2])
-            if name.startswith("Fn::"):  # the name of another resource, say: nothing that is read here
-                return node
-        return {key: value for key, item in node.items() if (value := self.of(item)) is not _NOTHING}
-
-    def _ref(self, name: str) -> str:
-        if name not in self._known:
-            raise TemplateError(
-                f"{self._template}: the value of {name} in {TYPE} is not known on this machine."
-            )
-        return self._known[name]
-
-    def _sub(self, argument: Any) -> str:
-        text, names = (argument, {}) if isinstance(argument, str) else argument
-        return re.sub(
-            r"\$\{([^!}][^}]*)\}",
-            lambda match: str(self.of(names[match[1]]) if match[1] in names else self._ref(match[1])),
-            text,
-        )
-
-    def _holds(self, condition: Any) -> bool:
-        (name, argument), *_ = condition.items()
-        if name == "Condition":
-            return self._holds(self._conditions[argument])
-        if name == "Fn::Equals":
-            return str(self.of(argument[0])) == str(self.of(argument[1]))
-        if name == "Fn::Not":
-            return not self._holds(argument[0])
-        if name == "Fn::And":
-            return all(map(self._holds, argument))
-        if name == "Fn::Or":
-            return any(map(self._holds, argument))
-        raise TemplateError(f"{self._template}: a condition with {name} cannot be worked out here.")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from infra import deploy, package, stacks
-from local import clients, endpoint_config, venv
+from local import clients, endpoint_config, reference, venv
 from local.clients import EmbeddedSession
 from local.embedded import EmbeddedAws, free_port
 from local.endpoint_process import EmbeddedEndpoint
@@ -191,6 +191,7 @@ class Service:
                     self._aws.start()
             self._endpoint.wait()
         session = self.session()
+        reference.put(session.client("s3"), self.bucket, self._model)
         self._metrics = MetricsBridge(
             session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
         )

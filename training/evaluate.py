@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # started as a file
 
 import numpy as np
 
-from training import dataset, duplicates, inference, metrics, report, twins
+from training import dataset, duplicates, inference, metrics, reference, report, twins
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
 from training.evaluation import Answers, Evaluation
@@ -49,7 +49,7 @@ def ask(
         probabilities[i] = answer["probabilities"]
         familiarity[i] = answer.get("familiarity", 1.0)
         progress(i + 1, len(pictures))
-    return Answers(list(pictures), probabilities, familiarity)
+    return Answers(list(pictures), probabilities, familiarity, judged="familiarity" in model.outputs)
 
 
 def evaluate(
@@ -187,8 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--threshold", type=float)
     options.add_argument("--json", type=Path, help="file for the figures")
     options.add_argument("--html", type=Path, help="file for the page")
+    options.add_argument("--reference", type=Path, help="file for the answers, as the reference of drift")
     arguments = vars(options.parse_args(argv))
-    figures, page = arguments.pop("json"), arguments.pop("html")
+    figures, page, answers = (arguments.pop(name) for name in ("json", "html", "reference"))
     try:
         evaluation = evaluate_path(arguments.pop("model"), arguments.pop("images"), **arguments)
     except TrainingError as error:
@@ -200,6 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures.write_text(text + "\n")
     if page:
         page.write_text(report.page(evaluation), encoding="utf-8")
+    if answers:
+        reference.write(answers, evaluation.answers, evaluation.labels)
     return 0
 
 

@@ -16,11 +16,12 @@ from training.dataset import Picture
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's answers to pictures: probabilities [N, K], familiarity [N] (1 where the model has none)."""
+    """A model's answers to pictures: probabilities [N, K], familiarity [N] (1, and not `judged`, where the model has none)."""
 
     pictures: list[Picture]
     probabilities: NDArray[np.float64]
     familiarity: NDArray[np.float64]
+    judged: bool = True
 
     @property
     def confidence(self) -> NDArray[np.float64]:

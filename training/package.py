@@ -14,11 +14,12 @@ from importlib import metadata
 from pathlib import Path
 
 from training.errors import TrainingError
+from training.reference import FILE
 
 CODE = "code"
 _NEEDED = ("onnxruntime", "flatbuffers", "protobuf", "packaging")  # onnxruntime's own needs but numpy
 _LOCK = Path(__file__).resolve().parent.parent / "requirements" / "run.txt"
-_FILES = ("model.onnx", "labels.json", "metrics.json", "card.md")
+_FILES = ("model.onnx", "labels.json", "metrics.json", "card.md", FILE)
 
 
 def requirements() -> str:

@@ -9,6 +9,21 @@ from pathlib import Path
 
 PRECISION = 0.99
 
+# Fields of `Settings` that `dropsort train` has as options of the same name; the others only the script has.
+OPTIONS = (
+    "arch",
+    "epochs",
+    "batch",
+    "seed",
+    "folds",
+    "validation",
+    "test",
+    "patience",
+    "precision",
+    "name",
+    "threads",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

@@ -29,9 +29,10 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
 import numpy as np
 from numpy.typing import NDArray
 
-from training import card, dataset, evaluate, familiarity, holdout, metrics, package
+from training import card, dataset, evaluate, familiarity, holdout, metrics, package, reference
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
+from training.evaluation import Answers
 from training.settings import Settings, parser
 
 __all__ = ["FAMILIARITY_THRESHOLD", "Outcome", "Settings", "Step", "gather", "line", "main", "train"]
@@ -166,15 +167,32 @@ def train(
         },
     }
     _write(folder, figures, data)
+    answers = None
     if data.part("test"):
-        figures = {**evaluate.evaluate(folder, data).summary(), **figures}
+        # Cross-fitting trains on the validation part too: near-duplicates are looked for there as well.
+        trained_on = {"train", "validation"} if settings.folds else {"train"}
+        seen = [replace(p, part="train") if p.part in trained_on else p for p in data.pictures]
+        evaluation = evaluate.evaluate(folder, replace(data, pictures=seen))
+        figures = {**evaluation.summary(), **figures}
         _write(folder, figures, data)
+        answers = evaluation.answers
+    elif not settings.folds:  # held out, but for the choice of threshold and temperature
+        answers = evaluate.ask(evaluate.load_model(folder)[0], held)
+    _refer(folder, answers, data.labels)
     return Outcome(folder, data.labels, figures)
 
 
 def _write(folder: Path, figures: dict[str, Any], data: Dataset) -> None:
     (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     (folder / "card.md").write_text(card.card(figures, data), encoding="utf-8")
+
+
+def _refer(folder: Path, answers: Answers | None, labels: list[str]) -> None:
+    """Write the reference of drift; a former model's is no reference of this one."""
+    if answers is None:
+        (folder / reference.FILE).unlink(missing_ok=True)
+    else:
+        reference.write(folder / reference.FILE, answers, labels)
 
 
 def _at(progress: Callable[[Step], None], number: int, of: int) -> Callable[[Any], None]:

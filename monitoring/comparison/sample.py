@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,13 @@ class Sample:
         }
 
 
+class Reference(NamedTuple):
+    """A reference as it is kept: counts, and for one made of captures the hour after them ("" for others)."""
+
+    sample: Sample
+    until: str = ""
+
+
 def add(samples: Iterable[Sample]) -> Sample:
     """The sum of samples; an empty sample of none."""
     total = Sample()
@@ -132,13 +140,21 @@ def read_reference(path: Path) -> Sample:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise MonitoringError(f"{path}: cannot read this reference ({error}). Give a JSON file.") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise MonitoringError(f"{path}: cannot read this reference ({why}). Give a JSON file.") from error
+    return kept_reference(found, str(path)).sample
+
+
+def kept_reference(found: object, name: str) -> Reference:
+    """A reference from decoded JSON, as `read_reference` takes it; a MonitoringError calls it by `name`."""
     try:
-        return reference_from(found)
+        return Reference(
+            reference_from(found), str(found.get("until", "")) if isinstance(found, dict) else ""
+        )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MonitoringError(
-            f"{path}: not a reference ({error!r}). Give what `dropsort monitor` saved as a reference, or a list of"
-            ' {"label": ..., "confidence": ...}, one per image.'
+            f"{name}: not a reference ({error!r}). Give the reference.json of a model folder, what `dropsort evaluate"
+            ' --reference` wrote, or a list of {"label": ..., "confidence": ...}, one per image.'
         ) from error
 
 

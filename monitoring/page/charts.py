@@ -23,14 +23,14 @@ def confidence_over_time(report: Report) -> str:
     chart = _over_time(report, "Confidence over time", _floor(report), 1.0)
     chart.y_axis(*_tenths(chart.y0), "confidence")
     middles = [(_seconds(b.start + (b.end - b.start) / 2), b) for b in report.buckets]
-    if len(middles) > 1:
-        chart.band([(x, max(b.low, chart.y0), b.high) for x, b in middles], "band")
+    if len(middles) == 1:  # of an only stretch from its beginning to its end
+        middles = [(x, middles[0][1]) for x in (chart.x0, chart.x1)]
+    chart.band([(x, max(b.low, chart.y0), b.high) for x, b in middles], "band")
     above = report.dots[report.dots[:, 1] >= report.threshold]
     below = report.dots[report.dots[:, 1] < report.threshold]
     chart.dots([(x, y) for x, y in above.tolist()], "dot above")
     chart.dots([(x, y) for x, y in below.tolist()], "dot below")
-    if len(middles) > 1:
-        chart.line([(x, b.median) for x, b in middles], "median")
+    chart.line([(x, b.median) for x, b in middles], "median")
     chart.level(report.threshold, "threshold", f"threshold {report.threshold:g}")
     return chart.svg()
 
@@ -136,7 +136,10 @@ def drift_over_time(report: Report) -> str:
     chart = _over_time(report, "Drift over time", 0, max(0.02, *seen) * 1.15 if seen else 0.02)
     ticks = nice_ticks(0, chart.y1)
     chart.y_axis(ticks, [f"{t:g}" for t in ticks], "Wasserstein distance of confidences")
-    chart.band([(_seconds(p.at), 0.0, p.usual) for p in points], "usual")
+    usual = [(_seconds(p.at), 0.0, p.usual) for p in points]
+    if len(usual) == 1:
+        usual = [(x, *usual[0][1:]) for x in (chart.x0, chart.x1)]
+    chart.band(usual, "usual")
     chart.line([(_seconds(p.at), p.distance) for p in points], "median")
     for p in points:
         if math.isnan(p.distance):
@@ -203,7 +206,8 @@ def _square_ticks(tallest: float) -> list[float]:
     for i in range(1, 5):
         raw = tallest * (i / 4) ** 2
         power = 10 ** math.floor(math.log10(raw)) if raw >= 1 else 1
-        tick = float(max(1, int(raw / power) * power))
+        step = power * (0.2 if raw < 2 * power else 0.5 if raw < 5 * power else 1) if raw >= 10 else 1
+        tick = float(max(1, int(raw / step) * step))
         if tick > ticks[-1]:
             ticks.append(tick)
     return ticks

@@ -257,8 +257,9 @@ def period(report: Report) -> str:
     """From when to when, in words."""
     if not report.buckets:
         return "no dated captures"
-    first, last = report.buckets[0].start, report.buckets[-1].end
-    return f"{first.astimezone(UTC):%d %B %Y %H:%M} to {last.astimezone(UTC):%d %B %Y %H:%M} UTC"
+    first, last = (m.astimezone(UTC) for m in (report.buckets[0].start, report.buckets[-1].end))
+    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%d %B %Y %H:%M}"
+    return f"{first:%d %B %Y %H:%M} to {end} UTC"
 
 
 def captured_share(report: Report) -> float | None:

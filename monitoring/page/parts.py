@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from monitoring.comparison.signals import FEWEST
 from monitoring.comparison.statistics import wilson
 from monitoring.page import charts as charts
 from monitoring.page.data import Report, captured_share
@@ -35,21 +36,28 @@ def verdict(report: Report) -> str:
         return _verdict(
             "", "–", "No captures", "Nothing was captured yet, or nothing that holds probabilities.", ()
         )
-    compared = f"Compared with {report.reference_name}."
+    count = report.reference.count if report.reference else 0
+    compared = f"Compared with {report.reference_name}, {count:,} prediction{'s' if count != 1 else ''}."
     if look.alarms:
-        count = len(look.alarms)
-        return _verdict("bad", "▲", f"{count} alarm{'s' if count > 1 else ''}", compared, look.alarms)
+        alarms = len(look.alarms)
+        return _verdict("bad", "▲", f"{alarms} alarm{'s' if alarms > 1 else ''}", compared, look.alarms)
     if report.reference is None:
         return _verdict(
             "",
             "○",
             "Nothing to compare with yet",
-            "A reference is the evaluation set, or the first day with 1,000 captures.",
+            "A reference is the predictions of an evaluation set (the model folder's reference.json), or the first day of "
+            "captures once it holds 1,000.",
             (),
         )
     if look.day.note:
+        size = look.day.window_size
         return _verdict(
-            "", "○", "Too few captures to judge", f"{look.day.note[0].upper()}{look.day.note[1:]}.", ()
+            "",
+            "○",
+            "Too few captures to judge",
+            f"{compared} That takes {FEWEST} on each side, and the last day has {size:,}.",
+            (),
         )
     return _verdict(
         "ok", "●", "No change found", f"{compared} {look.day.window_size:,} captures of the last day.", ()
@@ -94,7 +102,7 @@ def chart_cards(report: Report) -> str:
     parts = [
         card(
             "Confidence over time",
-            "Each dot is a capture, thinned evenly where there are many.",
+            "Each dot is a capture, somewhere within its hour; thinned evenly where there are many.",
             charts.confidence_over_time(report)
             + legend(
                 (_ABOVE, "above"), (_BELOW, "below the threshold"), (_LINE, "median"), (_BAND, "middle 80 %")
@@ -126,8 +134,8 @@ def chart_cards(report: Report) -> str:
 
 
 def drift_card(report: Report) -> str:
-    """Drift over time; nothing while there is no reference."""
-    if not report.drift:
+    """Drift over time; nothing while there is no reference, or no stretch with captures enough."""
+    if all(math.isnan(point.distance) for point in report.drift):
         return ""
     marks = (_LINE, "distance"), (_USUAL, "usual without change (95 %)"), (_DIFFERS, "differs (p ≤ 0.001)")
     return card(
@@ -149,10 +157,10 @@ def gallery(pictures: Sequence[Picture]) -> str:
             if p.data
             else f'<div class="none">{escape(p.note)}</div>'
         )
-        note = f"{p.note} · " if p.data else ""
+        note = p.note if p.data else ""
         items.append(
             f"<li>{shown}<b>{escape(p.label)} {p.confidence:.3f}</b>"
-            f"<span>{escape(note + p.hour[:16].replace('T', ' '))}</span></li>"
+            f"<span>{escape(note)}</span><span>{escape(p.hour[:16].replace('T', ' '))}</span></li>"
         )
     return card(
         "Least certain",

@@ -14,11 +14,11 @@
     var edge = Math.round(slider.value * 1), classified = above[bins - edge], share = classified / data.total;
     var set = function (id, text) { document.getElementById(id).textContent = text; };
     set("at", (edge / bins).toFixed(3));
-    set("classified", (100 * share).toFixed(1) + " %");
+    set("classified", (100 * share).toFixed(1) + "%");
     set("review", (data.total - classified).toLocaleString("en"));
     var load = (1 - share) * data.perDay;
     set("load", load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
-    set("promised", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + " %" : "–");
+    set("promised", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + "%" : "–");
     slider.setAttribute("aria-valuetext", (edge / bins).toFixed(3));
     var d = cursor.dataset, x = +d.left + edge / bins * (d.right - d.left), y = +d.bottom - share * (d.bottom - d.top);
     cursor.querySelector("path").setAttribute("d", "M" + x + " " + d.top + "V" + d.bottom);

@@ -110,7 +110,8 @@ def what_if_card(report: Report) -> str:
     )
     return card(
         "What if the threshold were another?",
-        "Coverage and review load. The accuracy is an estimate from the confidences themselves.",
+        "Coverage and review load. The accuracy is an estimate from the confidences themselves."
+        + (f" The load of a day is projected from {report.hours} h." if report.hours < 24 else ""),
         body,
     )
 

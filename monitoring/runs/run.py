@@ -70,7 +70,7 @@ class Run:
         if manifest.labels != list(self._setting.labels):
             known = ", ".join(manifest.labels) or "none"
             raise MonitoringError(
-                f"{where} was aggregated with other labels ({known}): use these, or another place."
+                f"{where} was aggregated with other labels ({known}): use these, another place, or start anew."
             )
 
     def go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:

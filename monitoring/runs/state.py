@@ -26,6 +26,14 @@ from monitoring.stores.base import Store
 
 MANIFEST = "state.json"
 EXPORTS = "aggregates"
+OBJECTS = {
+    MANIFEST,
+    "hours",
+    "ids",
+    "ledgers",
+    EXPORTS,
+    ".lock",
+}  # all that is found in a folder of aggregates
 SCHEMA = 1
 
 

@@ -91,6 +91,15 @@ def test_no_capture_at_all(tmp_path: Path) -> None:
     assert read(template(tmp_path, None), {}, {}).capture is None
 
 
+def test_no_capture_by_a_condition(tmp_path: Path) -> None:
+    path = template(
+        tmp_path,
+        {"Fn::If": ["Captures", {}, {"Ref": "AWS::NoValue"}]},
+        Conditions={"Captures": {"Fn::Equals": ["a", "b"]}},
+    )
+    assert read(path, {}, {}).capture is None
+
+
 def test_what_only_cloudformation_knows_is_an_error(tmp_path: Path) -> None:
     capture = {"EnableCapture": True, "InitialSamplingPercentage": {"Ref": "Elsewhere"}}
     with pytest.raises(TemplateError, match="value of Elsewhere"):

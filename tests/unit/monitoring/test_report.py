@@ -167,7 +167,40 @@ def test_the_evaluation_set_as_reference(tmp_path: Path) -> None:
     ).read_text()
 
     assert re.search(r"\d alarms?</strong>", text)
-    assert "Compared with the test set" in text
+    assert "Compared with the test set, 1,000 predictions." in text
+
+
+def test_a_single_hour_against_a_reference(tmp_path: Path) -> None:
+    """GIVEN a demonstration's hour WHEN a reference is there THEN it is judged if it holds enough, and said if not."""
+    reference = sample(SAME, np.random.default_rng(3), 200)
+
+    def page(captures: int) -> str:
+        total = Aggregate()
+        put_hour(total, hour_of(START), SAME, np.random.default_rng(1), captures)
+        return write(total, tmp_path, threshold=0.93, reference=reference).read_text()
+
+    few, enough = page(24), page(200)
+    assert "Too few captures to judge" in few
+    assert "Compared with the evaluation set, 200 predictions. That takes 30 on each side" in few
+    assert "Drift over time" not in few
+    assert "No change found" in enough
+    assert "Drift over time" in enough
+    assert 'class="median"' in enough
+
+
+def test_a_reference_of_captures_is_not_compared_with_itself(tmp_path: Path) -> None:
+    """GIVEN a reference made of the first day WHEN it is given THEN only what came later is compared with it."""
+    total, begun = month(days=2, hourly=20), hour_of(START + timedelta(days=1))
+    reference = sample(SAME, np.random.default_rng(3), 1000)
+
+    report = build(total, threshold=0.93, reference=reference, since=begun)
+
+    assert min(point.at for point in report.drift) > START + timedelta(days=1)
+    assert report.look is not None
+    assert report.look.day.window_size == 24 * 20
+    late = build(total, threshold=0.93, reference=reference, since=hour_of(START + timedelta(hours=46)))
+    assert late.look is not None
+    assert late.look.day.window_size == 2 * 20
 
 
 def test_measured_quality_is_shown(tmp_path: Path) -> None:

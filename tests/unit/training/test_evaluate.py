@@ -30,6 +30,8 @@ def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], 
             str(tmp_path / "e.json"),
             "--html",
             str(tmp_path / "e.html"),
+            "--reference",
+            str(tmp_path / "new" / "r.json"),
         ]
     )
 
@@ -43,6 +45,9 @@ def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], 
     assert low <= figures["accuracy"] <= high
     assert sum(map(sum, figures["confusion"])) == 40
     assert (tmp_path / "e.html").read_text().startswith("<!doctype html>")
+    rows = json.loads((tmp_path / "new" / "r.json").read_text())
+    assert len(rows) == 40
+    assert sum(row["confidence"] >= 0.8 for row in rows) / 40 == figures["coverage"]
 
 
 def test_the_page_is_self_contained_and_shows_mistakes(

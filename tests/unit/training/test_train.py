@@ -53,6 +53,7 @@ def test_three_classes_from_a_folder_to_an_answer(pictures: Callable[..., Path],
         "labels.json",
         "metrics.json",
         "card.md",
+        "reference.json",
     }
     figures = json.loads((outcome.folder / "metrics.json").read_text())
     assert {"accuracy", "ece", "threshold", "coverage", "familiarity_threshold"} <= figures.keys()
@@ -64,6 +65,11 @@ def test_three_classes_from_a_folder_to_an_answer(pictures: Callable[..., Path],
     [answer] = model.predict([data.part("test")[0].path.read_bytes()])
     assert isinstance(answer, dict)
     assert len(answer["probabilities"]) == 3
+    # AND the reference holds what it answers to the test pictures, which it was not trained on
+    rows = json.loads((outcome.folder / "reference.json").read_text())
+    assert len(rows) == len(data.part("test")) == figures["images"]
+    assert rows[0]["confidence"] == max(answer["probabilities"])
+    assert rows[0]["familiarity"] == answer["familiarity"]
 
 
 def test_the_same_seed_trains_the_same_network(pictures: Callable[..., Path]) -> None:
@@ -235,6 +241,22 @@ def test_familiarity_in_the_graph_is_that_of_numpy(tmp_path: Path) -> None:
 
     assert np.abs(found - known.p_values(fit.features_of(network, both).numpy())).max() <= 2 / 60
     assert found[:20].mean() > 0.2
+
+
+def test_the_reference_is_of_pictures_that_the_model_was_not_trained_on(
+    pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    # GIVEN pictures without a test part
+    data, folder = dataset.split(dataset.read(pictures(20)), validation=0.3, test=0.0), tmp_path / "model"
+    small: dict[str, Any] = {"arch": "resnet8", "epochs": 1}
+
+    # WHEN some are held out THEN the reference is of those
+    train.train(data, folder, train.Settings(**small))
+    assert len(json.loads((folder / "reference.json").read_text())) == len(data.part("validation")) > 0
+
+    # WHEN all of them train THEN there is none, and that of the model before is gone
+    train.train(data, folder, train.Settings(**small, folds=2))
+    assert not (folder / "reference.json").exists()
 
 
 def test_folds_leave_every_picture_out_once_and_keep_groups_together() -> None:

@@ -1,0 +1,78 @@
+"""What training writes as the reference of drift, monitoring reads: neither knows the other, so it is held together here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from local import reference as in_the_bucket
+from monitoring.comparison.sample import Sample, read_reference
+from monitoring.counting.histograms import BINS
+from monitoring.drift import assess
+from training import reference
+from training.dataset import Picture
+from training.evaluation import Answers
+
+MODEL = Path(__file__).resolve().parents[2] / "models" / "bikes"
+
+
+def answers(count: int, judged: bool = True) -> Answers:
+    random = np.random.default_rng(count)
+    probabilities = random.dirichlet((0.4, 0.3, 0.2), count).round(6)
+    return Answers(
+        [Picture(Path(f"{i}.png"), "a") for i in range(count)],
+        probabilities,
+        random.random(count).round(6) if judged else np.ones(count),
+        judged=judged,
+    )
+
+
+@pytest.mark.parametrize("judged", [True, False])
+@pytest.mark.parametrize("count", [1, 250])
+def test_monitoring_counts_the_numbers_that_training_wrote(tmp_path: Path, count: int, judged: bool) -> None:
+    # GIVEN a model's answers to pictures, with labels that are any text
+    labels, given = ["bicycle", "vélo 🚲", 'a "b"\n'], answers(count, judged)
+
+    # WHEN training writes them and monitoring reads them
+    reference.write(tmp_path / "model" / reference.FILE, given, labels)
+    found = read_reference(tmp_path / "model" / reference.FILE)
+
+    # THEN they are the same predictions, counted
+    best = given.probabilities.argmax(1)
+    assert found.count == count
+    assert found.labels == {label: n for i, label in enumerate(labels) if (n := int((best == i).sum()))}
+    bins = np.minimum((given.confidence * BINS).astype(int), BINS - 1)
+    assert np.array_equal(found.confidence, np.bincount(bins, minlength=BINS))
+    assert (found.familiarity is not None) is judged
+    if found.familiarity is not None:
+        bins = np.minimum(
+            (given.familiarity * len(found.familiarity)).astype(int), len(found.familiarity) - 1
+        )
+        assert np.array_equal(found.familiarity, np.bincount(bins, minlength=len(found.familiarity)))
+    again = Sample.of([labels[i] for i in best], given.confidence.tolist(), given.familiarity.tolist())
+    assert assess(again, again).to_json()["alarms"] == []
+
+
+def test_the_committed_model_has_the_reference_of_its_figures() -> None:
+    found, figures = read_reference(MODEL / reference.FILE), json.loads((MODEL / "metrics.json").read_text())
+
+    # THEN predictions by label, confidence and what the thresholds keep are those of the evaluation
+    assert found.count == figures["images"]
+    predicted = [sum(column) for column in zip(*figures["confusion"], strict=True)]
+    assert found.labels == dict(zip(figures["labels"], predicted, strict=True))
+    assert found.familiarity is not None
+    rows = json.loads((MODEL / reference.FILE).read_text())
+    sure = [row for row in rows if row["confidence"] >= figures["threshold"]]
+    kept = [row for row in sure if row["familiarity"] >= figures["familiarity_threshold"]]
+    assert len(sure) / len(rows) == figures["coverage"]
+    assert len(kept) / len(rows) == figures["coverage_with_guard"]
+    assert {key for row in rows for key in row} == {"label", "confidence", "familiarity"}
+
+
+def test_the_service_puts_it_where_the_hourly_function_looks() -> None:
+    from monitoring import function
+
+    assert f"{function.STATE}/reference.json" == in_the_bucket.KEY
