@@ -102,7 +102,7 @@ class Run:
             if now - last > COMMIT_SECONDS:
                 self._commit()
                 last = time.monotonic()
-        self._commit()
+        self._commit(last=self._summary.complete)
         self._export()
         if self._summary.files_read:
             self._state.sweep()
@@ -225,13 +225,17 @@ class Run:
             self._dirty = True
             del self._stamps[folder]
 
-    def _commit(self) -> None:
+    def _commit(self, *, last: bool = False) -> None:
         self._accumulator.flush()
         self._save_ledgers()
         manifest = self._state.manifest
         health = manifest.health
         # Every record line is either the first of its event or a duplicate.
-        health.duplicates = max(0, health.lines - health.bad_lines - health.ground_truth - health.records)
+        copies = health.lines - health.bad_lines - health.ground_truth - health.records
+        if copies < 0 and last:
+            # A file was replaced by one without its records: what is gone stays counted, as that of a file that is gone.
+            health.lines -= copies
+        health.duplicates = max(0, copies)
         health.unreadable_files = len(self._summary.failed)
         if self._dirty or not self._state.exists:
             self._dirty = False

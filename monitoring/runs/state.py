@@ -26,14 +26,14 @@ from monitoring.stores.base import Store
 
 MANIFEST = "state.json"
 EXPORTS = "aggregates"
-OBJECTS = {
+OBJECTS = {  # all that is found in a folder of aggregates
     MANIFEST,
     "hours",
     "ids",
     "ledgers",
     EXPORTS,
     ".lock",
-}  # all that is found in a folder of aggregates
+}
 SCHEMA = 1
 
 
@@ -78,8 +78,10 @@ class State:
         if data is not None:
             try:
                 self.manifest = msgspec.json.decode(data, type=Manifest)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise self._damaged(MANIFEST) from error
+            if not self.manifest.source:
+                raise self._damaged(MANIFEST)
             if self.manifest.schema != SCHEMA:
                 raise MonitoringError(
                     f"{store.name}/{MANIFEST} is of another version: aggregate into a new place."

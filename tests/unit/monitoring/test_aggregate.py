@@ -177,6 +177,21 @@ def test_captures_that_expired_stay_counted(tmp_path):
     assert summary.health.records == whole.health.records + 1
 
 
+@pytest.mark.parametrize("folder", ["flat", TREE])
+def test_what_a_replaced_file_held_stays_counted_and_copies_are_still_seen(tmp_path, folder):
+    # GIVEN a file that was read, and then replaced by one with other records
+    write(tmp_path / "source", f"{folder}/a.jsonl", *(line(event=f"old {i}") for i in range(10)), b"broken")
+    first = aggregate.run(tmp_path / "source", tmp_path / "state").health
+    assert (first.lines, first.records, first.bad_lines) == (11, 10, 1)
+    write(tmp_path / "source", f"{folder}/a.jsonl", line(event="new"), b"", b"also broken")
+    second = aggregate.run(tmp_path / "source", tmp_path / "state").health
+    assert (second.lines, second.records, second.duplicates, second.bad_lines) == (12, 11, 0, 1)
+    # WHEN copies come THEN they are duplicates
+    write(tmp_path / "source", "b.jsonl", line(event="new"), line(event="old 3"), line(event="newer"))
+    third = aggregate.run(tmp_path / "source", tmp_path / "state").health
+    assert (third.lines, third.records, third.duplicates, third.bad_lines) == (15, 12, 2, 1)
+
+
 @pytest.mark.parametrize("step", range(12))
 def test_run_that_dies_changes_nothing_and_the_next_one_mends_it(tmp_path, monkeypatch, step):
     # GIVEN a state, and more files
@@ -220,7 +235,7 @@ def test_killed_process_leaves_a_state_that_goes_on(tmp_path):
         "import os, signal\n"
         "from monitoring import aggregate\n"
         "from monitoring.runs import state\n"
-        "state.State.commit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "state.State.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"aggregate.run({str(tmp_path / 'source')!r}, {str(tmp_path / 'state')!r}, labels={LABELS})\n"
     )
     died = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
@@ -334,6 +349,7 @@ def test_image_statistics_of_decoded_inputs(tmp_path, real_data):
         ("other", "used", LABELS, "use another place"),
         ("source", "used", ("x", "y"), "other labels (bicycle, motorcycle)"),
         ("source", "damaged", LABELS, "state.json is damaged"),
+        ("source", "strange", LABELS, "state.json is damaged"),
         ("source", "file.txt", LABELS, "Cannot keep state in"),
     ],
 )
@@ -342,6 +358,7 @@ def test_mistakes_are_said_in_one_line(tmp_path, monkeypatch, source, keep, labe
     write(tmp_path, "source/a.jsonl", line())
     write(tmp_path, "other/a.jsonl", line())
     write(tmp_path, "damaged/state.json", b"{")
+    write(tmp_path, "strange/state.json", b"{}")
     write(tmp_path, "file.txt", b"")
     aggregate.run("source", "used", labels=LABELS)
     with pytest.raises(MonitoringError) as caught:
