@@ -96,7 +96,8 @@ def _cell(out, series, one, event, path, number, index):
         margin = billionths(ranked[-1] - ranked[-2])
         cell["scored"] += 1
         cell["margin"] += margin
-        cell["entropy"] += billionths(-sum(p * math.log(p) for p in vector if p > 0) / math.log(len(vector)))
+        entropy = -sum(p * math.log(p) for p in vector if p > 0) / math.log(len(vector))
+        cell["entropy"] += billionths(min(entropy, 1.0))  # a vector may add up to a little more than 1
         event = event.encode("utf-8", "replace").decode()
         out["uncertain"][series].append((margin, event, path, number, index, label, units))
     if familiarity is not None:
@@ -117,25 +118,20 @@ def _dict(value, name):
 def _hour(text):
     if not isinstance(text, str):
         return None
-    try:
-        for form in (
-            "%Y-%m-%dT%H:%M:%SZ",
-            "%Y-%m-%dT%H:%M:%S",
-            "%Y-%m-%dT%H:%M:%S.%fZ",
-            "%Y-%m-%dT%H:%M:%S%z",
-        ):
-            if len(text) < 19 or not all(c.isascii() for c in text) or text[4] != "-" or text[7] != "-":
-                return None
-            try:
-                moment = datetime.strptime(text, form)
-                break
-            except ValueError:
-                continue
-        else:
+    if len(text) < 19 or not text.isascii() or text[4] != "-" or text[7] != "-" or text[10] != "T":
+        return None
+    seconds, rest = text[:19], text[19:]
+    if rest.startswith("."):  # a fraction of a second, of any length, changes no hour
+        digits = len(rest) - 1 - len(rest[1:].lstrip("0123456789"))
+        if not digits:
             return None
-        if moment.tzinfo:
-            moment = moment.astimezone(UTC)
-    except OverflowError:
+        rest = rest[1 + digits :]
+    zone = "+0000" if rest in ("", "Z") else rest
+    if zone[0] not in "+-" or len(zone) not in (5, 6):
+        return None
+    try:
+        moment = datetime.strptime(seconds + zone, "%Y-%m-%dT%H:%M:%S%z").astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
     return f"{moment.year:04}-{moment.month:02}-{moment.day:02}T{moment.hour:02}:00:00Z"
 
