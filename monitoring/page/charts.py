@@ -22,15 +22,14 @@ def confidence_over_time(report: Report) -> str:
     """Single confidences as dots, their median and the middle 80 %, and the threshold."""
     chart = _over_time(report, "Confidence over time", _floor(report), 1.0)
     chart.y_axis(*_tenths(chart.y0), "confidence")
-    middles = [(_seconds(b.start + (b.end - b.start) / 2), b) for b in report.buckets]
-    if len(middles) == 1:  # of an only stretch from its beginning to its end
-        middles = [(x, middles[0][1]) for x in (chart.x0, chart.x1)]
-    chart.band([(x, max(b.low, chart.y0), b.high) for x, b in middles], "band")
+    # In steps, so that a stretch of time shows between two without a capture, and an only one.
+    steps = [(_seconds(moment), b) for b in report.buckets for moment in (b.start, b.end)]
+    chart.band([(x, max(b.low, chart.y0), b.high) for x, b in steps], "band")
     above = report.dots[report.dots[:, 1] >= report.threshold]
     below = report.dots[report.dots[:, 1] < report.threshold]
     chart.dots([(x, y) for x, y in above.tolist()], "dot above")
     chart.dots([(x, y) for x, y in below.tolist()], "dot below")
-    chart.line([(x, b.median) for x, b in middles], "median")
+    chart.line([(x, b.median) for x, b in steps], "median")
     chart.level(report.threshold, "threshold", f"threshold {report.threshold:g}")
     return chart.svg()
 
@@ -136,10 +135,9 @@ def drift_over_time(report: Report) -> str:
     chart = _over_time(report, "Drift over time", 0, max(0.02, *seen) * 1.15 if seen else 0.02)
     ticks = nice_ticks(0, chart.y1)
     chart.y_axis(ticks, [f"{t:g}" for t in ticks], "Wasserstein distance of confidences")
-    usual = [(_seconds(p.at), 0.0, p.usual) for p in points]
-    if len(usual) == 1:
-        usual = [(x, *usual[0][1:]) for x in (chart.x0, chart.x1)]
-    chart.band(usual, "usual")
+    half = (report.buckets[0].end - report.buckets[0].start).total_seconds() / 2 if points else 0
+    sides = [(_seconds(p.at) + side, p) for p in points for side in (-half, half)]
+    chart.band([(min(x, chart.x1), 0.0, p.usual) for x, p in sides], "usual")
     chart.line([(_seconds(p.at), p.distance) for p in points], "median")
     for p in points:
         if math.isnan(p.distance):

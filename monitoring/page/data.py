@@ -262,6 +262,11 @@ def period(report: Report) -> str:
     return f"{first:%d %B %Y %H:%M} to {end} UTC"
 
 
+def span(hours: int) -> str:
+    """A length of time in words: hours, from three days on days."""
+    return f"{hours} h" if hours < 72 else f"{hours / 24:,.0f} days"
+
+
 def captured_share(report: Report) -> float | None:
     """Records as a share of the invocations that should have been captured; None where those are not known."""
     return report.aggregate.health.records / report.invoked if report.invoked else None

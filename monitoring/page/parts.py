@@ -9,7 +9,7 @@ from html import escape
 from monitoring.comparison.signals import FEWEST
 from monitoring.comparison.statistics import wilson
 from monitoring.page import charts as charts
-from monitoring.page.data import Report, captured_share
+from monitoring.page.data import Report, captured_share, span
 from monitoring.page.pictures import Picture
 
 HATCH = (
@@ -69,7 +69,13 @@ def tiles(report: Report) -> str:
     total = report.total
     low = total.below(report.threshold)
     interval = wilson(low, total.count)
-    found = [("captures", f"{total.count:,}", f"{report.hours:,} h, {len(total.labels)} labels")]
+    found = [
+        (
+            "captures",
+            f"{total.count:,}",
+            f"in {span(report.hours)}, {len(total.labels)} label{'s' if len(total.labels) != 1 else ''}",
+        )
+    ]
     if total.count:
         promised = report.look.day.estimated_accuracy if report.look else math.nan
         if math.isnan(promised):

@@ -74,17 +74,11 @@ def _confidence(report: Report, axes: Any) -> None:
     above = values >= report.threshold
     axes.plot(days[above], values[above], "o", ms=2.5, alpha=0.6, color=HIGH, label="above")
     axes.plot(days[~above], values[~above], "s", ms=3, color=LOW, label="below the threshold")
-    if len(report.buckets) > 1:
-        at = [_days(b.start + (b.end - b.start) / 2) for b in report.buckets]
-        axes.fill_between(
-            at,
-            [b.low for b in report.buckets],
-            [b.high for b in report.buckets],
-            color=HIGH,
-            alpha=0.15,
-            lw=0,
-        )
-        axes.plot(at, [b.median for b in report.buckets], color=HIGH, label="median, middle 80 %")
+    at = [_days(moment) for b in report.buckets for moment in (b.start, b.end)]
+    values = np.array([(b.low, b.median, b.high) for b in report.buckets]).reshape(-1, 3)
+    low, median, high = np.repeat(values, 2, axis=0).T
+    axes.fill_between(at, low, high, color=HIGH, alpha=0.15, lw=0)
+    axes.plot(at, median, color=HIGH, label="median, middle 80 %")
     axes.axhline(report.threshold, color=INK, ls="--", lw=1.2, label=f"threshold {report.threshold:g}")
     axes.set(title="Confidence over time", ylabel="confidence", ylim=(None, 1.005))
     _dates(axes)

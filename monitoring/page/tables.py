@@ -12,7 +12,7 @@ import numpy as np
 from monitoring.comparison.signals import Signal
 from monitoring.counting.cells import Health
 from monitoring.page import charts as charts
-from monitoring.page.data import Report, captured_share, what_if
+from monitoring.page.data import Report, captured_share, span, what_if
 from monitoring.page.parts import card
 from monitoring.quality import Quality
 
@@ -122,7 +122,7 @@ def health(report: Report) -> str:
     undated = report.total.count - sum(b.count for b in report.buckets)
     lost = sum(gap.hours for gap in report.gaps)
     longest = (
-        f"; the longest {report.gaps[0].hours} h from {report.gaps[0].start:%Y-%m-%d %H:%M}"
+        f"; the longest {span(report.gaps[0].hours)} from {report.gaps[0].start:%Y-%m-%d %H:%M}"
         if report.gaps
         else ""
     )
@@ -139,7 +139,7 @@ def health(report: Report) -> str:
         ("without a prediction", f"{h.without_prediction:,}", "no class probabilities in the output"),
         ("without an input", f"{h.without_input:,}", "their pictures cannot be shown"),
         ("undated", f"{undated:,}", "predictions whose hour is unknown: in no chart over time"),
-        ("hours without captures", f"{lost:,}", f"of {report.hours:,} h{longest}"),
+        ("hours without captures", f"{lost:,}", f"of {report.hours:,}{longest}"),
     ]
     if report.invoked is not None:
         share = captured_share(report)

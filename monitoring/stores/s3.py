@@ -209,6 +209,10 @@ class S3Store:
             raise
         except (BaseError, OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0][:300]
+            if verb == "list" and ("404 Not Found" in first or "NoSuchBucket" in str(error)):
+                raise MonitoringError(
+                    f"There is no bucket {self.bucket}: write s3://bucket/prefix."
+                ) from error
             # ValueError: of a key that was asked for; for one that is listed, obstore has no class of its own.
             odd = isinstance(error, ValueError) or "invalid path" in first
             kind = OddKeyError if odd else MonitoringError

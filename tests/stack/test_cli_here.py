@@ -76,7 +76,9 @@ def test_demo_takes_every_file_and_leaves_its_captures_for_a_report(
         check=False,
     )
     assert report.returncode == 0, report.stderr
-    assert "the last demo" in (tmp_path / report.stdout.strip()).read_text()
+    page = (tmp_path / report.stdout.strip()).read_text()
+    assert "the last demo" in page
+    assert "Compared with the evaluation set of bikes-1.0.0, 200 predictions." in page
 
 
 def test_demo_draws_its_own_pictures(embedded_python: None, tmp_path: Path) -> None:

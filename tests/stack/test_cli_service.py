@@ -114,7 +114,10 @@ def test_monitor_report_and_dashboard_read_the_service(
 
     # THEN every answer of the endpoint was read, and both pages are there
     assert json.loads((tmp_path / "monitor.json").read_text())["records"] >= 6
-    assert "<!doctype html>" in (tmp_path / page).read_text()
+    assert (
+        "Compared with s3://dropsort/monitoring/reference.json, 200 predictions."
+        in (tmp_path / page).read_text()
+    )
     assert "<!doctype html>" in (tmp_path / board).read_text()
 
 
@@ -123,6 +126,14 @@ def test_a_stack_that_does_not_exist_is_said_in_one_line(run: Run) -> None:
     assert result.stderr.startswith("dropsort: There is no stack nowhere at http://127.0.0.1:")
     assert result.stderr.count("\n") == 1
     assert "nothing to destroy" in run("destroy", "--stack", "nowhere", code=1).stderr
+
+
+@pytest.mark.parametrize("verb", ["monitor", "report"])
+def test_a_bucket_that_does_not_exist_is_said_in_one_line(run: Run, tmp_path: Path, verb: str) -> None:
+    result = run(verb, "s3://no-such-bucket/captures", code=1)
+    assert result.stderr.startswith("dropsort: ")
+    assert "no-such-bucket" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Path) -> None:
