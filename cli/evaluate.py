@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.models import model_option
-from cli.options import existing, json_option, threshold_option, write_json, written
+from cli.options import amount, existing, json_option, threshold_option, write_json, written
 from cli.show import bars, console, facts_table, note, printable
 
 
@@ -20,11 +20,8 @@ from cli.show import bars, console, facts_table, note, printable
 )
 @existing("--others", "Pictures of none of the labels: how many pass?", folder=True)
 @existing("--choose-on", "Labelled held-out pictures to choose the threshold on anew.")
-@click.option(
-    "--precision",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="With --choose-on: what the threshold is for.",
+@amount(
+    "--precision", click.FloatRange(0, 1), "With --choose-on: what the threshold is for.", metavar="SHARE"
 )
 @threshold_option("the model's")
 @written("--html", "Also write a page with plots and pictures.")

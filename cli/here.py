@@ -15,7 +15,7 @@ import click
 
 from cli.errors import EXIT_FAILURE
 from cli.models import figures, model_option, thresholds
-from cli.options import existing, json_option, write_json
+from cli.options import amount, existing, json_option, write_json
 from cli.places import LAST_DEMO
 from cli.show import Steps, bars, console, facts_table, note, printable, results_table
 
@@ -35,11 +35,11 @@ IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
     metavar="DIR",
     help="Keep bucket and service there, across restarts.  [default: all is gone at the end]",
 )
-@click.option(
+@amount(
     "--port",
-    type=click.IntRange(1, 65535),
+    click.IntRange(1, 65535),
+    "Port of the embedded AWS.  [default: that of DIR's last life, or a free one]",
     metavar="PORT",
-    help="Port of the embedded AWS.  [default: that of DIR's last life, or a free one]",
 )
 @model_option
 def up(data: Path | None, port: int | None, model: Path) -> int:
@@ -79,14 +79,7 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
 @existing(
     "--images", "Sort every file below DIR, whatever its name.  [default: sample pictures]", folder=True
 )
-@click.option(
-    "--count",
-    type=click.IntRange(min=1),
-    default=24,
-    show_default=True,
-    metavar="N",
-    help="Sample pictures to sort, without --images.",
-)
+@amount("--count", click.IntRange(min=1), "Sample pictures to sort, without --images.", default=24)
 @json_option
 @model_option
 def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -> int:

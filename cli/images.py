@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import EXIT_FAILURE
-from cli.options import Aws, aws_options, json_option, json_to, prefix_option, stack_option, write_json
+from cli.options import (
+    Aws,
+    amount,
+    aws_options,
+    json_option,
+    json_to,
+    prefix_option,
+    stack_option,
+    write_json,
+)
 from cli.show import bars, console, facts_table, note, printable, results_table
 
 if TYPE_CHECKING:
@@ -24,13 +33,12 @@ OUTCOMES = ("classified", "low-confidence", "failed")
 @click.option("--prefix", default="", metavar="TEXT", help="Put before each name: incoming/TEXT/...")
 @click.option("--again", is_flag=True, help="Upload also what is there already, byte for byte.")
 @click.option("--wait", "wait_", is_flag=True, help="Wait for the results and show them.")
-@click.option(
+@amount(
     "--timeout",
-    type=click.FloatRange(min=1),
+    click.FloatRange(min=1),
+    "With --wait: give up when no result came for so long.",
     default=120.0,
-    show_default=True,
     metavar="SECONDS",
-    help="With --wait: give up when no result came for so long.",
 )
 @json_option
 @stack_option
@@ -107,14 +115,7 @@ def drop(
 )
 @click.option("--label", metavar="LABEL", help="Only this label.")
 @prefix_option
-@click.option(
-    "--limit",
-    type=click.IntRange(min=0),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="Rows of the table; the counts are of all.",
-)
+@amount("--limit", click.IntRange(min=0), "Rows of the table; the counts are of all.", default=50)
 @json_to("Write the results there, one JSON object a line, - for standard output.")
 @stack_option
 @aws_options
@@ -172,22 +173,14 @@ def results(
 
 @click.command(short_help="Sort again what has no result.")
 @prefix_option
-@click.option(
+@amount(
     "--min-age",
-    type=click.FloatRange(min=0),
+    click.FloatRange(min=0),
+    "Leave out younger uploads: they may be on their way.",
     default=300.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Leave out younger uploads: they may be on their way.",
 )
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0.1),
-    default=20.0,
-    show_default=True,
-    metavar="N",
-    help="Executions to start per second.",
-)
+@amount("--rate", click.FloatRange(min=0.1), "Executions to start per second.", default=20.0)
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
 @stack_option

@@ -11,6 +11,7 @@ import click
 from cli.options import Aws, write_json
 from cli.sagemaker import ACCOUNT, Requests, artifact_bucket, region_of
 from cli.show import bars, note
+from training.settings import OPTIONS, Settings
 
 
 def train_there(images: Path | None, json_file: Path | None, **options: Any) -> int:
@@ -67,13 +68,12 @@ def train_there(images: Path | None, json_file: Path | None, **options: Any) -> 
 
 def _hyperparameters(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Options that differ from their defaults, as arguments of the script; of the built-in algorithm only the epochs."""
-    from training.settings import OPTIONS
-
     if kind == "built-in":
         return {"epochs": str(options["epochs"])} if options["epochs"] else {}
-    command = click.get_current_context().command
-    defaults = {parameter.name: parameter.default for parameter in command.params}
-    return {name: str(options[name]) for name in OPTIONS if options[name] not in (None, defaults.get(name))}
+    default = Settings()
+    return {
+        name: str(options[name]) for name in OPTIONS if options[name] not in (None, getattr(default, name))
+    }
 
 
 def training_role(aws: Aws, stack: str, dry_run: bool) -> str:

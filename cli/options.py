@@ -101,14 +101,24 @@ def written(name: str, words: str) -> Option:
     return click.option(name, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=words)
 
 
+def amount(
+    name: str,
+    kind: click.ParamType[Any] | type,
+    words: str,
+    *,
+    default: float | None = None,
+    metavar: str = "N",
+) -> Option:
+    """A number, with its default shown if it has one."""
+    return click.option(
+        name, type=kind, default=default, show_default=default is not None, metavar=metavar, help=words
+    )
+
+
 def threshold_option(default: str) -> Option:
     """``--threshold``, in place of the one that `default` describes."""
-    return click.option(
-        "--threshold",
-        type=click.FloatRange(0, 1),
-        metavar="P",
-        help=f"Confidence that counts as classified.  [default: {default}]",
-    )
+    words = f"Confidence that counts as classified.  [default: {default}]"
+    return amount("--threshold", click.FloatRange(0, 1), words, metavar="P")
 
 
 def page_options(default: Path) -> Option:

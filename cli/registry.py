@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli.models import model_option
-from cli.options import Aws, aws_options, existing, json_option, read_json, stack_option, write_json
+from cli.options import Aws, amount, aws_options, existing, json_option, read_json, stack_option, write_json
 from cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
 from cli.show import note
 
@@ -105,9 +105,7 @@ def register(
 
 
 @click.command(short_help="Approve a registered model.")
-@click.option(
-    "--version", type=click.IntRange(min=1), metavar="N", help="Version to decide on.  [default: the newest]"
-)
+@amount("--version", click.IntRange(min=1), "Version to decide on.  [default: the newest]")
 @click.option("--reject", is_flag=True, help="Reject it instead.")
 @click.option("--note", "reason", default="", metavar="TEXT", help="Why.")
 @group_option
@@ -148,18 +146,11 @@ def approve(
 
 
 @click.command(short_help="Roll an approved model out.")
-@click.option(
-    "--version", type=click.IntRange(min=1), metavar="N", help="Approved version.  [default: the newest]"
-)
+@amount("--version", click.IntRange(min=1), "Approved version.  [default: the newest]")
 @click.option(
     "--keep-thresholds", is_flag=True, help="Keep the stack's thresholds, rather than take over the model's."
 )
-@click.option(
-    "--instances",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Instances of the endpoint; a canary needs two.",
-)
+@amount("--instances", click.IntRange(min=1), "Instances of the endpoint; a canary needs two.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @group_option
 @dry_run_option

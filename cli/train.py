@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from cli.evaluate import figures_in_words, tell_bad
-from cli.options import aws_options, existing, json_option, stack_option, write_json
+from cli.options import amount, aws_options, existing, json_option, stack_option, write_json
 from cli.show import bars, console, facts_table, note
+from training.settings import OPTIONS, Settings
+
+DEFAULT = Settings()
 
 
 @click.command(short_help="Train a model, here or on SageMaker.")
@@ -27,62 +30,45 @@ from cli.show import bars, console, facts_table, note
 @click.option(
     "--arch",
     type=click.Choice(["efficientnet-lite0", "resnet8"]),
-    default="efficientnet-lite0",
+    default=DEFAULT.arch,
     show_default=True,
     help="The first is fine-tuned from ImageNet; the second is small and starts from nothing.",
 )
-@click.option(
-    "--epochs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Epochs.  [default: what suits the architecture]",
-)
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=32, show_default=True, metavar="N", help="Pictures a step."
-)
-@click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of split, order and initial values."
-)
-@click.option(
+@amount("--epochs", click.IntRange(min=1), "Epochs.  [default: what suits the architecture]")
+@amount("--batch", click.IntRange(min=1), "Pictures a step.", default=DEFAULT.batch)
+@amount("--seed", int, "Of split, order and initial values.", default=DEFAULT.seed)
+@amount(
     "--folds",
-    type=click.IntRange(0, 10),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Train on everything, and choose threshold and calibration on N further models' held-out answers.",
+    click.IntRange(0, 10),
+    "Train on everything, and choose threshold and calibration on N further models' held-out answers.",
+    default=DEFAULT.folds,
 )
-@click.option(
-    "--validation", type=float, default=0.1, show_default=True, metavar="SHARE", help="Held out of training."
+@amount(
+    "--validation",
+    click.FloatRange(0, 1),
+    "Held out of training.",
+    default=DEFAULT.validation,
+    metavar="SHARE",
 )
-@click.option(
+@amount(
     "--test",
-    type=float,
-    default=0.15,
-    show_default=True,
+    click.FloatRange(0, 1),
+    "For the figures, if the pictures come unsplit.",
+    default=DEFAULT.test,
     metavar="SHARE",
-    help="For the figures, if the pictures come unsplit.",
 )
-@click.option(
-    "--patience",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="Stop after N epochs without progress.  [default: never]",
-)
-@click.option(
+@amount("--patience", click.IntRange(min=0), "Stop after N epochs without progress.  [default: never]")
+@amount(
     "--precision",
-    type=float,
-    default=0.99,
-    show_default=True,
+    click.FloatRange(0, 1),
+    "The threshold is chosen for it.",
+    default=DEFAULT.precision,
     metavar="SHARE",
-    help="The threshold is chosen for it.",
 )
 @click.option(
     "--name", default="", metavar="TEXT", help="Name of the model in its answers.  [default: folder and date]"
 )
-@click.option(
-    "--threads", type=click.IntRange(min=0), default=0, metavar="N", help="Threads.  [default: one]"
-)
+@amount("--threads", click.IntRange(min=0), "Threads.  [default: one]")
 @click.option(
     "--on",
     "where",
@@ -143,7 +129,6 @@ def train(
     if images is None:
         raise click.UsageError("--images says where the pictures are.")
     from training import train as training
-    from training.settings import OPTIONS
 
     settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
     data = training.gather(images, None, settings)

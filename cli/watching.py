@@ -12,6 +12,7 @@ import click
 from cli import references
 from cli.options import (
     Aws,
+    amount,
     aws_options,
     existing,
     json_option,
@@ -185,14 +186,7 @@ def report(
 
 @click.command(short_help="Draw the service's dashboard.")
 @page_options(HOME / "dashboard.html")
-@click.option(
-    "--hours",
-    type=click.FloatRange(min=0.1),
-    default=24.0,
-    show_default=True,
-    metavar="N",
-    help="How far back it shows.",
-)
+@amount("--hours", click.FloatRange(min=0.1), "How far back it shows.", default=24.0)
 @stack_option
 @aws_options
 def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
