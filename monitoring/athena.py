@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitoring.errors import MonitoringError
+from monitoring.records.outputs import SUM_TOLERANCE
 
 MARGIN = 2  # hours by which a capture file may be later than its inferences
 _QUERY = Path(__file__).with_name("athena.sql")
@@ -77,6 +78,7 @@ def query_sql(
         .replace("{last_path}", (last + timedelta(hours=MARGIN)).strftime(_PATH))
         .replace("{first_hour}", first.strftime(_HOUR))
         .replace("{last_hour}", last.strftime(_HOUR))
+        .replace("{tolerance}", f"{SUM_TOLERANCE:.9f}e0")
         .replace("{label_count}", str(len(labels)))
         .replace("{labels}", f"ARRAY[{quoted}]" if labels else "ARRAY['']")
     )

@@ -57,7 +57,18 @@ opened AS (
 inner_values AS (
   SELECT
     id, endpoint, variant, hour, number,
-    coalesce(json_extract(value, '$.predictions'), json_extract(value, '$.prediction'), value) AS value
+    CASE
+      WHEN json_extract(value, '$.probabilities') IS NOT NULL THEN value
+      -- A number beside a score is a class or a probability: nobody can tell.
+      WHEN TRY(CAST(json_extract_scalar(value, '$.prediction') AS DOUBLE)) IS NULL
+        OR coalesce(
+          json_extract(value, '$.score'), json_extract(value, '$.probability'), json_extract(value, '$.prob'),
+          json_extract(value, '$.confidence')
+        ) IS NULL
+      THEN coalesce(
+        json_extract(value, '$.predictions'), json_extract(value, '$.prediction'), json_extract(value, '$.outputs'), value
+      )
+    END AS value
   FROM opened
 ),
 items AS (
@@ -79,19 +90,21 @@ read_items AS (
       TRY(CAST(item AS ARRAY(DOUBLE)))
     ) AS vector,
     coalesce(TRY(CAST(json_extract_scalar(item, '$.score') AS DOUBLE)), TRY(CAST(item AS DOUBLE))) AS score,
+    json_extract_scalar(item, '$.predicted_label') AS named,
     TRY(CAST(TRY(CAST(json_extract_scalar(item, '$.predicted_label') AS DOUBLE)) AS BIGINT)) AS choice,
     TRY(CAST(json_extract(item, '$.labels') AS ARRAY(VARCHAR))) AS names,
     TRY(CAST(json_extract_scalar(item, '$.familiarity') AS DOUBLE)) AS familiarity
   FROM items
 ),
--- A single score is that of class 1 of a binary model.
+-- A single score is that of class 1 of a binary model. With any other label it is that label's: no vector is known.
 vectors AS (
   SELECT
     id, endpoint, variant, hour, number, position, choice, names, familiarity,
     CASE
       WHEN cardinality(vector) = 1 THEN ARRAY[1 - vector[1], vector[1]]
       WHEN vector IS NOT NULL THEN vector
-      WHEN score IS NOT NULL AND coalesce(choice, 0) IN (0, 1) THEN ARRAY[1 - score, score]
+      WHEN score IS NOT NULL AND (named IS NULL OR (choice IN (0, 1) AND {label_count} IN (0, 2)))
+      THEN ARRAY[1 - score, score]
     END AS vector
   FROM read_items
 ),
@@ -115,7 +128,7 @@ predictions AS (
     max(names) AS names
   FROM classes
   GROUP BY endpoint, variant, hour, id, number, position
-  HAVING min(raw) >= -0.001e0 AND max(raw) <= 1.001e0 AND abs(sum(raw) - 1) <= 0.001e0
+  HAVING min(raw) >= -{tolerance} AND max(raw) <= 1 + {tolerance} AND abs(sum(raw) - 1) <= {tolerance}
 ),
 labelled AS (
   SELECT
@@ -127,7 +140,7 @@ labelled AS (
     END AS label,
     CAST(floor(confidence * 1e9 + 0.5e0) AS BIGINT) AS confidence,
     CAST(floor(margin * 1e9 + 0.5e0) AS BIGINT) AS margin,
-    CAST(floor(entropy * 1e9 + 0.5e0) AS BIGINT) AS entropy,
+    CAST(floor(least(1.0e0, entropy) * 1e9 + 0.5e0) AS BIGINT) AS entropy,
     CAST(floor(familiarity * 1e9 + 0.5e0) AS BIGINT) AS familiarity
   FROM predictions
 )

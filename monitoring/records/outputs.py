@@ -20,7 +20,8 @@ from typing import Any
 
 import msgspec
 
-SUM_TOLERANCE = 1e-3  # as far as single precision over a thousand classes is off
+# As far as single precision over a thousand classes is off; and 0.999 is within it, in whatever order it was added up.
+SUM_TOLERANCE = 1e-3 + 1e-9
 _NESTING = 8  # lists within lists and wrappers that are followed
 
 
@@ -200,8 +201,13 @@ def _object(value: dict[str, Any], labels: Sequence[str], depth: int) -> Iterato
     wrapped = next(
         (k for k in ("SageMakerOutput", "predictions", "prediction", "outputs") if k in value), None
     )
-    if wrapped is not None:
-        yield from _interpret(value[wrapped], labels, depth - 1)
+    if wrapped is not None and vector is None:
+        inside = value[wrapped]
+        if isinstance(inside, str):
+            yield from _named(inside, score, labels)
+        elif score is None or isinstance(inside, list | dict):
+            yield from _interpret(inside, labels, depth - 1)
+        # A number beside a score is a class or a probability: nobody can tell.
     elif vector is not None:
         for row in vector if vector and all(isinstance(r, list) for r in vector) else [vector]:
             found = list(_vector(row, value.get("labels", ()), labels))

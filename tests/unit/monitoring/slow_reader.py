@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from fractions import Fraction
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3 + 1e-9
 
 
 def read_files(files, labels=(), root=""):
@@ -208,8 +208,17 @@ def _answer(value, labels, depth):
         return [one for item in value for one in _answer(item, labels, depth - 1)]
     if not isinstance(value, dict):
         return []
+    score = next(
+        (value[n] for n in ("score", "probability", "prob", "confidence") if _number(value.get(n))), None
+    )
     for name in ("SageMakerOutput", "predictions", "prediction", "outputs"):
-        if name in value:
+        if name in value and not any(
+            isinstance(value.get(n), list) for n in ("probabilities", "score", "scores")
+        ):
+            if isinstance(value[name], str):
+                return _named(value[name], score, labels)
+            if score is not None and not isinstance(value[name], (list, dict)):
+                return []
             return _answer(value[name], labels, depth - 1)
     chosen = value.get("predicted_label")
     chosen = value.get("label") if chosen is None else chosen
@@ -225,9 +234,6 @@ def _answer(value, labels, depth):
     if isinstance(chosen, list) and isinstance(value.get("prob"), list):
         score = value["prob"][0] if value["prob"] else None
         return _named(chosen[0] if chosen else None, score, labels)
-    score = next(
-        (value[n] for n in ("score", "probability", "prob", "confidence") if _number(value.get(n))), None
-    )
     if chosen is not None:
         return _named(chosen, score, labels)
     return [] if score is None else _vector([score], None, None, None, labels)
