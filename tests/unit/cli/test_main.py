@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,15 +14,9 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from cli import main as cli
 from cli.errors import sentence
 from infra.errors import DeployError
+from tests.unit.cli.nowhere import ENVIRONMENT
 from training.errors import TrainingError
-
-ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DROPSORT_"))
-} | {
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+from training.settings import OPTIONS, Settings
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -48,6 +41,15 @@ def test_help_lists_every_command_and_loads_no_library() -> None:
     for verbs in cli.MODULES.values():
         for verb in verbs:
             assert f"  {verb} " in result.stdout
+
+
+def test_a_training_run_has_its_settings_as_options() -> None:
+    command = cli.dropsort.get_command(click.Context(cli.dropsort), "train")
+    assert command is not None
+    defaults = {item.name: item.default for item in command.params}
+    fields = vars(Settings())
+    assert set(OPTIONS) == fields.keys() & defaults.keys()
+    assert all(defaults[name] in (None, fields[name]) for name in OPTIONS)
 
 
 @pytest.mark.parametrize(
