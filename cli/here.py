@@ -79,7 +79,7 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
 @existing(
     "--images", "Sort every file below DIR, whatever its name.  [default: sample pictures]", folder=True
 )
-@amount("--count", click.IntRange(min=1), "Sample pictures to sort, without --images.", default=24)
+@amount("--count", click.IntRange(min=1), "Sample pictures to sort, without --images.", default=36)
 @json_option
 @model_option
 def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -> int:
