@@ -155,7 +155,8 @@ def join(
         if (found is None and own is None) or (event and event in seen):
             continue
         seen.add(event)
-        out = _dict(_dict(record.get("captureData")).get("endpointOutput"))
+        capture = _dict(record.get("captureData"))
+        out = _dict(capture.get("endpointOutput")) or _dict(capture.get("batchTransformOutput"))
         for prediction in predictions(out.get("data"), out.get("encoding"), labels)[:1]:
             outcome = _outcome(prediction, truths[found] if found is not None else str(own))
             if outcome:
@@ -163,7 +164,10 @@ def join(
 
 
 def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | None:
-    """The label of a record's ``groundTruthData``: a label, or a class index that `labels` names; None without one."""
+    """The label of a record's ``groundTruthData``: a label, or a class index that `labels` names; None without one.
+
+    It stands there as it is, alone in a list, or as ``{"label": ...}``.
+    """
     given = _dict(record.get("groundTruthData"))
     data = given.get("data")
     if not isinstance(data, str):
@@ -175,6 +179,8 @@ def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | Non
         value = text
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
+    if isinstance(value, dict):
+        value = value.get("label")
     return label_of(value, labels)
 
 

@@ -21,7 +21,7 @@ from monitoring.runs import run as runs
 from monitoring.runs import state, work
 from monitoring.stores import open_store
 from monitoring.stores.local import LocalStore
-from tests.unit.monitoring.capture_cases import LABELS, LINES, TREE, line
+from tests.unit.monitoring.capture_cases import LABELS, LINES, PICTURE, TREE, line
 
 ROOT = Path(__file__).parents[3]
 
@@ -338,6 +338,17 @@ def test_image_statistics_of_decoded_inputs(tmp_path, real_data):
         moments = cell.image_moments()
         assert moments["width"] == moments["height"] == (32.0, 0.0)
         assert 0 < moments["brightness"][0] < 255
+
+
+def test_inputs_that_are_no_pictures_have_no_statistics(tmp_path):
+    # GIVEN inputs that claim to be base64, and every odd line
+    inputs = ["é" * 40, "\ud800", "AAA", "!!", "AAAA", "", 17, [1], PICTURE]
+    rows = [line(given=given, event=f"e{i}") for i, given in enumerate(inputs)]
+    write(tmp_path / "source", f"{TREE}/a.jsonl", *rows, *LINES)
+    # WHEN pictures are decoded THEN all lines count as they do without
+    with_images = aggregate.run(tmp_path / "source", tmp_path / "with", images=True).health
+    assert with_images == aggregate.run(tmp_path / "source", tmp_path / "without").health
+    assert not any(cell.images for cell in aggregate.load(tmp_path / "with").cells.values())
 
 
 @pytest.mark.parametrize(

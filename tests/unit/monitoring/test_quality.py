@@ -131,6 +131,23 @@ def test_a_merged_record_brings_its_own_truth() -> None:
     assert (key, outcome.predicted, outcome.truth) == ("e1", "bicycle", "motorcycle")
 
 
+def test_a_merged_record_of_a_batch_transform_job_is_joined_too() -> None:
+    """GIVEN the merged form of AWS's notebooks WHEN joined THEN output and label are found where they stand there."""
+    output = {
+        "data": '{"SageMakerOutput": {"predicted_label": 1, "score": 0.98}, "features": [28, 2]}',
+        "encoding": "JSON",
+    }
+    record = {
+        "eventMetadata": {"eventId": "e1"},
+        "groundTruthData": {"data": '{"label": 1}', "encoding": "JSON"},
+        "captureData": {"batchTransformOutput": output},
+    }
+
+    [(key, found)] = join([record], {}, LABELS)
+
+    assert (key, found.predicted, found.truth, found.confidence) == ("e1", LABELS[1], LABELS[1], 0.98)
+
+
 @pytest.mark.parametrize(
     ("data", "label"),
     [("1", "motorcycle"), ("0.0", "bicycle"), ('"bicycle"', "bicycle"), ("motorcycle", "motorcycle"), ("[1]", "motorcycle"), ("7", "7")],
