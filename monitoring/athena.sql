@@ -90,11 +90,16 @@ read_items AS (
       TRY(CAST(item AS ARRAY(DOUBLE)))
     ) AS vector,
     coalesce(TRY(CAST(json_extract_scalar(item, '$.score') AS DOUBLE)), TRY(CAST(item AS DOUBLE))) AS score,
-    json_extract_scalar(item, '$.predicted_label') AS named,
-    TRY(CAST(TRY(CAST(json_extract_scalar(item, '$.predicted_label') AS DOUBLE)) AS BIGINT)) AS choice,
+    coalesce(
+      json_extract_scalar(item, '$.predicted_label'), json_extract_scalar(item, '$.label'),
+      json_extract_scalar(item, '$.class')
+    ) AS named,
     TRY(CAST(json_extract(item, '$.labels') AS ARRAY(VARCHAR))) AS names,
     TRY(CAST(json_extract_scalar(item, '$.familiarity') AS DOUBLE)) AS familiarity
   FROM items
+),
+chosen AS (
+  SELECT *, TRY(CAST(TRY(CAST(named AS DOUBLE)) AS BIGINT)) AS choice FROM read_items
 ),
 -- A single score is that of class 1 of a binary model. With any other label it is that label's: no vector is known.
 vectors AS (
@@ -106,7 +111,7 @@ vectors AS (
       WHEN score IS NOT NULL AND (named IS NULL OR (choice IN (0, 1) AND {label_count} IN (0, 2)))
       THEN ARRAY[1 - score, score]
     END AS vector
-  FROM read_items
+  FROM chosen
 ),
 classes AS (
   SELECT

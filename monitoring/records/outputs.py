@@ -191,21 +191,20 @@ def _interpret(value: Any, labels: Sequence[str], depth: int) -> Iterator[Predic
 
 
 def _object(value: dict[str, Any], labels: Sequence[str], depth: int) -> Iterator[Prediction]:
-    named = next((k for k in ("predicted_label", "label") if value.get(k) is not None), None)
+    named = next((k for k in ("predicted_label", "label", "class") if value.get(k) is not None), None)
     vector = next(
         (value[k] for k in ("probabilities", "score", "scores") if isinstance(value.get(k), list)), None
     )
-    score = next(
-        (value[k] for k in ("score", "probability", "prob", "confidence") if is_number(value.get(k))), None
-    )
+    score = next((value[k] for k in ("score", "probability", "prob") if is_number(value.get(k))), None)
+    confidence = value.get("confidence") if score is None else None
     wrapped = next(
         (k for k in ("SageMakerOutput", "predictions", "prediction", "outputs") if k in value), None
     )
     if wrapped is not None and vector is None:
         inside = value[wrapped]
         if isinstance(inside, str):
-            yield from _named(inside, score, labels)
-        elif score is None or isinstance(inside, list | dict):
+            yield from _confident(inside, score if confidence is None else confidence, labels)
+        elif (score is None and confidence is None) or isinstance(inside, list | dict):
             yield from _interpret(inside, labels, depth - 1)
         # A number beside a score is a class or a probability: nobody can tell.
     elif vector is not None:
@@ -220,6 +219,8 @@ def _object(value: dict[str, Any], labels: Sequence[str], depth: int) -> Iterato
     elif named is not None and isinstance(value[named], list) and isinstance(value.get("prob"), list):
         # BlazingText: labels and their probabilities side by side, the best first.
         yield from _named(next(iter(value[named]), None), next(iter(value["prob"]), None), labels)
+    elif named is not None and confidence is not None:
+        yield from _confident(value[named], confidence, labels)
     elif named is not None:
         yield from _named(value[named], score, labels)
     elif score is not None:
@@ -235,15 +236,20 @@ def _vector(values: list[Any], own: Any, labels: Sequence[str]) -> Iterator[Pred
 
 def _named(name: Any, score: Any, labels: Sequence[str]) -> Iterator[Prediction]:
     """Read a label with its score; for the classes 0 and 1 of a binary model the score is that of class 1."""
-    label = label_of(name, labels)
-    if label is None or not is_number(score) or not 0 <= score <= 1:
-        return
     if index_of(name) in (0, 1) and len(labels) in (0, 2):
-        for prediction in _vector([score], (), labels):
-            prediction.choice = index_of(name)
-            yield prediction
+        if is_number(score) and 0 <= score <= 1:
+            for prediction in _vector([score], (), labels):
+                prediction.choice = index_of(name)
+                yield prediction
     else:
-        yield Prediction(label=label, confidence=float(score))
+        yield from _confident(name, score, labels)
+
+
+def _confident(name: Any, confidence: Any, labels: Sequence[str]) -> Iterator[Prediction]:
+    """Read a label with its own confidence."""
+    label = label_of(name, labels)
+    if label is not None and is_number(confidence) and 0 <= confidence <= 1:
+        yield Prediction(label=label, confidence=float(confidence))
 
 
 def _ranking(items: list[Any]) -> Prediction | None:

@@ -208,20 +208,20 @@ def _answer(value, labels, depth):
         return [one for item in value for one in _answer(item, labels, depth - 1)]
     if not isinstance(value, dict):
         return []
-    score = next(
-        (value[n] for n in ("score", "probability", "prob", "confidence") if _number(value.get(n))), None
-    )
+    score = next((value[n] for n in ("score", "probability", "prob") if _number(value.get(n))), None)
+    confidence = value.get("confidence") if score is None else None
     for name in ("SageMakerOutput", "predictions", "prediction", "outputs"):
         if name in value and not any(
             isinstance(value.get(n), list) for n in ("probabilities", "score", "scores")
         ):
             if isinstance(value[name], str):
-                return _named(value[name], score, labels)
-            if score is not None and not isinstance(value[name], (list, dict)):
+                return _confident(value[name], score if confidence is None else confidence, labels)
+            if (score is not None or confidence is not None) and not isinstance(value[name], (list, dict)):
                 return []
             return _answer(value[name], labels, depth - 1)
     chosen = value.get("predicted_label")
     chosen = value.get("label") if chosen is None else chosen
+    chosen = value.get("class") if chosen is None else chosen
     for name in ("probabilities", "score", "scores"):
         if isinstance(value.get(name), list):
             vectors = value[name]
@@ -234,6 +234,8 @@ def _answer(value, labels, depth):
     if isinstance(chosen, list) and isinstance(value.get("prob"), list):
         score = value["prob"][0] if value["prob"] else None
         return _named(chosen[0] if chosen else None, score, labels)
+    if chosen is not None and confidence is not None:
+        return _confident(chosen, confidence, labels)
     if chosen is not None:
         return _named(chosen, score, labels)
     return [] if score is None else _vector([score], None, None, None, labels)
@@ -280,6 +282,14 @@ def _index(value):
 
 
 def _named(name, score, labels):
+    if _index(name) in (0, 1) and len(labels) in (0, 2):
+        if not _number(score) or not 0 <= score <= 1:
+            return []
+        return _vector([score], None, _index(name), None, labels)
+    return _confident(name, score, labels)
+
+
+def _confident(name, confidence, labels):
     index = _index(name)
     if index is not None:
         label = labels[index] if 0 <= index < len(labels) else str(index)
@@ -287,11 +297,9 @@ def _named(name, score, labels):
         label = name.encode("utf-8", "replace").decode()
     else:
         return []
-    if not _number(score) or not 0 <= score <= 1:
+    if not _number(confidence) or not 0 <= confidence <= 1:
         return []
-    if index in (0, 1) and len(labels) in (0, 2):
-        return _vector([score], None, index, None, labels)
-    return [(label, float(score), None, None)]
+    return [(label, float(confidence), None, None)]
 
 
 def _ranking(items):

@@ -54,6 +54,8 @@ OUTPUTS = [
     ('{"predictions": [1], "probabilities": [0.85]}', "JSON"),
     ('{"prediction": 1, "probability": 0.85}', "JSON"),
     ('{"prediction": "cat"}', "JSON"),
+    ('{"label": 0, "score": 0.02}', "JSON"),
+    ('{"confidence": 0.98}', "JSON"),
     ("[0.517, 0.029, 0.453]", "JSON"),
     ("[0.334, 0.334, 0.333]", "JSON"),
     ("[0.5004, 0.5004]", "JSON"),
