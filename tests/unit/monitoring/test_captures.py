@@ -48,6 +48,7 @@ def hold_against_slow_reader(folder, files, labels=LABELS, **options):
     for series, volume in fast.volumes.items():
         for name in ("records", "predictions", "without_prediction", "without_input"):
             assert getattr(volume, name) == slow["volumes"][tuple(series)][name], (series, name)
+    assert {tuple(k) for k in fast.uncertain} == set(slow["uncertain"])
     for series, found in fast.uncertain.items():
         candidates = slow["uncertain"][tuple(series)]
         lowest = sorted(c[0] for c in candidates)[:LEAST_CERTAIN]
