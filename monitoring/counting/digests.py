@@ -28,6 +28,20 @@ def digests(ids: list[str]) -> np.ndarray:
     return out
 
 
+def digests_of_rows(texts: np.ndarray) -> np.ndarray:
+    """Digest texts of one length, uint8 (n, length): the same as `digests` gives of them."""
+    count, length = texts.shape
+    words = -(-length // 8)
+    padded = np.zeros((count, words * 8), np.uint8)
+    padded[:, :length] = texts
+    columns = padded.view("<u8").astype(np.uint64, copy=False)
+    golden = np.uint64(_MULTIPLIERS[0])
+    state = np.full(count, length, np.uint64)
+    for at in range(words):
+        state = mix(state * golden + columns[:, at])
+    return state
+
+
 def mix(value: np.ndarray) -> np.ndarray:
     """Scramble uint64 values one to one, so that every bit depends on every bit (the finaliser of splitmix64)."""
     _, second, third = (np.uint64(m) for m in _MULTIPLIERS)
@@ -39,12 +53,4 @@ def mix(value: np.ndarray) -> np.ndarray:
 
 def _rows(joined: bytes, count: int, length: int) -> np.ndarray:
     """Digest `count` texts of `length` bytes each that stand one after another."""
-    words = -(-length // 8)
-    padded = np.zeros((count, words * 8), np.uint8)
-    padded[:, :length] = np.frombuffer(joined, np.uint8).reshape(count, length)
-    columns = padded.view("<u8").astype(np.uint64, copy=False)
-    golden = np.uint64(_MULTIPLIERS[0])
-    state = np.full(count, length, np.uint64)
-    for at in range(words):
-        state = mix(state * golden + columns[:, at])
-    return state
+    return digests_of_rows(np.frombuffer(joined, np.uint8).reshape(count, length))

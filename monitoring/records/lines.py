@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ SMALL = BUFFER // 4  # files below this are put into the buffer together
 LONGEST_LINE = 16 * 1024 * 1024  # of lines that have to be parsed; a payload of 6 MB is 8 MB in base64
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_PREFIX = 4096
+_REST = 4096  # longest rest of a usual line, behind its input
 
 # The beginning of a line of ASCII without control characters, up to the first byte of its input's data.
 _PREFIX = re.compile(
@@ -29,9 +30,25 @@ ReadInto = Callable[[str, memoryview], int]  # reads the file of that name into 
 Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buffer: how many, 0 at the end
 
 
-# Lines of one file that stand in the buffer: what `read` was given, begin of the first line, ends of all (where their
-# newlines were), where the buffer's first byte stands in the file, whether these are the last ones.
-Segment = tuple[Any, int, list[int], int, bool]
+class Segment(NamedTuple):
+    """Lines of one file, one after another in the buffer."""
+
+    of: Any  # what `Lines` was given with the file
+    begin: int  # of the first line
+    first: int  # of `Found`
+    stop: int
+    base: int  # where the buffer's first byte stands in the file
+    done: bool  # nothing of the file is left
+
+
+class Found(NamedTuple):
+    """Lines in the buffer."""
+
+    ends: list[int]  # where their newlines were
+    quotes: list[int]  # which end their inputs, -1: a line that does not begin in the usual way
+    # Ends of lines that hold control characters or bytes beyond ASCII, or have no newline. The input of any other line
+    # with a quote is plain text, but for backslashes.
+    dirty: set[int]
 
 
 def prefix_of(line: bytes | bytearray) -> bytes:
@@ -46,22 +63,27 @@ class Lines:
     Parameters
     ----------
     take
-        Is called with segments of the buffer, and with the ends of those lines that hold control characters or bytes
-        beyond ASCII, or have no newline.
+        Is called with lines and the segments that they make up.
     overlong
         Is called for each line that was given up.
     """
 
-    def __init__(
-        self, take: Callable[[list[Segment], set[int]], None], overlong: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, take: Callable[[Found, list[Segment]], None], overlong: Callable[[Any], None]) -> None:
         self._take = take
         self._overlong = overlong
         self._used = 0
         self._small: list[tuple[Any, int, int]] = []  # of, begin, end
         self._cut: set[int] = set()  # newlines that are ours
         self.buffer = bytearray()
+        self._prefix = b"\0"  # of the usual line
+        # Of an unfinished line at the front of the buffer: bytes that hold nothing odd, and bytes of its input that
+        # hold no quote.
+        self._clean = self._unquoted = 0
         self._resize(BUFFER)
+
+    def learn(self, line: bytes) -> None:
+        """Take a clean line that has an input for one of the usual kind."""
+        self._prefix, self._unquoted = prefix_of(line) or self._prefix, 0
 
     def stream(self, of: Any, fill: Fill, start: int = 0, stop: int | None = None) -> None:
         """Take the lines of a file of any size that begin in [start, stop)."""
@@ -103,16 +125,20 @@ class Lines:
             return
         small, used, self._small, self._used = self._small, self._used, [], 0
         cut, self._cut = self._cut, set()
-        ends, dirty = self._scan(0, 0, used)
+        self._clean = self._unquoted = 0
+        found = self._scan(0, used)
+        found.dirty.update(cut)
+        ends, startswith = found.ends, self.buffer.startswith
         segments, at = [], 0
         for of, begin, end in small:
             first, at = at, bisect_left(ends, end, at)
-            skip = 3 if self.buffer.startswith(_BOM, begin, end) else 0
-            segments.append((of, begin + skip, ends[first:at], -begin, True))
-        self._take(segments, dirty | cut)
+            skip = 3 if startswith(_BOM, begin, end) else 0
+            segments.append(Segment(of, begin + skip, first, at, -begin, True))
+        self._take(found, segments)
 
     def _stream(self, of: Any, fill: Fill, start: int, stop: int | None) -> None:
         """Read piece by piece; the line at the end of one moves to the front for the next."""
+        self._clean = self._unquoted = 0
         have, base = 0, start  # bytes in the buffer, and where its first byte stands in the file
         dropped = 0  # bytes that the first line has lost
         skipping = start > 0  # the line that `start` lies in belongs to the stretch before
@@ -124,7 +150,7 @@ class Lines:
             if base == 0 and have == 0 and count >= 3 and self.buffer.startswith(_BOM):
                 self.buffer[: count - 3] = self.buffer[3:count]
                 base, count = 3, count - 3
-            begin, fresh, have = 0, have, have + count
+            begin, have = 0, have + count
             if skipping:
                 newline = self.buffer.find(b"\n", 0, have)
                 if newline < 0:
@@ -132,20 +158,21 @@ class Lines:
                     if stop is not None and base >= stop:
                         break  # no line begins in this stretch
                     continue
-                begin = fresh = newline + 1
+                begin = newline + 1
                 skipping = False
-            ends, dirty = self._scan(begin, fresh, have)
-            if dropped and ends:
-                self._take([(of, begin, ends[:1], base, False)], dirty)
-                begin, base, dropped = ends.pop(0) + 1, base + dropped, 0
+            found = self._scan(begin, have)
+            ends, first, last = found.ends, 0, len(found.ends)
+            if dropped and last:
+                self._take(found, [Segment(of, begin, 0, 1, base, False)])
+                begin, base, dropped, first = ends[0] + 1, base + dropped, 0, 1
             if stop is not None:
                 if base + begin >= stop:
                     have = 0
                     break
-                ends = ends[: bisect_left(ends, stop - base - 1) + 1]
-            if ends:
-                self._take([(of, begin, ends, base, False)], dirty)
-                begin = ends[-1] + 1
+                last = min(last, bisect_left(ends, stop - base - 1) + 1)
+            if first < last:
+                self._take(found, [Segment(of, begin, first, last, base, False)])
+                begin = ends[last - 1] + 1
                 if stop is not None and base + begin >= stop:
                     have = 0
                     break
@@ -156,34 +183,86 @@ class Lines:
                 less = self._drop_input(have)
                 if less:
                     dropped, have = dropped + less, have - less
+                    self._clean = self._unquoted = 0
                 elif have < LONGEST_LINE:
                     self._resize(have * 2)
                 else:
                     self._overlong(of)
                     base, have, dropped, skipping = base + have + dropped, 0, 0, True
-        last = [have] if have and not skipping else []
-        self._take([(of, 0, last, base, True)], set(last))
+                    self._clean = self._unquoted = 0
+        rest = [have] if have and not skipping else []
+        self._take(Found(rest, [-1] * len(rest), set(rest)), [Segment(of, 0, 0, len(rest), base, True)])
         if len(self.buffer) > BUFFER:
             self._resize(BUFFER)
 
-    def _scan(self, begin: int, fresh: int, have: int) -> tuple[list[int], set[int]]:
-        """Find the newlines in [fresh, have), and which of the lines from `begin` on hold odd bytes."""
-        buffer, find, ends = self.buffer, self.buffer.find, []
-        end = find(b"\n", fresh, have)
-        while end >= 0:
-            buffer[end] = 32  # a blank, so that one pass over everything tells whether anything is odd
-            ends.append(end)
-            end = find(b"\n", end + 1, have)
+    def _scan(self, begin: int, have: int) -> Found:
+        """Find the lines in [begin, have). What is learned of the unfinished line behind them serves the next scan."""
+        clean = self._clean
+        ends, quotes = self._ends(begin, have)
         # As signed bytes, control characters and everything beyond ASCII are below 32.
-        part = self._bytes[begin:have]
+        part = self._bytes[begin + clean : have]
         if not len(part) or part.min() >= 32:
-            return ends, set()
+            self._clean = have - (ends[-1] + 1 if ends else begin)
+            return Found(ends, quotes, set())
+        self._clean = self._unquoted = 0
+        for end in ends:  # perhaps a newline was taken for a part of an input
+            self.buffer[end] = 10
+        ends = self._newlines(begin, have)
         lines = np.array(ends, np.int64)
-        odd = np.flatnonzero(part < 32) + begin
+        odd = np.flatnonzero(part < 32) + begin + clean
         of = np.searchsorted(lines, odd)
         odd, of = odd[of < len(lines)], of[of < len(lines)]
         carriage_return = (self._bytes[odd] == 13) & (odd + 1 == lines[of])
-        return ends, set(lines[of[~carriage_return]].tolist())
+        dirty = set(lines[of[~carriage_return]].tolist())
+        begins = [begin] + [end + 1 for end in ends]
+        quotes = [self._quote(at, end) for at, end in zip(begins, ends, strict=False)]
+        return Found(ends, quotes, dirty)
+
+    def _ends(self, begin: int, have: int) -> tuple[list[int], list[int]]:
+        """Find the lines in [begin, have) if there is nothing odd in them: where their newlines are, which become
+        blanks so that one pass over everything tells whether anything is odd, and where their inputs end.
+        """
+        buffer, find, startswith = self.buffer, self.buffer.find, self.buffer.startswith
+        prefix, length = self._prefix, len(self._prefix)
+        ends: list[int] = []
+        quotes: list[int] = []
+        unquoted = self._unquoted
+        while True:
+            if startswith(prefix, begin):
+                data = begin + length
+                quote = find(b'"', data + unquoted, have)
+                end = find(b"\n", quote, have) if quote >= 0 else -1
+                if end < 0:
+                    self._unquoted = max(0, have - data) if quote < 0 else 0
+                    return ends, quotes
+                if quote == data or end - quote > _REST:
+                    quote = -1
+            else:
+                quote = -1
+                end = find(b"\n", begin, have)
+                if end < 0:
+                    self._unquoted = 0
+                    return ends, quotes
+            buffer[end] = 32
+            ends.append(end)
+            quotes.append(quote)
+            begin, unquoted = end + 1, 0
+
+    def _newlines(self, begin: int, have: int) -> list[int]:
+        """Find the newlines in [begin, have), and make them blanks."""
+        ends = []
+        end = self.buffer.find(b"\n", begin, have)
+        while end >= 0:
+            self.buffer[end] = 32
+            ends.append(end)
+            end = self.buffer.find(b"\n", end + 1, have)
+        return ends
+
+    def _quote(self, begin: int, end: int) -> int:
+        """Find where the input of the line [begin, end) ends, as for `Found`."""
+        data = begin + len(self._prefix)
+        quote = self.buffer.find(b'"', data, end) if self.buffer.startswith(self._prefix, begin, end) else -1
+        return quote if quote > data and end - quote <= _REST else -1
 
     def _drop_input(self, have: int) -> int:
         """Remove what is there of an input's data from the line that fills the buffer: how many bytes, 0 if unsure."""

@@ -21,6 +21,7 @@ _HOUR = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _LONG_NUMBER = re.compile(rb"[0-9]{4300}")  # json refuses longer integers, msgspec does not
+Place = tuple[str, str, str]  # hour, endpoint, variant
 _DEEP = 400  # brackets in a line from which the two parsers may disagree on how deep is too deep
 
 
@@ -61,34 +62,6 @@ class Wire(msgspec.Struct, gc=False):
     groundTruthData: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _UsualInput(msgspec.Struct, gc=False):
-    data: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _UsualOutput(msgspec.Struct, gc=False):
-    data: str
-    encoding: str
-
-
-class _UsualCapture(msgspec.Struct, gc=False):
-    endpointInput: _UsualInput
-    endpointOutput: _UsualOutput
-
-
-class _UsualMetadata(msgspec.Struct, gc=False):
-    eventId: str
-    inferenceTime: str
-    inferenceId: str | None = None
-
-
-class Usual(msgspec.Struct, gc=False):
-    """A line with every field that a real-time capture has; one that is not like this is read as `Wire`."""
-
-    captureData: _UsualCapture
-    eventMetadata: _UsualMetadata
-    groundTruthData: msgspec.Raw | None = None
-
-
 class Line(msgspec.Struct, gc=False):
     """A capture record, or ground truth alone, with the fields that monitoring uses."""
 
@@ -107,17 +80,18 @@ class Malformed(Exception):
     """A line that is no record; the message says why in a few words."""
 
 
-decode_usual = msgspec.json.Decoder(Usual).decode
 decode_wire = msgspec.json.Decoder(Wire).decode
 
 
-def read_line(line: bytes) -> Line | None:
+def read_line(line: bytes, shift: int = 0) -> Line | None:
     """Read one line.
 
     Parameters
     ----------
     line
         Without its newline; a carriage return and blanks around it are fine.
+    shift
+        Bytes of the line, all in its input, that are left out here: for the places that errors name.
 
     Returns
     -------
@@ -144,7 +118,7 @@ def read_line(line: bytes) -> Line | None:
         else:
             if wire.captureData is not None:
                 return of_wire(wire)
-    return _of_json(text)
+    return _of_json(text, shift)
 
 
 def of_wire(wire: Wire) -> Line:
@@ -181,7 +155,7 @@ def hour_of(time: str | None) -> str | None:
     return f"{moment.year:04}-{moment.month:02}-{moment.day:02}T{moment.hour:02}:00:00Z"
 
 
-def place_of(path: str) -> tuple[str, str, str]:
+def place_of(path: str) -> Place:
     """Get hour, endpoint and variant that a path ``.../{endpoint}/{variant}/yyyy/mm/dd/hh/...`` tells.
 
     Examples
@@ -195,7 +169,7 @@ def place_of(path: str) -> tuple[str, str, str]:
 
 
 @functools.lru_cache(4096)
-def _place_of_folder(folder: str) -> tuple[str, str, str]:
+def _place_of_folder(folder: str) -> Place:
     parts = folder.split("/")
     if len(parts) < 6 or [len(p) for p in parts[-4:]] != [4, 2, 2, 2]:
         return UNKNOWN, UNKNOWN, UNKNOWN
@@ -205,7 +179,7 @@ def _place_of_folder(folder: str) -> tuple[str, str, str]:
     return hour, parts[-6], parts[-5]
 
 
-def _of_json(text: str) -> Line:
+def _of_json(text: str, shift: int) -> Line:
     try:
         value = json.loads(text)
     except RecursionError:
@@ -213,11 +187,14 @@ def _of_json(text: str) -> Line:
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text) or error.msg.startswith("Unterminated string")
         kind = "cut off" if cut else "not JSON"
-        raise Malformed(f"{kind}: {error.msg} at character {error.pos + 1}") from None
+        raise Malformed(f"{kind}: {error.msg} at character {error.pos + shift + 1}") from None
     except ValueError:
         raise Malformed("not JSON: a number is too long") from None
     if not isinstance(value, dict):
-        raise Malformed("not a JSON object")
+        manifest = isinstance(value, list) and value and isinstance(value[0], dict) and "prefix" in value[0]
+        raise Malformed(
+            "a manifest (of batch transform?), not a JSON object" if manifest else "not a JSON object"
+        )
     capture, meta = value.get("captureData"), _dict(value.get("eventMetadata"))
     merged = isinstance(value.get("groundTruthData"), dict)
     ids = {"event_id": _str(meta.get("eventId")) or "", "inference_id": _str(meta.get("inferenceId")) or ""}

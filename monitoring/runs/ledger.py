@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitoring.counting.digests import digests
+from monitoring.counting.digests import digests, mix
 from monitoring.stores.base import Entry
 
 COUNTS = ("size", "lines", "records", "bad_lines", "ground_truth")
@@ -67,7 +67,9 @@ class Ledger:
         new["key"], new["version"] = _keys(entries), _versions(entries)
         for name, column in zip(COUNTS, counts.T, strict=True):
             new[name] = column
-        before = self._rows[np.isin(self._rows["key"], new["key"])]
+        before = self._rows
+        if len(before):
+            before = before[np.isin(before["key"], new["key"])]
         self._new.append(new)
         held = np.array([int(before[name].sum()) for name in COUNTS] + [len(before)])
         added: np.ndarray = np.append(counts.sum(axis=0), len(entries)) - held
@@ -81,8 +83,9 @@ class Ledger:
     def _merge(self) -> None:
         if self._new:
             new = np.concatenate(self._new)
-            old = self._rows[~np.isin(self._rows["key"], new["key"])]
-            rows = np.concatenate((old, new))
+            rows = new
+            if len(self._rows):
+                rows = np.concatenate((self._rows[~np.isin(self._rows["key"], new["key"])], new))
             self._rows = rows[np.argsort(rows["key"], kind="stable")]
             self._new = []
 
@@ -97,4 +100,5 @@ def _keys(entries: Sequence[Entry]) -> np.ndarray:
 
 
 def _versions(entries: Sequence[Entry]) -> np.ndarray:
-    return digests([f"{entry.size} {entry.version}" for entry in entries])
+    sizes = np.array([entry.size for entry in entries], np.int64).view(np.uint64)
+    return mix(digests([entry.version for entry in entries]) + mix(sizes))

@@ -128,6 +128,8 @@ class Run:
         """Get what is new or changed, folder by folder."""
         health = self._state.manifest.health
         for folder in folders:
+            if folder.failed:
+                self._summary.failed.append(BadLine(clean(folder.name) or ".", 0, folder.failed))
             entries: list[Entry] = []
             if folder.entries:
                 ledger = self._ledger(self._part(folder.entries[0].name))
@@ -198,7 +200,8 @@ class Run:
 
     def _finished(self, folder: str, entries: list[Entry], held: Sequence[tuple[int, ...]]) -> None:
         """Note that files of one folder were read to their end, and what they held."""
-        part, counts = self._part(entries[0].name), np.array(held, np.int64)
+        part = self._part(entries[0].name)
+        counts = np.fromiter(itertools.chain.from_iterable(held), np.int64, 5 * len(held)).reshape(-1, 5)
         size, lines, _, bad_lines, ground_truth, number = self._ledger(part).record(entries, counts).tolist()
         self._touched.add(part)
         health = self._state.manifest.health

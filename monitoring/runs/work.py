@@ -6,6 +6,7 @@ import collections
 import contextlib
 import itertools
 import multiprocessing
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from monitoring.stores import open_store
 from monitoring.stores.base import Access, Entry
 
 PIECE = 64 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
-FILES = 4000  # of a task at most
+FILES = 5000
 _AHEAD = 32  # objects of a bucket that are fetched at the same time
 
 
@@ -78,7 +79,8 @@ def run(setting: Setting, work: Iterable[Task], processes: int = 1) -> Iterator[
         waiting: collections.deque[tuple[Task, Future[list[Batch]]]] = collections.deque()
         try:
             for task in work:
-                waiting.append((task, pool.submit(_do, task)))
+                with _without_interrupts():  # processes start here
+                    waiting.append((task, pool.submit(_do, task)))
                 if len(waiting) > 2 * processes:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -87,6 +89,16 @@ def run(setting: Setting, work: Iterable[Task], processes: int = 1) -> Iterator[
                 yield first, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What starts in here never hears of Ctrl-C, which a terminal sends to all: this process ends the others."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Worker:

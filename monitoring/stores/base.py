@@ -16,7 +16,7 @@ Fill = Callable[[memoryview], int]
 ReadInto = Callable[[str, memoryview], int]  # the name of a file as in `Entry`, the view; how many bytes
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A capture file."""
 
     name: str  # relative to the store, with slashes
@@ -30,6 +30,7 @@ class Folder(NamedTuple):
     name: str
     entries: list[Entry]
     stamp: int = 0
+    failed: str = ""  # why it could not be listed
 
 
 class Access(msgspec.Struct, frozen=True):

@@ -51,6 +51,9 @@ class LocalStore:
             below, entries = self._list(name, full, hourly, sizes)
         except FileNotFoundError:
             return  # removed meanwhile
+        except OSError as error:
+            yield Folder(name, [], failed=error.strerror or str(error))
+            return
         if below or now - stamp < SETTLED_SECONDS * 1e9:
             stamp = 0
         if entries or stamp:

@@ -126,6 +126,8 @@ def _hour(text):
         if not digits:
             return None
         rest = rest[1 + digits :]
+    if " " in seconds:  # strptime takes one for a digit
+        return None
     zone = "+0000" if rest in ("", "Z") else rest
     if zone[0] not in "+-" or len(zone) not in (5, 6):
         return None
