@@ -24,7 +24,7 @@ from monitoring.stores import open_store
 from monitoring.stores.base import Access, Entry
 
 PIECE = 64 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
-FILES = 5000
+FILES = 5000  # of a task at most
 _AHEAD = 32  # objects of a bucket that are fetched at the same time
 
 
