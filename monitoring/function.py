@@ -9,6 +9,7 @@ one goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 
 from monitoring.aggregate import load, run
 from monitoring.cloudwatch import metrics
+from monitoring.cloudwatch.usage import counted
 from monitoring.comparison.sample import Sample, reference_from
 from monitoring.counting.cells import Aggregate, Health
 from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
@@ -110,20 +112,22 @@ def observe(
         Time there is; six tenths of it go to new captures.
     """
     place = f"s3://{settings.bucket_name}"
+    kept = Kept(s3, settings.bucket_name, STATE)
     before = _health(f"{place}/{STATE}")
+    begun, read = datetime.now(UTC), _read_until(kept) if before is not None else None
+    days = None if read is None else LATE + (begun - read).days
     summary = run(
         f"{place}/{CAPTURES}",
         f"{place}/{STATE}",
         labels=settings.labels or None,
         processes=1,
         seconds=seconds * 0.6,
-        days=None if before is None else LATE,
+        days=days,
     )
-    kept = Kept(s3, settings.bucket_name, STATE)
-    traffic = _traffic(kept, f"{place}/{STATE}", summary, now)
+    traffic = _traffic(kept, f"{place}/{STATE}", summary, now, days)
     reference, since = _reference(kept, f"{place}/{STATE}", summary)
     day = Aggregate()
-    if summary.hours:
+    if summary.hours and summary.complete:
         day = load(f"{place}/{STATE}", start=hour_of(now - DAY), end=hour_of(now))
     seen = look(
         day,
@@ -132,13 +136,17 @@ def observe(
         familiarity_threshold=settings.familiarity_threshold,
         reference=reference or Sample(),
         since=since,
-        traffic=traffic,
+        traffic=traffic if summary.complete else None,
     )
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
-    images, invoked = _counted(cloudwatch, settings.stack_name, now)
+    images, invoked = counted(cloudwatch, settings.stack_name, now)
     values = _values(settings, summary.health, before or Health(), day, seen, waiting)
+    if (
+        not summary.complete
+    ):  # the latest hours may be among those that were not read yet: they are not silent
+        values |= dict.fromkeys(("DriftAlarms", "SilentHours", "SilenceAlarm"), math.nan)
     expected = invoked * settings.capture_percent / 100
-    if expected >= FEWEST_INVOCATIONS:
+    if summary.complete and expected >= FEWEST_INVOCATIONS:
         values["CapturedShare"] = sum(volume.records for volume in day.volumes.values()) / expected
     values["CostSoFar"] = _cost(settings, images, traffic, now)
     whole = sample(day)
@@ -146,11 +154,12 @@ def observe(
     answer = {
         "time": now.isoformat(),
         "complete": summary.complete,
+        "read": begun.isoformat() if summary.complete else read and read.isoformat(),
         "files_read": summary.files_read,
         "alarms": seen.alarms,
         "oldest_upload": waiting.oldest,
         "day": seen.day.to_json(),
-        "silence": seen.silence.sentence,
+        "silence": seen.silence.sentence if summary.complete else "captures are still being read",
     }
     kept.put("latest.json", answer)
     notes = {"alarms": seen.alarms, "oldest_upload": waiting.oldest, "complete": summary.complete}
@@ -192,14 +201,24 @@ def _values(
     }
 
 
-def _traffic(kept: Kept, state: str, summary: Summary, now: datetime) -> dict[datetime, int]:
+def _read_until(kept: Kept) -> datetime | None:
+    """The moment until which every capture is known to be read: a run that was out of time leaves older ones behind."""
+    with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
+        return datetime.fromisoformat(kept.get("latest.json")["read"]).astimezone(UTC)
+    return None
+
+
+def _traffic(
+    kept: Kept, state: str, summary: Summary, now: datetime, days: int | None
+) -> dict[datetime, int]:
     """Captures by hour of the last weeks: what was kept, with the hours that late files may have changed read again."""
-    known = kept.get("traffic.json")
     counts: dict[datetime, int] = {}
-    if isinstance(known, dict):
-        counts = {moment_of(hour): int(count) for hour, count in known.items()}
+    with contextlib.suppress(
+        MonitoringError, AttributeError, TypeError, ValueError
+    ):  # a damaged one is made again
+        counts = {moment_of(hour): int(count) for hour, count in kept.get("traffic.json").items()}
     if summary.hours:
-        recent = now - timedelta(days=LATE + 1) if counts else now - HISTORY
+        recent = now - HISTORY if days is None or not counts else now - timedelta(days=days + 1)
         counts.update(hourly(load(state, start=hour_of(recent), end=hour_of(now + HOUR))))
     counts = {hour: count for hour, count in sorted(counts.items()) if hour >= now - HISTORY - DAY}
     kept.put("traffic.json", {hour_of(hour): count for hour, count in counts.items()})
@@ -216,7 +235,7 @@ def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None,
             raise MonitoringError(
                 f"{kept.name('reference.json')}: not a reference ({error!r}); delete or replace it"
             ) from None
-    if not summary.hours:
+    if not summary.hours or not summary.complete:
         return None, ""
     begin = moment_of(summary.hours[0])
     found = first_reference(load(state, start=summary.hours[0], end=hour_of(begin + 14 * DAY)))
@@ -225,31 +244,6 @@ def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None,
     reference, until = found
     kept.put("reference.json", {**reference.to_json(), "until": until})
     return reference, until
-
-
-def _counted(cloudwatch: Any, stack: str, now: datetime) -> tuple[int, int]:
-    """Images since the month began, and invocations of the endpoint in the last 24 hours, by the handlers' metrics."""
-    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    hour = now.replace(minute=0, second=0, microsecond=0)
-
-    def total(name: str, start: datetime, end: datetime, statistic: str) -> int:
-        found = cloudwatch.get_metric_statistics(
-            Namespace=metrics.NAMESPACE,
-            MetricName=name,
-            Dimensions=[{"Name": metrics.STACK, "Value": stack}],
-            StartTime=start,
-            EndTime=end,
-            Period=86400 if end - start > DAY else 3600,
-            Statistics=[statistic],
-        )
-        return round(sum(float(point[statistic]) for point in found["Datapoints"]))
-
-    images = (
-        sum(total(name, month, now, "Sum") for name in ("Classified", "LowConfidence", "Failed"))
-        if now > month
-        else 0
-    )
-    return images, total("EndpointLatency", hour - DAY, hour, "SampleCount")
 
 
 def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:

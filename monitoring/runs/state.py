@@ -141,5 +141,5 @@ class State:
 
     def _damaged(self, name: str) -> MonitoringError:
         return MonitoringError(
-            f"{self.store.name}/{name} is damaged or missing: remove {self.store.name} and aggregate again."
+            f"{self.store.name}/{name} is damaged or missing: remove {self.store.name}/{MANIFEST} and aggregate again."
         )

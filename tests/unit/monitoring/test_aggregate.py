@@ -378,12 +378,17 @@ def test_mistakes_are_said_in_one_line(tmp_path, monkeypatch, source, keep, labe
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_object_of_the_state_is_named(tmp_path):
+def test_damaged_object_of_the_state_is_named_and_what_helps(tmp_path):
     at_once(tmp_path, files_of())
+    whole = aggregate.load(tmp_path / "state").cells
     for path in (tmp_path / "state/hours").iterdir():
         path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(MonitoringError, match=r"hours/.* is damaged or missing"):
+    with pytest.raises(MonitoringError, match=r"hours/.* is damaged or missing: remove .*state/state\.json"):
         aggregate.load(tmp_path / "state")
+
+    (tmp_path / "state/state.json").unlink()
+    at_once(tmp_path, files_of())
+    assert aggregate.load(tmp_path / "state").cells == whole
 
 
 def test_two_runs_into_one_state_at_once_are_refused(tmp_path):

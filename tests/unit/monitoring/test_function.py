@@ -128,6 +128,71 @@ def test_a_second_run_adds_nothing(aws: tuple[Any, Any]) -> None:
     assert metrics_of(lines)["Duplicates"] == 0
 
 
+def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
+    aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN ten days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
+    s3, cloudwatch = aws
+    monkeypatch.setattr("monitoring.runs.work.FILES", 70)  # that a run reads before it looks at the time
+    now = datetime.now(UTC)
+    for i in range(1, 241):
+        put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 6)
+    common = {"Dimensions": [{"Name": "Stack", "Value": "dropsort"}], "Timestamp": now - timedelta(hours=3)}
+    latency = {"MetricName": "EndpointLatency", "Values": [20.0], "Counts": [144.0], **common}
+    cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[latency])
+
+    captured, runs = 0.0, 0
+    for _ in range(60):
+        lines, answer = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch, seconds=0.0)
+        values = metrics_of(lines)
+        captured, runs = captured + values["Captured"], runs + 1
+        assert answer["alarms"] == []
+        if values["Captured"] == 0:
+            break
+        assert not {"SilenceAlarm", "DriftAlarms", "CapturedShare"} & set(values)
+    lines, answer = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
+
+    assert runs == 5
+    assert captured == 240 * 6
+    assert answer["complete"]
+    assert answer["day"]["reference_size"] >= 1000
+    assert metrics_of(lines)["SilenceAlarm"] == 0
+    assert metrics_of(lines)["CapturedShare"] == pytest.approx(1, abs=0.05)
+
+
+def test_what_came_while_the_function_was_down_is_read(aws: tuple[Any, Any]) -> None:
+    """GIVEN a function that last read everything nine days ago WHEN it runs again THEN captures of those days count."""
+    s3, cloudwatch = aws
+    now = datetime.now(UTC)
+    put_captures(s3, now - timedelta(days=9), 10)
+    observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
+    latest = json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read())
+    latest["read"] = (now - timedelta(days=9)).isoformat()
+    s3.put_object(Bucket="images", Key="monitoring/latest.json", Body=json.dumps(latest).encode())
+    put_captures(s3, now - timedelta(days=6), 20)
+
+    lines, _ = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
+
+    assert metrics_of(lines)["Captured"] == 20
+    traffic = json.loads(s3.get_object(Bucket="images", Key="monitoring/traffic.json")["Body"].read())
+    assert sum(traffic.values()) == 30
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"yesterday": "many"}'])
+def test_damaged_traffic_is_made_again(aws: tuple[Any, Any], body: bytes) -> None:
+    """GIVEN kept documents that are damaged but can be made again WHEN the function runs THEN it makes them again."""
+    s3, cloudwatch = aws
+    put_captures(s3, NOW - timedelta(hours=2), 40)
+    observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+    for name in ("traffic", "latest"):
+        s3.put_object(Bucket="images", Key=f"monitoring/{name}.json", Body=body)
+
+    observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    kept = json.loads(s3.get_object(Bucket="images", Key="monitoring/traffic.json")["Body"].read())
+    assert list(kept.values()) == [40]
+
+
 def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[Any, Any]) -> None:
     """GIVEN what the handlers emit WHEN the function runs THEN captured share and cost come from it."""
     s3, cloudwatch = aws
