@@ -157,12 +157,13 @@ def observe(
         "read": begun.isoformat() if summary.complete else read and read.isoformat(),
         "files_read": summary.files_read,
         "alarms": seen.alarms,
+        "uploads_compared": waiting.complete,
         "oldest_upload": waiting.oldest,
         "day": seen.day.to_json(),
         "silence": seen.silence.sentence if summary.complete else "captures are still being read",
     }
     kept.put("latest.json", answer)
-    notes = {"alarms": seen.alarms, "oldest_upload": waiting.oldest, "complete": summary.complete}
+    notes = {name: answer[name] for name in ("alarms", "complete", "uploads_compared", "oldest_upload")}
     return metrics.emf(settings.stack_name, values, shares, now, notes), answer
 
 
@@ -196,8 +197,8 @@ def _values(
         "DriftAlarms": len({s.name for s in seen.day.signals if s.alarm} | recent),
         "SilentHours": seen.silence.hours,
         "SilenceAlarm": int(seen.silence.alarm),
-        "OldestUploadAge": waiting.age,
-        "UploadsWithoutResult": waiting.waiting,
+        "OldestUploadAge": waiting.age if waiting.complete else math.nan,
+        "UploadsWithoutResult": waiting.waiting if waiting.complete else math.nan,
     }
 
 

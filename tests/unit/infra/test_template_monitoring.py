@@ -134,6 +134,28 @@ def test_the_dashboard_shows_every_alarm(creates: bool) -> None:
     assert sorted(shown) == sorted(f"{name}.Arn" for name in watched.alarms(CreatesEndpoint=creates))
 
 
+def test_an_alarm_says_what_to_do_with_the_stack_in_its_commands() -> None:
+    for name, alarm in watched.alarms().items():
+        said = alarm["AlarmDescription"]
+        assert len(said) <= 1024
+        assert said.count("dropsort redrive") + said.count("dropsort report") == said.count(
+            "--stack dropsort"
+        ), name
+
+
+def test_a_percentile_is_judged_however_few_there_are() -> None:
+    """With "ignore", a p95 of fewer than 200 samples would never alarm."""
+    for name, alarm in watched.alarms().items():
+        assert "EvaluateLowSampleCountPercentile" not in alarm, name
+
+
+def test_alarms_of_single_events_do_not_flap() -> None:
+    for name in ("FailedExecutionsAlarm", "LateExecutionsAlarm", "RetryableAlarm"):
+        alarm = watched.alarms()[name]
+        assert alarm["DatapointsToAlarm"] == 1
+        assert alarm["EvaluationPeriods"] * alarm["Period"] == 3600
+
+
 def test_an_alarm_without_conditions_asks_for_nothing_that_has_one() -> None:
     assert not [a for a in watched.everything(CreatesEndpoint=False) if a.namespace == "AWS/SageMaker"]
 

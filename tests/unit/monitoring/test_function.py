@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from monitoring.cloudwatch.metrics import METRICS, UNITS
 from monitoring.errors import MonitoringError
 from monitoring.function import Settings, handler, observe
+from monitoring.pending import Pending
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 SETTINGS = Settings("dropsort", "images", labels=("bicycle", "motorcycle"))
@@ -225,6 +226,18 @@ def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
     assert metrics_of(lines)["UploadsWithoutResult"] == 1
     assert metrics_of(lines)["OldestUploadAge"] == pytest.approx(3600, abs=60)
     assert answer["oldest_upload"] == "incoming/lost.png"
+
+
+def test_uploads_that_could_not_be_listed_in_time_are_not_called_done(
+    aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN more objects than are listed WHEN the function looks THEN it has no figure of waiting uploads, and says so."""
+    monkeypatch.setattr("monitoring.function.pending", lambda *_, **__: Pending(0, "", 0.0, 9, False))
+
+    lines, answer = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
+
+    assert not {"OldestUploadAge", "UploadsWithoutResult"} & set(metrics_of(lines))
+    assert json.loads(lines[0])["uploads_compared"] is answer["uploads_compared"] is False
 
 
 def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:
