@@ -9,7 +9,7 @@ import click
 
 from cli.models import DEFAULT_MODEL, thresholds
 from cli.options import Aws, aws_options, existing, json_option, stack_option, write_json
-from cli.show import console, facts_table, note
+from cli.show import agreed, console, facts_table, note
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "infra" / "cloudformation.yaml"
@@ -73,6 +73,10 @@ def deploy(
         model or not (values.get("ModelDataUrl") or before.get("ModelDataUrl"))
     ):
         values = _model(aws, model or DEFAULT_MODEL, artifact_bucket) | values
+        if (
+            before.get("CreateEndpoint") == "false"
+        ):  # the name that is there is that of somebody else's endpoint
+            values = {"EndpointName": ""} | values
     outputs = run(
         aws.client,
         stack,
@@ -106,8 +110,8 @@ def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
     plan = destroying.plan(aws.client, stack)
     for line in plan.sentences(delete_images):
         click.echo(line)
-    if not yes:
-        click.confirm("Go on?", abort=True)
+    if not agreed(yes):
+        raise click.ClickException("Nothing was deleted.")
     for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, progress=note):
         click.echo(f"Kept: s3://{bucket}")
     return 0

@@ -10,7 +10,7 @@ import click
 from cli.models import model_option
 from cli.options import Aws, amount, aws_options, existing, json_option, read_json, stack_option, write_json
 from cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
-from cli.show import note
+from cli.show import agreed, note
 
 group_option = click.option(
     "--group",
@@ -175,8 +175,8 @@ def rollout(
     from training import rollout as rolling
 
     told = Requests(dry_run)
+    region = region_of(aws, dry_run)
     if dry_run:
-        region = region_of(aws, dry_run)
         for request in rolling.plan_unseen(
             group,
             stack,
@@ -193,7 +193,7 @@ def rollout(
     def confirm(changed: Mapping[str, tuple[str, str]]) -> bool:
         for name, (old, new) in changed.items():
             click.echo(f"{name}: {old or '–'} → {new}", err=True)
-        return yes or click.confirm("Go on?", err=True)
+        return agreed(yes)
 
     outcome = rolling.execute(
         group,
@@ -215,7 +215,7 @@ def rollout(
     elif not outcome.changed:
         note(f"Version {outcome.package.version} is what stack {stack} runs already.")
     else:
-        raise click.Abort
+        raise click.ClickException("Nothing was changed.")
     return 0
 
 

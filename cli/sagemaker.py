@@ -49,7 +49,9 @@ def region_of(aws: Aws, dry_run: bool) -> str:
         return region
     if dry_run:
         return DRY_RUN_REGION
-    raise click.UsageError("No AWS region: name one with --region, or set AWS_DEFAULT_REGION.")
+    from botocore.exceptions import NoRegionError
+
+    raise NoRegionError
 
 
 def artifact_bucket(aws: Aws, stack: str, region: str, dry_run: bool) -> str:

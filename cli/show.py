@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from client.results import Result
 
 _STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK)_[A-Z_]+ ")
+
+LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 STYLES = {"classified": "green", "low-confidence": "yellow", "failed": "red"}
 
@@ -68,14 +71,48 @@ class Steps:
 
 
 @contextmanager
-def bars() -> Iterator[Progress]:
-    """Progress bars on standard error; nothing without a terminal."""
+def bars(lines: bool = True) -> Iterator[Progress]:
+    """Progress bars on standard error; without a terminal a line every ten seconds, unless the caller has `lines` of its own."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     output = console(stderr=True)
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=output, disable=not output.is_terminal, transient=True) as progress:
+    if output.is_terminal:
+        with Progress(*columns, console=output, transient=True) as progress:
+            yield progress
+        return
+    progress = Progress(*columns, console=output, disable=True)
+    done = threading.Event()
+    if lines:
+        threading.Thread(target=_tell, args=(progress, done), name="progress", daemon=True).start()
+    try:
         yield progress
+    finally:
+        done.set()
+
+
+def _tell(progress: Progress, done: threading.Event) -> None:
+    said = ""
+    while not done.wait(LINE_SECONDS):
+        tasks = [task for task in progress.tasks if task.visible and task.total is not None]
+        line = ", ".join(f"{task.completed:.0f} of {task.total:.0f} {task.description}" for task in tasks)
+        if line and line != said:
+            note(line)
+        said = line
+
+
+def agreed(yes: bool) -> bool:
+    """Whether a person says yes to what was just shown, or has said so already; nobody there is an error."""
+    import click
+
+    if yes:
+        return True
+    try:
+        return click.confirm("Go on?", err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            raise click.ClickException("There is nobody to ask: --yes goes on without.") from None
+        raise
 
 
 def results_table(results: Sequence[Result], limit: int | None = None) -> Table:

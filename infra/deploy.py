@@ -61,24 +61,32 @@ def deploy(
     Raises
     ------
     DeployError
-        If the stack did not get there; the message names the first resources that failed, and why.
+        If a parameter is none of the template's, or the stack did not get there; the message names the first resources
+        that failed, and why.
     KeyboardInterrupt
         On Ctrl-C, after `progress` was told what goes on in the cloud.
     """
     cloudformation, s3 = client("cloudformation"), client("s3")
+    before = stacks.describe(cloudformation, stack)
     bucket = artifact_bucket or artifacts.ensure_bucket(client, progress)
     values = dict(parameters) | {"ArtifactBucket": bucket}
     for parameter, archive in packages.archives.items():
         values[parameter] = artifacts.upload(s3, bucket, archive, f"packages/{archive.name}", progress)
     source = artifacts.template_argument(s3, bucket, template, progress)
+    declared = _declared(cloudformation, source)
+    if unknown := sorted(parameters.keys() - declared):
+        raise DeployError(
+            f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
+        )
 
     existing = _settled(cloudformation, stack, progress, patience_seconds)
+    former = existing or before
     creating = existing is None or existing.status == "REVIEW_IN_PROGRESS"
     change_set = cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=f"dropsort-{uuid.uuid4().hex}",
         ChangeSetType="CREATE" if creating else "UPDATE",
-        Parameters=_parameter_list(cloudformation, source, values, existing),
+        Parameters=_parameter_list(values, declared, former.parameters if former else {}, creating),
         Capabilities=CAPABILITIES,
         Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
         **source,
@@ -141,16 +149,21 @@ def _settled(
     return stack
 
 
+def _declared(cloudformation: Any, source: Mapping[str, str]) -> set[str]:
+    """Names of the template's parameters."""
+    return {item["ParameterKey"] for item in cloudformation.get_template_summary(**source)["Parameters"]}
+
+
 def _parameter_list(
-    cloudformation: Any, source: Mapping[str, str], values: Mapping[str, str], existing: stacks.Stack | None
+    values: Mapping[str, str], declared: set[str], before: Mapping[str, str], creating: bool
 ) -> list[dict[str, Any]]:
+    """The parameters that are given, and the former ones: a stack that replaces one whose creation failed has them no more."""
     given = [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()]
-    if existing is None:
-        return given
-    summary = cloudformation.get_template_summary(**source)
-    declared = {item["ParameterKey"] for item in summary["Parameters"]}
-    kept = sorted((declared & existing.parameters.keys()) - values.keys())
-    return given + [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
+    kept = sorted((declared & before.keys()) - values.keys())
+    return given + [
+        {"ParameterKey": key, **({"ParameterValue": before[key]} if creating else {"UsePreviousValue": True})}
+        for key in kept
+    ]
 
 
 def _await_change_set(cloudformation: Any, arn: str, patience_seconds: float) -> list[dict[str, Any]] | None:

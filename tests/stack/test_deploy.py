@@ -165,14 +165,22 @@ def test_failed_creation_is_replaced_by_the_next(
     # GIVEN a creation that failed, because the bucket's name is taken
     client("s3").create_bucket(Bucket=name)
     with pytest.raises(DeployError, match=rf"Bucket \(AWS::S3::Bucket\).*{name}.*already exists"):
-        deploy(client, name, small(tmp_path), {"Images": name}, packages)
+        deploy(client, name, small(tmp_path), {"Images": name, "Days": "7"}, packages)
     assert status(client, name) == "ROLLBACK_COMPLETE"
 
     # WHEN it is deployed with a free name THEN the remains are replaced
     said: list[str] = []
     deploy(client, name, small(tmp_path), {"Images": f"{name}-2"}, packages, said.append)
-    assert status(client, name) == "CREATE_COMPLETE"
     assert any("replacing it" in line for line in said)
+
+    # AND what is not given again keeps its value, as in an update
+    found = stacks.describe(client("cloudformation"), name)
+    assert found is not None
+    assert (found.status, found.parameters["Images"], found.parameters["Days"]) == (
+        "CREATE_COMPLETE",
+        f"{name}-2",
+        "7",
+    )
 
 
 def test_unknown_parameter_and_broken_template_are_refused_in_aws_words(
@@ -182,6 +190,8 @@ def test_unknown_parameter_and_broken_template_are_refused_in_aws_words(
     broken.write_text("{ not a template")
     with pytest.raises(ClientError, match=r"(?i)template"):
         deploy(client, name, broken, {}, packages)
+    with pytest.raises(DeployError, match=r"no parameter Dayz\. It has ArtifactBucket, Days,"):
+        deploy(client, name, small(tmp_path), {"Images": name, "Dayz": "5"}, packages)
     assert status(client, name) == "none"
 
 

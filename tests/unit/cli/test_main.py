@@ -58,6 +58,7 @@ def test_a_training_run_has_its_settings_as_options() -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["drop"], "Missing argument 'PATH...'"),
         (["demo", "--images", "/nowhere"], "Directory '/nowhere' does not exist"),
+        (["demo", "--model", "/"], "/ is no model folder"),
         (["deploy", "-p", "Threshold"], "'Threshold' is not NAME=VALUE"),
         (["deploy", "--model", ".", "--endpoint", "mine"], "exclude each other"),
         (["train"], "--images says where the pictures are"),
@@ -77,6 +78,8 @@ def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], s
     [
         (["results"], {}, "No AWS region: name one with --region"),
         (["results", "--region", "eu-west-1"], {}, "No AWS credentials: name a profile"),
+        (["rollout"], {}, "No AWS region: name one with --region"),
+        (["approve"], {}, "No AWS region: name one with --region"),
         (["results", "--profile", "nobody"], {}, "The config profile (nobody) could not be found"),
         (
             ["results", "--region", "us-east-1"],
