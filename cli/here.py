@@ -111,6 +111,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     from client.summary import summarise
 
     summary = summarise(len(found) + len(skipped), ordered)
+    summary["skipped"] = [{"path": str(item.path), "reason": item.reason} for item in skipped]
     summary["lost"] = sorted(key for key, where in places.items() if not where)
     summary["twice"] = sorted(key for key, where in places.items() if len(where) > 1)
     summary["startup_seconds"] = round(started - begin, 3)
@@ -202,6 +203,7 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     latency = summary["latency_seconds"]
     facts = [("images", str(summary["images"])), ("results", str(summary["results"]))]
     facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
+    facts += [("not uploaded", str(len(summary["skipped"])))] if summary["skipped"] else []
     facts += [("lost", ", ".join(map(printable, summary["lost"][:5])))] if summary["lost"] else []
     facts += [("twice", ", ".join(map(printable, summary["twice"][:5])))] if summary["twice"] else []
     if summary["accuracy"] is not None:

@@ -150,6 +150,8 @@ def results(
     for problem in unreadable:
         note(problem)
     if json_file is not None:
+        if str(json_file) != "-":
+            json_file.parent.mkdir(parents=True, exist_ok=True)
         with click.open_file(str(json_file), "w", encoding="utf-8", atomic=str(json_file) != "-") as target:
             for item in found:
                 target.write(json.dumps(item.document, ensure_ascii=False) + "\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
+
 from cli.options import existing, read_json
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "models" / "bikes"
@@ -12,11 +14,20 @@ DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "models" / "bikes"
 # Template parameter by the member of metrics.json that holds its value.
 _PARAMETERS = {"threshold": "Threshold", "familiarity_threshold": "FamiliarityThreshold"}
 
+
+def _whole(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:
+    missing = [name for name in ("model.onnx", "labels.json") if not (model / name).is_file()]
+    if missing:
+        raise click.BadParameter(f"{model} is no model folder: it has no {' and no '.join(missing)}.")
+    return model
+
+
 model_option = existing(
     "--model",
     "Model folder, as `dropsort train` writes it.  [default: models/bikes]",
     folder=True,
     default=DEFAULT_MODEL,
+    callback=_whole,
 )
 
 

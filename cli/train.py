@@ -36,7 +36,7 @@ DEFAULT = Settings()
 )
 @amount("--epochs", click.IntRange(min=1), "Epochs.  [default: what suits the architecture]")
 @amount("--batch", click.IntRange(min=1), "Pictures a step.", default=DEFAULT.batch)
-@amount("--seed", int, "Of split, order and initial values.", default=DEFAULT.seed)
+@amount("--seed", int, "Of order and initial values; the split is always the same.", default=DEFAULT.seed)
 @amount(
     "--folds",
     click.IntRange(0, 10),
@@ -135,7 +135,7 @@ def train(
     tell_bad(data.bad)
     for part, counts in data.counts().items():
         note(f"{part}: " + ", ".join(f"{count} {label}" for label, count in counts.items()))
-    with bars() as progress:
+    with bars(lines=False) as progress:
         task = progress.add_task("epoch", total=None)
 
         def step(done: training.Step) -> None:
@@ -153,8 +153,8 @@ def train(
     output.print(facts_table(figures_in_words(outcome.figures)))
     write_json(json_file, outcome.figures)
     note(
-        f"Next: dropsort evaluate --model {model} --images PICTURES, or dropsort demo --model {model} --images PICTURES, or "
-        f"dropsort deploy --model {model}"
+        f"Next: dropsort evaluate --model {model} --images PICTURES (others than it was trained on), or "
+        f"dropsort demo --model {model} --images PICTURES, or dropsort deploy --model {model}"
     )
     return 0
 

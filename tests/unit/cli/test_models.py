@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from cli.models import DEFAULT_MODEL, thresholds
+from cli.models import DEFAULT_MODEL, model_option, thresholds
 
 
 def test_the_default_model_has_a_threshold() -> None:
@@ -24,3 +25,16 @@ def test_damaged_metrics_are_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(click.ClickException, match=r"metrics\.json is not JSON"):
         thresholds(tmp_path)
+
+
+def test_a_folder_that_is_no_model_is_said_before_anything_starts(tmp_path: Path) -> None:
+    @click.command()
+    @model_option
+    def show(model: Path) -> None:
+        click.echo(model)
+
+    (tmp_path / "labels.json").write_text("[]")
+    result = CliRunner().invoke(show, ["--model", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "is no model folder: it has no model.onnx." in " ".join(result.output.split())
+    assert CliRunner().invoke(show).output == f"{DEFAULT_MODEL}\n"
