@@ -209,23 +209,45 @@ def split(
     """Puts every picture into a part.
 
     Pictures that come with a part keep it; the rest is divided. Where there is a test part but no validation part, the
-    latter is taken out of train. Near-duplicates are kept together, and each label is divided in the same proportion.
+    latter is taken out of train. Near-duplicates are kept together, and each label is divided in the same proportion. Where
+    both cannot be had, as the hash takes pictures of several labels for one, people's labels count more than the hash: only pictures of one
+    label are near-duplicates then.
     """
     hashes = []
     for done, picture in enumerate(dataset.pictures, 1):
         hashes.append(duplicates.perceptual_hash(picture.path))
         progress(done, len(dataset.pictures))
-    group = duplicates.groups(len(hashes), duplicates.near_pairs(hashes))
-    pictures = [replace(p, group=int(g)) for p, g in zip(dataset.pictures, group, strict=True)]
-    given = {p.part for p in pictures}
+    given = {p.part for p in dataset.pictures}
     shares = {"validation": validation if "validation" not in given else 0.0}
     shares["test"] = test if "test" not in given else 0.0
-    free = [i for i, p in enumerate(pictures) if p.part == "" or (p.part == "train" and shares["validation"])]
+    free = [
+        i
+        for i, p in enumerate(dataset.pictures)
+        if p.part == "" or (p.part == "train" and shares["validation"])
+    ]
     if given - {""}:  # a given train part is never test
         shares["test"] = test if "" in given and "test" not in given else 0.0
-    for i, part in _assign(pictures, free, shares, seed):
-        pictures[i] = replace(pictures[i], part=part)
+    labels = [p.label for p in dataset.pictures]
+    pictures: list[Picture] = []
+    for across in (True, False):
+        pairs = ((i, j) for i, j in duplicates.near_pairs(hashes) if across or labels[i] == labels[j])
+        group = duplicates.groups(len(hashes), pairs)
+        pictures = [replace(p, group=int(g)) for p, g in zip(dataset.pictures, group, strict=True)]
+        for i, part in _assign(pictures, free, shares, seed):
+            pictures[i] = replace(pictures[i], part=part)
+        if _in_proportion([pictures[i] for i in free], shares):
+            break
     return replace(dataset, pictures=pictures)
+
+
+def _in_proportion(pictures: list[Picture], shares: dict[str, float]) -> bool:
+    """Whether each label has at least half of its share in each part."""
+    total, found = Counter(p.label for p in pictures), Counter((p.part, p.label) for p in pictures)
+    return all(
+        2 * found[part, label] >= round(share * count)
+        for part, share in shares.items()
+        for label, count in total.items()
+    )
 
 
 def _assign(

@@ -124,6 +124,26 @@ def test_near_duplicates_stay_on_one_side(pictures: Callable[..., Path]) -> None
     assert {p.part for p in data.pictures} == {"train", "validation", "test"}
 
 
+def test_pictures_of_another_label_do_not_keep_a_label_out_of_a_part(
+    pictures: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN 40 red pictures that are as near to one blue picture as near-duplicates are, but not to each other
+    tree = pictures(40)
+    random = np.random.default_rng(0)
+
+    def near_the_blue_one(path: Path) -> int:
+        if path.parent.name == "red":
+            return sum(1 << int(bit) for bit in random.permutation(64)[:9])
+        return 0 if path.stem == "0" else int(random.integers(1 << 62))
+
+    monkeypatch.setattr(dataset.duplicates, "perceptual_hash", near_the_blue_one)
+
+    data = dataset.split(dataset.read(tree), validation=0.2, test=0.2)
+
+    # THEN they are in every part all the same
+    assert data.counts()["validation"] == data.counts()["test"] == {"blue": 8, "red": 8}
+
+
 def test_given_test_pictures_are_never_trained_on(pictures: Callable[..., Path], tmp_path: Path) -> None:
     pictures(20, below="all/train")
     pictures(6, below="all/test")
