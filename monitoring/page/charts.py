@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from monitoring.counting.histograms import BINS
-from monitoring.page.data import Report, label_rows
+from monitoring.page.data import Report, label_rows, lowest_tenth, short
 from monitoring.page.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart, compact, nice_ticks, time_axis
 
 BARS = 50  # of the histogram, over [0, 1]
@@ -20,7 +20,7 @@ BARS = 50  # of the histogram, over [0, 1]
 
 def confidence_over_time(report: Report) -> str:
     """Single confidences as dots, their median and the middle 80 %, and the threshold."""
-    chart = _over_time(report, "Confidence over time", _floor(report), 1.0)
+    chart = _over_time(report, "Confidence over time", lowest_tenth(report), 1.0)
     chart.y_axis(*_tenths(chart.y0), "confidence")
     # In steps, so that a stretch of time shows between two without a capture, and an only one.
     steps = [(_seconds(moment), b) for b in report.buckets for moment in (b.start, b.end)]
@@ -57,7 +57,7 @@ def above_and_below(report: Report) -> str:
 
 def histogram(report: Report) -> str:
     """How many captures at which confidence; what the reference would have given as an outline."""
-    low = _floor(report)
+    low = lowest_tenth(report)
     width = BINS // BARS
     counts = report.total.confidence.reshape(BARS, width).sum(axis=1)
     before = None
@@ -114,7 +114,10 @@ def label_shares(report: Report) -> str:
         y = TOP + 40 * i
         was = f", {before:.1%} in the reference" if before is not None else ""
         said = f"{name}: {share:.1%} ({interval.low:.1%} to {interval.high:.1%}){was}"
-        chart.text(chart.left, y + 10, f"{_short(name)}  {share:.1%}", "name")
+        chart.text(
+            chart.left, y + 10, short(name), "name"
+        )  # apart from its share: it may run from right to left
+        chart.text(chart.x(1), y + 10, f"{share:.1%}", "name end")
         chart.rect(chart.left, y + 16, chart.x(1) - chart.left, 14, "track")
         chart.rect(chart.left, y + 16, max(1.0, chart.x(share) - chart.left), 14, "high", said)
         low, high = chart.x(interval.low), chart.x(interval.high)
@@ -186,13 +189,6 @@ def _over_time(report: Report, label: str, low: float, high: float) -> Chart:
     return chart
 
 
-def _floor(report: Report) -> float:
-    """The lowest tenth that is needed: confidences of two classes begin at a half."""
-    found = np.flatnonzero(report.total.confidence)
-    lowest = min(int(found[0]) / BINS if len(found) else 0.5, report.threshold - 0.05)
-    return max(0.0, math.floor(lowest * 10) / 10)
-
-
 def _tenths(low: float) -> tuple[list[float], list[str]]:
     ticks = nice_ticks(low, 1.0)
     return ticks, [f"{t:g}" for t in ticks]
@@ -217,7 +213,3 @@ def _seconds(moment: datetime) -> float:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _short(name: str, most: int = 48) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"

@@ -67,6 +67,7 @@ class Report:
     """Everything that a page shows, but the pictures."""
 
     threshold: float
+    familiarity_threshold: float
     total: Sample
     buckets: tuple[Bucket, ...]
     dots: NDArray[np.float64]  # (n, 2): time in seconds since the epoch, confidence
@@ -81,8 +82,16 @@ class Report:
 
     @property
     def per_day(self) -> float:
-        """Captures a day; of a shorter time, projected from an hour at the least."""
-        return self.total.count * 24 / max(1, self.hours)
+        """Captures a day, of a shorter time projected; NaN where no capture tells its time."""
+        return self.total.count * 24 / self.hours if self.hours else math.nan
+
+    @property
+    def unfamiliar(self) -> int | None:
+        """Captures below the familiarity threshold; None where none tells its familiarity."""
+        if self.total.familiarity is None:
+            return None
+        cut = round(self.familiarity_threshold * len(self.total.familiarity))
+        return int(self.total.familiarity[:cut].sum())
 
 
 def build(
@@ -130,6 +139,7 @@ def build(
         )
     return Report(
         threshold=threshold,
+        familiarity_threshold=familiarity_threshold,
         total=sample_of((key.label, cell) for key, cell in aggregate.cells.items()),
         buckets=buckets,
         dots=_dots(aggregate),
@@ -241,6 +251,13 @@ def label_rows(report: Report) -> list[tuple[str, float, st.Interval, float | No
     return rows
 
 
+def lowest_tenth(report: Report) -> float:
+    """Where an axis of confidence begins, so that all of them and the threshold are on it."""
+    found = np.flatnonzero(report.total.confidence)
+    lowest = min(int(found[0]) / BINS if len(found) else 0.5, report.threshold - 0.05)
+    return max(0.0, math.floor(lowest * 10) / 10)
+
+
 def what_if(total: Sample, threshold: float) -> tuple[int, int, float]:
     """At another threshold: how many are classified, how many reviewed, and the accuracy that the former promise.
 
@@ -265,6 +282,11 @@ def period(report: Report) -> str:
 def span(hours: int) -> str:
     """A length of time in words: hours, from three days on days."""
     return f"{hours} h" if hours < 72 else f"{hours / 24:,.0f} days"
+
+
+def short(name: str, most: int = 32) -> str:
+    """A label for people: no longer than that, and never nothing."""
+    return (name if len(name) <= most else name[: most - 1] + "…") if name.strip() else repr(name)
 
 
 def captured_share(report: Report) -> float | None:

@@ -9,7 +9,7 @@ from html import escape
 from monitoring.comparison.signals import FEWEST
 from monitoring.comparison.statistics import wilson
 from monitoring.page import charts as charts
-from monitoring.page.data import Report, captured_share, span
+from monitoring.page.data import Report, captured_share, short, span
 from monitoring.page.pictures import Picture
 
 HATCH = (
@@ -32,6 +32,10 @@ _DIFFERS = '<svg viewBox="0 0 18 14"><path class="differs" d="M9 1l7 12h-14z"/><
 def verdict(report: Report) -> str:
     """What drift says, in words, at the top."""
     look = report.look
+    if look is None and report.total.count:
+        return _verdict(
+            "", "–", "No dated captures", "None says when it was: nothing can be compared over time.", ()
+        )
     if look is None or not report.total.count:
         return _verdict(
             "", "–", "No captures", "Nothing was captured yet, or nothing that holds probabilities.", ()
@@ -87,6 +91,7 @@ def tiles(report: Report) -> str:
                 f"{low / total.count:.1%}",
                 f"{low:,} captures; 95 %: {interval.low:.1%} to {interval.high:.1%}",
             ),
+            *_unfamiliar(report),
             ("estimated accuracy", f"{promised:.1%}", "an estimate: what calibrated confidences promise"),
         ]
     share = captured_share(report)
@@ -102,10 +107,20 @@ def tiles(report: Report) -> str:
     )
 
 
+def _unfamiliar(report: Report) -> list[tuple[str, str, str]]:
+    count = report.unfamiliar
+    if count is None:
+        return []
+    said = f"{count:,} capture{'s' if count != 1 else ''}; low-confidence at any threshold"
+    return [("look unfamiliar", f"{count / report.total.count:.1%}", said)]
+
+
 def chart_cards(report: Report) -> str:
-    """The charts, each in its card."""
+    """The charts, each in its card; none without captures."""
+    if not report.total.count:
+        return ""
     has_reference = report.reference is not None
-    parts = [
+    over_time = [
         card(
             "Confidence over time",
             "Each dot is a capture, somewhere within its hour; thinned evenly where there are many.",
@@ -119,6 +134,9 @@ def chart_cards(report: Report) -> str:
             f"Captures with confidence of at least {report.threshold:g}, and less.",
             charts.above_and_below(report) + legend((_HIGH, "above"), (_LOW, "below")),
         ),
+    ]
+    parts = [
+        *(over_time if report.buckets else ()),
         card(
             "Histogram of confidences",
             "How sure the model was.",
@@ -159,13 +177,13 @@ def gallery(pictures: Sequence[Picture]) -> str:
     for p in pictures:
         tiny = ' class="tiny"' if p.data.startswith("data:image/png") else ""
         shown = (
-            f'<img{tiny} src="{escape(p.data, quote=True)}" alt="input classified as {escape(p.label, quote=True)}" loading="lazy">'
+            f'<img{tiny} src="{escape(p.data, quote=True)}" alt="input classified as {escape(short(p.label), quote=True)}">'
             if p.data
             else f'<div class="none">{escape(p.note)}</div>'
         )
         note = p.note if p.data else ""
         items.append(
-            f"<li>{shown}<b>{escape(p.label)} {p.confidence:.3f}</b>"
+            f"<li>{shown}<b><bdi>{escape(short(p.label))}</bdi> {p.confidence:.3f}</b>"
             f"<span>{escape(note)}</span><span>{escape(p.hour[:16].replace('T', ' '))}</span></li>"
         )
     return card(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from monitoring.counting.histograms import BINS
 from monitoring.errors import MonitoringError
-from monitoring.page.data import Report, label_rows
+from monitoring.page.data import Report, label_rows, lowest_tenth, short
 
 HIGH, LOW, INK, SOFT = "#0072b2", "#d55e00", "#16202b", "#5b6775"  # Okabe-Ito blue and vermillion
 STYLE: Any = {
@@ -38,7 +39,7 @@ STYLE: Any = {
 
 
 def write_pngs(report: Report, folder: Path) -> list[Path]:
-    """Write every chart of a report into a folder; the paths, in the order of the page.
+    """Write every chart of a report that says something into a folder; the paths, in the order of the page.
 
     Raises
     ------
@@ -53,13 +54,17 @@ def write_pngs(report: Report, folder: Path) -> list[Path]:
     written = []
     with matplotlib.rc_context(STYLE):
         for name, draw in CHARTS.items():
-            if name == "drift-over-time" and not report.drift:
+            path = folder / f"{name}.png"
+            if not _says_something(report, name):
+                path.unlink(missing_ok=True)  # of an earlier report
                 continue
             figure = Figure(figsize=(8, 4.2))
             draw(report, figure.add_subplot())
-            path = folder / f"{name}.png"
             try:
-                FigureCanvasAgg(figure).print_figure(path, format="png")
+                with warnings.catch_warnings():
+                    # A label in a script that the font lacks shows boxes; saying so for each letter helps nobody.
+                    warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+                    FigureCanvasAgg(figure).print_figure(path, format="png")
             except OSError as error:
                 raise MonitoringError(
                     f"{path}: cannot write the picture ({error.strerror or error})"
@@ -80,14 +85,16 @@ def _confidence(report: Report, axes: Any) -> None:
     axes.fill_between(at, low, high, color=HIGH, alpha=0.15, lw=0)
     axes.plot(at, median, color=HIGH, label="median, middle 80 %")
     axes.axhline(report.threshold, color=INK, ls="--", lw=1.2, label=f"threshold {report.threshold:g}")
-    axes.set(title="Confidence over time", ylabel="confidence", ylim=(None, 1.005))
-    _dates(axes)
+    axes.set(title="Confidence over time", ylabel="confidence", ylim=(lowest_tenth(report) - 0.005, 1.005))
+    _dates(report, axes)
     _legend(axes, 4)
 
 
 def _above_below(report: Report, axes: Any) -> None:
     left = np.array([_days(b.start) for b in report.buckets])
     width = np.array([(b.end - b.start).total_seconds() / 86400 for b in report.buckets])
+    slim = np.minimum(width, width.sum() / 6)  # a bar as wide as the chart says no more than a slim one
+    left, width = left + (width - slim) / 2, slim
     below = np.array([b.below for b in report.buckets])
     above = np.array([b.count - b.below for b in report.buckets])
     axes.bar(left, above, width * 0.86, bottom=below, align="edge", color=HIGH, label="above")
@@ -103,7 +110,7 @@ def _above_below(report: Report, axes: Any) -> None:
         label="below",
     )
     axes.set(title=f"Captures above and below {report.threshold:g}", ylabel="captures")
-    _dates(axes)
+    _dates(report, axes)
     _legend(axes, 2)
 
 
@@ -116,14 +123,18 @@ def _histogram(report: Report, axes: Any) -> None:
               label=["below", "above"])  # fmt: skip
     for patch in axes.containers[0] if axes.containers else ():
         patch.set(hatch="///", edgecolor="white", lw=0)
+    if report.reference is not None and report.reference.count:
+        before = report.reference.confidence.reshape(len(edges) - 1, -1).sum(axis=1)
+        scaled = before * (report.total.count / report.reference.count)
+        axes.stairs(scaled, edges, color=INK, ls=":", lw=1.2, label="reference, scaled")
     axes.axvline(report.threshold, color=INK, ls="--", lw=1.2, label=f"threshold {report.threshold:g}")
     found = np.flatnonzero(counts)
     axes.set(title="Histogram of confidences", xlabel="confidence", ylabel="captures")
-    axes.set_xlim(max(0, (found[0] if len(found) else 500) / BINS - 0.02), 1)
+    axes.set_xlim(lowest_tenth(report), 1)
     if counts.sum() and counts.max() > 50 * max(1, np.median(counts[found])):
         axes.set_yscale("function", functions=(np.sqrt, np.square))
         axes.set_ylabel("captures, square-root scale")
-    _legend(axes, 3)
+    _legend(axes, 4)
 
 
 def _labels(report: Report, axes: Any) -> None:
@@ -153,7 +164,7 @@ def _labels(report: Report, axes: Any) -> None:
             label="reference",
         )
     # Labels are not ours: nothing in them is mathematics.
-    axes.set_yticks(at, [name[:40] for name, *_ in rows], parse_math=False)
+    axes.set_yticks(at, [short(name, 28) for name, *_ in rows], parse_math=False)
     axes.set(title="Label shares", xlim=(0, 1))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
@@ -164,10 +175,11 @@ def _labels(report: Report, axes: Any) -> None:
 def _drift(report: Report, axes: Any) -> None:
     points = [p for p in report.drift if not math.isnan(p.distance)]
     at = [_days(p.at) for p in points]
+    half = (report.buckets[0].end - report.buckets[0].start).total_seconds() / 86400 / 2
     axes.fill_between(
-        at,
+        [x + side for x in at for side in (-half, half)],  # so that an only stretch shows
         0,
-        [p.usual for p in points],
+        np.repeat([p.usual for p in points], 2),
         color="#009e73",
         alpha=0.2,
         lw=0,
@@ -185,7 +197,7 @@ def _drift(report: Report, axes: Any) -> None:
         label="differs (p ≤ 0.001)",
     )
     axes.set(title="Drift over time", ylabel="Wasserstein distance of confidences", ylim=(0, None))
-    _dates(axes)
+    _dates(report, axes)
     _legend(axes, 3)
 
 
@@ -213,6 +225,13 @@ CHARTS: dict[str, Callable[[Report, Any], None]] = {
     "drift-over-time": _drift,
     "threshold-what-if": _what_if,
 }
+OVER_TIME = ("confidence-over-time", "above-and-below")
+
+
+def _says_something(report: Report, name: str) -> bool:
+    if name == "drift-over-time":
+        return not all(math.isnan(point.distance) for point in report.drift)
+    return bool(report.buckets) if name in OVER_TIME else report.total.count > 0
 
 
 def _days(moment: Any) -> float:
@@ -220,8 +239,11 @@ def _days(moment: Any) -> float:
     return float(moment.astimezone(UTC).timestamp()) / 86400
 
 
-def _dates(axes: Any) -> None:
+def _dates(report: Report, axes: Any) -> None:
+    """The report's time on the x axis, however little of it has marks."""
     from matplotlib import dates
+
+    axes.set_xlim(_days(report.buckets[0].start), _days(report.buckets[-1].end))
 
     axes.xaxis_date()
     find: Any = dates  # its classes have no annotations

@@ -1,9 +1,10 @@
 // The threshold what-if: moves the cursor and says what that threshold would classify, from the embedded counts.
 (function () {
   "use strict";
-  var data = JSON.parse(document.getElementById("counts").textContent);
+  var counted = document.getElementById("counts");
   var slider = document.getElementById("slider"), cursor = document.getElementById("cursor");
-  if (!slider || !cursor || !data.total) return;
+  if (!counted || !slider || !cursor) return; // without captures there is nothing to ask
+  var data = JSON.parse(counted.textContent);
   document.querySelectorAll(".script").forEach(function (part) { part.classList.remove("script"); });
   var bins = 1000, counts = new Array(bins).fill(0), above = [0], sums = [0];
   data.bins.forEach(function (pair) { counts[pair[0]] = pair[1]; });
@@ -17,7 +18,7 @@
     set("classified", (100 * share).toFixed(1) + "%");
     set("review", (data.total - classified).toLocaleString("en"));
     var load = (1 - share) * data.perDay;
-    set("load", load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
+    set("load", data.perDay === null ? "–" : load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
     set("promised", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + "%" : "–");
     slider.setAttribute("aria-valuetext", (edge / bins).toFixed(3));
     var d = cursor.dataset, x = +d.left + edge / bins * (d.right - d.left), y = +d.bottom - share * (d.bottom - d.top);

@@ -158,7 +158,11 @@ def time_axis(chart: Chart, first: datetime, last: datetime) -> None:
     moments = _moments(first.astimezone(UTC), last.astimezone(UTC))
     span = last - first
     form = "%H:%M" if span <= timedelta(days=2) else "%d %b" if span <= timedelta(days=400) else "%b %Y"
-    chart.x_axis([m.timestamp() for m in moments], [m.strftime(form) for m in moments])
+    if timedelta(days=1) < span <= timedelta(days=2):  # hours alone would not tell one day from the other
+        names = [m.strftime("%H:%M" if m.hour or m.minute else "%d %b") for m in moments]
+    else:
+        names = [m.strftime(form) for m in moments]
+    chart.x_axis([m.timestamp() for m in moments], names)
 
 
 def _moments(first: datetime, last: datetime) -> list[datetime]:

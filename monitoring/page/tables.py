@@ -12,7 +12,7 @@ import numpy as np
 from monitoring.comparison.signals import Signal
 from monitoring.counting.cells import Health
 from monitoring.page import charts as charts
-from monitoring.page.data import Report, captured_share, span, what_if
+from monitoring.page.data import Report, captured_share, short, span, what_if
 from monitoring.page.parts import card
 from monitoring.quality import Quality
 
@@ -85,7 +85,12 @@ def what_if_card(report: Report) -> str:
         return ""
     bins = [[int(i), int(report.total.confidence[i])] for i in np.flatnonzero(report.total.confidence)]
     data = json.dumps(
-        {"total": report.total.count, "perDay": round(report.per_day, 1), "bins": bins}, separators=(",", ":")
+        {
+            "total": report.total.count,
+            "perDay": round(report.per_day, 1) if report.hours else None,
+            "bins": bins,
+        },
+        separators=(",", ":"),
     )
     rows = []
     for t in sorted({0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, report.threshold}):
@@ -93,7 +98,7 @@ def what_if_card(report: Report) -> str:
         here = " (now)" if t == report.threshold else ""
         rows.append(
             f'<tr><td>{t:g}{here}</td><td class="n">{classified / report.total.count:.1%}</td><td class="n">{review:,}</td>'
-            f'<td class="n">{report.per_day * review / report.total.count:,.0f}</td>'
+            f'<td class="n">{_load(report.per_day * review / report.total.count)}</td>'
             f'<td class="n">{"–" if math.isnan(promised) else f"{promised:.1%}"}</td></tr>'
         )
     body = (
@@ -111,9 +116,18 @@ def what_if_card(report: Report) -> str:
     return card(
         "What if the threshold were another?",
         "Coverage and review load. The accuracy is an estimate from the confidences themselves."
-        + (f" The load of a day is projected from {report.hours} h." if report.hours < 24 else ""),
+        + (f" The load of a day is projected from {report.hours} h." if 0 < report.hours < 24 else "")
+        + (
+            f" Pictures that look unfamiliar ({report.unfamiliar:,}) are low-confidence besides."
+            if report.unfamiliar
+            else ""
+        ),
         body,
     )
+
+
+def _load(count: float) -> str:
+    return "–" if math.isnan(count) else f"{count:,.0f}"
 
 
 def health(report: Report) -> str:
@@ -128,7 +142,11 @@ def health(report: Report) -> str:
     )
     rows = [
         ("files read", f"{h.files:,}", f"{_bytes(h.bytes)}"),
-        ("capture records", f"{h.records:,}", f"with {h.predictions:,} predictions"),
+        (
+            "capture records",
+            f"{h.records:,}",
+            f"with {h.predictions:,} prediction{'s' if h.predictions != 1 else ''}",
+        ),
         ("duplicates", f"{h.duplicates:,}", "records whose event id had been seen; counted once"),
         (
             "bad lines",
@@ -192,16 +210,17 @@ def quality_card(quality: Quality | None) -> str:
     )
     names = sorted(set(quality.confusion) | {p for row in quality.confusion.values() for p in row})
     shown = sorted(names, key=lambda n: -sum(quality.confusion.get(n, {}).values()))[:12]
-    head = "".join(f'<th class="n">{escape(name)}</th>' for name in shown)
+    head = "".join(f'<th class="n">{escape(short(name))}</th>' for name in shown)
     body = "".join(
-        f"<tr><td>{escape(truth)}</td>"
+        f"<tr><td>{escape(short(truth))}</td>"
         + "".join(f'<td class="n">{quality.confusion.get(truth, {}).get(name, 0):,}</td>' for name in shown)
         + "</tr>"
         for truth in shown
     )
     return card(
         "Measured quality",
-        "Captures that somebody labelled, joined by inference id. In the table: what was right by row, what was predicted by column.",
+        "Captures that somebody labelled, joined by inference id. In the table: what was right by row, what was predicted by column"
+        + (f"; the {len(shown)} most frequent of {len(names)} labels." if len(names) > len(shown) else "."),
         f'<div class="scroll"><table class="health"><tbody>{figures}</tbody></table></div>'
         f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>',
         whole=True,

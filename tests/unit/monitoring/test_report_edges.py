@@ -1,0 +1,146 @@
+"""The report of little, of nothing, and of labels that nobody would choose: every page and picture still says something true."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from bench.drift import SAME, put_hour, sample
+from monitoring.counting.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
+from monitoring.page import charts
+from monitoring.page.data import Report, build, short
+from monitoring.page.png import CHARTS, write_pngs
+from monitoring.page.svg import Chart, time_axis
+from monitoring.quality import Outcome, measure
+from monitoring.report import write
+from monitoring.windows import hour_of
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def an_hour(count: int = 40) -> Aggregate:
+    total = Aggregate()
+    put_hour(total, hour_of(START), SAME, np.random.default_rng(1), count)
+    total.health = Health(files=1, records=count, predictions=count)
+    return total
+
+
+def labelled(*labels: str, hour: str = "") -> Aggregate:
+    total = Aggregate()
+    for label in labels:
+        key = Key(hour or hour_of(START), "bikes", "main", label)
+        total.cells[key] = Cell(count=5, confidence=4 * 10**9, histogram={800: 5})
+    total.volume(Series(hour or hour_of(START), "bikes", "main")).records = 5 * len(labels)
+    total.health = Health(files=1, records=5 * len(labels), predictions=5 * len(labels))
+    return total
+
+
+def page(aggregate: Aggregate, folder: Path, **given: object) -> str:
+    return write(aggregate, folder, threshold=0.93, **given).read_text(encoding="utf-8")  # type: ignore[arg-type]
+
+
+def test_without_captures_there_is_no_empty_chart(tmp_path: Path) -> None:
+    """GIVEN nothing WHEN the page is written THEN it says so, and draws no axis of a time that never was."""
+    (tmp_path / "histogram.png").write_bytes(b"of an earlier report")
+
+    text = page(Aggregate(), tmp_path, png=True)
+
+    assert "No captures" in text
+    assert "Confidence over time" not in text
+    assert 'id="counts"' not in text
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_captures_without_a_time_are_no_absent_captures(tmp_path: Path) -> None:
+    """GIVEN captures of which none tells its time WHEN the page is written THEN they count, and nothing is projected."""
+    text = page(labelled("cat", hour=UNKNOWN), tmp_path, png=True)
+
+    assert "No dated captures" in text
+    assert "Histogram of confidences" in text
+    assert "Confidence over time" not in text
+    assert '"perDay":null' in text
+    assert "projected" not in text
+    assert {p.stem for p in tmp_path.glob("*.png")} == {"histogram", "label-shares", "threshold-what-if"}
+
+
+def test_unfamiliar_pictures_are_told_beside_the_threshold(tmp_path: Path) -> None:
+    """GIVEN captures with familiarity WHEN the page is written THEN those are counted that the filter sends to low-confidence."""
+    total = an_hour()
+    strange = sum(n for c in total.cells.values() for bin_, n in c.familiarity_histogram.items() if bin_ < 5)
+    assert strange
+
+    text = page(total, tmp_path, familiarity_threshold=0.05)
+
+    assert f"<b>{strange / 40:.1%}</b><span>{strange} capture" in text
+    assert f"Pictures that look unfamiliar ({strange}) are low-confidence besides." in text
+
+
+def test_pictures_are_there_before_anybody_scrolls_or_prints(tmp_path: Path) -> None:
+    assert "loading=" not in page(an_hour(), tmp_path)
+
+
+def drawn(report: Report, name: str) -> Figure:
+    figure = Figure()
+    CHARTS[name](report, figure.add_subplot())
+    return figure
+
+
+def test_png_of_a_single_hour_shows_that_hour_threshold_and_reference() -> None:
+    """GIVEN one hour of sure captures and a reference WHEN pictures are drawn THEN axes hold the hour, the threshold and both."""
+    reference = sample(SAME, np.random.default_rng(2), 200)
+    total = labelled("cat")
+    for cell in total.cells.values():
+        cell.count, cell.confidence, cell.histogram = 40, 40 * 995 * 10**6, {995: 40}
+    report = build(total, threshold=0.88, reference=reference)
+
+    (histogram,) = drawn(report, "histogram").axes
+    assert histogram.get_xlim()[0] < 0.88
+    assert "reference, scaled" in [text.get_text() for text in histogram.get_legend().get_texts()]
+    for name in ("drift-over-time", "confidence-over-time", "above-and-below"):
+        (axes,) = drawn(report, name).axes
+        first, last = axes.get_xlim()
+        assert (last - first) * 24 == pytest.approx(1), name
+    (drift,) = drawn(report, "drift-over-time").axes
+    (usual,) = drift.collections
+    assert np.ptp(usual.get_paths()[0].vertices[:, 0]) * 24 == pytest.approx(1)
+
+
+def test_png_of_a_label_that_the_font_lacks_warns_nobody(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert write_pngs(build(labelled("日本語", "a\tb"), threshold=0.9), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("cat", "cat"), ("", "''"), (" \n", r"' \n'"), ("x" * 300, "x" * 31 + "…")]
+)
+def test_a_label_is_never_too_long_and_never_nothing(name: str, shown: str) -> None:
+    assert short(name) == shown
+
+
+def test_a_label_from_right_to_left_leaves_its_share_alone() -> None:
+    """GIVEN a label with marks of direction WHEN shares are drawn THEN its share is a text of its own."""
+    svg = charts.label_shares(build(labelled("\u202eevil"), threshold=0.9))
+
+    assert [t for t in re.findall(r"<text[^>]*>([^<]*)</text>", svg) if "evil" in t] == ["\u202eevil"]
+
+
+def test_a_confusion_of_many_labels_says_what_it_leaves_out(tmp_path: Path) -> None:
+    names = [f"class {i:02}" for i in range(20)]
+    text = page(an_hour(), tmp_path, quality=measure([Outcome(n, 0.9, n) for n in names]))
+
+    assert "the 12 most frequent of 20 labels" in text
+
+
+def test_two_days_are_told_apart() -> None:
+    chart = Chart("time", START.timestamp(), START.timestamp() + 172800, 0, 1)
+    time_axis(chart, START, START.replace(day=4))
+
+    assert "02 Nov" in chart.svg()
+    assert "03 Nov" in chart.svg()
