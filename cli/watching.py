@@ -164,6 +164,8 @@ def report(
         from monitoring.quality import assess_sources
 
         quality = assess_sources(where.source, truth, where.labels, access)
+        if not quality.count:
+            note(f"Of {quality.unmatched:,} labels in {printable(truth)} none is about these captures.")
     aggregate = load(where.state, access=access)
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)

@@ -7,6 +7,7 @@ confusion matrix, each with its number of pictures, accuracy with its interval.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from monitoring.comparison.statistics import Interval, wilson
-from monitoring.records.outputs import label_of, predictions
+from monitoring.records.outputs import index_of, label_of, predictions
 from monitoring.stores import open_store
 from monitoring.stores.base import Access, Fill
 
@@ -166,12 +167,17 @@ def join(
 def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | None:
     """The label of a record's ``groundTruthData``: a label, or a class index that `labels` names; None without one.
 
-    It stands there as it is, alone in a list, or as ``{"label": ...}``.
+    It stands there as it is, alone in a list, or as ``{"label": ...}``, and in base64 if ``encoding`` says so.
     """
     given = _dict(record.get("groundTruthData"))
     data = given.get("data")
     if not isinstance(data, str):
         return None
+    if str(given.get("encoding")).upper() == "BASE64":
+        try:
+            data = base64.b64decode(data, validate=True).decode()
+        except ValueError:
+            return None
     text = data.strip().strip('"')
     try:
         value = json.loads(data)
@@ -253,6 +259,9 @@ def _outcome(prediction: Any, truth: str) -> Outcome | None:
     values: NDArray[np.float64] = np.asarray(prediction.clipped())
     choice = int(np.argmax(values)) if prediction.choice is None else prediction.choice
     names = prediction.labels or tuple(str(i) for i in range(len(values)))
+    index = index_of(truth)
+    if index is not None and truth not in names and index < len(names):
+        truth = names[index]  # the labeller said an index, the answer brings the labels
     return Outcome(
         names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True))
     )

@@ -180,9 +180,17 @@ def health(report: Report) -> str:
 
 
 def quality_card(quality: Quality | None) -> str:
-    """Measured quality, where there is ground truth."""
-    if quality is None or not quality.count:
+    """Measured quality, where ground truth was asked for."""
+    if quality is None:
         return ""
+    if not quality.count:
+        return card(
+            "Measured quality",
+            f"Nothing could be measured: of {quality.unmatched:,} labelled inferences none is among these captures. "
+            "Ground truth is joined by inference id, or by event id where a capture has none.",
+            "",
+            whole=True,
+        )
     low, high = quality.accuracy_interval
     rows = [
         (

@@ -29,7 +29,7 @@ scores = some.lists(
 )
 
 
-def capture(event: str, vector: list[float], inference: str | None = None, **more: Any) -> dict[str, Any]:
+def capture(event: str, vector: Any, inference: str | None = None, **more: Any) -> dict[str, Any]:
     meta = {"eventId": event, "inferenceTime": "2026-11-21T09:00:00Z"} | (
         {"inferenceId": inference} if inference else {}
     )
@@ -120,6 +120,23 @@ def test_joined_by_inference_id_else_event_id() -> None:
         ("e2", "motorcycle", "motorcycle"),
     ]
     assert found[0][1].probabilities == {"bicycle": 0.9, "motorcycle": pytest.approx(0.1)}
+
+
+@pytest.mark.parametrize("said", ["1", "motorcycle"])
+def test_an_index_means_the_label_that_the_answer_brings(said: str) -> None:
+    """GIVEN answers with labels of their own WHEN the labeller says an index THEN no --labels is needed to know which."""
+    answer = {"probabilities": [0.1, 0.9], "labels": ["bicycle", "motorcycle"]}
+
+    ((_, found),) = join([capture("e1", answer, "i1")], {"i1": said})
+
+    assert (found.predicted, found.truth) == ("motorcycle", "motorcycle")
+
+
+@pytest.mark.parametrize(
+    ("data", "label"), [("MQ==", "motorcycle"), ("Y2F0", "cat"), ("?", None), ("/w==", None)]
+)
+def test_ground_truth_in_base64(data: str, label: str | None) -> None:
+    assert truth_of({"groundTruthData": {"data": data, "encoding": "BASE64"}}, LABELS) == label
 
 
 def test_a_merged_record_brings_its_own_truth() -> None:

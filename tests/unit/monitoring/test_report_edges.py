@@ -138,6 +138,12 @@ def test_a_confusion_of_many_labels_says_what_it_leaves_out(tmp_path: Path) -> N
     assert "the 12 most frequent of 20 labels" in text
 
 
+def test_ground_truth_of_other_captures_is_said_to_be_that(tmp_path: Path) -> None:
+    text = page(an_hour(), tmp_path, quality=measure([], unmatched=7))
+
+    assert "of 7 labelled inferences none is among these captures" in text
+
+
 def test_two_days_are_told_apart() -> None:
     chart = Chart("time", START.timestamp(), START.timestamp() + 172800, 0, 1)
     time_axis(chart, START, START.replace(day=4))
