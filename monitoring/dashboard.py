@@ -9,13 +9,14 @@ value, so that nothing hangs on colour.
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from monitoring.cloudwatch.widgets import Line, Widget, lines, widgets
+from monitoring.cloudwatch.widgets import Line, Widget, lines, period_of, widgets
 from monitoring.errors import MonitoringError
 from monitoring.page.svg import Chart, compact, nice_ticks, time_axis
 from monitoring.report import document, save
@@ -140,10 +141,11 @@ def _chart(widget: Widget, drawn: list[Line], start: datetime, end: datetime) ->
             points = [(t, (a, chart.y0 + (v - low) * scale)) for t, (a, v) in points]
         style = f"stroke:{colour};stroke-dasharray:{dash}" if dash else f"stroke:{colour}"
         if widget.stacked:
-            chart.band([(t, a, v) for t, (a, v) in points], "area", f"fill:{colour};stroke:{colour}")
+            steps = _steps(points, period_of(line.metric, start, end), chart.x1) if line.points else []
+            chart.band(steps, "area", f"fill:{colour};stroke:{colour}")
         elif len(points) > 1:
             chart.line([(t, v) for t, (_, v) in points], "", style)
-        if len(points) == 1 or (not widget.stacked and len(points) <= 30):
+        if not widget.stacked and len(points) <= 30:
             chart.dots([(t, v) for t, (_, v) in points], "dot", f"stroke:{colour}")
         axis = " (right axis)" if line.metric.right else ""
         mark = f'<svg viewBox="0 0 18 12"><path d="M0 6H18" style="{style}"/></svg>'
@@ -179,6 +181,18 @@ def _stacked(drawn: list[Line]) -> list[dict[float, tuple[float, float]]]:
     return out
 
 
+def _steps(
+    points: list[tuple[float, tuple[float, float]]], period: float, end: float
+) -> list[tuple[float, float, float]]:
+    """A stack's (from, to) over the whole of each period; NaN between two that do not follow each other."""
+    out: list[tuple[float, float, float]] = []
+    for t, (low, high) in points:
+        if out and t > out[-1][0]:
+            out.append((t, math.nan, math.nan))
+        out += [(t, low, high), (min(t + period, end), low, high)]
+    return out
+
+
 def _said(line: Line) -> str:
     """The last value in words, or the sum where the metric is one."""
     if not line.points:
@@ -192,12 +206,13 @@ def _alarms(client: Any, widget: Widget) -> str:
     found = {}
     for i in range(0, len(widget.alarms), 100):
         for alarm in client.describe_alarms(AlarmNames=list(widget.alarms[i : i + 100]))["MetricAlarms"]:
-            found[alarm["AlarmName"]] = alarm["StateValue"]
+            found[alarm["AlarmName"]] = alarm["StateValue"], alarm.get("AlarmDescription") or ""
     items = []
     for name in widget.alarms:
-        state = found.get(name, "not there")
+        state, about = found.get(name, ("not there", ""))
         kind, sign = {"OK": ("ok", "●"), "ALARM": ("bad", "▲")}.get(state, ("", "○"))
         items.append(
-            f'<li class="{kind}">{sign} {escape(name)}<span>{escape(state.lower().replace("_", " "))}</span></li>'
+            f'<li class="{kind}">{sign} {escape(name)}<span>{escape(state.lower().replace("_", " "))}</span>'
+            f"{f'<span>{escape(about)}</span>' if state == 'ALARM' else ''}</li>"
         )
     return f'<ul class="alarms">{"".join(items)}</ul>'

@@ -188,9 +188,12 @@ def fetch(client: Any, metrics: Sequence[Metric], start: datetime, end: datetime
     return [dict(sorted(series.items())) for series in out]
 
 
+def period_of(metric: Metric, start: datetime, end: datetime) -> int:
+    """Seconds of a point: in a wide span multiples of the widget's period, so that a line has at most about 1,400."""
+    return metric.period * max(1, math.ceil((end - start).total_seconds() / 1400 / metric.period))
+
+
 def _query(name: str, metric: Metric, start: datetime, end: datetime) -> dict[str, Any]:
-    # A wide span gets a longer period, in multiples of the widget's: at most about 1,400 points a line.
-    periods = math.ceil((end - start).total_seconds() / 1400 / metric.period)
     wanted = {
         "Namespace": metric.namespace,
         "MetricName": metric.name,
@@ -198,7 +201,7 @@ def _query(name: str, metric: Metric, start: datetime, end: datetime) -> dict[st
     }
     return {
         "Id": name,
-        "MetricStat": {"Metric": wanted, "Period": metric.period * max(1, periods), "Stat": metric.stat},
+        "MetricStat": {"Metric": wanted, "Period": period_of(metric, start, end), "Stat": metric.stat},
         "ReturnData": True,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Any:
             )  # fmt: skip
         client.put_metric_alarm(
             AlarmName="s-drift", MetricName="DriftAlarms", Namespace="Dropsort", Period=60, EvaluationPeriods=1, Threshold=1,
-            ComparisonOperator="GreaterThanThreshold", Statistic="Sum",
+            ComparisonOperator="GreaterThanThreshold", Statistic="Sum", AlarmDescription="Run <this>.",
         )  # fmt: skip
         client.set_alarm_state(AlarmName="s-drift", StateValue="ALARM", StateReason="a test")
         yield client
@@ -188,11 +189,35 @@ def test_the_page(cloudwatch: Any, tmp_path: Path) -> None:
     assert "low %: 10" in text
     assert "no data: Failed" in text
     assert '<li class="bad">▲ s-drift' in text
+    assert "Run &lt;this&gt;." in text
     assert "not there" in text
     assert "<script" not in text
     assert "&lt;b&gt;motor&lt;/b&gt;" in text
     assert "onload" not in text
     assert "default-src 'none'" in text
+
+
+def test_a_stack_stands_over_its_periods_and_nothing_between(cloudwatch: Any, tmp_path: Path) -> None:
+    """GIVEN two lone periods WHEN they are stacked THEN each is an area as wide as its period; who has no data has no mark."""
+    for hours in (5, 2):
+        at = NOW - timedelta(hours=hours)
+        row = {"MetricName": "Lone", "Dimensions": STACK, "Timestamp": at, "Value": 4.0}
+        cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[row])
+    rows = [["Dropsort", "Lone", "Stack", "s"], [".", "Failed", ".", "."]]
+    body = {"widgets": [_metric("Stack", *rows, stacked=True, period=3600)]}
+
+    page = render(cloudwatch, body, tmp_path, start=NOW - timedelta(hours=6), end=NOW).read_text(
+        encoding="utf-8"
+    )
+
+    areas = re.findall(r'<path d="(M[^"]*Z)" class="area"', page)
+    wide = []
+    for area in areas:
+        xs = [float(x) for x in re.findall(r"[ML]([\d.]+) ", area)]
+        wide.append(max(xs) - min(xs))
+    assert len(areas) == 2
+    assert wide[0] == pytest.approx(wide[1], abs=0.2)
+    assert 'class="dot"' not in page
 
 
 def test_the_body_comes_from_cloudwatch(cloudwatch: Any) -> None:
