@@ -30,7 +30,7 @@ def run(
     processes: int | None = None,
     progress: Progress | None = None,
     seconds: float | None = None,
-    days: int | None = None,
+    days: float | None = None,
     images: bool = False,
     access: Access | None = None,
 ) -> Summary:
@@ -49,7 +49,7 @@ def run(
     seconds
         Time to stop after; what was read by then is kept, and the next run goes on from there.
     days
-        Leave hour folders out that are more than so many days before today: with years of captures in a bucket,
+        Leave hour folders out that are more than so many days back, fractions too: with years of captures in a bucket,
         listing them all is what an hourly run would mostly do.
     images
         Decode the inputs for image statistics (needs Pillow; slower by far).

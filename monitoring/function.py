@@ -43,7 +43,8 @@ from monitoring.windows import (
 )
 
 CAPTURES, STATE = "captures", "monitoring"
-LATE = 3  # days after which a late capture file is no longer looked for
+LATE = timedelta(hours=6)  # a capture file may come so long after its hour; they are a few minutes late
+LATE_AT_NIGHT = timedelta(days=1)  # and so long for the look of midnight: every hour this would mostly list
 HISTORY = timedelta(days=30)  # of traffic
 FEWEST_INVOCATIONS = 50  # that should be captured, below which their captured share says nothing
 
@@ -115,7 +116,8 @@ def observe(
     kept = Kept(s3, settings.bucket_name, STATE)
     before = _health(f"{place}/{STATE}")
     begun, read = datetime.now(UTC), _read_until(kept) if before is not None else None
-    days = None if read is None else LATE + (begun - read).days
+    late = LATE_AT_NIGHT if now.hour == 0 else LATE
+    days = None if read is None else (begun - read + late) / DAY
     summary = run(
         f"{place}/{CAPTURES}",
         f"{place}/{STATE}",
@@ -210,7 +212,7 @@ def _read_until(kept: Kept) -> datetime | None:
 
 
 def _traffic(
-    kept: Kept, state: str, summary: Summary, now: datetime, days: int | None
+    kept: Kept, state: str, summary: Summary, now: datetime, days: float | None
 ) -> dict[datetime, int]:
     """Captures by hour of the last weeks: what was kept, with the hours that late files may have changed read again."""
     counts: dict[datetime, int] = {}

@@ -73,7 +73,7 @@ class Run:
                 f"{where} was aggregated with other labels ({known}): use these, another place, or start anew."
             )
 
-    def go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:
+    def go(self, processes: int | None, seconds: float | None, days: float | None) -> Summary:
         """Read, commit, export."""
         collecting = gc.isenabled()
         gc.disable()  # nothing here makes cycles, and the collector would walk through every list that grows
@@ -83,9 +83,11 @@ class Run:
             if collecting:
                 gc.enable()
 
-    def _go(self, processes: int | None, seconds: float | None, days: int | None) -> Summary:
+    def _go(self, processes: int | None, seconds: float | None, days: float | None) -> Summary:
         begun = last = time.monotonic()
-        since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y/%m/%d") if days is not None else ""
+        since = ""
+        if days is not None:
+            since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y/%m/%d/%H")
         folders = self._source.folders(self._state.manifest.folders, since, sizes=False)
         queue, processes = self._processes(work.tasks(self._unread(folders)), processes)
         for task, batches in work.run(self._setting, queue, processes):

@@ -54,7 +54,7 @@ class Store(Protocol):
         """List capture files by folder, sorted by name.
 
         `known` are stamps of folders that were listed before: those that still have theirs are left out. With `since`
-        (``2026/11/21``) hour folders of earlier days are left out too. Without `sizes` they need not be looked up.
+        (``2026/11/21`` or ``2026/11/21/09``) earlier hour folders are left out too. Without `sizes` they need not be looked up.
         """
         ...
 

@@ -41,7 +41,7 @@ class LocalStore:
     ) -> Iterator[Folder]:
         full = f"{self.name}/{name}" if name else self.name
         hourly = HOUR_FOLDER.search(full) is not None
-        if hourly and since and full[-13:-3] < since:
+        if hourly and since and full[-13:][: len(since)] < since:
             return
         try:
             # Taken before the listing: what comes in between changes it again.

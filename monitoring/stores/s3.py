@@ -50,7 +50,7 @@ class S3Store:
         return self.prefix + name
 
     def folders(self, known: Mapping[str, int], since: str = "", *, sizes: bool = True) -> Iterator[Folder]:
-        """List as `Store.folders` says: in pages of all keys, or with `since`, only the hours from that day on."""
+        """List as `Store.folders` says: in pages of all keys, or with `since`, only the hours from then on."""
         if since:
             yield from self._since("", since)
             return
@@ -86,7 +86,7 @@ class S3Store:
         return AnyKeys(self.bucket, self._access)
 
     def _since(self, below: str, since: str) -> Iterator[Folder]:
-        """Walk down from `below` (a prefix with its slash, or nothing) past the days before `since`."""
+        """Walk down from `below` (a prefix with its slash, or nothing) past the hours before `since`."""
         found: Any
         try:
             with self._errors("list"):
@@ -105,7 +105,7 @@ class S3Store:
             yield Folder(below[:-1], entries)
         for following in sorted(found["common_prefixes"]):
             path = str(following)[len(self.prefix) :].removesuffix("/")
-            if HOUR_FOLDER.search(f"/{path}") and path[-13:-3] < since:
+            if HOUR_FOLDER.search(f"/{path}") and path[-13:][: len(since)] < since:
                 continue
             if not _wanted(f"{path}/{SUFFIX[1:]}", suffix=SUFFIX[1:]) or _before(path, since):
                 continue

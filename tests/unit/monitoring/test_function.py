@@ -70,6 +70,13 @@ def put_captures(s3: Any, hour: datetime, count: int, share: float = 0.5, seed: 
     s3.put_object(Bucket="images", Key=key, Body="\n".join(lines).encode())
 
 
+def last_read_at(s3: Any, at: datetime) -> None:
+    """As if the last run that read everything had been then."""
+    latest = json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read())
+    latest["read"] = at.isoformat()
+    s3.put_object(Bucket="images", Key="monitoring/latest.json", Body=json.dumps(latest).encode())
+
+
 def metrics_of(lines: list[str]) -> dict[str, float]:
     first = json.loads(lines[0])
     return {m["Name"]: first[m["Name"]] for m in first["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
@@ -102,6 +109,7 @@ def test_a_change_is_found_and_told(aws: tuple[Any, Any]) -> None:
     assert answer["alarms"] == []
     assert answer["day"]["reference_size"] >= 1000
 
+    last_read_at(s3, start + timedelta(hours=48))
     for i in range(48, 72):
         put_captures(s3, start + timedelta(hours=i), 20, share=0.85)
     lines, answer = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
@@ -167,9 +175,7 @@ def test_what_came_while_the_function_was_down_is_read(aws: tuple[Any, Any]) -> 
     now = datetime.now(UTC)
     put_captures(s3, now - timedelta(days=9), 10)
     observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
-    latest = json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read())
-    latest["read"] = (now - timedelta(days=9)).isoformat()
-    s3.put_object(Bucket="images", Key="monitoring/latest.json", Body=json.dumps(latest).encode())
+    last_read_at(s3, now - timedelta(days=9))
     put_captures(s3, now - timedelta(days=6), 20)
 
     lines, _ = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
@@ -177,6 +183,23 @@ def test_what_came_while_the_function_was_down_is_read(aws: tuple[Any, Any]) -> 
     assert metrics_of(lines)["Captured"] == 20
     traffic = json.loads(s3.get_object(Bucket="images", Key="monitoring/traffic.json")["Body"].read())
     assert sum(traffic.values()) == 30
+
+
+def test_late_files_are_found_for_hours_and_at_midnight_for_a_day(aws: tuple[Any, Any]) -> None:
+    """GIVEN files that come two and twenty hours late WHEN looked at by day and at midnight THEN each is found in its time."""
+    s3, cloudwatch = aws
+    now = datetime.now(UTC)
+    midday, midnight = now.replace(hour=12), now.replace(hour=0)
+    observe(SETTINGS, midday, s3=s3, cloudwatch=cloudwatch)
+    put_captures(s3, now - timedelta(hours=2), 10)
+    put_captures(s3, now - timedelta(hours=20), 20)
+
+    found = [
+        metrics_of(observe(SETTINGS, look, s3=s3, cloudwatch=cloudwatch)[0])["Captured"]
+        for look in (midday, midnight)
+    ]
+
+    assert found == [10, 20]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"yesterday": "many"}'])

@@ -110,6 +110,9 @@ def test_only_recent_days_are_listed_when_asked(bucket):
     found = [folder.name for folder in store.folders({}, "2026/11/19")]
     assert found == ["e/v/2026/11/19/00", "e/v/2026/11/21/09", "e/v/2027/01/01/00", "other"]
     assert len(list(store.folders({}))) == len(days) + 1
+    found = [folder.name for folder in store.folders({}, "2026/11/21/09")]
+    assert found == ["e/v/2026/11/21/09", "e/v/2027/01/01/00", "other"]
+    assert "e/v/2026/11/21/09" not in [folder.name for folder in store.folders({}, "2026/11/21/10")]
 
 
 @pytest.mark.parametrize("days", [None, 3000])
