@@ -33,6 +33,8 @@ class Place:
     images: bool = False
     reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
     compared: str = ""  # what to call it
+    stack: str = ""  # of a service, whose CloudWatch knows the invocations
+    capture_percent: float = 100.0
 
 
 def place(source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws) -> Place:
@@ -78,6 +80,8 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
         float(service.parameters.get("Threshold", THRESHOLD)),
         float(service.parameters.get("FamiliarityThreshold", FAMILIARITY_THRESHOLD)),
         reference=f"s3://{service.bucket}/monitoring/{reference.FILE}",
+        stack=service.name,
+        capture_percent=float(service.parameters.get("CaptureSamplingPercentage", 100)),
     )
 
 

@@ -26,6 +26,7 @@ from cli.show import bars, console, facts_table, note, printable
 from monitoring.defaults import THRESHOLD
 
 if TYPE_CHECKING:
+    from monitoring.counting.cells import Aggregate
     from monitoring.runs.run import Summary
 
 NAMED = 10  # files and lines that are named one by one
@@ -176,7 +177,7 @@ def report(
         familiarity_threshold=where.familiarity_threshold,
         source=where.name,
         lines=_lines(where.source, aws),
-        invoked=where.invoked,
+        invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
         quality=quality,
         png=png,
         **compared,
@@ -207,6 +208,18 @@ def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int
     click.echo(page)
     _open(page, open_)
     return 0
+
+
+def _invoked(where: Place, aggregate: Aggregate, aws: Aws) -> int | None:
+    """Invocations of a service's endpoint that should have been captured in the hours of its captures."""
+    from monitoring.cloudwatch.usage import invocations
+    from monitoring.windows import HOUR, hourly
+
+    hours = hourly(aggregate)
+    if not hours:
+        return None
+    count = invocations(aws.client("cloudwatch"), where.stack, min(hours), max(hours) + HOUR)
+    return round(count * where.capture_percent / 100) or None
 
 
 def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:

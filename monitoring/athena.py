@@ -101,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table.add_argument("location", help="s3://bucket/captures")
     query = kinds.add_parser("query", help="aggregate hours of inference")
     query.add_argument("--endpoint", required=True)
-    query.add_argument("--variant", default="AllTraffic")
+    query.add_argument(
+        "--variant", default="main", help="the template's is main, SageMaker's own default AllTraffic"
+    )
     query.add_argument("--first", required=True, help="first hour, UTC, as 2026-11-21T00")
     query.add_argument("--last", required=True, help="last hour, included")
     query.add_argument("--labels", default="", help="labels by class index, with commas between")

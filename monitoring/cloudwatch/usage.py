@@ -8,28 +8,46 @@ from typing import Any
 from monitoring.cloudwatch import metrics
 
 DAY = timedelta(days=1)
+MOST = timedelta(hours=1440)  # points of an hour that CloudWatch gives at once
 
 
 def counted(cloudwatch: Any, stack: str, now: datetime) -> tuple[int, int]:
     """Images since the month began, and invocations of the endpoint in the last 24 hours, by the handlers' metrics."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     hour = now.replace(minute=0, second=0, microsecond=0)
-
-    def total(name: str, start: datetime, end: datetime, statistic: str) -> int:
-        found = cloudwatch.get_metric_statistics(
-            Namespace=metrics.NAMESPACE,
-            MetricName=name,
-            Dimensions=[{"Name": metrics.STACK, "Value": stack}],
-            StartTime=start,
-            EndTime=end,
-            Period=86400 if end - start > DAY else 3600,
-            Statistics=[statistic],
-        )
-        return round(sum(float(point[statistic]) for point in found["Datapoints"]))
-
+    outcomes = ("Classified", "LowConfidence", "Failed")
     images = (
-        sum(total(name, month, now, "Sum") for name in ("Classified", "LowConfidence", "Failed"))
-        if now > month
-        else 0
+        sum(_total(cloudwatch, stack, name, month, now, "Sum") for name in outcomes) if now > month else 0
     )
-    return images, total("EndpointLatency", hour - DAY, hour, "SampleCount")
+    return images, invocations(cloudwatch, stack, hour - DAY, hour)
+
+
+def invocations(cloudwatch: Any, stack: str, start: datetime, end: datetime) -> int:
+    """Invocations of the endpoint in [start, end), both on the hour."""
+    count = 0
+    while start < end:
+        until = min(start + MOST, end)
+        count += _total(cloudwatch, stack, "EndpointLatency", start, until, "SampleCount", 3600)
+        start = until
+    return count
+
+
+def _total(
+    cloudwatch: Any,
+    stack: str,
+    name: str,
+    start: datetime,
+    end: datetime,
+    statistic: str,
+    period: int = 86400,
+) -> int:
+    found = cloudwatch.get_metric_statistics(
+        Namespace=metrics.NAMESPACE,
+        MetricName=name,
+        Dimensions=[{"Name": metrics.STACK, "Value": stack}],
+        StartTime=start,
+        EndTime=end,
+        Period=period,
+        Statistics=[statistic],
+    )
+    return round(sum(float(point[statistic]) for point in found["Datapoints"]))

@@ -6,10 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cli import watching
+from cli.places import Place
+from monitoring.counting.cells import UNKNOWN, Aggregate, Series
 from tests.unit.cli.nowhere import ENVIRONMENT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -185,3 +190,26 @@ def test_anew_forgets_what_an_interrupted_run_left_and_nothing_else(
     refused = run("monitor", "captures", "--state", "state", "--anew", code=2)
     assert "letters.txt: it is not deleted" in refused.stderr
     assert (tmp_path / "state" / "letters.txt").exists()
+
+
+def test_captures_of_a_service_are_held_against_what_should_be_captured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """GIVEN a service that captures a half WHEN its report is made THEN half its invocations of those hours are expected."""
+    asked = []
+
+    def invocations(client: object, stack: str, start: datetime, end: datetime) -> int:
+        asked.append((client, stack, start, end))
+        return 81
+
+    monkeypatch.setattr("monitoring.cloudwatch.usage.invocations", invocations)
+    total = Aggregate()
+    for hour in ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z", UNKNOWN):
+        total.volume(Series(hour, "bikes", "main")).records = 20
+    where = Place("s3://b/captures", "s3://b/monitoring", "stack s", stack="s", capture_percent=50)
+    aws = SimpleNamespace(client=lambda name: name)
+
+    assert watching._invoked(where, total, aws) == 40  # type: ignore[arg-type]
+    assert watching._invoked(where, Aggregate(), aws) is None  # type: ignore[arg-type]
+    day = datetime(2026, 11, 21, tzinfo=UTC)
+    assert asked == [("cloudwatch", "s", day.replace(hour=9), day.replace(hour=13))]

@@ -1,0 +1,60 @@
+"""What CloudWatch counted: images of a month, invocations of any span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from monitoring.cloudwatch.usage import counted, invocations
+
+NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        yield boto3.client("cloudwatch", region_name="us-east-1")
+
+
+def put(cloudwatch: Any, name: str, at: datetime, count: float, stack: str = "s") -> None:
+    dimensions = [{"Name": "Stack", "Value": stack}]
+    row = {"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Values": [20.0], "Counts": [count]}
+    cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[row])
+
+
+def test_invocations_of_a_long_span_are_asked_for_in_parts(cloudwatch: Any) -> None:
+    """GIVEN invocations over a quarter WHEN its hours are counted THEN each counts once, and no others."""
+    end = NOW.replace(minute=0)
+    start = end - timedelta(days=90)
+    for at, count in (
+        (start, 3),
+        (end - timedelta(days=30), 5),
+        (end - HOUR, 7),
+        (end, 100),
+        (start - HOUR, 100),
+    ):
+        put(cloudwatch, "EndpointLatency", at, count)
+    put(cloudwatch, "EndpointLatency", end - HOUR, 100, stack="another")
+
+    assert invocations(cloudwatch, "s", start, end) == 15
+    assert invocations(cloudwatch, "s", end, end) == 0
+
+
+def test_images_of_the_month_and_invocations_of_the_day(cloudwatch: Any) -> None:
+    put(cloudwatch, "EndpointLatency", NOW - 2 * HOUR, 4)
+    put(cloudwatch, "EndpointLatency", NOW - 30 * HOUR, 9)
+    for name in ("Classified", "LowConfidence", "Failed"):
+        dimensions = [{"Name": "Stack", "Value": "s"}]
+        row = {"MetricName": name, "Dimensions": dimensions, "Timestamp": NOW - 30 * HOUR, "Value": 2.0}
+        cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[row])
+
+    assert counted(cloudwatch, "s", NOW) == (6, 4)
