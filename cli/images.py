@@ -80,18 +80,24 @@ def drop(
             progress.advance(uploading)
 
         ordered: list[Sorted] = []
-        if wait_:
-            ordered = sort(
-                s3,
-                service.bucket,
-                found,
-                again=again,
-                patience_seconds=timeout,
-                uploaded=uploaded,
-                done=lambda _: progress.advance(sorting),
+        try:
+            if wait_:
+                ordered = sort(
+                    s3,
+                    service.bucket,
+                    found,
+                    again=again,
+                    patience_seconds=timeout,
+                    uploaded=uploaded,
+                    done=lambda _: progress.advance(sorting),
+                )
+            else:
+                upload(s3, service.bucket, found, again=again, done=uploaded)
+        except KeyboardInterrupt:
+            note(
+                f"{len(uploads)} of {len(found)} are uploaded and will be sorted; the same command goes on with the rest."
             )
-        else:
-            upload(s3, service.bucket, found, again=again, done=uploaded)
+            raise
     fresh = sum(item.fresh for item in uploads)
     document = {"bucket": service.bucket, "uploaded": fresh, "unchanged": len(uploads) - fresh}
     document["skipped"] = [{"path": str(item.path), "reason": item.reason} for item in skipped]

@@ -6,7 +6,7 @@ AWS keeps its images in accounts that differ by region. The table is what `sagem
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from training.errors import TrainingError
 
@@ -68,8 +68,12 @@ def image_uri(image: Image, region: str, instance_type: str = "ml.m5.xlarge") ->
     Raises
     ------
     TrainingError
-        The region has no such image, as far as this table knows.
+        There is no image of that name, or the region has none, as far as this table knows.
     """
+    if image not in get_args(Image):
+        raise TrainingError(
+            f"{image!r} is none of the known images ({', '.join(get_args(Image))}): use one, or give a full address"
+        )
     built_in, deep_learning = _ACCOUNTS.get(region, ("-", "-"))
     account = built_in if image == "image-classification" else deep_learning
     if account == "-":

@@ -31,7 +31,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 
 class _PlainError(Exception):
@@ -110,9 +110,9 @@ def decode(data: bytes) -> np.ndarray:
         raise InferenceError(f"the picture is too large: {error}", 413) from error
     except Exception as error:  # Pillow raises whatever its many decoders happen to raise
         what = "no bytes" if not data else f"{len(data)} bytes beginning with {data[:8]!r}"
-        raise InferenceError(
-            f"not a picture that can be read: {what} ({error or type(error).__name__})"
-        ) from error
+        if not isinstance(error, UnidentifiedImageError):  # which names no more than an address in memory
+            what += f" ({error or type(error).__name__})"
+        raise InferenceError(f"not a picture that can be read: {what}") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -217,7 +217,9 @@ def _check(data: Dataset, pictures: list[Picture], held: list[Picture], settings
     if settings.folds == 1 or settings.folds < 0:
         raise TrainingError(f"{settings.folds} folds leave nothing to train on: 0, or 2 to 10")
     if not held and not settings.folds:
-        raise TrainingError("there are no validation pictures: use dataset.split, or cross-fit with folds")
+        raise TrainingError(
+            "there are no validation pictures to choose the threshold on: hold some out (--validation 0.1), or cross-fit (--folds 5)"
+        )
 
 
 def line(step: Step) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,8 @@ from training import samples
 
 pytestmark = pytest.mark.stack
 
+ROOT = Path(__file__).resolve().parents[2]
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -29,7 +33,7 @@ def run(service: Service, tmp_path: Path) -> Run:
         result = subprocess.run(
             [sys.executable, "-m", "cli", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **service.environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **service.environment},
             capture_output=True,
             text=True,
             check=False,
@@ -72,6 +76,34 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, pictures: Path, tmp_p
     # AND dropping them again uploads nothing
     run("drop", str(pictures), "--prefix", "cli", "--json", "again.json")
     assert json.loads((tmp_path / "again.json").read_text())["uploaded"] == 0
+
+
+def test_an_interrupted_drop_says_what_is_there_and_goes_on(
+    run: Run, service: Service, tmp_path: Path
+) -> None:
+    # GIVEN more files than are uploaded at once
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(3000):
+        (folder / f"{number}.txt").write_text(f"no picture {number}")
+    command = [sys.executable, "-m", "cli", "drop", str(folder), "--prefix", "interrupted"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **service.environment}
+    s3 = service.session().client("s3")
+
+    # WHEN it is interrupted once some are there
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while not s3.list_objects_v2(Bucket=service.bucket, Prefix="incoming/interrupted/", MaxKeys=1)[
+            "KeyCount"
+        ]:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+
+    # THEN it says how far it came, in one line
+    assert process.returncode == 130
+    assert re.fullmatch(
+        r"\d+ of 3000 are uploaded and will be sorted; the same command goes on with the rest\.", said.strip()
+    )
 
 
 def test_json_on_standard_output_is_nothing_but_json(run: Run, pictures: Path) -> None:

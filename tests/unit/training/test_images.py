@@ -30,6 +30,11 @@ def test_a_region_without_the_image_is_an_error() -> None:
         image_uri("image-classification", "mx-central-1")
 
 
+def test_an_unknown_image_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="'nonsense' is none of the known images"):
+        image_uri("nonsense", "us-east-1")  # type: ignore[arg-type]
+
+
 def test_gpus() -> None:
     assert has_gpu("ml.g4dn.xlarge")
     assert has_gpu("ml.p3.2xlarge")
