@@ -12,7 +12,7 @@ import math
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
 from handlers.refusals import Refusal
 
@@ -20,6 +20,9 @@ MAX_TRAVEL_BYTES = 96 * 1024
 
 # The limit on pixels is ours, applied to the header before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# Profiles and notes of some megabytes are no bombs; Pillow, and with it many a model, draws the line at one.
+_USUAL_TEXT = PngImagePlugin.MAX_TEXT_CHUNK
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 
 _JPEG_QUALITIES = (92, 85, 70, 50, 30)
 _ORIENTATION_TAG = 0x0112
@@ -152,6 +155,8 @@ def _reads_the_same(image: Image.Image, name: str) -> bool:
     """Whether every decoder sees in this file what ours would make of it."""
     if name not in ("JPEG", "PNG") or getattr(image, "n_frames", 1) != 1:
         return False
+    if any(isinstance(value, str | bytes) and len(value) > _USUAL_TEXT for value in image.info.values()):
+        return False
     if image.mode == "RGBA":
         return image.getchannel("A").getextrema() == (255, 255)
     return image.mode in ("RGB", "L", "P", "1") and not image.has_transparency_data
@@ -196,7 +201,7 @@ def _encode(image: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
     """PNG where nothing was scaled and it is small enough, else JPEG of the best quality that is small enough."""
     if lossless:
         buffer = io.BytesIO()
-        image.save(buffer, "PNG")
+        image.save(buffer, "PNG", icc_profile=None)
         if buffer.tell() <= MAX_TRAVEL_BYTES:
             return buffer.getvalue(), "image/png"
     for quality in _JPEG_QUALITIES:

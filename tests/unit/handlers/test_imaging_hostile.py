@@ -33,6 +33,19 @@ def test_compressed_metadata_is_no_bomb(kind: bytes) -> None:
     assert refusal(data).code == "corrupt_image"
 
 
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
+def test_metadata_of_megabytes_is_left_behind(kind: bytes) -> None:
+    # GIVEN a small picture with more metadata than Pillow takes by itself
+    much = b"name\0\0" + zlib.compress(b"0" * 3_000_000, 9)
+    plain = encoded(drawn(), "PNG")
+
+    # WHEN it is made fit to travel THEN any decoder reads it, and sees the same
+    travels = prepare(with_chunk(plain, kind, much)).data
+    assert b"zTXt" not in travels
+    assert b"iCCP" not in travels
+    assert not ImageChops.difference(decoded(travels), decoded(plain)).getbbox()
+
+
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "GIF", "TIFF"])
 def test_more_pixels_than_allowed_are_refused_undecoded(fmt: str) -> None:
     image = Image.new("1", (1001, 1000))
