@@ -143,9 +143,9 @@ def observe(
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     values = _values(settings, summary.health, before or Health(), day, seen, waiting)
-    if (
-        not summary.complete
-    ):  # the latest hours may be among those that were not read yet: they are not silent
+    values["Behind"] = int(not summary.complete)
+    if not summary.complete:
+        # The latest hours may be among those that were not read yet: they are not silent.
         values |= dict.fromkeys(("DriftAlarms", "SilentHours", "SilenceAlarm"), math.nan)
     expected = invoked * settings.capture_percent / 100
     if summary.complete and expected >= FEWEST_INVOCATIONS:

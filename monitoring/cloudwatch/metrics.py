@@ -21,6 +21,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "Captured": ("Count", "new capture records of this run"),
     "BadLines": ("Count", "new lines in capture files that are no record"),
     "Duplicates": ("Count", "new records whose event id had been seen"),
+    "Behind": ("Count", "1 if captures were left to the next run, and so nothing was judged, else 0"),
     "CapturedShare": ("None", "captures of 24 hours, as a share of the invocations that should be captured"),
     "MeanConfidence": ("None", "mean confidence of 24 hours"),
     "LowConfidenceRate": ("None", "share of 24 hours' captures below the threshold"),

@@ -159,13 +159,14 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
         if values["Captured"] == 0:
             break
         assert not {"SilenceAlarm", "DriftAlarms", "CapturedShare"} & set(values)
+        assert values["Behind"] == 1
     lines, answer = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
 
     assert runs == 5
     assert captured == 240 * 6
     assert answer["complete"]
     assert answer["day"]["reference_size"] >= 1000
-    assert metrics_of(lines)["SilenceAlarm"] == 0
+    assert metrics_of(lines)["Behind"] == metrics_of(lines)["SilenceAlarm"] == 0
     assert metrics_of(lines)["CapturedShare"] == pytest.approx(1, abs=0.05)
 
 
