@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,9 @@ from cli.options import Aws, aws_options, existing, json_option, stack_option, w
 from cli.show import agreed, console, facts_table, note
 
 ROOT = Path(__file__).resolve().parent.parent
+STACK_NAME = re.compile(
+    r"[A-Za-z][A-Za-z0-9-]{0,53}"
+)  # with -serialize it is a function's name, of 64 characters at most
 TEMPLATE = ROOT / "infra" / "cloudformation.yaml"
 
 
@@ -61,6 +65,11 @@ def deploy(
     if model and endpoint:
         raise click.UsageError(
             "--model and --endpoint exclude each other: the endpoint has its model already."
+        )
+    if not STACK_NAME.fullmatch(stack):
+        raise click.BadParameter(
+            f"{stack!r}: letters, digits and hyphens, a letter first, at most 54 characters, as functions are named after it.",
+            param_hint="--stack",
         )
     values = _pairs(parameters)
     existing = stacks.describe(aws.client("cloudformation"), stack)

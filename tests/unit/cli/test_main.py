@@ -60,6 +60,8 @@ def test_a_training_run_has_its_settings_as_options() -> None:
         (["demo", "--images", "/nowhere"], "Directory '/nowhere' does not exist"),
         (["demo", "--model", "/"], "/ is no model folder"),
         (["deploy", "-p", "Threshold"], "'Threshold' is not NAME=VALUE"),
+        (["deploy", "--stack", "my_stack"], "'my_stack': letters, digits and hyphens"),
+        (["deploy", "--stack", "s" * 55], "at most 54 characters"),
         (["deploy", "--model", ".", "--endpoint", "mine"], "exclude each other"),
         (["train"], "--images says where the pictures are"),
         (["register", "--artifact", "s3://b/model.tar.gz", "--dry-run"], "--artifact needs --labels"),
