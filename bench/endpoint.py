@@ -27,7 +27,8 @@ from PIL import Image
 
 from local.endpoint_config import EndpointConfig
 from local.endpoint_process import EmbeddedEndpoint
-from training import evaluate, inference, samples
+from training import evaluate, inference
+from training.pictures import samples
 
 NAME = "bench"
 TARGETS = {"endpoint/loop": 0.7, "endpoint/torch": 4.0}
@@ -81,7 +82,7 @@ def eager(classes: int) -> Arm | None:
     try:
         import torch
 
-        from training.network import Network
+        from training.model.network import Network
     except ImportError:
         return None
     torch.set_num_threads(1)

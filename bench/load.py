@@ -23,7 +23,7 @@ from typing import Any
 from bench import processes
 from handlers import keys
 from local.service import Service
-from training import samples
+from training.pictures import samples
 
 _FOLDER = "load"
 _LOOK_SECONDS = 1.0

@@ -21,7 +21,7 @@ from handlers import imaging
 from handlers.refusals import Refusal
 from infra import package
 from local.service import PACKAGES, Service
-from training import samples
+from training.pictures import samples
 
 CHUNK = 25
 UPLOADERS = (1, 16)

@@ -150,7 +150,7 @@ def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]
     import tempfile
 
     from infra import artifacts
-    from training.package import package
+    from training.model.package import package
 
     bucket = artifact_bucket or artifacts.ensure_bucket(aws.client, note)
     values = {"CreateEndpoint": "true"}

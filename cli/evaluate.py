@@ -62,13 +62,13 @@ def evaluate(
     console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
     if html:
-        from training import report
+        from training.measures import report
 
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.page(result), encoding="utf-8")
         note(f"Page: {html}")
     if reference:
-        from training.reference import write
+        from training.measures.reference import write
 
         write(reference, result.answers, result.labels)
         note(f"Reference: {reference}, {summary['images']} predictions")

@@ -131,7 +131,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
 
 
 def _samples(folder: Path, count: int, steps: Steps) -> Path:
-    from training.samples import make
+    from training.pictures.samples import make
 
     make(folder, count, steps)
     return folder
@@ -171,7 +171,7 @@ def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, l
 def _keep(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
     """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from client import fetch
-    from training import reference
+    from training.measures import reference
 
     service.flush()
     try:

@@ -13,7 +13,7 @@ import click
 from cli.errors import sentence
 from cli.options import DEFAULT_STACK, Aws, read_json
 from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
-from training import reference
+from training.measures import reference
 
 HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"

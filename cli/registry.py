@@ -65,8 +65,9 @@ def register(
     """Put a model into SageMaker's registry, where it waits for approval."""
     import tempfile
 
-    from training import modelpackage, registry
-    from training.package import package
+    from training import registry
+    from training.aws import modelpackage
+    from training.model.package import package
 
     region = region_of(aws, dry_run)
     told = Requests(dry_run)

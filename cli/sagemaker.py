@@ -14,7 +14,7 @@ from cli.options import Aws, write_json
 from cli.show import note
 
 if TYPE_CHECKING:
-    from training.aws import Request
+    from training.aws.requests import Request
 
 ACCOUNT = "123456789012"  # of a dry run
 DRY_RUN_REGION = "us-east-1"
@@ -69,7 +69,7 @@ def image_address(image: str, region: str) -> str:
     """A container image by its short name, or as it was given."""
     if "/" in image:
         return image
-    from training.images import image_uri
+    from training.aws.images import image_uri
 
     return image_uri(image, region)  # type: ignore[arg-type]  # it says which there are
 

@@ -1,6 +1,6 @@
 """What the template's EndpointConfig asks of the endpoint: variant and data capture, for given parameters.
 
-The template is the one place of that decision, and `training.template` works out its functions; only the members that are
+The template is the one place of that decision, and `training.aws.template` works out its functions; only the members that are
 used here are worked out, as others name resources that this machine does not have.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from local.errors import TemplateError
+from training.aws.template import Template
 from training.errors import TrainingError
-from training.template import Template
 
 TYPE = "AWS::SageMaker::EndpointConfig"
 

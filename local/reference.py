@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from training.reference import FILE
+from training.measures.reference import FILE
 
 KEY = f"monitoring/{FILE}"  # as `monitoring.function` has it
 MARK = "model-folder"  # metadata of the object that came from one

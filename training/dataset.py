@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import duplicates
 from training.errors import TrainingError
 from training.inference import InferenceError, decode
+from training.pictures import duplicates
 
 PARTS = ("train", "validation", "test")
 Progress = Callable[[int, int], None]  # done, total

@@ -20,10 +20,12 @@ if __package__ in (None, ""):  # started as a file
 
 import numpy as np
 
-from training import dataset, duplicates, inference, metrics, reference, report, twins
+from training import dataset, inference, twins
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
-from training.evaluation import Answers, Evaluation
+from training.measures import metrics, reference, report
+from training.measures.evaluation import Answers, Evaluation
+from training.pictures import duplicates
 
 Progress = Callable[[int, int], None]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".avif"}

@@ -17,10 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from training import sdk, source
-from training.aws import Report, Request, check, run, send, split_s3
+from training.aws import sdk, source
+from training.aws.images import has_gpu, image_uri
+from training.aws.requests import Report, Request, check, run, send, split_s3
 from training.errors import TrainingError
-from training.images import has_gpu, image_uri
 
 Kind = Literal["built-in", "script"]
 KINDS: tuple[Kind, ...] = ("built-in", "script")

@@ -1,6 +1,6 @@
 """The model registry: versions are registered once, wait for a person's approval, and the newest approved one is rolled out.
 
-What the requests look like is in `training.modelpackage`; here they are sent.
+What the requests look like is in `training.aws.modelpackage`; here they are sent.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from training.aws import Report, Request, run, send
-from training.errors import TrainingError
-from training.modelpackage import (
+from training.aws.modelpackage import (
     APPROVED,
     PENDING,
     REJECTED,
@@ -24,6 +22,8 @@ from training.modelpackage import (
     plan_register,
     read,
 )
+from training.aws.requests import Report, Request, run, send
+from training.errors import TrainingError
 
 
 def register(

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from training import endpoint, registry
-from training.aws import Report, Request, check, run, send
+from training import registry
+from training.aws import endpoint
+from training.aws.modelpackage import APPROVED, THRESHOLDS, Package, list_request
+from training.aws.requests import Report, Request, check, run, send
+from training.aws.stack import Stack, await_change_set, await_update, describe_stack
 from training.errors import TrainingError
-from training.modelpackage import APPROVED, THRESHOLDS, Package, list_request
-from training.stack import Stack, await_change_set, await_update, describe_stack
 
 ACCOUNT = "123456789012"  # where a dry run without an account needs one
 # What to ask of a model: ours answers with labels and familiarity, the built-in algorithm with a list and nothing else.

@@ -29,10 +29,12 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
 import numpy as np
 from numpy.typing import NDArray
 
-from training import card, dataset, evaluate, familiarity, holdout, metrics, package, reference
+from training import dataset, evaluate
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
-from training.evaluation import Answers
+from training.measures import holdout, metrics, reference
+from training.measures.evaluation import Answers
+from training.model import card, familiarity, package
 from training.settings import Settings, parser
 
 __all__ = ["FAMILIARITY_THRESHOLD", "Outcome", "Settings", "Step", "gather", "line", "main", "train"]
@@ -41,7 +43,7 @@ FAMILIARITY_THRESHOLD = 0.01
 
 
 class Step(NamedTuple):
-    """Progress: which training of how many, and its epoch as in `training.fit.Epoch`."""
+    """Progress: which training of how many, and its epoch as in `training.model.fit.Epoch`."""
 
     training: int
     trainings: int
@@ -75,8 +77,8 @@ def train(
     try:
         import torch
 
-        from training import trained
-        from training.network import ARCHITECTURES
+        from training.model import trained
+        from training.model.network import ARCHITECTURES
     except ImportError as error:
         raise TrainingError(f"{error.name} is not installed: pip install -r requirements/train.in") from error
     if settings.arch not in ARCHITECTURES:

@@ -9,8 +9,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from training import duplicates
 from training.dataset import Picture
+from training.pictures import duplicates
 
 _COLUMNS = ("TestID", "TrainID")  # as in the published list of CIFAR's duplicates
 

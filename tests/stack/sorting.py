@@ -14,7 +14,7 @@ import jsonschema
 
 from handlers import keys
 from local.service import ROOT, Service
-from training import samples
+from training.pictures import samples
 
 PATIENCE_SECONDS = 240
 

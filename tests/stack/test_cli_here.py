@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from training import samples
+from training.pictures import samples
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from local.service import Service
-from training import samples
+from training.pictures import samples
 
 pytestmark = pytest.mark.stack
 

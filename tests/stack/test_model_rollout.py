@@ -13,8 +13,8 @@ import pytest
 
 from local.embedded import EmbeddedAws
 from training import rollout
+from training.aws.stack import describe_stack
 from training.errors import TrainingError
-from training.stack import describe_stack
 
 pytestmark = pytest.mark.stack
 

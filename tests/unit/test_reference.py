@@ -12,9 +12,9 @@ from local import reference as in_the_bucket
 from monitoring.comparison.sample import Sample, read_reference
 from monitoring.counting.histograms import BINS
 from monitoring.drift import assess
-from training import reference
 from training.dataset import Picture
-from training.evaluation import Answers
+from training.measures import reference
+from training.measures.evaluation import Answers
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "bikes"
 

@@ -40,8 +40,8 @@ def pictures(tmp_path: Path) -> Callable[..., Path]:
 def model_folder(tmp_path: Path) -> Path:
     """A model folder whose network tells blue from red by their means, with familiarity; no torch needed."""
     needs.module("training", "onnx")
-    from training import familiarity, graph
-    from training.layers import Block, Conv
+    from training.model import familiarity, graph
+    from training.model.layers import Block, Conv
 
     random = np.random.default_rng(0)
     mix = np.concatenate([np.eye(3), random.normal(0, 0.5, (29, 3))]).astype(np.float32)[:, :, None, None]

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from training.aws import Request, check, run, send, split_s3
+from training.aws.requests import Request, check, run, send, split_s3
 from training.errors import TrainingError
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1"

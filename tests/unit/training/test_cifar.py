@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import cifar, samples
 from training.errors import TrainingError
+from training.pictures import cifar, samples
 
 NAMES = [b"apple", b"bicycle", b"motorcycle", b"wolf"]
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from training import endpoint, rollout
-from training.aws import check
+from training import rollout
+from training.aws import endpoint
+from training.aws.images import REGIONS, image_uri
+from training.aws.modelpackage import Package
+from training.aws.requests import check
+from training.aws.template import Template
 from training.errors import TrainingError
-from training.images import REGIONS, image_uri
-from training.modelpackage import Package
-from training.template import Template
 
 MODEL = "s3://dropsort-artifacts/models/bikes/0123456789abcdef/model.tar.gz"
 

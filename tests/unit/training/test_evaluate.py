@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import dataset, evaluate, familiarity, report, twins
+from training import dataset, evaluate, twins
 from training.errors import TrainingError
+from training.measures import report
+from training.model import familiarity
 
 
 def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], tmp_path: Path) -> None:

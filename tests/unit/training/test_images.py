@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests import needs
+from training.aws.images import PYTHON_VERSION, PYTORCH_VERSION, REGIONS, Image, has_gpu, image_uri
 from training.errors import TrainingError
-from training.images import PYTHON_VERSION, PYTORCH_VERSION, REGIONS, Image, has_gpu, image_uri
 
 IMAGES: tuple[Image, ...] = ("image-classification", "pytorch-training", "pytorch-inference")
 

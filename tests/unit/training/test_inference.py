@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import inference, package
+from training import inference
 from training.errors import TrainingError
+from training.model import package
 
 BIKES = Path(__file__).parents[3] / "models" / "bikes"
 

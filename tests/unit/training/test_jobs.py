@@ -17,8 +17,9 @@ import pytest
 from moto import mock_aws
 
 from tests import needs
-from training import jobs, source, train
-from training.aws import Request, check
+from training import jobs, train
+from training.aws import source
+from training.aws.requests import Request, check
 from training.errors import TrainingError
 from training.jobs import Job
 
@@ -278,7 +279,7 @@ def test_the_sdk_is_imported_nowhere_but_in_its_own_module() -> None:
     folder = Path(jobs.__file__).parent
     users = {
         path.name
-        for path in folder.glob("*.py")
+        for path in folder.rglob("*.py")
         if re.search(r"(from|import) sagemaker[. ]", path.read_text())
     }
     assert users == {"sdk.py"}

@@ -13,10 +13,17 @@ import pytest
 from moto import mock_aws
 
 from training import registry
-from training.aws import Request
+from training.aws.images import image_uri
+from training.aws.modelpackage import (
+    list_request,
+    model_quality,
+    plan_decision,
+    plan_register,
+    read,
+    read_folder,
+)
+from training.aws.requests import Request
 from training.errors import TrainingError
-from training.images import image_uri
-from training.modelpackage import list_request, model_quality, plan_decision, plan_register, read, read_folder
 
 BUCKET = "dropsort-artifacts-123456789012-us-east-1"
 IMAGE = image_uri("pytorch-inference", "us-east-1")
@@ -242,7 +249,7 @@ def test_versions_that_somebody_else_registered_are_read_too() -> None:
 
 
 def test_requests_that_stand_alone_are_valid() -> None:
-    from training.aws import check
+    from training.aws.requests import check
 
     check(list_request("bikes", "Approved"))
     check(plan_decision("arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1", "Approved", "why"))

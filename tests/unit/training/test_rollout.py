@@ -13,10 +13,10 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from training import registry, rollout
-from training.aws import Request, check
+from training.aws.images import image_uri
+from training.aws.modelpackage import Package
+from training.aws.requests import Request, check
 from training.errors import TrainingError
-from training.images import image_uri
-from training.modelpackage import Package
 
 STACK = "dropsort"
 OLD, NEW = "s3://artifacts/models/bikes/old/model.tar.gz", "s3://artifacts/models/bikes/new/model.tar.gz"

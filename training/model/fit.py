@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from training.augment import augment
-from training.network import Network
+from training.model.augment import augment
+from training.model.network import Network
 
 Pictures = NDArray[np.uint8]  # [N, side, side, 3]
 Labels = NDArray[np.int64]  # [N]

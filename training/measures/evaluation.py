@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training import metrics
 from training.dataset import Picture
+from training.measures import metrics
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was found; `summary` is its JSON, `training.report` its page."""
+    """Everything that was found; `summary` is its JSON, `training.measures.report` its page."""
 
     model: str
     labels: list[str]

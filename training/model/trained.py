@@ -11,11 +11,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from training import graph, metrics
-from training.familiarity import Familiarity
-from training.fit import Epoch, Labels, Pictures, fit, logits_of
 from training.inference import session_options
-from training.network import Network, blocks
+from training.measures import metrics
+from training.model import graph
+from training.model.familiarity import Familiarity
+from training.model.fit import Epoch, Labels, Pictures, fit, logits_of
+from training.model.network import Network, blocks
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from training.errors import TrainingError
 REQUIREMENTS = "requirements.txt"
 IN_THE_IMAGE = ("torch", "numpy", "pillow")  # torch in a version of its own, built for the machine
 RUNTIME = ("onnxruntime",)  # what training takes from run.txt to evaluate the model that it wrote
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _TRAIN = _PACKAGE.parent / "requirements" / "train.in"
 _LOCK = _PACKAGE.parent / "requirements" / "run.txt"
 
@@ -25,8 +25,11 @@ def files() -> dict[str, bytes]:
         raise TrainingError(f"{error.filename} is missing: training jobs start from a checkout") from error
     wanted = [line for line in train.splitlines() if name_of(line) not in IN_THE_IMAGE]
     wanted += [line.rstrip(" \\") for line in lock.splitlines() if name_of(line) in RUNTIME]
-    found = {f"training/{path.name}": path.read_bytes() for path in sorted(_PACKAGE.glob("*.py"))}
-    # The lock goes along for the requirements of the inference code, which `training.package` takes from it.
+    found = {
+        f"training/{path.relative_to(_PACKAGE).as_posix()}": path.read_bytes()
+        for path in sorted(_PACKAGE.rglob("*.py"))
+    }
+    # The lock goes along for the requirements of the inference code, which `training.model.package` takes from it.
     return {**found, "requirements/run.txt": lock.encode(), REQUIREMENTS: ("\n".join(wanted) + "\n").encode()}
 
 

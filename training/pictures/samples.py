@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from training import cifar
 from training.errors import TrainingError
+from training.pictures import cifar
 
 LABELS = ("bicycle", "motorcycle")
 SIDES = (32, 32, 64, 96, 128, 240, 400)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.aws import Request, send
+from training.aws.requests import Request, send
 from training.errors import TrainingError
 
 ALARMS_OUTPUT = "EndpointAlarmArns"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training import metrics
+from training.measures import metrics
 
 _MISTAKES = 5  # fewer say nothing about being surer: without any, the best temperature would be zero
 

@@ -1,7 +1,7 @@
 """The networks that can be trained: EfficientNet-Lite0 with ImageNet weights, and a ResNet-8 from scratch.
 
 Each is a torch module with `features` (pictures in, one feature vector a picture out) and `head` (features in, logits
-out), and can be read out as `training.layers` blocks, from which the ONNX graph is written.
+out), and can be read out as `training.model.layers` blocks, from which the ONNX graph is written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.errors import TrainingError
-from training.layers import Block, Conv, fold
+from training.model.layers import Block, Conv, fold
 
 
 class Architecture(NamedTuple):

@@ -19,8 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from training.familiarity import Familiarity
-from training.layers import Block, Conv, same
+from training.model.familiarity import Familiarity
+from training.model.layers import Block, Conv, same
 
 OPSET = 18  # the first with Resize over chosen axes, with antialiasing
 INPUT, PROBABILITIES, FAMILIARITY = "images", "probabilities", "familiarity"

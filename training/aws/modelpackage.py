@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.aws import Request, check, split_s3
+from training.aws.requests import Request, check, split_s3
 from training.errors import TrainingError
 
 PREFIX = "models"
@@ -49,7 +49,7 @@ class Package:
 
 
 def read_folder(folder: Path) -> tuple[list[str], dict[str, Any]]:
-    """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.package`'s."""
+    """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.model.package`'s."""
     found: list[Any] = []
     for name, kind in (("labels.json", list), ("metrics.json", dict)):
         try:

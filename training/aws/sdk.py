@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from training.aws.source import REQUIREMENTS
 from training.errors import TrainingError
-from training.source import REQUIREMENTS
 
 
 def start(

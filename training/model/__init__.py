@@ -1,0 +1,1 @@
+"""The network, its training, and the folder that is left of it."""

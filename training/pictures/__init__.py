@@ -1,0 +1,1 @@
+"""Where pictures come from, and which are the same."""
