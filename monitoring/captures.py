@@ -153,15 +153,14 @@ class Reader:
     def _other(self, segment: Segment, ends: list[int], clean: bool) -> None:
         """Read a line the general way, and learn how such lines begin."""
         piece, _ = segment.of
+        piece.newlines += 1
         text = bytes(self._lines.buffer[segment.begin : ends[segment.first]])
         try:
             line = read_line(text)
         except Malformed as error:
-            piece.newlines += 1
             self._builder.add_bad(piece, piece.newlines, str(error))
             return
         if line is None:
-            piece.newlines += 1
             return
         statistics = self._images.of_line(text) if self._images is not None and not line.truth_only else None
         self._builder.add_line(line, ends, segment, statistics)

@@ -20,7 +20,7 @@ from typing import Any
 from monitoring.aggregate import load, run
 from monitoring.cloudwatch import metrics
 from monitoring.cloudwatch.usage import counted
-from monitoring.comparison.sample import Sample, reference_from
+from monitoring.comparison.sample import Sample, kept_reference
 from monitoring.counting.cells import Aggregate, Health
 from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 from monitoring.errors import MonitoringError
@@ -233,11 +233,9 @@ def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None,
     known = kept.get("reference.json")
     if known is not None:
         try:
-            return reference_from(known), str(known.get("until", "")) if isinstance(known, dict) else ""
-        except (KeyError, TypeError, ValueError) as error:
-            raise MonitoringError(
-                f"{kept.name('reference.json')}: not a reference ({error!r}); delete or replace it"
-            ) from None
+            return kept_reference(known, kept.name("reference.json"))
+        except MonitoringError as error:
+            raise MonitoringError(f"{error} Or delete or replace it.") from None
     if not summary.hours or not summary.complete:
         return None, ""
     begin = moment_of(summary.hours[0])

@@ -93,9 +93,8 @@ class Builder:
     def add_line(
         self, line: Line, ends: list[int], segment: Segment, images: tuple[int, ...] | None = None
     ) -> None:
-        """Add one line that was read."""
+        """Add one line that was read, and counted among its file's."""
         (piece, place), begin, first, _, base, _ = segment
-        piece.newlines += 1
         piece.lines += 1
         if line.truth_only:
             piece.ground_truth += 1
