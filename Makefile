@@ -21,12 +21,12 @@ lint: $(VENV)/dev.done
 	$(BIN)/cfn-lint infra/cloudformation.yaml
 
 bench-pipeline bench-captures bench-drift: bench-%: $(VENV)/run.done
-	$(BIN)/python -m bench.$*
+	$(BIN)/python -m benchmarks.$*
 
 # Beside the same network in torch.
 bench-endpoint: $(VENV)/run.done
 	$(PIP) install --requirement requirements/train.in
-	$(BIN)/python -m bench.endpoint
+	$(BIN)/python -m benchmarks.endpoint
 
 # The packages of one lock file, then this checkout itself.
 $(VENV)/%.done: requirements/%.txt pyproject.toml

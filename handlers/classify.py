@@ -1,7 +1,7 @@
 """Second function of the workflow: the endpoint's answer for one picture.
 
 In: the state of Serialize. Out: the same with ``inferences`` (probabilities by class index) and what the model said beside them, without
-``image_data``; or with a ``refusal`` if the model cannot read the picture or answers nonsense.
+``image_data``; or with a ``rejection`` if the model cannot read the picture or answers nonsense.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract.metrics import ENDPOINT_LATENCY
 from handlers import aws, predictions, settings
-from handlers.refusals import Refusal
-from handlers.telemetry import ENDPOINT_LATENCY, emit, note, observed
+from handlers.rejections import Rejection
+from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
@@ -39,9 +40,9 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     try:
         answer, variant = _invoke(image, inference_id)
         prediction = predictions.parse(answer, _SETTINGS.labels)
-    except Refusal as refusal:
-        note(refusal=refusal.code)
-        return state | {"refusal": {"code": refusal.code, "message": str(refusal)}}
+    except Rejection as rejection:
+        note(rejection=rejection.code)
+        return state | {"rejection": {"code": rejection.code, "message": str(rejection)}}
     finally:
         emit(**{ENDPOINT_LATENCY: (time.perf_counter() - started) * 1000})
     return state | {
@@ -54,7 +55,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
-    """The endpoint's answer and the variant that gave it; a client error of the model itself is a refusal."""
+    """The endpoint's answer and the variant that gave it; a client error of the model itself is a rejection."""
     try:
         response = aws.sagemaker_runtime().invoke_endpoint(
             EndpointName=_SETTINGS.endpoint,
@@ -66,6 +67,6 @@ def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
     except ClientError as error:
         status = error.response.get("OriginalStatusCode")
         if isinstance(status, int) and 400 <= status < 500 and status not in (408, 429):
-            raise Refusal("refused_by_model", str(error.response.get("OriginalMessage", ""))) from error
+            raise Rejection("refused_by_model", str(error.response.get("OriginalMessage", ""))) from error
         raise
     return response["Body"].read(), response.get("InvokedProductionVariant")

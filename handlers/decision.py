@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from handlers import keys
+from dropsort.contract import keys
 from handlers.predictions import Prediction
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where an answered image goes, and why; ``refusal`` is None for a classified one."""
+    """Where an answered image goes, and why; ``rejection`` is None for a classified one."""
 
     outcome: str
     label: str
     confidence: float
     threshold: float
-    refusal: Refusal | None
+    rejection: Rejection | None
 
 
 def decide(
@@ -41,7 +41,7 @@ def decide(
 
     Raises
     ------
-    Refusal
+    Rejection
         ``tied_prediction``: several labels share the largest probability.
     """
     confidence = max(prediction.probabilities)
@@ -51,15 +51,15 @@ def decide(
             for name, value in zip(prediction.labels, prediction.probabilities, strict=True)
             if value == confidence
         ]
-        raise Refusal("tied_prediction", f"{', '.join(tied)}: {confidence:g} each.")
+        raise Rejection("tied_prediction", f"{', '.join(tied)}: {confidence:g} each.")
     label = prediction.labels[prediction.probabilities.index(confidence)]
     needed = (label_thresholds or {}).get(label, threshold)
-    refusal = None
+    rejection = None
     if prediction.familiarity is not None and prediction.familiarity < familiarity_threshold:
-        refusal = Refusal(
+        rejection = Rejection(
             "unfamiliar", f"Familiarity {prediction.familiarity:.4f} < {familiarity_threshold:g}."
         )
     elif confidence < needed:
-        refusal = Refusal("below_threshold", f"{confidence:.4f} < {needed:g}.")
-    outcome = keys.CLASSIFIED if refusal is None else keys.LOW_CONFIDENCE
-    return Decision(outcome, label, confidence, needed, refusal)
+        rejection = Rejection("below_threshold", f"{confidence:.4f} < {needed:g}.")
+    outcome = keys.CLASSIFIED if rejection is None else keys.LOW_CONFIDENCE
+    return Decision(outcome, label, confidence, needed, rejection)

@@ -9,10 +9,11 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from handlers import aws, keys, recording, results, settings, store, telemetry
+from dropsort.contract import keys, metrics
+from handlers import aws, recording, results, settings, store, telemetry
 from handlers.decision import Decision, decide
 from handlers.predictions import Prediction
-from handlers.refusals import Refusal, of_error
+from handlers.rejections import Rejection, from_error
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
@@ -20,9 +21,9 @@ if aws.starting():
     aws.s3()
 
 _METRIC = {
-    keys.CLASSIFIED: telemetry.CLASSIFIED,
-    keys.LOW_CONFIDENCE: telemetry.LOW_CONFIDENCE,
-    keys.FAILED: telemetry.FAILED,
+    keys.CLASSIFIED: metrics.CLASSIFIED,
+    keys.LOW_CONFIDENCE: metrics.LOW_CONFIDENCE,
+    keys.FAILED: metrics.FAILED,
 }
 
 
@@ -41,16 +42,16 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     upload = _upload(state, event["input"])
     telemetry.note(s3_key=upload.key, inference_id=upload.inference_id)
     if state.get("superseded"):
-        telemetry.emit(**{telemetry.SUPERSEDED: 1})
+        telemetry.emit(**{metrics.SUPERSEDED: 1})
         return {"outcome": "superseded", "s3_key": upload.key}
-    prediction, decision, refusal = _decide(state)
+    prediction, decision, rejection = _decide(state)
     now = datetime.now(UTC)
     result = results.document(
         upload,
         recorded=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         prediction=prediction,
         decision=decision,
-        refusal=refusal,
+        rejection=rejection,
         image=state.get("image"),
         endpoint=state.get("endpoint"),
         familiarity_threshold=_SETTINGS.familiarity_threshold,
@@ -73,7 +74,7 @@ def _upload(state: dict[str, Any], started_with: dict[str, Any]) -> Upload:
     """The upload as Serialize read it, or, if it did not, as the event names it."""
     upload = Upload.from_state(state) if "upload" in state else Upload.from_input(started_with)
     time = _event_time(started_with)
-    return upload.having(uploaded=f"{time[:19]}Z" if time else None)
+    return upload.with_defaults(uploaded=f"{time[:19]}Z" if time else None)
 
 
 def _event_time(started_with: dict[str, Any]) -> str | None:
@@ -81,16 +82,16 @@ def _event_time(started_with: dict[str, Any]) -> str | None:
     return started_with.get("time") if "detail" in started_with else None
 
 
-def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Refusal | None]:
+def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Rejection | None]:
     """What the state says of the picture: an answer and what is made of it, or why there is none."""
     if "error" in state:  # put there by a Catch
         return (
             None,
             None,
-            of_error(str(state["error"].get("Error", "")), str(state["error"].get("Cause", ""))),
+            from_error(str(state["error"].get("Error", "")), str(state["error"].get("Cause", ""))),
         )
-    if "refusal" in state:
-        return None, None, Refusal.said(**state["refusal"])
+    if "rejection" in state:
+        return None, None, Rejection.from_state(**state["rejection"])
     prediction = Prediction(
         tuple(state["inferences"]), tuple(state["labels"]), state.get("familiarity"), state.get("model")
     )
@@ -101,8 +102,8 @@ def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, 
             label_thresholds=_SETTINGS.label_thresholds,
             familiarity_threshold=_SETTINGS.familiarity_threshold,
         )
-    except Refusal as refusal:
-        return prediction, None, refusal
+    except Rejection as rejection:
+        return prediction, None, rejection
     return prediction, decision, None
 
 
@@ -122,17 +123,17 @@ def _record(upload: Upload, result: dict[str, Any]) -> tuple[bool, str]:
 
 def _observe(result: dict[str, Any], now: datetime, started_with: dict[str, Any], stands: bool) -> None:
     if not stands:
-        telemetry.emit(**{telemetry.SUPERSEDED: 1})
+        telemetry.emit(**{metrics.SUPERSEDED: 1})
         return
     telemetry.emit(**{_METRIC[result["outcome"]]: 1})
     reason = result["reason"]
     if result["outcome"] == keys.FAILED:
-        telemetry.emit(**{telemetry.RETRYABLE_FAILED: int(reason["retryable"])})
+        telemetry.emit(**{metrics.RETRYABLE_FAILED: int(reason["retryable"])})
     if result["label"] is not None:
-        telemetry.emit(**{telemetry.CONFIDENCE: result["confidence"]})
+        telemetry.emit(**{metrics.CONFIDENCE: result["confidence"]})
         telemetry.emit_label(result["label"])
     if reason:
         telemetry.note(reason=reason["code"])
     if uploaded := _event_time(started_with):  # a run by hand, perhaps days later, says nothing of latency
         milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000
-        telemetry.emit(**{telemetry.UPLOAD_TO_RESULT: max(0.0, milliseconds)})
+        telemetry.emit(**{metrics.UPLOAD_TO_RESULT: max(0.0, milliseconds)})

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from PIL import Image, PngImagePlugin, features
 
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 
 MAX_TRAVEL_BYTES = 96 * 1024
 
@@ -56,7 +56,7 @@ def sniff(data: bytes) -> str:
 
     Raises
     ------
-    Refusal
+    Rejection
         ``not_an_image``, or ``unsupported_format`` for one that this build of Pillow cannot read.
     """
     if data.startswith(b"\xff\xd8\xff"):
@@ -79,10 +79,10 @@ def sniff(data: bytes) -> str:
         if any(brand in brands for brand in (b"avif", b"avis")):
             if features.check("avif"):
                 return "AVIF"
-            raise Refusal("unsupported_format", "It is AVIF.")
+            raise Rejection("unsupported_format", "It is AVIF.")
         if any(brand in brands for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")):
-            raise Refusal("unsupported_format", "It is HEIC.")
-    raise Refusal("not_an_image", f"It begins with {data[:16]!r}.")
+            raise Rejection("unsupported_format", "It is HEIC.")
+    raise Rejection("not_an_image", f"It begins with {data[:16]!r}.")
 
 
 def prepare(data: bytes, *, side: int, max_pixels: int) -> Picture:
@@ -99,17 +99,17 @@ def prepare(data: bytes, *, side: int, max_pixels: int) -> Picture:
 
     Raises
     ------
-    Refusal
+    Rejection
         ``empty_object``, ``not_an_image``, ``unsupported_format``, ``too_many_pixels``, ``truncated_image``, ``corrupt_image``.
     """
     if not data:
-        raise Refusal("empty_object")
+        raise Rejection("empty_object")
     name = sniff(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow, on odd but readable files
             return _prepare(data, name, side, max_pixels)
-    except (Refusal, MemoryError):
+    except (Rejection, MemoryError):
         raise
     except Exception as error:
         # Whatever a decoder raises on hostile bytes, it means that they cannot be decoded.
@@ -117,14 +117,14 @@ def prepare(data: bytes, *, side: int, max_pixels: int) -> Picture:
         early = isinstance(error, EOFError) or any(
             w in text.lower() for w in ("truncated", "unexpected end", "eof")
         )
-        raise Refusal("truncated_image" if early else "corrupt_image", f"{name}: {text}.") from error
+        raise Rejection("truncated_image" if early else "corrupt_image", f"{name}: {text}.") from error
 
 
 def _prepare(data: bytes, name: str, side: int, max_pixels: int) -> Picture:
     with Image.open(io.BytesIO(data), formats=(name,)) as image:
         width, height = image.size
         if width * height > max_pixels:
-            raise Refusal("too_many_pixels", f"It has {width} x {height}; {max_pixels} are allowed.")
+            raise Rejection("too_many_pixels", f"It has {width} x {height}; {max_pixels} are allowed.")
         orientation = _orientation(image)
         seen = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
         small = max(width, height) <= side
@@ -184,7 +184,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     low, high = (float(value) for value in grey.getextrema())  # type: ignore[arg-type]  # one band
     mean: float = grey.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # type: ignore[assignment]
     if not all(map(math.isfinite, (low, high, mean))):  # the extremes pass over NaN
-        raise Refusal("corrupt_image", "It has values that are no finite numbers.")
+        raise Rejection("corrupt_image", "It has values that are no finite numbers.")
     if image.mode == "F" and low >= 0 and high <= 1:
         scale, offset = 255.0, 0.0
     elif image.mode == "F" or low < 0 or high > 65535:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 
 # A softmax in single precision over a thousand classes is off by less.
 _SUM_TOLERANCE = 1e-3
@@ -41,13 +41,13 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
 
     Raises
     ------
-    Refusal
+    Rejection
         ``invalid_prediction``: no JSON, empty, not finite, not a distribution, too large, or labels that do not fit.
     """
     try:
         return _read(json.loads(body), labels)
     except (ValueError, RecursionError) as error:  # the latter also of telling what was found
-        raise Refusal("invalid_prediction", f"It is no JSON: {body[:100]!r}.") from error
+        raise Rejection("invalid_prediction", f"It is no JSON: {body[:100]!r}.") from error
 
 
 def _read(answer: Any, labels: Sequence[str]) -> Prediction:
@@ -57,9 +57,9 @@ def _read(answer: Any, labels: Sequence[str]) -> Prediction:
     names = _labels(rich.get("labels", labels), len(values))
     familiarity = rich.get("familiarity")
     if familiarity is not None and not (_is_number(familiarity) and 0 <= familiarity <= 1):
-        raise Refusal("invalid_prediction", f"Familiarity {familiarity!r} is not between 0 and 1.")
+        raise Rejection("invalid_prediction", f"Familiarity {familiarity!r} is not between 0 and 1.")
     if len(json.dumps((values, names))) > MAX_TRAVEL_BYTES:
-        raise Refusal(
+        raise Rejection(
             "invalid_prediction", f"{len(values)} probabilities and their labels are too large to travel."
         )
     model = rich.get("model")
@@ -77,12 +77,12 @@ def _text(value: Any) -> str:
 
 def _distribution(values: Any) -> tuple[float, ...]:
     if not isinstance(values, list) or not values:
-        raise Refusal("invalid_prediction", f"Expected a list of probabilities, got {values!r:.100}.")
+        raise Rejection("invalid_prediction", f"Expected a list of probabilities, got {values!r:.100}.")
     if not all(_is_number(value) and -_SUM_TOLERANCE <= value <= 1 + _SUM_TOLERANCE for value in values):
-        raise Refusal("invalid_prediction", f"Not every value is between 0 and 1: {values!r:.200}.")
+        raise Rejection("invalid_prediction", f"Not every value is between 0 and 1: {values!r:.200}.")
     total = math.fsum(values)
     if abs(total - 1) > _SUM_TOLERANCE:
-        raise Refusal("invalid_prediction", f"The values add up to {total:.6g}, not to 1.")
+        raise Rejection("invalid_prediction", f"The values add up to {total:.6g}, not to 1.")
     return tuple(min(max(float(value), 0.0), 1.0) for value in values)
 
 
@@ -94,7 +94,7 @@ def _labels(names: Any, count: int) -> tuple[str, ...]:
     if not names:
         return tuple(str(index) for index in range(count))
     if not isinstance(names, list | tuple) or not all(_is_name(name) for name in names):
-        raise Refusal("invalid_prediction", f"Labels are not a list of names: {names!r:.200}.")
+        raise Rejection("invalid_prediction", f"Labels are not a list of names: {names!r:.200}.")
     if len(names) != count or len(set(names)) != count:
-        raise Refusal("invalid_prediction", f"{count} probabilities do not fit the labels {names!r:.200}.")
+        raise Rejection("invalid_prediction", f"{count} probabilities do not fit the labels {names!r:.200}.")
     return tuple(names)

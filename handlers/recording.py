@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from handlers import keys
+from dropsort.contract import keys
 
 MAX_ROUNDS = 20  # lost races after which recording gives up, to be retried by the workflow
 

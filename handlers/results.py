@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from handlers import keys
+from dropsort.contract import keys
 from handlers.decision import Decision
 from handlers.predictions import Prediction
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 from handlers.uploads import Upload
-
-SCHEMA = "dropsort/result/1"
 
 
 def document(
@@ -21,7 +19,7 @@ def document(
     recorded: str,
     decision: Decision | None = None,
     prediction: Prediction | None = None,
-    refusal: Refusal | None = None,
+    rejection: Rejection | None = None,
     image: Mapping[str, Any] | None = None,
     endpoint: Mapping[str, Any] | None = None,
     familiarity_threshold: float | None = None,
@@ -39,9 +37,9 @@ def document(
     endpoint
         ``endpoint`` and ``variant`` that answered.
     """
-    refusal = decision.refusal if decision else refusal
+    rejection = decision.rejection if decision else rejection
     return {
-        "schema": SCHEMA,
+        "schema": keys.RESULT_SCHEMA,
         "outcome": decision.outcome if decision else keys.FAILED,
         "source": upload.source(),
         "label": decision.label if decision else None,
@@ -52,7 +50,7 @@ def document(
         "familiarity": prediction.familiarity if prediction else None,
         "threshold": decision.threshold if decision else None,
         "familiarity_threshold": familiarity_threshold if decision else None,
-        "reason": refusal.reason() if refusal else None,
+        "reason": rejection.reason() if rejection else None,
         "model": {**endpoint, "version": prediction.model if prediction else None} if endpoint else None,
         "image": dict(image) if image else None,
         "inference_id": upload.inference_id,

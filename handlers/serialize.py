@@ -1,7 +1,7 @@
 """First function of the workflow: the upload, read and made fit to travel in the workflow's state.
 
 In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
-need of the upload; in place of ``image_data`` a ``refusal`` if it will never work, or ``superseded`` if a newer upload is there.
+need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, or ``superseded`` if a newer upload is there.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from dropsort.contract.metrics import REFUSED, SERIALIZED_BYTES
 from handlers import aws, imaging, settings, store
-from handlers.refusals import Refusal
-from handlers.telemetry import REFUSED, SERIALIZED_BYTES, emit, note, observed
+from handlers.rejections import Rejection
+from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
@@ -41,13 +42,13 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     state["upload"] = upload.to_state()
     note(inference_id=upload.inference_id)
     try:
-        if isinstance(content, Refusal):
+        if isinstance(content, Rejection):
             raise content
         picture = imaging.prepare(content, side=_SETTINGS.image_side, max_pixels=_SETTINGS.max_pixels)
-    except Refusal as refusal:
-        note(refusal=refusal.code)
+    except Rejection as rejection:
+        note(rejection=rejection.code)
         emit(**{REFUSED: 1})
-        return state | {"refusal": {"code": refusal.code, "message": str(refusal)}}
+        return state | {"rejection": {"code": rejection.code, "message": str(rejection)}}
     emit(**{SERIALIZED_BYTES: len(picture.data)})
     return state | {
         "image_data": base64.b64encode(picture.data).decode(),

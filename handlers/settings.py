@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dropsort.contract import defaults
+
 
 class Setting(NamedTuple):
     """One environment variable of the functions."""
@@ -17,17 +19,39 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("STACK_NAME", "dropsort", "Name of the stack: the dimension of every metric."),
+    Setting("STACK_NAME", defaults.STACK, "Name of the stack: the dimension of every metric."),
     Setting("ENDPOINT_NAME", "", "SageMaker endpoint that classifies."),
-    Setting("ENDPOINT_ACCEPT", "application/json;verbose=true", "Accept header of a call; the built-in algorithm takes application/json."),
-    Setting("LABELS", "", "Labels by class index, separated by commas, for an endpoint that answers a bare list."),
-    Setting("THRESHOLD", "0.93", "Confidence from which on a picture counts as classified, 0 to 1."),
+    Setting(
+        "ENDPOINT_ACCEPT",
+        defaults.ENDPOINT_ACCEPT,
+        "Accept header of a call; the built-in algorithm takes application/json.",
+    ),
+    Setting(
+        "LABELS", "", "Labels by class index, separated by commas, for an endpoint that answers a bare list."
+    ),
+    Setting(
+        "THRESHOLD",
+        str(defaults.THRESHOLD),
+        "Confidence from which on a picture counts as classified, 0 to 1.",
+    ),
     Setting("LABEL_THRESHOLDS", "", "Thresholds of single labels: bicycle=0.9,motorcycle=0.95."),
-    Setting("FAMILIARITY_THRESHOLD", "0.01", "Familiarity below which a picture is not trusted; about what this costs of genuine ones."),
-    Setting("IMAGE_SIDE", "256", "Longest side in pixels that travels to the endpoint."),
-    Setting("MAX_OBJECT_MEGABYTES", "100", "Larger objects are refused unread, in units of 1,000,000 bytes."),
-    Setting("MAX_MEGAPIXELS", "100", "Pictures with more pixels are refused undecoded, in units of 1,000,000 pixels."),
-)  # fmt: skip
+    Setting(
+        "FAMILIARITY_THRESHOLD",
+        str(defaults.FAMILIARITY_THRESHOLD),
+        "Familiarity below which a prediction is not trusted; about the share of genuine images that this costs.",
+    ),
+    Setting("IMAGE_SIDE", str(defaults.IMAGE_SIDE), "Longest side in pixels that travels to the endpoint."),
+    Setting(
+        "MAX_OBJECT_MEGABYTES",
+        str(defaults.MAX_OBJECT_MEGABYTES),
+        "Larger objects are refused unread, in units of 1,000,000 bytes.",
+    ),
+    Setting(
+        "MAX_MEGAPIXELS",
+        str(defaults.MAX_MEGAPIXELS),
+        "Pictures with more pixels are refused undecoded, in units of 1,000,000 pixels.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

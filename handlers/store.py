@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from handlers.recording import CONFLICT, Answer, Delete, Head, Operation, Put
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Overwritten(Exception):
     """The bucket keeps no versions and a newer upload has replaced this one, whose own event will see to it."""
 
 
-def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | Refusal]:
+def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | Rejection]:
     """Read exactly the upload of an event: its version, or its ETag where there are no versions.
 
     Parameters
@@ -32,7 +32,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
 
     Returns
     -------
-    Upload, bytes or Refusal
+    Upload, bytes or Rejection
         The upload with what S3 says of it, and the object; or why it is not read: ``folder_marker``, ``empty_object``,
         ``object_too_large``, ``object_not_found``, ``object_archived``.
 
@@ -42,7 +42,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
         A newer upload is there.
     """
     if upload.size == 0 and upload.key.endswith("/"):
-        return upload, Refusal("folder_marker")
+        return upload, Rejection("folder_marker")
     which: dict[str, Any] = {"Bucket": upload.bucket, "Key": upload.key}
     if upload.version_id:
         which["VersionId"] = upload.version_id
@@ -53,24 +53,24 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"):  # the last: a delete marker
-            return upload, Refusal("object_not_found")
+            return upload, Rejection("object_not_found")
         if code in ("PreconditionFailed", "412"):
             raise Overwritten from error
         if code == "InvalidObjectState":
-            return upload, Refusal("object_archived")
+            return upload, Rejection("object_archived")
         raise
     with answer["Body"] as stream:
         size = answer["ContentLength"]
-        known = upload.having(
+        known = upload.with_defaults(
             version_id=_version(answer.get("VersionId")),
             etag=answer["ETag"].strip('"'),
             size=size,
             uploaded=answer["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
         if size > max_bytes:
-            return known, Refusal("object_too_large", f"It has {size} bytes; {max_bytes} are read.")
+            return known, Rejection("object_too_large", f"It has {size} bytes; {max_bytes} are read.")
         if size == 0:
-            return known, Refusal("folder_marker" if upload.key.endswith("/") else "empty_object")
+            return known, Rejection("folder_marker" if upload.key.endswith("/") else "empty_object")
         return known, stream.read()
 
 

@@ -1,4 +1,4 @@
-"""Logger, metrics and tracer of the functions, and the name of every metric that they emit.
+"""Logger, metrics and tracer of the functions; `dropsort.contract.metrics` names the metrics.
 
 The tracer rides on the X-Ray SDK, whose support ends in 2027-02: it is used here and nowhere else, so that it can be swapped here, and
 imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's.
@@ -15,43 +15,13 @@ from typing import Any, cast
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 
-NAMESPACE = "Dropsort"
-STACK = "Stack"  # the dimension of every metric
-LABEL = "Label"  # the second dimension of LABELLED
-
-# One image, one outcome.
-CLASSIFIED = "Classified"
-LOW_CONFIDENCE = "LowConfidence"
-FAILED = "Failed"
-RETRYABLE_FAILED = "RetryableFailed"
-SUPERSEDED = "Superseded"
-LABELLED = "Labelled"
-CONFIDENCE = "Confidence"
-UPLOAD_TO_RESULT = "UploadToResult"
-# The endpoint, as the function sees it.
-ENDPOINT_LATENCY = "EndpointLatency"
-# What travels.
-SERIALIZED_BYTES = "SerializedBytes"
-REFUSED = "Refused"
-
-UNITS = {
-    CLASSIFIED: MetricUnit.Count,
-    LOW_CONFIDENCE: MetricUnit.Count,
-    FAILED: MetricUnit.Count,
-    RETRYABLE_FAILED: MetricUnit.Count,
-    SUPERSEDED: MetricUnit.Count,
-    LABELLED: MetricUnit.Count,
-    CONFIDENCE: MetricUnit.NoUnit,
-    UPLOAD_TO_RESULT: MetricUnit.Milliseconds,
-    ENDPOINT_LATENCY: MetricUnit.Milliseconds,
-    SERIALIZED_BYTES: MetricUnit.Bytes,
-    REFUSED: MetricUnit.Count,
-}
+from dropsort.contract import defaults
+from dropsort.contract.metrics import LABEL, LABELLED, NAMESPACE, STACK, WORKFLOW
 
 # An invocation that raises has no metrics; that is no news.
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 
-_STACK_NAME = os.environ.get("STACK_NAME", "dropsort")
+_STACK_NAME = os.environ.get("STACK_NAME", defaults.STACK)
 
 logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 metrics = Metrics(namespace=NAMESPACE)
@@ -83,7 +53,7 @@ def observed(handler: Handler) -> Handler:
 def emit(**values: float) -> None:
     """Add metrics, by name, to the line of this invocation."""
     for name, value in values.items():
-        metrics.add_metric(name=name, unit=UNITS[name], value=value)
+        metrics.add_metric(name=name, unit=WORKFLOW[name].unit, value=value)
 
 
 def emit_label(label: str) -> None:
@@ -92,7 +62,11 @@ def emit_label(label: str) -> None:
     ascii_label = label.encode("ascii", "backslashreplace").decode()[:1024]
     dimensions = {STACK: _STACK_NAME, LABEL: ascii_label}
     with single_metric(
-        name=LABELLED, unit=UNITS[LABELLED], value=1, namespace=NAMESPACE, default_dimensions=dimensions
+        name=LABELLED,
+        unit=MetricUnit(WORKFLOW[LABELLED].unit),
+        value=1,
+        namespace=NAMESPACE,
+        default_dimensions=dimensions,
     ):
         pass
 

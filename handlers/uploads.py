@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from handlers import keys
+from dropsort.contract import keys
 
 _CREATED = "Object Created"
 
@@ -47,7 +47,7 @@ class Upload:
         identity = (self.bucket, self.key, self.version_id or self.etag or "")
         return hashlib.sha256("\0".join(identity).encode()).hexdigest()
 
-    def having(self, **fields: Any) -> Upload:
+    def with_defaults(self, **fields: Any) -> Upload:
         """A copy in which what was not known is known."""
         return replace(self, **{name: value for name, value in fields.items() if getattr(self, name) is None})
 

@@ -3,7 +3,7 @@
 Every alarm stands on a test that is exact for small samples (Fisher's, or random relabelling), and on a change large
 enough to matter. The level is set so that all signals and all looks of one day together give a false alarm on at most
 one day in two hundred: a day is 24 hourly looks of three parts, two windows and silence, so each part gets 0.005 / 72, which
-Holm's method shares among the signals of a window. One in a hundred is promised (``python -m bench.drift`` measures it);
+Holm's method shares among the signals of a window. One in a hundred is promised (``python -m benchmarks.drift`` measures it);
 the other half is for the luck of a reference, which is drawn once and stays. No assumption is made about how looks or
 signals depend on each other. Observations are assumed independent: a hundred uploads of one picture are no hundred
 observations (docs/drift.md).
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 from monitoring.comparison import signals as signals_of
 from monitoring.comparison import statistics as st
 from monitoring.comparison.sample import Sample
 from monitoring.comparison.signals import FEWEST, Floors, Signal
-from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 
 FALSE_ALARM_DAYS = 0.005  # share of days without any change that may alarm, all looks and signals together
 LOOKS_A_DAY = 24

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dropsort.contract import metrics as names
+from dropsort.contract import reference as reference_file
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD, WORKFLOW_TYPE
 from monitoring.aggregate import load, run
 from monitoring.cloudwatch import metrics
 from monitoring.cloudwatch.usage import counted
 from monitoring.comparison.sample import Sample, kept_reference
 from monitoring.counting.cells import Aggregate, Health
-from monitoring.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 from monitoring.errors import MonitoringError
 from monitoring.kept import Kept
 from monitoring.pending import Pending, pending
@@ -42,7 +44,7 @@ from monitoring.windows import (
     sample,
 )
 
-CAPTURES, STATE = "captures", "monitoring"
+CAPTURES, STATE = "captures", reference_file.STATE_PREFIX
 LATE = timedelta(hours=6)  # a capture file may come so long after its hour; they are a few minutes late
 LATE_AT_NIGHT = timedelta(days=1)  # and so long for the look of midnight: every hour this would mostly list
 HISTORY = timedelta(days=30)  # of traffic
@@ -59,7 +61,7 @@ class Settings:
     familiarity_threshold: float = FAMILIARITY_THRESHOLD
     labels: tuple[str, ...] = ()
     capture_percent: float = 100.0
-    workflow_type: str = "EXPRESS"
+    workflow_type: str = WORKFLOW_TYPE
     instance_type: str = ""  # of an endpoint that the stack pays for
     instance_count: int = 1
 
@@ -76,7 +78,7 @@ class Settings:
                     name.strip() for name in environment.get("LABELS", "").split(",") if name.strip()
                 ),
                 capture_percent=_number(environment, "CAPTURE_PERCENT", 100.0),
-                workflow_type=environment.get("WORKFLOW_TYPE", "EXPRESS"),
+                workflow_type=environment.get("WORKFLOW_TYPE", WORKFLOW_TYPE),
                 instance_type=environment.get("INSTANCE_TYPE", ""),
                 instance_count=int(_number(environment, "INSTANCE_COUNT", 1)),
             )
@@ -143,14 +145,14 @@ def observe(
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     values = _values(settings, summary.health, before or Health(), day, seen, waiting)
-    values["Behind"] = int(not summary.complete)
+    values[names.BEHIND] = int(not summary.complete)
     if not summary.complete:
         # The latest hours may be among those that were not read yet: they are not silent.
-        values |= dict.fromkeys(("DriftAlarms", "SilentHours", "SilenceAlarm"), math.nan)
+        values |= dict.fromkeys((names.DRIFT_ALARMS, names.SILENT_HOURS, names.SILENCE_ALARM), math.nan)
     expected = invoked * settings.capture_percent / 100
     if summary.complete and expected >= FEWEST_INVOCATIONS:
-        values["CapturedShare"] = sum(volume.records for volume in day.volumes.values()) / expected
-    values["CostSoFar"] = _cost(settings, images, traffic, now)
+        values[names.CAPTURED_SHARE] = sum(volume.records for volume in day.volumes.values()) / expected
+    values[names.COST_SO_FAR] = _cost(settings, images, traffic, now)
     whole = sample(day)
     shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
     answer = {
@@ -181,26 +183,26 @@ def _values(
         cut = round(settings.familiarity_threshold * len(whole.familiarity))
         unfamiliar = float(whole.familiarity[:cut].sum() / whole.familiarity.sum())
     return {
-        "Captured": health.records - before.records,
-        "BadLines": health.bad_lines - before.bad_lines,
-        "Duplicates": health.duplicates - before.duplicates,
-        "MeanConfidence": whole.mean_confidence,
-        "LowConfidenceRate": whole.below(settings.threshold) / whole.count if whole.count else math.nan,
-        "UnfamiliarRate": unfamiliar,
-        "EstimatedAccuracy": seen.day.estimated_accuracy,
+        names.CAPTURED: health.records - before.records,
+        names.BAD_LINES: health.bad_lines - before.bad_lines,
+        names.DUPLICATES: health.duplicates - before.duplicates,
+        names.MEAN_CONFIDENCE: whole.mean_confidence,
+        names.LOW_CONFIDENCE_RATE: whole.below(settings.threshold) / whole.count if whole.count else math.nan,
+        names.UNFAMILIAR_RATE: unfamiliar,
+        names.ESTIMATED_ACCURACY: seen.day.estimated_accuracy,
         **{
             metric: signals[name].effect if name in signals else math.nan
             for metric, name in (
-                ("LabelShareChange", "LabelShares"),
-                ("ConfidenceWasserstein", "ConfidenceWasserstein"),
-                ("ConfidenceJensenShannon", "ConfidenceJensenShannon"),
+                (names.LABEL_SHARE_CHANGE, "LabelShares"),
+                (names.CONFIDENCE_WASSERSTEIN, "ConfidenceWasserstein"),
+                (names.CONFIDENCE_JENSEN_SHANNON, "ConfidenceJensenShannon"),
             )
         },
-        "DriftAlarms": len({s.name for s in seen.day.signals if s.alarm} | recent),
-        "SilentHours": seen.silence.hours,
-        "SilenceAlarm": int(seen.silence.alarm),
-        "OldestUploadAge": waiting.age if waiting.complete else math.nan,
-        "UploadsWithoutResult": waiting.waiting if waiting.complete else math.nan,
+        names.DRIFT_ALARMS: len({s.name for s in seen.day.signals if s.alarm} | recent),
+        names.SILENT_HOURS: seen.silence.hours,
+        names.SILENCE_ALARM: int(seen.silence.alarm),
+        names.OLDEST_UPLOAD_AGE: waiting.age if waiting.complete else math.nan,
+        names.UPLOADS_WITHOUT_RESULT: waiting.waiting if waiting.complete else math.nan,
     }
 
 
@@ -230,10 +232,10 @@ def _traffic(
 
 def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None, str]:
     """The reference, and the hour from which windows may begin; made of the first captures once they are enough."""
-    known = kept.get("reference.json")
+    known = kept.get(reference_file.FILE)
     if known is not None:
         try:
-            return kept_reference(known, kept.name("reference.json"))
+            return kept_reference(known, kept.name(reference_file.FILE))
         except MonitoringError as error:
             raise MonitoringError(f"{error} Or delete or replace it.") from None
     if not summary.hours or not summary.complete:
@@ -243,7 +245,7 @@ def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None,
     if found is None:
         return None, ""
     reference, until = found
-    kept.put("reference.json", {**reference.to_json(), "until": until})
+    kept.put(reference_file.FILE, {**reference.to_json(), "until": until})
     return reference, until
 
 

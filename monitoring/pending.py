@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-INCOMING = "incoming/"
-OUTCOMES = ("classified/", "low-confidence/", "failed/")
-_LONGEST_PATH = 1024 - max(map(len, OUTCOMES)) - len(".json")  # as the service's key layout has it
+from dropsort.contract.keys import INCOMING, OUTCOMES, path_of, result_path
+
 GRACE = timedelta(minutes=5)  # an upload may take this long before it counts as waiting
 
 
@@ -51,10 +49,11 @@ def pending(
     uploads, paths = {}, {}
     for key, at in _listing(client, bucket, INCOMING, budget):
         if now - at > grace and not key.endswith("/"):
-            uploads[key], paths[result_path(key)] = at, key
+            uploads[key], paths[result_path(path_of(key))] = at, key
     listed = len(uploads)
     complete = not budget.spent
-    for prefix in OUTCOMES:
+    for outcome in OUTCOMES:
+        prefix = f"{outcome}/"
         for key, at in _listing(client, bucket, prefix, budget):
             upload = paths.get(key.removeprefix(prefix), "")
             # S3 keeps whole seconds: a result within the second of its upload is its result.
@@ -67,15 +66,6 @@ def pending(
         return Pending(0, "", 0.0, listed, complete)
     oldest = min(uploads, key=lambda key: (uploads[key], key))
     return Pending(len(uploads), oldest, (now - uploads[oldest]).total_seconds(), listed, complete)
-
-
-def result_path(key: str) -> str:
-    """An upload's result below its outcome's prefix: a path too long for S3 is cut and ends in a digest."""
-    encoded = key.removeprefix(INCOMING).encode()
-    if len(encoded) > _LONGEST_PATH:
-        digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
-        return encoded[: _LONGEST_PATH - len(digest)].decode(errors="ignore") + digest + ".json"
-    return encoded.decode() + ".json"
 
 
 @dataclass

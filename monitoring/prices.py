@@ -45,7 +45,7 @@ def price(name: str) -> float:
 
 @dataclass(frozen=True)
 class Way:
-    """What one image uses on its way; sums over the three functions, from `python -m bench.pipeline` and S3's usual latency."""
+    """What one image uses on its way; sums over the three functions, from `python -m benchmarks.pipeline` and S3's usual latency."""
 
     express: bool = True
     transitions: int = 6

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from monitoring.comparison.sample import Sample
 from monitoring.counting.cells import Aggregate
-from monitoring.defaults import FAMILIARITY_THRESHOLD
 from monitoring.errors import MonitoringError
 from monitoring.page import parts as parts
 from monitoring.page import tables as tables

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from monitoring.comparison.sample import Moments, Sample
 from monitoring.comparison.silence import Silence, silence
 from monitoring.counting.cells import IMAGE_STATISTICS, IMAGE_UNITS, UNKNOWN, Aggregate, Cell
 from monitoring.counting.histograms import BINS, FAMILIARITY_BINS
-from monitoring.defaults import FAMILIARITY_THRESHOLD
 from monitoring.drift import Assessment, assess, level_of_a_window
 
 HOUR = timedelta(hours=1)

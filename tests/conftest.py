@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import package
-from infra.errors import PackageError
-from local import venv
-from local.errors import InstallError
+from dropsort.deployment import package
+from dropsort.deployment.errors import PackageError
+from dropsort.local import venv
+from dropsort.local.errors import InstallError
 from tests import needs
 
 ROOT = Path(__file__).resolve().parent.parent

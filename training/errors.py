@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dropsort.contract.errors import DropsortError
 
-class TrainingError(Exception):
+
+class TrainingError(DropsortError):
     """Says which file or value was wrong, and what to do about it, in one or two sentences."""

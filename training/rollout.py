@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dropsort.contract.defaults import MODEL_PARAMETERS
 from training import registry
 from training.aws import endpoint
-from training.aws.modelpackage import APPROVED, THRESHOLDS, Package, list_request
+from training.aws.modelpackage import APPROVED, Package, list_request
 from training.aws.requests import Report, Request, check, run, send
 from training.aws.stack import Stack, await_change_set, await_update, describe_stack
 from training.errors import TrainingError
@@ -25,7 +26,6 @@ ACCOUNT = "123456789012"  # where a dry run without an account needs one
 ACCEPT = {"/pytorch-inference": "application/json;verbose=true", "/image-classification": "application/json"}
 CAPABILITIES = ["CAPABILITY_IAM"]
 MONITORING_MINUTES = 5  # after the update, in which an alarm still rolls the stack back
-THRESHOLD_PARAMETERS = dict(zip(THRESHOLDS, ("Threshold", "FamiliarityThreshold"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def parameters(package: Package, *, thresholds: bool = True, instances: int | No
     if package.labels:
         wanted["Labels"] = ",".join(package.labels)
     if thresholds:
-        for metric, parameter in THRESHOLD_PARAMETERS.items():
+        for metric, parameter in MODEL_PARAMETERS.items():
             if metric in package.metrics:
                 wanted[parameter] = f"{package.metrics[metric]:.6g}"
     if instances is not None:

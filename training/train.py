@@ -29,6 +29,8 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
 import numpy as np
 from numpy.typing import NDArray
 
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
+from dropsort.contract.reference import FILE as REFERENCE_FILE
 from training import dataset, evaluate
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
@@ -37,9 +39,7 @@ from training.measures.evaluation import Answers
 from training.model import card, familiarity, package
 from training.settings import Settings, parser
 
-__all__ = ["FAMILIARITY_THRESHOLD", "Outcome", "Settings", "Step", "gather", "line", "main", "train"]
-
-FAMILIARITY_THRESHOLD = 0.01
+__all__ = ["Outcome", "Settings", "Step", "gather", "line", "main", "train"]
 
 
 class Step(NamedTuple):
@@ -192,9 +192,9 @@ def _write(folder: Path, figures: dict[str, Any], data: Dataset) -> None:
 def _refer(folder: Path, answers: Answers | None, labels: list[str]) -> None:
     """Write the reference of drift; a former model's is no reference of this one."""
     if answers is None:
-        (folder / reference.FILE).unlink(missing_ok=True)
+        (folder / REFERENCE_FILE).unlink(missing_ok=True)
     else:
-        reference.write(folder / reference.FILE, answers, labels)
+        reference.write(folder / REFERENCE_FILE, answers, labels)
 
 
 def _at(progress: Callable[[Step], None], number: int, of: int) -> Callable[[Any], None]:

@@ -1,4 +1,4 @@
-"""Every metric that monitoring publishes: names, units, meaning, and the two ways to CloudWatch.
+"""Publishes the metrics of the monitoring function, in one of two ways.
 
 In AWS a metric is a line that the function prints (embedded metric format: free of API calls, and the emulator's logs
 carry it too); from anywhere else it is PutMetricData. The dimension is [Stack], and [Stack, Label] for label shares.
@@ -12,34 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-NAMESPACE = "Dropsort"
-STACK = "Stack"
-LABEL = "Label"
-
-# Name: unit, meaning. A share is between 0 and 1.
-METRICS: dict[str, tuple[str, str]] = {
-    "Captured": ("Count", "new capture records of this run"),
-    "BadLines": ("Count", "new lines in capture files that are no record"),
-    "Duplicates": ("Count", "new records whose event id had been seen"),
-    "Behind": ("Count", "1 if captures were left to the next run, and so nothing was judged, else 0"),
-    "CapturedShare": ("None", "captures of 24 hours, as a share of the invocations that should be captured"),
-    "MeanConfidence": ("None", "mean confidence of 24 hours"),
-    "LowConfidenceRate": ("None", "share of 24 hours' captures below the threshold"),
-    "UnfamiliarRate": ("None", "share of 24 hours' captures that look like none of the classes"),
-    "EstimatedAccuracy": ("None", "accuracy that calibrated confidences promise: an estimate"),
-    "LabelShare": ("None", "share of a label among 24 hours' captures; with the dimension Label"),
-    "LabelShareChange": ("None", "how far the share of the most changed label is from the reference's"),
-    "ConfidenceWasserstein": ("None", "distance of 24 hours' confidences from the reference's"),
-    "ConfidenceJensenShannon": ("None", "Jensen-Shannon distance of the same two"),
-    "DriftAlarms": ("Count", "signals of drift that alarm now, in either window; silence is none of them"),
-    "SilentHours": ("None", "complete hours without a capture"),
-    "SilenceAlarm": ("Count", "1 if that silence is not usual at this time, else 0"),
-    "OldestUploadAge": ("Seconds", "age of the oldest upload without a result; 0 if all have one"),
-    "UploadsWithoutResult": ("Count", "uploads older than the grace time without a result"),
-    "CostSoFar": ("None", "estimated cost since the month began, US dollars"),
-}
-UNITS = {name: unit for name, (unit, _) in METRICS.items()}
-WITH_LABEL = frozenset({"LabelShare"})
+from dropsort.contract.metrics import LABEL, LABEL_SHARE, MONITORING, NAMESPACE, STACK
 
 
 def emf(
@@ -56,7 +29,7 @@ def emf(
     Parameters
     ----------
     values
-        By name, one of `METRICS`.
+        By name, one of `MONITORING`.
     labels
         Share by label, or None.
     at
@@ -64,7 +37,7 @@ def emf(
     """
     lines = [_line({STACK: stack}, _finite(values), at, notes)]
     lines += [
-        _line({STACK: stack, LABEL: label}, {"LabelShare": v}, at) for label, v in (labels or {}).items()
+        _line({STACK: stack, LABEL: label}, {LABEL_SHARE: v}, at) for label, v in (labels or {}).items()
     ]
     return [line for line in lines if line]
 
@@ -80,12 +53,12 @@ def data(
             "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
             "Timestamp": at,
             "Value": value,
-            "Unit": UNITS[name],
+            "Unit": MONITORING[name].unit,
         }
 
     found = [datum(name, value, {STACK: stack}) for name, value in _finite(values).items()]
     return found + [
-        datum("LabelShare", v, {STACK: stack, LABEL: label}) for label, v in (labels or {}).items()
+        datum(LABEL_SHARE, v, {STACK: stack, LABEL: label}) for label, v in (labels or {}).items()
     ]
 
 
@@ -97,9 +70,9 @@ def put(client: Any, found: Iterable[dict[str, Any]]) -> None:
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
-    unknown = set(values) - set(METRICS)
+    unknown = set(values) - set(MONITORING)
     if unknown:
-        raise KeyError(f"not in monitoring/cloudwatch/metrics.py: {', '.join(sorted(unknown))}")
+        raise KeyError(f"not in dropsort/contract/metrics.py: {', '.join(sorted(unknown))}")
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
@@ -114,7 +87,7 @@ def _line(
     described = {
         "Namespace": NAMESPACE,
         "Dimensions": [list(dimensions)],
-        "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
+        "Metrics": [{"Name": name, "Unit": MONITORING[name].unit} for name in values],
     }
     meta = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [described]}
     return json.dumps(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitoring.cloudwatch import metrics
+from dropsort.contract import metrics
 
 DAY = timedelta(days=1)
 MOST = timedelta(hours=1440)  # points of an hour that CloudWatch gives at once
@@ -15,9 +15,10 @@ def counted(cloudwatch: Any, stack: str, now: datetime) -> tuple[int, int]:
     """Images since the month began, and invocations of the endpoint in the last 24 hours, by the handlers' metrics."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     hour = now.replace(minute=0, second=0, microsecond=0)
-    outcomes = ("Classified", "LowConfidence", "Failed")
     images = (
-        sum(_total(cloudwatch, stack, name, month, now, "Sum") for name in outcomes) if now > month else 0
+        sum(_total(cloudwatch, stack, name, month, now, "Sum") for name in metrics.OUTCOMES)
+        if now > month
+        else 0
     )
     return images, invocations(cloudwatch, stack, hour - DAY, hour)
 
@@ -27,7 +28,7 @@ def invocations(cloudwatch: Any, stack: str, start: datetime, end: datetime) -> 
     count = 0
     while start < end:
         until = min(start + MOST, end)
-        count += _total(cloudwatch, stack, "EndpointLatency", start, until, "SampleCount", 3600)
+        count += _total(cloudwatch, stack, metrics.ENDPOINT_LATENCY, start, until, "SampleCount", 3600)
         start = until
     return count
 

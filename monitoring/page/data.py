@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from monitoring.comparison import statistics as st
 from monitoring.comparison.sample import Sample
 from monitoring.comparison.signals import FEWEST
 from monitoring.counting.cells import UNKNOWN, Aggregate, Cell
 from monitoring.counting.histograms import BINS, quantile
-from monitoring.defaults import FAMILIARITY_THRESHOLD
 from monitoring.drift import assess
 from monitoring.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
 

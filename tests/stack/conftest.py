@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from infra import package
-from local.embedded import EmbeddedAws
-from local.service import Service
+from dropsort.deployment import package
+from dropsort.local.embedded import EmbeddedAws
+from dropsort.local.service import Service
 from tests.stack.helpers import find_result
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from handlers import keys
+from dropsort.contract import keys
 
 PATIENCE_SECONDS = 120
 

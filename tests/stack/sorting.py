@@ -12,8 +12,9 @@ from typing import Any
 
 import jsonschema
 
-from handlers import keys
-from local.service import ROOT, Service
+from dropsort.contract import keys
+from dropsort.deployment.package import ROOT
+from dropsort.local.service import Service
 from training.pictures import samples
 
 PATIENCE_SECONDS = 240

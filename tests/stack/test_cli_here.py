@@ -18,7 +18,7 @@ from training.pictures import samples
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "cli"]
+COMMAND = [sys.executable, "-m", "dropsort.cli"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 

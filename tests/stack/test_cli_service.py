@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from local.service import Service
+from dropsort.local.service import Service
 from training.pictures import samples
 
 pytestmark = pytest.mark.stack
@@ -31,7 +31,7 @@ def run(service: Service, tmp_path: Path) -> Run:
 
     def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
+            [sys.executable, "-m", "dropsort.cli", *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), **service.environment},
             capture_output=True,
@@ -86,7 +86,7 @@ def test_an_interrupted_drop_says_what_is_there_and_goes_on(
     folder.mkdir()
     for number in range(3000):
         (folder / f"{number}.txt").write_text(f"no picture {number}")
-    command = [sys.executable, "-m", "cli", "drop", str(folder), "--prefix", "interrupted"]
+    command = [sys.executable, "-m", "dropsort.cli", "drop", str(folder), "--prefix", "interrupted"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **service.environment}
     s3 = service.session().client("s3")
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import artifacts, destroy, package, stacks
-from infra.deploy import deploy
-from infra.errors import DeployError, DestroyError
-from local.embedded import EmbeddedAws
+from dropsort.deployment import artifacts, destroy, package, stacks
+from dropsort.deployment.deploy import deploy
+from dropsort.deployment.errors import DeployError, DestroyError
+from dropsort.local.embedded import EmbeddedAws
 
 pytestmark = pytest.mark.stack
 

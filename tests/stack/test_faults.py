@@ -19,10 +19,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bench import processes
-from client import redrive
-from handlers import keys
-from local.service import Service
+from benchmarks import processes
+from dropsort.client import redrive
+from dropsort.contract import keys
+from dropsort.local.service import Service
 from tests.stack.helpers import picture
 from tests.stack.sorting import Sorting, drawn
 

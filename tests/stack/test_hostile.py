@@ -10,9 +10,9 @@ import os
 import pytest
 from PIL import Image
 
-from bench import hostile
-from handlers import keys
-from local.service import Service
+from benchmarks import hostile
+from dropsort.contract import keys
+from dropsort.local.service import Service
 from tests.stack.sorting import Sorting
 from tests.unit.handlers.pictures import encoded, noise
 

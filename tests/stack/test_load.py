@@ -1,6 +1,6 @@
 """Many uploads at once: as many results, none twice, memory of our own processes flat.
 
-``DROPSORT_UPLOADS`` says how many (200); ``python -m bench.load`` prints the table for 1,000.
+``DROPSORT_UPLOADS`` says how many (200); ``python -m benchmarks.load`` prints the table for 1,000.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import load
-from infra import package
-from local.service import Service
+from benchmarks import load
+from dropsort.deployment import package
+from dropsort.local.service import Service
 from tests.stack.sorting import drawn
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from handlers import keys
-from infra import package
-from local.clients import EmbeddedSession
-from local.errors import InUseError
-from local.service import Service
+from dropsort.contract import keys
+from dropsort.deployment import package
+from dropsort.local.clients import EmbeddedSession
+from dropsort.local.errors import InUseError
+from dropsort.local.service import Service
 from tests.stack.helpers import find_result, picture
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from local.service import Service
+from dropsort.local.service import Service
 
 try:
     with Service(Path(sys.argv[1])) as service:
@@ -118,7 +118,7 @@ def test_ctrl_c_leaves_no_process_and_all_of_the_data(folder: Path, start: Calla
     life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
     result = find_result(life.s3, life.bucket, "incoming/a.png")
     processes = children_of(life.process.pid)
-    assert len(processes) >= 7  # two guardians, embedded AWS, endpoint, a worker for each function
+    assert len(processes) >= 7  # two supervisors, embedded AWS, endpoint, a worker for each function
     # WHEN Ctrl-C is pressed
     status = life.end(signal.SIGINT)
     # THEN nothing runs, and captures were written

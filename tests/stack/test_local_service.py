@@ -18,8 +18,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.endpoint_config import TYPE
-from local.service import TEMPLATE, Service
+from dropsort.local.endpoint_config import TYPE
+from dropsort.local.service import TEMPLATE, Service
 from tests.stack.helpers import picture
 
 pytestmark = pytest.mark.stack

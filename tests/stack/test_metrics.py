@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from handlers import keys, telemetry
-from local.service import Service
-from monitoring.cloudwatch import metrics
+from dropsort.contract import keys, metrics
+from dropsort.local.service import Service
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import Metric, fetch, lines, widgets
 from tests.stack.helpers import picture
@@ -28,8 +27,8 @@ from tests.unit.infra.watched import Watched
 
 pytestmark = pytest.mark.stack
 
-UNITS = {name: str(unit.value) for name, unit in telemetry.UNITS.items()} | metrics.UNITS
-WITH_LABEL = {telemetry.LABELLED} | metrics.WITH_LABEL
+UNITS = {name: unit for name, (unit, _) in (metrics.WORKFLOW | metrics.MONITORING).items()}
+WITH_LABEL = metrics.WITH_LABEL
 PATIENCE_SECONDS = 60
 SURE, UNSURE, TEXTS = 44, 12, 3  # more than 50 invocations: fewer do not tell the share that was captured
 

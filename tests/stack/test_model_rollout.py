@@ -1,4 +1,4 @@
-"""The roll-out's CloudFormation half for real: change set, kept parameters, refusal, rollback, on the embedded AWS.
+"""The roll-out's CloudFormation half for real: change set, kept parameters, rejection, rollback, on the embedded AWS.
 
 The embedded AWS has no SageMaker: the registry and the endpoint answer from here, and in the stack a parameter of
 Systems Manager stands where the endpoint configuration is.
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.embedded import EmbeddedAws
+from dropsort.local.embedded import EmbeddedAws
 from training import rollout
 from training.aws.stack import describe_stack
 from training.errors import TrainingError

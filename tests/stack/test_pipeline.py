@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from handlers import keys
-from local.service import Service
+from dropsort.contract import keys
+from dropsort.local.service import Service
 from tests.stack.helpers import picture
 from tests.stack.sorting import Sorting, drawn
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local import reference as in_the_bucket
+from dropsort.contract.reference import FILE, KEY
 from monitoring.comparison.sample import Sample, read_reference
 from monitoring.counting.histograms import BINS
 from monitoring.drift import assess
@@ -37,8 +37,8 @@ def test_monitoring_counts_the_numbers_that_training_wrote(tmp_path: Path, count
     labels, given = ["bicycle", "vélo 🚲", 'a "b"\n'], answers(count, judged)
 
     # WHEN training writes them and monitoring reads them
-    reference.write(tmp_path / "model" / reference.FILE, given, labels)
-    found = read_reference(tmp_path / "model" / reference.FILE)
+    reference.write(tmp_path / "model" / FILE, given, labels)
+    found = read_reference(tmp_path / "model" / FILE)
 
     # THEN they are the same predictions, counted
     best = given.probabilities.argmax(1)
@@ -57,14 +57,14 @@ def test_monitoring_counts_the_numbers_that_training_wrote(tmp_path: Path, count
 
 
 def test_the_committed_model_has_the_reference_of_its_figures() -> None:
-    found, figures = read_reference(MODEL / reference.FILE), json.loads((MODEL / "metrics.json").read_text())
+    found, figures = read_reference(MODEL / FILE), json.loads((MODEL / "metrics.json").read_text())
 
     # THEN predictions by label, confidence and what the thresholds keep are those of the evaluation
     assert found.count == figures["images"]
     predicted = [sum(column) for column in zip(*figures["confusion"], strict=True)]
     assert found.labels == dict(zip(figures["labels"], predicted, strict=True))
     assert found.familiarity is not None
-    rows = json.loads((MODEL / reference.FILE).read_text())
+    rows = json.loads((MODEL / FILE).read_text())
     sure = [row for row in rows if row["confidence"] >= figures["threshold"]]
     kept = [row for row in sure if row["familiarity"] >= figures["familiarity_threshold"]]
     assert len(sure) / len(rows) == figures["coverage"]
@@ -75,4 +75,4 @@ def test_the_committed_model_has_the_reference_of_its_figures() -> None:
 def test_the_service_puts_it_where_the_hourly_function_looks() -> None:
     from monitoring import function
 
-    assert f"{function.STATE}/reference.json" == in_the_bucket.KEY
+    assert f"{function.STATE}/reference.json" == KEY

@@ -1,97 +1,122 @@
-"""The house: who may import whom, and that no folder depends on itself through others."""
+"""The package layout: which package may import which, no import circles, and no module longer than 400 lines."""
 
 from __future__ import annotations
 
 import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CONTRACT = "dropsort.contract"
+PARTS = {CONTRACT, "handlers", "monitoring", "training", "dropsort.client", "dropsort.deployment"}
+# What each package may import of ours; itself and the contract always.
 ALLOWED = {
+    CONTRACT: set(),
     "handlers": set(),
-    "infra": set(),
     "monitoring": set(),
     "training": set(),
-    "client": {"handlers"},
-    "local": {"handlers", "infra", "client", "monitoring", "training"},
-    "cli": {"handlers", "infra", "client", "monitoring", "training", "local"},
-    "bench": {"handlers", "infra", "client", "monitoring", "training", "local", "cli"},
+    "dropsort.client": set(),
+    "dropsort.deployment": set(),
+    "dropsort.local": PARTS,
+    "dropsort.cli": PARTS | {"dropsort.local"},
+    "benchmarks": PARTS | {"dropsort.local", "dropsort.cli"},
 }
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ALLOWED
+    for path in ROOT.joinpath(*package.split(".")).rglob("*.py")
+}
+MOST_LINES = 400
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level names that a module imports, anywhere in it."""
+def imported(path: Path, *, at_import: bool = False) -> set[str]:
+    """Full names of the modules that a module imports; `at_import`: outside functions and TYPE_CHECKING only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if at_import else list(ast.walk(tree))
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    return {name.split(".")[0] for name in names}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name in MODULES else node.module for name in inner}
+    return names
 
 
-@pytest.mark.parametrize("folder", ALLOWED)
-def test_a_folder_imports_only_what_it_may(folder):
-    for path in (ROOT / folder).rglob("*.py"):
-        ours = imported(path) & ALLOWED.keys() - {folder}
-        assert ours <= ALLOWED[folder], f"{path.relative_to(ROOT)} imports {sorted(ours - ALLOWED[folder])}"
+def package_of(module: str) -> str | None:
+    """Our package that a module belongs to."""
+    return next(
+        (package for package in ALLOWED if module == package or module.startswith(f"{package}.")), None
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_package_may(module: str) -> None:
+    own = package_of(module)
+    assert own
+    found = {package for name in imported(MODULES[module]) if (package := package_of(name))}
+    assert found <= ALLOWED[own] | {own, CONTRACT}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_longer_than_a_few_screens(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {
+        module: {name for name in imported(path) if name in MODULES and name != module}
+        for module, path in MODULES.items()
+    }
+    # A package's __init__ that re-exports depends on its modules; they do not depend on it for being below it.
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_no_subpackage_depends_on_itself_through_others() -> None:
+    # GIVEN subpackages, and modules that stand beside them, such as monitoring.ingest or handlers.serialize
+    def unit(module: str) -> str:
+        package = str(package_of(module))
+        depth = package.count(".") + 2
+        return ".".join(module.split(".")[:depth])
+
+    graph: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        others = {unit(name) for name in imported(path) if name in MODULES}
+        graph.setdefault(unit(module), set()).update(others - {unit(module)})
+    # THEN they can be put in an order in which each needs only earlier ones
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("heavy", ["torch", "sagemaker", "pandas", "scipy", "sklearn"])
-def test_heavy_packages_are_imported_inside_functions_only(heavy):
-    for folder in ("handlers", "infra", "client", "local", "cli", "monitoring"):
-        for path in (ROOT / folder).rglob("*.py"):
-            top = {
-                alias.name.split(".")[0] if isinstance(node, ast.Import) else str(node.module).split(".")[0]
-                for node in ast.parse(path.read_text()).body
-                if isinstance(node, ast.Import | ast.ImportFrom)
-                for alias in node.names
-            }
-            assert heavy not in top, f"{path.relative_to(ROOT)} imports {heavy} when it is imported"
+def test_heavy_packages_are_imported_inside_functions_only(heavy: str) -> None:
+    for module, path in MODULES.items():
+        if package_of(module) in ("training", "benchmarks"):
+            continue
+        top = {name.split(".")[0] for name in imported(path, at_import=True)}
+        assert heavy not in top, f"{module} imports {heavy} when it is imported"
 
 
-def test_functions_import_nothing_that_their_layer_does_not_have():
+def test_functions_import_nothing_that_their_layer_does_not_have() -> None:
     layer = {"aws_lambda_powertools", "botocore", "PIL"}
-    standard = __import__("sys").stdlib_module_names
-    for path in (ROOT / "handlers").glob("*.py"):
-        others = (
-            imported(path)
-            - layer
-            - {"handlers"}
-            - standard
-            - {"mypy_boto3_s3", "mypy_boto3_sagemaker_runtime"}
-        )
-        assert not others, f"{path.name} imports {sorted(others)}"
+    types_only = {"mypy_boto3_s3", "mypy_boto3_sagemaker_runtime"}
+    for module, path in MODULES.items():
+        if package_of(module) == "handlers":
+            others = {name.split(".")[0] for name in imported(path)}
+            others -= layer | types_only | {"handlers", "dropsort"} | sys.stdlib_module_names
+            assert not others, f"{module} imports {sorted(others)}"
 
 
-def test_no_room_depends_on_itself_through_others():
-    # GIVEN the rooms of the house: a folder, or a module that stands beside folders
-    def room(name: str) -> str:
-        parts = name.split(".")
-        package = ROOT.joinpath(*parts[:2])
-        return ".".join(parts[:2]) if len(parts) > 2 or package.with_suffix(".py").exists() else name
-
-    needs: dict[str, set[str]] = {}
-    for folder in ALLOWED:
-        for path in (ROOT / folder).rglob("*.py"):
-            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                    inner = [f"{node.module}.{alias.name}" for alias in node.names]
-                    found = [
-                        item if ROOT.joinpath(*item.split(".")).with_suffix(".py").exists() else node.module
-                        for item in inner
-                    ]
-                    needs.setdefault(room(name), set()).update(
-                        room(item) for item in found if item.split(".")[0] in ALLOWED
-                    )
-    # WHEN what needs nothing is taken away, again and again
-    left = {
-        name: {other for other in others if other in needs and other != name}
-        for name, others in needs.items()
-    }
-    while free := {name for name, others in left.items() if not others}:
-        left = {name: others - free for name, others in left.items() if name not in free}
-    # THEN nothing stays
-    assert not left
+def test_the_contract_needs_the_standard_library_alone() -> None:
+    for module, path in MODULES.items():
+        if package_of(module) == CONTRACT:
+            others = {name.split(".")[0] for name in imported(path)} - sys.stdlib_module_names
+            assert others <= {"dropsort"}, f"{module} imports {sorted(others)}"

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract.resources import TEMPLATE
 from training.aws.requests import Request, check, service_model
 from training.aws.template import Template
 
-TEMPLATE = Path(__file__).parents[2] / "infra" / "cloudformation.yaml"
 _RESOURCES = {
     "Model": ("CreateModel", {"ModelName": "Model.ModelName"}),
     "EndpointConfig": ("CreateEndpointConfig", {"EndpointConfigName": "EndpointConfig.EndpointConfigName"}),

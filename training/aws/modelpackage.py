@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract.defaults import MODEL_PARAMETERS
 from training.aws.requests import Request, check, split_s3
 from training.errors import TrainingError
 
 PREFIX = "models"
 LABELS = "DROPSORT_LABELS"  # in the container's environment, whose values may be long and hold commas
-THRESHOLDS = ("threshold", "familiarity_threshold")  # what a roll-out takes over from metrics.json
-METRICS = ("accuracy", "ece", "coverage", *THRESHOLDS)  # what the registry shows of metrics.json
+METRICS = ("accuracy", "ece", "coverage", *MODEL_PARAMETERS)  # what the registry shows of metrics.json
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 INSTANCE_TYPES = [
     "ml.m5.large",

@@ -1,20 +1,22 @@
 """The source that travels with a training job: this package and the requirements that SageMaker's image lacks.
 
-In the container it is the working directory, with `training/` in it as a package and `requirements.txt` beside it.
+In the container it is the working directory, with `training/` and `dropsort/contract/` in it and `requirements.txt` beside them.
 """
 
 from __future__ import annotations
 
+from importlib.resources import files as package_files
 from pathlib import Path
 
+from dropsort.contract import resources
 from training.errors import TrainingError
 
 REQUIREMENTS = "requirements.txt"
 IN_THE_IMAGE = ("torch", "numpy", "pillow")  # torch in a version of its own, built for the machine
 RUNTIME = ("onnxruntime",)  # what training takes from run.txt to evaluate the model that it wrote
-_PACKAGE = Path(__file__).parents[1]
-_TRAIN = _PACKAGE.parent / "requirements" / "train.in"
-_LOCK = _PACKAGE.parent / "requirements" / "run.txt"
+_PACKAGES = ("training", "dropsort.contract")
+_TRAIN = resources.requirements("train.in")
+_LOCK = resources.requirements("run.txt")
 
 
 def files() -> dict[str, bytes]:
@@ -25,12 +27,19 @@ def files() -> dict[str, bytes]:
         raise TrainingError(f"{error.filename} is missing: training jobs start from a checkout") from error
     wanted = [line for line in train.splitlines() if name_of(line) not in IN_THE_IMAGE]
     wanted += [line.rstrip(" \\") for line in lock.splitlines() if name_of(line) in RUNTIME]
-    found = {
-        f"training/{path.relative_to(_PACKAGE).as_posix()}": path.read_bytes()
-        for path in sorted(_PACKAGE.rglob("*.py"))
-    }
+    found = {"dropsort/__init__.py": Path(str(package_files("dropsort")), "__init__.py").read_bytes()}
+    for package in _PACKAGES:
+        folder = Path(str(package_files(package)))
+        found |= {
+            f"{package.replace('.', '/')}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+            for path in sorted(folder.rglob("*.py"))
+        }
     # The lock goes along for the requirements of the inference code, which `training.model.package` takes from it.
-    return {**found, "requirements/run.txt": lock.encode(), REQUIREMENTS: ("\n".join(wanted) + "\n").encode()}
+    return {
+        **found,
+        "dropsort/resources/requirements/run.txt": lock.encode(),
+        REQUIREMENTS: ("\n".join(wanted) + "\n").encode(),
+    }
 
 
 def stage(folder: Path) -> None:

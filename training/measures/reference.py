@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from training.measures.evaluation import Answers
 
-FILE = "reference.json"  # its name in a model folder
-
 
 def rows(answers: Answers, labels: list[str]) -> list[dict[str, str | float]]:
     """One object per picture, in order; without familiarity where the model gives none."""

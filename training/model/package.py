@@ -13,12 +13,13 @@ import tarfile
 from importlib import metadata
 from pathlib import Path
 
+from dropsort.contract import resources
+from dropsort.contract.reference import FILE
 from training.errors import TrainingError
-from training.measures.reference import FILE
 
 CODE = "code"
 _NEEDED = ("onnxruntime", "flatbuffers", "protobuf", "packaging")  # onnxruntime's own needs but numpy
-_LOCK = Path(__file__).resolve().parents[2] / "requirements" / "run.txt"
+_LOCK = resources.requirements("run.txt")
 _FILES = ("model.onnx", "labels.json", "metrics.json", "card.md", FILE)
 
 

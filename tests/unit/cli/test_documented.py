@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.main import MODULES, dropsort
+from dropsort.cli.main import MODULES, dropsort
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 VERBS = [verb for verbs in MODULES.values() for verb in verbs]

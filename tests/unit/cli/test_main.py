@@ -11,9 +11,9 @@ import click
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from cli import main as cli
-from cli.errors import sentence
-from infra.errors import DeployError
+from dropsort.cli import main as cli
+from dropsort.cli.errors import sentence
+from dropsort.deployment.errors import DeployError
 from tests.unit.cli.nowhere import ENVIRONMENT
 from training.errors import TrainingError
 from training.settings import OPTIONS, Settings
@@ -21,7 +21,7 @@ from training.settings import OPTIONS, Settings
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
+        [sys.executable, "-m", "dropsort.cli", *arguments],
         capture_output=True,
         text=True,
         env=ENVIRONMENT | environment,
@@ -31,7 +31,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_help_lists_every_command_and_loads_no_library() -> None:
     code = (
-        "import sys; from cli.main import main\n"
+        "import sys; from dropsort.cli.main import main\n"
         "try: main(['--help'])\n"
         "finally: print(sorted(set(sys.modules) & {'boto3', 'botocore', 'rich', 'numpy', 'PIL', 'onnxruntime', 'torch'}))\n"
     )

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli.models import DEFAULT_MODEL, model_option, thresholds
+from dropsort.cli.models import DEFAULT_MODEL, model_option, thresholds
 
 
 def test_the_default_model_has_a_threshold() -> None:

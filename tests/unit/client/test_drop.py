@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from client import files
-from client.drop import PART_BYTES, drop
+from dropsort.client import files
+from dropsort.client.drop import PART_BYTES, drop
 from tests.unit.client.conftest import BUCKET
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import DropError
-from client.files import walk
+from dropsort.client.errors import DropError
+from dropsort.client.files import walk
 
 
 def make(folder: Path, *names: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from client import redrive
-from client.errors import NotFoundError
-from client.stack import find
+from dropsort.client import redrive
+from dropsort.client.errors import NotFoundError
+from dropsort.client.stack import find
 from tests.unit.client.conftest import BUCKET
 
 RETRYABLE = {"code": "throttled", "message": "Too much to do.", "retryable": True}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from client import fetch, results
-from client.errors import ClientError
+from dropsort.client import fetch, results
+from dropsort.client.errors import ClientError
 from tests.unit.client.conftest import BUCKET
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from client import files
-from client.drop import drop
-from client.errors import MissingResultsError
-from client.sort import sort
-from client.summary import places, summarise
-from client.wait import Waiter
+from dropsort.client import files
+from dropsort.client.drop import drop
+from dropsort.client.errors import MissingResultsError
+from dropsort.client.sort import sort
+from dropsort.client.summary import places, summarise
+from dropsort.client.wait import Waiter
 from tests.unit.client.conftest import BUCKET
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from handlers import keys
+from dropsort.contract import keys
 from handlers.recording import CONFLICT, Answer, Delete, Entry, Head, Operation, Put, record
 
 PLACES = keys.result_keys("cam1/a.jpg")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from handlers import imaging
 from handlers.imaging import MAX_TRAVEL_BYTES, Picture
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 
 SIDE = 64
 MAX_PIXELS = 1_000_000
@@ -110,8 +110,8 @@ def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Pict
     return picture
 
 
-def refusal(data: bytes, **options: int) -> Refusal:
-    """The refusal of a file that must be refused."""
-    with pytest.raises(Refusal) as refused:
+def rejection(data: bytes, **options: int) -> Rejection:
+    """The rejection of a file that must be refused."""
+    with pytest.raises(Rejection) as refused:
         prepare(data, **options)
     return refused.value

@@ -82,7 +82,7 @@ def test_an_answer_that_is_no_prediction_is_a_refusal(
 ) -> None:
     runtime.says(body)
     answer = classify.handler(state(), context)
-    assert answer["refusal"]["code"] == "invalid_prediction"
+    assert answer["rejection"]["code"] == "invalid_prediction"
     assert "image_data" not in answer
     assert answer["inferences"] == []
 
@@ -104,9 +104,9 @@ def test_a_model_that_cannot_read_the_picture_is_a_refusal(
     runtime: Runtime, context: SimpleNamespace, status: int
 ) -> None:
     model_error(runtime, status, "cannot identify image file")
-    refusal = classify.handler(state(), context)["refusal"]
-    assert refusal["code"] == "refused_by_model"
-    assert "cannot identify image file" in refusal["message"]
+    rejection = classify.handler(state(), context)["rejection"]
+    assert rejection["code"] == "refused_by_model"
+    assert "cannot identify image file" in rejection["message"]
     assert len(runtime.requests) == 1
 
 

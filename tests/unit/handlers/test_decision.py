@@ -8,7 +8,7 @@ import pytest
 
 from handlers.decision import decide
 from handlers.predictions import Prediction
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 
 
 def prediction(*probabilities: float, familiarity: float | None = None) -> Prediction:
@@ -28,7 +28,7 @@ def prediction(*probabilities: float, familiarity: float | None = None) -> Predi
 def test_the_threshold_itself_is_enough(confidence: float, outcome: str) -> None:
     decision = decide(prediction(confidence, 1 - confidence), threshold=0.93)
     assert (decision.outcome, decision.label, decision.confidence) == (outcome, "bicycle", confidence)
-    assert (decision.refusal is None) == (outcome == "classified")
+    assert (decision.rejection is None) == (outcome == "classified")
 
 
 def test_a_label_may_have_a_threshold_of_its_own() -> None:
@@ -37,8 +37,8 @@ def test_a_label_may_have_a_threshold_of_its_own() -> None:
     bicycle = decide(prediction(0.85, 0.15), threshold=0.9, label_thresholds=thresholds)
     assert (bicycle.outcome, bicycle.threshold) == ("low-confidence", 0.9)
     strict = decide(prediction(0.95, 0.05), threshold=0.9, label_thresholds={"bicycle": 0.99})
-    assert strict.refusal is not None
-    assert strict.refusal.reason() == {
+    assert strict.rejection is not None
+    assert strict.rejection.reason() == {
         "code": "below_threshold",
         "message": "The confidence is below the threshold. 0.9500 < 0.99.",
         "retryable": False,
@@ -63,14 +63,14 @@ def test_an_unfamiliar_picture_is_not_trusted_however_sure_the_model(
     )
     assert decision.outcome == outcome
     if outcome == "low-confidence":
-        assert decision.refusal is not None
-        assert decision.refusal.code == "unfamiliar"
+        assert decision.rejection is not None
+        assert decision.rejection.code == "unfamiliar"
 
 
 def test_unfamiliar_is_said_before_unsure() -> None:
     decision = decide(prediction(0.6, 0.4, familiarity=0.0), threshold=0.93, familiarity_threshold=0.02)
-    assert decision.refusal is not None
-    assert decision.refusal.code == "unfamiliar"
+    assert decision.rejection is not None
+    assert decision.rejection.code == "unfamiliar"
 
 
 def test_a_familiarity_threshold_of_0_asks_for_nothing() -> None:
@@ -82,9 +82,9 @@ def test_a_familiarity_threshold_of_0_asks_for_nothing() -> None:
 
 @pytest.mark.parametrize("probabilities", [(0.5, 0.5), (0.4, 0.2, 0.4), (1 / 3, 1 / 3, 1 / 3)])
 def test_ties_are_refused_by_name(probabilities: tuple[float, ...]) -> None:
-    with pytest.raises(Refusal, match="bicycle, ") as refusal:
+    with pytest.raises(Rejection, match="bicycle, ") as rejection:
         decide(prediction(*probabilities), threshold=0.1)
-    assert refusal.value.code == "tied_prediction"
+    assert rejection.value.code == "tied_prediction"
 
 
 def test_a_tie_of_the_others_does_not_matter() -> None:

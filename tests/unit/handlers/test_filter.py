@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from dropsort.contract import keys, metrics
 from handlers import filter as last
-from handlers import keys, settings, telemetry
+from handlers import settings
 from handlers.uploads import InvalidInput, Upload
 from tests.unit.handlers.conftest import BUCKET
 from tests.unit.handlers.test_results import VALIDATOR
@@ -35,7 +36,7 @@ def started(sample_event: Any) -> Document:
 
 def payload(started: Document, **members: Any) -> Document:
     """What the workflow passes after Classify."""
-    upload = Upload.from_input(started).having(uploaded="2021-11-12T00:00:00Z")
+    upload = Upload.from_input(started).with_defaults(uploaded="2021-11-12T00:00:00Z")
     state = {
         "s3_bucket": upload.bucket,
         "s3_key": upload.key,
@@ -98,7 +99,7 @@ def test_an_answer_becomes_a_result(
 
 
 def test_a_refusal_becomes_a_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
-    state = payload(started, refusal={"code": "not_an_image", "message": "The content is … b'text'."})
+    state = payload(started, rejection={"code": "not_an_image", "message": "The content is … b'text'."})
     for name in ("labels", "image", "endpoint"):
         del state["state"][name]
     assert last.handler(state, context)["outcome"] == "failed"
@@ -169,7 +170,7 @@ def test_uploading_again_replaces_the_result_wherever_it_was(
     answers: list[Document] = [
         {"inferences": [0.98, 0.02]},
         {"inferences": [0.6, 0.4]},
-        {"refusal": {"code": "empty_object", "message": "Empty."}},
+        {"rejection": {"code": "empty_object", "message": "Empty."}},
     ]
     for number, answer in enumerate([*answers, *answers]):
         started["detail"]["object"] |= {
@@ -213,7 +214,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
             assert block["Namespace"] == "Dropsort"
             assert block["Dimensions"] in ([["Stack"]], [["Stack", "Label"]])
             for metric in block["Metrics"]:
-                assert metric["Unit"] == telemetry.UNITS[metric["Name"]].value
+                assert metric["Unit"] == metrics.WORKFLOW[metric["Name"]].unit
                 value = document[metric["Name"]]
                 values[metric["Name"]] = value[0] if isinstance(value, list) else value
     return values

@@ -18,7 +18,7 @@ from tests.unit.handlers.pictures import (
     encoded,
     noise,
     prepare,
-    refusal,
+    rejection,
     with_chunk,
 )
 
@@ -94,7 +94,7 @@ def test_a_grey_ramp_of_any_range_stays_a_ramp(mode: str, low: float, high: floa
 def test_pixels_that_are_no_numbers_are_refused(value: float) -> None:
     image = Image.new("F", (8, 8), 1.0)
     image.putpixel((3, 3), value)
-    assert refusal(encoded(image, "TIFF")).code == "corrupt_image"
+    assert rejection(encoded(image, "TIFF")).code == "corrupt_image"
 
 
 def test_one_bit_pictures() -> None:

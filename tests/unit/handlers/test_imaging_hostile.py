@@ -1,4 +1,4 @@
-"""Hostile and damaged files: bombs, truncations, mutations, other formats; each a refusal with a code, never anything else."""
+"""Hostile and damaged files: bombs, truncations, mutations, other formats; each a rejection with a code, never anything else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, features
 
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 from tests.unit.handlers.pictures import (
     COLOURED,
     decoded,
@@ -21,7 +21,7 @@ from tests.unit.handlers.pictures import (
     png_chunk,
     png_header,
     prepare,
-    refusal,
+    rejection,
     with_chunk,
 )
 
@@ -30,7 +30,7 @@ from tests.unit.handlers.pictures import (
 def test_compressed_metadata_is_no_bomb(kind: bytes) -> None:
     bomb = b"name\0\0" + zlib.compress(b"0" * 200_000_000, 9)
     data = with_chunk(encoded(drawn(), "PNG"), kind, bomb)
-    assert refusal(data).code == "corrupt_image"
+    assert rejection(data).code == "corrupt_image"
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
@@ -49,19 +49,19 @@ def test_metadata_of_megabytes_is_left_behind(kind: bytes) -> None:
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "GIF", "TIFF"])
 def test_more_pixels_than_allowed_are_refused_undecoded(fmt: str) -> None:
     image = Image.new("1", (1001, 1000))
-    assert refusal(encoded(image, fmt), max_pixels=1_001_000 - 1).code == "too_many_pixels"
+    assert rejection(encoded(image, fmt), max_pixels=1_001_000 - 1).code == "too_many_pixels"
     assert prepare(encoded(image, fmt), max_pixels=1_001_000)
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:
     for width, height in ((50_000, 50_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1)):
-        refused = refusal(png_header(width, height), max_pixels=100_000_000)
+        refused = rejection(png_header(width, height), max_pixels=100_000_000)
         assert refused.code == "too_many_pixels"
         assert str(width) in str(refused)
 
 
 def test_an_empty_object() -> None:
-    assert refusal(b"").code == "empty_object"
+    assert rejection(b"").code == "empty_object"
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_an_empty_object() -> None:
     ],
 )
 def test_what_is_no_image_that_is_read_here(data: bytes) -> None:
-    assert refusal(data).code == "not_an_image"
+    assert rejection(data).code == "not_an_image"
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"hevc"])
 def test_heic_is_named_and_refused(brand: bytes) -> None:
     data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 500
-    refused = refusal(data)
+    refused = rejection(data)
     assert refused.code == "unsupported_format"
     assert "HEIC" in str(refused)
     assert "convert it" in str(refused)
@@ -98,7 +98,7 @@ def test_heic_is_named_and_refused(brand: bytes) -> None:
 def test_avif_is_refused_where_pillow_cannot_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(drawn(), "AVIF", speed=10)
     monkeypatch.setattr(features, "check", lambda _: False)
-    assert refusal(data).code == "unsupported_format"
+    assert rejection(data).code == "unsupported_format"
 
 
 FILES = {
@@ -113,7 +113,7 @@ def test_cut_off_anywhere_a_file_is_refused_or_shows_the_whole_picture(kind: str
     offsets = {0, 1, 2, 3, 4, 8, 12, 20, 33, *range(0, len(data), max(1, len(data) // 60)), len(data) - 1}
     for end in sorted(offsets):
         picture = None
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(Rejection):
             picture = prepare(data[:end])
         if picture is not None:
             difference = ImageChops.difference(decoded(picture.data), whole)
@@ -124,9 +124,9 @@ def test_cut_off_anywhere_a_file_is_refused_or_shows_the_whole_picture(kind: str
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_half_a_file_is_called_truncated_or_corrupt(fmt: str) -> None:
     data = encoded(noise(300, 200), fmt)
-    assert refusal(data[: len(data) // 2]).code in {"truncated_image", "corrupt_image"}
+    assert rejection(data[: len(data) // 2]).code in {"truncated_image", "corrupt_image"}
     if fmt in ("JPEG", "PNG", "GIF", "BMP"):
-        assert refusal(data[: len(data) // 2]).code == "truncated_image"
+        assert rejection(data[: len(data) // 2]).code == "truncated_image"
 
 
 def test_what_follows_a_picture_does_not_matter() -> None:
@@ -136,14 +136,14 @@ def test_what_follows_a_picture_does_not_matter() -> None:
 
 
 def test_a_refusal_says_what_it_found_in_bounded_length() -> None:
-    assert "It begins with b'hello'." in str(refusal(b"hello"))
-    assert len(str(refusal(b"\xff" * 10_000))) < 500
+    assert "It begins with b'hello'." in str(rejection(b"hello"))
+    assert len(str(rejection(b"\xff" * 10_000))) < 500
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_mutated_files_are_pictures_or_refusals(data: st.DataObject) -> None:
-    """No exception but a Refusal, whatever is flipped, cut out, doubled or put in between."""
+    """No exception but a Rejection, whatever is flipped, cut out, doubled or put in between."""
     content = bytearray(FILES[data.draw(st.sampled_from(sorted(FILES)), "file")])
     for _ in range(data.draw(st.integers(1, 4), "mutations")):
         last = len(content) - 1 if data.draw(st.booleans(), "anywhere") else min(100, len(content) - 1)
@@ -163,19 +163,19 @@ def test_mutated_files_are_pictures_or_refusals(data: st.DataObject) -> None:
                 content[at : at + 16] = bytes(len(content[at : at + 16]))
         if not content:
             break
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(Rejection):
         prepare(bytes(content))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(FILES)), st.binary(max_size=200))
 def test_a_good_beginning_and_random_bytes(kind: str, tail: bytes) -> None:
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(Rejection):
         prepare(FILES[kind][:40] + tail)
 
 
 def test_a_png_whose_chunk_has_a_wrong_checksum_is_refused() -> None:
     data = bytearray(encoded(drawn(), "PNG"))
     data[29] ^= 0xFF  # of IHDR
-    assert refusal(bytes(data)).code == "corrupt_image"
+    assert rejection(bytes(data)).code == "corrupt_image"
     assert png_chunk(b"IEND", b"") == data[-12:]

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.predictions import Prediction, parse
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 
 
 def refused(body: Any, *labels: str) -> str:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(Rejection) as rejection:
         parse(data, labels)
-    assert refusal.value.code == "invalid_prediction"
-    assert len(str(refusal.value)) < 500
-    return str(refusal.value)
+    assert rejection.value.code == "invalid_prediction"
+    assert len(str(rejection.value)) < 500
+    return str(rejection.value)
 
 
 def test_the_three_forms_say_the_same() -> None:
@@ -87,8 +87,8 @@ def test_a_deeply_nested_version_is_no_crash(depth: int) -> None:
     body = b'{"probabilities": [1], "model": ' + b"[" * depth + b"]" * depth + b"}"
     try:
         assert len(parse(body).model or "") <= 256
-    except Refusal as refusal:
-        assert refusal.code == "invalid_prediction"  # noqa: PT017
+    except Rejection as rejection:
+        assert rejection.code == "invalid_prediction"  # noqa: PT017
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_thousand_named_classes_travel_and_a_hundred_thousand_do_not() -> None
 def test_any_bytes_are_a_prediction_or_refused(body: bytes) -> None:
     try:
         prediction = parse(body)
-    except Refusal:
+    except Rejection:
         return
     assert abs(sum(prediction.probabilities) - 1) < 0.01
 
@@ -151,7 +151,7 @@ members = st.sampled_from(["probabilities", "prediction", "labels", "familiarity
 def test_any_json_is_a_prediction_that_can_be_written_or_refused(answer: Any) -> None:
     try:
         prediction = parse(json.dumps(answer).encode())
-    except Refusal:
+    except Rejection:
         return
     assert json.dumps((prediction.labels, prediction.model), ensure_ascii=False).encode()
     assert len(prediction.labels) == len(prediction.probabilities) > 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers import keys
+from dropsort.contract import keys
 from handlers.recording import CONFLICT, MAX_ROUNDS, Contended, Delete, Entry, Head, Put, record
 from tests.unit.handlers.interleavings import PLACES, Recorder, Store, ends, step
 

@@ -11,10 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from handlers import imaging, keys, results
+from dropsort.contract import keys
+from handlers import imaging, results
 from handlers.decision import Decision, decide
 from handlers.predictions import Prediction
-from handlers.refusals import REASONS, Refusal
+from handlers.rejections import REASONS, Rejection
 from handlers.uploads import Upload
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -45,7 +46,7 @@ def document(**members: Any) -> dict[str, Any]:
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["properties"]["schema"]["const"] == results.SCHEMA
+    assert SCHEMA["properties"]["schema"]["const"] == keys.RESULT_SCHEMA
     assert SCHEMA["properties"]["outcome"]["enum"] == list(keys.OUTCOMES)
     assert SCHEMA["properties"]["reason"]["properties"]["code"]["enum"] == list(REASONS)
 
@@ -80,7 +81,7 @@ def test_an_image_of_low_confidence(thresholds: dict[str, float], code: str) -> 
 @pytest.mark.parametrize("code", [code for code in REASONS if code not in ("below_threshold", "unfamiliar")])
 def test_a_failed_image(code: str) -> None:
     result = results.document(
-        Upload("b", "incoming/a"), recorded="2026-11-21T09:00:01.234Z", refusal=Refusal(code)
+        Upload("b", "incoming/a"), recorded="2026-11-21T09:00:01.234Z", rejection=Rejection(code)
     )
     VALIDATOR.validate(result)
     assert (result["outcome"], result["reason"]["code"], result["label"]) == ("failed", code, None)
@@ -88,7 +89,7 @@ def test_a_failed_image(code: str) -> None:
 
 def test_a_tie_keeps_what_the_model_said() -> None:
     tied = Prediction((0.5, 0.5), ("a", "b"))
-    result = document(prediction=tied, refusal=Refusal("tied_prediction", "a, b: 0.5 each."))
+    result = document(prediction=tied, rejection=Rejection("tied_prediction", "a, b: 0.5 each."))
     VALIDATOR.validate(result)
     assert (result["outcome"], result["probabilities"], result["confidence"]) == (
         "failed",

@@ -81,7 +81,7 @@ def test_what_will_never_work_travels_as_data(
         s3.put_object(Bucket=BUCKET, Key=key, Body=data)
     state = serialize.handler(event_for(sample_event, key), context)
     assert "image_data" not in state
-    assert state["refusal"]["code"] == code
+    assert state["rejection"]["code"] == code
     assert state["upload"]["sequencer"] == "617f08299329d189"
 
 

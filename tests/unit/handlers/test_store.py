@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from handlers import aws, keys, store
+from dropsort.contract import keys
+from handlers import aws, store
 from handlers.recording import Entry, record
-from handlers.refusals import Refusal
+from handlers.rejections import Rejection
 from handlers.store import Overwritten, perform, read
 from handlers.uploads import Upload
 from tests.unit.handlers.conftest import BUCKET
@@ -49,7 +50,7 @@ def test_without_versions_the_etag_must_match(plain_s3: Any) -> None:
 
 def code(upload: Upload, max_bytes: int = 100) -> str:
     _, content = read(aws.s3(), upload, max_bytes)
-    assert isinstance(content, Refusal)
+    assert isinstance(content, Rejection)
     return content.code
 
 
@@ -77,7 +78,7 @@ def test_an_archived_object(s3: Any) -> None:
 def test_what_is_too_large_is_refused_unread(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x" * 101)
     upload, content = read(aws.s3(), Upload(BUCKET, KEY), 100)
-    assert isinstance(content, Refusal)
+    assert isinstance(content, Rejection)
     assert (content.code, upload.size) == ("object_too_large", 101)
     assert "101 bytes; 100 are read" in str(content)
     assert read(aws.s3(), Upload(BUCKET, KEY), 101)[1] == b"x" * 101

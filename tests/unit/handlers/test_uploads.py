@@ -85,19 +85,19 @@ def test_what_names_no_upload_says_how_to_start(document: Any) -> None:
 
 
 def test_the_state_carries_everything(sample_event: Any) -> None:
-    upload = Upload.from_input(sample_event("object-created")).having(uploaded="2021-11-12T00:00:00Z")
+    upload = Upload.from_input(sample_event("object-created")).with_defaults(uploaded="2021-11-12T00:00:00Z")
     state = {"s3_bucket": upload.bucket, "s3_key": upload.key, "upload": upload.to_state()}
     assert Upload.from_state(json.loads(json.dumps(state))) == upload
 
 
 def test_what_is_known_stays() -> None:
-    upload = Upload("b", "incoming/a", etag="mine").having(etag="other", size=3, version_id=None)
+    upload = Upload("b", "incoming/a", etag="mine").with_defaults(etag="other", size=3, version_id=None)
     assert (upload.etag, upload.size, upload.version_id) == ("mine", 3, None)
 
 
 def test_the_inference_id_is_of_the_upload_and_fits_sagemaker() -> None:
     one = Upload("b", "incoming/a", version_id="v1", etag="e")
-    assert one.inference_id == one.having(size=5, sequencer="1f", uploaded="now").inference_id
+    assert one.inference_id == one.with_defaults(size=5, sequencer="1f", uploaded="now").inference_id
     assert len(one.inference_id) == 64
     assert one.inference_id.isalnum()
     others = [

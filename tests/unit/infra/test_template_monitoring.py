@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers import telemetry
-from monitoring.cloudwatch import metrics
+from dropsort.contract import metrics
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import widgets
 from tests.unit.infra import watched
@@ -21,8 +20,8 @@ from tests.unit.infra.watched import Watched
 
 DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
 
-OURS = telemetry.UNITS.keys() | metrics.METRICS.keys()
-WITH_LABEL = {telemetry.LABELLED} | metrics.WITH_LABEL
+OURS = metrics.WORKFLOW.keys() | metrics.MONITORING.keys()
+WITH_LABEL = metrics.WITH_LABEL
 
 # By namespace and name: the dimensions, and the statistics that the documentation calls valid or useful.
 #   AWS/States     Step Functions Developer Guide, "Monitoring Step Functions metrics using Amazon CloudWatch", execution
@@ -174,7 +173,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 
 def test_every_metric_is_documented_with_its_unit() -> None:
-    units = {name: str(unit.value) for name, unit in telemetry.UNITS.items()} | metrics.UNITS
+    units = {name: unit for name, (unit, _) in (metrics.WORKFLOW | metrics.MONITORING).items()}
     said = {name: cells[0].replace("–", "None") for name, cells in rows("Metrics").items()}
     assert said == units
 

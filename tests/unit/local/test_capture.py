@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local import capture
-from local.capture import CaptureWriter, Request, record
-from local.endpoint_config import Capture
+from dropsort.local import capture
+from dropsort.local.capture import CaptureWriter, Request, record
+from dropsort.local.endpoint_config import Capture
 
 CONFIG = Capture("bucket", "captures", 100, json_types=("application/json",), csv_types=("text/csv",))
 WHEN = 1_795_251_600.123  # 2026-11-21T09:00:00.123Z

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import clients
-from local.clients import EmbeddedSession
+from dropsort.local import clients
+from dropsort.local.clients import EmbeddedSession
 
 
 def test_settings_of_the_machine_are_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

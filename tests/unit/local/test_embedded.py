@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.embedded import EmbeddedAws, free_port
-from local.errors import InUseError, StartError
+from dropsort.local.embedded import EmbeddedAws, free_port
+from dropsort.local.errors import InUseError, StartError
 
 
 def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from local.clients import EmbeddedSession
-from local.endpoint_config import Capture, EndpointConfig
-from local.endpoint_process import EmbeddedEndpoint
-from local.errors import StartError
-from local.service import MODEL
+from dropsort.contract.resources import DEFAULT_MODEL as MODEL
+from dropsort.local.clients import EmbeddedSession
+from dropsort.local.endpoint_config import Capture, EndpointConfig
+from dropsort.local.endpoint_process import EmbeddedEndpoint
+from dropsort.local.errors import StartError
 from training import inference
 
 VERBOSE = "application/json;verbose=true"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.endpoint_config import Capture, EndpointConfig, read
-from local.errors import TemplateError
-from local.service import TEMPLATE
+from dropsort.local.endpoint_config import Capture, EndpointConfig, read
+from dropsort.local.errors import TemplateError
+from dropsort.local.service import TEMPLATE
 
 
 def template(tmp_path: Path, capture: Any, **more: Any) -> Path:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from local import folder as module
-from local.errors import InUseError, LocalError
-from local.folder import ServiceFolder
+from dropsort.local import folder as module
+from dropsort.local.errors import InUseError, LocalError
+from dropsort.local.folder import ServiceFolder
 
 HOLD = """
 import sys
 from pathlib import Path
-from local.folder import ServiceFolder
+from dropsort.local.folder import ServiceFolder
 folder = ServiceFolder(Path(sys.argv[1]))
 folder.acquire()
 print("held", flush=True)

@@ -1,4 +1,4 @@
-"""Processes under a guardian: none outlives whoever started it."""
+"""Processes under a supervisor: none outlives whoever started it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import StartError
-from local.process import Leash, Process
+from dropsort.local.errors import StartError
+from dropsort.local.process import Lifeline, Process
 
 # A program with a child of its own; tells both process ids, then waits.
 FAMILY = """
@@ -33,7 +33,7 @@ def begin(tmp_path: Path, program: str, grace: float = 20, **more: object) -> Pr
         os.environ,
         tmp_path / "log",
         grace,
-        Leash(),
+        Lifeline(),
         **more,  # type: ignore[arg-type]
     )
 
@@ -81,9 +81,9 @@ def test_stopping_ends_the_whole_family(tmp_path: Path, prelude: str) -> None:
 def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) -> None:
     # GIVEN a process that has started a program and knows nothing of signals
     starter = (
-        "import os, sys, time\nfrom pathlib import Path\nfrom local.process import Leash, Process\n"
+        "import os, sys, time\nfrom pathlib import Path\nfrom dropsort.local.process import Lifeline, Process\n"
         f"Process('x', [sys.executable, '-c', {FAMILY.format(prelude='')!r}], os.environ, Path({str(tmp_path / 'log')!r}), 1, "
-        "leash := Leash())\ntime.sleep(600)"
+        "lifeline := Lifeline())\ntime.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", starter], stderr=subprocess.DEVNULL)
     pids = family(tmp_path / "log")
@@ -95,22 +95,24 @@ def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) ->
 
 
 def test_the_program_lives_as_long_as_another_holds_the_leash(tmp_path: Path) -> None:
-    # GIVEN a program, and another process that holds its leash
-    leash = Leash()
+    # GIVEN a program, and another process that holds its lifeline
+    lifeline = Lifeline()
     process = Process(
         "The program",
         [sys.executable, "-c", FAMILY.format(prelude="")],
         os.environ,
         tmp_path / "log",
         1,
-        leash,
+        lifeline,
     )
     pids = family(tmp_path / "log")
     other = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[leash.held]
+        [sys.executable, "-c", "import sys; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        pass_fds=[lifeline.held],
     )
     # WHEN we let go
-    leash.close()
+    lifeline.close()
     # THEN it goes on, until the other one ends
     time.sleep(0.3)
     assert all(alive(pid) for pid in pids)
@@ -120,10 +122,10 @@ def test_the_program_lives_as_long_as_another_holds_the_leash(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
-def test_the_program_ends_with_its_guardian(tmp_path: Path) -> None:
+def test_the_program_ends_with_its_supervisor(tmp_path: Path) -> None:
     process = begin(tmp_path, FAMILY.format(prelude=""))
     program = family(tmp_path / "log")[0]
-    os.kill(process._guardian.pid, signal.SIGKILL)
+    os.kill(process._supervisor.pid, signal.SIGKILL)
     assert end([program])
     process.stop()
     os.kill(family(tmp_path / "log")[1], signal.SIGKILL)  # the child was its own to stop
@@ -145,7 +147,7 @@ def test_a_program_that_is_not_ready_in_time_is_reported(tmp_path: Path) -> None
 
 
 def test_a_program_that_is_not_there_is_reported(tmp_path: Path) -> None:
-    process = Process("The program", [str(tmp_path / "nothing")], {}, tmp_path / "log", 1, Leash())
+    process = Process("The program", [str(tmp_path / "nothing")], {}, tmp_path / "log", 1, Lifeline())
     with pytest.raises(StartError, match="No such file"):
         process.wait_until(lambda: False, 60)
     process.stop()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.package import SERVICE, Packages
-from local.shared_layer import share
+from dropsort.deployment.package import SERVICE, Packages
+from dropsort.local.shared_layer import share
 
 
 @pytest.fixture

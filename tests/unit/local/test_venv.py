@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from local import venv
-from local.errors import InstallError
+from dropsort.local import venv
+from dropsort.local.errors import InstallError
 
-BEGIN = "import sys; from pathlib import Path; from local import venv; venv.ensure(Path(sys.argv[1]), Path(sys.argv[2]))"
+BEGIN = "import sys; from pathlib import Path; from dropsort.local import venv; venv.ensure(Path(sys.argv[1]), Path(sys.argv[2]))"
 
 
 def lock(folder: Path, version: str = "1.0", digest: str = "") -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from cli.places import Place
+from dropsort.cli.locations import Place
+from dropsort.contract import defaults
 from handlers.settings import SETTINGS
-from monitoring import defaults, drift, report, windows
+from monitoring import drift, report, windows
 from monitoring.function import Settings
 from monitoring.page import data
 from tests.unit.infra.template import PARAMETERS
@@ -22,9 +23,7 @@ OF_THE_TEMPLATE = {
 
 
 def test_the_defaults_are_the_templates_and_the_functions() -> None:
-    assert {
-        name.lower(): value for name, value in vars(defaults).items() if name.isupper()
-    } == OF_THE_TEMPLATE
+    assert tuple(OF_THE_TEMPLATE.values()) == (defaults.THRESHOLD, defaults.FAMILIARITY_THRESHOLD)
     functions = {setting.name.lower(): setting.default for setting in SETTINGS}
     assert {name: float(functions[name]) for name in OF_THE_TEMPLATE} == OF_THE_TEMPLATE
 

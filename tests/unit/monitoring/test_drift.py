@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.drift import SAME, World, alarmed_days, power, put_hour, sample
+from benchmarks.drift import SAME, World, alarmed_days, power, put_hour, sample
 from monitoring.comparison.sample import Moments, Sample, add, read_reference
 from monitoring.comparison.signals import FEWEST, Signal
 from monitoring.comparison.silence import silence

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from monitoring.cloudwatch.metrics import METRICS, UNITS
+from dropsort.contract.metrics import MONITORING
 from monitoring.errors import MonitoringError
 from monitoring.function import Settings, handler, observe
 from monitoring.pending import Pending
@@ -306,8 +306,7 @@ def test_the_handler_prints_metrics(
         (described,) = line["_aws"]["CloudWatchMetrics"]
         assert described["Namespace"] == "Dropsort"
         assert all(
-            UNITS[m["Name"]] == m["Unit"] and m["Name"] in METRICS and m["Name"] in line
-            for m in described["Metrics"]
+            MONITORING[m["Name"]].unit == m["Unit"] and m["Name"] in line for m in described["Metrics"]
         )
         assert all(d in line for d in described["Dimensions"][0])
         assert line["_aws"]["Timestamp"] == 1795251900000

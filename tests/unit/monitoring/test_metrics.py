@@ -9,13 +9,12 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
 from moto import mock_aws
 
-from handlers.keys import result_keys
+from dropsort.contract.keys import result_keys
+from dropsort.contract.metrics import NAMESPACE
 from monitoring.cloudwatch import metrics
-from monitoring.pending import INCOMING, OUTCOMES, pending, result_path
+from monitoring.pending import pending
 from monitoring.prices import INSTANCES, PRICES, Way, cost
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
@@ -63,7 +62,7 @@ def test_put_sends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         metrics.data("s", {"Captured": 1}, {f"label {i}": 0.001 for i in range(1100)}, datetime.now(UTC)),
     )
 
-    pages = client.get_paginator("list_metrics").paginate(Namespace=metrics.NAMESPACE)
+    pages = client.get_paginator("list_metrics").paginate(Namespace=NAMESPACE)
     assert sum(len(page["Metrics"]) for page in pages) == 1101
 
 
@@ -78,15 +77,6 @@ def test_costs_are_those_of_the_vendors_examples() -> None:
     assert cost(0, Way(), endpoint_hours=10) == 0
     assert all(value > 0 and source.startswith("https://") for value, source in PRICES.values())
     assert all(value > 0 for value in INSTANCES.values())
-
-
-@settings(deadline=None)
-@given(some.text(min_size=1, max_size=400).filter(lambda t: t.encode("utf-8", "ignore").decode() == t))
-def test_result_paths_are_those_of_the_service(path: str) -> None:
-    """GIVEN any path, long ones too WHEN its result is looked for THEN it is where the functions write it."""
-    for name in (path, path * (1 + 1000 // len(path.encode()))):
-        expected = result_keys(name)
-        assert {f"{o}{result_path(INCOMING + name)}" for o in OUTCOMES} == set(expected.values())
 
 
 class Bucket:
@@ -155,3 +145,16 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
+
+
+@mock_aws
+@pytest.mark.parametrize("length", range(999, 1016))
+@pytest.mark.parametrize("tail", ["", "~" + "0f" * 16], ids=["plain", "as if cut"])
+def test_a_result_of_any_length_of_path_ends_the_wait(length: int, tail: str) -> None:
+    """GIVEN an upload around the length from which results' keys are cut WHEN its result is written THEN it waits no longer."""
+    bucket = Bucket()
+    path = "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
+    bucket.put(f"incoming/{path}")
+    assert bucket.look().oldest == f"incoming/{path}"
+    bucket.put(result_keys(path)["classified"])
+    assert bucket.look().waiting == 0

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.drift import SAME, World, put_hour, sample
+from benchmarks.drift import SAME, World, put_hour, sample
 from monitoring.counting.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
 from monitoring.errors import MonitoringError
 from monitoring.page.data import BUCKETS, DOTS, build, label_rows, what_if

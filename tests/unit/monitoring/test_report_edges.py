@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench.drift import SAME, put_hour, sample
+from benchmarks.drift import SAME, put_hour, sample
 from monitoring.counting.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
 from monitoring.page import charts
 from monitoring.page.data import Report, build, short

@@ -54,7 +54,7 @@ def test_it_starts_on_its_own(folder: Path) -> None:
 
 def _imports(folder: Path, module: str, seen: set[str]) -> Iterator[str]:
     """Top-level names of the packages that a module of the source and what it imports of ours import."""
-    path = folder / "training" / f"{module}.py"
+    path = folder.joinpath(*module.split(".")).with_suffix(".py")
     if module in seen or not path.is_file():
         return
     seen.add(module)
@@ -65,15 +65,17 @@ def _imports(folder: Path, module: str, seen: set[str]) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            package, _, rest = name.partition(".")
-            if package == "training":
-                yield from _imports(folder, rest, seen)
+            package = name.split(".")[0]
+            if package in ("training", "dropsort"):
+                yield from _imports(folder, name, seen)
             elif package not in sys.stdlib_module_names:
                 yield package
 
 
 def test_requirements_and_image_have_everything_that_is_imported(folder: Path) -> None:
-    wanted = {PACKAGES.get(name, name) for name in _imports(folder, "train", set())} - ONLY_IN_THE_ENDPOINT
+    wanted = {
+        PACKAGES.get(name, name) for name in _imports(folder, "training.train", set())
+    } - ONLY_IN_THE_ENDPOINT
     named = {source.name_of(line) for line in (folder / source.REQUIREMENTS).read_text().splitlines()}
     assert wanted - {"__future__"} <= named | set(source.IN_THE_IMAGE)
     # AND torch stays the image's own

@@ -1,5 +1,0 @@
-"""`python -m cli` is `dropsort`."""
-
-from cli.main import main
-
-main()

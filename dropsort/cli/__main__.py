@@ -1,0 +1,5 @@
+"""`python -m dropsort.cli` is `dropsort`."""
+
+from dropsort.cli.main import main
+
+main()

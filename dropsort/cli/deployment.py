@@ -1,0 +1,167 @@
+"""`dropsort deploy` and `destroy`: the service on AWS, up and down; on an embedded AWS too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from dropsort.cli.models import thresholds
+from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option, write_json
+from dropsort.cli.output import agreed, console, facts_table, note
+from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
+
+STACK_NAME = re.compile(
+    r"[A-Za-z][A-Za-z0-9-]{0,53}"
+)  # with -serialize it is a function's name, of 64 characters at most
+
+
+@click.command(short_help="Create or update the service on AWS.")
+@click.option(
+    "--parameter",
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Parameter of the template; may be repeated. Those left out keep their value.",
+)
+@existing(
+    "--model",
+    "Model folder, or a model.tar.gz, to serve on an endpoint of the stack.  [default: models/bikes, the first time]",
+)
+@click.option(
+    "--endpoint", metavar="NAME", help="Use this existing SageMaker endpoint instead of creating one."
+)
+@click.option("--artifact-bucket", metavar="NAME", help="Bucket for the code.  [default: one is made]")
+@click.option(
+    "--platform",
+    type=click.Choice(["arm64", "host"]),
+    help="What the libraries are built for.  [default: arm64; host for an embedded AWS on this machine]",
+)
+@json_option
+@stack_option
+@aws_options
+def deploy(
+    parameters: tuple[str, ...],
+    model: Path | None,
+    endpoint: str | None,
+    artifact_bucket: str | None,
+    platform: str | None,
+    json_file: Path | None,
+    stack: str,
+    aws: Aws,
+) -> int:
+    """Create the service, or bring it up to date.
+
+    Packages the functions, uploads what is missing, shows each step of CloudFormation, and prints the outputs. What did
+    not change is not touched; what fails is rolled back and named.
+    """
+    from dropsort.deployment import package, stacks
+    from dropsort.deployment.deploy import deploy as run
+
+    if model and endpoint:
+        raise click.UsageError(
+            "--model and --endpoint exclude each other: the endpoint has its model already."
+        )
+    if not STACK_NAME.fullmatch(stack):
+        raise click.BadParameter(
+            f"{stack!r}: letters, digits and hyphens, a letter first, at most 54 characters, as functions are named after it.",
+            param_hint="--stack",
+        )
+    values = _pairs(parameters)
+    existing = stacks.describe(aws.client("cloudformation"), stack)
+    before = existing.parameters if existing else {}
+    target = platform or ("host" if _is_here(aws) else "arm64")
+    packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
+    if endpoint:
+        values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
+    elif values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
+        model or not (values.get("ModelDataUrl") or before.get("ModelDataUrl"))
+    ):
+        values = _model(aws, model or DEFAULT_MODEL, artifact_bucket) | values
+        if (
+            before.get("CreateEndpoint") == "false"
+        ):  # the name that is there is that of somebody else's endpoint
+            values = {"EndpointName": ""} | values
+    outputs = run(
+        aws.client,
+        stack,
+        TEMPLATE,
+        values,
+        packages,
+        note,
+        artifact_bucket=artifact_bucket,
+        tags={"application": "dropsort"},
+    )
+    console(stderr=str(json_file) == "-").print(facts_table(sorted(outputs.items())))
+    write_json(json_file, {"stack": stack, "outputs": outputs})
+    note(f"Next: dropsort drop PATH... --wait --stack {stack}")
+    return 0
+
+
+@click.command(short_help="Take the service down.")
+@click.option(
+    "--delete-images", is_flag=True, help="Empty and delete the bucket too: images, results, captures."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@stack_option
+@aws_options
+def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
+    """Take the service down, after saying what goes and what stays.
+
+    The bucket stays with all that is in it unless --delete-images is given.
+    """
+    from dropsort.deployment import destroy as destroying
+
+    plan = destroying.plan(aws.client, stack)
+    for line in plan.sentences(delete_images):
+        click.echo(line)
+    if not agreed(yes):
+        raise click.ClickException("Nothing was deleted.")
+    for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, progress=note):
+        click.echo(f"Kept: s3://{bucket}")
+    return 0
+
+
+def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in parameters:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint="--parameter")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _is_here(aws: Aws) -> bool:
+    """Whether the clients reach an embedded AWS on this machine, where functions run on this interpreter."""
+    return urlsplit(aws.client("cloudformation").meta.endpoint_url).hostname in (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    )
+
+
+def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]:
+    """Upload a model; return the parameters that serve it, with the thresholds that were chosen for it."""
+    import tempfile
+
+    from dropsort.deployment import artifacts
+    from training.model.package import package
+
+    bucket = artifact_bucket or artifacts.ensure_bucket(aws.client, note)
+    values = {"CreateEndpoint": "true"}
+    with tempfile.TemporaryDirectory() as folder:
+        if model.is_dir():
+            archive = package(model, Path(folder, "model.tar.gz"))
+            values |= thresholds(model)
+        else:
+            archive = model
+        key = artifacts.upload_digested(aws.client("s3"), bucket, archive, "models", note)
+    values["ModelDataUrl"] = f"s3://{bucket}/{key}"
+    return values
+
+
+COMMANDS = [deploy, destroy]

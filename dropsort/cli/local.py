@@ -1,0 +1,232 @@
+"""`dropsort demo` and `up`: the whole service on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropsort.cli.errors import EXIT_FAILURE
+from dropsort.cli.locations import LAST_DEMO
+from dropsort.cli.models import figures, model_option, thresholds
+from dropsort.cli.options import amount, existing, json_option, write_json
+from dropsort.cli.output import Steps, bars, console, facts_table, note, printable, results_table
+
+if TYPE_CHECKING:
+    from dropsort.client.wait import Sorted
+    from dropsort.local.service import Service
+
+# Uploads without a result at a time. The embedded AWS starts a process for each function of each of them, which keeps
+# two processors busy for seconds, and runs 8 functions at most.
+IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
+
+
+@click.command(short_help="Run the service on this machine.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep bucket and service there, across restarts.  [default: all is gone at the end]",
+)
+@amount(
+    "--port",
+    click.IntRange(1, 65535),
+    "Port of the embedded AWS.  [default: that of DIR's last life, or a free one]",
+    metavar="PORT",
+)
+@model_option
+def up(data: Path | None, port: int | None, model: Path) -> int:
+    """Run the service on this machine until Ctrl-C.
+
+    The template of AWS runs unchanged in an embedded AWS. Any AWS client can use it: set the variables that are printed,
+    or give --endpoint-url. With --data, uploads that a restart finds without a result are picked up.
+    """
+    from dropsort.local.service import Service
+
+    with (
+        Steps() as steps,
+        Service(data, port, model=model, parameters=thresholds(model), progress=steps) as service,
+    ):
+        steps.stop()
+        output = console()
+        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in service.environment.items())
+        output.print(f"Dropsort is up: s3://{service.bucket} at {service.endpoint_url}", soft_wrap=True)
+        output.print("In another terminal:\n", soft_wrap=True)
+        for line in (
+            f"  export {exports}",
+            "  dropsort drop FOLDER --wait",
+            f"  aws s3 cp --recursive FOLDER s3://{service.bucket}/incoming/ --endpoint-url {service.endpoint_url}",
+            f"  aws s3 ls --recursive s3://{service.bucket}/classified/ --endpoint-url {service.endpoint_url}",
+        ):
+            output.print(line, soft_wrap=True)
+        where = f"all of it is kept in {data}" if data else "nothing is kept (--data DIR keeps it)"
+        output.print(f"\nCtrl-C stops it; {where}.", soft_wrap=True)
+        try:
+            service.wait()
+        finally:
+            note("Stopping ...")
+    return 0
+
+
+@click.command(short_help="Sort images on this machine, start to end.")
+@existing(
+    "--images", "Sort every file below DIR, whatever its name.  [default: sample pictures]", folder=True
+)
+@amount("--count", click.IntRange(min=1), "Sample pictures to sort, without --images.", default=36)
+@json_option
+@model_option
+def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -> int:
+    """Start the service on this machine, sort images, show the results, stop.
+
+    Where folders below DIR are named like labels of the model, the accuracy is shown. Latency is from the end of an
+    image's upload to the writing of its result. What the endpoint captured is kept in .dropsort/last-demo for
+    `dropsort report`.
+    """
+    from dropsort.client import files
+    from dropsort.local.service import Service
+
+    with tempfile.TemporaryDirectory(prefix="dropsort-demo-") as temporary, Steps() as steps:
+        begin = time.monotonic()
+        folder = images or _samples(Path(temporary), count, steps)
+        found, skipped = files.walk([folder])
+        if not found:
+            raise click.ClickException(f"{folder} has no files that can be uploaded.")
+        with Service(model=model, parameters=thresholds(model), progress=steps) as service:
+            steps(f"Sorting {len(found)} images")
+            started = time.monotonic()
+            steps.stop()
+            ordered, places = _sort(service, found)
+            steps("Fetching captures")
+            kept = _keep(service, ordered, model)
+    for item in skipped:
+        note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
+
+    from dropsort.client.summary import summarise
+
+    summary = summarise(len(found) + len(skipped), ordered)
+    summary["skipped"] = [{"path": str(item.path), "reason": item.reason} for item in skipped]
+    summary["lost"] = sorted(key for key, where in places.items() if not where)
+    summary["twice"] = sorted(key for key, where in places.items() if len(where) > 1)
+    summary["startup_seconds"] = round(started - begin, 3)
+    summary |= _settings(model, ordered)
+    if kept:
+        write_json(kept / "summary.json", summary)
+    output = console(stderr=str(json_file) == "-")
+    rows = sorted((item.result for item in ordered), key=lambda item: item.key)
+    output.print(results_table(rows, limit=30))
+    output.print()
+    output.print(facts_table(_facts(summary)))
+    if kept:
+        output.print(f"\nIts captures are in {kept}: `dropsort report` shows them.")
+    write_json(json_file, summary)
+    complete = summary["results"] == summary["images"] and not summary["lost"] and not summary["twice"]
+    return 0 if complete else EXIT_FAILURE
+
+
+def _samples(folder: Path, count: int, steps: Steps) -> Path:
+    from training.pictures.samples import make
+
+    make(folder, count, steps)
+    return folder
+
+
+def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, list[str]]]:
+    """Drop and wait; what came until patience ended, and where results lie."""
+    from dropsort.client.errors import MissingResultsError
+    from dropsort.client.sort import sort
+    from dropsort.client.summary import places
+
+    s3 = service.session().client("s3")
+    ordered: list[Sorted] = []
+    with bars() as progress:
+        uploading = progress.add_task("uploaded", total=len(found))
+        sorting = progress.add_task("sorted", total=len(found))
+
+        def done(item: Sorted) -> None:
+            ordered.append(item)
+            progress.advance(sorting)
+
+        try:
+            sort(
+                s3,
+                service.bucket,
+                found,
+                in_flight=IN_FLIGHT,
+                uploaded=lambda _: progress.advance(uploading),
+                done=done,
+            )
+        except MissingResultsError as error:
+            service.check()
+            note(f"dropsort: {error}")
+    return ordered, places(s3, service.bucket, [file.key for file in found])
+
+
+def _keep(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
+    """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
+    from dropsort.client import fetch
+    from dropsort.contract import reference
+
+    service.flush()
+    try:
+        with fetch.replacing(LAST_DEMO) as folder:
+            fetch.objects(service.session().client("s3"), service.bucket, "captures/", folder)
+            fetch.write_lines(folder / "results.jsonl", (item.result.document for item in ordered))
+            if (model / reference.FILE).is_file():
+                shutil.copyfile(model / reference.FILE, folder / reference.FILE)
+    except OSError as error:
+        note(f"Captures are not kept: {error}")
+        return None
+    return LAST_DEMO
+
+
+def _settings(model: Path, ordered: list[Sorted]) -> dict[str, Any]:
+    """What a report has to know of the run besides its captures."""
+    decided = next((item.result.document for item in ordered if item.result.document.get("threshold")), {})
+    return {
+        "model": str(model),
+        "reference": f"the evaluation set of {figures(model).get('model') or model.name}",
+        "threshold": decided.get("threshold"),
+        "familiarity_threshold": decided.get("familiarity_threshold"),
+        "invoked": sum(bool(item.result.document.get("model")) for item in ordered),
+        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    latency = summary["latency_seconds"]
+    facts = [("images", str(summary["images"])), ("results", str(summary["results"]))]
+    facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
+    facts += [("not uploaded", str(len(summary["skipped"])))] if summary["skipped"] else []
+    facts += [("lost", ", ".join(map(printable, summary["lost"][:5])))] if summary["lost"] else []
+    facts += [("twice", ", ".join(map(printable, summary["twice"][:5])))] if summary["twice"] else []
+    if summary["accuracy"] is not None:
+        by_folder = summary["by_folder"]
+        facts.append(
+            (
+                "accuracy",
+                f"{summary['accuracy']:.3f} ({by_folder['right']} of {by_folder['images']} by folder)",
+            )
+        )
+        if by_folder["classified"]:
+            share = f"{by_folder['classified_accuracy']:.3f} of the {by_folder['classified']} classified"
+            facts.append(("", share))
+    if summary["images_per_second"]:
+        facts.append(("rate", f"{summary['images_per_second']:.1f} images/s, first upload to last result"))
+    if latency["p50"] is not None:
+        facts.append(
+            (
+                "latency",
+                f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s, upload to result at this rate",
+            )
+        )
+    return facts
+
+
+COMMANDS = [demo, up]

@@ -1,0 +1,116 @@
+"""Where captures are: in a folder, a bucket, the last demo, or the bucket of a service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dropsort.cli.errors import sentence
+from dropsort.cli.options import DEFAULT_STACK, Aws, read_json
+from dropsort.contract import reference
+from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
+
+HOME = Path(".dropsort")
+LAST_DEMO = HOME / "last-demo"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where captures are, where their aggregates go, and what the service decided by."""
+
+    source: str
+    state: str
+    name: str
+    labels: tuple[str, ...] = ()
+    threshold: float = THRESHOLD
+    familiarity_threshold: float = FAMILIARITY_THRESHOLD
+    invoked: int | None = None
+    images: bool = False
+    reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
+    compared: str = ""  # what to call it
+    stack: str = ""  # of a service, whose CloudWatch knows the invocations
+    capture_percent: float = 100.0
+
+
+def place(source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws) -> Place:
+    """What the arguments mean: a source that was named, the last demo, or a service."""
+    if source and stack:
+        raise click.UsageError("Either SOURCE or --stack: a service's captures are in its bucket.")
+    names = _labels(labels)
+    if source:
+        # However a folder is written, its aggregates are the same.
+        where = source if source.startswith("s3://") else str(_folder(source))
+        return Place(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
+    if not stack and (LAST_DEMO / "captures").is_dir():
+        demo, kept = _last_demo(), LAST_DEMO / reference.FILE
+        return Place(
+            str(LAST_DEMO / "captures"),
+            state or str(LAST_DEMO / "monitoring"),
+            ", ".join(filter(None, ("the last demo", demo.get("finished")))),
+            names,
+            demo.get("threshold") or THRESHOLD,
+            demo.get("familiarity_threshold") or FAMILIARITY_THRESHOLD,
+            demo.get("invoked"),
+            images=True,
+            reference=str(kept) if kept.is_file() else "",
+            compared=demo.get("reference") or "the model's reference.json",
+        )
+    from dropsort.client.stack import find
+
+    try:
+        service = find(aws.client, stack or DEFAULT_STACK)
+    except Exception as error:
+        if stack:
+            raise
+        raise click.ClickException(
+            f"No demo ran in this folder, and no service is to be had: {sentence(error)} Name a folder or"
+            " s3://bucket/prefix of captures, or run `dropsort demo` here first."
+        ) from error
+    own = tuple(label.strip() for label in service.parameters.get("Labels", "").split(",") if label.strip())
+    return Place(
+        f"s3://{service.bucket}/captures",
+        state or f"s3://{service.bucket}/monitoring",
+        f"stack {service.name}, s3://{service.bucket}/captures",
+        names or own,
+        float(service.parameters.get("Threshold", THRESHOLD)),
+        float(service.parameters.get("FamiliarityThreshold", FAMILIARITY_THRESHOLD)),
+        reference=f"s3://{service.bucket}/{reference.KEY}",
+        stack=service.name,
+        capture_percent=float(service.parameters.get("CaptureSamplingPercentage", 100)),
+    )
+
+
+def _folder(source: str) -> Path:
+    """The folder that was named, looked for before anything is made of it."""
+    path = Path(source)
+    if path.is_file():
+        raise click.ClickException(f"{source} is a file: name the folder that it is in.")
+    if not path.is_dir():
+        raise click.ClickException(f"There is no folder {source}: name one with capture files (*.jsonl).")
+    return path.resolve()
+
+
+def _labels(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    found = read_json(path, "give the labels.json of a model")
+    if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
+        raise click.ClickException(f"{path} is no list of labels: give the labels.json of a model.")
+    return tuple(found)
+
+
+def _last_demo() -> dict[str, Any]:
+    try:
+        found = json.loads((LAST_DEMO / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(source: str) -> str:
+    return f"{Path(source).name}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"

@@ -1,0 +1,87 @@
+"""The `dropsort` command: its verbs, and what happens to errors.
+
+Commands are imported when they are called or listed, their libraries when they are used: `dropsort --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+
+import click
+
+from dropsort.cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, sentence
+
+# The verbs in the order in which --help lists them, by the module that has them in its COMMANDS.
+MODULES = {
+    "dropsort.cli.local": ("demo", "up"),
+    "dropsort.cli.images": ("drop", "results", "redrive"),
+    "dropsort.cli.deployment": ("deploy", "destroy"),
+    "dropsort.cli.train": ("train",),
+    "dropsort.cli.evaluate": ("evaluate",),
+    "dropsort.cli.registry": ("register", "approve", "rollout"),
+    "dropsort.cli.monitoring": ("monitor", "report", "dashboard"),
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: cleans up as Ctrl-C does."""
+
+
+class Verbs(click.Group):
+    """The group of all commands, each imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of `MODULES`."""
+        return [verb for verbs in MODULES.values() for verb in verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        for module, verbs in MODULES.items():
+            if cmd_name in verbs:
+                commands: list[click.Command] = import_module(module).COMMANDS
+                return next(command for command in commands if command.name == cmd_name)
+        return None
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="dropsort", prog_name="dropsort")
+def dropsort() -> None:
+    """Drop images into a bucket; read what they are from its output prefixes.
+
+    `dropsort demo` shows all of it on this machine in half a minute. `dropsort up` runs the service here, `dropsort
+    deploy` on AWS; the other commands find it as every AWS client does (AWS_ENDPOINT_URL, --profile, --region) by the
+    name of its stack.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 terminated."""
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it otherwise
+    try:
+        code = dropsort.main(args=arguments, prog_name="dropsort", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        if isinstance(error, click.UsageError):  # with the usage and where there is help
+            error.show()
+        else:
+            click.echo(f"dropsort: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    except click.Abort as error:  # what click makes of Ctrl-C
+        sys.exit(EXIT_TERMINATED if isinstance(error.__cause__, Terminated) else EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILURE)
+    except Exception as error:
+        if os.environ.get("DROPSORT_TRACEBACK"):
+            raise
+        click.echo(f"dropsort: {sentence(error)}", err=True)
+        sys.exit(EXIT_FAILURE)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated

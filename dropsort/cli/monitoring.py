@@ -1,0 +1,294 @@
+"""`dropsort monitor`, `report`, `dashboard`: what the endpoint captured, and what the service measured."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropsort.cli import references
+from dropsort.cli.locations import HOME, Place, place
+from dropsort.cli.options import (
+    Aws,
+    amount,
+    aws_options,
+    existing,
+    json_option,
+    page_options,
+    stack_option,
+    threshold_option,
+    write_json,
+)
+from dropsort.cli.output import bars, console, facts_table, note, printable
+from dropsort.contract.defaults import THRESHOLD
+
+if TYPE_CHECKING:
+    from monitoring.counting.cells import Aggregate
+    from monitoring.runs.run import Summary
+
+NAMED = 10  # files and lines that are named one by one
+
+source_argument = click.argument("source", metavar="[SOURCE]", required=False)
+stack_choice = click.option(
+    "--stack",
+    metavar="NAME",
+    envvar="DROPSORT_STACK",
+    show_envvar=True,
+    help="Captures of this service.  [default: the last demo's, or those of stack dropsort]",
+)
+state_option = click.option(
+    "--state",
+    metavar="PLACE",
+    help="Where aggregates are kept, a folder or s3://bucket/prefix.  [default: .dropsort/monitoring; of a service: its bucket]",
+)
+anew_option = click.option("--anew", is_flag=True, help="Forget what was aggregated into that folder before.")
+labels_option = existing(
+    "--labels", "labels.json of the model, for captures that are bare lists of probabilities.", folder=False
+)
+images_option = click.option(
+    "--images", is_flag=True, help="Decode captured pictures too, for statistics of images."
+)
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that read.  [default: as the amount needs]",
+)
+
+
+@click.command(short_help="Aggregate capture files.")
+@source_argument
+@state_option
+@anew_option
+@labels_option
+@images_option
+@processes_option
+@json_option
+@stack_choice
+@aws_options
+def monitor(
+    source: str | None,
+    state: str | None,
+    anew: bool,
+    labels: Path | None,
+    images: bool,
+    processes: int | None,
+    json_file: Path | None,
+    stack: str | None,
+    aws: Aws,
+) -> int:
+    """Aggregate SageMaker capture files: those of a folder, of s3://bucket/prefix, or of a service.
+
+    Only what is new is read; records are counted once, whatever is copied or comes late. Lines that cannot be read are
+    counted, and named by file and line.
+    """
+    where = place(source, state, labels, stack, aws)
+    summary = _aggregate(where, anew, images, processes, aws)
+    document = summary.to_json()
+    facts = [
+        ("captures", where.name),
+        ("records", f"{document['records']:,}"),
+        ("duplicates", f"{document['duplicates']:,}"),
+        ("bad lines", f"{document['bad_lines']:,}"),
+        ("files", f"{document['files']:,}, {summary.files_read:,} of them new"),
+        ("hours", f"{document['first_hour'] or '–'} to {document['last_hour'] or '–'}"),
+        ("aggregates", where.state),
+    ]
+    console(stderr=str(json_file) == "-").print(
+        facts_table([(name, printable(value)) for name, value in facts])
+    )
+    write_json(json_file, document)
+    for line in summary.health.bad[:NAMED]:
+        note(f"bad line: {printable(line.file)}, line {line.line}: {printable(line.reason)}")
+    if summary.health.bad_lines > NAMED:
+        note(
+            f"... and {summary.health.bad_lines - NAMED:,} more bad lines: --json FILE and the report name more."
+        )
+    return 1 if summary.failed else 0
+
+
+@click.command(short_help="Show captures in one page.")
+@source_argument
+@page_options(HOME / "report.html")
+@click.option("--png", is_flag=True, help="Also write the charts as PNGs beside it.")
+@threshold_option(f"the service's, or the demo's; {THRESHOLD:g} for a folder")
+@existing(
+    "--reference",
+    "Predictions of an evaluation set to compare with, as `dropsort evaluate --reference` writes them."
+    "  [default: the demo's model's, or the service's]",
+    folder=False,
+)
+@click.option(
+    "--ground-truth",
+    "truth",
+    metavar="PLACE",
+    help="Ground truth to measure by, a folder or s3://bucket/prefix.",
+)
+@state_option
+@anew_option
+@labels_option
+@images_option
+@processes_option
+@stack_choice
+@aws_options
+def report(
+    source: str | None,
+    out: Path,
+    png: bool,
+    threshold: float | None,
+    reference: Path | None,
+    truth: str | None,
+    open_: bool,
+    state: str | None,
+    anew: bool,
+    labels: Path | None,
+    images: bool,
+    processes: int | None,
+    stack: str | None,
+    aws: Aws,
+) -> int:
+    """Show what the endpoint captured in one page: confidence over time, drift, what-if, the least certain pictures.
+
+    Without SOURCE it is about the last demo in this folder, or with --stack about a service.
+    """
+    from monitoring import report as writing
+    from monitoring.aggregate import load
+
+    where = place(source, state, labels, stack, aws)
+    _aggregate(where, anew, images, processes, aws)
+    access = _access(aws)
+    quality = None
+    if truth:
+        from monitoring.quality import assess_sources
+
+        quality = assess_sources(where.source, truth, where.labels, access)
+        if not quality.count:
+            note(f"Of {quality.unmatched:,} labels in {printable(truth)} none is about these captures.")
+    aggregate = load(where.state, access=access)
+    compared = references.arguments(where, reference, aws)
+    references.check_labels(compared, aggregate)
+    page = writing.write(
+        aggregate,
+        out,
+        threshold=where.threshold if threshold is None else threshold,
+        familiarity_threshold=where.familiarity_threshold,
+        source=where.name,
+        lines=_lines(where.source, aws),
+        invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
+        quality=quality,
+        png=png,
+        **compared,
+    )
+    click.echo(page)
+    _open(page, open_)
+    return 0
+
+
+@click.command(short_help="Draw the service's dashboard.")
+@page_options(HOME / "dashboard.html")
+@amount("--hours", click.FloatRange(min=0.1), "How far back it shows.", default=24.0)
+@stack_option
+@aws_options
+def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
+    """Draw the service's CloudWatch dashboard in one page, of AWS or of the service on this machine."""
+    from dropsort.client.stack import find
+    from monitoring.dashboard import body_of, render
+
+    name = find(aws.client, stack).outputs.get("DashboardName")
+    if not name:
+        raise click.ClickException(f"Stack {stack} has no dashboard: deploy it again with `dropsort deploy`.")
+    cloudwatch = aws.client("cloudwatch")
+    now = datetime.now(UTC)
+    page = render(
+        cloudwatch, body_of(cloudwatch, name), out, start=now - timedelta(hours=hours), end=now, title=name
+    )
+    click.echo(page)
+    _open(page, open_)
+    return 0
+
+
+def _invoked(where: Place, aggregate: Aggregate, aws: Aws) -> int | None:
+    """Invocations of a service's endpoint that should have been captured in the hours of its captures."""
+    from monitoring.cloudwatch.usage import invocations
+    from monitoring.windows import HOUR, hourly
+
+    hours = hourly(aggregate)
+    if not hours:
+        return None
+    count = invocations(aws.client("cloudwatch"), where.stack, min(hours), max(hours) + HOUR)
+    return round(count * where.capture_percent / 100) or None
+
+
+def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
+    from monitoring.aggregate import run
+
+    if anew:
+        _forget(where.state)
+    with bars() as progress:
+        task = progress.add_task("files", total=None)
+        summary = run(
+            where.source,
+            where.state,
+            labels=where.labels or None,
+            processes=processes,
+            progress=lambda files, _: progress.update(task, completed=files),
+            images=images or where.images,
+            access=_access(aws),
+        )
+    for failed in summary.failed[:NAMED]:
+        note(f"not read: {printable(failed.file)}: {printable(failed.reason)}")
+    if not summary.health.files:
+        note(f"There are no capture files (*.jsonl) in {printable(where.source)}.")
+    elif not summary.health.records:
+        note(f"No line in {printable(where.source)} is a capture record.")
+    return summary
+
+
+def _forget(state: str) -> None:
+    """Delete aggregates in a folder, whole or as a killed run left them; nothing that is something else."""
+    from monitoring.runs.state import OBJECTS
+
+    if state.startswith("s3://"):
+        raise click.UsageError(
+            "--anew forgets a folder; those in a bucket are the service's own: give --state DIR."
+        )
+    folder = Path(state)
+    if folder.is_dir():
+        found = {item.name for item in folder.iterdir() if item.suffix != ".partial"}
+        others = sorted(found - OBJECTS)
+        if others:
+            raise click.UsageError(
+                f"{printable(str(folder))} holds something else than aggregates, {printable(others[0])}: it is not deleted."
+            )
+        shutil.rmtree(folder)
+
+
+def _access(aws: Aws) -> Any:
+    from monitoring.stores.base import Access
+
+    return Access(profile=aws.profile, region=aws.region)
+
+
+def _lines(source: str, aws: Aws) -> Any:
+    from monitoring.page.pictures import bucket_lines, folder_lines
+
+    if source.startswith("s3://"):
+        bucket, _, prefix = source.removeprefix("s3://").partition("/")
+        return bucket_lines(aws.client("s3"), bucket, prefix)
+    return folder_lines(Path(source))
+
+
+def _open(page: Path, wanted: bool) -> None:
+    import os
+    import sys
+    import webbrowser
+
+    screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if wanted and screen and not webbrowser.open(page.resolve().as_uri()):
+        note(f"No browser could be opened: open {page.resolve()} yourself.")
+
+
+COMMANDS = [monitor, report, dashboard]

@@ -1,0 +1,160 @@
+"""What commands show: progress on standard error, tables on standard output."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dropsort.contract.keys import INCOMING, OUTCOMES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from dropsort.client.results import Result
+
+_STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK)_[A-Z_]+ ")
+
+LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
+
+STYLES = dict(zip(OUTCOMES, ("green", "yellow", "red"), strict=True))
+
+
+def console(stderr: bool = False) -> Console:
+    """A console; without a terminal it is plain and as wide as a table needs."""
+    from rich.console import Console
+
+    plain = None if (sys.stderr if stderr else sys.stdout).isatty() else 120
+    return Console(stderr=stderr, width=plain, highlight=False, soft_wrap=False)
+
+
+def note(text: str) -> None:
+    """A sentence on standard error, as it stands."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Steps:
+    """A line that changes while something takes long; without a terminal, one line per step.
+
+    Events of the stack, dozens within a second here, only change the line.
+    """
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._status: Any = None
+
+    def __enter__(self) -> Steps:
+        if self._console.is_terminal:
+            self._status = self._console.status("")
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the changing line away; further steps are lines of their own."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def __call__(self, sentence: str) -> None:
+        from rich.text import Text
+
+        if self._status:
+            self._status.update(Text(sentence))
+        elif not _STACK_EVENT.match(sentence):
+            note(sentence)
+
+
+@contextmanager
+def bars(lines: bool = True) -> Iterator[Progress]:
+    """Progress bars on standard error; without a terminal a line every ten seconds, unless the caller has `lines` of its own."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    output = console(stderr=True)
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    if output.is_terminal:
+        with Progress(*columns, console=output, transient=True) as progress:
+            yield progress
+        return
+    progress = Progress(*columns, console=output, disable=True)
+    done = threading.Event()
+    if lines:
+        threading.Thread(target=_tell, args=(progress, done), name="progress", daemon=True).start()
+    try:
+        yield progress
+    finally:
+        done.set()
+
+
+def _tell(progress: Progress, done: threading.Event) -> None:
+    said = ""
+    while not done.wait(LINE_SECONDS):
+        tasks = [task for task in progress.tasks if task.visible and task.total is not None]
+        line = ", ".join(f"{task.completed:.0f} of {task.total:.0f} {task.description}" for task in tasks)
+        if line and line != said:
+            note(line)
+        said = line
+
+
+def agreed(yes: bool) -> bool:
+    """Whether a person says yes to what was just shown, or has said so already; nobody there is an error."""
+    import click
+
+    if yes:
+        return True
+    try:
+        return click.confirm("Go on?", err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            raise click.ClickException("There is nobody to ask: --yes goes on without.") from None
+        raise
+
+
+def results_table(results: Sequence[Result], limit: int | None = None) -> Table:
+    """A table of results; what goes beyond `limit` is counted in its last line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("label", no_wrap=True)
+    table.add_column("confidence", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for result in results[:limit]:
+        confidence = result.confidence
+        table.add_row(
+            Text(printable(result.key.removeprefix(INCOMING))),
+            Text(result.outcome, style=STYLES[result.outcome]),
+            Text(printable(result.label or "")),
+            "" if confidence is None else f"{confidence:.3f}",
+            Text(printable(result.reason.get("code", ""))),
+        )
+    if limit is not None and len(results) > limit:
+        table.add_row(Text(f"… and {len(results) - limit} more", style="dim"))
+    return table
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
+    """Names and values, one a line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def printable(text: str) -> str:
+    """The text without control characters: names of files are other people's."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)

@@ -1,0 +1,71 @@
+"""What `dropsort report` compares with: a file that was named, the model's evaluation set, or what the service keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropsort.cli.locations import Place
+from dropsort.cli.options import Aws, read_json
+from dropsort.cli.output import printable
+
+if TYPE_CHECKING:
+    from monitoring.comparison.sample import Reference
+    from monitoring.counting.cells import Aggregate
+
+
+def arguments(where: Place, given: Path | None, aws: Aws) -> dict[str, Any]:
+    """The arguments of `monitoring.report.write` that say it; none where there is nothing but the captures' first day.
+
+    Raises
+    ------
+    MonitoringError
+        It is there, and is no reference; the message names it.
+    """
+    found: Reference | None
+    if given:
+        found, name = _of_file(given), printable(str(given))
+    elif where.reference.startswith("s3://"):
+        found = _of_bucket(where.reference, aws)
+        name = "the first day of captures" if found and found.until else where.reference
+    elif where.reference:
+        found, name = _of_file(Path(where.reference)), where.compared
+    else:
+        return {}
+    if found is None:
+        return {}
+    return {"reference": found.sample, "reference_name": name, "since": found.until}
+
+
+def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
+    """Refuse a reference that has no label in common with the captures: every share of a label would be a change."""
+    seen = {key.label for key in aggregate.cells}
+    known = set(found["reference"].labels) if found else set()
+    if seen and known and not seen & known:
+        raise click.ClickException(
+            f"The reference knows the labels {_some(known)}, the captures {_some(seen)}: give --labels FILE, the"
+            " labels.json of their model, or another --reference."
+        )
+
+
+def _of_file(path: Path) -> Reference:
+    from monitoring.comparison.sample import kept_reference
+
+    return kept_reference(read_json(path, "give the reference.json of a model folder"), str(path))
+
+
+def _of_bucket(address: str, aws: Aws) -> Reference | None:
+    from monitoring.comparison.sample import kept_reference
+    from monitoring.kept import Kept
+
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    prefix, _, document = key.rpartition("/")
+    found = Kept(aws.client("s3"), bucket, prefix).get(document)
+    return None if found is None else kept_reference(found, address)
+
+
+def _some(labels: set[str]) -> str:
+    names = sorted(labels)
+    return ", ".join(map(printable, names[:3])) + (", …" if len(names) > 3 else "")

@@ -1,0 +1,232 @@
+"""`dropsort register`, `approve`, `rollout`: a model's way from a folder into service on SageMaker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from dropsort.cli.models import model_option
+from dropsort.cli.options import (
+    Aws,
+    amount,
+    aws_options,
+    existing,
+    json_option,
+    read_json,
+    stack_option,
+    write_json,
+)
+from dropsort.cli.output import agreed, note
+from dropsort.cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
+
+group_option = click.option(
+    "--group",
+    default="dropsort",
+    show_default=True,
+    metavar="NAME",
+    help="Model package group in the registry.",
+)
+
+
+@click.command(short_help="Put a model into the registry.")
+@model_option
+@click.option(
+    "--artifact", metavar="S3URI", help="A training job's model.tar.gz, in place of a model folder."
+)
+@click.option(
+    "--labels", metavar="A,B", help="With --artifact: labels in the order of the model's probabilities."
+)
+@existing(
+    "--metrics",
+    "With --artifact: figures to show in the registry, as metrics.json or `evaluate --json` have them.",
+    folder=False,
+)
+@click.option(
+    "--image",
+    default="pytorch-inference",
+    show_default=True,
+    metavar="IMAGE",
+    help="Container: pytorch-inference, image-classification (the built-in algorithm), or a full address.",
+)
+@click.option("--bucket", metavar="NAME", help="Bucket of the model.  [default: the stack's artifact bucket]")
+@click.option("--note", "description", default="", metavar="TEXT", help="What is new in it.")
+@group_option
+@dry_run_option
+@json_option
+@stack_option
+@aws_options
+def register(
+    model: Path,
+    artifact: str | None,
+    labels: str | None,
+    metrics: Path | None,
+    image: str,
+    bucket: str | None,
+    description: str,
+    group: str,
+    dry_run: bool,
+    json_file: Path | None,
+    stack: str,
+    aws: Aws,
+) -> int:
+    """Put a model into SageMaker's registry, where it waits for approval."""
+    import tempfile
+
+    from training import registry
+    from training.aws import modelpackage
+    from training.model.package import package
+
+    region = region_of(aws, dry_run)
+    told = Requests(dry_run)
+    with tempfile.TemporaryDirectory() as folder:
+        source: Path | str
+        if artifact:
+            if not labels:
+                raise click.UsageError("--artifact needs --labels: only a model folder says them.")
+            source, names = artifact, [label.strip() for label in labels.split(",")]
+            figures = read_json(metrics, "give a metrics.json") if metrics else {}
+        else:
+            names, figures = modelpackage.read_folder(model)
+            source = package(model, Path(folder, "model.tar.gz"))
+        version = registry.register(
+            group,
+            aws.session if not dry_run else None,
+            dry_run=dry_run,
+            report=told,
+            bucket=bucket or artifact_bucket(aws, stack, region, dry_run),
+            artifact=source,
+            image=image_address(image, region),
+            labels=names,
+            metrics=figures,
+            description=description,
+        )
+    if version is None:
+        told.write(json_file)
+        return 0
+    click.echo(
+        f"Version {version.version} of group {group} is {version.status}: {version.arn}",
+        err=str(json_file) == "-",
+    )
+    write_json(json_file, version.document())
+    note(f"Next: look at its figures, then dropsort approve --group {group} --version {version.version}")
+    return 0
+
+
+@click.command(short_help="Approve a registered model.")
+@amount("--version", click.IntRange(min=1), "Version to decide on.  [default: the newest]")
+@click.option("--reject", is_flag=True, help="Reject it instead.")
+@click.option("--note", "reason", default="", metavar="TEXT", help="Why.")
+@group_option
+@dry_run_option
+@json_option
+@aws_options
+def approve(
+    version: int | None,
+    reject: bool,
+    reason: str,
+    group: str,
+    dry_run: bool,
+    json_file: Path | None,
+    aws: Aws,
+) -> int:
+    """Approve a registered model, or reject it."""
+    from training import registry
+
+    told = Requests(dry_run)
+    decided = registry.approve(
+        group,
+        None if dry_run else aws.session,
+        version=version,
+        reject=reject,
+        note=reason,
+        dry_run=dry_run,
+        report=told,
+        region=region_of(aws, dry_run),
+    )
+    if decided is None:
+        told.write(json_file)
+        return 0
+    click.echo(f"Version {decided.version} of group {group} is {decided.status}.", err=str(json_file) == "-")
+    write_json(json_file, decided.document())
+    if not reject:
+        note(f"Next: dropsort rollout --group {group} --version {decided.version}")
+    return 0
+
+
+@click.command(short_help="Roll an approved model out.")
+@amount("--version", click.IntRange(min=1), "Approved version.  [default: the newest]")
+@click.option(
+    "--keep-thresholds", is_flag=True, help="Keep the stack's thresholds, rather than take over the model's."
+)
+@amount("--instances", click.IntRange(min=1), "Instances of the endpoint; a canary needs two.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@group_option
+@dry_run_option
+@json_option
+@stack_option
+@aws_options
+def rollout(
+    version: int | None,
+    keep_thresholds: bool,
+    instances: int | None,
+    yes: bool,
+    group: str,
+    dry_run: bool,
+    json_file: Path | None,
+    stack: str,
+    aws: Aws,
+) -> int:
+    """Let the service's endpoint run an approved model: canary traffic first, back if an alarm goes off.
+
+    Shows each setting of the stack that changes, and asks. An older --version is the way back.
+    """
+    from training import rollout as rolling
+
+    told = Requests(dry_run)
+    region = region_of(aws, dry_run)
+    if dry_run:
+        for request in rolling.plan_unseen(
+            group,
+            stack,
+            region=region,
+            bucket=artifact_bucket(aws, stack, region, dry_run),
+            image=image_address("pytorch-inference", region),
+            thresholds=not keep_thresholds,
+            instances=instances or 2,
+        ):
+            told(request)
+        told.write(json_file)
+        return 0
+
+    def confirm(changed: Mapping[str, tuple[str, str]]) -> bool:
+        for name, (old, new) in changed.items():
+            click.echo(f"{name}: {old or '–'} → {new}", err=True)
+        return agreed(yes)
+
+    outcome = rolling.execute(
+        group,
+        stack,
+        aws.session,
+        version=version,
+        thresholds=not keep_thresholds,
+        instances=instances,
+        report=told,
+        confirm=confirm,
+        progress=note,
+    )
+    write_json(json_file, outcome.document())
+    if outcome.executed:
+        note(f"Version {outcome.package.version} is in service. Next: dropsort dashboard --stack {stack}")
+        note(
+            "What drift compares with is the former model's: replace monitoring/reference.json (docs/drift.md)."
+        )
+    elif not outcome.changed:
+        note(f"Version {outcome.package.version} is what stack {stack} runs already.")
+    else:
+        raise click.ClickException("Nothing was changed.")
+    return 0
+
+
+COMMANDS = [register, approve, rollout]

@@ -1,0 +1,83 @@
+"""What the commands for SageMaker share: requests to show, and where bucket, region and container image come from.
+
+A dry run prints every request as JSON and asks nobody: values that only an account knows are filled in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropsort.cli.options import Aws, write_json
+from dropsort.cli.output import note
+
+if TYPE_CHECKING:
+    from training.aws.requests import Request
+
+ACCOUNT = "123456789012"  # of a dry run
+DRY_RUN_REGION = "us-east-1"
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print every request as JSON; needs no account."
+)
+
+
+class Requests:
+    """Collects requests, for a dry run to print; else tells each as it is sent."""
+
+    def __init__(self, dry_run: bool) -> None:
+        self._dry_run = dry_run
+        self._documents: list[dict[str, Any]] = []
+
+    def __call__(self, request: Request) -> None:
+        self._documents.append(request.document())
+        if not self._dry_run:
+            note(f"{request.service} {request.operation}")
+
+    def write(self, json_file: Path | None) -> None:
+        """Print them, or write them to the file of ``--json``."""
+        documents = [_shortened(document) for document in self._documents]
+        write_json(json_file or Path("-"), documents)
+
+
+def region_of(aws: Aws, dry_run: bool) -> str:
+    """The region of the clients; a dry run does without."""
+    region: str | None = aws.session.region_name
+    if region:
+        return region
+    if dry_run:
+        return DRY_RUN_REGION
+    from botocore.exceptions import NoRegionError
+
+    raise NoRegionError
+
+
+def artifact_bucket(aws: Aws, stack: str, region: str, dry_run: bool) -> str:
+    """The bucket of a stack's code and models."""
+    if dry_run:
+        from dropsort.deployment.artifacts import bucket_name
+
+        return bucket_name(ACCOUNT, region)
+    from dropsort.client.stack import find
+
+    return find(aws.client, stack).parameters["ArtifactBucket"]
+
+
+def image_address(image: str, region: str) -> str:
+    """A container image by its short name, or as it was given."""
+    if "/" in image:
+        return image
+    from training.aws.images import image_uri
+
+    return image_uri(image, region)  # type: ignore[arg-type]  # it says which there are
+
+
+def _shortened(document: dict[str, Any]) -> dict[str, Any]:
+    """A request without the bytes that it uploads."""
+    parameters = {
+        name: f"{len(value)} bytes" if isinstance(value, bytes) else value
+        for name, value in document["parameters"].items()
+    }
+    return document | {"parameters": parameters}

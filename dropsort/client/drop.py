@@ -1,0 +1,154 @@
+"""Uploads files to ``incoming/``: in parallel, each once, large ones in parts.
+
+A file that is there already, byte for byte, is not uploaded again unless asked: an interrupted drop goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+
+from dropsort.client.files import File
+
+WORKERS = 16
+PART_BYTES = 8 * 1024 * 1024
+
+_TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """An upload that is in the bucket.
+
+    ``started`` is this machine's time before any byte was sent, ``finished`` that of S3's answer; both are None for
+    what was there before.
+    """
+
+    file: File
+    etag: str
+    version: str | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was uploaded now, rather than found there."""
+        return self.finished is not None
+
+
+def drop(
+    s3: Any,
+    bucket: str,
+    files: Iterable[File],
+    *,
+    again: bool = False,
+    workers: int = WORKERS,
+    admit: Callable[[], None] = lambda: None,
+    done: Callable[[Uploaded], None] = lambda _: None,
+) -> list[Uploaded]:
+    """Upload `files`, those that are there already excepted, and return what is in the bucket now.
+
+    Parameters
+    ----------
+    s3
+        A client; shared by the workers.
+    again
+        Upload also what is there already: each upload is classified anew.
+    workers
+        Files at a time.
+    admit
+        Called by a worker before each upload; may block until there is room for it.
+    done
+        Called for each file, in the order in which they finish.
+
+    Raises
+    ------
+    botocore.exceptions.ClientError, OSError
+        Of the first file that failed; uploads under way are finished, no other is begun.
+    """
+    files = list(files)
+    present = {} if again else _present(s3, bucket, files)
+    finished: list[Uploaded] = []
+    todo: list[File] = []
+    for file in files:
+        if file.key in present and present[file.key][0] == file.size and _etag(file) == present[file.key][1]:
+            finished.append(Uploaded(file, present[file.key][1]))
+            done(finished[-1])
+        else:
+            todo.append(file)
+
+    def upload(file: File) -> Uploaded:
+        admit()
+        return _upload(s3, bucket, file)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="drop") as pool:
+        queue = iter(todo)
+        running: set[Future[Uploaded]] = {pool.submit(upload, file) for file in islice(queue, 2 * workers)}
+        try:
+            while running:
+                ready, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    finished.append(future.result())
+                    done(finished[-1])
+                running |= {pool.submit(upload, file) for file in islice(queue, len(ready))}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return finished
+
+
+def _upload(s3: Any, bucket: str, file: File) -> Uploaded:
+    started = datetime.now(UTC)
+    kind = mimetypes.guess_type(file.path.name)[0] or "application/octet-stream"
+    if file.size < PART_BYTES:
+        with file.path.open("rb") as body:
+            answer = s3.put_object(Bucket=bucket, Key=file.key, Body=body, ContentType=kind)
+        finished = datetime.now(UTC)
+    else:
+        s3.upload_file(str(file.path), bucket, file.key, ExtraArgs={"ContentType": kind}, Config=_TRANSFER)
+        finished = datetime.now(UTC)
+        answer = s3.head_object(Bucket=bucket, Key=file.key)
+    return Uploaded(file, answer["ETag"].strip('"'), answer.get("VersionId"), started, finished)
+
+
+def _present(s3: Any, bucket: str, files: list[File]) -> dict[str, tuple[int, str]]:
+    """Size and ETag of the keys of `files` that exist, from a listing of no more than their range."""
+    wanted = {file.key for file in files}
+    return {
+        item["Key"]: (item["Size"], item["ETag"].strip('"'))
+        for item in listing(s3, bucket, wanted)
+        if item["Key"] in wanted
+    }
+
+
+def listing(s3: Any, bucket: str, wanted: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Objects from the smallest of the `wanted` keys, in S3's order, to the largest."""
+    ordered = sorted(wanted, key=str.encode)
+    if not ordered:
+        return
+    last = ordered[-1].encode()
+    # StartAfter is exclusive: a proper prefix of the first key comes before it.
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, StartAfter=ordered[0][:-1]):
+        for item in page.get("Contents", []):
+            if item["Key"].encode() > last:
+                return
+            yield item
+
+
+def _etag(file: File) -> str:
+    """The ETag that S3 gives this content when :func:`drop` uploads it."""
+    parts: list[bytes] = []
+    with file.path.open("rb") as body:
+        while block := body.read(PART_BYTES):
+            parts.append(hashlib.md5(block, usedforsecurity=False).digest())
+    if file.size < PART_BYTES:
+        return (parts[0] if parts else hashlib.md5(b"", usedforsecurity=False).digest()).hex()
+    return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"

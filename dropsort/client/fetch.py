@@ -1,0 +1,68 @@
+"""Copies objects of a bucket to a folder, which is replaced in one step."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dropsort.client.errors import ClientError
+from dropsort.client.results import ahead
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A fresh folder that takes the place of `folder` when all went well; else that one stays as it was."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        yield fresh
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def objects(s3: Any, bucket: str, prefix: str, folder: Path) -> int:
+    """Copy every object below `prefix` to the same path below `folder`; return how many.
+
+    Raises
+    ------
+    ClientError
+        If a key would lead outside the folder.
+    """
+
+    def copy(key: str) -> str:
+        target = folder / inside(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(bucket, key, str(target))
+        return key
+
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    names = (
+        item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")
+    )
+    return sum(1 for _ in ahead(copy, names))
+
+
+def inside(key: str) -> PurePosixPath:
+    """A key as a relative path."""
+    path = PurePosixPath(key)
+    if path.is_absolute() or ".." in path.parts:
+        raise ClientError(f"{key!r} leads outside the folder: it is not copied.")
+    return path
+
+
+def write_lines(path: Path, documents: Iterable[dict[str, Any]]) -> None:
+    """Write documents as JSON, one a line."""
+    with path.open("w", encoding="utf-8") as target:
+        for document in documents:
+            target.write(json.dumps(document, ensure_ascii=False) + "\n")

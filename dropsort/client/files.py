@@ -1,0 +1,112 @@
+"""Which files a person means, and under which keys they arrive.
+
+- Every file below a folder counts, whatever its name: dotfiles, no extension, spaces, any script.
+- A key is the path relative to the folder that was named; of a single file, its name.
+- Links are followed; a folder that links to one of its parents is entered once.
+- Bytes of a name that are not UTF-8, which a key must be, become `\\xff`; so do control characters (line feed:
+  `\\x0a`), which S3's listings cannot carry.
+- What cannot be uploaded (sockets, unreadable files, names too long for a key) is reported, never passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropsort.client.errors import DropError
+from dropsort.contract import keys
+
+MAX_KEY_BYTES = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to upload: where it lies and the key it gets."""
+
+    path: Path
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that cannot be uploaded, and why."""
+
+    path: Path
+    reason: str
+
+
+def walk(paths: Iterable[Path], prefix: str = "") -> tuple[list[File], list[Skipped]]:
+    """Every file at or below `paths`, sorted by key.
+
+    Parameters
+    ----------
+    paths
+        Files and folders.
+    prefix
+        Put before each relative name, "cam1" say.
+
+    Raises
+    ------
+    DropError
+        If a path does not exist or two files would get one key; nothing has been read yet.
+    """
+    files: dict[str, File] = {}
+    skipped: list[Skipped] = []
+    base = keys.INCOMING + "".join(f"{part}/" for part in prefix.split("/") if part)
+    for root in paths:
+        if not os.path.lexists(root):
+            raise DropError(f"{root} does not exist.")
+        for path in _below(root, skipped):
+            found = _file(path, base + (path.relative_to(root).as_posix() if path != root else path.name))
+            if isinstance(found, Skipped):
+                skipped.append(found)
+            elif found.key in files and not os.path.samefile(files[found.key].path, path):
+                raise DropError(
+                    f"{files[found.key].path} and {path} would both become {found.key}: drop them one after another, "
+                    "each with a --prefix of its own."
+                )
+            else:
+                files[found.key] = found
+    return [files[key] for key in sorted(files)], skipped
+
+
+def _below(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    if not root.is_dir():
+        yield root
+        return
+
+    def refused(error: OSError) -> None:
+        skipped.append(Skipped(Path(error.filename), error.strerror or str(error)))
+
+    entered: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=refused):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders.sort()
+        for name in sorted(names):
+            yield Path(folder, name)
+
+
+def _file(path: Path, key: str) -> File | Skipped:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Skipped(path, error.strerror or str(error))
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(path, "not a regular file")
+    if not os.access(path, os.R_OK):
+        return Skipped(path, "no permission to read it")
+    key = os.fsencode(key).decode(errors="backslashreplace")
+    key = _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", key)
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return Skipped(path, f"its key would have {len(key.encode())} bytes, {MAX_KEY_BYTES} are allowed")
+    return File(path, key, status.st_size)

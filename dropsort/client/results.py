@@ -1,0 +1,151 @@
+"""Reads results: one by one or all of them, many at a time, filtered."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError as AwsError
+
+from dropsort.client.errors import ClientError
+from dropsort.contract import keys
+
+WORKERS = 16
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+
+class UnreadableResult(ClientError):
+    """An object under an output prefix that is no result of this service."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result and the key it lies at."""
+
+    location: str
+    document: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """One of the three outcomes."""
+        outcome: str = self.document["outcome"]
+        return outcome
+
+    @property
+    def key(self) -> str:
+        """Key of the upload that this is the result of."""
+        key: str = self.document["source"]["key"]
+        return key
+
+    @property
+    def label(self) -> str | None:
+        """The most likely label, also where it was not sure enough."""
+        return self.document.get("label")
+
+    @property
+    def confidence(self) -> float | None:
+        """The calibrated probability of the label."""
+        return self.document.get("confidence")
+
+    @property
+    def reason(self) -> dict[str, Any]:
+        """Code, message and retryable of what is not classified; else empty."""
+        return self.document.get("reason") or {}
+
+    @property
+    def recorded(self) -> datetime:
+        """When the result was written, by the clock of the function."""
+        return datetime.fromisoformat(self.document["times"]["recorded"])
+
+
+def iterate(
+    s3: Any,
+    bucket: str,
+    *,
+    outcomes: Iterable[str] = keys.OUTCOMES,
+    label: str | None = None,
+    prefix: str = "",
+    unreadable: Callable[[str], None] = lambda _: None,
+    workers: int = WORKERS,
+) -> Iterator[Result]:
+    """Results in the order of their keys, outcome by outcome, read ahead in parallel.
+
+    Parameters
+    ----------
+    outcomes, label
+        Only these.
+    prefix
+        Only results of uploads whose path below ``incoming/`` starts so.
+    unreadable
+        Called with a sentence for every object there that is no result.
+    """
+    locations = (
+        item["Key"]
+        for outcome in outcomes
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{outcome}/{prefix}")
+        for item in page.get("Contents", [])
+    )
+
+    def read(location: str) -> Result | str | None:
+        try:
+            return get(s3, bucket, location)
+        except UnreadableResult as error:
+            return str(error)
+
+    for found in ahead(read, locations, workers):
+        if isinstance(found, str):
+            unreadable(found)
+        elif found is not None and (label is None or found.label == label):
+            yield found
+
+
+def get(s3: Any, bucket: str, location: str) -> Result | None:
+    """The result at a key; None if it is gone, replaced by one under another prefix say.
+
+    Raises
+    ------
+    UnreadableResult
+        If the object is no result.
+    """
+    try:
+        body = s3.get_object(Bucket=bucket, Key=location)["Body"].read()
+    except AwsError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            return None
+        raise
+    try:
+        document = json.loads(body)
+        if document["outcome"] not in keys.OUTCOMES:
+            raise ValueError(f"outcome {document['outcome']!r}")
+        result = Result(location, document)
+        _ = result.key, result.recorded
+        return result
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UnreadableResult(
+            f"s3://{bucket}/{location} is no result of Dropsort ({type(error).__name__}: {error}): somebody else put it "
+            "there."
+        ) from error
+
+
+def ahead(
+    work: Callable[[_Item], _Value], items: Iterable[_Item], workers: int = WORKERS
+) -> Iterator[_Value]:
+    """``map(work, items)`` in threads, in order, with a bounded number of items under way."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+    waiting: deque[Future[_Value]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,120 @@
+"""Drops files and waits for their results at the same time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dropsort.client.drop import WORKERS, Uploaded, drop
+from dropsort.client.errors import MissingResultsError
+from dropsort.client.files import File
+from dropsort.client.wait import PATIENCE_SECONDS, Sorted, Waiter
+
+
+def sort(
+    s3: Any,
+    bucket: str,
+    files: Sequence[File],
+    *,
+    again: bool = False,
+    workers: int = WORKERS,
+    in_flight: int | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+    uploaded: Callable[[Uploaded], None] = lambda _: None,
+    done: Callable[[Sorted], None] = lambda _: None,
+) -> list[Sorted]:
+    """Upload `files` and return each with its result, in the order in which these came.
+
+    Parameters
+    ----------
+    again
+        Upload also what is there already, byte for byte; its earlier result counts otherwise.
+    in_flight
+        Uploads without a result at a time; None for any number. A service with few functions at a time, such as the one
+        on a single machine, is fully used by as many, and keeps latency from being the length of a queue.
+    patience_seconds
+        How long to go on when nothing is uploaded and no result comes.
+    uploaded, done
+        Called for each upload and for each result, in this thread.
+
+    Raises
+    ------
+    MissingResultsError
+        If results are missing when patience ends.
+    botocore.exceptions.ClientError, OSError
+        If an upload fails.
+    """
+    arrivals: queue.SimpleQueue[Uploaded] = queue.SimpleQueue()
+    failure: list[BaseException] = []
+    stop = threading.Event()
+    room = threading.Semaphore(in_flight or len(files) or 1)
+
+    def admit() -> None:
+        while not room.acquire(timeout=0.2):
+            if stop.is_set():
+                raise InterruptedError("stopped")
+
+    def arrived(upload: Uploaded) -> None:
+        if stop.is_set():
+            raise InterruptedError("stopped")
+        arrivals.put(upload)
+
+    def upload_all() -> None:
+        try:
+            drop(s3, bucket, files, again=again, workers=workers, admit=admit, done=arrived)
+        except BaseException as error:
+            failure.append(error)
+
+    uploader = threading.Thread(target=upload_all, name="drop", daemon=True)
+    uploader.start()
+    waiter = Waiter(s3, bucket)
+    found: list[Sorted] = []
+    last = time.monotonic()
+    pause = 0.02
+    try:
+        while True:
+            uploading = uploader.is_alive()
+            fresh_uploads = _drain(arrivals)
+            waiter.expect(fresh_uploads)
+            for upload in fresh_uploads:
+                uploaded(upload)
+            if failure:
+                raise failure[0]
+            begin = time.monotonic()
+            fresh = waiter.look()
+            for item in fresh:
+                done(item)
+            found += fresh
+            if taken := sum(item.upload.fresh for item in fresh):
+                room.release(taken)
+            now = time.monotonic()
+            full = in_flight is not None and len(waiter.missing) >= in_flight
+            if fresh or fresh_uploads or (uploading and not full):
+                last, pause = now, 0.02
+            elif not uploading and not waiter.missing:
+                return found
+            elif now - last > patience_seconds:
+                raise _missing(waiter.missing, len(files), patience_seconds)
+            # Looking costs requests in proportion to what is listed: less often while nothing comes.
+            time.sleep(min(max(pause, 0.5 * (now - begin)), 5.0))
+            pause *= 1.2
+    finally:
+        stop.set()
+
+
+def _drain(arrivals: queue.SimpleQueue[Uploaded]) -> list[Uploaded]:
+    items: list[Uploaded] = []
+    while not arrivals.empty():
+        items.append(arrivals.get())
+    return items
+
+
+def _missing(missing: list[str], files: int, patience_seconds: float) -> MissingResultsError:
+    return MissingResultsError(
+        f"{len(missing)} of {files} uploads have no result, and none came for {patience_seconds:.0f} seconds "
+        f"({missing[0]} is one of them). `dropsort redrive` starts them again.",
+        missing,
+    )

@@ -1,0 +1,125 @@
+"""What a run came to: counts by outcome, accuracy where folders are labels, rate and latency."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dropsort.client.drop import listing
+from dropsort.client.results import Result
+from dropsort.client.wait import Sorted
+from dropsort.contract import keys
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often the label is that of the folder.
+
+    ``images`` counts the uploads in a folder named like a label of the model, ``right`` those with that label, sure or
+    not; ``classified`` and ``classified_right`` the same of those that were sure enough.
+    """
+
+    images: int
+    right: int
+    classified: int
+    classified_right: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right labels; what failed counts as wrong. None without such folders."""
+        return self.right / self.images if self.images else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts and shares."""
+        return {
+            "images": self.images,
+            "right": self.right,
+            "accuracy": self.accuracy,
+            "classified": self.classified,
+            "classified_accuracy": self.classified_right / self.classified if self.classified else None,
+        }
+
+
+def accuracy(results: Iterable[Result]) -> Accuracy:
+    """Accuracy over the results whose upload lies in a folder named like one of the model's labels."""
+    results = list(results)
+    labels = {label for result in results for label in (result.document.get("probabilities") or {})}
+    images = right = classified = classified_right = 0
+    for result in results:
+        truth = folder_label(result.key, labels)
+        if truth is None:
+            continue
+        hit = result.label == truth
+        sure = result.outcome == keys.CLASSIFIED
+        images, right = images + 1, right + hit
+        classified, classified_right = classified + sure, classified_right + (sure and hit)
+    return Accuracy(images, right, classified, classified_right)
+
+
+def folder_label(key: str, labels: Iterable[str]) -> str | None:
+    """The nearest folder of a key that is one of the labels, or None."""
+    known = set(labels)
+    return next((part for part in reversed(key.split("/")[:-1]) if part in known), None)
+
+
+def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
+    """The summary of a run.
+
+    Parameters
+    ----------
+    images
+        Files that were dropped.
+    sorted_uploads
+        Those that have their result.
+
+    Returns
+    -------
+    dict
+        ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``accuracy`` (None where no folder is a
+        label), ``by_folder`` (`Accuracy.to_json`), ``images_per_second`` (from the first upload's start to the last
+        result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `Sorted.latency_seconds`).
+    """
+    results = [item.result for item in sorted_uploads]
+    by_folder = accuracy(results)
+    latencies = sorted(item.latency_seconds for item in sorted_uploads if item.latency_seconds is not None)
+    starts = [item.upload.started for item in sorted_uploads if item.upload.started]
+    seconds = (max(result.recorded for result in results) - min(starts)).total_seconds() if starts else 0.0
+    return {
+        "images": images,
+        "results": len({item.upload.file.key for item in sorted_uploads}),
+        "outcomes": {name: sum(result.outcome == name for result in results) for name in keys.OUTCOMES},
+        "labels": dict(Counter(result.label for result in results if result.label)),
+        "reasons": dict(Counter(result.reason["code"] for result in results if result.reason)),
+        "accuracy": by_folder.accuracy,
+        "by_folder": by_folder.to_json(),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(starts) / seconds, 2) if seconds > 0 else None,
+        "latency_seconds": {
+            "p50": quantile(latencies, 0.5),
+            "p95": quantile(latencies, 0.95),
+            "max": latencies[-1] if latencies else None,
+        },
+    }
+
+
+def places(s3: Any, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
+    """Where results of these uploads lie in the bucket: exactly one place each, if all is well."""
+    where = {location: key for key in uploads for location in keys.result_keys(keys.path_of(key)).values()}
+    found: dict[str, list[str]] = {key: [] for key in where.values()}
+    for outcome in keys.OUTCOMES:
+        for item in listing(
+            s3, bucket, (location for location in where if location.startswith(f"{outcome}/"))
+        ):
+            if item["Key"] in where:
+                found[where[item["Key"]]].append(item["Key"])
+    return found
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Nearest-rank quantile of ascending values; None without any."""
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,0 +1,104 @@
+"""Looks for the results of uploads: lists the three output prefixes and reads each new result once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dropsort.client import results
+from dropsort.client.drop import Uploaded, listing
+from dropsort.client.results import Result, UnreadableResult
+from dropsort.contract import keys
+
+PATIENCE_SECONDS = 120.0
+# By how much the clocks of this machine and of the functions may differ.
+CLOCKS_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """An upload with its result."""
+
+    upload: Uploaded
+    result: Result
+
+    @property
+    def latency_seconds(self) -> float | None:
+        """From the end of the upload, by this machine's clock, to the writing of the result, by the function's.
+
+        None for an upload that was there before. Clocks that differ shift it by as much.
+        """
+        if self.upload.finished is None:
+            return None
+        return (self.result.recorded - self.upload.finished).total_seconds()
+
+
+class Waiter:
+    """Looks for the results of uploads as often as asked (`dropsort.client.sort.sort` does so until they are all there).
+
+    Parameters
+    ----------
+    uploads
+        What to wait for; more can be given later with :meth:`expect`.
+    """
+
+    def __init__(self, s3: Any, bucket: str, uploads: Iterable[Uploaded] = ()) -> None:
+        self._s3, self._bucket = s3, bucket
+        self._pending: dict[str, Uploaded] = {}
+        self._seen: dict[str, str] = {}  # result key -> ETag that was read and is not the one waited for
+        self.expect(uploads)
+
+    def expect(self, uploads: Iterable[Uploaded]) -> None:
+        """Wait for these too; the later one of a key counts."""
+        for upload in uploads:
+            self._pending[upload.file.key] = upload
+
+    @property
+    def missing(self) -> list[str]:
+        """Keys of uploads without a result so far."""
+        return sorted(self._pending)
+
+    def look(self) -> list[Sorted]:
+        """Results that have come since the last look."""
+        where = {
+            location: key
+            for key in self._pending
+            for location in keys.result_keys(keys.path_of(key)).values()
+        }
+        fresh: list[str] = []
+        for outcome in keys.OUTCOMES:
+            wanted = (location for location in where if location.startswith(f"{outcome}/"))
+            for item in listing(self._s3, self._bucket, wanted):
+                if item["Key"] in where and self._seen.get(item["Key"]) != item["ETag"]:
+                    self._seen[item["Key"]] = item["ETag"]
+                    fresh.append(item["Key"])
+        found: list[Sorted] = []
+        for result in results.ahead(self._read, fresh):
+            upload = self._pending.get(where[result.location]) if result else None
+            if result and upload and answers(result, upload):
+                del self._pending[upload.file.key]
+                found.append(Sorted(upload, result))
+        return found
+
+    def _read(self, location: str) -> Result | None:
+        try:
+            return results.get(self._s3, self._bucket, location)
+        except UnreadableResult:  # somebody else's object: the result will replace it
+            return None
+
+
+def answers(result: Result, upload: Uploaded) -> bool:
+    """Whether this is the result of that upload, or of one that has replaced it since."""
+    source = result.document["source"]
+    if upload.version and source.get("version_id"):
+        same = source["version_id"] == upload.version
+    else:  # the same content may have been uploaded, and sorted, before
+        same = source.get("etag") == upload.etag and (
+            upload.started is None or (upload.started - result.recorded).total_seconds() < CLOCKS_SECONDS
+        )
+    if same:
+        return True
+    uploaded = result.document["times"].get("uploaded")
+    return bool(uploaded and upload.finished and datetime.fromisoformat(uploaded) > upload.finished)

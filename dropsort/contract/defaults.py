@@ -1,0 +1,18 @@
+"""Defaults that hold if nobody sets a value: of the functions, the commands and the training script.
+
+The template repeats those that are its parameters, because a template cannot import; a test holds them equal.
+"""
+
+from __future__ import annotations
+
+STACK = "dropsort"
+THRESHOLD = 0.93  # confidence from which an image is classified, 0 to 1
+FAMILIARITY_THRESHOLD = 0.01  # familiarity below which a prediction is not trusted, 0 to 1
+IMAGE_SIDE = 256  # longest side in pixels of the image in the workflow's state
+MAX_OBJECT_MEGABYTES = 100  # units of 1,000,000 bytes
+MAX_MEGAPIXELS = 100  # units of 1,000,000 pixels
+ENDPOINT_ACCEPT = "application/json;verbose=true"
+WORKFLOW_TYPE = "EXPRESS"
+
+# Template parameter by the member of a model's metrics.json that sets it when the model is deployed.
+MODEL_PARAMETERS = {"threshold": "Threshold", "familiarity_threshold": "FamiliarityThreshold"}

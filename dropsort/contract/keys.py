@@ -1,0 +1,59 @@
+"""Key layout: where uploads arrive, and where each one's single result lies.
+
+The workflow, the monitoring function and the commands all derive a result's key with `result_keys`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+INCOMING = "incoming/"
+CLASSIFIED = "classified"
+LOW_CONFIDENCE = "low-confidence"
+FAILED = "failed"
+OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)
+
+RESULT_SCHEMA = "dropsort/result/1"  # the `schema` member of a result: docs/result.schema.json
+
+_SUFFIX = ".json"
+_CUT = re.compile(r"~[0-9a-f]{32}\Z")
+_MAX_KEY_BYTES = 1024
+_MAX_PATH_BYTES = _MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(_SUFFIX)
+
+
+def path_of(key: str) -> str:
+    """The path of an upload below ``incoming/``; empty for the folder marker ``incoming/`` itself, as the console makes it.
+
+    Raises
+    ------
+    ValueError
+        The key is not below ``incoming/``.
+    """
+    if not key.startswith(INCOMING):
+        raise ValueError(f"{key!r} is not below {INCOMING}: upload it there")
+    return key.removeprefix(INCOMING)
+
+
+def result_keys(path: str) -> dict[str, str]:
+    """Where the result of an upload may lie, by outcome; it lies at exactly one of them.
+
+    A path too long for S3's 1,024 bytes with the longest prefix is cut and ends in a digest of the whole, under every
+    outcome alike; so is one that looks as if it had been cut, so that no two uploads share a result.
+
+    Examples
+    --------
+    >>> result_keys("cam1/a.jpg")["classified"]
+    'classified/cam1/a.jpg.json'
+    """
+    result = result_path(path)
+    return {outcome: f"{outcome}/{result}" for outcome in OUTCOMES}
+
+
+def result_path(path: str) -> str:
+    """The path of an upload's result below each outcome's prefix; see `result_keys`."""
+    encoded = path.encode()
+    if len(encoded) > _MAX_PATH_BYTES or (len(encoded) > _MAX_PATH_BYTES - 4 and _CUT.search(path)):
+        digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
+        path = encoded[: _MAX_PATH_BYTES - len(digest)].decode(errors="ignore") + digest
+    return path + _SUFFIX

@@ -1,0 +1,96 @@
+"""Every metric of the service: namespace, dimensions, names, units, meanings. Who emits it is in the comment above its group.
+
+Units are CloudWatch's; a share is between 0 and 1 and has the unit None.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+NAMESPACE = "Dropsort"
+STACK = "Stack"  # the dimension of every metric
+LABEL = "Label"  # the second dimension of the metrics in WITH_LABEL
+
+
+class Metric(NamedTuple):
+    """The CloudWatch unit of a metric and what it counts."""
+
+    unit: str
+    meaning: str
+
+
+CLASSIFIED = "Classified"
+LOW_CONFIDENCE = "LowConfidence"
+FAILED = "Failed"
+RETRYABLE_FAILED = "RetryableFailed"
+SUPERSEDED = "Superseded"
+LABELLED = "Labelled"
+CONFIDENCE = "Confidence"
+UPLOAD_TO_RESULT = "UploadToResult"
+ENDPOINT_LATENCY = "EndpointLatency"
+SERIALIZED_BYTES = "SerializedBytes"
+REFUSED = "Refused"
+
+# Emitted by the functions of the workflow, for each image.
+WORKFLOW = {
+    CLASSIFIED: Metric("Count", "images classified"),
+    LOW_CONFIDENCE: Metric("Count", "images below a threshold"),
+    FAILED: Metric("Count", "images without a prediction"),
+    RETRYABLE_FAILED: Metric("Count", "failed images that may succeed later"),
+    SUPERSEDED: Metric("Count", "executions whose upload was replaced by a newer one"),
+    LABELLED: Metric("Count", "images with a label; with the dimension Label"),
+    CONFIDENCE: Metric("None", "confidence of an image's label"),
+    UPLOAD_TO_RESULT: Metric("Milliseconds", "time from the upload to its result"),
+    ENDPOINT_LATENCY: Metric("Milliseconds", "time of one endpoint invocation, as Classify measures it"),
+    SERIALIZED_BYTES: Metric("Bytes", "size of the image in the workflow's state"),
+    REFUSED: Metric("Count", "uploads that Serialize rejected"),
+}
+OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded image
+
+CAPTURED = "Captured"
+BAD_LINES = "BadLines"
+DUPLICATES = "Duplicates"
+BEHIND = "Behind"
+CAPTURED_SHARE = "CapturedShare"
+MEAN_CONFIDENCE = "MeanConfidence"
+LOW_CONFIDENCE_RATE = "LowConfidenceRate"
+UNFAMILIAR_RATE = "UnfamiliarRate"
+ESTIMATED_ACCURACY = "EstimatedAccuracy"
+LABEL_SHARE = "LabelShare"
+LABEL_SHARE_CHANGE = "LabelShareChange"
+CONFIDENCE_WASSERSTEIN = "ConfidenceWasserstein"
+CONFIDENCE_JENSEN_SHANNON = "ConfidenceJensenShannon"
+DRIFT_ALARMS = "DriftAlarms"
+SILENT_HOURS = "SilentHours"
+SILENCE_ALARM = "SilenceAlarm"
+OLDEST_UPLOAD_AGE = "OldestUploadAge"
+UPLOADS_WITHOUT_RESULT = "UploadsWithoutResult"
+COST_SO_FAR = "CostSoFar"
+
+# Emitted by the monitoring function, every hour.
+MONITORING = {
+    CAPTURED: Metric("Count", "new capture records of this run"),
+    BAD_LINES: Metric("Count", "new lines in capture files that are no record"),
+    DUPLICATES: Metric("Count", "new records whose event id had been seen"),
+    BEHIND: Metric("Count", "1 if captures were left to the next run, and so nothing was judged, else 0"),
+    CAPTURED_SHARE: Metric(
+        "None", "captures of 24 hours, as a share of the invocations that should be captured"
+    ),
+    MEAN_CONFIDENCE: Metric("None", "mean confidence of 24 hours"),
+    LOW_CONFIDENCE_RATE: Metric("None", "share of 24 hours' captures below the threshold"),
+    UNFAMILIAR_RATE: Metric("None", "share of 24 hours' captures that look like none of the classes"),
+    ESTIMATED_ACCURACY: Metric("None", "accuracy that calibrated confidences promise: an estimate"),
+    LABEL_SHARE: Metric("None", "share of a label among 24 hours' captures; with the dimension Label"),
+    LABEL_SHARE_CHANGE: Metric("None", "how far the share of the most changed label is from the reference's"),
+    CONFIDENCE_WASSERSTEIN: Metric("None", "distance of 24 hours' confidences from the reference's"),
+    CONFIDENCE_JENSEN_SHANNON: Metric("None", "Jensen-Shannon distance of the same two"),
+    DRIFT_ALARMS: Metric(
+        "Count", "signals of drift that alarm now, in either window; silence is none of them"
+    ),
+    SILENT_HOURS: Metric("None", "complete hours without a capture"),
+    SILENCE_ALARM: Metric("Count", "1 if that silence is not usual at this time, else 0"),
+    OLDEST_UPLOAD_AGE: Metric("Seconds", "age of the oldest upload without a result; 0 if all have one"),
+    UPLOADS_WITHOUT_RESULT: Metric("Count", "uploads older than the grace time without a result"),
+    COST_SO_FAR: Metric("None", "estimated cost since the month began, US dollars"),
+}
+WITH_LABEL = frozenset({LABELLED, LABEL_SHARE})

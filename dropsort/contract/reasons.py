@@ -1,0 +1,42 @@
+"""Why an image has no label: every reason code of a result, its sentence, and whether running it again may help."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    """The sentence of a reason code, completed in a result with what was found; and whether the failure may pass."""
+
+    sentence: str
+    retryable: bool
+
+
+REASONS: dict[str, Reason] = {
+    # Serialize: not an image that this service reads.
+    "folder_marker": Reason("The key ends in '/': a folder marker, not an image.", False),
+    "empty_object": Reason("The object is empty.", False),
+    "object_too_large": Reason("The object is larger than this service reads.", False),
+    "object_not_found": Reason("The object was gone before it could be read.", False),
+    "object_archived": Reason("The object lies in an archive storage class: restore it first.", False),
+    "not_an_image": Reason("The content is in no image format that this service reads.", False),
+    "unsupported_format": Reason(
+        "The image format is known, but not readable here: convert it to JPEG or PNG.", False
+    ),
+    "too_many_pixels": Reason("The image has more pixels than this service decodes.", False),
+    "truncated_image": Reason("The image data ends early.", False),
+    "corrupt_image": Reason("The image data is damaged.", False),
+    # Classify: the endpoint returned no usable prediction.
+    "refused_by_model": Reason("The model responded that it cannot read this image.", False),
+    "invalid_prediction": Reason(
+        "The model's response is no probability distribution over its labels.", False
+    ),
+    "tied_prediction": Reason("The model finds several labels equally likely.", False),
+    # Filter: a prediction below a threshold.
+    "below_threshold": Reason("The confidence is below the threshold.", False),
+    "unfamiliar": Reason("The image is unlike everything that the model was trained on.", False),
+    # The workflow: faults that may pass.
+    "throttled": Reason("A part of the service had too much to do for longer than the retries lasted.", True),
+    "timeout": Reason("A part of the service did not respond in time, after retries.", True),
+    "service_error": Reason("A part of the service failed, after retries.", True),
+}

@@ -1,0 +1,160 @@
+"""Takes a stack down: says first what would go and what stays, then deletes, bucket last.
+
+The bucket outlives its stack (DeletionPolicy Retain): images are only deleted on demand, every version of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from dropsort.deployment import stacks
+from dropsort.deployment.artifacts import Clients, Progress
+from dropsort.deployment.errors import DestroyError
+
+# Counting stops here: a plan should not take minutes on a bucket of millions.
+COUNT_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stack consists of, before anybody deletes it."""
+
+    stack: stacks.Stack
+    resources: dict[str, int]
+    buckets: dict[str, int]
+
+    def sentences(self, delete_images: bool) -> list[str]:
+        """What deleting means, for the person who has to say yes."""
+        kinds = sorted((kind, count) for kind, count in self.resources.items() if kind != "AWS::S3::Bucket")
+        total = sum(count for _, count in kinds)
+        lines = [
+            f"Deletes stack {self.stack.name}: {total} resources, log groups with their logs among them."
+        ]
+        for bucket, count in self.buckets.items():
+            objects = (
+                f"{count:,} object versions"
+                if count < COUNT_LIMIT
+                else f"more than {COUNT_LIMIT:,} object versions"
+            )
+            if delete_images:
+                lines.append(f"Empties and deletes bucket {bucket}: {objects}, images and results, for good.")
+            else:
+                lines.append(f"Keeps bucket {bucket} with {objects} (--delete-images deletes it too).")
+        return lines
+
+
+def plan(client: Clients, stack: str) -> Plan:
+    """Look at what a stack has.
+
+    Raises
+    ------
+    DestroyError
+        If there is no such stack.
+    """
+    cloudformation, s3 = client("cloudformation"), client("s3")
+    found = stacks.describe(cloudformation, stack)
+    if found is None or found.status == "DELETE_COMPLETE":
+        raise DestroyError(f"There is no stack {stack} in {s3.meta.region_name}: nothing to destroy.")
+    resources: dict[str, int] = {}
+    buckets: dict[str, int] = {}
+    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=found.arn):
+        for resource in page["StackResourceSummaries"]:
+            if resource["ResourceStatus"] == "DELETE_COMPLETE":
+                continue
+            kind, name = resource["ResourceType"], resource.get("PhysicalResourceId", "")
+            resources[kind] = resources.get(kind, 0) + 1
+            if kind == "AWS::S3::Bucket" and name and _exists(s3, name):
+                buckets[name] = sum(1 for _ in islice(_versions(s3, name), COUNT_LIMIT))
+    return Plan(found, resources, buckets)
+
+
+def destroy(
+    client: Clients,
+    planned: Plan,
+    *,
+    delete_images: bool = False,
+    progress: Progress = lambda _: None,
+    patience_seconds: float = stacks.PATIENCE_SECONDS,
+) -> list[str]:
+    """Delete the stack of a plan, and its buckets too if `delete_images`; return the buckets that are left.
+
+    Raises
+    ------
+    DestroyError
+        If CloudFormation could not delete every resource; the message names those that are left.
+    KeyboardInterrupt
+        On Ctrl-C, after `progress` was told what goes on in the cloud.
+    """
+    cloudformation, s3, stack = client("cloudformation"), client("s3"), planned.stack
+    progress(f"Deleting stack {stack.name}")
+    since = stacks.last_event(cloudformation, stack.arn)
+    cloudformation.delete_stack(StackName=stack.arn)
+    try:
+        gone, events = stacks.follow(cloudformation, stack.arn, since, progress, patience_seconds)
+    except KeyboardInterrupt:
+        progress(f"Stopped watching. CloudFormation goes on deleting stack {stack.name}; its bucket stays.")
+        raise
+    if gone.status != "DELETE_COMPLETE":
+        raise DestroyError(
+            f"Stack {stack.name} could not be deleted and is now {gone.status}: {stacks.failures(events) or gone.reason}"
+        )
+    left = [bucket for bucket in planned.buckets if _exists(s3, bucket)]
+    if delete_images:
+        for bucket in left:
+            empty(s3, bucket, progress)
+            s3.delete_bucket(Bucket=bucket)
+            progress(f"Deleted bucket {bucket}")
+        return []
+    return left
+
+
+def empty(s3: Any, bucket: str, progress: Progress = lambda _: None) -> int:
+    """Delete every version and delete marker of a bucket; return how many.
+
+    Raises
+    ------
+    DestroyError
+        If one could not be deleted, a locked object say.
+    """
+    versions = _versions(s3, bucket)
+    deleted = 0
+    with ThreadPoolExecutor(4, thread_name_prefix="empty") as pool:
+        while rounds := [batch for _ in range(8) if (batch := list(islice(versions, 1000)))]:
+            for batch, answer in zip(
+                rounds, pool.map(lambda batch: _delete(s3, bucket, batch), rounds), strict=True
+            ):
+                if errors := answer.get("Errors"):
+                    first = errors[0]
+                    raise DestroyError(
+                        f"{len(errors)} objects of {bucket} could not be deleted; "
+                        f"{first['Key']}: {first.get('Message') or first['Code']}"
+                    )
+                deleted += len(batch)
+            progress(f"Emptying bucket {bucket}: {deleted:,} object versions deleted")
+    return deleted
+
+
+def _delete(s3: Any, bucket: str, versions: list[dict[str, str]]) -> Any:
+    return s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
+
+
+def _versions(s3: Any, bucket: str) -> Iterator[dict[str, str]]:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for item in page.get("Versions", []) + page.get("DeleteMarkers", []):
+            yield {"Key": item["Key"], "VersionId": item["VersionId"]}
+
+
+def _exists(s3: Any, bucket: str) -> bool:
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return True

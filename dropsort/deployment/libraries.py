@@ -1,0 +1,169 @@
+"""Installs a lock file's libraries for a Lambda target and takes out what no function needs.
+
+pip judges environment markers by the interpreter that runs it, whatever `--python-version` says. The lock is
+therefore reduced to the target's own lines first, so that every machine builds the same layer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform as host
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropsort.deployment.errors import PackageError
+
+SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray")  # the tracer makes an X-Ray client on import
+MONITORING_MODELS = ("s3", "sts", "cloudwatch")
+
+# Besides the models, botocore's data needs these to make any client.
+_SHARED_DATA = ("endpoints.json", "partitions.json", "_retry.json", "sdk-default-configuration.json")
+# Written differently by each installer, read by nobody at run time.
+_INSTALLER_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the libraries will run: a name to show, pip's options, and values that decide its markers."""
+
+    name: str
+    options: tuple[str, ...]
+    markers: dict[str, str]
+
+
+def _arm64() -> Target:
+    # Lambda's python3.13 is Amazon Linux 2023: glibc 2.34.
+    platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 35))]
+    # The lock has settled the versions; pip would hold Requires-Python against its own interpreter.
+    options = [
+        "--python-version",
+        "3.13",
+        "--implementation",
+        "cp",
+        "--only-binary=:all:",
+        "--ignore-requires-python",
+    ]
+    for name in platforms:
+        options += ["--platform", name]
+    return Target(
+        "Lambda on arm64",
+        tuple(options),
+        {
+            "python_version": "3.13",
+            "python_full_version": "3.13.0",
+            "sys_platform": "linux",
+            "platform_system": "Linux",
+            "platform_machine": "aarch64",
+            "platform_python_implementation": "CPython",
+            "implementation_name": "cpython",
+            "os_name": "posix",
+        },
+    )
+
+
+def _host() -> Target:
+    return Target(f"this machine ({host.python_version()}, {sysconfig.get_platform()})", (), {})
+
+
+TARGETS = {"arm64": _arm64, "host": _host}
+
+
+def cache_key(lock: Path, target: Target, services: tuple[str, ...]) -> str:
+    """Digest of everything that decides a layer's content: the lock, the target, the models, this recipe."""
+    recipe = Path(__file__).read_bytes()
+    parts = (_read(lock).encode(), recipe, repr((target, services)).encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def install(lock: Path, target: Target, tree: Path) -> None:
+    """Install the lock's packages for `target` into `tree`, every hash checked.
+
+    Raises
+    ------
+    PackageError
+        If pip is missing or fails; the message carries pip's own last error.
+    """
+    if importlib.util.find_spec("pip") is None:
+        raise PackageError(f"{sys.executable} has no pip: run `{sys.executable} -m ensurepip` and try again.")
+    with tempfile.TemporaryDirectory() as folder:
+        reduced = Path(folder, lock.name)
+        reduced.write_text("".join(requirements(_read(lock), target)))
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]
+        command += ["--require-hashes", "--no-deps", "--no-compile", "--target", str(tree), *target.options]
+        result = subprocess.run([*command, "-r", str(reduced)], capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")] or [
+            result.stderr.strip()
+        ]
+        raise PackageError(
+            f"Could not install {lock.name} for {target.name}: {lines[-1].removeprefix('ERROR: ')} "
+            "(the first build needs the package index; later ones do not)"
+        )
+
+
+def requirements(lock: str, target: Target) -> Iterator[str]:
+    """Lines of a lock that the target needs: ``name==version`` with hashes, without markers."""
+    from packaging.requirements import Requirement
+
+    for entry in re.sub(r"\\\n", " ", lock).splitlines():
+        text, *hashes = re.split(r"\s--hash=", entry.split(" #")[0].strip())
+        if not text or text.startswith("#"):
+            continue
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate(dict(target.markers)):
+            requirement.marker = None
+            yield f"{requirement} {' '.join(f'--hash={value.strip()}' for value in hashes)}\n"
+
+
+def prune(tree: Path, services: tuple[str, ...]) -> None:
+    """Delete what no function needs: other services' API models, scripts, tests, stubs, headers."""
+    keep = set(services) | set(_SHARED_DATA)
+    for entry in _children(tree / "botocore" / "data"):
+        if entry.name not in keep:
+            _delete(entry)
+    for unused in ("bin", "share", "boto3/data", "boto3/examples", "botocore/docs/bcdoc/tests"):
+        _delete(tree / unused)
+    for path in sorted(tree.rglob("*"), key=lambda path: len(path.parts)):
+        in_metadata = path.parent.name.endswith(".dist-info")
+        if path.is_dir():
+            junk = path.name in ("tests", "__pycache__")
+        else:
+            junk = path.suffix in (".pyi", ".h", ".a", ".pxd") or (
+                in_metadata and path.name in _INSTALLER_FILES
+            )
+        if junk:
+            _delete(path)
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read(lock: Path) -> str:
+    try:
+        return lock.read_text()
+    except FileNotFoundError:
+        raise PackageError(f"No lock file {lock}: deploy from a complete checkout.") from None

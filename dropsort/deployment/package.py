@@ -1,0 +1,195 @@
+"""Packages the Lambda functions: one zip of code, one layer of locked libraries, both named by their content.
+
+A name changes exactly when the content does, so that CloudFormation sees an update when there is one and none
+when there is none. Zips are reproducible: sorted, without times, the same on every machine for one platform.
+Libraries come from the lock file with its hashes checked; a finished layer is kept and used again until the
+lock, the platform or this recipe changes. Every file appears under its name in one atomic step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from dropsort.contract import resources
+from dropsort.deployment import libraries
+from dropsort.deployment.errors import PackageError
+
+ROOT = Path(str(files("dropsort"))).parent  # the checkout, or site-packages
+# Where commands keep finished zips: beside the interpreter, so that they outlive a cleaned checkout.
+CACHE = Path(sys.prefix) / "packages"
+_DIGITS = 16  # of a content's digest in the name of its zip
+Platform = Literal["arm64", "host"]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A set of functions that share one zip of code and one layer.
+
+    Parameters
+    ----------
+    code_parameter, libraries_parameter
+        Template parameters that take the S3 keys of the two zips.
+    code
+        Folders of Python code, from the root of the installation, as they lie in the code zip. Those of the contract, which
+        every function imports, come with each.
+    lock
+        Lock file of the layer, in `requirements/`.
+    services
+        AWS services whose API models stay in the layer's botocore (all of them weigh 30 MB).
+    """
+
+    code_parameter: str
+    libraries_parameter: str
+    code: tuple[str, ...]
+    lock: str
+    services: tuple[str, ...]
+
+
+SERVICE = Part("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", libraries.SERVICE_MODELS)
+MONITORING = Part(
+    "MonitoringFunctionsKey",
+    "MonitoringLibrariesKey",
+    ("monitoring",),
+    "monitoring.txt",
+    libraries.MONITORING_MODELS,
+)
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The finished zips, by the template parameter that takes their S3 key."""
+
+    archives: dict[str, Path]
+
+    @property
+    def functions(self) -> Path:
+        """Code of the three functions."""
+        return self.archives[SERVICE.code_parameter]
+
+    @property
+    def libraries(self) -> Path:
+        """Layer of the three functions."""
+        return self.archives[SERVICE.libraries_parameter]
+
+
+def build(
+    platform: Platform,
+    out: Path,
+    progress: Progress = lambda _: None,
+    parts: Iterable[Part] = (SERVICE, MONITORING),
+) -> Packages:
+    """Build what is missing in `out` and return the zips.
+
+    Parameters
+    ----------
+    platform
+        "arm64" for AWS Lambda's python3.13 on Graviton, "host" for this interpreter (the embedded AWS).
+    out
+        Folder of the zips, made if missing; may be shared by several processes and platforms.
+    progress
+        Called with one sentence per step that takes time.
+    parts
+        Which functions to package.
+
+    Raises
+    ------
+    PackageError
+        If the libraries cannot be installed; nothing half-made stays in `out`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    archives: dict[str, Path] = {}
+    for part in parts:
+        archives[part.code_parameter] = _archive(out, "-".join(part.code), _code_files(part.code))
+        archives[part.libraries_parameter] = _layer(platform, out, part, progress)
+    return Packages(archives)
+
+
+def _layer(platform: Platform, out: Path, part: Part, progress: Progress) -> Path:
+    lock = resources.requirements(part.lock)
+    target = libraries.TARGETS[platform]()
+    key = libraries.cache_key(lock, target, part.services)
+    kept = out / f"{lock.stem}-{platform}-{key}"
+    if not kept.is_dir():
+        with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as temporary:
+            tree, finished = Path(temporary, "tree"), Path(temporary, "finished")
+            finished.mkdir()
+            progress(f"Installing {lock.name} for {target.name}")
+            libraries.install(lock, target, tree)
+            libraries.prune(tree, part.services)
+            progress(f"Zipping {lock.name} for {target.name}")
+            _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"))
+            _publish(finished, kept)
+    zips = sorted(kept.glob(f"{lock.stem}-{platform}-{'[0-9a-f]' * _DIGITS}.zip"))
+    if len(zips) != 1:
+        raise PackageError(
+            f"{kept} should hold one zip and holds {len(zips)}: delete that folder and try again."
+        )
+    return zips[0]
+
+
+def _publish(finished: Path, kept: Path) -> None:
+    """Move a finished folder to its name; another process that was faster has made the same one."""
+    try:
+        finished.rename(kept)
+    except OSError:
+        if not kept.is_dir():
+            raise
+
+
+def _code_files(packages: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    yield "dropsort/__init__.py", ROOT / "dropsort" / "__init__.py"
+    for package in (*packages, "dropsort/contract"):
+        if not (ROOT / package / "__init__.py").is_file():
+            raise PackageError(f"No package {package}/ in {ROOT}: install Dropsort again.")
+        yield from _tree_files(ROOT / package, package)
+
+
+def _tree_files(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    """Name in the zip and path of every file below `root`, without caches of the interpreter."""
+    for path in root.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield f"{prefix}/{path.relative_to(root).as_posix()}", path
+
+
+def _archive(folder: Path, stem: str, files: Iterable[tuple[str, Path]]) -> Path:
+    """Zip `files` to ``{stem}-{digest of names and contents}.zip``, once."""
+    entries = sorted(files)
+    digest = hashlib.sha256()
+    for name, path in entries:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content} {_mode(path):o} {name}\n".encode())
+    target = folder / f"{stem}-{digest.hexdigest()[:_DIGITS]}.zip"
+    if target.is_file():
+        return target
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".zipping-")
+    try:
+        with os.fdopen(descriptor, "wb") as raw, zipfile.ZipFile(raw, "w") as archive:
+            for name, path in entries:
+                info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                info.create_system = 3  # Unix, wherever it was built: the mode below counts
+                info.external_attr = (stat.S_IFREG | _mode(path)) << 16
+                info.compress_type = zipfile.ZIP_DEFLATED
+                with path.open("rb") as source, archive.open(info, "w") as sink:
+                    shutil.copyfileobj(source, sink)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _mode(path: Path) -> int:
+    return 0o755 if ".so" in path.suffixes else 0o644

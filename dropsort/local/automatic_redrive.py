@@ -1,0 +1,81 @@
+"""Picks up uploads that nobody works on: what a kill cut short, what an execution lost.
+
+On AWS the rule's retries and its dead-letter queue see to it that no event is lost. The embedded AWS has neither,
+and forgets executions when it is killed. So all uploads without a result are started once after a start, and later
+those that are still without one while nothing has moved between two looks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dropsort.client import redrive
+
+INTERVAL_SECONDS = 30.0
+MIN_AGE_SECONDS = 30.0
+TRIES = 3
+
+
+class AutomaticRedrive:
+    """Looks for uploads without a result, and starts the workflow for them.
+
+    Parameters
+    ----------
+    s3, stepfunctions
+        Clients.
+    bucket, state_machine
+        The service.
+    report
+        Called with a sentence when something was picked up, or could not be.
+    """
+
+    def __init__(
+        self, s3: Any, stepfunctions: Any, bucket: str, state_machine: str, report: Callable[[str], None]
+    ) -> None:
+        self._s3, self._stepfunctions, self._bucket, self._machine = s3, stepfunctions, bucket, state_machine
+        self._report = report
+        self._stop = threading.Event()
+        self._before: set[str] = set()
+        self._tries: dict[str, int] = {}
+
+    def start(self, at_once: bool) -> None:
+        """Look every now and then, in a thread; `at_once` starts with all that a former life left."""
+        threading.Thread(target=self._run, args=(at_once,), name="pick-up", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+
+    def look(self, everything: bool = False) -> int:
+        """Start what has stalled, or `everything` without a result; return how many that was."""
+        age = 0.0 if everything else MIN_AGE_SECONDS
+        found = redrive.find(self._s3, self._bucket, min_age_seconds=age)
+        missing = {upload.key: upload for upload in found if upload.why == redrive.NO_RESULT}
+        stalled = everything or (bool(self._before) and self._before <= missing.keys())
+        self._before = set(missing)
+        self._tries = {key: count for key, count in self._tries.items() if key in missing}
+        if not stalled:
+            return 0
+        chosen = [upload for key, upload in missing.items() if self._tries.get(key, 0) < TRIES]
+        for upload in chosen:
+            self._tries[upload.key] = self._tries.get(upload.key, 0) + 1
+        return redrive.start(self._stepfunctions, self._machine, self._bucket, chosen) if chosen else 0
+
+    def _run(self, at_once: bool) -> None:
+        pause = 0.0 if at_once else INTERVAL_SECONDS
+        while not self._stop.wait(pause):
+            started = time.monotonic()
+            try:
+                count = self.look(everything=at_once)
+                if count:
+                    self._report(f"Picked up {count} upload{'s' if count > 1 else ''} without a result")
+            except Exception as error:
+                if not self._stop.is_set():
+                    self._report(f"Uploads without a result could not be picked up: {error}")
+            at_once = False
+            pause = max(
+                INTERVAL_SECONDS, 50 * (time.monotonic() - started)
+            )  # a large bucket takes long to list

@@ -1,0 +1,141 @@
+"""The embedded endpoint as a child process: started early, ended with every captured request written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from dropsort.local import clients
+from dropsort.local.embedded import HOST, OPENER, free_port
+from dropsort.local.endpoint_config import EndpointConfig
+from dropsort.local.process import Lifeline, Process
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+
+class EmbeddedEndpoint:
+    """One endpoint.
+
+    Parameters
+    ----------
+    model
+        Folder with model.onnx and labels.json.
+    folder
+        For its settings and its log.
+    name
+        Name of the endpoint.
+    config
+        Variant and capture.
+    aws_url
+        Address of the embedded AWS, which has the bucket for captures.
+    port
+        Port on this machine; 0 takes a free one.
+    threads
+        Requests worked on at once; None takes one per processor.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        folder: Path,
+        name: str,
+        config: EndpointConfig,
+        aws_url: str = "",
+        port: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.name, self.port, self.log = name, free_port(port), folder / "endpoint.log"
+        self._settings = folder / "endpoint.json"
+        self._config = {
+            "model": str(model.resolve()),
+            "name": name,
+            "variant": config.variant,
+            "capture": dataclasses.asdict(config.capture) if config.capture else None,
+            "account": clients.ACCOUNT,
+            "host": HOST,
+            "port": self.port,
+            "log": str(self.log),
+            "threads": threads,
+            "aws": {
+                "endpoint_url": aws_url,
+                "access_key_id": clients.KEY,
+                "secret_access_key": clients.SECRET,
+                "region": clients.REGION,
+            },
+        }
+        self._leash = Lifeline()
+        self._process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{HOST}:{self.port}"
+
+    def launch(self, holders: Sequence[int] = ()) -> None:
+        """Start it without waiting; `holders` are descriptors that it keeps open."""
+        self._settings.write_text(json.dumps(self._config), encoding="utf-8")
+        self._process = Process(
+            "The embedded endpoint",
+            [sys.executable, "-m", "dropsort.local.serve", str(self._settings)],
+            _environment(),
+            self.log,
+            grace=STOP_SECONDS,
+            lifeline=self._leash,
+            holders=holders,
+        )
+
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises
+        ------
+        StartError
+            It did not start; the message has its last words and names the log.
+        """
+        if self._process:
+            self._process.wait_until(lambda: self._call("GET", "/ping"), START_SECONDS)
+
+    def start(self, holders: Sequence[int] = ()) -> None:
+        """Start it and wait until it answers."""
+        self.launch(holders)
+        try:
+            self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.running()
+
+    def flush(self) -> bool:
+        """Have everything that it captured written into the bucket; tell whether that is done."""
+        return self._call("POST", "/flush")
+
+    def stop(self) -> None:
+        """Stop it, after it has answered what it was asked and written what it captured."""
+        if self._process:
+            self._process.stop()
+            self._process = None
+
+    def _call(self, method: str, path: str) -> bool:
+        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310  (an address of ours)
+        try:
+            with OPENER.open(request, timeout=STOP_SECONDS) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without settings that are not meant for it: AWS, proxies, threads of libraries."""
+    unwanted = ("AWS_", "OMP_", "MKL_", "OPENBLAS_", "UVICORN_", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
+    return {key: value for key, value in kept.items() if not key.lower().endswith("_proxy")}

@@ -1,0 +1,82 @@
+"""The process of the embedded endpoint: ``python -m dropsort.local.serve CONFIG``, ended by SIGTERM.
+
+CONFIG is a JSON file that :class:`dropsort.local.endpoint_process.EmbeddedEndpoint` writes. Everything that was answered is
+captured before the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dropsort.local.capture import CaptureWriter, Put
+from dropsort.local.container import container
+from dropsort.local.endpoint import Endpoint
+from dropsort.local.endpoint_config import Capture
+
+
+def main(config: dict[str, Any]) -> None:
+    """Serve until SIGTERM."""
+    import uvicorn
+
+    writer = None
+    if config["capture"]:
+        capture = Capture(**config["capture"])
+        writer = CaptureWriter(
+            capture, config["name"], config["variant"], bucket_put(capture.bucket, config["aws"])
+        )
+    endpoint = Endpoint(
+        config["name"],
+        config["variant"],
+        container(Path(config["model"])),
+        account=config["account"],
+        log=config["log"],
+        capture=writer,
+        percentage=config["capture"]["percentage"] if config["capture"] else 0,
+        threads=config["threads"],
+    )
+    # uvicorn ends in order at SIGTERM and then raises it once more: that one must find us still here.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.run(
+        endpoint,
+        host=config["host"],
+        port=config["port"],
+        http="httptools",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    if writer:
+        writer.close()
+        if writer.lost:
+            print(f"{writer.lost} captured requests were lost. {writer.trouble}", file=sys.stderr)
+
+
+def bucket_put(bucket: str, aws: dict[str, str]) -> Put:
+    """A function that writes objects into a bucket."""
+    from obstore.store import S3Store
+
+    store = S3Store(
+        bucket,
+        endpoint=aws["endpoint_url"],
+        access_key_id=aws["access_key_id"],
+        secret_access_key=aws["secret_access_key"],
+        region=aws["region"],
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True, "timeout": timedelta(seconds=10)},
+        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=5)},
+    )
+    return store.put
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -1,0 +1,267 @@
+"""The whole service on one machine: embedded AWS, embedded endpoint, the template deployed unchanged, metrics.
+
+What takes time runs side by side: while the functions are packaged the embedded AWS starts, and while the stack is
+created the model loads. With a data folder a second start finds everything there and deploys only what has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
+from dropsort.deployment import deploy, package, stacks
+from dropsort.local import clients, endpoint_config, reference, venv
+from dropsort.local.automatic_redrive import AutomaticRedrive
+from dropsort.local.clients import EmbeddedSession
+from dropsort.local.embedded import EmbeddedAws, free_port
+from dropsort.local.endpoint_process import EmbeddedEndpoint
+from dropsort.local.errors import InUseError, StartError
+from dropsort.local.folder import ServiceFolder
+from dropsort.local.metrics import MetricsBridge
+from dropsort.local.shared_layer import share
+
+PACKAGES = Path(sys.prefix) / "packages"
+STACK = "dropsort"
+BUCKET = "dropsort"
+ENDPOINT = "dropsort"
+
+Progress = Callable[[str], None]
+
+
+class Service:
+    """The service, between ``with`` and its end.
+
+    Parameters
+    ----------
+    data
+        Folder that keeps bucket and service; None forgets everything at the end.
+    port
+        Port of the embedded AWS; None takes that of the folder's last life, or a free one.
+    model
+        Folder of the model that the endpoint serves.
+    parameters
+        Template parameters besides those that this machine needs.
+    progress
+        Called with a sentence at each step.
+    threads
+        Requests that the endpoint works on at once; None takes one per processor.
+
+    Raises
+    ------
+    LocalError
+        The service cannot start; the message says why and what to do.
+    infra.errors.DeploymentError
+        The functions cannot be packaged or the stack not deployed.
+    """
+
+    def __init__(
+        self,
+        data: Path | None = None,
+        port: int | None = None,
+        *,
+        model: Path = DEFAULT_MODEL,
+        parameters: Mapping[str, str] | None = None,
+        progress: Progress = lambda _: None,
+        threads: int | None = None,
+    ) -> None:
+        self._data, self._port, self._model = data, port, model
+        self._parameters, self._progress, self._threads = dict(parameters or {}), progress, threads
+        self._cleanup = ExitStack()
+        self.stack, self.bucket = STACK, BUCKET
+        self.outputs: dict[str, str] = {}
+
+    def __enter__(self) -> Service:
+        """Start it."""
+        try:
+            self._start()
+        except BaseException as error:
+            self._end(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it; captures and metrics are written first."""
+        self._end(error)
+
+    @property
+    def endpoint_url(self) -> str:
+        """Address of the embedded AWS: what ``--endpoint-url`` takes."""
+        return self._aws.url
+
+    @property
+    def runtime_url(self) -> str:
+        """Address of the embedded SageMaker runtime."""
+        return self._endpoint.url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which any AWS client reaches the service."""
+        return clients.environment(self.endpoint_url, self.runtime_url)
+
+    @property
+    def logs(self) -> tuple[Path, Path]:
+        """Log files of embedded AWS and endpoint."""
+        return self._aws.log, self._endpoint.log
+
+    def session(self) -> EmbeddedSession:
+        """A boto3 session for the service, independent of this machine's AWS settings."""
+        return EmbeddedSession(self.endpoint_url, self.runtime_url)
+
+    def flush(self) -> None:
+        """Have all captures in the bucket and all metrics in CloudWatch."""
+        self._endpoint.flush()
+        self._metrics.forward()
+
+    def check(self) -> None:
+        """Make sure that it runs.
+
+        Raises
+        ------
+        StartError
+            A process of it ended; the message names its log.
+        """
+        for part, name in ((self._aws, "embedded AWS"), (self._endpoint, "embedded endpoint")):
+            if not part.running():
+                raise StartError(
+                    f"The {name} has ended unexpectedly (log: {part.log}): start the service again."
+                )
+
+    def wait(self) -> None:
+        """Stay until Ctrl-C.
+
+        Raises
+        ------
+        StartError
+            A process of the service ended by itself.
+        """
+        while not self._ended.wait(1):
+            self.check()
+
+    def _end(self, error: BaseException | None) -> None:
+        if isinstance(error, StartError):  # it names a log
+            self._folder.keep_logs = True
+        self._cleanup.close()
+
+    def _start(self) -> None:
+        self._ended = threading.Event()
+        self._folder = folder = ServiceFolder(self._data)
+        self._cleanup.callback(folder.release)
+        folder.acquire()
+        known = folder.prepare()
+        before = folder.deployed()
+        with ThreadPoolExecutor(2) as pool:
+            packages = pool.submit(self._package)
+            self._aws = EmbeddedAws(
+                venv.ensure(progress=self._progress),
+                folder.aws,
+                self._choose(self._port, before.get("port")),
+                keep=folder.keep,
+                holders=[folder.lock],
+            )
+            self._cleanup.callback(self._aws.stop)
+            self._launch_endpoint(folder, before)
+            self._aws.start()
+            parameters = self._all_parameters()
+            plan = {
+                "key": _key(parameters, packages.result()),
+                "port": self._aws.port,
+                "endpoint_port": self._endpoint.port,
+            }
+            if known and not self._has_stack():
+                self._aws.stop()
+                folder.restore()
+                self._aws.start()
+            if plan != before or not self._has_stack():
+                self._deploy(parameters, packages.result())
+                if folder.keep:  # only a clean stop saves it
+                    self._aws.stop()
+                    folder.set_deployed(plan)
+                    self._aws.start()
+            self._endpoint.wait()
+        session = self.session()
+        reference.put(session.client("s3"), self.bucket, self._model)
+        self._metrics = MetricsBridge(
+            session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
+        )
+        self._pick_up = AutomaticRedrive(
+            session.client("s3"),
+            session.client("stepfunctions"),
+            self.bucket,
+            self.outputs["StateMachineArn"],
+            self._progress,
+        )
+        self._cleanup.callback(self._stop_parts)
+        self._metrics.start()
+        self._pick_up.start(at_once=known)
+
+    def _package(self) -> package.Packages:
+        return share(package.build("host", PACKAGES, self._progress), PACKAGES / "shared")
+
+    def _launch_endpoint(self, folder: ServiceFolder, before: Mapping[str, object]) -> None:
+        config = endpoint_config.read(TEMPLATE, self._parameters, {"Bucket": BUCKET})
+        self._endpoint = EmbeddedEndpoint(
+            self._model,
+            folder.path,
+            ENDPOINT,
+            config,
+            self._aws.url,
+            self._choose(None, before.get("endpoint_port")),
+            self._threads,
+        )
+        self._cleanup.callback(self._endpoint.stop)
+        # The embedded AWS outlives the endpoint, which has captures to write, even if we are killed.
+        self._endpoint.launch(holders=[self._aws.lifeline.held])
+
+    @staticmethod
+    def _choose(wanted: int | None, last: object) -> int:
+        """The port that was asked for, else the last one if it is free still, else any."""
+        if wanted is None and isinstance(last, int):
+            try:
+                return free_port(last)
+            except InUseError:
+                return 0
+        return wanted or 0
+
+    def _all_parameters(self) -> dict[str, str]:
+        """What this machine needs, beside what was asked for; docs/local.md has the reasons."""
+        return {
+            **self._parameters,
+            "BucketName": BUCKET,
+            "CreateEndpoint": "false",
+            "EndpointName": ENDPOINT,
+            "SageMakerRuntimeEndpointUrl": self._endpoint.url,
+            "RequireTls": "false",
+            "Tracing": "PassThrough",
+        }
+
+    def _has_stack(self) -> bool:
+        found = stacks.describe(self._aws.session().client("cloudformation"), STACK)
+        self.outputs = found.outputs if found else {}
+        return found is not None and found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+
+    def _deploy(self, parameters: Mapping[str, str], packages: package.Packages) -> None:
+        self.outputs = deploy.deploy(
+            self._aws.session().client, STACK, TEMPLATE, parameters, packages, self._progress
+        )
+
+    def _stop_parts(self) -> None:
+        self._ended.set()
+        self._pick_up.stop()
+        self._endpoint.stop()
+        self._metrics.stop()
+
+
+def _key(parameters: Mapping[str, str], packages: package.Packages) -> str:
+    """Digest of everything that a deployment depends on."""
+    what = [sorted(parameters.items()), sorted(path.name for path in packages.archives.values())]
+    return hashlib.sha256(TEMPLATE.read_bytes() + json.dumps(what).encode()).hexdigest()

@@ -1,0 +1,215 @@
+"""`dropsort monitor` and `report` as somebody meets them who has never used them: wrong places, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dropsort.cli import monitoring as watching
+from dropsort.cli.locations import Place
+from monitoring.counting.cells import UNKNOWN, Aggregate, Series
+from tests.unit.cli.nowhere import ENVIRONMENT
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs `dropsort` in an empty folder; what it says on standard error is never a traceback."""
+
+    def call(*arguments: str, code: int = 0, program: str = "") -> subprocess.CompletedProcess[str]:
+        start = ["-c", program] if program else ["-m", "dropsort.cli"]
+        result = subprocess.run(
+            [sys.executable, *start, *arguments],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == code, result.stderr + result.stdout
+        assert "Traceback" not in result.stderr
+        return result
+
+    return call
+
+
+def line(number: int, label: str = "bicycle", confidence: float = 0.95) -> str:
+    answer = {
+        "probabilities": [confidence, round(1 - confidence, 6)],
+        "labels": [label, "other"],
+        "familiarity": 0.5,
+    }
+    return json.dumps(
+        {
+            "captureData": {
+                "endpointOutput": {
+                    "observedContentType": "application/json",
+                    "mode": "OUTPUT",
+                    "data": json.dumps(answer),
+                    "encoding": "JSON",
+                }
+            },
+            "eventMetadata": {
+                "eventId": f"event-{number}",
+                "inferenceTime": f"2026-11-20T{number % 24:02d}:00:00Z",
+            },
+            "eventVersion": "0",
+        }
+    )
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Path:
+    folder = tmp_path / "captures" / "2026" / "11" / "20"
+    folder.mkdir(parents=True)
+    for part in range(10):
+        rows = [line(part * 10 + i) for i in range(10)]
+        (folder / f"{part}.jsonl").write_text("\n".join(rows) + "\n")
+    return tmp_path / "captures"
+
+
+def test_a_wrong_place_is_said_and_leaves_nothing(run: Run, captures: Path, tmp_path: Path) -> None:
+    file = next(captures.rglob("*.jsonl"))
+    for verb in ("monitor", "report"):
+        assert run(verb, "nowhere", code=1).stderr.startswith("dropsort: There is no folder nowhere: ")
+        assert "is a file: name the folder" in run(verb, str(file), code=1).stderr
+    assert not (tmp_path / ".dropsort").exists()
+
+
+def test_before_any_demo_it_says_what_to_do(run: Run) -> None:
+    for verb in ("monitor", "report"):
+        said = run(verb, code=1).stderr
+        assert said.startswith("dropsort: No demo ran in this folder")
+        assert "dropsort demo" in said
+        assert said.count("\n") == 1
+
+
+def test_a_folder_without_captures_is_no_success_story(run: Run, tmp_path: Path) -> None:
+    # GIVEN an empty folder, one with other files, and one whose files are no captures
+    for name in ("empty", "other", "wrong"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "a.png").write_bytes(b"\x89PNG")
+    (tmp_path / "wrong" / "a.jsonl").write_text('x\n{"a": 1}\n')
+
+    # THEN each is said, bad lines by file and line
+    for name in ("empty", "other"):
+        assert "There are no capture files (*.jsonl)" in run("monitor", name).stderr
+    wrong = run("monitor", "wrong", "--json", "-")
+    assert "No line in" in wrong.stderr
+    assert "bad line: a.jsonl, line 2: no captureData" in wrong.stderr
+    assert json.loads(wrong.stdout)["bad_lines"] == 2
+    assert run("report", "empty", "--no-open").stdout == f"{Path('.dropsort', 'report.html')}\n"
+
+
+def test_json_on_standard_output_is_nothing_but_json(run: Run, captures: Path) -> None:
+    result = run("monitor", str(captures), "--json", "-")
+    found = json.loads(result.stdout)
+    assert (found["records"], found["files"], found["bad_lines"]) == (100, 10, 0)
+    assert "records" in result.stderr
+
+
+def test_a_folder_is_the_same_however_it_is_written(run: Run, captures: Path) -> None:
+    run("monitor", str(captures))
+    again = run("monitor", "captures/../captures", "--json", "-")
+    assert json.loads(again.stdout)["files_read"] == 0
+
+
+def test_the_report_says_what_it_compares_with(run: Run, captures: Path, tmp_path: Path) -> None:
+    rows = [{"label": "bicycle", "confidence": 0.95, "familiarity": 0.5}] * 40
+    (tmp_path / "reference.json").write_text(json.dumps(rows))
+
+    run("report", str(captures), "--reference", "reference.json", "--no-open", "--out", "page.html")
+
+    page = (tmp_path / "page.html").read_text()
+    assert "Compared with reference.json, 40 predictions." in page
+    assert "No change found" in page
+
+
+def test_a_reference_that_cannot_fit_is_refused(run: Run, captures: Path, tmp_path: Path) -> None:
+    other, broken, no_list = (tmp_path / name for name in ("other.json", "broken.json", "no-list.json"))
+    other.write_text('[{"label": "cat", "confidence": 0.9}]')
+    broken.write_text("[")
+    no_list.write_text('{"accuracy": 0.97}')
+
+    def refused(path: Path) -> str:
+        return run("report", "captures", "--reference", path.name, "--no-open", code=1).stderr
+
+    assert "knows the labels cat, the captures bicycle" in refused(other)
+    assert "broken.json is not JSON" in refused(broken)
+    assert "no-list.json: not a reference" in refused(no_list)
+
+
+# Interrupts the run at its first call of a method of the store, as Ctrl-C would there.
+INTERRUPTED = """
+import os, signal, sys
+from monitoring.stores.local import LocalStore
+real = LocalStore.{method}
+def method(self, *arguments):
+    LocalStore.{method} = real
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(self, *arguments)
+LocalStore.{method} = method
+from dropsort.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("method", ["reading", "put", "put_manifest"])
+def test_ctrl_c_leaves_nothing_half_made(run: Run, captures: Path, tmp_path: Path, method: str) -> None:
+    # GIVEN a run that is interrupted while it reads, while it writes, or just before that counts
+    interrupted = run(
+        "monitor", "captures", "--json", "-", code=130, program=INTERRUPTED.format(method=method)
+    )
+    assert interrupted.stdout == ""
+
+    # THEN the next one gives what an undisturbed one gives
+    found = json.loads(run("monitor", "captures", "--json", "-").stdout)
+    assert (found["records"], found["duplicates"], found["files_read"]) == (100, 0, 10)
+    [state] = (tmp_path / ".dropsort" / "monitoring").iterdir()
+    assert not [path for path in state.rglob("*") if path.suffix == ".partial"]
+
+
+def test_anew_forgets_what_an_interrupted_run_left_and_nothing_else(
+    run: Run, captures: Path, tmp_path: Path
+) -> None:
+    run(
+        "monitor", "captures", "--state", "state", code=130, program=INTERRUPTED.format(method="put_manifest")
+    )
+    run("monitor", "captures", "--state", "state", "--anew")
+
+    # GIVEN aggregates among other files
+    (tmp_path / "state" / "letters.txt").write_text("dear")
+    refused = run("monitor", "captures", "--state", "state", "--anew", code=2)
+    assert "letters.txt: it is not deleted" in refused.stderr
+    assert (tmp_path / "state" / "letters.txt").exists()
+
+
+def test_captures_of_a_service_are_held_against_what_should_be_captured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """GIVEN a service that captures a half WHEN its report is made THEN half its invocations of those hours are expected."""
+    asked = []
+
+    def invocations(client: object, stack: str, start: datetime, end: datetime) -> int:
+        asked.append((client, stack, start, end))
+        return 81
+
+    monkeypatch.setattr("monitoring.cloudwatch.usage.invocations", invocations)
+    total = Aggregate()
+    for hour in ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z", UNKNOWN):
+        total.volume(Series(hour, "bikes", "main")).records = 20
+    where = Place("s3://b/captures", "s3://b/monitoring", "stack s", stack="s", capture_percent=50)
+    aws = SimpleNamespace(client=lambda name: name)
+
+    assert watching._invoked(where, total, aws) == 40  # type: ignore[arg-type]
+    assert watching._invoked(where, Aggregate(), aws) is None  # type: ignore[arg-type]
+    day = datetime(2026, 11, 21, tzinfo=UTC)
+    assert asked == [("cloudwatch", "s", day.replace(hour=9), day.replace(hour=13))]

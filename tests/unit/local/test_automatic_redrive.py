@@ -1,0 +1,115 @@
+"""Uploads that nobody works on are started again, and only those (moto's S3 and Step Functions)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from dropsort.local import automatic_redrive
+from dropsort.local.automatic_redrive import AutomaticRedrive
+
+BUCKET = "pictures"
+DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}})
+
+
+class Service:
+    """A bucket and a state machine that does nothing."""
+
+    def __init__(self) -> None:
+        self.s3: Any = boto3.client("s3", "us-east-1")
+        self.states: Any = boto3.client("stepfunctions", "us-east-1")
+        self.s3.create_bucket(Bucket=BUCKET)
+        role = "arn:aws:iam::123456789012:role/states"
+        made = self.states.create_state_machine(name="dropsort", definition=DEFINITION, roleArn=role)
+        self.machine = made["stateMachineArn"]
+        self.said: list[str] = []
+        self.automatic_redrive = AutomaticRedrive(
+            self.s3, self.states, BUCKET, self.machine, self.said.append
+        )
+
+    def upload(self, *names: str) -> None:
+        for name in names:
+            self.s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=b"x")
+
+    def result(self, name: str, **reason: Any) -> None:
+        upload = self.s3.head_object(Bucket=BUCKET, Key=f"incoming/{name}")
+        document = {
+            "outcome": "failed" if reason else "classified",
+            "source": {"key": f"incoming/{name}", "etag": upload["ETag"].strip('"')},
+            "times": {"recorded": upload["LastModified"].isoformat()},
+            "reason": reason,
+        }
+        folder = document["outcome"]
+        self.s3.put_object(Bucket=BUCKET, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
+
+    def started(self) -> list[str]:
+        listed = self.states.list_executions(stateMachineArn=self.machine)["executions"]
+        inputs = [
+            self.states.describe_execution(executionArn=item["executionArn"])["input"] for item in listed
+        ]
+        assert all(json.loads(item)["s3_bucket"] == BUCKET for item in inputs)
+        return sorted(json.loads(item)["s3_key"] for item in inputs)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Moto's services, in which every upload is old enough."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(automatic_redrive, "MIN_AGE_SECONDS", -10.0)
+    with mock_aws():
+        yield Service()
+
+
+def test_after_a_start_everything_without_a_result_is_started(service: Service) -> None:
+    # GIVEN uploads with and without results, one of them failed for a reason that may pass
+    service.upload("a.png", "b.png", "c d+%2B.png", "e.png")
+    service.result("a.png")
+    service.result("e.png", code="throttled", retryable=True)
+    # WHEN the next life looks
+    assert service.automatic_redrive.look(everything=True) == 2
+    # THEN those without are started; what failed stays, for somebody to decide
+    assert service.started() == ["incoming/b.png", "incoming/c d+%2B.png"]
+
+
+def test_what_moves_is_left_alone(service: Service) -> None:
+    # GIVEN uploads of which one gets its result between two looks
+    service.upload("a.png", "b.png", "c.png")
+    assert service.automatic_redrive.look() == 0
+    service.result("a.png")
+    # THEN the others are thought to be on their way
+    assert service.automatic_redrive.look() == 0
+    assert service.started() == []
+
+
+def test_what_has_stalled_is_started_a_few_times_only(service: Service) -> None:
+    service.upload("a.png")
+    assert [service.automatic_redrive.look() for _ in range(6)] == [0, 1, 1, 1, 0, 0]
+    assert len(service.started()) == automatic_redrive.TRIES
+
+
+def test_an_upload_that_comes_back_is_tried_anew(service: Service) -> None:
+    service.upload("a.png")
+    for _ in range(6):
+        service.automatic_redrive.look()
+    service.result("a.png")
+    service.automatic_redrive.look()
+    service.s3.delete_object(Bucket=BUCKET, Key="classified/a.png.json")
+    assert [service.automatic_redrive.look() for _ in range(3)] == [0, 1, 1]
+
+
+def test_a_bucket_that_is_gone_is_reported_and_survived(service: Service) -> None:
+    service.s3.delete_bucket(Bucket=BUCKET)
+    service.automatic_redrive._report = lambda text: (
+        service.said.append(text),
+        service.automatic_redrive.stop(),
+    )  # type: ignore[func-returns-value]
+    service.automatic_redrive._run(at_once=True)
+    assert "could not be picked up" in service.said[0]
