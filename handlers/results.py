@@ -1,4 +1,4 @@
-"""The result document: one JSON object per image, as docs/result.schema.json says."""
+"""The result document: one JSON object per image, as docs/reference/result.schema.json says."""
 
 from __future__ import annotations
 

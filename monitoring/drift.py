@@ -6,7 +6,7 @@ one day in two hundred: a day is 24 hourly looks of three parts, two windows and
 Holm's method shares among the signals of a window. One in a hundred is promised (``python -m benchmarks.drift`` measures it);
 the other half is for the luck of a reference, which is drawn once and stays. No assumption is made about how looks or
 signals depend on each other. Observations are assumed independent: a hundred uploads of one picture are no hundred
-observations (docs/drift.md).
+observations (docs/concepts/drift.md).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def sentence(error: Exception) -> str:
     if aws:
         return aws
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed: install what this command needs (see docs/cli.md)."
+        return f"{error.name} is not installed: install what this command needs (see docs/reference/cli.md)."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}"
     text = " ".join(str(error).split()) or "no message"

@@ -220,7 +220,7 @@ def rollout(
     if outcome.executed:
         note(f"Version {outcome.package.version} is in service. Next: dropsort dashboard --stack {stack}")
         note(
-            "What drift compares with is the former model's: replace monitoring/reference.json (docs/drift.md)."
+            "What drift compares with is the former model's: replace monitoring/reference.json (docs/concepts/drift.md)."
         )
     elif not outcome.changed:
         note(f"Version {outcome.package.version} is what stack {stack} runs already.")

@@ -14,7 +14,7 @@ LOW_CONFIDENCE = "low-confidence"
 FAILED = "failed"
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)
 
-RESULT_SCHEMA = "dropsort/result/1"  # the `schema` member of a result: docs/result.schema.json
+RESULT_SCHEMA = "dropsort/result/1"  # the `schema` member of a result: docs/reference/result.schema.json
 
 _SUFFIX = ".json"
 _CUT = re.compile(r"~[0-9a-f]{32}\Z")

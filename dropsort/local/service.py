@@ -233,7 +233,7 @@ class Service:
         return wanted or 0
 
     def _all_parameters(self) -> dict[str, str]:
-        """What this machine needs, beside what was asked for; docs/local.md has the reasons."""
+        """What this machine needs, beside what was asked for; docs/concepts/embedded-aws.md has the reasons."""
         return {
             **self._parameters,
             "BucketName": BUCKET,

@@ -4,7 +4,7 @@ One normaliser for every answer that is known: a list of probabilities, a list o
 model, ``{"predictions": ...}``, ``{"probabilities": [...], "labels": [...], "familiarity": ...}``,
 ``{"predicted_label": ..., "score": ...}``, lists of ``{"label": ..., "score": ...}``; as JSON, JSON lines or CSV, plain or
 in base64. What is no probability (a regression, logits) gives no prediction: nothing is guessed or rescaled.
-docs/captures.md has the rules as a table.
+docs/reference/captures.md has the rules as a table.
 """
 
 from __future__ import annotations

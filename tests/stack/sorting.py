@@ -23,7 +23,9 @@ PATIENCE_SECONDS = 240
 @cache
 def schema() -> jsonschema.Draft202012Validator:
     """The documented form of a result."""
-    return jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "result.schema.json").read_text()))
+    return jsonschema.Draft202012Validator(
+        json.loads((ROOT / "docs" / "reference" / "result.schema.json").read_text())
+    )
 
 
 def drawn(folder: Path, count: int = 2) -> list[bytes]:

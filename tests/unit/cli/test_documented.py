@@ -1,4 +1,4 @@
-"""docs/cli.md and the command say the same: every command, every option, and no others."""
+"""docs/reference/cli.md and the command say the same: every command, every option, and no others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from dropsort.cli.main import MODULES, dropsort
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "cli.md"
 VERBS = [verb for verbs in MODULES.values() for verb in verbs]
 
 
@@ -22,7 +22,7 @@ def command(verb: str) -> click.Command:
 
 def section(verb: str) -> str:
     match = re.search(rf"^### {verb}\n(.*?)(?=^##|\Z)", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert match, f"docs/cli.md has no section {verb}"
+    assert match, f"docs/reference/cli.md has no section {verb}"
     return match[1]
 
 

@@ -145,7 +145,7 @@ def test_signals_have_their_exit_codes(
         (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
         (
             ModuleNotFoundError("x", name="torch"),
-            "torch is not installed: install what this command needs (see docs/cli.md).",
+            "torch is not installed: install what this command needs (see docs/reference/cli.md).",
         ),
         (ValueError("odd"), "ValueError: odd (DROPSORT_TRACEBACK=1 shows where)"),
     ],

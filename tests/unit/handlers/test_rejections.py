@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_code_is_documented_with_its_sentence() -> None:
-    text = (ROOT / "docs" / "results.md").read_text()
+    text = (ROOT / "docs" / "reference" / "results.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text, re.MULTILINE))
     assert {code: rows.get(code) for code in REASONS} == {
         code: sentence for code, (sentence, _) in REASONS.items()

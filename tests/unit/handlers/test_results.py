@@ -18,7 +18,7 @@ from handlers.predictions import Prediction
 from handlers.rejections import REASONS, Rejection
 from handlers.uploads import Upload
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[3] / "docs" / "reference"
 SCHEMA = json.loads((DOCS / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 UPLOAD = Upload(
@@ -123,7 +123,7 @@ def test_every_member_is_required_and_documented() -> None:
     assert set(answered()) == set(SCHEMA["properties"]) == set(SCHEMA["required"])
     for name in SCHEMA["properties"]:
         assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), (
-            f"docs/results.md does not say what {name} is"
+            f"docs/reference/results.md does not say what {name} is"
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from handlers import settings
 
-DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
 
 def test_defaults() -> None:
@@ -55,7 +55,7 @@ def test_every_setting_has_a_help_and_a_default_that_loads() -> None:
 @pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_documented(setting: settings.Setting) -> None:
     row = re.search(rf"^\| `{setting.name}` \|(.*)$", DOCS.read_text(), re.MULTILINE)
-    assert row, f"docs/settings.md does not say what {setting.name} is"
+    assert row, f"docs/reference/settings.md does not say what {setting.name} is"
     assert setting.help in row[1]
     assert f"`{setting.default}`" in row[1] or not setting.default
 

@@ -15,7 +15,7 @@ from handlers.settings import SETTINGS, load
 from tests.unit.infra.template import FUNCTIONS, PARAMETERS, PATH, RESOURCES, TEMPLATE, of_type, resolve
 
 TEXT = PATH.read_text()
-DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
 
 def test_cfn_lint_finds_nothing() -> None:
@@ -75,7 +75,7 @@ def test_label_thresholds_that_the_template_takes_are_those_that_the_functions_r
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_parameter_is_documented_with_its_default(name: str) -> None:
     row = re.search(rf"^\| `{name}` \| ([^|]*) \| .+ \|$", DOCS.read_text(), re.MULTILINE)
-    assert row, f"docs/settings.md does not say what {name} is"
+    assert row, f"docs/reference/settings.md does not say what {name} is"
     default = PARAMETERS[name].get("Default", "")
     assert row[1] == ("–" if default == "" else f"`{default}`")
 

@@ -18,7 +18,7 @@ from tests.unit.infra import watched
 from tests.unit.infra.template import RESOURCES, of_type, resolve
 from tests.unit.infra.watched import Watched
 
-DOCS = Path(__file__).parents[3] / "docs" / "monitoring.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 OURS = metrics.WORKFLOW.keys() | metrics.MONITORING.keys()
 WITH_LABEL = metrics.WITH_LABEL

@@ -1,6 +1,6 @@
 """The slow, obvious reader of capture files that the fast one is held against, record by record.
 
-Written from docs/captures.md alone: one line, one ``json.loads``, one dict at a time; it shares no code with
+Written from docs/reference/captures.md alone: one line, one ``json.loads``, one dict at a time; it shares no code with
 `monitoring`.
 """
 

@@ -66,7 +66,7 @@ def test_a_change_is_found(world: World, size: int, signal: str) -> None:
 
 
 def test_the_stated_power() -> None:
-    """GIVEN labels that go from 50 to 70 % WHEN 300 pictures are seen THEN nine of ten windows alarm (docs/drift.md)."""
+    """GIVEN labels that go from 50 to 70 % WHEN 300 pictures are seen THEN nine of ten windows alarm (docs/concepts/drift.md)."""
     assert power(World(share=0.7), 1000, 300, tries=20, seed=3) >= 0.75
 
 

@@ -1,0 +1,66 @@
+"""The documentation as a whole: every link resolves, every page is reachable from the index."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INDEX = ROOT / "docs" / "index.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = [
+    path
+    for folder in ("handlers", "monitoring", "training", "dropsort", "benchmarks", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path != Path(__file__).resolve()
+]
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED = re.compile(r"\bdocs/[\w/.-]+\.(?:md|json|svg)\b")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[tuple[str, Path, str]]:
+    """The relative links of a page: as written, the file that each leads to, and the anchor."""
+    found = []
+    for target in LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8"))):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = unquote(target).partition("#")
+            found.append((target, (page.parent / path).resolve() if path else page, anchor))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_of_a_page_resolves(page: Path) -> None:
+    for target, path, anchor in links(page):
+        assert path.exists(), f"{name(page)} links to {target}, which does not exist"
+        if anchor:
+            assert anchor in anchors(path), f"{name(page)} links to {target}: no such heading"
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    direct = {path for _, path, _ in links(INDEX)}
+    documents = {path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".json")}
+    assert documents - {INDEX} <= direct
+
+
+def test_the_readme_links_to_the_index() -> None:
+    assert INDEX in {path for _, path, _ in links(ROOT / "README.md")}
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    for path in CODE:
+        for page in NAMED.findall(path.read_text(encoding="utf-8")):
+            assert (ROOT / page).exists(), f"{name(path)} names {page}, which does not exist"
