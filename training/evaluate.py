@@ -1,6 +1,8 @@
-"""How good a model is, on pictures that it has not seen: figures, JSON and a page. Needs no torch.
+"""How good a model is, on pictures that it has not seen: figures and JSON. Needs no torch.
 
-    python -m training.evaluate --model models/bikes --images pictures/test --json figures.json --html page.html
+    python -m training.evaluate --model models/bikes --images pictures/test --json figures.json
+
+`dropsort evaluate --html FILE` also writes a page.
 
 `--others` names pictures of anything else, to see how many of them pass; `--choose-on` names labelled held-out pictures to
 choose the threshold on anew. Without it the threshold is the model's own, chosen when it was trained.
@@ -23,7 +25,7 @@ import numpy as np
 from training import dataset, inference, twins
 from training.dataset import Dataset, Picture
 from training.errors import TrainingError
-from training.measures import metrics, reference, report
+from training.measures import metrics, reference
 from training.measures.evaluation import Answers, Evaluation
 from training.pictures import duplicates
 
@@ -188,10 +190,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--precision", type=float, help="wanted of the classified pictures (0.99)")
     options.add_argument("--threshold", type=float)
     options.add_argument("--json", type=Path, help="file for the figures")
-    options.add_argument("--html", type=Path, help="file for the page")
     options.add_argument("--reference", type=Path, help="file for the answers, as the reference of drift")
     arguments = vars(options.parse_args(argv))
-    figures, page, answers = (arguments.pop(name) for name in ("json", "html", "reference"))
+    figures, answers = (arguments.pop(name) for name in ("json", "reference"))
     try:
         evaluation = evaluate_path(arguments.pop("model"), arguments.pop("images"), **arguments)
     except TrainingError as error:
@@ -201,8 +202,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(text)
     if figures:
         figures.write_text(text + "\n")
-    if page:
-        page.write_text(report.page(evaluation), encoding="utf-8")
     if answers:
         reference.write(answers, evaluation.answers, evaluation.labels)
     return 0

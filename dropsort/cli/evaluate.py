@@ -62,7 +62,7 @@ def evaluate(
     console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
     if html:
-        from training.measures import report
+        from dropsort.pages import evaluation as report
 
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.page(result), encoding="utf-8")

@@ -154,7 +154,7 @@ def report(
 
     Without SOURCE it is about the last demo in this folder, or with --stack about a service.
     """
-    from monitoring import report as writing
+    from dropsort.pages import report as writing
     from monitoring.aggregate import load
 
     where = place(source, state, labels, stack, aws)
@@ -195,7 +195,7 @@ def report(
 def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
     """Draw the service's CloudWatch dashboard in one page, of AWS or of the service on this machine."""
     from dropsort.client.stack import find
-    from monitoring.dashboard import body_of, render
+    from dropsort.pages.dashboard import body_of, render
 
     name = find(aws.client, stack).outputs.get("DashboardName")
     if not name:
@@ -273,7 +273,7 @@ def _access(aws: Aws) -> Any:
 
 
 def _lines(source: str, aws: Aws) -> Any:
-    from monitoring.page.pictures import bucket_lines, folder_lines
+    from dropsort.pages.images import bucket_lines, folder_lines
 
     if source.startswith("s3://"):
         bucket, _, prefix = source.removeprefix("s3://").partition("/")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def arguments(where: Place, given: Path | None, aws: Aws) -> dict[str, Any]:
-    """The arguments of `monitoring.report.write` that say it; none where there is nothing but the captures' first day.
+    """The arguments of `dropsort.pages.report.write` that say it; none where there is nothing but the captures' first day.
 
     Raises
     ------

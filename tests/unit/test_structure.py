@@ -20,9 +20,10 @@ ALLOWED = {
     "training": set(),
     "dropsort.client": set(),
     "dropsort.deployment": set(),
-    "dropsort.local": PARTS,
-    "dropsort.cli": PARTS | {"dropsort.local"},
-    "benchmarks": PARTS | {"dropsort.local", "dropsort.cli"},
+    "dropsort.pages": {"monitoring", "training"},
+    "dropsort.local": PARTS | {"dropsort.pages"},
+    "dropsort.cli": PARTS | {"dropsort.pages", "dropsort.local"},
+    "benchmarks": PARTS | {"dropsort.pages", "dropsort.local", "dropsort.cli"},
 }
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

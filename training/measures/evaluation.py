@@ -36,7 +36,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was found; `summary` is its JSON, `training.measures.report` its page."""
+    """Everything that was found; `summary` is its JSON, `dropsort.pages.evaluation` its page."""
 
     model: str
     labels: list[str]

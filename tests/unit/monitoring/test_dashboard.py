@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from moto import mock_aws
 
+from dropsort.pages.dashboard import body_of, render
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import lines, widgets
-from monitoring.dashboard import body_of, render
 from monitoring.errors import MonitoringError
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

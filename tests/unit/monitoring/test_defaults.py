@@ -10,10 +10,11 @@ import pytest
 
 from dropsort.cli.locations import Place
 from dropsort.contract import defaults
+from dropsort.pages import report
 from handlers.settings import SETTINGS
-from monitoring import drift, report, windows
+from monitoring import drift, windows
+from monitoring import report_data as data
 from monitoring.function import Settings
-from monitoring.page import data
 from tests.unit.infra.template import PARAMETERS
 
 OF_THE_TEMPLATE = {

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dropsort.cli.evaluate import evaluate as command
+from dropsort.pages import evaluation as report
 from training import dataset, evaluate, twins
 from training.errors import TrainingError
-from training.measures import report
 from training.model import familiarity
 
 
@@ -30,8 +31,6 @@ def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], 
             str(tree),
             "--json",
             str(tmp_path / "e.json"),
-            "--html",
-            str(tmp_path / "e.html"),
             "--reference",
             str(tmp_path / "new" / "r.json"),
         ]
@@ -46,10 +45,18 @@ def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], 
     low, high = figures["accuracy_interval"]
     assert low <= figures["accuracy"] <= high
     assert sum(map(sum, figures["confusion"])) == 40
-    assert (tmp_path / "e.html").read_text().startswith("<!doctype html>")
     rows = json.loads((tmp_path / "new" / "r.json").read_text())
     assert len(rows) == 40
     assert sum(row["confidence"] >= 0.8 for row in rows) / 40 == figures["coverage"]
+
+
+def test_the_command_writes_a_page(model_folder: Path, pictures: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "e.html"
+    options = ["--model", str(model_folder), "--images", str(pictures(20)), "--html", str(out)]
+
+    assert command.main(options, standalone_mode=False) == 0
+
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_page_is_self_contained_and_shows_mistakes(

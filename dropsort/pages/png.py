@@ -13,7 +13,7 @@ import numpy as np
 
 from monitoring.counting.histograms import BINS
 from monitoring.errors import MonitoringError
-from monitoring.page.data import Report, label_rows, lowest_tenth, short
+from monitoring.report_data import Report, label_rows, lowest_tenth, short
 
 HIGH, LOW, INK, SOFT = "#0072b2", "#d55e00", "#16202b", "#5b6775"  # Okabe-Ito blue and vermillion
 STYLE: Any = {

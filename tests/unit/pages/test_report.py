@@ -16,14 +16,14 @@ import pytest
 from PIL import Image
 
 from benchmarks.drift import SAME, World, put_hour, sample
+from dropsort.pages.images import folder_lines, image_of, least_certain, pictures, showable, thumbnail
+from dropsort.pages.png import write_pngs
+from dropsort.pages.report import render, write
+from dropsort.pages.svg import compact, nice_ticks
 from monitoring.counting.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
 from monitoring.errors import MonitoringError
-from monitoring.page.data import BUCKETS, DOTS, build, label_rows, what_if
-from monitoring.page.pictures import folder_lines, image_of, least_certain, pictures, showable, thumbnail
-from monitoring.page.png import write_pngs
-from monitoring.page.svg import compact, nice_ticks
 from monitoring.quality import Outcome, measure
-from monitoring.report import render, write
+from monitoring.report_data import BUCKETS, DOTS, build, label_rows, what_if
 from monitoring.windows import HOUR, hour_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

@@ -9,12 +9,12 @@ from html import escape
 
 import numpy as np
 
+from dropsort.pages import charts as charts
+from dropsort.pages.parts import card
 from monitoring.comparison.signals import Signal
 from monitoring.counting.cells import Health
-from monitoring.page import charts as charts
-from monitoring.page.data import Report, captured_share, short, span, what_if
-from monitoring.page.parts import card
 from monitoring.quality import Quality
+from monitoring.report_data import Report, captured_share, short, span, what_if
 
 
 def signals(report: Report) -> str:

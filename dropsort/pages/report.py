@@ -1,6 +1,6 @@
 """The monitoring report: one HTML page that needs nothing else, and PNGs for slides.
 
-    >>> from monitoring.report import write
+    >>> from dropsort.pages.report import write
     >>> write(aggregate, Path("report.html"), threshold=0.93)  # doctest: +SKIP
 
 The page embeds aggregates and thinned dots, never captures one by one, so that it opens at once whatever stands behind it.
@@ -20,17 +20,17 @@ from html import escape
 from pathlib import Path
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
+from dropsort.pages import parts as parts
+from dropsort.pages import tables as tables
+from dropsort.pages.images import Lines, Picture, least_certain, pictures, showable
 from monitoring.comparison.sample import Sample
 from monitoring.counting.cells import Aggregate
 from monitoring.errors import MonitoringError
-from monitoring.page import parts as parts
-from monitoring.page import tables as tables
-from monitoring.page.data import Report, build, period
-from monitoring.page.pictures import Lines, Picture, least_certain, pictures, showable
 from monitoring.quality import Quality
+from monitoring.report_data import Report, build, period
 
-_STYLE = Path(__file__).parent / "page" / "report.css"
-_SCRIPT = Path(__file__).parent / "page" / "report.js"
+_STYLE = Path(__file__).parent / "report.css"
+_SCRIPT = Path(__file__).parent / "report.js"
 
 
 def write(
@@ -104,7 +104,7 @@ def write(
     shown = showable(pictures(least_certain(aggregates), lines)) if lines else ()
     save(page, render(report, shown, title=title, source=source, quality=quality))
     if png:
-        from monitoring.page.png import write_pngs
+        from dropsort.pages.png import write_pngs
 
         write_pngs(report, page.parent)
     return page

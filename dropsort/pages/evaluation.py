@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from dropsort.pages.plots import bars, curve, diagonal
 from training.inference import decode
 from training.measures import metrics
 from training.measures.evaluation import Answers, Evaluation
-from training.measures.plots import bars, curve, diagonal
 
 SHOWN = 24  # pictures in each gallery
 

@@ -12,13 +12,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmarks.drift import SAME, put_hour, sample
+from dropsort.pages import charts
+from dropsort.pages.png import CHARTS, write_pngs
+from dropsort.pages.report import write
+from dropsort.pages.svg import Chart, time_axis
 from monitoring.counting.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
-from monitoring.page import charts
-from monitoring.page.data import Report, build, short
-from monitoring.page.png import CHARTS, write_pngs
-from monitoring.page.svg import Chart, time_axis
 from monitoring.quality import Outcome, measure
-from monitoring.report import write
+from monitoring.report_data import Report, build, short
 from monitoring.windows import hour_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from dropsort.pages import charts as charts
+from dropsort.pages.images import Picture
 from monitoring.comparison.signals import FEWEST
 from monitoring.comparison.statistics import wilson
-from monitoring.page import charts as charts
-from monitoring.page.data import Report, captured_share, short, span
-from monitoring.page.pictures import Picture
+from monitoring.report_data import Report, captured_share, short, span
 
 HATCH = (
     '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs><pattern id="hatch" width="6" '

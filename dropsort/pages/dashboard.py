@@ -16,10 +16,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from dropsort.pages.report import document, save
+from dropsort.pages.svg import Chart, compact, nice_ticks, time_axis
 from monitoring.cloudwatch.widgets import Line, Widget, lines, period_of, widgets
 from monitoring.errors import MonitoringError
-from monitoring.page.svg import Chart, compact, nice_ticks, time_axis
-from monitoring.report import document, save
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7")  # Okabe-Ito
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
@@ -88,7 +88,7 @@ def render(
         raise MonitoringError(f"CloudWatch does not answer: {error}") from error
     span = f"{start.astimezone(UTC):%d %B %Y %H:%M} to {end.astimezone(UTC):%d %B %Y %H:%M} UTC"
     text = f'<main><header><h1>{escape(title)}</h1><p>{span}</p></header><div class="board">{"".join(cards)}</div></main>'
-    style = "".join((Path(__file__).parent / "page" / name).read_text(encoding="utf-8") for name in _STYLES)
+    style = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in _STYLES)
     save(page, document(title, style, text))
     return page
 

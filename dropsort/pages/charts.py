@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from dropsort.pages.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart, compact, nice_ticks, time_axis
 from monitoring.counting.histograms import BINS
-from monitoring.page.data import Report, label_rows, lowest_tenth, short
-from monitoring.page.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart, compact, nice_ticks, time_axis
+from monitoring.report_data import Report, label_rows, lowest_tenth, short
 
 BARS = 50  # of the histogram, over [0, 1]
 
