@@ -1,5 +1,5 @@
 # make demo   sets everything up and sorts sample pictures on an embedded AWS
-# make test   sets everything up and runs every check's tests
+# make test   sets everything up and runs every test, on all processors
 # make lint   ruff, mypy, cfn-lint
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
@@ -12,7 +12,7 @@ demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -25,7 +25,7 @@ bench-pipeline bench-captures bench-drift: bench-%: $(VENV)/run.done
 
 # Beside the same network in torch.
 bench-endpoint: $(VENV)/run.done
-	$(PIP) install --requirement requirements/train.in
+	$(PIP) install --editable '.[train]'
 	$(BIN)/python -m benchmarks.endpoint
 
 # The packages of one lock file, then this checkout itself.
@@ -34,7 +34,7 @@ $(VENV)/%.done: requirements/%.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements/$*.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --editable .
 	@touch $@
 
 clean:

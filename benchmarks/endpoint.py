@@ -144,7 +144,7 @@ def main() -> None:
         arms = {"loop": loop(arguments.model), "endpoint": asked}
         torch_arm = eager(len(inference.load(arguments.model).labels))
         if torch_arm is None:
-            print("torch is not installed: without it (pip install -r requirements/train.in)")
+            print("torch is not installed: without it (pip install 'dropsort[train]')")
         else:
             arms["torch"] = torch_arm
         rates = measure(arms, pictures, arguments.rounds)

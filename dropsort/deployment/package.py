@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import stat
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +20,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from dropsort.contract import resources
+from dropsort.contract import caches, resources
 from dropsort.deployment import libraries
 from dropsort.deployment.errors import PackageError
 
 ROOT = Path(str(files("dropsort"))).parent  # the checkout, or site-packages
-# Where commands keep finished zips: beside the interpreter, so that they outlive a cleaned checkout.
-CACHE = Path(sys.prefix) / "packages"
+CACHE = caches.folder("packages")  # where commands keep finished zips
 _DIGITS = 16  # of a content's digest in the name of its zip
 Platform = Literal["arm64", "host"]
 Progress = Callable[[str], None]

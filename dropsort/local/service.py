@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,6 @@ from dropsort.local.folder import ServiceFolder
 from dropsort.local.metrics import MetricsBridge
 from dropsort.local.shared_layer import share
 
-PACKAGES = Path(sys.prefix) / "packages"
 STACK = "dropsort"
 BUCKET = "dropsort"
 ENDPOINT = "dropsort"
@@ -205,7 +203,7 @@ class Service:
         self._pick_up.start(at_once=known)
 
     def _package(self) -> package.Packages:
-        return share(package.build("host", PACKAGES, self._progress), PACKAGES / "shared")
+        return share(package.build("host", package.CACHE, self._progress), package.CACHE / "shared")
 
     def _launch_endpoint(self, folder: ServiceFolder, before: Mapping[str, object]) -> None:
         config = endpoint_config.read(TEMPLATE, self._parameters, {"Bucket": BUCKET})

@@ -1,15 +1,14 @@
 """The virtual environment of the embedded AWS: its own, because Lambda functions run in it see all it has.
 
-It is made on first use from the lock file with its hashes, below ``sys.prefix``, in a folder named by the lock
-and the interpreter. The folder appears under its name in one step, so a half-made one is never used: what an
-interrupted installation leaves behind is removed by the next. A changed lock makes a new one.
+It is made on first use from the lock file with its hashes, in a folder named by the lock and the interpreter. The
+folder appears under its name in one step, so a half-made one is never used: what an interrupted installation leaves
+behind is removed by the next. A changed lock makes a new one.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,11 +18,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dropsort.contract import resources
+from dropsort.contract import caches, resources
+from dropsort.deployment import pip
+from dropsort.deployment.errors import PackageError
 from dropsort.local.errors import InstallError
 
 LOCK = resources.requirements("embedded-aws.txt")
-HOME = Path(sys.prefix) / "embedded-aws"
+HOME = caches.folder("embedded-aws")
 Progress = Callable[[str], None]
 
 
@@ -42,12 +43,12 @@ def ensure(lock: Path = LOCK, home: Path = HOME, progress: Progress = lambda _: 
     Raises
     ------
     InstallError
-        No lock file, no network, a wrong hash, or a folder that cannot be written.
+        No lock file, no pip, no network, a wrong hash, or a folder that cannot be written.
     """
     try:
         content = lock.read_bytes()
     except OSError as error:
-        raise InstallError(f"Cannot read {lock} ({error.strerror}): run from a complete checkout.") from error
+        raise InstallError(f"Cannot read {lock} ({error.strerror}): install Dropsort again.") from error
     digest = hashlib.sha256(content + sys.version.encode()).hexdigest()[:16]
     finished = home / digest
     python = finished / "bin" / "python"
@@ -59,6 +60,8 @@ def ensure(lock: Path = LOCK, home: Path = HOME, progress: Progress = lambda _: 
             if not python.exists():  # another process may have been faster
                 progress(f"Installing the embedded AWS into {finished} (once) ...")
                 _install(lock, finished, home)
+    except PackageError as error:
+        raise InstallError(str(error)) from error
     except OSError as error:
         raise InstallError(f"Cannot install the embedded AWS into {home}: {error}") from error
     return python
@@ -78,12 +81,12 @@ def _install(lock: Path, finished: Path, home: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
     building = Path(tempfile.mkdtemp(prefix="building-", dir=home))
     try:
-        own_pip = importlib.util.find_spec("pip") is not None  # saves three seconds of installing another
-        _run([sys.executable, "-m", "venv", *(["--without-pip"] if own_pip else []), str(building)])
+        _run(
+            [sys.executable, "-m", "venv", "--without-pip", str(building)]
+        )  # saves three seconds of installing another pip
         python = str(building / "bin" / "python")
-        pip = [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
         options = ["--disable-pip-version-check", "--quiet", "--require-hashes", "--only-binary=:all:"]
-        _run([*pip, "install", *options, "-r", str(lock)])
+        _run([*pip.command(), "--python", python, "install", *options, "-r", str(lock)])
         building.rename(finished)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)

@@ -45,7 +45,7 @@ def start(
         from sagemaker.train import ModelTrainer
     except ImportError as error:
         raise TrainingError(
-            f"training on SageMaker needs its SDK: pip install -r requirements/sagemaker.in ({error})"
+            f"training on SageMaker needs its SDK: pip install 'dropsort[sagemaker]' ({error})"
         ) from error
 
     class Trainer(ModelTrainer):  # type: ignore[misc]

@@ -24,7 +24,7 @@ def files() -> dict[str, bytes]:
     try:
         train, lock = _TRAIN.read_text(), _LOCK.read_text()
     except OSError as error:
-        raise TrainingError(f"{error.filename} is missing: training jobs start from a checkout") from error
+        raise TrainingError(f"{error.filename} is missing: install Dropsort again") from error
     wanted = [line for line in train.splitlines() if name_of(line) not in IN_THE_IMAGE]
     wanted += [line.rstrip(" \\") for line in lock.splitlines() if name_of(line) in RUNTIME]
     found = {"dropsort/__init__.py": Path(str(package_files("dropsort")), "__init__.py").read_bytes()}

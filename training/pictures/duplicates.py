@@ -29,7 +29,7 @@ def perceptual_hash(path: Path) -> int:
     try:
         import imagehash
     except ImportError as error:
-        raise TrainingError("imagehash is not installed: pip install -r requirements/train.in") from error
+        raise TrainingError("imagehash is not installed: pip install 'dropsort[train]'") from error
     try:
         with Image.open(path) as image:
             return int(str(imagehash.phash(image.convert("RGB"))), 16)

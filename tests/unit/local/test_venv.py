@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import pytest
 from dropsort.local import venv
 from dropsort.local.errors import InstallError
 
+ROOT = Path(__file__).resolve().parents[3]
 BEGIN = "import sys; from pathlib import Path; from dropsort.local import venv; venv.ensure(Path(sys.argv[1]), Path(sys.argv[2]))"
 
 
@@ -100,9 +102,31 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "home").iterdir() if path.is_dir()]
 
 
-def test_a_checkout_without_the_lock_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InstallError, match=r"lock\.txt.*complete checkout"):
+def test_a_missing_lock_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"lock\.txt.*install Dropsort again"):
         venv.ensure(tmp_path / "lock.txt", tmp_path / "home")
+
+
+def test_it_is_made_where_there_is_no_pip(tmp_path: Path) -> None:
+    # GIVEN an environment without pip, as uv makes them, in which our code can be imported
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([python, "-m", "pip"], env=environment, capture_output=True, check=False).returncode
+    # WHEN the environment is made from there, THEN it is whole
+    wanted, home = lock(tmp_path), tmp_path / "home"
+    subprocess.run([python, "-c", BEGIN, wanted, home], env=environment, check=True)
+    assert version_in(venv.ensure(wanted, home)) == "1.0"
+
+
+def test_without_any_pip_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN neither pip nor ensurepip, as in a Python of Debian that lacks python3-venv
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("pip", "ensurepip") else found(name)
+    )
+    with pytest.raises(InstallError, match=r"has no pip.*uv pip install pip"):
+        venv.ensure(lock(tmp_path), tmp_path / "home")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

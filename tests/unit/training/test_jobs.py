@@ -180,7 +180,7 @@ def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
 
 def test_without_the_sdk_a_real_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sagemaker.core.config.config", None)
-    with pytest.raises(TrainingError, match=r"requirements/sagemaker\.in"):
+    with pytest.raises(TrainingError, match=r"dropsort\[sagemaker\]"):
         jobs.submit(job("built-in"), object())
 
 
