@@ -10,13 +10,14 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import pipeline_alone, pipeline_arms, pipeline_report, pipeline_rounds
 from benchmarks.pipeline_arms import Arm, Baseline, Ours
 from benchmarks.pipeline_rounds import Round
+from dropsort.contract.progress import OnStep
 from dropsort.deployment import package
 from dropsort.local.service import Service
 from handlers import imaging
@@ -25,8 +26,6 @@ from training.pictures import samples
 
 CHUNK = 25
 UPLOADERS = (1, 16)
-
-Progress = Callable[[str], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +72,7 @@ def load(where: str) -> list[bytes]:
     return [path.read_bytes() for path in files[::step][:200]]
 
 
-def measure(pictures: Sequence[bytes], progress: Progress) -> dict[str, Any]:
+def measure(pictures: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
     """All figures of the bench, for JSON and for `pipeline_report.text`."""
     images = list(enumerate(pictures))
     rounds: dict[str, dict[str, Round]] = {}
@@ -91,7 +90,7 @@ def measure(pictures: Sequence[bytes], progress: Progress) -> dict[str, Any]:
                     key = f"{temperature} {uploaders}"
                     if temperature != "settling":
                         rounds.setdefault(arm.name, {}).setdefault(key, Round()).__iadd__(result)
-                    progress(f"{tag} {arm.name}: {result.rate:.1f} images/s")
+                    on_step(f"{tag} {arm.name}: {result.rate:.1f} images/s")
         expected = {arm.name: [_answer(service, _sent(arm, picture)) for picture in pictures] for arm in arms}
         figures: dict[str, Any] = {"images": len(pictures), "arms": {}}
         for arm in arms:
@@ -99,9 +98,9 @@ def measure(pictures: Sequence[bytes], progress: Progress) -> dict[str, Any]:
                 key: _figures(result) | _judged(service, arm, result, expected[arm.name])
                 for key, result in rounds[arm.name].items()
             }
-        progress("functions alone")
+        on_step("functions alone")
         figures["alone"] = _alone(service, arms[0], arms[1], pictures)
-    progress("imports")
+    on_step("imports")
     packages = package.build("host", package.CACHE)
     figures["imports"] = {
         arm: {part: vars(value) for part, value in parts.items()}

@@ -120,7 +120,7 @@ def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
         click.echo(line)
     if not agreed(yes):
         raise click.ClickException("Nothing was deleted.")
-    for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, progress=note):
+    for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, on_step=note):
         click.echo(f"Kept: s3://{bucket}")
     return 0
 

@@ -52,7 +52,7 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
 
     with (
         Steps() as steps,
-        Service(data, port, model=model, parameters=thresholds(model), progress=steps) as service,
+        Service(data, port, model=model, parameters=thresholds(model), on_step=steps) as service,
     ):
         steps.stop()
         output = console()
@@ -98,7 +98,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
         found, skipped = files.walk([folder])
         if not found:
             raise click.ClickException(f"{folder} has no files that can be uploaded.")
-        with Service(model=model, parameters=thresholds(model), progress=steps) as service:
+        with Service(model=model, parameters=thresholds(model), on_step=steps) as service:
             steps(f"Sorting {len(found)} images")
             started = time.monotonic()
             steps.stop()

@@ -10,12 +10,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract.progress import OnStep
 from dropsort.deployment.errors import DeployError
 
 Clients = Callable[[str], Any]
 """Makes a client of a service: ``boto3.Session().client``, or one with an endpoint or a profile of its own."""
 
-Progress = Callable[[str], None]
 
 # CloudFormation takes a larger template only from S3.
 INLINE_TEMPLATE_BYTES = 51_200
@@ -26,7 +26,7 @@ def bucket_name(account: str, region: str) -> str:
     return f"dropsort-artifacts-{account}-{region}"
 
 
-def ensure_bucket(client: Clients, progress: Progress) -> str:
+def ensure_bucket(client: Clients, on_step: OnStep) -> str:
     """Return the artifact bucket's name after making it, encrypted, private and TLS only, if it is missing.
 
     Raises
@@ -48,7 +48,7 @@ def ensure_bucket(client: Clients, progress: Progress) -> str:
             ) from error
         if status != 404:
             raise
-        progress(f"Creating the artifact bucket {name}")
+        on_step(f"Creating the artifact bucket {name}")
         location = (
             {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         )
@@ -85,31 +85,31 @@ def _close(s3: Any, bucket: str) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_tls_only(bucket, s3.meta.partition)))
 
 
-def upload(s3: Any, bucket: str, path: Path, key: str, progress: Progress) -> str:
+def upload(s3: Any, bucket: str, path: Path, key: str, on_step: OnStep) -> str:
     """Upload a file to a key that carries its content's digest, unless the key exists; return the key."""
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
-        progress(f"Uploading {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
+        on_step(f"Uploading {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
         s3.upload_file(str(path), bucket, key)
     return key
 
 
-def upload_digested(s3: Any, bucket: str, path: Path, folder: str, progress: Progress) -> str:
+def upload_digested(s3: Any, bucket: str, path: Path, folder: str, on_step: OnStep) -> str:
     """Upload a file whose name says nothing of its content, a model say, to ``{folder}/{digest}/{name}``."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return upload(s3, bucket, path, f"{folder}/{digest}/{path.name}", progress)
+    return upload(s3, bucket, path, f"{folder}/{digest}/{path.name}", on_step)
 
 
-def template_argument(s3: Any, bucket: str, template: Path, progress: Progress) -> dict[str, str]:
+def template_argument(s3: Any, bucket: str, template: Path, on_step: OnStep) -> dict[str, str]:
     """The template as CloudFormation takes it: its text, or an address once it is too large for that."""
     body = template.read_bytes()
     if len(body) <= INLINE_TEMPLATE_BYTES:
         return {"TemplateBody": body.decode()}
-    key = upload_digested(s3, bucket, template, "templates", progress)
+    key = upload_digested(s3, bucket, template, "templates", on_step)
     return {"TemplateURL": f"{s3.meta.endpoint_url}/{bucket}/{key}"}
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment import artifacts, stacks
-from dropsort.deployment.artifacts import Clients, Progress
+from dropsort.deployment.artifacts import Clients
 from dropsort.deployment.errors import DeployError
 from dropsort.deployment.package import Packages
 
@@ -29,7 +30,7 @@ def deploy(
     template: Path,
     parameters: Mapping[str, str],
     packages: Packages,
-    progress: Progress = lambda _: None,
+    on_step: OnStep = no_steps,
     *,
     artifact_bucket: str | None = None,
     tags: Mapping[str, str] | None = None,
@@ -49,7 +50,7 @@ def deploy(
         Template parameters by name; those left out keep their value in the stack, or take the template's default.
     packages
         The zips (:func:`dropsort.deployment.package.build`), uploaded if they are not there yet.
-    progress
+    on_step
         Called with one sentence per step and one line per event of the stack.
     artifact_bucket
         An existing bucket for the zips; None takes ``dropsort-artifacts-{account}-{region}``, made when missing.
@@ -64,22 +65,22 @@ def deploy(
         If a parameter is none of the template's, or the stack did not get there; the message names the first resources
         that failed, and why.
     KeyboardInterrupt
-        On Ctrl-C, after `progress` was told what goes on in the cloud.
+        On Ctrl-C, after `on_step` got what goes on in the cloud.
     """
     cloudformation, s3 = client("cloudformation"), client("s3")
     before = stacks.describe(cloudformation, stack)
-    bucket = artifact_bucket or artifacts.ensure_bucket(client, progress)
+    bucket = artifact_bucket or artifacts.ensure_bucket(client, on_step)
     values = dict(parameters) | {"ArtifactBucket": bucket}
     for parameter, archive in packages.archives.items():
-        values[parameter] = artifacts.upload(s3, bucket, archive, f"packages/{archive.name}", progress)
-    source = artifacts.template_argument(s3, bucket, template, progress)
+        values[parameter] = artifacts.upload(s3, bucket, archive, f"packages/{archive.name}", on_step)
+    source = artifacts.template_argument(s3, bucket, template, on_step)
     declared = _declared(cloudformation, source)
     if unknown := sorted(parameters.keys() - declared):
         raise DeployError(
             f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
         )
 
-    existing = _settled(cloudformation, stack, progress, patience_seconds)
+    existing = _settled(cloudformation, stack, on_step, patience_seconds)
     former = existing or before
     creating = existing is None or existing.status == "REVIEW_IN_PROGRESS"
     change_set = cloudformation.create_change_set(
@@ -95,15 +96,15 @@ def deploy(
     changes = _await_change_set(cloudformation, change_set["Id"], patience_seconds)
     if changes is None:
         cloudformation.delete_change_set(ChangeSetName=change_set["Id"])
-        progress(f"Stack {stack} is up to date")
+        on_step(f"Stack {stack} is up to date")
         return stacks.describe(cloudformation, arn).outputs  # type: ignore[union-attr]  # it exists: nothing changed
-    progress(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
+    on_step(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
     since = stacks.last_event(cloudformation, arn)
     cloudformation.execute_change_set(ChangeSetName=change_set["Id"])
     try:
-        state, events = stacks.follow(cloudformation, arn, since, progress, patience_seconds)
+        state, events = stacks.follow(cloudformation, arn, since, on_step, patience_seconds)
     except KeyboardInterrupt:
-        progress(
+        on_step(
             f"Stopped watching. CloudFormation goes on {'creating' if creating else 'updating'} stack {stack}: run the "
             "same command again to see how it ends, or `dropsort destroy` to take it down."
         )
@@ -120,22 +121,20 @@ def deploy(
     return state.outputs
 
 
-def _settled(
-    cloudformation: Any, name: str, progress: Progress, patience_seconds: float
-) -> stacks.Stack | None:
+def _settled(cloudformation: Any, name: str, on_step: OnStep, patience_seconds: float) -> stacks.Stack | None:
     """The stack, once it can take a change set: not at work, not left over from a failed creation."""
     stack = stacks.describe(cloudformation, name)
     if stack is not None and stack.busy:
-        progress(f"Stack {name} is {stack.status}: waiting for that first")
+        on_step(f"Stack {name} is {stack.status}: waiting for that first")
         since = stacks.last_event(cloudformation, stack.arn)
-        stack, _ = stacks.follow(cloudformation, stack.arn, since, progress, patience_seconds)
+        stack, _ = stacks.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
     if stack is None or stack.status == "DELETE_COMPLETE":
         return None
     if stack.status in _STILLBORN:
-        progress(f"Stack {name} is {stack.status}, which no update can mend: replacing it")
+        on_step(f"Stack {name} is {stack.status}, which no update can mend: replacing it")
         since = stacks.last_event(cloudformation, stack.arn)
         cloudformation.delete_stack(StackName=stack.arn)
-        gone, events = stacks.follow(cloudformation, stack.arn, since, progress, patience_seconds)
+        gone, events = stacks.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
         if gone.status != "DELETE_COMPLETE":
             raise DeployError(
                 f"Stack {name} could not be replaced ({gone.status}): {stacks.failures(events)}"
@@ -171,10 +170,10 @@ def _await_change_set(cloudformation: Any, arn: str, patience_seconds: float) ->
     deadline = time.monotonic() + patience_seconds
     for pause in stacks.poll_pauses():
         found = cloudformation.describe_change_set(ChangeSetName=arn)
-        if found["Status"] == "CREATE_COMPLETE":
+        if found["OnStep"] == "CREATE_COMPLETE":
             pages = cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=arn)
             return [change["ResourceChange"] for page in pages for change in page["Changes"]]
-        if found["Status"] == "FAILED":
+        if found["OnStep"] == "FAILED":
             reason = found.get("StatusReason", "")
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return None

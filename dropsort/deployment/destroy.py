@@ -13,8 +13,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment import stacks
-from dropsort.deployment.artifacts import Clients, Progress
+from dropsort.deployment.artifacts import Clients
 from dropsort.deployment.errors import DestroyError
 
 # Counting stops here: a plan should not take minutes on a bucket of millions.
@@ -79,7 +80,7 @@ def destroy(
     planned: Plan,
     *,
     delete_images: bool = False,
-    progress: Progress = lambda _: None,
+    on_step: OnStep = no_steps,
     patience_seconds: float = stacks.PATIENCE_SECONDS,
 ) -> list[str]:
     """Delete the stack of a plan, and its buckets too if `delete_images`; return the buckets that are left.
@@ -89,16 +90,16 @@ def destroy(
     DestroyError
         If CloudFormation could not delete every resource; the message names those that are left.
     KeyboardInterrupt
-        On Ctrl-C, after `progress` was told what goes on in the cloud.
+        On Ctrl-C, after `on_step` got what goes on in the cloud.
     """
     cloudformation, s3, stack = client("cloudformation"), client("s3"), planned.stack
-    progress(f"Deleting stack {stack.name}")
+    on_step(f"Deleting stack {stack.name}")
     since = stacks.last_event(cloudformation, stack.arn)
     cloudformation.delete_stack(StackName=stack.arn)
     try:
-        gone, events = stacks.follow(cloudformation, stack.arn, since, progress, patience_seconds)
+        gone, events = stacks.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
     except KeyboardInterrupt:
-        progress(f"Stopped watching. CloudFormation goes on deleting stack {stack.name}; its bucket stays.")
+        on_step(f"Stopped watching. CloudFormation goes on deleting stack {stack.name}; its bucket stays.")
         raise
     if gone.status != "DELETE_COMPLETE":
         raise DestroyError(
@@ -107,14 +108,14 @@ def destroy(
     left = [bucket for bucket in planned.buckets if _exists(s3, bucket)]
     if delete_images:
         for bucket in left:
-            empty(s3, bucket, progress)
+            empty(s3, bucket, on_step)
             s3.delete_bucket(Bucket=bucket)
-            progress(f"Deleted bucket {bucket}")
+            on_step(f"Deleted bucket {bucket}")
         return []
     return left
 
 
-def empty(s3: Any, bucket: str, progress: Progress = lambda _: None) -> int:
+def empty(s3: Any, bucket: str, on_step: OnStep = no_steps) -> int:
     """Delete every version and delete marker of a bucket; return how many.
 
     Raises
@@ -136,7 +137,7 @@ def empty(s3: Any, bucket: str, progress: Progress = lambda _: None) -> int:
                         f"{first['Key']}: {first.get('Message') or first['Code']}"
                     )
                 deleted += len(batch)
-            progress(f"Emptying bucket {bucket}: {deleted:,} object versions deleted")
+            on_step(f"Emptying bucket {bucket}: {deleted:,} object versions deleted")
     return deleted
 
 

@@ -14,13 +14,14 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 from dropsort.contract import caches, resources
+from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment import libraries
 from dropsort.deployment.errors import PackageError
 
@@ -28,7 +29,6 @@ ROOT = Path(str(files("dropsort"))).parent  # the checkout, or site-packages
 CACHE = caches.folder("packages")  # where commands keep finished zips
 _DIGITS = 16  # of a content's digest in the name of its zip
 Platform = Literal["arm64", "host"]
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Packages:
 def build(
     platform: Platform,
     out: Path,
-    progress: Progress = lambda _: None,
+    on_step: OnStep = no_steps,
     parts: Iterable[Part] = (SERVICE, MONITORING),
 ) -> Packages:
     """Build what is missing in `out` and return the zips.
@@ -96,7 +96,7 @@ def build(
         "arm64" for AWS Lambda's python3.13 on Graviton, "host" for this interpreter (the embedded AWS).
     out
         Folder of the zips, made if missing; may be shared by several processes and platforms.
-    progress
+    on_step
         Called with one sentence per step that takes time.
     parts
         Which functions to package.
@@ -110,11 +110,11 @@ def build(
     archives: dict[str, Path] = {}
     for part in parts:
         archives[part.code_parameter] = _archive(out, "-".join(part.code), _code_files(part.code))
-        archives[part.libraries_parameter] = _layer(platform, out, part, progress)
+        archives[part.libraries_parameter] = _layer(platform, out, part, on_step)
     return Packages(archives)
 
 
-def _layer(platform: Platform, out: Path, part: Part, progress: Progress) -> Path:
+def _layer(platform: Platform, out: Path, part: Part, on_step: OnStep) -> Path:
     lock = resources.requirements(part.lock)
     target = libraries.TARGETS[platform]()
     key = libraries.cache_key(lock, target, part.services)
@@ -123,10 +123,10 @@ def _layer(platform: Platform, out: Path, part: Part, progress: Progress) -> Pat
         with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as temporary:
             tree, finished = Path(temporary, "tree"), Path(temporary, "finished")
             finished.mkdir()
-            progress(f"Installing {lock.name} for {target.name}")
+            on_step(f"Installing {lock.name} for {target.name}")
             libraries.install(lock, target, tree)
             libraries.prune(tree, part.services)
-            progress(f"Zipping {lock.name} for {target.name}")
+            on_step(f"Zipping {lock.name} for {target.name}")
             _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"))
             _publish(finished, kept)
     zips = sorted(kept.glob(f"{lock.stem}-{platform}-{'[0-9a-f]' * _DIGITS}.zip"))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract.progress import OnStep
 from dropsort.deployment.errors import DeployError
-
-Progress = Callable[[str], None]
 
 # Longer than an endpoint with canary traffic takes; CloudFormation goes on whatever we do.
 PATIENCE_SECONDS = 3600.0
@@ -78,7 +77,7 @@ def follow(
     cloudformation: Any,
     arn: str,
     since: str | None,
-    progress: Progress,
+    on_step: OnStep,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> tuple[Stack, list[Event]]:
     """Report every event after `since` until the stack rests; return its state and those events, oldest first.
@@ -95,7 +94,7 @@ def follow(
         stack = describe(cloudformation, arn)  # before the events, so that none of them is missed
         fresh = _events_after(cloudformation, arn, seen[-1].id if seen else since)
         for event in fresh:
-            progress(str(event))
+            on_step(str(event))
         seen += fresh
         if stack is None:
             raise DeployError(f"Stack {arn} is gone: somebody else deleted it.")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package, stacks
 from dropsort.local import clients, endpoint_config, reference, venv
@@ -31,8 +32,6 @@ STACK = "dropsort"
 BUCKET = "dropsort"
 ENDPOINT = "dropsort"
 
-Progress = Callable[[str], None]
-
 
 class Service:
     """The service, between ``with`` and its end.
@@ -47,7 +46,7 @@ class Service:
         Folder of the model that the endpoint serves.
     parameters
         Template parameters besides those that this machine needs.
-    progress
+    on_step
         Called with a sentence at each step.
     threads
         Requests that the endpoint works on at once; None takes one per processor.
@@ -67,11 +66,11 @@ class Service:
         *,
         model: Path = DEFAULT_MODEL,
         parameters: Mapping[str, str] | None = None,
-        progress: Progress = lambda _: None,
+        on_step: OnStep = no_steps,
         threads: int | None = None,
     ) -> None:
         self._data, self._port, self._model = data, port, model
-        self._parameters, self._progress, self._threads = dict(parameters or {}), progress, threads
+        self._parameters, self._on_step, self._threads = dict(parameters or {}), on_step, threads
         self._cleanup = ExitStack()
         self.stack, self.bucket = STACK, BUCKET
         self.outputs: dict[str, str] = {}
@@ -160,7 +159,7 @@ class Service:
         with ThreadPoolExecutor(2) as pool:
             packages = pool.submit(self._package)
             self._aws = EmbeddedAws(
-                venv.ensure(progress=self._progress),
+                venv.ensure(on_step=self._on_step),
                 folder.aws,
                 self._choose(self._port, before.get("port")),
                 keep=folder.keep,
@@ -196,14 +195,14 @@ class Service:
             session.client("stepfunctions"),
             self.bucket,
             self.outputs["StateMachineArn"],
-            self._progress,
+            self._on_step,
         )
         self._cleanup.callback(self._stop_parts)
         self._metrics.start()
         self._pick_up.start(at_once=known)
 
     def _package(self) -> package.Packages:
-        return share(package.build("host", package.CACHE, self._progress), package.CACHE / "shared")
+        return share(package.build("host", package.CACHE, self._on_step), package.CACHE / "shared")
 
     def _launch_endpoint(self, folder: ServiceFolder, before: Mapping[str, object]) -> None:
         config = endpoint_config.read(TEMPLATE, self._parameters, {"Bucket": BUCKET})
@@ -249,7 +248,7 @@ class Service:
 
     def _deploy(self, parameters: Mapping[str, str], packages: package.Packages) -> None:
         self.outputs = deploy.deploy(
-            self._aws.session().client, STACK, TEMPLATE, parameters, packages, self._progress
+            self._aws.session().client, STACK, TEMPLATE, parameters, packages, self._on_step
         )
 
     def _stop_parts(self) -> None:

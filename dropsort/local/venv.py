@@ -14,21 +14,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dropsort.contract import caches, resources
+from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment import pip
 from dropsort.deployment.errors import PackageError
 from dropsort.local.errors import InstallError
 
 LOCK = resources.requirements("embedded-aws.txt")
 HOME = caches.folder("embedded-aws")
-Progress = Callable[[str], None]
 
 
-def ensure(lock: Path = LOCK, home: Path = HOME, progress: Progress = lambda _: None) -> Path:
+def ensure(lock: Path = LOCK, home: Path = HOME, on_step: OnStep = no_steps) -> Path:
     """Return the environment's interpreter, and install the environment if it is not there.
 
     Parameters
@@ -37,7 +37,7 @@ def ensure(lock: Path = LOCK, home: Path = HOME, progress: Progress = lambda _: 
         Requirements with hashes.
     home
         Folder that holds the environments; several processes may use it at once.
-    progress
+    on_step
         Called with a sentence when something takes long.
 
     Raises
@@ -58,7 +58,7 @@ def ensure(lock: Path = LOCK, home: Path = HOME, progress: Progress = lambda _: 
         home.mkdir(parents=True, exist_ok=True)
         with _alone(home):
             if not python.exists():  # another process may have been faster
-                progress(f"Installing the embedded AWS into {finished} (once) ...")
+                on_step(f"Installing the embedded AWS into {finished} (once) ...")
                 _install(lock, finished, home)
     except PackageError as error:
         raise InstallError(str(error)) from error
