@@ -1,6 +1,6 @@
 """What a million images cost, beside the notebooks' workflow: ``python -m benchmarks.cost``.
 
-An estimate from one table of prices, `monitoring.prices`, which a reader can correct; times are assumptions that stand in `Way`.
+An estimate from one table of prices, `monitoring.cloudwatch.prices`, which a reader can correct; times are assumptions that stand in `Way`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from monitoring.prices import INSTANCES, Way
+from monitoring.cloudwatch.prices import INSTANCES, Way
 
 OURS = Way()
 STANDARD = Way(express=False, transitions=5)

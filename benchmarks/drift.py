@@ -1,6 +1,6 @@
 """False alarms and power of drift detection, by simulation: ``python -m benchmarks.drift``.
 
-Whole days are simulated hour by hour and looked at as the hourly function looks (monitoring/windows.py): every look, both
+Whole days are simulated hour by hour and looked at as the hourly function looks (monitoring/drift/windows.py): every look, both
 windows, silence and all signals. A day counts as alarmed if any of it alarmed. Then shifts of stated sizes are put into
 single windows of growing size, to see how many images it takes to find nine of ten.
 """
@@ -16,12 +16,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from monitoring.comparison.sample import Moments, Sample
-from monitoring.comparison.statistics import wilson
-from monitoring.counting.cells import Aggregate, Cell, Key, Series
-from monitoring.counting.histograms import bin_of, units
-from monitoring.drift import assess
-from monitoring.windows import HOUR, hour_of, look
+from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
+from monitoring.aggregates.histograms import bin_of, units
+from monitoring.drift.assess import assess
+from monitoring.drift.sample import Moments, Sample
+from monitoring.drift.statistics import wilson
+from monitoring.drift.windows import HOUR, hour_of, look
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 THRESHOLD = 0.93

@@ -1,5 +1,14 @@
-"""Capture files in, trust out.
+"""Capture files → aggregates → drift reports and CloudWatch metrics. The subpackages are the stages of the data, in order.
 
-`captures` reads files, `aggregate` adds them up by hour, `drift` compares, `quality` joins with ground truth, `report` and
-`dashboard` show; `function` does it every hour in Lambda. The rooms below hold the parts.
+=================  =====================================================================
+ingest/            capture files → records and predictions as arrays
+aggregates/        counts, sums and histograms of an hour, which add up exactly
+storage/           folders and buckets; what one run leaves for the next
+aggregation/       one run: new files, read once, added to the stored aggregates
+drift/             windows of captures compared with a reference
+quality/           captures joined with ground truth
+cloudwatch/        metrics to CloudWatch; dashboards and usage read back
+=================  =====================================================================
+
+`function` does it every hour in Lambda; `athena` writes the aggregation as SQL; `report_data` computes what the report shows.
 """

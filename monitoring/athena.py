@@ -1,7 +1,7 @@
 """The aggregation as SQL for Athena, for more captures than one machine should read.
 
 `TABLE` reads capture files as they lie in the bucket, through partition projection: no crawler, no partitions to add.
-``monitoring/athena.sql`` gives what `monitoring.aggregate` gives, for the answers that an image endpoint has: lists of
+``monitoring/athena.sql`` gives what `monitoring.aggregation.run` gives, for the answers that an image endpoint has: lists of
 probabilities, ``probabilities``, ``prediction``/``predictions``, ``predicted_label`` with ``score``, single scores; JSON,
 JSON lines, CSV, base64; inference times in UTC with a Z.
 """
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitoring.errors import MonitoringError
-from monitoring.records.outputs import SUM_TOLERANCE
+from monitoring.ingest.predictions import SUM_TOLERANCE
 
 MARGIN = 2  # hours by which a capture file may be later than its inferences
 _QUERY = Path(__file__).with_name("athena.sql")

@@ -20,19 +20,15 @@ from typing import Any
 from dropsort.contract import metrics as names
 from dropsort.contract import reference as reference_file
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD, WORKFLOW_TYPE
-from monitoring.aggregate import load, run
+from monitoring.aggregates.cells import Aggregate, Health
+from monitoring.aggregation.run import load, run
+from monitoring.aggregation.stages import Summary
 from monitoring.cloudwatch import metrics
+from monitoring.cloudwatch.pending import Pending, pending
+from monitoring.cloudwatch.prices import Way, cost
 from monitoring.cloudwatch.usage import counted
-from monitoring.comparison.sample import Sample, kept_reference
-from monitoring.counting.cells import Aggregate, Health
-from monitoring.errors import MonitoringError
-from monitoring.kept import Kept
-from monitoring.pending import Pending, pending
-from monitoring.prices import Way, cost
-from monitoring.runs.run import Summary
-from monitoring.runs.state import State
-from monitoring.stores import open_store
-from monitoring.windows import (
+from monitoring.drift.sample import Sample, kept_reference
+from monitoring.drift.windows import (
     DAY,
     HOUR,
     Look,
@@ -43,6 +39,10 @@ from monitoring.windows import (
     moment_of,
     sample,
 )
+from monitoring.errors import MonitoringError
+from monitoring.storage import open_store
+from monitoring.storage.documents import Kept
+from monitoring.storage.state import State
 
 CAPTURES, STATE = "captures", reference_file.STATE_PREFIX
 LATE = timedelta(hours=6)  # a capture file may come so long after its hour; they are a few minutes late

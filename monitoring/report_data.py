@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
-from monitoring.comparison import statistics as st
-from monitoring.comparison.sample import Sample
-from monitoring.comparison.signals import FEWEST
-from monitoring.counting.cells import UNKNOWN, Aggregate, Cell
-from monitoring.counting.histograms import BINS, quantile
-from monitoring.drift import assess
-from monitoring.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell
+from monitoring.aggregates.histograms import BINS, quantile
+from monitoring.drift import statistics as st
+from monitoring.drift.assess import assess
+from monitoring.drift.sample import Sample
+from monitoring.drift.signals import FEWEST
+from monitoring.drift.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
 
 BUCKETS = 72
 DOTS = 1500

@@ -26,8 +26,8 @@ from dropsort.cli.output import bars, console, facts_table, note, printable
 from dropsort.contract.defaults import THRESHOLD
 
 if TYPE_CHECKING:
-    from monitoring.counting.cells import Aggregate
-    from monitoring.runs.run import Summary
+    from monitoring.aggregates.cells import Aggregate
+    from monitoring.aggregation.stages import Summary
 
 NAMED = 10  # files and lines that are named one by one
 
@@ -155,14 +155,14 @@ def report(
     Without SOURCE it is about the last demo in this folder, or with --stack about a service.
     """
     from dropsort.pages import report as writing
-    from monitoring.aggregate import load
+    from monitoring.aggregation.run import load
 
     where = place(source, state, labels, stack, aws)
     _aggregate(where, anew, images, processes, aws)
     access = _access(aws)
     quality = None
     if truth:
-        from monitoring.quality import assess_sources
+        from monitoring.quality.ground_truth import assess_sources
 
         quality = assess_sources(where.source, truth, where.labels, access)
         if not quality.count:
@@ -213,7 +213,7 @@ def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int
 def _invoked(where: Place, aggregate: Aggregate, aws: Aws) -> int | None:
     """Invocations of a service's endpoint that should have been captured in the hours of its captures."""
     from monitoring.cloudwatch.usage import invocations
-    from monitoring.windows import HOUR, hourly
+    from monitoring.drift.windows import HOUR, hourly
 
     hours = hourly(aggregate)
     if not hours:
@@ -223,7 +223,7 @@ def _invoked(where: Place, aggregate: Aggregate, aws: Aws) -> int | None:
 
 
 def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
-    from monitoring.aggregate import run
+    from monitoring.aggregation.run import run
 
     if anew:
         _forget(where.state)
@@ -249,7 +249,7 @@ def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aw
 
 def _forget(state: str) -> None:
     """Delete aggregates in a folder, whole or as a killed run left them; nothing that is something else."""
-    from monitoring.runs.state import OBJECTS
+    from monitoring.storage.state import OBJECTS
 
     if state.startswith("s3://"):
         raise click.UsageError(
@@ -267,7 +267,7 @@ def _forget(state: str) -> None:
 
 
 def _access(aws: Aws) -> Any:
-    from monitoring.stores.base import Access
+    from monitoring.storage.base import Access
 
     return Access(profile=aws.profile, region=aws.region)
 

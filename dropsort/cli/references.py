@@ -12,8 +12,8 @@ from dropsort.cli.options import Aws, read_json
 from dropsort.cli.output import printable
 
 if TYPE_CHECKING:
-    from monitoring.comparison.sample import Reference
-    from monitoring.counting.cells import Aggregate
+    from monitoring.aggregates.cells import Aggregate
+    from monitoring.drift.sample import Reference
 
 
 def arguments(where: Place, given: Path | None, aws: Aws) -> dict[str, Any]:
@@ -51,14 +51,14 @@ def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
 
 
 def _of_file(path: Path) -> Reference:
-    from monitoring.comparison.sample import kept_reference
+    from monitoring.drift.sample import kept_reference
 
     return kept_reference(read_json(path, "give the reference.json of a model folder"), str(path))
 
 
 def _of_bucket(address: str, aws: Aws) -> Reference | None:
-    from monitoring.comparison.sample import kept_reference
-    from monitoring.kept import Kept
+    from monitoring.drift.sample import kept_reference
+    from monitoring.storage.documents import Kept
 
     bucket, _, key = address.removeprefix("s3://").partition("/")
     prefix, _, document = key.rpartition("/")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from dropsort.pages.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart, compact, nice_ticks, time_axis
-from monitoring.counting.histograms import BINS
+from monitoring.aggregates.histograms import BINS
 from monitoring.report_data import Report, label_rows, lowest_tenth, short
 
 BARS = 50  # of the histogram, over [0, 1]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitoring.counting.cells import Aggregate, Series, Uncertain
+from monitoring.aggregates.cells import Aggregate, Series, Uncertain
 
 LONGEST = 12 * 1024 * 1024  # bytes of a line: a payload of 6 MB in base64, and some more
 PIXELS = 50_000_000

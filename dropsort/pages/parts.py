@@ -8,8 +8,8 @@ from html import escape
 
 from dropsort.pages import charts as charts
 from dropsort.pages.images import Picture
-from monitoring.comparison.signals import FEWEST
-from monitoring.comparison.statistics import wilson
+from monitoring.drift.signals import FEWEST
+from monitoring.drift.statistics import wilson
 from monitoring.report_data import Report, captured_share, short, span
 
 HATCH = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.counting.histograms import BINS
+from monitoring.aggregates.histograms import BINS
 from monitoring.errors import MonitoringError
 from monitoring.report_data import Report, label_rows, lowest_tenth, short
 

@@ -23,10 +23,10 @@ from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.pages import parts as parts
 from dropsort.pages import tables as tables
 from dropsort.pages.images import Lines, Picture, least_certain, pictures, showable
-from monitoring.comparison.sample import Sample
-from monitoring.counting.cells import Aggregate
+from monitoring.aggregates.cells import Aggregate
+from monitoring.drift.sample import Sample
 from monitoring.errors import MonitoringError
-from monitoring.quality import Quality
+from monitoring.quality.measure import Quality
 from monitoring.report_data import Report, build, period
 
 _STYLE = Path(__file__).parent / "report.css"

@@ -11,9 +11,9 @@ import numpy as np
 
 from dropsort.pages import charts as charts
 from dropsort.pages.parts import card
-from monitoring.comparison.signals import Signal
-from monitoring.counting.cells import Health
-from monitoring.quality import Quality
+from monitoring.aggregates.cells import Health
+from monitoring.drift.signals import Signal
+from monitoring.quality.measure import Quality
 from monitoring.report_data import Report, captured_share, short, span, what_if
 
 

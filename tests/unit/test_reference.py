@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dropsort.contract.reference import FILE, KEY
-from monitoring.comparison.sample import Sample, read_reference
-from monitoring.counting.histograms import BINS
-from monitoring.drift import assess
+from monitoring.aggregates.histograms import BINS
+from monitoring.drift.assess import assess
+from monitoring.drift.sample import Sample, read_reference
 from training.dataset import Picture
 from training.measures import reference
 from training.measures.evaluation import Answers

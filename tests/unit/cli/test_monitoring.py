@@ -14,7 +14,7 @@ import pytest
 
 from dropsort.cli import monitoring as watching
 from dropsort.cli.locations import Place
-from monitoring.counting.cells import UNKNOWN, Aggregate, Series
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
 from tests.unit.cli.nowhere import ENVIRONMENT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -150,7 +150,7 @@ def test_a_reference_that_cannot_fit_is_refused(run: Run, captures: Path, tmp_pa
 # Interrupts the run at its first call of a method of the store, as Ctrl-C would there.
 INTERRUPTED = """
 import os, signal, sys
-from monitoring.stores.local import LocalStore
+from monitoring.storage.local import LocalStore
 real = LocalStore.{method}
 def method(self, *arguments):
     LocalStore.{method} = real

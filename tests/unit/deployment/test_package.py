@@ -238,7 +238,7 @@ def test_host_package_works_where_nothing_else_is_installed(
             content.extractall(tmp_path)
     modules = {
         "handlers": ["serialize", "classify", "filter"],
-        "monitoring": ["function", "stores.s3", "runs.parquet"],
+        "monitoring": ["function", "storage.s3", "storage.parquet"],
     }
     code = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"

@@ -14,13 +14,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from monitoring import aggregate
-from monitoring.counting.cells import Aggregate
+from monitoring.aggregates.cells import Aggregate
+from monitoring.aggregation import run as aggregate
+from monitoring.aggregation import stages as runs
 from monitoring.errors import MonitoringError
-from monitoring.runs import run as runs
-from monitoring.runs import state, work
-from monitoring.stores import open_store
-from monitoring.stores.local import LocalStore
+from monitoring.ingest import workers as work
+from monitoring.storage import open_store, state
+from monitoring.storage.local import LocalStore
 from tests.unit.monitoring.capture_cases import LABELS, LINES, PICTURE, TREE, line
 
 ROOT = Path(__file__).parents[3]
@@ -233,8 +233,8 @@ def test_killed_process_leaves_a_state_that_goes_on(tmp_path):
         write(tmp_path / "source", name, *rows)
     program = (
         "import os, signal\n"
-        "from monitoring import aggregate\n"
-        "from monitoring.runs import state\n"
+        "from monitoring.aggregation import run as aggregate\n"
+        "from monitoring.storage import state\n"
         "state.State.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"aggregate.run({str(tmp_path / 'source')!r}, {str(tmp_path / 'state')!r}, labels={LABELS})\n"
     )
@@ -266,8 +266,8 @@ def test_out_of_time_goes_on_next_time(tmp_path, monkeypatch):
 def test_little_memory_gives_the_same(tmp_path, monkeypatch):
     # GIVEN limits that make a run write its hours out again and again
     whole = at_once(tmp_path / "whole", files_of())
-    monkeypatch.setattr("monitoring.runs.accumulate._IDS_HELD", 5)
-    monkeypatch.setattr("monitoring.runs.accumulate._CELLS_HELD", 2)
+    monkeypatch.setattr("monitoring.aggregation.accumulate._IDS_HELD", 5)
+    monkeypatch.setattr("monitoring.aggregation.accumulate._CELLS_HELD", 2)
     monkeypatch.setattr(runs, "_LEDGERS_HELD", 1)
     monkeypatch.setattr(runs, "COMMIT_SECONDS", 0)
     monkeypatch.setattr(work, "FILES", 1)

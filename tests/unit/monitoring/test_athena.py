@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from monitoring import aggregate
+from monitoring.aggregation import run as aggregate
 from monitoring.athena import query_sql, table_sql
 from monitoring.errors import MonitoringError
-from monitoring.records.schema import place_of
+from monitoring.ingest.schema import place_of
 from tests.unit.monitoring.capture_cases import LABELS, line, packed
 from tests.unit.monitoring.test_aggregate import write
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring import aggregate, captures
-from monitoring.counting.cells import LEAST_CERTAIN
-from monitoring.records import lines
+from monitoring.aggregates.cells import LEAST_CERTAIN
+from monitoring.aggregation import run as aggregate
+from monitoring.ingest import lines
+from monitoring.ingest import reader as captures
 from tests.unit.monitoring.capture_cases import LABELS, LINES, OUTPUTS, PICTURE, TIMES, TREE, line
 from tests.unit.monitoring.slow_reader import read_files
 
@@ -131,7 +132,7 @@ def test_line_that_is_too_long_is_named_and_the_next_one_read(tmp_path, monkeypa
 
 @pytest.mark.parametrize("piece", [1_000, 4_321, 65_536])
 def test_stretches_of_a_large_file_give_what_the_whole_gives(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr("monitoring.runs.work.PIECE", piece)
+    monkeypatch.setattr("monitoring.ingest.workers.PIECE", piece)
     monkeypatch.setattr(captures, "BATCH", 7)
     rows = [
         line(f"[0.{10 + i}, 0.{90 - i}]", given="x" * (i * 97 % 3000), event=f"e{i % 50}") for i in range(80)

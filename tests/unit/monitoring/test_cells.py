@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.counting.cells import (
+from monitoring.aggregates.cells import (
     LEAST_CERTAIN,
     UNKNOWN,
     Aggregate,
@@ -20,8 +20,8 @@ from monitoring.counting.cells import (
     Series,
     Uncertain,
 )
-from monitoring.counting.digests import digests
-from monitoring.counting.histograms import BINS, bin_of, dense, quantile, share_at_least, units
+from monitoring.aggregates.digests import digests
+from monitoring.aggregates.histograms import BINS, bin_of, dense, quantile, share_at_least, units
 
 SHARES = st.floats(0, 1)
 

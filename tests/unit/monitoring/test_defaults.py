@@ -12,8 +12,8 @@ from dropsort.cli.locations import Place
 from dropsort.contract import defaults
 from dropsort.pages import report
 from handlers.settings import SETTINGS
-from monitoring import drift, windows
 from monitoring import report_data as data
+from monitoring.drift import assess, windows
 from monitoring.function import Settings
 from tests.unit.infra.template import PARAMETERS
 
@@ -31,7 +31,7 @@ def test_the_defaults_are_the_templates_and_the_functions() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [drift.assess, windows.look, report.write, data.build, Settings, Place],
+    [assess.assess, windows.look, report.write, data.build, Settings, Place],
     ids=lambda f: f.__qualname__,
 )
 def test_whoever_has_a_default_has_that_one(function: Callable[..., Any]) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks.drift import SAME, World, alarmed_days, power, put_hour, sample
-from monitoring.comparison.sample import Moments, Sample, add, read_reference
-from monitoring.comparison.signals import FEWEST, Signal
-from monitoring.comparison.silence import silence
-from monitoring.counting.cells import Aggregate
-from monitoring.drift import assess, estimated_accuracy, holm, level_of_a_window
+from monitoring.aggregates.cells import Aggregate
+from monitoring.drift.assess import assess, estimated_accuracy, holm, level_of_a_window
+from monitoring.drift.sample import Moments, Sample, add, read_reference
+from monitoring.drift.signals import FEWEST, Signal
+from monitoring.drift.silence import silence
+from monitoring.drift.windows import HOUR, first_reference, hour_of, look, moment_of
+from monitoring.drift.windows import sample as sample_of_hours
 from monitoring.errors import MonitoringError
-from monitoring.windows import HOUR, first_reference, hour_of, look, moment_of
-from monitoring.windows import sample as sample_of_hours
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 

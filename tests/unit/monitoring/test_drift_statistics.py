@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from scipy import stats
 from scipy.spatial import distance
 
-from monitoring.comparison import statistics as st
+from monitoring.drift import statistics as st
 
 counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda c: sum(c) > 0)
 

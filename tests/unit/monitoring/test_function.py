@@ -16,9 +16,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from dropsort.contract.metrics import MONITORING
+from monitoring.cloudwatch.pending import Pending
 from monitoring.errors import MonitoringError
 from monitoring.function import Settings, handler, observe
-from monitoring.pending import Pending
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 SETTINGS = Settings("dropsort", "images", labels=("bicycle", "motorcycle"))
@@ -142,7 +142,7 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
 ) -> None:
     """GIVEN ten days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
     s3, cloudwatch = aws
-    monkeypatch.setattr("monitoring.runs.work.FILES", 70)  # that a run reads before it looks at the time
+    monkeypatch.setattr("monitoring.ingest.workers.FILES", 70)  # that a run reads before it looks at the time
     now = datetime.now(UTC)
     for i in range(1, 241):
         put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 6)

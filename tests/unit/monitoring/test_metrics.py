@@ -14,8 +14,8 @@ from moto import mock_aws
 from dropsort.contract.keys import result_keys
 from dropsort.contract.metrics import NAMESPACE
 from monitoring.cloudwatch import metrics
-from monitoring.pending import pending
-from monitoring.prices import INSTANCES, PRICES, Way, cost
+from monitoring.cloudwatch.pending import pending
+from monitoring.cloudwatch.prices import INSTANCES, PRICES, Way, cost
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 

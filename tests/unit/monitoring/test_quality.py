@@ -12,16 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from monitoring.errors import MonitoringError
-from monitoring.quality import (
-    Outcome,
-    assess_sources,
-    auroc,
-    calibration_error,
-    join,
-    measure,
-    read_truth,
-    truth_of,
-)
+from monitoring.quality.ground_truth import assess_sources, join, read_truth, truth_of
+from monitoring.quality.measure import Outcome, auroc, calibration_error, measure
 
 LABELS = ("bicycle", "motorcycle")
 scores = some.lists(

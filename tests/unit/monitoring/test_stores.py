@@ -10,13 +10,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from monitoring import aggregate
+from monitoring.aggregation import run as aggregate
 from monitoring.errors import MonitoringError
-from monitoring.runs import work
-from monitoring.runs.state import MANIFEST, State
-from monitoring.stores import open_store
-from monitoring.stores.base import Access
-from monitoring.stores.local import LocalStore
+from monitoring.ingest import workers as work
+from monitoring.storage import open_store
+from monitoring.storage.base import Access
+from monitoring.storage.local import LocalStore
+from monitoring.storage.state import MANIFEST, State
 from tests.unit.monitoring.capture_cases import LABELS, LINES, TREE, line
 from tests.unit.monitoring.test_aggregate import TREE_LATE, files_of, same, write
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring import aggregate
-from monitoring.records import usual
-from monitoring.records.schema import Malformed, read_line
+from monitoring.aggregation import run as aggregate
+from monitoring.ingest import fast_path as usual
+from monitoring.ingest.schema import Malformed, read_line
 from tests.unit.monitoring.capture_cases import LABELS, TREE, line
 from tests.unit.monitoring.test_captures import hold_against_slow_reader
 

@@ -20,11 +20,11 @@ from dropsort.pages.images import folder_lines, image_of, least_certain, picture
 from dropsort.pages.png import write_pngs
 from dropsort.pages.report import render, write
 from dropsort.pages.svg import compact, nice_ticks
-from monitoring.counting.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
+from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
+from monitoring.drift.windows import HOUR, hour_of
 from monitoring.errors import MonitoringError
-from monitoring.quality import Outcome, measure
+from monitoring.quality.measure import Outcome, measure
 from monitoring.report_data import BUCKETS, DOTS, build, label_rows, what_if
-from monitoring.windows import HOUR, hour_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&$x_1^2$'

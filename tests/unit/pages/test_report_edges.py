@@ -16,10 +16,10 @@ from dropsort.pages import charts
 from dropsort.pages.png import CHARTS, write_pngs
 from dropsort.pages.report import write
 from dropsort.pages.svg import Chart, time_axis
-from monitoring.counting.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
-from monitoring.quality import Outcome, measure
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
+from monitoring.drift.windows import hour_of
+from monitoring.quality.measure import Outcome, measure
 from monitoring.report_data import Report, build, short
-from monitoring.windows import hour_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 

@@ -1,1 +1,0 @@
-"""A window of captures held against a reference: samples, tests, signals."""

@@ -1,1 +1,0 @@
-"""What the monitor knows about an hour, as numbers that add up exactly in any order."""

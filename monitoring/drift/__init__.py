@@ -1,0 +1,1 @@
+"""A window of captures compared with a reference: samples, tests, signals."""

@@ -1,0 +1,1 @@
+"""Capture files, read: lines, records, predictions, and batches of them as arrays."""

@@ -1,0 +1,167 @@
+"""Predictions of many records, collected as they come and measured at once: label, confidence, margin, entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from monitoring.aggregates.cells import Key, Series
+from monitoring.aggregates.histograms import units
+from monitoring.ingest.predictions import SUM_TOLERANCE, Prediction
+
+
+class Measured(NamedTuple):
+    """Predictions, in no particular order: P of them."""
+
+    record: np.ndarray  # int64 (P,)
+    nth: np.ndarray  # int64 (P,), which of its record's
+    key: np.ndarray  # int64 (P,), into the keys
+    confidence: np.ndarray  # int64 (P,), billionths
+    margin: np.ndarray  # int64 (P,), billionths, -1: unknown
+    entropy: np.ndarray  # int64 (P,), billionths, -1: unknown
+    familiarity: np.ndarray  # int64 (P,), billionths, -1: unknown
+
+
+class _Vectors:
+    """Probability vectors of one length and one set of labels."""
+
+    __slots__ = ("blocks", "choices", "familiarity", "index", "records", "values")
+
+    def __init__(self) -> None:
+        self.values: list[float] = []  # one vector after another
+        self.records: list[int] = []
+        # By row; most have none of these.
+        self.index: dict[int, int] = {}
+        self.choices: dict[int, int] = {}
+        self.familiarity: dict[int, float] = {}
+        self.blocks: list[tuple[np.ndarray, np.ndarray]] = []  # records and vectors that follow these rows
+
+
+class Answers:
+    """Collects predictions.
+
+    Parameters
+    ----------
+    labels
+        Labels by class index, for vectors without their own.
+    """
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        self._labels = tuple(labels)
+        self._vectors: dict[tuple[int, tuple[str, ...]], _Vectors] = {}
+        self._named: list[tuple[int, int, str, float]] = []  # record, index, label, confidence
+
+    def add(self, record: int, predictions: Sequence[Prediction]) -> None:
+        """Add the predictions of a record."""
+        for index, prediction in enumerate(predictions):
+            vector = prediction.probabilities
+            if vector is None:
+                self._named.append((record, index, prediction.label, prediction.confidence))
+                continue
+            rows = self._of(len(vector), prediction.labels)
+            at = len(rows.records)
+            rows.values += vector
+            rows.records.append(record)
+            if index:
+                rows.index[at] = index
+            if prediction.choice is not None:
+                rows.choices[at] = prediction.choice
+            if prediction.familiarity is not None:
+                rows.familiarity[at] = prediction.familiarity
+
+    def add_vectors(self, records: np.ndarray, values: np.ndarray) -> None:
+        """Add the vectors `values`, float64 (n, classes), of n records."""
+        self._of(values.shape[1], ()).blocks.append((records, values))
+
+    def _of(self, classes: int, labels: tuple[str, ...]) -> _Vectors:
+        found = self._vectors.get((classes, labels))
+        if found is None:
+            found = self._vectors[classes, labels] = _Vectors()
+        return found
+
+    def measure(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
+        """Measure all; vectors that are no distribution drop out.
+
+        Parameters
+        ----------
+        series, record_series
+            Series, and which of them each record is of.
+        keys
+            Numbers keys, and is added to.
+        """
+        parts = [
+            self._measure(*kind, rows, series, record_series, keys) for kind, rows in self._vectors.items()
+        ]
+        if self._named:
+            parts.append(self._scalars(series, record_series, keys))
+        if not parts:
+            return Measured(*(np.empty(0, np.int64) for _ in Measured._fields))
+        return Measured(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _measure(
+        self,
+        classes: int,
+        own: tuple[str, ...],
+        rows: _Vectors,
+        series: Sequence[Series],
+        record_series: np.ndarray,
+        keys: dict[Key, int],
+    ) -> Measured:
+        listed = np.array(rows.values, np.float64).reshape(len(rows.records), classes)
+        values = np.concatenate([listed, *(values for _, values in rows.blocks)])
+        record = np.concatenate([np.array(rows.records, np.int64), *(records for records, _ in rows.blocks)])
+        count = len(values)
+        if classes == 1:  # one score of a binary model: that of class 1
+            values = np.concatenate((1.0 - values, values), axis=1)
+            classes = 2
+        # Column by column, from the left: nothing depends on how many rows there are.
+        columns = np.ascontiguousarray(values.T)
+        total, entropy = np.zeros(count), np.zeros(count)
+        best, second = np.full(count, -1.0), np.full(count, -1.0)
+        choice, fine = np.zeros(count, np.int64), np.ones(count, bool)
+        for index, column in enumerate(columns):
+            total += column
+            fine &= (column >= -SUM_TOLERANCE) & (column <= 1 + SUM_TOLERANCE)
+            np.clip(column, 0.0, 1.0, out=column)
+            entropy -= column * np.log(np.where(column > 0, column, 1.0))
+            choice[column > best] = index
+            np.maximum(second, np.minimum(best, column), out=second)
+            np.maximum(best, column, out=best)
+        fine &= ~(np.abs(total - 1) > SUM_TOLERANCE)
+        confidence = best.copy()
+        if rows.choices:
+            at = list(rows.choices)
+            choice[at] = list(rows.choices.values())
+            confidence[at] = columns[choice[at], at]
+        familiarity = np.full(count, -1, np.int64)
+        if rows.familiarity:
+            familiarity[list(rows.familiarity)] = units(list(rows.familiarity.values()))
+        of_record = np.zeros(count, np.int64)
+        if rows.index:
+            of_record[list(rows.index)] = list(rows.index.values())
+        names = own or (self._labels if len(self._labels) == classes else tuple(map(str, range(classes))))
+        combined = (record_series[record].astype(np.int64) * classes + choice)[fine]
+        present = np.flatnonzero(np.bincount(combined))
+        codes = np.zeros(present[-1] + 1 if len(present) else 0, np.int64)
+        for code in present.tolist():
+            codes[code] = keys.setdefault(_key(series[code // classes], names[code % classes]), len(keys))
+        margin, share = units(best - second), units(np.clip(entropy / np.log(classes), 0.0, 1.0))
+        return Measured(
+            record[fine], of_record[fine], codes[combined], units(confidence)[fine], margin[fine], share[fine],
+            familiarity[fine],
+        )  # fmt: skip
+
+    def _scalars(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
+        """Predictions of which only label and confidence are known."""
+        record = np.array([row[0] for row in self._named], np.int64)
+        index = np.array([row[1] for row in self._named], np.int64)
+        of = [_key(series[record_series[row[0]]], row[2]) for row in self._named]
+        key = np.array([keys.setdefault(k, len(keys)) for k in of], np.int64)
+        unknown = np.full(len(of), -1, np.int64)
+        return Measured(record, index, key, units([row[3] for row in self._named]), unknown, unknown, unknown)
+
+
+def _key(series: Series, label: str) -> Key:
+    return Key(series.hour, series.endpoint, series.variant, label)

@@ -1,0 +1,1 @@
+"""Measured quality: captures joined with ground truth."""

@@ -1,0 +1,159 @@
+"""Ground truth, joined with captures: by inference id, else by event id, as SageMaker does.
+
+A ground truth line's ``eventMetadata.eventId`` holds the inference id if the capture has one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.ingest.predictions import index_of, label_of, predictions
+from monitoring.quality.measure import Outcome, Quality, measure
+from monitoring.storage import open_store
+from monitoring.storage.base import Access, Fill
+
+
+def join(
+    captures: Iterable[Mapping[str, Any]], truths: Mapping[str, str], labels: Sequence[str] = ()
+) -> Iterator[tuple[str, Outcome]]:
+    """Outcomes of those capture records that have a ground truth, with the id they were joined by.
+
+    Parameters
+    ----------
+    captures
+        Capture records, decoded; a record may carry its ground truth itself (SageMaker's merged records).
+    truths
+        Label by inference id or event id.
+    labels
+        Labels by class index, for endpoints and labellers that say an index.
+    """
+    seen: set[str] = set()
+    for record in captures:
+        meta = _dict(record.get("eventMetadata"))
+        ids = [str(meta[k]) for k in ("inferenceId", "eventId") if meta.get(k)]
+        event = ids[-1] if ids else ""
+        found = next((i for i in ids if i in truths), None)
+        own = truth_of(record, labels)
+        if (found is None and own is None) or (event and event in seen):
+            continue
+        seen.add(event)
+        capture = _dict(record.get("captureData"))
+        out = _dict(capture.get("endpointOutput")) or _dict(capture.get("batchTransformOutput"))
+        for prediction in predictions(out.get("data"), out.get("encoding"), labels)[:1]:
+            outcome = _outcome(prediction, truths[found] if found is not None else str(own))
+            if outcome:
+                yield (found or event), outcome
+
+
+def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | None:
+    """The label of a record's ``groundTruthData``: a label, or a class index that `labels` names; None without one.
+
+    It stands there as it is, alone in a list, or as ``{"label": ...}``, and in base64 if ``encoding`` says so.
+    """
+    given = _dict(record.get("groundTruthData"))
+    data = given.get("data")
+    if not isinstance(data, str):
+        return None
+    if str(given.get("encoding")).upper() == "BASE64":
+        try:
+            data = base64.b64decode(data, validate=True).decode()
+        except ValueError:
+            return None
+    text = data.strip().strip('"')
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = text
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        value = value.get("label")
+    return label_of(value, labels)
+
+
+def read_truth(
+    source: str | os.PathLike[str], labels: Sequence[str] = (), access: Access | None = None
+) -> tuple[dict[str, str], int]:
+    """Ground truth of a folder or prefix: label by id, and how many ids were labelled differently later.
+
+    Files are read in the order of their names, which is that of labelling; the last label counts. Lines that are no ground
+    truth are skipped.
+
+    Raises
+    ------
+    MonitoringError
+        There is no such folder, or it cannot be read.
+    """
+    truths: dict[str, str] = {}
+    changed: set[str] = set()
+    for record in read_records(source, access):
+        label = truth_of(record, labels)
+        key = str(_dict(record.get("eventMetadata")).get("eventId") or "")
+        if label is None or not key:
+            continue
+        if truths.get(key, label) != label:
+            changed.add(key)
+        truths[key] = label
+    return truths, len(changed)
+
+
+def read_records(source: str | os.PathLike[str], access: Access | None = None) -> Iterator[dict[str, Any]]:
+    """JSON objects of all ``*.jsonl`` of a folder or ``s3://bucket/prefix``, in the order of names; other lines are skipped."""
+    store = open_store(source, access)
+    for folder in store.folders({}):
+        for entry in folder.entries:
+            with store.read(entry.name, 0, entry.size) as fill:
+                data = _whole(fill, entry.size)
+            for line in data.split(b"\n"):
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(value, dict):
+                    yield value
+
+
+def assess_sources(
+    captures: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    labels: Sequence[str] = (),
+    access: Access | None = None,
+) -> Quality:
+    """Measure the captures of one folder or prefix against the ground truth of another."""
+    truths, conflicting = read_truth(truth, labels, access)
+    joined = dict(join(read_records(captures, access), truths, labels))
+    return measure(joined.values(), unmatched=len(set(truths) - set(joined)), conflicting=conflicting)
+
+
+def _whole(fill: Fill, size: int) -> bytes:
+    buffer = bytearray(size)
+    done = 0
+    with memoryview(buffer) as view:
+        while done < size and (count := fill(view[done:])):
+            done += count
+    return bytes(buffer[:done])
+
+
+def _outcome(prediction: Any, truth: str) -> Outcome | None:
+    if prediction.probabilities is None:
+        return Outcome(prediction.label, prediction.confidence, truth) if prediction.label else None
+    values: NDArray[np.float64] = np.asarray(prediction.clipped())
+    choice = int(np.argmax(values)) if prediction.choice is None else prediction.choice
+    names = prediction.labels or tuple(str(i) for i in range(len(values)))
+    index = index_of(truth)
+    if index is not None and truth not in names and index < len(names):
+        truth = names[index]  # the labeller said an index, the answer brings the labels
+    return Outcome(
+        names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True))
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,1 +1,0 @@
-"""Lines of capture files, and what stands in them."""
