@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from dropsort.contract.statistics import wilson
 from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
 from monitoring.aggregates.histograms import bin_of, units
 from monitoring.drift.assess import assess
 from monitoring.drift.sample import Moments, Sample
-from monitoring.drift.statistics import wilson
 from monitoring.drift.windows import HOUR, hour_of, look
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday

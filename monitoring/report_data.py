@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
+from dropsort.contract.statistics import Interval, wilson
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell
 from monitoring.aggregates.histograms import BINS, quantile
 from monitoring.drift import statistics as st
@@ -234,7 +235,7 @@ def _gaps(counts: dict[datetime, int]) -> tuple[Gap, ...]:
     return tuple(sorted(found, key=lambda gap: (-gap.hours, gap.start)))
 
 
-def label_rows(report: Report) -> list[tuple[str, float, st.Interval, float | None]]:
+def label_rows(report: Report) -> list[tuple[str, float, Interval, float | None]]:
     """Label, share, 95 % interval, share in the reference: the `LABELS` most frequent, then the rest together."""
     total, before = report.total, report.reference
     names = sorted(total.labels, key=lambda label: (-total.labels[label], label))
@@ -247,7 +248,7 @@ def label_rows(report: Report) -> list[tuple[str, float, st.Interval, float | No
         was = (
             sum(before.labels.get(m, 0) for m in members) / before.count if before and before.count else None
         )
-        rows.append((name, count / max(1, total.count), st.wilson(count, total.count), was))
+        rows.append((name, count / max(1, total.count), wilson(count, total.count), was))
     return rows
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from dropsort.contract.statistics import wilson
 from dropsort.pages import charts as charts
 from dropsort.pages.images import Picture
 from monitoring.drift.signals import FEWEST
-from monitoring.drift.statistics import wilson
 from monitoring.report_data import Report, captured_share, short, span
 
 HATCH = (

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
+from dropsort.contract.statistics import Z95, Interval, wilson
 from monitoring.drift import signals as signals_of
-from monitoring.drift import statistics as st
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST, Floors, Signal
 
 FALSE_ALARM_DAYS = 0.005  # share of days without any change that may alarm, all looks and signals together
 LOOKS_A_DAY = 24
 PARTS_OF_A_LOOK = 3  # the latest few hundred captures, the latest 24 hours, and silence
-UNKNOWN = st.Interval(0.0, 1.0)
+UNKNOWN = Interval(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Assessment:
     reference_size: int
     level: float  # false-alarm probability of this assessment
     signals: tuple[Signal, ...] = ()
-    shares: Mapping[str, tuple[float, st.Interval, float]] = field(default_factory=dict)
+    shares: Mapping[str, tuple[float, Interval, float]] = field(default_factory=dict)
     estimated_accuracy: float = math.nan  # mean calibrated confidence: an estimate, not a measurement
-    estimated_accuracy_interval: st.Interval = UNKNOWN
+    estimated_accuracy_interval: Interval = UNKNOWN
     note: str = ""  # why there are no signals
 
     @property
@@ -131,19 +131,19 @@ def assess(
     return replace(base, signals=holm(signals, level))
 
 
-def label_shares(reference: Sample, window: Sample) -> dict[str, tuple[float, st.Interval, float]]:
+def label_shares(reference: Sample, window: Sample) -> dict[str, tuple[float, Interval, float]]:
     """By label: share in the window, its 95 % Wilson interval, share in the reference."""
     return {
         label: (
             window.labels.get(label, 0) / max(1, window.count),
-            st.wilson(window.labels.get(label, 0), window.count),
+            wilson(window.labels.get(label, 0), window.count),
             reference.labels.get(label, 0) / max(1, reference.count),
         )
         for label in sorted(set(window.labels) | set(reference.labels))
     }
 
 
-def estimated_accuracy(window: Sample) -> tuple[float, st.Interval]:
+def estimated_accuracy(window: Sample) -> tuple[float, Interval]:
     """Accuracy that calibrated confidences promise: their mean, with the 95 % interval of that many outcomes.
 
     An estimate, not a measurement: it holds as far as the calibration does, and drift is what ends it.
@@ -153,8 +153,8 @@ def estimated_accuracy(window: Sample) -> tuple[float, st.Interval]:
         return math.nan, UNKNOWN
     centres = (np.arange(len(window.confidence)) + 0.5) / len(window.confidence)
     mean = window.mean_confidence
-    half = st.Z95 * math.sqrt(float(window.confidence @ (centres * (1 - centres)))) / n
-    return mean, st.Interval(max(0.0, mean - half), min(1.0, mean + half))
+    half = Z95 * math.sqrt(float(window.confidence @ (centres * (1 - centres)))) / n
+    return mean, Interval(max(0.0, mean - half), min(1.0, mean + half))
 
 
 def holm(signals: list[Signal], level: float) -> tuple[Signal, ...]:

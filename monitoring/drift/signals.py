@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropsort.contract.statistics import Interval, wilson
 from monitoring.drift import statistics as st
 from monitoring.drift.sample import Moments, Sample
 
@@ -42,7 +43,7 @@ class Signal:
     adjusted: float = 1.0  # p after Holm's correction for the other signals of the window
     alarm: bool = False
     usual: float | None = None  # 95th percentile of the effect without any change, where it was simulated
-    interval: st.Interval | None = None  # 95 % of the value (for a label: of its share)
+    interval: Interval | None = None  # 95 % of the value (for a label: of its share)
     sentence: str = ""
 
 
@@ -66,7 +67,7 @@ def label_signal(reference: Sample, window: Sample, floors: Floors) -> Signal:
         abs(share - before),
         floors.label_share,
         min(1.0, least * comparisons),
-        interval=st.wilson(k, window.count),
+        interval=wilson(k, window.count),
         sentence=f"{best}: {share:.1%} of the captures, {before:.1%} in the reference",
     )
 
@@ -82,7 +83,7 @@ def low_confidence(reference: Sample, window: Sample, threshold: float, floors: 
         abs(share - before),
         floors.low_confidence,
         st.fisher_exact(k, window.count, k_0, reference.count),
-        interval=st.wilson(k, window.count),
+        interval=wilson(k, window.count),
         sentence=f"{share:.1%} below the threshold {threshold:g}, {before:.1%} in the reference",
     )
 
@@ -145,7 +146,7 @@ def unfamiliar(reference: Sample, window: Sample, threshold: float, floors: Floo
             abs(share - before),
             floors.familiarity,
             st.fisher_exact(k, n, k_0, n_0),
-            interval=st.wilson(k, n),
+            interval=wilson(k, n),
             sentence=f"{share:.1%} look like none of the classes, {before:.1%} in the reference",
         )
     ]

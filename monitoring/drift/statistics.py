@@ -15,36 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Z95 = 1.959963984540054  # two-sided 95 % of the normal distribution
-
-
-class Interval(NamedTuple):
-    """Lower and upper end of a confidence interval."""
-
-    low: float
-    high: float
-
-
-def wilson(successes: float, trials: float, z: float = Z95) -> Interval:
-    """Wilson score interval of a proportion; (0, 1) where there were no trials."""
-    if trials <= 0:
-        return Interval(0.0, 1.0)
-    share, slack = successes / trials, z * z / trials
-    centre = (share + slack / 2) / (1 + slack)
-    half = z / (1 + slack) * math.sqrt(share * (1 - share) / trials + slack / (4 * trials))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
-
-
-def difference(successes: float, trials: float, successes_0: float, trials_0: float) -> Interval:
-    """Newcombe's 95 % interval of a difference of two proportions, the first less the second."""
-    if trials <= 0 or trials_0 <= 0:
-        return Interval(-1.0, 1.0)
-    p, q = successes / trials, successes_0 / trials_0
-    a, b = wilson(successes, trials), wilson(successes_0, trials_0)
-    return Interval(
-        p - q - math.hypot(p - a.low, b.high - q),
-        p - q + math.hypot(a.high - p, q - b.low),
-    )
 
 
 def log_gamma(x: ArrayLike) -> Floats:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.ingest.predictions import index_of, label_of, predictions
-from monitoring.quality.measure import Outcome, Quality, measure
+from monitoring.quality.measure import LabelledPrediction, Quality, measure
 from monitoring.storage import open_store
 from monitoring.storage.base import Access, Fill
 
 
 def join(
     captures: Iterable[Mapping[str, Any]], truths: Mapping[str, str], labels: Sequence[str] = ()
-) -> Iterator[tuple[str, Outcome]]:
+) -> Iterator[tuple[str, LabelledPrediction]]:
     """Outcomes of those capture records that have a ground truth, with the id they were joined by.
 
     Parameters
@@ -141,16 +141,18 @@ def _whole(fill: Fill, size: int) -> bytes:
     return bytes(buffer[:done])
 
 
-def _outcome(prediction: Any, truth: str) -> Outcome | None:
+def _outcome(prediction: Any, truth: str) -> LabelledPrediction | None:
     if prediction.probabilities is None:
-        return Outcome(prediction.label, prediction.confidence, truth) if prediction.label else None
+        return (
+            LabelledPrediction(prediction.label, prediction.confidence, truth) if prediction.label else None
+        )
     values: NDArray[np.float64] = np.asarray(prediction.clipped())
     choice = int(np.argmax(values)) if prediction.choice is None else prediction.choice
     names = prediction.labels or tuple(str(i) for i in range(len(values)))
     index = index_of(truth)
     if index is not None and truth not in names and index < len(names):
         truth = names[index]  # the labeller said an index, the answer brings the labels
-    return Outcome(
+    return LabelledPrediction(
         names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True))
     )
 

@@ -1,8 +1,6 @@
-"""How good the predictions were, where somebody said what is right: captures joined with ground truth.
+"""Quality of predictions whose true label is known: accuracy with its interval, ECE, Brier score, AUROC, confusion.
 
-Ground truth is joined by inference id, else by event id, as SageMaker does it: a line's ``eventMetadata.eventId`` holds the
-inference id if the capture has one. Accuracy, calibration (ECE, Brier), AUROC of confidence against correctness and the
-confusion matrix, each with its number of pictures, accuracy with its interval.
+The statistics are those of `dropsort.contract.statistics`, which training uses too.
 """
 
 from __future__ import annotations
@@ -11,17 +9,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from monitoring.drift.statistics import Interval, wilson
-
-BINS = 15  # of the expected calibration error, equal in width
+from dropsort.contract.statistics import Interval, auroc, binary_brier, brier, calibration_error, wilson
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One prediction and what was right."""
+class LabelledPrediction:
+    """One prediction with its true label."""
 
     predicted: str
     confidence: float
@@ -31,7 +24,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Quality:
-    """Measured quality; NaN where it cannot be said (AUROC without an error, everything without pictures)."""
+    """Measured quality; NaN where it is not defined (AUROC without an error, everything without predictions)."""
 
     count: int
     correct: int
@@ -60,66 +53,50 @@ class Quality:
         }
 
 
-def measure(outcomes: Iterable[Outcome], *, unmatched: int = 0, conflicting: int = 0) -> Quality:
-    """Measure predictions against the truth."""
-    every = list(outcomes)
-    n = len(every)
-    right = np.array([o.predicted == o.truth for o in every], dtype=bool)
-    confidence = np.array([o.confidence for o in every], dtype=np.float64)
-    correct = int(right.sum())
-    confusion: dict[str, dict[str, int]] = {}
-    for o in every:
-        row = confusion.setdefault(o.truth, {})
-        row[o.predicted] = row.get(o.predicted, 0) + 1
-    whole = n > 0 and all(o.probabilities for o in every)
-    if whole:
-        brier = float(np.mean([_brier(o) for o in every]))
-    else:
-        brier = float(np.mean((confidence - right) ** 2)) if n else math.nan
-    return Quality(
-        n,
-        correct,
-        correct / n if n else math.nan,
-        wilson(correct, n),
-        calibration_error(confidence, right),
-        brier,
-        whole,
-        auroc(confidence, right),
-        {truth: dict(sorted(row.items())) for truth, row in sorted(confusion.items())},
-        unmatched,
-        conflicting,
-    )
-
-
-def calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over equal bins, weighted by count.
+def measure(
+    predictions: Iterable[LabelledPrediction], *, unmatched: int = 0, conflicting: int = 0
+) -> Quality:
+    """Measure predictions against their true labels.
 
     Parameters
     ----------
-    confidence
-        (n,) in [0, 1].
-    right
-        (n,) whether each was right.
+    predictions
+        One per inference.
+    unmatched, conflicting
+        As in `Quality`.
     """
-    values, hits = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
-    if not len(values):
-        return math.nan
-    index = np.minimum(bins - 1, (values * bins).astype(np.int64))
-    gaps = np.bincount(index, weights=values - hits, minlength=bins)
-    return float(np.abs(gaps).sum() / len(values))
+    every = list(predictions)
+    count = len(every)
+    right = [p.predicted == p.truth for p in every]
+    confidence = [p.confidence for p in every]
+    confusion: dict[str, dict[str, int]] = {}
+    for p in every:
+        row = confusion.setdefault(p.truth, {})
+        row[p.predicted] = row.get(p.predicted, 0) + 1
+    multiclass = count > 0 and all(p.probabilities for p in every)
+    return Quality(
+        count=count,
+        correct=sum(right),
+        accuracy=sum(right) / count if count else math.nan,
+        accuracy_interval=wilson(sum(right), count),
+        ece=calibration_error(confidence, right),
+        brier=(
+            brier([list(p.probabilities.values()) for p in every], map(_class_number, every))
+            if multiclass
+            else binary_brier(confidence, right)
+        ),
+        brier_is_multiclass=multiclass,
+        auroc=auroc(
+            [c for c, hit in zip(confidence, right, strict=True) if hit],
+            [c for c, hit in zip(confidence, right, strict=True) if not hit],
+        ),
+        confusion={truth: dict(sorted(row.items())) for truth, row in sorted(confusion.items())},
+        unmatched=unmatched,
+        conflicting=conflicting,
+    )
 
 
-def auroc(score: ArrayLike, positive: ArrayLike) -> float:
-    """Probability that a positive scores higher than a negative, ties counted half; NaN without either."""
-    values, chosen = np.asarray(score, np.float64), np.asarray(positive, bool)
-    n, m = int(chosen.sum()), int((~chosen).sum())
-    if not n or not m:
-        return math.nan
-    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[index]  # mean rank of equal values
-    return float((ranks[chosen].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def _brier(o: Outcome) -> float:
-    known = sum((p - (label == o.truth)) ** 2 for label, p in o.probabilities.items())
-    return known + (1.0 if o.truth not in o.probabilities else 0.0)
+def _class_number(prediction: LabelledPrediction) -> int | None:
+    """Position of the true label among the probabilities; None if the model does not know it."""
+    labels = list(prediction.probabilities)
+    return labels.index(prediction.truth) if prediction.truth in prediction.probabilities else None

@@ -58,34 +58,6 @@ def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
 
 
 @settings(deadline=None)
-@given(some.integers(0, 200), some.integers(1, 200))
-def test_wilson_is_scipys(k: int, n: int) -> None:
-    """GIVEN successes of trials WHEN the interval is taken THEN it is SciPy's Wilson interval."""
-    k = min(k, n)
-    expected = stats.binomtest(k, n).proportion_ci(method="wilson")
-
-    assert st.wilson(k, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_intervals_of_nothing() -> None:
-    """GIVEN no trials WHEN intervals are taken THEN they hold everything."""
-    assert st.wilson(0, 0) == (0, 1)
-    assert st.difference(0, 0, 5, 10) == (-1, 1)
-
-
-@settings(deadline=None)
-@given(some.integers(1, 80), some.integers(1, 80), some.data())
-def test_the_interval_of_a_difference_holds_it(n: int, m: int, data: some.DataObject) -> None:
-    """GIVEN two proportions WHEN their difference's interval is taken THEN it holds the difference, within [-1, 1]."""
-    a, b = data.draw(some.integers(0, n)), data.draw(some.integers(0, m))
-
-    low, high = st.difference(a, n, b, m)
-
-    assert -1 - 1e-9 <= low <= a / n - b / m + 1e-12
-    assert a / n - b / m - 1e-12 <= high <= 1 + 1e-9
-
-
-@settings(deadline=None)
 @given(counts, some.data())
 def test_distances_are_scipys(a: list[int], data: some.DataObject) -> None:
     """GIVEN two histograms WHEN their distances are taken THEN they are SciPy's."""

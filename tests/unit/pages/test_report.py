@@ -23,7 +23,7 @@ from dropsort.pages.svg import compact, nice_ticks
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
 from monitoring.drift.windows import HOUR, hour_of
 from monitoring.errors import MonitoringError
-from monitoring.quality.measure import Outcome, measure
+from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report_data import BUCKETS, DOTS, build, label_rows, what_if
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -205,7 +205,7 @@ def test_a_reference_of_captures_is_not_compared_with_itself(tmp_path: Path) -> 
 
 def test_measured_quality_is_shown(tmp_path: Path) -> None:
     """GIVEN ground truth WHEN the page is written THEN accuracy and confusion are there."""
-    quality = measure([Outcome("a", 0.9, "a")] * 90 + [Outcome("a", 0.6, HOSTILE)] * 10)
+    quality = measure([LabelledPrediction("a", 0.9, "a")] * 90 + [LabelledPrediction("a", 0.6, HOSTILE)] * 10)
 
     text = write(month(days=1), tmp_path, threshold=0.93, quality=quality).read_text()
 

@@ -18,7 +18,7 @@ from dropsort.pages.report import write
 from dropsort.pages.svg import Chart, time_axis
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
 from monitoring.drift.windows import hour_of
-from monitoring.quality.measure import Outcome, measure
+from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report_data import Report, build, short
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -133,7 +133,7 @@ def test_a_label_from_right_to_left_leaves_its_share_alone() -> None:
 
 def test_a_confusion_of_many_labels_says_what_it_leaves_out(tmp_path: Path) -> None:
     names = [f"class {i:02}" for i in range(20)]
-    text = page(an_hour(), tmp_path, quality=measure([Outcome(n, 0.9, n) for n in names]))
+    text = page(an_hour(), tmp_path, quality=measure([LabelledPrediction(n, 0.9, n) for n in names]))
 
     assert "the 12 most frequent of 20 labels" in text
 
