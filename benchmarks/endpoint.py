@@ -28,7 +28,7 @@ from PIL import Image
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.endpoint_process import EmbeddedEndpoint
 from training import evaluate, inference
-from training.pictures import samples
+from training.dataset import samples
 
 NAME = "bench"
 TARGETS = {"endpoint/loop": 0.7, "endpoint/torch": 4.0}
@@ -138,7 +138,7 @@ def main() -> None:
         if arguments.images:
             paths = [p.path for p in evaluate.loose(arguments.images)]
         else:
-            paths = samples.drawn(Path(folder), 200).pictures
+            paths = samples.drawn(Path(folder), 200).images
         pictures = [path.read_bytes() for path in paths]
     with endpoint(arguments.model, arguments.clients) as asked:
         arms = {"loop": loop(arguments.model), "endpoint": asked}

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import processes
 from dropsort.contract import keys
 from dropsort.local.service import Service
-from training.pictures import samples
+from training.dataset import samples
 
 _FOLDER = "load"
 _LOOK_SECONDS = 1.0
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = [path.read_bytes() for path in samples.drawn(Path(folder), 24, seed=1).pictures]
+        pictures = [path.read_bytes() for path in samples.drawn(Path(folder), 24, seed=1).images]
     with Service() as service:
         load = run(
             service,

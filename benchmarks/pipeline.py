@@ -22,7 +22,7 @@ from dropsort.deployment import package
 from dropsort.local.service import Service
 from handlers import imaging
 from handlers.rejections import Rejection
-from training.pictures import samples
+from training.dataset import samples
 
 CHUNK = 25
 UPLOADERS = (1, 16)
@@ -61,7 +61,7 @@ def load(where: str) -> list[bytes]:
     """
     if where.isdigit() and int(where):
         with tempfile.TemporaryDirectory() as folder:
-            found = samples.drawn(Path(folder), int(where), seed=1).pictures
+            found = samples.drawn(Path(folder), int(where), seed=1).images
             return [Path(path).read_bytes() for path in sorted(found)]
     if not Path(where).is_dir():
         raise ValueError(f"{where} is neither a number of pictures nor a folder")

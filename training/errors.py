@@ -1,4 +1,4 @@
-"""The one exception that everything in `training` raises for input that a person has to put right."""
+"""The exception of `training`."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from dropsort.contract.errors import DropsortError
 
 
 class TrainingError(DropsortError):
-    """Says which file or value was wrong, and what to do about it, in one or two sentences."""
+    """Images, models or a roll-out; the message names the file or value that was wrong, and what to do."""

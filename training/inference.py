@@ -1,16 +1,16 @@
-"""What answers a picture: the model behind /invocations, in SageMaker's container and in the embedded endpoint.
+"""The endpoint's code: the model behind /invocations, in SageMaker's container and in the embedded endpoint.
 
-One file without siblings, because it travels in `model.tar.gz` as `code/inference.py`. Needs numpy, Pillow and ONNX
-Runtime. A worker keeps one model and runs it on one thread; more cores are for more workers.
+A single file that imports nothing of ours, because it is packaged into `model.tar.gz` as `code/inference.py`. Needs numpy,
+Pillow and ONNX Runtime. A worker loads one model and runs it on one thread; more cores run more workers.
 
 Requests
-    `image/*`, `application/x-image` or `application/octet-stream`: the bytes of one picture.
-    `application/json`: `{"instances": [{"b64": "<base64>"}, ...]}`, several pictures.
-Answers, always `application/json`
+    `image/*`, `application/x-image` or `application/octet-stream`: the bytes of one image.
+    `application/json`: `{"instances": [{"b64": "<base64>"}, ...]}`, several images.
+Responses, always `application/json`
     A plain list of probabilities in the order of `labels.json`, as SageMaker's built-in image classification gives; or,
     for `Accept: application/json;verbose=true`, an object with `probabilities`, `labels`, `familiarity` and `model`.
-    For several pictures `{"predictions": [...]}`, one entry a picture, in order; a picture that cannot be read has
-    `{"error": {"code": 400, "message": "..."}}` in its place and the others are answered.
+    For several images `{"predictions": [...]}`, one entry per image, in order; the entry of an image that cannot be read is
+    `{"error": {"code": 400, "message": "..."}}`, the others are predictions.
 Errors
     An `InferenceError` carries the HTTP status and a sentence; `error_response` is its body.
 """
@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 
@@ -47,7 +48,7 @@ with contextlib.suppress(
     _Base = importlib.import_module("sagemaker_inference.errors").BaseInferenceToolkitError
 
 
-MAX_SIDE = 512  # larger pictures are scaled down before the graph, which bounds memory
+MAX_SIDE = 512  # larger images are scaled down before the graph, which bounds memory
 MAX_PIXELS = 100_000_000
 MAX_INSTANCES = 256
 VERBOSE = "application/json;verbose=true"
@@ -55,7 +56,7 @@ Prediction: TypeAlias = dict[str, Any]
 
 
 class InferenceError(_Base):  # type: ignore[misc]
-    """A request that cannot be answered: `status_code` (400, 413, 415), `message`, `phrase`."""
+    """A request without a prediction: `status_code` (400, 413, 415), `message`, `phrase`."""
 
     def __init__(self, message: str, status_code: int = 400) -> None:
         phrases = {400: "Bad Request", 413: "Payload Too Large", 415: "Unsupported Media Type"}
@@ -66,28 +67,28 @@ class InferenceError(_Base):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class Request:
-    """The pictures of one request, as bytes; `batch` says whether a list is expected back."""
+class InferenceRequest:
+    """The images of one request, as bytes; `batch`: whether the response is a list."""
 
     images: list[bytes]
     batch: bool
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of a request, one entry a picture."""
+class InferenceResponse:
+    """The predictions or errors for a request, one per image."""
 
     predictions: list[Prediction | InferenceError]
     batch: bool
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Bytes of a picture as upright RGB, uint8 [height, width, 3], its longest side at most 512 pixels.
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Bytes of an image as upright RGB, uint8 [height, width, 3], its longest side at most 512 pixels.
 
     Raises
     ------
     InferenceError
-        400 if these bytes are no picture that Pillow reads in full, 413 if it has more than 100 million pixels.
+        400 if Pillow cannot read these bytes in full, 413 if it has more than 100 million pixels.
     """
     try:
         with warnings.catch_warnings():
@@ -96,23 +97,21 @@ def decode(data: bytes) -> np.ndarray:
         with image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise InferenceError(
-                    f"the picture has {width} x {height} pixels: at most {MAX_PIXELS:,}", 413
-                )
+                raise InferenceError(f"the image has {width} x {height} pixels: at most {MAX_PIXELS:,}", 413)
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))
-            picture = ImageOps.exif_transpose(_rgb(image))
-            if max(picture.size) > MAX_SIDE:
-                picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
-            return np.asarray(picture)
+            upright = ImageOps.exif_transpose(_rgb(image))
+            if max(upright.size) > MAX_SIDE:
+                upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
+            return np.asarray(upright)
     except InferenceError:
         raise
     except Image.DecompressionBombError as error:
-        raise InferenceError(f"the picture is too large: {error}", 413) from error
+        raise InferenceError(f"the image is too large: {error}", 413) from error
     except Exception as error:  # Pillow raises whatever its many decoders happen to raise
         what = "no bytes" if not data else f"{len(data)} bytes beginning with {data[:8]!r}"
-        if not isinstance(error, UnidentifiedImageError):  # which names no more than an address in memory
+        if not isinstance(error, UnidentifiedImageError):  # its message has only an address in memory
             what += f" ({error or type(error).__name__})"
-        raise InferenceError(f"not a picture that can be read: {what}") from error
+        raise InferenceError(f"not an image that can be read: {what}") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -132,7 +131,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def session_options() -> Any:
-    """One thread, which does not spin while it waits: more cores are for more workers."""
+    """One thread, which does not spin while it waits: more cores run more workers."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -140,7 +139,7 @@ def session_options() -> Any:
 
 
 class Model:
-    """A model folder, ready to answer: `predict` takes pictures as bytes, `run` takes decoded ones."""
+    """A loaded model folder: `predict` takes images as bytes, `run` takes a decoded one."""
 
     def __init__(self, folder: Path) -> None:
         path, label_path = folder / "model.onnx", folder / "labels.json"
@@ -167,27 +166,27 @@ class Model:
                 f"{label_path} names {len(self.labels)} labels, but {path} has {classes} classes"
             )
 
-    def run(self, picture: np.ndarray) -> Prediction:
-        """The verbose answer for one decoded picture, uint8 [height, width, 3]."""
-        values = dict(zip(self.outputs, self.session.run(None, {"images": picture[None]}), strict=True))
-        answer: Prediction = {
+    def run(self, image: NDArray[np.uint8]) -> Prediction:
+        """The verbose prediction for one decoded image, uint8 [height, width, 3]."""
+        values = dict(zip(self.outputs, self.session.run(None, {"images": image[None]}), strict=True))
+        prediction: Prediction = {
             "probabilities": [round(float(p), 6) for p in values["probabilities"][0]],
             "labels": self.labels,
             "model": self.name,
         }
         if "familiarity" in values:
-            answer["familiarity"] = round(float(values["familiarity"][0]), 6)
-        return answer
+            prediction["familiarity"] = round(float(values["familiarity"][0]), 6)
+        return prediction
 
     def predict(self, images: Sequence[bytes]) -> list[Prediction | InferenceError]:
-        """One answer a picture, in order; a picture that cannot be read yields its error instead."""
-        answers: list[Prediction | InferenceError] = []
+        """One prediction per image, in order; for an image that cannot be read its error."""
+        predictions: list[Prediction | InferenceError] = []
         for data in images:
             try:
-                answers.append(self.run(decode(data)))
+                predictions.append(self.run(decode(data)))
             except InferenceError as error:
-                answers.append(error)
-        return answers
+                predictions.append(error)
+        return predictions
 
 
 def load(folder: str | Path) -> Model:
@@ -195,11 +194,11 @@ def load(folder: str | Path) -> Model:
     return Model(Path(folder))
 
 
-def parse(body: bytes | str, content_type: str) -> Request:
-    """The pictures of a request body; InferenceError 400, 413 or 415 if there are none to be had."""
+def parse(body: bytes | str, content_type: str) -> InferenceRequest:
+    """The images of a request body; InferenceError 400, 413 or 415 if it has none."""
     kind = content_type.split(";")[0].strip().lower()
     if kind.startswith("image/") or kind in ("application/x-image", "application/octet-stream", ""):
-        return Request([body.encode() if isinstance(body, str) else bytes(body)], batch=False)
+        return InferenceRequest([body.encode() if isinstance(body, str) else bytes(body)], batch=False)
     if kind != "application/json":
         raise InferenceError(
             f"content type {content_type!r} is not served: send application/x-image, image/* or application/json",
@@ -210,27 +209,27 @@ def parse(body: bytes | str, content_type: str) -> Request:
         images = [base64.b64decode(instance["b64"], validate=True) for instance in instances]
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise InferenceError(
-            f'the body is not {{"instances": [{{"b64": "<base64 of a picture>"}}, ...]}}: {error!r}'
+            f'the body is not {{"instances": [{{"b64": "<base64 of an image>"}}, ...]}}: {error!r}'
         ) from None
     if not 1 <= len(images) <= MAX_INSTANCES:
         raise InferenceError(
             f"{len(images)} instances: a request has 1 to {MAX_INSTANCES}", 413 if images else 400
         )
-    return Request(images, batch=True)
+    return InferenceRequest(images, batch=True)
 
 
 def verbose(accept: str | None) -> bool:
-    """Whether an Accept header asks for the object rather than the list."""
+    """Whether an Accept header requests the object rather than the list."""
     return any(
         "verbose=true" in [parameter.strip() for parameter in choice.lower().split(";")[1:]]
         for choice in (accept or "").split(",")
     )
 
 
-def response(prediction: Prediction | Answer, accept: str | None) -> tuple[bytes, str]:
-    """Body and content type for one prediction, or for what came of a whole request.
+def response(prediction: Prediction | InferenceResponse, accept: str | None) -> tuple[bytes, str]:
+    """Body and content type of one prediction, or of the response to a request.
 
-    Raises the prediction's error if there was only one picture and it could not be read.
+    Raises the image's error if the request is a single image that cannot be read.
     """
     if isinstance(prediction, dict):
         return json.dumps(_shape(prediction, accept)).encode(), "application/json"
@@ -253,28 +252,28 @@ def _shape(prediction: Prediction, accept: str | None) -> Any:
 
 
 def error_response(error: InferenceError) -> tuple[int, bytes, str]:
-    """Status, body and content type of a request that cannot be answered, as SageMaker's model servers shape it."""
+    """Status, body and content type of an error response, in the form of SageMaker's model servers."""
     kind = "".join(str(error.phrase).split()) + "Exception"
     body = {"code": error.status_code, "type": kind, "message": str(error)}
     return error.status_code, json.dumps(body).encode(), "application/json"
 
 
 def model_fn(model_dir: str) -> Model:
-    """SageMaker's hook: called once a worker."""
+    """SageMaker's hook: called once per worker."""
     return load(model_dir)
 
 
-def input_fn(request_body: bytes | str, content_type: str) -> Request:
-    """SageMaker's hook: body to pictures."""
+def input_fn(request_body: bytes | str, content_type: str) -> InferenceRequest:
+    """SageMaker's hook: body to images."""
     return parse(request_body, content_type)
 
 
-def predict_fn(request: Request, model: Model) -> Answer:
-    """SageMaker's hook: pictures to predictions."""
-    return Answer(model.predict(request.images), request.batch)
+def predict_fn(request: InferenceRequest, model: Model) -> InferenceResponse:
+    """SageMaker's hook: images to predictions."""
+    return InferenceResponse(model.predict(request.images), request.batch)
 
 
-def output_fn(answer: Answer, accept: str) -> tuple[str, str]:
+def output_fn(prediction: InferenceResponse, accept: str) -> tuple[str, str]:
     """SageMaker's hook: predictions to body and content type."""
-    body, content_type = response(answer, accept)
+    body, content_type = response(prediction, accept)
     return body.decode(), content_type

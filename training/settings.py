@@ -1,4 +1,4 @@
-"""What a training run can be asked for, as a record and as arguments of the command."""
+"""The settings of a training run, as a dataclass and as arguments of the script."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a training run is asked for; every field is an argument of the command too."""
+    """The settings of a training run; every field is an argument of the script too."""
 
     arch: str = "efficientnet-lite0"
     epochs: int = 0  # 0: what suits the architecture
@@ -45,19 +45,21 @@ class Settings:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments; defaults as in `Settings`, folders as SageMaker's variables name them."""
+    """The script's arguments; defaults as in `Settings`, folders from SageMaker's variables."""
     default, env = Settings(), os.environ
     options = argparse.ArgumentParser(
         prog="python -m training.train",
-        description="Trains a classifier from labelled pictures and writes the model folder.",
+        description="Trains a classifier from labelled images and writes the model folder.",
     )
-    options.add_argument("--images", type=Path, default=env.get("SM_CHANNEL_TRAIN"), help="labelled pictures")
+    options.add_argument("--images", type=Path, default=env.get("SM_CHANNEL_TRAIN"), help="labelled images")
     options.add_argument("--validation-images", type=Path, default=env.get("SM_CHANNEL_VALIDATION"))
     options.add_argument(
         "--model", type=Path, default=env.get("SM_MODEL_DIR", "models/mine"), help="folder to write"
     )
     options.add_argument("--arch", default=default.arch, help="efficientnet-lite0 (default) or resnet8")
-    options.add_argument("--epochs", type=int, default=default.epochs, help="0: what suits the architecture")
+    options.add_argument(
+        "--epochs", type=int, default=default.epochs, help="0: the default of the architecture"
+    )
     options.add_argument("--seed", type=int, default=default.seed)
     options.add_argument("--batch", type=int, default=default.batch)
     options.add_argument(
@@ -67,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "--validation", type=float, default=default.validation, help="share held out of train"
     )
     options.add_argument(
-        "--test", type=float, default=default.test, help="share for test, if the pictures come unsplit"
+        "--test", type=float, default=default.test, help="share for test, if the images come unsplit"
     )
     options.add_argument(
         "--patience", type=int, default=default.patience, help="epochs without progress; 0: all epochs"
@@ -78,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--precision", type=float, default=default.precision, help="the threshold is chosen for it"
     )
-    options.add_argument("--name", default=default.name, help="of the model, as its answers give it")
+    options.add_argument("--name", default=default.name, help="of the model, as its predictions give it")
     options.add_argument(
         "--threads", type=int, default=default.threads, help="0: one, which costs the least CPU time"
     )

@@ -149,13 +149,13 @@ def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]
     import tempfile
 
     from dropsort.deployment import artifacts
-    from training.model.package import package
+    from training.model.artifact import write_artifact
 
     bucket = artifact_bucket or artifacts.ensure_bucket(aws.client, note)
     values = {"CreateEndpoint": "true"}
     with tempfile.TemporaryDirectory() as folder:
         if model.is_dir():
-            archive = package(model, Path(folder, "model.tar.gz"))
+            archive = write_artifact(model, Path(folder, "model.tar.gz"))
             values |= thresholds(model)
         else:
             archive = model

@@ -44,7 +44,7 @@ def evaluate(
     Accuracy with its 95 % interval and without near-duplicates of training pictures, calibration, and what the threshold
     buys. Needs no torch.
     """
-    from training import evaluate as evaluating
+    from training.evaluation import evaluate as evaluating
 
     with bars() as progress:
         task = progress.add_task("pictures", total=None)
@@ -57,7 +57,7 @@ def evaluate(
             precision=precision,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    tell_bad(result.bad)
+    tell_bad(result.rejected)
     summary = result.summary()
     console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
@@ -68,9 +68,9 @@ def evaluate(
         html.write_text(report.page(result), encoding="utf-8")
         note(f"Page: {html}")
     if reference:
-        from training.measures.reference import write
+        from training.evaluation.reference import write
 
-        write(reference, result.answers, result.labels)
+        write(reference, result.predictions, result.labels)
         note(f"Reference: {reference}, {summary['images']} predictions")
     note(
         f"Next: dropsort deploy --model {model} (takes over its threshold), or dropsort register --model {model}"

@@ -1,4 +1,4 @@
-"""`dropsort train --on sagemaker`: uploads the pictures, starts a training job, waits for it."""
+"""`dropsort train --on sagemaker`: uploads the images, starts a training job, waits for it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from training.settings import OPTIONS, Settings
 
 
 def train_there(images: Path | None, json_file: Path | None, **options: Any) -> int:
-    """Upload pictures, start a training job, wait for it."""
-    from training import channels, dataset, jobs
+    """Upload images, start a training job, wait for it."""
+    from training import dataset
+    from training.dataset import channels
+    from training.jobs import plan, submission
 
     aws: Aws = options["aws"]
     dry_run, kind = options["dry_run"], options["kind"]
     if images is None and not dry_run:
-        raise click.UsageError("--images says where the pictures are.")
+        raise click.UsageError("--images FOLDER is missing: the images to train on.")
     region = region_of(aws, dry_run)
     bucket = options["bucket"] or artifact_bucket(aws, options["stack"], region, dry_run)
     role = options["role"] or training_role(aws, options["stack"], dry_run)
-    prefix = f"{jobs.PREFIX}/data/{images.stem if images else 'pictures'}"
+    prefix = f"{plan.PREFIX}/data/{images.stem if images else 'images'}"
     data = None
     if images is not None:
         data = dataset.split(dataset.read(images), validation=options["validation"], test=options["test"])
@@ -39,8 +41,8 @@ def train_there(images: Path | None, json_file: Path | None, **options: Any) -> 
                     prefix,
                     progress=lambda done, total, _: progress.update(task, completed=done, total=total),
                 )
-    told = Requests(dry_run)
-    job = jobs.Job(
+    requests = Requests(dry_run)
+    job = plan.TrainingJob(
         kind=kind,
         bucket=bucket,
         role=role,
@@ -51,14 +53,14 @@ def train_there(images: Path | None, json_file: Path | None, **options: Any) -> 
         spot=options["spot"],
         **({"classes": len(data.labels), "samples": len(data.part("train"))} if data else {}),
     )
-    name = jobs.submit(job, None if dry_run else aws.session, dry_run=dry_run, report=told)
+    name = submission.submit(job, None if dry_run else aws.session, dry_run=dry_run, on_request=requests)
     if name is None:
-        told.write(json_file)
+        requests.write(json_file)
         return 0
     click.echo(f"Training job {name} has started.", err=str(json_file) == "-")
     document: dict[str, Any] = {"job": name}
     if options["wait_"]:
-        document |= jobs.wait(name, aws.session, note)
+        document |= submission.wait(name, aws.session, note)
         labels = f" --labels {','.join(data.labels)}" if data else ""
         image = " --image image-classification" if kind == "built-in" else ""
         note(f"Next: dropsort register --artifact {document['model_data']}{labels}{image}")

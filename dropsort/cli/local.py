@@ -131,7 +131,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
 
 
 def _samples(folder: Path, count: int, steps: Steps) -> Path:
-    from training.pictures.samples import make
+    from training.dataset.samples import make
 
     make(folder, count, steps)
     return folder

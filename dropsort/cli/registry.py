@@ -74,12 +74,11 @@ def register(
     """Put a model into SageMaker's registry, where it waits for approval."""
     import tempfile
 
-    from training import registry
-    from training.aws import modelpackage
-    from training.model.package import package
+    from training.model.artifact import write_artifact
+    from training.registry import model_packages, registry
 
     region = region_of(aws, dry_run)
-    told = Requests(dry_run)
+    requests = Requests(dry_run)
     with tempfile.TemporaryDirectory() as folder:
         source: Path | str
         if artifact:
@@ -88,13 +87,13 @@ def register(
             source, names = artifact, [label.strip() for label in labels.split(",")]
             figures = read_json(metrics, "give a metrics.json") if metrics else {}
         else:
-            names, figures = modelpackage.read_folder(model)
-            source = package(model, Path(folder, "model.tar.gz"))
+            names, figures = model_packages.read_folder(model)
+            source = write_artifact(model, Path(folder, "model.tar.gz"))
         version = registry.register(
             group,
             aws.session if not dry_run else None,
             dry_run=dry_run,
-            report=told,
+            on_request=requests,
             bucket=bucket or artifact_bucket(aws, stack, region, dry_run),
             artifact=source,
             image=image_address(image, region),
@@ -103,7 +102,7 @@ def register(
             description=description,
         )
     if version is None:
-        told.write(json_file)
+        requests.write(json_file)
         return 0
     click.echo(
         f"Version {version.version} of group {group} is {version.status}: {version.arn}",
@@ -132,9 +131,9 @@ def approve(
     aws: Aws,
 ) -> int:
     """Approve a registered model, or reject it."""
-    from training import registry
+    from training.registry import registry
 
-    told = Requests(dry_run)
+    requests = Requests(dry_run)
     decided = registry.approve(
         group,
         None if dry_run else aws.session,
@@ -142,11 +141,11 @@ def approve(
         reject=reject,
         note=reason,
         dry_run=dry_run,
-        report=told,
+        on_request=requests,
         region=region_of(aws, dry_run),
     )
     if decided is None:
-        told.write(json_file)
+        requests.write(json_file)
         return 0
     click.echo(f"Version {decided.version} of group {group} is {decided.status}.", err=str(json_file) == "-")
     write_json(json_file, decided.document())
@@ -182,9 +181,9 @@ def rollout(
 
     Shows each setting of the stack that changes, and asks. An older --version is the way back.
     """
-    from training import rollout as rolling
+    from training.registry import rollout as rolling
 
-    told = Requests(dry_run)
+    requests = Requests(dry_run)
     region = region_of(aws, dry_run)
     if dry_run:
         for request in rolling.plan_unseen(
@@ -196,8 +195,8 @@ def rollout(
             thresholds=not keep_thresholds,
             instances=instances or 2,
         ):
-            told(request)
-        told.write(json_file)
+            requests(request)
+        requests.write(json_file)
         return 0
 
     def confirm(changed: Mapping[str, tuple[str, str]]) -> bool:
@@ -212,7 +211,7 @@ def rollout(
         version=version,
         thresholds=not keep_thresholds,
         instances=instances,
-        report=told,
+        on_request=requests,
         confirm=confirm,
         progress=note,
     )

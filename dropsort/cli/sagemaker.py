@@ -14,7 +14,7 @@ from dropsort.cli.options import Aws, write_json
 from dropsort.cli.output import note
 
 if TYPE_CHECKING:
-    from training.aws.requests import Request
+    from training.aws.requests import AwsRequest
 
 ACCOUNT = "123456789012"  # of a dry run
 DRY_RUN_REGION = "us-east-1"
@@ -31,7 +31,7 @@ class Requests:
         self._dry_run = dry_run
         self._documents: list[dict[str, Any]] = []
 
-    def __call__(self, request: Request) -> None:
+    def __call__(self, request: AwsRequest) -> None:
         self._documents.append(request.document())
         if not self._dry_run:
             note(f"{request.service} {request.operation}")
@@ -69,7 +69,7 @@ def image_address(image: str, region: str) -> str:
     """A container image by its short name, or as it was given."""
     if "/" in image:
         return image
-    from training.aws.images import image_uri
+    from training.aws.container_images import image_uri
 
     return image_uri(image, region)  # type: ignore[arg-type]  # it says which there are
 

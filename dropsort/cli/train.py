@@ -10,6 +10,7 @@ import click
 from dropsort.cli.evaluate import figures_in_words, tell_bad
 from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option, write_json
 from dropsort.cli.output import bars, console, facts_table, note
+from training.progress import EpochProgress, progress_line
 from training.settings import OPTIONS, Settings
 
 DEFAULT = Settings()
@@ -132,13 +133,13 @@ def train(
 
     settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
     data = training.gather(images, None, settings)
-    tell_bad(data.bad)
+    tell_bad(data.rejected)
     for part, counts in data.counts().items():
         note(f"{part}: " + ", ".join(f"{count} {label}" for label, count in counts.items()))
     with bars(lines=False) as progress:
         task = progress.add_task("epoch", total=None)
 
-        def step(done: training.Step) -> None:
+        def step(done: EpochProgress) -> None:
             epochs = done.epoch.of
             progress.update(
                 task,
@@ -146,12 +147,12 @@ def train(
                 completed=(done.training - 1) * epochs + done.epoch.number,
             )
             if not progress.console.is_terminal:
-                note(training.line(done))
+                note(progress_line(done))
 
-        outcome = training.train(data, model, settings, progress=step)
+        result = training.train(data, model, settings, progress=step)
     output = console(stderr=str(json_file) == "-")
-    output.print(facts_table(figures_in_words(outcome.figures)))
-    write_json(json_file, outcome.figures)
+    output.print(facts_table(figures_in_words(result.figures)))
+    write_json(json_file, result.figures)
     note(
         f"Next: dropsort evaluate --model {model} --images PICTURES (others than it was trained on), or "
         f"dropsort demo --model {model} --images PICTURES, or dropsort deploy --model {model}"

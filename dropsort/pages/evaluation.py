@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from dropsort.pages.plots import bars, curve, diagonal
+from training.evaluation import metrics
+from training.evaluation.predictions import Evaluation, Predictions
 from training.inference import decode
-from training.measures import metrics
-from training.measures.evaluation import Answers, Evaluation
 
 SHOWN = 24  # pictures in each gallery
 
@@ -111,7 +111,7 @@ def _cards(figures: dict[str, Any]) -> str:
 
 
 def _plots(evaluation: Evaluation) -> str:
-    confidence, correct = evaluation.answers.confidence, evaluation.correct
+    confidence, correct = evaluation.predictions.confidence, evaluation.correct
     bins = metrics.reliability(confidence, correct)
     risk = metrics.risk_coverage(confidence, correct)
     edges = np.linspace(1 / len(evaluation.labels), 1, 21)
@@ -157,60 +157,63 @@ def _confusion(evaluation: Evaluation, figures: dict[str, Any]) -> str:
 
 def _mistakes(evaluation: Evaluation) -> str:
     wrong = np.flatnonzero(~evaluation.correct)
-    order = wrong[np.argsort(-evaluation.answers.confidence[wrong])]
+    order = wrong[np.argsort(-evaluation.predictions.confidence[wrong])]
     captions = [
         f"{evaluation.labels[evaluation.truth[i]]}, taken for "
-        f"{evaluation.labels[int(evaluation.answers.probabilities[i].argmax())]} ({evaluation.answers.confidence[i]:.2f})"
+        f"{evaluation.labels[int(evaluation.predictions.probabilities[i].argmax())]} ({evaluation.predictions.confidence[i]:.2f})"
         for i in order
     ]
-    unsure = np.flatnonzero(evaluation.correct & ~evaluation.kept)
-    unsure = unsure[np.argsort(evaluation.answers.confidence[unsure])]
+    unsure = np.flatnonzero(evaluation.correct & ~evaluation.classified)
+    unsure = unsure[np.argsort(evaluation.predictions.confidence[unsure])]
     unsure_captions = [
-        f"{evaluation.labels[evaluation.truth[i]]} {_scores(evaluation.answers, int(i))}" for i in unsure
+        f"{evaluation.labels[evaluation.truth[i]]} {_scores(evaluation.predictions, int(i))}" for i in unsure
     ]
-    return _gallery("Mistakes, the surest first", evaluation.answers, order, captions) + _gallery(
+    return _gallery("Mistakes, the surest first", evaluation.predictions, order, captions) + _gallery(
         "Right, but not answered: below the threshold or unfamiliar",
-        evaluation.answers,
+        evaluation.predictions,
         unsure,
         unsure_captions,
     )
 
 
-def _scores(answers: Answers, i: int) -> str:
-    return f"({answers.confidence[i]:.2f}, familiarity {answers.familiarity[i]:.2f})"
+def _scores(predictions: Predictions, i: int) -> str:
+    return f"({predictions.confidence[i]:.2f}, familiarity {predictions.familiarity[i]:.2f})"
 
 
 def _others(evaluation: Evaluation, figures: dict[str, Any]) -> str:
     if evaluation.others is None:
         return ""
-    answers, found = evaluation.others, figures["others"]
-    passed = np.flatnonzero(answers.classified(evaluation.threshold, evaluation.familiarity_threshold))
+    predictions, found = evaluation.others, figures["others"]
+    passed = np.flatnonzero(predictions.classified(evaluation.threshold, evaluation.familiarity_threshold))
     captions = [
-        f"{evaluation.labels[int(answers.probabilities[i].argmax())]} {_scores(answers, int(i))}"
+        f"{evaluation.labels[int(predictions.probabilities[i].argmax())]} {_scores(predictions, int(i))}"
         for i in passed
     ]
     return (
         f"<section><h2>Pictures of something else</h2><p>By confidence alone {_percent(found['confident_share'])} of "
         f"{found['images']} would pass; with the familiarity guard {_percent(found['classified_share']['value'])}. "
         f"Familiarity tells them from genuine pictures with an AUROC of {found['familiarity_auroc']:.3f}.</p></section>"
-        + _gallery("Of these, classified all the same", answers, passed, captions)
+        + _gallery("Of these, classified all the same", predictions, passed, captions)
     )
 
 
 def _bad(evaluation: Evaluation) -> str:
-    if not evaluation.bad:
+    if not evaluation.rejected:
         return ""
     rows = "".join(
-        f"<tr><td>{_text(path.name)}</td><td>{_text(why)}</td></tr>" for path, why in evaluation.bad[:100]
+        f"<tr><td>{_text(path.name)}</td><td>{_text(why)}</td></tr>"
+        for path, why in evaluation.rejected[:100]
     )
-    return f"<section><h2>Files set aside ({len(evaluation.bad)})</h2><table>{rows}</table></section>"
+    return f"<section><h2>Files set aside ({len(evaluation.rejected)})</h2><table>{rows}</table></section>"
 
 
-def _gallery(title: str, answers: Answers, order: Sequence[int] | np.ndarray, captions: Sequence[str]) -> str:
+def _gallery(
+    title: str, predictions: Predictions, order: Sequence[int] | np.ndarray, captions: Sequence[str]
+) -> str:
     if not len(order):
         return ""
     shown = "".join(
-        f"<figure><img alt='{_text(c)}' src='{_image(answers.pictures[int(i)].path.read_bytes())}'>{_text(c)}</figure>"
+        f"<figure><img alt='{_text(c)}' src='{_image(predictions.images[int(i)].path.read_bytes())}'>{_text(c)}</figure>"
         for i, c in zip(order[:SHOWN], captions, strict=False)
     )
     more = f"<p>{SHOWN} of {len(order)}.</p>" if len(order) > SHOWN else ""

@@ -15,7 +15,7 @@ import jsonschema
 from dropsort.contract import keys
 from dropsort.deployment.package import ROOT
 from dropsort.local.service import Service
-from training.pictures import samples
+from training.dataset import samples
 
 PATIENCE_SECONDS = 240
 
@@ -30,7 +30,7 @@ def schema() -> jsonschema.Draft202012Validator:
 
 def drawn(folder: Path, count: int = 2) -> list[bytes]:
     """Small pictures, by turns a bicycle and a motorcycle, that the model is sure of."""
-    return [path.read_bytes() for path in samples.drawn(folder, count, seed=1).pictures]
+    return [path.read_bytes() for path in samples.drawn(folder, count, seed=1).images]
 
 
 class Sorting:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from training.pictures import samples
+from training.dataset import samples
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 

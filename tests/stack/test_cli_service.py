@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dropsort.local.service import Service
-from training.pictures import samples
+from training.dataset import samples
 
 pytestmark = pytest.mark.stack
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dropsort.local.embedded import EmbeddedAws
-from training import rollout
 from training.aws.stack import describe_stack
 from training.errors import TrainingError
+from training.registry import rollout
 
 pytestmark = pytest.mark.stack
 

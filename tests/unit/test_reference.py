@@ -12,21 +12,21 @@ from dropsort.contract.reference import FILE, KEY
 from monitoring.aggregates.histograms import BINS
 from monitoring.drift.assess import assess
 from monitoring.drift.sample import Sample, read_reference
-from training.dataset import Picture
-from training.measures import reference
-from training.measures.evaluation import Answers
+from training.dataset import LabelledImage
+from training.evaluation import reference
+from training.evaluation.predictions import Predictions
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "bikes"
 
 
-def answers(count: int, judged: bool = True) -> Answers:
+def predictions(count: int, judged: bool = True) -> Predictions:
     random = np.random.default_rng(count)
     probabilities = random.dirichlet((0.4, 0.3, 0.2), count).round(6)
-    return Answers(
-        [Picture(Path(f"{i}.png"), "a") for i in range(count)],
+    return Predictions(
+        [LabelledImage(Path(f"{i}.png"), "a") for i in range(count)],
         probabilities,
         random.random(count).round(6) if judged else np.ones(count),
-        judged=judged,
+        has_familiarity=judged,
     )
 
 
@@ -34,7 +34,7 @@ def answers(count: int, judged: bool = True) -> Answers:
 @pytest.mark.parametrize("count", [1, 250])
 def test_monitoring_counts_the_numbers_that_training_wrote(tmp_path: Path, count: int, judged: bool) -> None:
     # GIVEN a model's answers to pictures, with labels that are any text
-    labels, given = ["bicycle", "vélo 🚲", 'a "b"\n'], answers(count, judged)
+    labels, given = ["bicycle", "vélo 🚲", 'a "b"\n'], predictions(count, judged)
 
     # WHEN training writes them and monitoring reads them
     reference.write(tmp_path / "model" / FILE, given, labels)

@@ -1,1 +1,1 @@
-"""SageMaker's and CloudFormation's requests: built, checked against their own models, sent."""
+"""Requests to AWS as data: built, validated against botocore's models, sent; and what a template resolves to."""

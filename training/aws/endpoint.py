@@ -1,6 +1,6 @@
-"""What CloudFormation asks of SageMaker when a roll-out changes the stack's parameters, foretold from the template.
+"""The requests that CloudFormation sends to SageMaker when a roll-out changes the stack's parameters, from the template.
 
-CloudFormation takes the properties of the template over into requests under the same names: a new model, a new
+CloudFormation copies the properties of the template into requests under the same names: a new model, a new
 endpoint configuration, and the update of the endpoint with its canary and its alarms.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dropsort.contract.resources import TEMPLATE
-from training.aws.requests import Request, check, service_model
+from training.aws.requests import AwsRequest, check, service_model
 from training.aws.template import Template
 
 _RESOURCES = {
@@ -29,13 +29,13 @@ def requests(
     *,
     account: str = "123456789012",
     template: Path = TEMPLATE,
-) -> list[Request]:
+) -> list[AwsRequest]:
     """The requests that CloudFormation sends for a stack of the template with these parameters; others have defaults.
 
     Raises
     ------
     TrainingError
-        The template cannot be read, or the service's model does not take what it asks for.
+        The template cannot be read, or a request does not fit the service's model.
     """
     found = read(parameters, stack, region, account=account, template=template)
     planned = []
@@ -44,7 +44,7 @@ def requests(
         named = {member: found.values[attribute] for member, attribute in names.items()}
         shape = service_model("sagemaker").operation_model(operation).input_shape
         planned.append(
-            Request("sagemaker", operation, _typed({**named, **properties}, shape), _note(properties))
+            AwsRequest("sagemaker", operation, _typed({**named, **properties}, shape), _note(properties))
         )
     for request in planned:
         check(request)
@@ -59,7 +59,7 @@ def read(
     account: str = "123456789012",
     template: Path = TEMPLATE,
 ) -> Template:
-    """The template as a stack of it has it; values that only CloudFormation knows have the form that it gives them."""
+    """The template of such a stack; values that only CloudFormation knows are placeholders of the same form."""
     china = region.startswith("cn-")
     partition = "aws-cn" if china else "aws-us-gov" if region.startswith("us-gov-") else "aws"
     values = {
@@ -83,7 +83,7 @@ def read(
 
 
 def _note(properties: Mapping[str, Any]) -> str:
-    note = "sent by CloudFormation, which makes up the names of model and configuration"
+    note = "sent by CloudFormation, which generates the names of model and configuration"
     deployment = properties.get("DeploymentConfig")
     if deployment and deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] != "CANARY":
         note += "; a canary needs two instances, with one all traffic moves at once"
@@ -91,7 +91,7 @@ def _note(properties: Mapping[str, Any]) -> str:
 
 
 def _typed(value: Any, shape: Any) -> Any:
-    """Parameters are strings; CloudFormation makes of them what the service wants."""
+    """Parameters are strings; CloudFormation converts them to the types of the service."""
     if shape.type_name == "structure":
         return {name: _typed(member, shape.members[name]) for name, member in value.items()}
     if shape.type_name == "list":

@@ -1,7 +1,7 @@
-"""One request to AWS as data: built by pure functions, checked against the service's own model, printed or sent.
+"""A request to AWS as data: built by pure functions, validated against the service's model, printed or sent.
 
-`training.jobs`, `training.registry` and `training.rollout` build `Request`s; a dry run hands them to a callback and
-sends nothing, so it needs neither an account nor a network.
+`training.jobs` and `training.registry` build `AwsRequest`s; a dry run passes them to a callback and sends nothing, so it
+needs neither an account nor a network.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from training.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Request:
+class AwsRequest:
     """A call of one operation, its parameters in the shape that boto3 takes.
 
-    `note` tells a reader what the parameters cannot: where a value comes from, who sends the request.
+    `note` is for readers of a dry run: where a value comes from, who sends the request.
     """
 
     service: str  # as boto3 names the client: "sagemaker"
@@ -43,11 +43,11 @@ class Request:
         }
 
 
-Report = Callable[[Request], None]
+OnRequest = Callable[[AwsRequest], None]
 
 
-def check(request: Request) -> None:
-    """Hold a request against the service's model in botocore; raises TrainingError with everything that is wrong.
+def check(request: AwsRequest) -> None:
+    """Validate a request against the service's model in botocore; raises TrainingError with every problem.
 
     botocore itself checks names, types and lower bounds before it sends; enumerations, patterns and upper bounds are
     in its models too but left to the service, so they are checked here: a dry run has no service to ask.
@@ -65,8 +65,8 @@ def check(request: Request) -> None:
         raise TrainingError(f"{request.service} {request.operation} is not valid: {'; '.join(problems)}")
 
 
-def send(request: Request, session: Any) -> dict[str, Any]:
-    """Check and send a request with a boto3 session; AWS's refusal becomes a TrainingError."""
+def send(request: AwsRequest, session: Any) -> dict[str, Any]:
+    """Check and send a request with a boto3 session; an error of AWS becomes a TrainingError."""
     check(request)
     try:
         client = session.client(request.service)
@@ -77,17 +77,17 @@ def send(request: Request, session: Any) -> dict[str, Any]:
 
 
 def run(
-    requests: list[Request], session: Any, *, dry_run: bool, report: Report | None
+    requests: list[AwsRequest], session: Any, *, dry_run: bool, on_request: OnRequest | None
 ) -> list[dict[str, Any]]:
-    """Check and report requests in their order, and send them unless it is a dry run; returns the answers."""
-    answers = []
+    """Check and report requests in their order, and send them unless it is a dry run; returns the responses."""
+    responses = []
     for request in requests:
         check(request)
-        if report:
-            report(request)
+        if on_request:
+            on_request(request)
         if not dry_run:
-            answers.append(send(request, session))
-    return answers
+            responses.append(send(request, session))
+    return responses
 
 
 @lru_cache(maxsize=4)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.aws.requests import Request, send
+from training.aws.requests import AwsRequest, send
 from training.errors import TrainingError
 
 ALARMS_OUTPUT = "EndpointAlarmArns"
@@ -30,7 +30,7 @@ class Stack:
 
 def describe_stack(session: Any, name: str) -> Stack:
     """Parameters, outputs and status of a stack."""
-    found = send(Request("cloudformation", "DescribeStacks", {"StackName": name}), session)["Stacks"][0]
+    found = send(AwsRequest("cloudformation", "DescribeStacks", {"StackName": name}), session)["Stacks"][0]
     return Stack(
         name=name,
         parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())},
@@ -43,11 +43,11 @@ def await_change_set(session: Any, created: Mapping[str, Any], interval: float) 
     """Wait until a change set can be executed; one that is refused is deleted, and the reason raised."""
     names = {key: created[key] for key in ("StackName", "ChangeSetName")}
     while True:
-        found = send(Request("cloudformation", "DescribeChangeSet", names), session)
+        found = send(AwsRequest("cloudformation", "DescribeChangeSet", names), session)
         if found["Status"] == "CREATE_COMPLETE":
             return
         if found["Status"] == "FAILED":
-            send(Request("cloudformation", "DeleteChangeSet", names), session)
+            send(AwsRequest("cloudformation", "DeleteChangeSet", names), session)
             raise TrainingError(
                 f"CloudFormation refused the change: {found.get('StatusReason', 'no reason given')}"
             )
@@ -89,7 +89,7 @@ def _phase(session: Any, stack: Stack) -> str:
 
 def _reason(session: Any, stack: str) -> str:
     """The first failure since the update began; CloudFormation lists the newest event first."""
-    events = send(Request("cloudformation", "DescribeStackEvents", {"StackName": stack}), session)[
+    events = send(AwsRequest("cloudformation", "DescribeStackEvents", {"StackName": stack}), session)[
         "StackEvents"
     ]
     reason = "no reason given"

@@ -1,1 +1,1 @@
-"""The network, its training, and the folder that is left of it."""
+"""The network, its training loop, its ONNX graph and the files of a model folder."""

@@ -1,4 +1,4 @@
-"""Training pictures, varied: mirrored, turned, shifted, scaled and recoloured a little, a batch at a time."""
+"""Augmentation of training images: mirrored, rotated, shifted, scaled and recoloured, a batch at a time."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def geometry(count: int, random: torch.Generator, mirror: bool = True) -> Tensor
     return torch.stack(rows, 1)
 
 
-def colour(pictures: Tensor, random: torch.Generator) -> Tensor:
+def colour(images: Tensor, random: torch.Generator) -> Tensor:
     """Brightness, contrast and saturation varied by up to a quarter; pixel values stay within 0 to 255."""
 
     def factor() -> Tensor:
-        return (1 + (torch.rand(len(pictures), 1, 1, 1, generator=random) * 2 - 1) * 0.25).to(pictures.device)
+        return (1 + (torch.rand(len(images), 1, 1, 1, generator=random) * 2 - 1) * 0.25).to(images.device)
 
-    pictures = pictures * factor()
-    mean = pictures.mean((1, 2, 3), keepdim=True)
-    pictures = (pictures - mean) * factor() + mean
-    grey = pictures.mean(1, keepdim=True)
-    return ((pictures - grey) * factor() + grey).clamp(0, 255)
+    images = images * factor()
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = (images - mean) * factor() + mean
+    grey = images.mean(1, keepdim=True)
+    return ((images - grey) * factor() + grey).clamp(0, 255)
 
 
-def augment(pictures: Tensor, random: torch.Generator, mirror: bool = True) -> Tensor:
-    """A varied copy of pictures [N, 3, side, side], values 0 to 255; what is shifted in mirrors the edge."""
-    maps = geometry(len(pictures), random, mirror).to(pictures.device)
-    grid = functional.affine_grid(maps, list(pictures.shape), align_corners=False)
+def augment(images: Tensor, random: torch.Generator, mirror: bool = True) -> Tensor:
+    """An augmented copy of images [N, 3, side, side], values 0 to 255; the border is padded by reflection."""
+    maps = geometry(len(images), random, mirror).to(images.device)
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
     moved = functional.grid_sample(
-        pictures, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+        images, grid, mode="bicubic", padding_mode="reflection", align_corners=False
     )
     return colour(moved, random)

@@ -1,4 +1,4 @@
-"""The model card: what a person should know before relying on a model, written from its figures."""
+"""The model card: what to know before relying on a model, written from its figures."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def card(figures: dict[str, Any], data: Dataset) -> str:
     lines = [
         f"# {figures['model']}",
         "",
-        f"Tells {_and(data.labels)} apart, and says how sure it is and how familiar a picture looks.",
+        f"Classifies images of {_and(data.labels)}, with a confidence and a familiarity.",
         "",
-        f"- Network: {training['arch']}, trained on {training['images']:,} pictures, seed {training['seed']}"
+        f"- Network: {training['arch']}, trained on {training['images']:,} images, seed {training['seed']}"
         f" ({training['cpu_seconds']:.0f} CPU-seconds).",
-        "- Input: decoded RGB pictures of any size. Resizing, normalisation, calibration and familiarity are in the graph.",
+        "- Input: decoded RGB images of any size. Resizing, normalisation, calibration and familiarity are in the graph.",
         f"- Calibration: {figures['calibration']}.",
-        f"- Held out ({held['how']}, {held['images']:,} pictures): accuracy {accuracy['value']:.3f}"
+        f"- Held out ({held['how']}, {held['images']:,} images): accuracy {accuracy['value']:.3f}"
         f" (95 % {accuracy['low']:.3f} to {accuracy['high']:.3f}), ECE {held['ece']:.3f}.",
         f"- Threshold {figures['threshold']:.3f}, chosen there for precision {figures['wanted_precision']:.2f}"
         + ("." if held["precision_met"] else ", which no threshold reached: this is the best there is."),
-        f"- Familiarity threshold {figures['familiarity_threshold']}: it turns away about as large a share of genuine pictures.",
+        f"- Familiarity threshold {figures['familiarity_threshold']}: it rejects about that share of genuine images.",
     ]
     if "accuracy" in figures:
         low, high = figures["accuracy_interval"]
         lines.append(
-            f"- Test ({figures['images']} pictures never used above): accuracy {figures['accuracy']:.3f}"
-            f" (95 % {low:.3f} to {high:.3f}), ECE {figures['ece']:.3f}; at the threshold it answers {figures['coverage']:.1%}"
-            f" of them ({figures['coverage_with_guard']:.1%} with the guard)."
+            f"- Test ({figures['images']} images never used above): accuracy {figures['accuracy']:.3f}"
+            f" (95 % {low:.3f} to {high:.3f}), ECE {figures['ece']:.3f}; at the threshold it classifies {figures['coverage']:.1%}"
+            f" of them ({figures['coverage_with_guard']:.1%} with the familiarity threshold)."
         )
     counts = data.counts()
     lines += ["", "| part | " + " | ".join(data.labels) + " |", "|---" * (len(data.labels) + 1) + "|"]
@@ -41,8 +41,8 @@ def card(figures: dict[str, Any], data: Dataset) -> str:
     ]
     lines += [
         "",
-        "Familiarity compares a picture with training pictures. It is no proof: a picture of something else that looks like"
-        " them may pass. Pictures of another kind than those it was trained on (another camera, another size) need"
+        "Familiarity compares an image with training images. It is no proof: an image of anything else that resembles"
+        " them may pass. Images of another kind than those it was trained on (another camera, another size) need"
         " an evaluation of their own.",
     ]
     return "\n".join(lines) + "\n"

@@ -1,10 +1,10 @@
-"""How familiar a picture looks: near in feature space to the pictures that the model was trained on, or not.
+"""Familiarity: how near an image is, in feature space, to the images that the model was trained on.
 
-The score of a picture is its mean cosine similarity to its nearest training pictures, seen through a feature
-extractor that was never taught the classes (ImageNet weights as they are): fine-tuning throws away what it does not
-need to tell the classes apart, and with it what tells them from anything else. Compared with the scores of genuine
-pictures that were held out, the score becomes a conformal p-value, so a threshold of 0.01 turns away about 1 % of the
-genuine pictures, whatever the classes are. No picture of anything else is needed to build it.
+The score of an image is its mean cosine similarity to its nearest training images, from the features of an
+extractor that was not fine-tuned (ImageNet weights unchanged): fine-tuning discards what does not separate the classes,
+and with it what separates them from anything else. Compared with the scores of genuine
+images that were held out, the score becomes a conformal p-value, so a threshold of 0.01 rejects about 1 % of the
+genuine images, whatever the classes are. No image of anything else is needed to build it.
 
 Nearest neighbours on frozen features: Sun et al., "Out-of-distribution detection with deep nearest neighbors", 2022.
 """
@@ -28,7 +28,7 @@ class Familiarity:
     """What the graph carries.
 
     `weight` [width] of each feature, `basis` [rank, width], `references` [R, rank] of length about 1, and the scores of
-    held-out genuine pictures, ascending.
+    held-out genuine images, ascending.
     """
 
     weight: Features
@@ -44,7 +44,7 @@ class Familiarity:
         return nearest
 
     def p_values(self, features: Features) -> Features:
-        """Share of held-out genuine pictures that are no more familiar than each of these: [N]."""
+        """Share of held-out genuine images that are no more familiar than each of these: [N]."""
         share: Features = (self.scores(features)[:, None] >= self.held_out).mean(1)
         return share
 
@@ -62,16 +62,16 @@ def build(
     rank: int = 256,
     seed: int = 0,
 ) -> Familiarity:
-    """From features [N, width] of genuine pictures.
+    """From features [N, width] of genuine images.
 
-    Features that vary much among them weigh less: they say little about what is genuine. Held-out scores are by leaving
-    one out: each picture against all others, near-duplicates of it (the same number in `groups`) left out too. At most
-    `references` pictures are kept, and their directions in at most `rank` dimensions, which changes no inner product
+    Features with a large variance among them weigh less. Held-out scores are by leaving
+    one out: each image against all others, near-duplicates of it (the same number in `groups`) left out too. At most
+    `references` images are kept, and their directions in at most `rank` dimensions, which changes no inner product
     noticeably and makes the model small.
     """
     if len(features) < 20:
         raise TrainingError(
-            f"only {len(features)} pictures to learn what is familiar from: at least 20 are needed, better 200"
+            f"only {len(features)} images to build familiarity from: at least 20 are needed, better 200"
         )
     random = np.random.default_rng(seed)
     kept = np.sort(random.permutation(len(features))[:references])

@@ -1,4 +1,4 @@
-"""The training loop: pictures and labels in, the weights of the last or the best epoch out; resumes after a kill."""
+"""The training loop: images and labels in, the weights of the last or the best epoch out; resumes from checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,10 @@ from torch.nn import functional
 
 from training.model.augment import augment
 from training.model.network import Network
+from training.progress import Epoch
 
-Pictures = NDArray[np.uint8]  # [N, side, side, 3]
+Images = NDArray[np.uint8]  # [N, side, side, 3]
 Labels = NDArray[np.int64]  # [N]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What a progress callback is told after each epoch; validation figures are NaN without validation pictures."""
-
-    number: int
-    of: int
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
-    seconds: float
 
 
 def device() -> torch.device:
@@ -42,9 +30,9 @@ def device() -> torch.device:
 def fit(
     arch: str,
     classes: int,
-    pictures: Pictures,
+    images: Images,
     labels: Labels,
-    validation: tuple[Pictures, Labels] | None = None,
+    validation: tuple[Images, Labels] | None = None,
     *,
     seed: int = 0,
     epochs: int | None = None,
@@ -55,22 +43,22 @@ def fit(
     checkpoints: Path | None = None,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Network:
-    """Trains a network of `classes` classes and returns it on the CPU, in evaluation mode.
+    """Train a network of `classes` classes and return it on the CPU, in evaluation mode.
 
     AdamW under a one-cycle learning rate. The same seed gives the same network on the same machine.
 
     Parameters
     ----------
     mirror
-        Whether a mirrored picture is one of the same class: not so for text.
+        Whether a mirrored image is one of the same class: not so for text.
     patience
         Stop when the validation loss has not improved for so many epochs, and return the best epoch's weights. 0: train
         all epochs and return the last, which the falling learning rate makes the best as a rule.
     checkpoints
-        Folder in which every epoch is saved, and from which an interrupted training of the same settings goes on.
+        Folder in which every epoch is saved, and from which an interrupted training of the same settings is resumed.
     """
-    run = _Run(arch, classes, pictures, labels, seed, epochs, batch, smoothing, mirror)
-    settings = (arch, classes, len(pictures), seed, run.epochs, batch, mirror)
+    run = _Run(arch, classes, images, labels, seed, epochs, batch, smoothing, mirror)
+    settings = (arch, classes, len(images), seed, run.epochs, batch, mirror)
     checkpoint = checkpoints / "training.pt" if checkpoints else None
     if checkpoint is not None and checkpoint.is_file():
         run.resume(torch.load(checkpoint, map_location="cpu", weights_only=True), settings)
@@ -79,7 +67,7 @@ def fit(
         loss = run.step()
         held_loss = held_accuracy = math.nan
         if validation is not None and len(validation[1]):
-            held_loss, held_accuracy = run.judge(*validation)
+            held_loss, held_accuracy = run.validate(*validation)
             run.remember(held_loss, keep=patience > 0)
         if checkpoint is not None:
             _save(checkpoint, {"settings": list(settings), **run.state()})
@@ -91,17 +79,17 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
-    temporary.replace(path)  # a kill while writing leaves the older one whole
+    temporary.replace(path)  # atomic: a crash while writing leaves the older checkpoint
 
 
 class _Run:
-    """A training under way: everything that a checkpoint holds."""
+    """The state of a training: everything that a checkpoint contains."""
 
     def __init__(
         self,
         arch: str,
         classes: int,
-        pictures: Pictures,
+        images: Images,
         labels: Labels,
         seed: int,
         epochs: int | None,
@@ -114,11 +102,11 @@ class _Run:
         # channels_last halves the time of an epoch on a CPU
         self.network: Any = Network(arch, classes).to(device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.epochs = epochs or self.network.spec.epochs
-        self.data, self.target = torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.from_numpy(labels)
+        self.data, self.target = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
         self.batch, self.smoothing, self.mirror = batch, smoothing, mirror
         groups = self.network.groups()
         self.optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
-        steps = max(10, self.epochs * math.ceil(len(pictures) / batch))  # the schedule needs a few
+        steps = max(10, self.epochs * math.ceil(len(images) / batch))  # the schedule needs a few
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, [group["lr"] for group in groups], total_steps=steps + 1, pct_start=0.2
         )
@@ -132,7 +120,7 @@ class _Run:
         order: Any = torch.randperm(len(self.data), generator=self.random)
         for chosen in order.split(self.batch):
             if len(chosen) < 2 and not self.network.spec.pretrained:
-                continue  # batch statistics of one picture say nothing
+                continue  # batch statistics need two images
             inputs: Any = augment(self.data[chosen].float().to(where), self.random, self.mirror)
             logits = self.network(
                 self.network.normalise(inputs.contiguous(memory_format=torch.channels_last))
@@ -148,16 +136,16 @@ class _Run:
         self.epoch += 1
         return float(np.mean(losses))
 
-    def judge(self, pictures: Pictures, labels: Labels) -> tuple[float, float]:
-        """Loss and accuracy on pictures as they are."""
-        logits, truth = logits_of(self.network, pictures), torch.from_numpy(labels)
+    def validate(self, images: Images, labels: Labels) -> tuple[float, float]:
+        """Loss and accuracy on images without augmentation."""
+        logits, truth = logits_of(self.network, images), torch.from_numpy(labels)
         return (
             functional.cross_entropy(logits, truth).item(),
             (logits.argmax(1) == truth).float().mean().item(),
         )
 
     def remember(self, loss: float, keep: bool) -> None:
-        """Notes whether this epoch is the best so far, and its weights if they are to be kept."""
+        """Record whether this epoch is the best so far, and its weights if `keep`."""
         if loss < self.best_loss:
             self.best_loss, self.stale = loss, 0
             if keep:
@@ -166,7 +154,7 @@ class _Run:
             self.stale += 1
 
     def state(self) -> dict[str, Any]:
-        """Everything that going on takes."""
+        """The content of a checkpoint."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -178,7 +166,7 @@ class _Run:
         }
 
     def resume(self, state: dict[str, Any], settings: tuple[Any, ...]) -> None:
-        """Goes on from a checkpoint; one of other settings is left alone."""
+        """Resume from a checkpoint; one of other settings is ignored."""
         if tuple(state["settings"]) != settings:
             return
         self.network.load_state_dict(state["network"])
@@ -198,19 +186,19 @@ class _Run:
 
 
 @torch.no_grad()
-def features_of(network: Network, pictures: Pictures, batch: int = 64) -> torch.Tensor:
-    """Feature vectors [N, width] of pictures as they are, on the CPU."""
+def features_of(network: Network, images: Images, batch: int = 64) -> torch.Tensor:
+    """Feature vectors [N, width] of images without augmentation, on the CPU."""
     network.eval()
     where, parts = next(network.parameters()).device, [torch.zeros(0, network.spec.width)]
-    for start in range(0, len(pictures), batch):
-        inputs = torch.from_numpy(pictures[start : start + batch]).permute(0, 3, 1, 2).float().to(where)
+    for start in range(0, len(images), batch):
+        inputs = torch.from_numpy(images[start : start + batch]).permute(0, 3, 1, 2).float().to(where)
         parts.append(network.features(network.normalise(inputs)).cpu())
     return torch.cat(parts)
 
 
 @torch.no_grad()
-def logits_of(network: Network, pictures: Pictures) -> torch.Tensor:
-    """Logits [N, K] of pictures as they are, on the CPU."""
+def logits_of(network: Network, images: Images) -> torch.Tensor:
+    """Logits [N, K] of images without augmentation, on the CPU."""
     where = next(network.parameters()).device
-    logits: torch.Tensor = network.head(features_of(network, pictures).to(where)).cpu()
+    logits: torch.Tensor = network.head(features_of(network, images).to(where)).cpu()
     return logits

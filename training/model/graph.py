@@ -1,7 +1,7 @@
-"""Writes the ONNX graph of a trained network: decoded pictures in, calibrated probabilities and familiarity out.
+"""Writes the ONNX graph of a trained network: decoded images in, calibrated probabilities and familiarity out.
 
 Everything that belongs to the model is in the graph: resizing, normalisation, the network, the temperature of the
-softmax and the comparison with familiar pictures. Whoever runs it needs ONNX Runtime and nothing of ours.
+softmax and the comparison with familiar images. It needs ONNX Runtime and no code of ours.
 
 Large weights are stored as 8-bit integers with one scale per output channel and converted back by plain Cast and Mul
 nodes, which ONNX Runtime folds away when it loads the file: a quarter of the size, and arithmetic stays 32-bit.
@@ -67,7 +67,7 @@ class Writer:
         return self.constant(np.array(value, np.float32))
 
     def weight(self, value: NDArray[Any]) -> str:
-        """A weight whose first axis is the output channel, in 8 bits if that is worth while."""
+        """A weight whose first axis is the output channel, in 8 bits if it is large."""
         if not self.quantise or value.size < _QUANTISE_FROM:
             return self.constant(value.astype(np.float32))
         if value[0].size < _FEW:
@@ -110,7 +110,7 @@ class Writer:
         return self.activate(y, block.ceiling)
 
     def features(self, x: str, blocks: Sequence[Block]) -> str:
-        """Blocks one after another, then the mean over the picture: [N, width]."""
+        """Blocks one after another, then the mean over the image: [N, width]."""
         for block in blocks:
             x = self.block(x, block)
         return self.node("ReduceMean", x, self.constant(np.array([2, 3], np.int64)), keepdims=0)
@@ -132,7 +132,7 @@ class Writer:
         constants = [self.constant(array.astype(np.float32)) for array in (weight, bias)]
         return self.node("Gemm", x, *constants, transB=1)
 
-    def pictures(self, side: int, mean: float, scale: float) -> str:
+    def images(self, side: int, mean: float, scale: float) -> str:
         """From the input, uint8 [N, height, width, 3] RGB of any size, to [N, 3, side, side], normalised."""
         x = self.node("Transpose", self.node("Cast", INPUT, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
         x = self.node(
@@ -154,7 +154,7 @@ class Writer:
         return self.node("Mul", self.node("Sub", x, self.number(mean)), self.number(1 / scale))
 
     def familiarity(self, features: str, known: Familiarity) -> str:
-        """Share of held-out genuine pictures that are less familiar than each picture: [N], within 0 to 1."""
+        """Share of held-out genuine images that are less familiar than each image: [N], within 0 to 1."""
         features = self.node("Mul", features, self.constant(known.weight))
         squares = self.node("ReduceSumSquare", features, self.constant(np.array([1], np.int64)), keepdims=1)
         length = self.node("Sqrt", self.node("Add", squares, self.number(1e-12)))
@@ -207,15 +207,15 @@ def write(
     temperature
         Logits are divided by it before the softmax.
     mirror
-        Answer with the mean over each picture and its mirror image.
+        Return the mean over each image and its mirror image.
     known, reference_blocks
-        The familiar pictures, and the feature extractor they were seen through; without blocks of its own it is
+        The familiar images, and the feature extractor of their features; without blocks of its own it is
         the classifier's. Leading blocks that are the same in both are computed once.
     quantise
         False keeps every weight 32-bit: to compare with.
     """
     writer = Writer(quantise)
-    x = writer.pictures(side, mean, scale)
+    x = writer.images(side, mean, scale)
     if mirror:
         x = writer.with_mirrored(x)
     shared = 0
@@ -229,21 +229,21 @@ def write(
     writer.node("Softmax", logits, outputs=[PROBABILITIES], axis=1)
     outputs = [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["N", len(head[1])])]
     if known is not None:
-        seen = features
-        if reference_blocks:  # familiarity is that of the picture as it is
-            seen = writer.features(writer.halves(x)[0] if mirror else x, reference_blocks[shared:])
-        writer.familiarity(seen, known)
+        familiar = features
+        if reference_blocks:  # familiarity is that of the image as it is
+            familiar = writer.features(writer.halves(x)[0] if mirror else x, reference_blocks[shared:])
+        writer.familiarity(familiar, known)
         outputs.append(helper.make_tensor_value_info(FAMILIARITY, TensorProto.FLOAT, ["N"]))
     path.write_bytes(_model(writer, outputs, metadata or {}))
 
 
 def extractor(blocks: Sequence[Block], *, side: int, mean: float, scale: float) -> bytes:
-    """A graph of pictures to `features` [N, width] alone, with the weights rounded as `write` rounds them.
+    """A graph of images to `features` [N, width] alone, with the weights rounded as `write` rounds them.
 
-    Familiarity is built from what it gives, so that rounding makes no picture look less familiar.
+    Familiarity is built from these features, so that rounding does not lower the familiarity of any image.
     """
     writer = Writer()
-    value = writer.features(writer.pictures(side, mean, scale), blocks)
+    value = writer.features(writer.images(side, mean, scale), blocks)
     writer.node("Identity", value, outputs=["features"])
     return _model(writer, [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", None])], {})
 

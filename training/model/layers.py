@@ -1,7 +1,7 @@
-"""A network as plain arrays: what lies between a trained torch module and the ONNX graph that is written from it.
+"""A network as plain arrays: the form between a trained torch module and its ONNX graph.
 
 Batch normalisation is folded into the convolutions, so a network is nothing but blocks of convolutions with an
-activation and, around some blocks, a shortcut. Knows neither torch nor onnx.
+activation and, around some blocks, a shortcut. Imports neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Conv:
 class Block:
     """Convolutions one after another; with `skip`, the input is added to what comes out of them.
 
-    `shortcut` is a convolution on the way of the added input (where the shape changes), `ceiling` as in `Conv`, after
+    `shortcut` is a convolution of the added input (where the shape changes), `ceiling` as in `Conv`, after
     the addition.
     """
 

@@ -1,6 +1,6 @@
 """The networks that can be trained: EfficientNet-Lite0 with ImageNet weights, and a ResNet-8 from scratch.
 
-Each is a torch module with `features` (pictures in, one feature vector a picture out) and `head` (features in, logits
+Each is a torch module with `features` (images in, one feature vector per image out) and `head` (features in, logits
 out), and can be read out as `training.model.layers` blocks, from which the ONNX graph is written.
 """
 
@@ -19,9 +19,9 @@ from training.model.layers import Block, Conv, fold
 
 
 class Architecture(NamedTuple):
-    """What training has to know of a network; learning rates are for AdamW at batch size 32."""
+    """Input size, normalisation and learning rates of a network; learning rates are for AdamW at batch size 32."""
 
-    side: int  # pictures are side x side pixels
+    side: int  # images are side x side pixels
     width: int  # length of the feature vector
     mean: float  # pixels enter as (value - mean) / scale
     scale: float
@@ -39,7 +39,7 @@ ARCHITECTURES = {
 
 
 class Network(nn.Module):
-    """Feature extractor and linear head; `forward` takes normalised pictures [N, 3, side, side] to logits [N, K]."""
+    """Feature extractor and linear head; `forward` takes normalised images [N, 3, side, side] to logits [N, K]."""
 
     def __init__(self, arch: str, classes: int) -> None:
         super().__init__()
@@ -56,23 +56,23 @@ class Network(nn.Module):
             for module in (body._conv_stem, body._bn0, *body._blocks[: self.spec.frozen]):
                 module.requires_grad_(False)
 
-    def normalise(self, pictures: Tensor) -> Tensor:
-        """Pixel values 0 to 255 as the network wants them."""
-        return (pictures - self.spec.mean) / self.spec.scale
+    def normalise(self, images: Tensor) -> Tensor:
+        """Pixel values 0 to 255, normalised for the network."""
+        return (images - self.spec.mean) / self.spec.scale
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Feature vectors [N, width] of normalised pictures [N, 3, side, side]."""
+    def features(self, images: Tensor) -> Tensor:
+        """Feature vectors [N, width] of normalised images [N, 3, side, side]."""
         maps: Tensor = (
-            self.body.extract_features(pictures) if self.spec.pretrained else self.body(pictures)  # type: ignore[operator]
+            self.body.extract_features(images) if self.spec.pretrained else self.body(images)  # type: ignore[operator]
         )
         return maps.mean((2, 3))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        logits: Tensor = self.head(functional.dropout(self.features(pictures), 0.1, self.training))
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(functional.dropout(self.features(images), 0.1, self.training))
         return logits
 
     def train(self, mode: bool = True) -> Network:
-        """As in any module, but pretrained batch statistics stay as they are: small data sets only spoil them."""
+        """As in any module, but pretrained batch statistics stay as they are: small data sets make them worse."""
         super().train(mode)
         if self.spec.pretrained:
             for module in self.body.modules():
@@ -124,8 +124,8 @@ class _Residual(nn.Module):
         self.shortcut = None if stride == 1 else _unit(inputs, outputs, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        way = x if self.shortcut is None else self.shortcut(x)
-        return functional.relu(self.two(functional.relu(self.one(x))) + way)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return functional.relu(self.two(functional.relu(self.one(x))) + shortcut)
 
 
 def _unit(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Pictures to train on and a small model, made on the spot."""
+"""Images to train on and a small model, made on the spot."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 190, 60), "red": (200, 40, 40)}
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a tree of coloured noise, one folder a label: `pictures(count, labels=..., side=..., below=...)`."""
+def image_tree(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a tree of coloured noise, one folder a label: `image_tree(count, labels=..., side=..., below=...)`."""
 
     def make(
         count: int = 12, labels: tuple[str, ...] = ("blue", "red"), side: int = 24, below: str = "tree"

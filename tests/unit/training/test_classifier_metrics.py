@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.measures import metrics
+from training.evaluation import metrics
 
 scores = st.lists(st.tuples(st.floats(0.5, 1.0), st.booleans()), min_size=1, max_size=60)
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import channels, dataset
-from training.dataset import Dataset, Picture
+from training import dataset
+from training.dataset import Dataset, LabelledImage, channels, near_duplicates
 from training.errors import TrainingError
 
 
-def test_folders_are_labels_and_bad_files_are_set_aside(pictures: Callable[..., Path]) -> None:
+def test_folders_are_labels_and_bad_files_are_set_aside(image_tree: Callable[..., Path]) -> None:
     # GIVEN a tree with a text file, an empty file and a truncated picture in it, and what systems leave behind
-    tree = pictures(5, side=64)
+    tree = image_tree(5, side=64)
     (tree / "red" / "notes.png").write_text("no picture")
     (tree / "red" / "empty.jpg").touch()
     whole = (tree / "blue" / "0.png").read_bytes()
@@ -29,42 +29,42 @@ def test_folders_are_labels_and_bad_files_are_set_aside(pictures: Callable[..., 
 
     # THEN the good ones are there, the bad ones named with the reason
     assert data.labels == ["blue", "red"]
-    assert len(data.pictures) == 10
-    assert {path.name for path, _ in data.bad} == {"notes.png", "empty.jpg", "cut.png"}
-    assert all(why for _, why in data.bad)
+    assert len(data.images) == 10
+    assert {path.name for path, _ in data.rejected} == {"notes.png", "empty.jpg", "cut.png"}
+    assert all(why for _, why in data.rejected)
 
 
-def test_parts_above_the_labels_are_kept(pictures: Callable[..., Path], tmp_path: Path) -> None:
-    pictures(4, below="all/train")
-    pictures(2, below="all/test")
+def test_parts_above_the_labels_are_kept(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+    image_tree(4, below="all/train")
+    image_tree(2, below="all/test")
 
     data = dataset.read(tmp_path / "all")
 
     assert data.counts() == {"train": {"blue": 4, "red": 4}, "test": {"blue": 2, "red": 2}}
 
 
-def test_manifest_gives_the_label_whatever_the_name_says(pictures: Callable[..., Path]) -> None:
+def test_manifest_gives_the_label_whatever_the_name_says(image_tree: Callable[..., Path]) -> None:
     # GIVEN a manifest that calls a file in the folder "red" blue
-    tree = pictures(2)
+    tree = image_tree(2)
     (tree / "manifest.csv").write_text(
         "split,label,file\ntrain,blue,red/0.png\ntest,red,red/1.png\ntest,red,gone.png\n"
     )
 
     data = dataset.read(tree)
 
-    assert [(p.label, p.part) for p in data.pictures] == [("blue", "train"), ("red", "test")]
-    assert data.bad == [(tree / "gone.png", "is not there")]
+    assert [(p.label, p.part) for p in data.images] == [("blue", "train"), ("red", "test")]
+    assert data.rejected == [(tree / "gone.png", "does not exist")]
 
 
-def test_lst_finds_bare_names_below_it(pictures: Callable[..., Path]) -> None:
-    tree = pictures(2, below="pics")
+def test_lst_finds_bare_names_below_it(image_tree: Callable[..., Path]) -> None:
+    tree = image_tree(2, below="pics")
     shutil.move(tree / "red" / "1.png", tree / "red" / "nested.png")
     (tree / "labels.json").write_text('["blue", "red"]')
     (tree / "train.lst").write_text("0\t0\tblue/0.png\n7\t1\tnested.png\n")
 
     data = dataset.read(tree / "train.lst")
 
-    assert [(p.label, p.path.name, p.part) for p in data.pictures] == [
+    assert [(p.label, p.path.name, p.part) for p in data.images] == [
         ("blue", "0.png", "train"),
         ("red", "nested.png", "train"),
     ]
@@ -89,14 +89,14 @@ def test_a_broken_index_is_named_with_its_line(tmp_path: Path, name: str, text: 
 
 
 def test_nothing_to_read_is_an_error_that_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="one folder of pictures a class"):
+    with pytest.raises(TrainingError, match="one folder of images per class"):
         dataset.read(tmp_path)
     with pytest.raises(TrainingError, match="does not exist"):
         dataset.read(tmp_path / "gone")
 
 
-def test_split_is_stratified_and_the_same_every_time(pictures: Callable[..., Path]) -> None:
-    tree = pictures(40, labels=("blue", "green", "red"))
+def test_split_is_stratified_and_the_same_every_time(image_tree: Callable[..., Path]) -> None:
+    tree = image_tree(40, labels=("blue", "green", "red"))
 
     one, two = (dataset.split(dataset.read(tree), validation=0.2, test=0.1, seed=3) for _ in range(2))
 
@@ -106,9 +106,9 @@ def test_split_is_stratified_and_the_same_every_time(pictures: Callable[..., Pat
     assert dataset.split(dataset.read(tree), seed=4) != one
 
 
-def test_near_duplicates_stay_on_one_side(pictures: Callable[..., Path]) -> None:
+def test_near_duplicates_stay_on_one_side(image_tree: Callable[..., Path]) -> None:
     # GIVEN every picture three times: as it is, brighter, and saved as JPEG
-    tree = pictures(15, side=64)
+    tree = image_tree(15, side=64)
     for path in list(tree.rglob("*.png")):
         image = Image.open(path)
         image.point(lambda v: min(255, int(v * 1.05))).save(path.with_name(path.stem + "-bright.png"))
@@ -118,17 +118,17 @@ def test_near_duplicates_stay_on_one_side(pictures: Callable[..., Path]) -> None
 
     # THEN no picture has a copy in another part
     parts: dict[tuple[str, str], set[str]] = {}
-    for p in data.pictures:
+    for p in data.images:
         parts.setdefault((p.label, p.path.stem.removesuffix("-bright")), set()).add(p.part)
     assert all(len(found) == 1 for found in parts.values())
-    assert {p.part for p in data.pictures} == {"train", "validation", "test"}
+    assert {p.part for p in data.images} == {"train", "validation", "test"}
 
 
 def test_pictures_of_another_label_do_not_keep_a_label_out_of_a_part(
-    pictures: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    image_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # GIVEN 40 red pictures that are as near to one blue picture as near-duplicates are, but not to each other
-    tree = pictures(40)
+    tree = image_tree(40)
     random = np.random.default_rng(0)
 
     def near_the_blue_one(path: Path) -> int:
@@ -136,7 +136,7 @@ def test_pictures_of_another_label_do_not_keep_a_label_out_of_a_part(
             return sum(1 << int(bit) for bit in random.permutation(64)[:9])
         return 0 if path.stem == "0" else int(random.integers(1 << 62))
 
-    monkeypatch.setattr(dataset.duplicates, "perceptual_hash", near_the_blue_one)
+    monkeypatch.setattr(near_duplicates, "perceptual_hash", near_the_blue_one)
 
     data = dataset.split(dataset.read(tree), validation=0.2, test=0.2)
 
@@ -144,9 +144,9 @@ def test_pictures_of_another_label_do_not_keep_a_label_out_of_a_part(
     assert data.counts()["validation"] == data.counts()["test"] == {"blue": 8, "red": 8}
 
 
-def test_given_test_pictures_are_never_trained_on(pictures: Callable[..., Path], tmp_path: Path) -> None:
-    pictures(20, below="all/train")
-    pictures(6, below="all/test")
+def test_given_test_pictures_are_never_trained_on(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+    image_tree(20, below="all/train")
+    image_tree(6, below="all/test")
 
     data = dataset.split(dataset.read(tmp_path / "all"), validation=0.25)
 
@@ -158,33 +158,41 @@ def test_given_test_pictures_are_never_trained_on(pictures: Callable[..., Path],
 def test_load_gives_pictures_of_one_size(tmp_path: Path) -> None:
     Image.new("RGBA", (50, 20), (255, 0, 0, 255)).save(tmp_path / "a.png")
 
-    loaded = dataset.load([Picture(tmp_path / "a.png", "a")], 16)
+    loaded = dataset.load([LabelledImage(tmp_path / "a.png", "a")], 16)
 
     assert loaded.shape == (1, 16, 16, 3)
     assert np.array_equal(loaded[0, 0, 0], [255, 0, 0])
 
 
-def test_channels_files_read_back_as_the_same_dataset(pictures: Callable[..., Path], tmp_path: Path) -> None:
-    data = dataset.split(dataset.read(pictures(12)), validation=0.25, test=0.25)
-
-    channels.write(data, tmp_path / "out")
+def test_channels_read_back_as_the_same_dataset(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+    data = dataset.split(dataset.read(image_tree(12)), validation=0.25, test=0.25)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "labels.json").write_text(json.dumps(data.labels))
 
     for part in dataset.PARTS:
-        again = dataset.read(tmp_path / "out" / f"{part}.manifest")
-        assert {(p.path.resolve(), p.label) for p in again.pictures} == {
-            (p.path.resolve(), p.label) for p in data.part(part)
-        }
-        rows = [line.split("\t") for line in (tmp_path / "out" / f"{part}.lst").read_text().splitlines()]
-        assert [int(row[1]) for row in rows] == [data.number(p) for p in data.part(part)]
-    entry = json.loads(channels.augmented_manifest(data, "train", "s3://bucket/pictures").splitlines()[0])
-    assert entry["source-ref"].startswith("s3://bucket/pictures/train/")
+        # WHEN a part's images lie where its channel has them, next to its manifest and its index
+        for item in channels.channel_images(data, part):
+            (folder / part / item.name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(item.image.path, folder / part / item.name)
+        (folder / f"{part}.manifest").write_text(channels.augmented_manifest(data, part, str(folder)))
+        (folder / f"{part}.lst").write_text(channels.lst(data, part))
+        # THEN both name the same images with the same labels
+        wanted = {(image.path.read_bytes(), image.label) for image in data.part(part)}
+        for index in ("manifest", "lst"):
+            again = dataset.read(folder / f"{part}.{index}")
+            assert {(image.path.read_bytes(), image.label) for image in again.images} == wanted, index
+        rows = [line.split("\t") for line in (folder / f"{part}.lst").read_text().splitlines()]
+        assert [int(row[1]) for row in rows] == [data.number(image) for image in data.part(part)]
+    entry = json.loads(channels.augmented_manifest(data, "train", "s3://bucket/images").splitlines()[0])
+    assert entry["source-ref"].startswith("s3://bucket/images/train/")
     assert entry["class-metadata"]["class-name"] in data.labels
 
 
 def test_equal_names_in_one_label_stay_apart(tmp_path: Path) -> None:
-    data = Dataset(["a"], [Picture(tmp_path / d / "x.png", "a", "train") for d in ("one", "two")])
+    data = Dataset(["a"], [LabelledImage(tmp_path / d / "x.png", "a", "train") for d in ("one", "two")])
 
-    names = [entry.name for entry in channels.entries(data, "train")]
+    names = [item.name for item in channels.channel_images(data, "train")]
 
     assert len(set(names)) == 2
 
@@ -195,5 +203,5 @@ def test_the_real_pictures_take_their_labels_from_the_manifest(real_data: Path) 
     assert data.labels == ["bicycle", "motorcycle"]
     assert data.counts()["test"] == {"bicycle": 100, "motorcycle": 100}
     assert len(data.part("train")) + len(data.part("validation")) == 1000
-    named_bike = [p for p in data.pictures if p.path.name.startswith("bike_s_") and p.label == "motorcycle"]
+    named_bike = [p for p in data.images if p.path.name.startswith("bike_s_") and p.label == "motorcycle"]
     assert named_bike

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from training import rollout
 from training.aws import endpoint
-from training.aws.images import REGIONS, image_uri
-from training.aws.modelpackage import Package
+from training.aws.container_images import REGIONS, image_uri
 from training.aws.requests import check
 from training.aws.template import Template
 from training.errors import TrainingError
+from training.registry import rollout
+from training.registry.model_packages import ModelPackage
 
 MODEL = "s3://dropsort-artifacts/models/bikes/0123456789abcdef/model.tar.gz"
 
@@ -152,7 +152,7 @@ def test_what_an_endpoint_may_still_run_on_is_kept_when_it_is_replaced() -> None
 
 def test_the_template_has_everything_that_a_roll_out_sets_and_reads() -> None:
     document = template().document
-    package = Package(
+    package = ModelPackage(
         "arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1",
         1,
         "Approved",

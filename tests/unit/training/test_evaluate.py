@@ -15,29 +15,19 @@ from PIL import Image
 
 from dropsort.cli.evaluate import evaluate as command
 from dropsort.pages import evaluation as report
-from training import dataset, evaluate, twins
+from training import dataset
+from training.dataset import near_duplicates
 from training.errors import TrainingError
+from training.evaluation import evaluate, reference
 from training.model import familiarity
 
 
-def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], tmp_path: Path) -> None:
-    tree = pictures(20)
+def test_figures_of_a_folder(model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path) -> None:
+    tree = image_tree(20)
 
-    code = evaluate.main(
-        [
-            "--model",
-            str(model_folder),
-            "--images",
-            str(tree),
-            "--json",
-            str(tmp_path / "e.json"),
-            "--reference",
-            str(tmp_path / "new" / "r.json"),
-        ]
-    )
+    found = evaluate.evaluate_path(model_folder, tree)
 
-    figures = json.loads((tmp_path / "e.json").read_text())
-    assert code == 0
+    figures = json.loads(json.dumps(found.summary(), allow_nan=False))
     assert figures["images"] == 40
     assert figures["accuracy"] > 0.9
     assert {"accuracy", "ece", "threshold", "coverage", "brier", "auroc", "confusion"} <= figures.keys()
@@ -45,14 +35,17 @@ def test_figures_of_a_folder(model_folder: Path, pictures: Callable[..., Path], 
     low, high = figures["accuracy_interval"]
     assert low <= figures["accuracy"] <= high
     assert sum(map(sum, figures["confusion"])) == 40
+    reference.write(tmp_path / "new" / "r.json", found.predictions, found.labels)
     rows = json.loads((tmp_path / "new" / "r.json").read_text())
     assert len(rows) == 40
     assert sum(row["confidence"] >= 0.8 for row in rows) / 40 == figures["coverage"]
 
 
-def test_the_command_writes_a_page(model_folder: Path, pictures: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_command_writes_a_page(
+    model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
+) -> None:
     out = tmp_path / "new" / "e.html"
-    options = ["--model", str(model_folder), "--images", str(pictures(20)), "--html", str(out)]
+    options = ["--model", str(model_folder), "--images", str(image_tree(20)), "--html", str(out)]
 
     assert command.main(options, standalone_mode=False) == 0
 
@@ -60,10 +53,10 @@ def test_the_command_writes_a_page(model_folder: Path, pictures: Callable[..., P
 
 
 def test_the_page_is_self_contained_and_shows_mistakes(
-    model_folder: Path, pictures: Callable[..., Path]
+    model_folder: Path, image_tree: Callable[..., Path]
 ) -> None:
     # GIVEN a tree in which two pictures are in the wrong folder, and one file is bad
-    tree = pictures(10)
+    tree = image_tree(10)
     shutil.move(tree / "red" / "0.png", tree / "blue" / "x.png")
     (tree / "red" / "<b>bad.png").write_text("no")
     found = evaluate.evaluate_path(model_folder, tree, others=tree)
@@ -75,25 +68,25 @@ def test_the_page_is_self_contained_and_shows_mistakes(
     assert "Mistakes" in page
     assert "<b>bad" not in page
     assert page.count("<svg") == 3
-    assert len(found.bad) == 1
+    assert len(found.rejected) == 1
 
 
 def test_the_threshold_is_chosen_on_other_pictures_than_it_is_judged_on(
-    model_folder: Path, pictures: Callable[..., Path]
+    model_folder: Path, image_tree: Callable[..., Path]
 ) -> None:
-    held, test = pictures(20, below="held"), pictures(20, below="judged")
+    held, test = image_tree(20, below="held"), image_tree(20, below="judged")
 
     found = evaluate.evaluate_path(model_folder, test, choose_on=held, precision=0.9)
 
-    assert "40 held-out pictures" in found.threshold_from
-    answers = evaluate.ask(evaluate.load_model(model_folder)[0], dataset.read(held).pictures)
+    assert "40 held-out images" in found.threshold_from
+    answers = evaluate.predict(evaluate.load_model(model_folder)[0], dataset.read(held).images)
     assert (answers.confidence >= found.threshold).any()
     with pytest.raises(TrainingError, match="choose-on"):
         evaluate.evaluate_path(model_folder, test, precision=0.9)
 
 
 def test_pictures_of_something_else_are_counted(
-    model_folder: Path, pictures: Callable[..., Path], tmp_path: Path
+    model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "others" / "deep"
     folder.mkdir(parents=True)
@@ -101,7 +94,9 @@ def test_pictures_of_something_else_are_counted(
         Image.new("RGB", (20, 20), (0, 255, 250 - i)).save(folder / f"{i}.png")
     (folder / "broken.png").write_text("x")
 
-    found = evaluate.evaluate_path(model_folder, pictures(10), others=tmp_path / "others").summary()["others"]
+    found = evaluate.evaluate_path(model_folder, image_tree(10), others=tmp_path / "others").summary()[
+        "others"
+    ]
 
     assert found["images"] == 5
     assert found["classified"] == 0
@@ -109,34 +104,34 @@ def test_pictures_of_something_else_are_counted(
 
 
 def test_near_duplicates_of_training_pictures_are_found(
-    model_folder: Path, pictures: Callable[..., Path], tmp_path: Path
+    model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     # GIVEN a test picture that is a training picture saved anew
-    pictures(6, below="all/train", side=64)
-    test = pictures(6, below="all/test", side=64)
+    image_tree(6, below="all/train", side=64)
+    test = image_tree(6, below="all/test", side=64)
     Image.open(tmp_path / "all" / "train" / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
 
     found = evaluate.evaluate_path(model_folder, test)
 
-    twins_found = [p.path.name for p, twin in zip(found.answers.pictures, found.twin, strict=True) if twin]
-    assert "copy.jpg" in twins_found
-    assert len(twins_found) < 6
+    near = zip(found.predictions.images, found.near_duplicate, strict=True)
+    names = [image.path.name for image, is_near in near if is_near]
+    assert "copy.jpg" in names
+    assert len(names) < 6
     assert found.summary()["near_duplicates_from"] == ["perceptual hashes"]
 
 
 def test_published_duplicates_are_known(real_data: Path) -> None:
-    assert len(twins.listed(real_data / "bicycle-motorcycle" / "test")) == 23
+    assert len(near_duplicates.published(real_data / "bicycle-motorcycle" / "test")) == 23
 
 
-def test_folders_that_are_no_label_are_named(model_folder: Path, pictures: Callable[..., Path]) -> None:
+def test_folders_that_are_no_label_are_named(model_folder: Path, image_tree: Callable[..., Path]) -> None:
     with pytest.raises(TrainingError, match="green is no label of this model"):
-        evaluate.evaluate_path(model_folder, pictures(2, labels=("green", "red")))
+        evaluate.evaluate_path(model_folder, image_tree(2, labels=("green", "red")))
 
 
-def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate.main(["--model", str(tmp_path), "--images", str(tmp_path)]) == 1
-
-    assert capsys.readouterr().err.startswith("evaluate: ")
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"labels\.json is missing: a model folder has"):
+        evaluate.evaluate(tmp_path, dataset.Dataset(["a"], []))
 
 
 def test_genuine_pictures_are_uniform_in_familiarity() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import needs
-from training.aws.images import PYTHON_VERSION, PYTORCH_VERSION, REGIONS, Image, has_gpu, image_uri
+from training.aws.container_images import PYTHON_VERSION, PYTORCH_VERSION, REGIONS, Image, has_gpu, image_uri
 from training.errors import TrainingError
 
 IMAGES: tuple[Image, ...] = ("image-classification", "pytorch-training", "pytorch-inference")

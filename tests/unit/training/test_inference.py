@@ -18,7 +18,7 @@ from PIL import Image
 
 from training import inference
 from training.errors import TrainingError
-from training.model import package
+from training.model import artifact
 
 BIKES = Path(__file__).parents[3] / "models" / "bikes"
 
@@ -175,8 +175,8 @@ def test_a_broken_model_folder_is_said(model_folder: Path, file: str, content: s
 
 
 def test_package_is_the_same_every_time_and_runs_alone(model_folder: Path, tmp_path: Path) -> None:
-    one = package.package(model_folder, tmp_path / "one.tar.gz").read_bytes()
-    two = package.package(model_folder, tmp_path / "two.tar.gz").read_bytes()
+    one = artifact.write_artifact(model_folder, tmp_path / "one.tar.gz").read_bytes()
+    two = artifact.write_artifact(model_folder, tmp_path / "two.tar.gz").read_bytes()
     shutil.unpack_archive(tmp_path / "one.tar.gz", tmp_path / "container")
 
     # WHEN the module is loaded from the archive, as the container does it
@@ -202,7 +202,7 @@ def test_package_is_the_same_every_time_and_runs_alone(model_folder: Path, tmp_p
 
 def test_package_wants_a_model_folder(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"model\.onnx"):
-        package.package(tmp_path, tmp_path / "m.tar.gz")
+        artifact.write_artifact(tmp_path, tmp_path / "m.tar.gz")
 
 
 def test_in_the_container_errors_are_of_its_class(monkeypatch: pytest.MonkeyPatch) -> None:

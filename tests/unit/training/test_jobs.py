@@ -9,7 +9,6 @@ import re
 import socket
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -17,18 +16,19 @@ import pytest
 from moto import mock_aws
 
 from tests import needs
-from training import jobs, train
-from training.aws import source
-from training.aws.requests import Request, check
+from training import train
+from training.aws.requests import AwsRequest, check
 from training.errors import TrainingError
-from training.jobs import Job
+from training.jobs import plan, source, submission
+from training.jobs.plan import KINDS, Kind, TrainingJob
+from training.progress import Epoch, EpochProgress, progress_line
 
 NOW = datetime(2026, 11, 21, 9, 30, 5)
 
 
-def job(kind: jobs.Kind, **changes: Any) -> Job:
+def job(kind: Kind, **changes: Any) -> TrainingJob:
     return dataclasses.replace(
-        Job(
+        TrainingJob(
             kind=kind,
             bucket="dropsort-artifacts-123456789012-us-east-1",
             role="arn:aws:iam::123456789012:role/dropsort-training",
@@ -39,18 +39,18 @@ def job(kind: jobs.Kind, **changes: Any) -> Job:
     )
 
 
-def created(kind: jobs.Kind, **changes: Any) -> dict[str, Any]:
+def created(kind: Kind, **changes: Any) -> dict[str, Any]:
     """The CreateTrainingJob request of a job."""
-    request = jobs.plan(job(kind, **changes), NOW)[-1]
+    request = plan.plan(job(kind, **changes), NOW)[-1]
     assert request.operation == "CreateTrainingJob"
     return dict(request.parameters)
 
 
-@pytest.mark.parametrize("kind", jobs.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spot", [True, False])
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "cn-north-1"])
-def test_every_request_is_valid_for_the_service(kind: jobs.Kind, spot: bool, region: str) -> None:
-    for request in jobs.plan(job(kind, spot=spot, region=region), NOW):
+def test_every_request_is_valid_for_the_service(kind: Kind, spot: bool, region: str) -> None:
+    for request in plan.plan(job(kind, spot=spot, region=region), NOW):
         check(request)
         json.dumps(request.document())
 
@@ -74,10 +74,10 @@ def test_the_built_in_algorithm_is_not_given_metrics_which_the_service_would_ref
 
 
 def test_a_job_of_our_script_carries_its_source() -> None:
-    requests = jobs.plan(job("script"), NOW)
+    requests = plan.plan(job("script"), NOW)
     uploads = {request.parameters["Key"] for request in requests[:-1]}
     name = "dropsort-train-20261121093005"
-    assert f"training/dropsort-train/{name}/input/code/training/jobs.py" in uploads
+    assert f"training/dropsort-train/{name}/input/code/training/jobs/plan.py" in uploads
     assert f"training/dropsort-train/{name}/input/code/requirements.txt" in uploads
     code = next(
         channel for channel in requests[-1].parameters["InputDataConfig"] if channel["ChannelName"] == "code"
@@ -117,10 +117,10 @@ def test_hyperparameters_can_be_set() -> None:
 @pytest.mark.parametrize("loss", [0.1234, 12.0, 0.0])
 def test_metric_definitions_read_the_line_that_training_prints_for_an_epoch(loss: float) -> None:
     # GIVEN the line that the script prints
-    epoch = SimpleNamespace(
+    epoch = Epoch(
         number=3, of=6, train_loss=loss, validation_accuracy=0.95, validation_loss=loss / 2, seconds=1.0
     )
-    line = train.line(train.Step(1, 1, epoch))
+    line = progress_line(EpochProgress(1, 1, epoch))
     # WHEN the service reads it THEN it finds these values
     found = {
         metric["Name"]: [float(value) for value in re.findall(metric["Regex"], line)]
@@ -159,12 +159,12 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(kind: Any, changes:
 )
 def test_what_the_service_would_refuse_is_refused_by_the_plan(changes: Any, words: str) -> None:
     with pytest.raises(TrainingError, match=words):
-        jobs.plan(job("script", **changes), NOW)
+        plan.plan(job("script", **changes), NOW)
 
 
-@pytest.mark.parametrize("kind", jobs.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
-    kind: jobs.Kind, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a dry run reached for the network")
@@ -173,28 +173,28 @@ def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
     monkeypatch.setitem(__import__("sys").modules, "sagemaker", None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    seen: list[Request] = []
-    assert jobs.submit(job(kind), dry_run=True, report=seen.append) is None
+    seen: list[AwsRequest] = []
+    assert submission.submit(job(kind), dry_run=True, on_request=seen.append) is None
     assert seen[-1].operation == "CreateTrainingJob"
 
 
 def test_without_the_sdk_a_real_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sagemaker.core.config.config", None)
     with pytest.raises(TrainingError, match=r"dropsort\[sagemaker\]"):
-        jobs.submit(job("built-in"), object())
+        submission.submit(job("built-in"), object())
 
 
 class Endings:
     """A SageMaker client whose training job goes through the given answers."""
 
     def __init__(self, *answers: dict[str, Any]) -> None:
-        self.answers = list(answers)
+        self.predictions = list(answers)
 
     def client(self, _: str) -> Endings:
         return self
 
     def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
-        return self.answers.pop(0)
+        return self.predictions.pop(0)
 
 
 def test_waiting_tells_phases_and_returns_model_and_metrics() -> None:
@@ -211,7 +211,7 @@ def test_waiting_tells_phases_and_returns_model_and_metrics() -> None:
             "BillableTimeInSeconds": 120,
         },
     )
-    ended = jobs.wait("a-job", session, phases.append, interval=0)
+    ended = submission.wait("a-job", session, phases.append, interval=0)
     assert phases == ["Starting", "Training", "Completed"]
     assert ended == {
         "model_data": "s3://b/model.tar.gz",
@@ -224,17 +224,17 @@ def test_waiting_tells_phases_and_returns_model_and_metrics() -> None:
 def test_waiting_for_a_job_that_fails_gives_the_reason(status: str) -> None:
     session = Endings({"TrainingJobStatus": status, "FailureReason": "AlgorithmError: no images"})
     with pytest.raises(TrainingError, match="AlgorithmError: no images"):
-        jobs.wait("a-job", session, interval=0)
+        submission.wait("a-job", session, interval=0)
 
 
 def test_waiting_for_spot_instances_in_vain_says_so() -> None:
     session = Endings({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"})
     with pytest.raises(TrainingError, match="stopped: MaxWaitTimeExceeded"):
-        jobs.wait("a-job", session, interval=0)
+        submission.wait("a-job", session, interval=0)
 
 
-@pytest.mark.parametrize("kind", jobs.KINDS)
-def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_sdk_sends_what_the_plan_says(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the real SDK against moto: the request that arrives is the planned one but for the second in its name."""
     needs.module("sagemaker", "sagemaker.train")
     import botocore.client
@@ -263,12 +263,12 @@ def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.M
         session = boto3.Session(region_name="us-east-1")
         session.client("s3").create_bucket(Bucket=wanted.bucket)
         # WHEN the job is submitted
-        name = jobs.submit(wanted, session)
+        name = submission.submit(wanted, session)
     # THEN the SDK asked for just the planned job
     assert "SAGEMAKER_VALIDATE_ROLE" not in os.environ
     [request] = [parameters for operation, parameters in sent if operation == "CreateTrainingJob"]
     assert name == request["TrainingJobName"]
-    *uploads, planned = jobs.plan(wanted, datetime.strptime(name.rsplit("-", 1)[1], "%Y%m%d%H%M%S"))
+    *uploads, planned = plan.plan(wanted, datetime.strptime(name.rsplit("-", 1)[1], "%Y%m%d%H%M%S"))
     assert request == planned.parameters
     # AND uploaded just the planned source, besides the scripts that it adds itself
     keys = {parameters["Key"] for operation, parameters in sent if operation == "PutObject"}
@@ -276,7 +276,7 @@ def test_the_sdk_sends_what_the_plan_says(kind: jobs.Kind, monkeypatch: pytest.M
 
 
 def test_the_sdk_is_imported_nowhere_but_in_its_own_module() -> None:
-    folder = Path(jobs.__file__).parent
+    folder = Path(train.__file__).parent
     users = {
         path.name
         for path in folder.rglob("*.py")

@@ -12,9 +12,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from training import registry
-from training.aws.images import image_uri
-from training.aws.modelpackage import (
+from training.aws.container_images import image_uri
+from training.aws.requests import AwsRequest
+from training.errors import TrainingError
+from training.registry import registry
+from training.registry.model_packages import (
     list_request,
     model_quality,
     plan_decision,
@@ -22,8 +24,6 @@ from training.aws.modelpackage import (
     read,
     read_folder,
 )
-from training.aws.requests import Request
-from training.errors import TrainingError
 
 BUCKET = "dropsort-artifacts-123456789012-us-east-1"
 IMAGE = image_uri("pytorch-inference", "us-east-1")
@@ -63,7 +63,7 @@ def model(artifact: Path | str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def version_request(requests: list[Request]) -> dict[str, Any]:
+def version_request(requests: list[AwsRequest]) -> dict[str, Any]:
     assert requests[-1].operation == "CreateModelPackage"
     return dict(requests[-1].parameters)
 
@@ -148,9 +148,9 @@ def test_model_quality_is_json_for_the_console() -> None:
 
 
 def test_dry_runs_ask_nobody(artifact: Path) -> None:
-    seen: list[Request] = []
-    assert registry.register("bikes", dry_run=True, report=seen.append, **model(artifact)) is None
-    assert registry.approve("bikes", dry_run=True, report=seen.append, note="looked at it") is None
+    seen: list[AwsRequest] = []
+    assert registry.register("bikes", dry_run=True, on_request=seen.append, **model(artifact)) is None
+    assert registry.approve("bikes", dry_run=True, on_request=seen.append, note="looked at it") is None
     assert [request.operation for request in seen] == [
         "CreateModelPackageGroup",
         "PutObject",
@@ -162,8 +162,8 @@ def test_dry_runs_ask_nobody(artifact: Path) -> None:
 
 def test_register_approve_and_find(session: Any, artifact: Path, tmp_path: Path) -> None:
     # GIVEN a first version
-    seen: list[Request] = []
-    first = registry.register("bikes", session, report=seen.append, **model(artifact))
+    seen: list[AwsRequest] = []
+    first = registry.register("bikes", session, on_request=seen.append, **model(artifact))
     assert first is not None
     assert (first.version, first.status) == (1, "PendingManualApproval")
     assert (first.labels, first.metrics["threshold"]) == (("bicycle", "motorcycle"), 0.87)
@@ -200,8 +200,8 @@ def test_register_approve_and_find(session: Any, artifact: Path, tmp_path: Path)
 
 def test_registering_the_same_artifact_again_changes_nothing(session: Any, artifact: Path) -> None:
     first = registry.register("bikes", session, **model(artifact))
-    seen: list[Request] = []
-    assert registry.register("bikes", session, report=seen.append, **model(artifact)) == first
+    seen: list[AwsRequest] = []
+    assert registry.register("bikes", session, on_request=seen.append, **model(artifact)) == first
     assert seen == []
 
 
@@ -211,8 +211,8 @@ def test_registering_goes_on_after_a_run_that_was_killed_half_way(session: Any, 
     session.client("sagemaker").create_model_package_group(**group.parameters)
     session.client("s3").put_object(Bucket=BUCKET, Key=upload.parameters["Key"], Body=b"a model")
     # WHEN THEN only what is missing is sent
-    seen: list[Request] = []
-    registered = registry.register("bikes", session, report=seen.append, **model(artifact))
+    seen: list[AwsRequest] = []
+    registered = registry.register("bikes", session, on_request=seen.append, **model(artifact))
     assert registered is not None
     assert [request.operation for request in seen] == ["PutObject", "CreateModelPackage"]
 

@@ -12,17 +12,17 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from training import registry, rollout
-from training.aws.images import image_uri
-from training.aws.modelpackage import Package
-from training.aws.requests import Request, check
+from training.aws.container_images import image_uri
+from training.aws.requests import AwsRequest, check
 from training.errors import TrainingError
+from training.registry import registry, rollout
+from training.registry.model_packages import ModelPackage
 
 STACK = "dropsort"
 OLD, NEW = "s3://artifacts/models/bikes/old/model.tar.gz", "s3://artifacts/models/bikes/new/model.tar.gz"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 ALARM = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:dropsort-endpoint-errors"
-PACKAGE = Package(
+PACKAGE = ModelPackage(
     arn="arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/7",
     version=7,
     status="Approved",
@@ -121,7 +121,7 @@ def begin(session: Session, change_set: dict[str, Any]) -> None:
     session.cloudformation("describe_change_set", change_set, ChangeSetName=ANY)
 
 
-def execute(session: Session, **options: Any) -> rollout.Outcome:
+def execute(session: Session, **options: Any) -> rollout.RolloutResult:
     return rollout.execute("bikes", STACK, session, interval=0, **options)
 
 
@@ -189,8 +189,8 @@ def test_a_dry_run_without_an_account_shows_every_request() -> None:
 
 def test_a_dry_run_with_an_account_reads_and_changes_nothing(session: Session) -> None:
     session.cloudformation("describe_stacks", stack())
-    seen: list[Request] = []
-    outcome = execute(session, dry_run=True, report=seen.append)
+    seen: list[AwsRequest] = []
+    outcome = execute(session, dry_run=True, on_request=seen.append)
     assert [request.operation for request in seen] == [
         "CreateChangeSet",
         "ExecuteChangeSet",

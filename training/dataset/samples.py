@@ -1,6 +1,6 @@
-"""Sample pictures for the demo: real ones from CIFAR-100 where it can be reached, else drawn ones.
+"""Sample images for the demo: CIFAR-100 if it can be downloaded, else drawn ones.
 
-The drawn bicycles and motorcycles come in many sizes and formats, and with them one file that is no picture at all.
+The drawn bicycles and motorcycles have many sizes and formats. Both come with one file that is not an image.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from dropsort.contract.progress import OnStep, Progress, no_progress, no_steps
+from training.dataset import cifar
 from training.errors import TrainingError
-from training.pictures import cifar
 
 LABELS = ("bicycle", "motorcycle")
 SIDES = (32, 32, 64, 96, 128, 240, 400)
@@ -27,15 +28,15 @@ FORMATS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("gif", {}),
     ("tiff", {}),
 )
-NO_PICTURE = "readme.jpg"  # what many a folder of pictures has
+NOT_AN_IMAGE = "readme.jpg"
 _CANVAS = 256
 Colour = tuple[int, int, int]
 
 
 class Samples(NamedTuple):
-    """Sample files: `pictures` below folders that are their labels, `other` what is no picture; `origin` in words."""
+    """Sample files: `images` below folders named by label, `other` files that are not images; `origin` in words."""
 
-    pictures: list[Path]
+    images: list[Path]
     other: list[Path]
     origin: str
 
@@ -43,21 +44,21 @@ class Samples(NamedTuple):
 def make(
     folder: Path,
     count: int = 24,
-    tell: Callable[[str], None] = lambda sentence: None,
+    progress: OnStep = no_steps,
     *,
     seed: int = 0,
     cache: Path | None = None,
 ) -> Samples:
-    """`download`, or `drawn` where CIFAR-100 cannot be reached within three seconds; `tell` hears which, and why."""
+    """`download`, or `drawn` if CIFAR-100 does not respond within three seconds; `progress` reports which, and why."""
 
-    def progress(done: int, total: int) -> None:
-        tell(f"Downloading CIFAR-100: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+    def downloading(done: int, total: int) -> None:
+        progress(f"Downloading CIFAR-100: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     try:
         socket.create_connection((cifar.ADDRESS.split("/")[2], 443), timeout=3).close()
-        return download(folder, count, seed=seed, cache=cache, progress=progress)
+        return download(folder, count, seed=seed, cache=cache, progress=downloading)
     except (OSError, TrainingError) as error:
-        tell(f"CIFAR-100 cannot be downloaded ({error}): drawing sample pictures instead")
+        progress(f"CIFAR-100 cannot be downloaded ({error}): drawing sample images instead")
         return drawn(folder, count, seed)
 
 
@@ -69,11 +70,11 @@ def download(
     cache: Path | None = None,
     address: str = cifar.ADDRESS,
     md5: str = cifar.MD5,
-    progress: cifar.Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Samples:
-    """Real test pictures of CIFAR-100, `count` in all, and one file that is no picture.
+    """Test images of CIFAR-100, `count` in all, and one file that is not an image.
 
-    The archive (169 MB) is kept in `cache`, by default ~/.cache/dropsort. TrainingError if it cannot be had.
+    The archive (169 MB) is cached in `cache`, by default ~/.cache/dropsort. Raises TrainingError if it cannot be downloaded.
     """
     archive = cifar.fetch(
         cache or Path.home() / ".cache" / "dropsort", address=address, md5=md5, progress=progress
@@ -84,32 +85,32 @@ def download(
     for number, i in enumerate(random.permutation(len(tiles))[:count]):
         path = folder / tiles[i].label / f"cifar100-{tiles[i].row:05d}.png"
         paths.append(_save(Image.fromarray(tiles[i].pixels), path, number, {}))
-    return Samples(paths, [_no_picture(folder)], "CIFAR-100, test pictures")
+    return Samples(paths, [_not_an_image(folder)], "CIFAR-100, test images")
 
 
 def drawn(folder: Path, count: int = 24, seed: int = 0) -> Samples:
-    """Drawn pictures, half of each label, and one file that is no picture; the same seed draws the same."""
+    """Drawn images, half of each label, and one file that is not an image; the same seed draws the same."""
     paths = []
     for number in range(count):
         random = np.random.default_rng([seed, number])
         label = LABELS[number % 2]
         side = int(random.choice(SIDES))
         suffix, options = FORMATS[int(random.integers(len(FORMATS)))]
-        picture = draw(label, random).resize((side, side), Image.Resampling.LANCZOS)
-        paths.append(_save(picture, folder / label / f"drawn-{number:03d}.{suffix}", number, options))
-    return Samples(paths, [_no_picture(folder)], "drawn")
+        image = draw(label, random).resize((side, side), Image.Resampling.LANCZOS)
+        paths.append(_save(image, folder / label / f"drawn-{number:03d}.{suffix}", number, options))
+    return Samples(paths, [_not_an_image(folder)], "drawn")
 
 
-def _save(picture: Image.Image, path: Path, number: int, options: dict[str, Any]) -> Path:
+def _save(image: Image.Image, path: Path, number: int, options: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, **options)
+    image.save(path, **options)
     return path
 
 
-def _no_picture(folder: Path) -> Path:
-    path = folder / NO_PICTURE
+def _not_an_image(folder: Path) -> Path:
+    path = folder / NOT_AN_IMAGE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("Pictures of bicycles and motorcycles. This file is none, whatever its name says.\n")
+    path.write_text("Images of bicycles and motorcycles. This file is not an image, despite its name.\n")
     return path
 
 

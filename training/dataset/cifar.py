@@ -1,7 +1,7 @@
-"""CIFAR-100 by class names from its home page: downloaded once, checked, resumed where it was cut off.
+"""CIFAR-100 by class names from its home page: downloaded once, checked, resumed after an interruption.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. The archive holds Python pickles, which can
-run anything when they are read: an unpickler that knows nothing but arrays reads them.
+run any code: they are read by an unpickler that accepts nothing but arrays.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ import pickle
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from dropsort.contract.progress import Progress, no_progress
 from training.errors import TrainingError
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 MD5 = "eb9058c3a382ffc7106e4002c42a8d85"  # as published beside it
 _CHUNK = 1 << 18
-Progress = Callable[[int, int], None]  # bytes done, total (0 if unknown)
 
 
 def fetch(
@@ -33,17 +32,17 @@ def fetch(
     address: str = ADDRESS,
     md5: str = MD5,
     timeout: float = 20.0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Path:
-    """The archive in `folder`, downloaded unless it is there and whole.
+    """The archive in `folder`, downloaded unless it exists with the right checksum.
 
-    What an interrupted download left (`.part`) is gone on with, if the server can; an archive of another checksum is
-    thrown away.
+    An interrupted download (`.part`) is resumed if the server supports ranges; an archive with another checksum is
+    deleted. `progress` counts bytes.
 
     Raises
     ------
     TrainingError
-        The address cannot be reached, the connection broke (start again to go on), or the checksum is wrong.
+        The address cannot be reached, the connection broke (call again to resume), or the checksum is wrong.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / address.rsplit("/", 1)[-1]
@@ -54,7 +53,7 @@ def fetch(
         _download(address, part, timeout, progress)
     except (OSError, urllib.error.URLError) as error:
         size = part.stat().st_size if part.is_file() else 0
-        kept = f"; {size:,} bytes are kept, start again to go on" if size else ""
+        kept = f"; {size:,} bytes are kept, run it again to resume" if size else ""
         raise TrainingError(
             f"{address} could not be downloaded: {getattr(error, 'reason', error)}{kept}"
         ) from error
@@ -71,17 +70,17 @@ def _download(address: str, part: Path, timeout: float, progress: Progress) -> N
     done = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
     try:
-        answer = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
+        response = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is missing; the checksum decides
             return
         raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as out:
-        if answer.status != 206:
+    with response, part.open("ab" if response.status == 206 else "wb") as out:
+        if response.status != 206:
             done = 0
-        length = int(answer.headers.get("Content-Length") or 0)
+        length = int(response.headers.get("Content-Length") or 0)
         total = done + length if length else 0
-        while block := answer.read(_CHUNK):
+        while block := response.read(_CHUNK):
             out.write(block)
             done += len(block)
             progress(done, total)
@@ -95,7 +94,7 @@ def _md5(path: Path) -> str:
 
 
 class _Arrays(pickle.Unpickler):
-    """Reads dicts, lists, numbers, bytes and numpy arrays, and refuses everything else."""
+    """Reads dicts, lists, numbers, bytes and numpy arrays, and rejects everything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
@@ -104,11 +103,11 @@ class _Arrays(pickle.Unpickler):
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
             return lambda text, encoding="latin1": text.encode(encoding)
-        raise pickle.UnpicklingError(f"the archive asks for {module}.{name}, which arrays do not need")
+        raise pickle.UnpicklingError(f"the archive requests {module}.{name}, which arrays do not need")
 
 
 class Tile(NamedTuple):
-    """A picture, 32 x 32 RGB, with its class name and the row that it has in its split of CIFAR-100."""
+    """An image, 32 x 32 RGB, with its class name and its row in its split of CIFAR-100."""
 
     split: str
     label: str
@@ -117,7 +116,7 @@ class Tile(NamedTuple):
 
 
 def read(archive: Path, labels: Sequence[str], splits: Sequence[str] = ("train", "test")) -> list[Tile]:
-    """The pictures of some classes; TrainingError names the classes that there are if one is unknown."""
+    """The images of some classes; TrainingError names the known classes if one is unknown."""
     try:
         with tarfile.open(archive) as tar:
             contents = {name: _member(tar, name) for name in ("meta", *splits)}
@@ -145,14 +144,3 @@ def _member(tar: tarfile.TarFile, name: str) -> dict[bytes, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{name} is no dictionary")
     return content
-
-
-def extract(archive: Path, folder: Path, labels: Sequence[str]) -> int:
-    """Writes the pictures of some classes as `folder/{train,test}/{label}/{row}.png`; how many there are."""
-    tiles = read(archive, labels)
-    for tile in tiles:
-        path = folder / tile.split / tile.label / f"{tile.row:05d}.png"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(tile.pixels).save(path)
-    return len(tiles)

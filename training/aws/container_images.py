@@ -1,7 +1,7 @@
 """Addresses of the container images that SageMaker's jobs and endpoints run, without the SageMaker SDK.
 
-AWS keeps its images in accounts that differ by region. The table is what `sagemaker.core.image_uris` (sagemaker
-3.27.0) says; a test holds it against the installed SDK. The isolated regions (us-iso...) are left out.
+AWS keeps its images in accounts that differ by region. The table is that of `sagemaker.core.image_uris` (sagemaker
+3.27.0); a test compares it with the installed SDK. The isolated regions (us-iso...) are left out.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def image_uri(image: Image, region: str, instance_type: str = "ml.m5.xlarge") ->
     account = built_in if image == "image-classification" else deep_learning
     if account == "-":
         raise TrainingError(
-            f"AWS has no {image} image in region {region!r} that is known here; choose another region"
+            f"AWS has no {image} image in region {region!r} that this version knows; choose another region"
         )
     tag = BUILT_IN_VERSION
     if image != "image-classification":

@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from training.aws.source import REQUIREMENTS
 from training.errors import TrainingError
+from training.jobs.source import REQUIREMENTS
 
 
 def start(
@@ -31,7 +31,7 @@ def start(
     Parameters
     ----------
     request
-        As `training.jobs.plan` builds it. Name, checkpoints and the SDK's own channels are left to the SDK, which
+        As `training.jobs.plan.plan` builds it. Name, checkpoints and the SDK's own channels are left to the SDK, which
         derives them in the same way from `bucket`, `prefix`, `base_name` and the time.
     session
         A boto3 session.
@@ -50,7 +50,7 @@ def start(
 
     class Trainer(ModelTrainer):  # type: ignore[misc]
         def _resolve_staging_bucket(self) -> tuple[str, None]:
-            # The SDK asks IAM whether the role may write the whole bucket, and takes another folder if not.
+            # The SDK checks with IAM whether the role may write the whole bucket, and uses another folder if not.
             return bucket, None
 
     algorithm, stopping = request["AlgorithmSpecification"], request["StoppingCondition"]
@@ -118,15 +118,13 @@ def start(
             logs=False,
         )
     except (BotoCoreError, ClientError, ValueError) as error:
-        raise TrainingError(
-            f"SageMaker did not take the training job: {' '.join(str(error).split())}"
-        ) from error
+        raise TrainingError(f"SageMaker rejected the training job: {' '.join(str(error).split())}") from error
     return str(trainer._latest_training_job.training_job_name)  # the SDK has no public name for it
 
 
 @contextlib.contextmanager
 def _role_unchecked() -> Iterator[None]:
-    """Without the SDK's own check of the role, which wants more than a job of ours needs: networks, any metric."""
+    """Without the SDK's own check of the role, which requires more than a job of ours needs: networks, any metric."""
     name = "SAGEMAKER_VALIDATE_ROLE"
     before = os.environ.get(name)
     os.environ[name] = "false"

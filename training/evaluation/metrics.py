@@ -1,6 +1,6 @@
-"""Figures that say how good a classifier is, and how well it knows. Pure functions of arrays.
+"""Figures of a classifier: accuracy, calibration, ranking. Pure functions of arrays.
 
-`probabilities` are [N, K], `truth` [N] class numbers, `confidence` [N] the largest probability of each picture,
+`probabilities` are [N, K], `truth` [N] class numbers, `confidence` [N] the largest probability of each image,
 `correct` [N] whether the largest probability was that of the truth.
 """
 
@@ -26,7 +26,7 @@ class Share(NamedTuple):
 
 
 def wilson(hits: int, of: int, z: float = 1.959964) -> Share:
-    """Share with Wilson's score interval, which stays within 0 and 1 and is right for few pictures too."""
+    """Share with Wilson's score interval, which stays within 0 and 1 and is accurate for few images too."""
     if of == 0:
         return Share(math.nan, 0.0, 1.0, 0)
     share, scale = hits / of, 1 + z * z / of
@@ -36,7 +36,7 @@ def wilson(hits: int, of: int, z: float = 1.959964) -> Share:
 
 
 class Bin(NamedTuple):
-    """Pictures of similar confidence: mean confidence, share of them that were right, and how many."""
+    """Images of similar confidence: mean confidence, share of them that were right, and how many."""
 
     confidence: float
     accuracy: float
@@ -44,7 +44,7 @@ class Bin(NamedTuple):
 
 
 def reliability(confidence: Array, correct: Flags, bins: int = 10) -> list[Bin]:
-    """Pictures in bins of equal width of confidence, empty bins left out."""
+    """Images in bins of equal width of confidence, empty bins left out."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
         Bin(float(confidence[place == b].mean()), float(correct[place == b].mean()), int((place == b).sum()))
@@ -91,7 +91,7 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classe
 
 
 def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]]:
-    """(coverage, share of errors among the covered) with the surest pictures first; equal confidences enter together."""
+    """(coverage, share of errors among the covered) with the surest images first; equal confidences enter together."""
     order = np.argsort(-confidence, kind="stable")
     errors = np.cumsum(~correct[order])
     count = np.arange(1, len(order) + 1)
@@ -101,8 +101,18 @@ def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]
     return [(float(c / len(order)), float(e / c)) for c, e in zip(count[last], errors[last], strict=True)]
 
 
+def _between(below: float, above: float) -> float:
+    """The middle cut to the fewest decimals, four or more, that leave it above `below`; `above` where none do."""
+    middle = (below + above) / 2
+    for digits in range(4, 18):
+        value: float = math.floor(middle * 10**digits) / 10**digits
+        if below < value <= above:
+            return value
+    return above
+
+
 class Threshold(NamedTuple):
-    """A confidence from which on the wanted precision was met, and the share of pictures at or above it."""
+    """A confidence from which on the wanted precision was met, and the share of images at or above it."""
 
     value: float
     precision: float
@@ -113,12 +123,14 @@ class Threshold(NamedTuple):
 def choose_threshold(
     confidence: Array, correct: Flags, precision: float = 0.99, chance: float = 0.0
 ) -> Threshold:
-    """The lowest threshold whose pictures reach the wanted precision.
+    """The lowest threshold whose images reach the wanted precision.
 
     Not met by any threshold, it is the one of the best precision (the largest coverage among equals), and `met` is
-    False. The value lies half-way to the next lower confidence, so that it does not hang on one picture's last digit; below
-    the lowest there is `chance`, the confidence of a guess.
+    False. The value is a short number about half-way to the next lower confidence, so that it does not depend on the last digit
+    of one image; below the lowest there is `chance`, the confidence of a guess. It is always above that next lower confidence
+    and never above the lowest one that it includes: stored and compared as it is, it separates exactly these images.
     """
+    confidence = np.asarray(confidence, np.float64)  # the service compares 64-bit numbers
     if not len(confidence):
         return Threshold(1.0, math.nan, 0.0, False)
     order = np.argsort(-confidence, kind="stable")
@@ -127,7 +139,7 @@ def choose_threshold(
     met = last & (right >= precision)
     good = np.flatnonzero(met if met.any() else last & (right == right[last].max()))[-1]
     below = float(values[good + 1]) if good + 1 < len(values) else min(chance, float(values[good]))
-    value = (float(values[good]) + below) / 2
+    value = _between(below, float(values[good]))
     return Threshold(value, float(right[good]), float((good + 1) / len(values)), bool(met.any()))
 
 

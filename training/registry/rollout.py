@@ -14,12 +14,12 @@ from datetime import datetime
 from typing import Any
 
 from dropsort.contract.defaults import MODEL_PARAMETERS
-from training import registry
 from training.aws import endpoint
-from training.aws.modelpackage import APPROVED, Package, list_request
-from training.aws.requests import Report, Request, check, run, send
+from training.aws.requests import AwsRequest, OnRequest, check, run, send
 from training.aws.stack import Stack, await_change_set, await_update, describe_stack
 from training.errors import TrainingError
+from training.registry import registry
+from training.registry.model_packages import APPROVED, ModelPackage, list_request
 
 ACCOUNT = "123456789012"  # where a dry run without an account needs one
 # What to ask of a model: ours answers with labels and familiarity, the built-in algorithm with a list and nothing else.
@@ -29,10 +29,10 @@ MONITORING_MINUTES = 5  # after the update, in which an alarm still rolls the st
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RolloutResult:
     """How a roll-out ended. `changed` maps each stack parameter to its values before and after."""
 
-    package: Package
+    package: ModelPackage
     changed: Mapping[str, tuple[str, str]]
     executed: bool
 
@@ -45,7 +45,9 @@ class Outcome:
         }
 
 
-def parameters(package: Package, *, thresholds: bool = True, instances: int | None = None) -> dict[str, str]:
+def parameters(
+    package: ModelPackage, *, thresholds: bool = True, instances: int | None = None
+) -> dict[str, str]:
     """The stack parameters that make the stack run this version.
 
     With `thresholds` the model brings its own, chosen on its own validation data: one model's threshold says nothing
@@ -68,7 +70,7 @@ def parameters(package: Package, *, thresholds: bool = True, instances: int | No
 
 
 def plan(
-    package: Package,
+    package: ModelPackage,
     stack: str,
     *,
     current: Mapping[str, str] | None = None,
@@ -76,7 +78,7 @@ def plan(
     thresholds: bool = True,
     instances: int | None = None,
     now: datetime | None = None,
-) -> list[Request]:
+) -> list[AwsRequest]:
     """The requests that roll a version out: the change set and its execution; nothing is sent.
 
     Parameters
@@ -121,8 +123,8 @@ def plan(
         else "every other parameter of the stack, with UsePreviousValue, comes on top"
     )
     requests = [
-        Request("cloudformation", "CreateChangeSet", create, note),
-        Request("cloudformation", "ExecuteChangeSet", {"StackName": stack, "ChangeSetName": change_set}),
+        AwsRequest("cloudformation", "CreateChangeSet", create, note),
+        AwsRequest("cloudformation", "ExecuteChangeSet", {"StackName": stack, "ChangeSetName": change_set}),
     ]
     for request in requests:
         check(request)
@@ -138,13 +140,15 @@ def plan_unseen(
     image: str,
     thresholds: bool = True,
     instances: int = 2,
-) -> list[Request]:
+) -> list[AwsRequest]:
     """Every request of a roll-out, as far as it can be known without asking anybody: for a dry run without an account.
 
     What only the registry and the stack can say is filled in with values of the same form, and noted.
     """
     arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:model-package/{group}/1"
-    made_up = Package(arn, 1, APPROVED, image, f"s3://{bucket}/models/{group}/0123456789abcdef/model.tar.gz")
+    made_up = ModelPackage(
+        arn, 1, APPROVED, image, f"s3://{bucket}/models/{group}/0123456789abcdef/model.tar.gz"
+    )
     alarm = f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{stack}-endpoint-errors"
     create, start = plan(made_up, stack, alarms=[alarm], thresholds=thresholds, instances=instances)
     told = (
@@ -155,13 +159,13 @@ def plan_unseen(
     wanted = {**parameters(made_up, instances=instances), "ArtifactBucket": bucket}
     return [
         list_request(group, APPROVED),
-        Request(
+        AwsRequest(
             "sagemaker", "DescribeModelPackage", {"ModelPackageName": arn}, "the newest approved version"
         ),
-        Request(
+        AwsRequest(
             "cloudformation", "DescribeStacks", {"StackName": stack}, "parameters, and the alarms to watch"
         ),
-        Request(create.service, create.operation, create.parameters, f"{create.note}; {told}"),
+        AwsRequest(create.service, create.operation, create.parameters, f"{create.note}; {told}"),
         start,
         *endpoint.requests(wanted, stack, region),
     ]
@@ -176,11 +180,11 @@ def execute(
     thresholds: bool = True,
     instances: int | None = None,
     dry_run: bool = False,
-    report: Report | None = None,
+    on_request: OnRequest | None = None,
     confirm: Callable[[Mapping[str, tuple[str, str]]], bool] | None = None,
     progress: Callable[[str], None] | None = None,
     interval: float = 15.0,
-) -> Outcome:
+) -> RolloutResult:
     """Roll the newest approved version out (or a given approved one: that is also the way back to an older model).
 
     Parameters
@@ -218,17 +222,17 @@ def execute(
         if changed:
             region, account = package.arn.split(":")[3:5]
             foretold = endpoint.requests({**before, **wanted}, stack, region, account=account)
-            run([*requests, *foretold], session, dry_run=True, report=report)
-        return Outcome(package, changed, executed=False)
+            run([*requests, *foretold], session, dry_run=True, on_request=on_request)
+        return RolloutResult(package, changed, executed=False)
     if confirm and not confirm(changed):
-        return Outcome(package, changed, executed=False)
+        return RolloutResult(package, changed, executed=False)
     create, start = requests
-    run([create], session, dry_run=False, report=report)
+    run([create], session, dry_run=False, on_request=on_request)
     await_change_set(session, create.parameters, interval)
-    run([start], session, dry_run=False, report=report)
+    run([start], session, dry_run=False, on_request=on_request)
     await_update(session, stack, progress, interval)
     _check_endpoint(session, found)
-    return Outcome(package, changed, executed=True)
+    return RolloutResult(package, changed, executed=True)
 
 
 def _check_endpoint(session: Any, before: Stack) -> None:
@@ -236,11 +240,11 @@ def _check_endpoint(session: Any, before: Stack) -> None:
     after = describe_stack(session, before.name)
     name = after.outputs.get("EndpointName", "")
     resource = {"StackName": before.name, "LogicalResourceId": "EndpointConfig"}
-    detail = send(Request("cloudformation", "DescribeStackResource", resource), session)[
+    detail = send(AwsRequest("cloudformation", "DescribeStackResource", resource), session)[
         "StackResourceDetail"
     ]
     wanted = detail["PhysicalResourceId"].rsplit("/", 1)[-1].lower()
-    serving = send(Request("sagemaker", "DescribeEndpoint", {"EndpointName": name}), session)
+    serving = send(AwsRequest("sagemaker", "DescribeEndpoint", {"EndpointName": name}), session)
     if serving["EndpointStatus"] != "InService" or serving["EndpointConfigName"].lower() != wanted:
         raise TrainingError(
             f"endpoint {name} is {serving['EndpointStatus']} on {serving['EndpointConfigName']}, not on the new "

@@ -1,4 +1,4 @@
-"""The source that travels with a training job: this package and the requirements that SageMaker's image lacks.
+"""The source of a training job: this package and the requirements that SageMaker's image lacks.
 
 In the container it is the working directory, with `training/` and `dropsort/contract/` in it and `requirements.txt` beside them.
 """
@@ -13,7 +13,7 @@ from training.errors import TrainingError
 
 REQUIREMENTS = "requirements.txt"
 IN_THE_IMAGE = ("torch", "numpy", "pillow")  # torch in a version of its own, built for the machine
-RUNTIME = ("onnxruntime",)  # what training takes from run.txt to evaluate the model that it wrote
+RUNTIME = ("onnxruntime",)  # what training needs of run.txt to evaluate the model that it wrote
 _PACKAGES = ("training", "dropsort.contract")
 _TRAIN = resources.requirements("train.in")
 _LOCK = resources.requirements("run.txt")
@@ -34,7 +34,7 @@ def files() -> dict[str, bytes]:
             f"{package.replace('.', '/')}/{path.relative_to(folder).as_posix()}": path.read_bytes()
             for path in sorted(folder.rglob("*.py"))
         }
-    # The lock goes along for the requirements of the inference code, which `training.model.package` takes from it.
+    # The lock is included for the requirements of the inference code, which `training.model.artifact` takes from it.
     return {
         **found,
         "dropsort/resources/requirements/run.txt": lock.encode(),
@@ -51,5 +51,5 @@ def stage(folder: Path) -> None:
 
 
 def name_of(requirement: str) -> str:
-    """The package that a line of a requirements file is about; empty for other lines."""
+    """The package that a line of a requirements file names; empty for other lines."""
     return requirement.split("#")[0].split(";")[0].split("=")[0].split("[")[0].strip(" <>~!\\").lower()

@@ -1,7 +1,7 @@
-"""A model folder as SageMaker wants it: `model.tar.gz` with the inference code, byte for byte the same every time.
+"""The artifact of a model folder for SageMaker: `model.tar.gz` with the inference code, reproducible byte for byte.
 
-The container (PyTorch inference, CPU) installs `code/requirements.txt` before it loads `code/inference.py`. ONNX Runtime is
-all that it lacks; numpy and Pillow are there, and stay as the container has them.
+The container (PyTorch inference, CPU) installs `code/requirements.txt` before it loads `code/inference.py`. It lacks
+ONNX Runtime only; numpy and Pillow stay as the container has them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _FILES = ("model.onnx", "labels.json", "metrics.json", "card.md", FILE)
 
 
 def requirements() -> str:
-    """Content of code/requirements.txt: pinned, and with the hashes of the lock file where that is at hand.
+    """Content of code/requirements.txt: pinned, with the hashes of the lock file.
 
-    Within a training job only the source is there: then the versions that are installed, without hashes.
+    If there is no lock file, the installed versions without hashes.
     """
     if not _LOCK.is_file():
         return "".join(f"{name}=={metadata.version(name)}\n" for name in _NEEDED)
@@ -36,15 +36,15 @@ def requirements() -> str:
 
 
 def add_code(folder: Path) -> None:
-    """Writes `code/` beside the model, so that an archive of the folder can be deployed."""
+    """Write `code/` into the model folder, so that an archive of the folder can be deployed."""
     code = Path(folder) / CODE
     code.mkdir(exist_ok=True)
     shutil.copyfile(Path(__file__).parents[1] / "inference.py", code / "inference.py")
     (code / "requirements.txt").write_text(requirements())
 
 
-def package(folder: Path, target: Path) -> Path:
-    """Writes `target` (model.tar.gz) from a model folder and returns it; the same folder gives the same bytes.
+def write_artifact(folder: Path, target: Path) -> Path:
+    """Write `target` (model.tar.gz) from a model folder and return it; the same folder gives the same bytes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What an evaluation found: a model's answers to pictures with known labels, and the figures that follow from them."""
+"""A model's predictions for images with known labels, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -10,91 +10,91 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.dataset import Picture
-from training.measures import metrics
+from training.dataset import LabelledImage
+from training.evaluation import metrics
 
 
 @dataclass(frozen=True)
-class Answers:
-    """A model's answers to pictures: probabilities [N, K], familiarity [N] (1, and not `judged`, where the model has none)."""
+class Predictions:
+    """A model's predictions: probabilities [N, K], familiarity [N] (1, and not `has_familiarity`, if the model has none)."""
 
-    pictures: list[Picture]
+    images: list[LabelledImage]
     probabilities: NDArray[np.float64]
     familiarity: NDArray[np.float64]
-    judged: bool = True
+    has_familiarity: bool = True
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        """The largest probability of each picture, [N]."""
+        """The largest probability of each image, [N]."""
         largest: NDArray[np.float64] = self.probabilities.max(1)
         return largest
 
     def classified(self, threshold: float, familiarity_threshold: float) -> NDArray[np.bool_]:
-        """Whether each picture would be filed as classified, [N]."""
+        """Whether each image would be classified, [N]."""
         return (self.confidence >= threshold) & (self.familiarity >= familiarity_threshold)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was found; `summary` is its JSON, `dropsort.pages.evaluation` its page."""
+    """Predictions for a test set and the thresholds applied to them; `summary` is the JSON of its figures."""
 
     model: str
     labels: list[str]
-    answers: Answers
+    predictions: Predictions
     truth: NDArray[np.int64]
-    twin: NDArray[np.bool_]  # has a near-duplicate among the training pictures
+    near_duplicate: NDArray[np.bool_]  # has a near-duplicate among the training images
     threshold: float
     familiarity_threshold: float
     threshold_from: str
-    twins_from: list[str] = field(default_factory=list)  # how near-duplicates were found
-    others: Answers | None = None
-    bad: list[tuple[Path, str]] = field(default_factory=list)
+    near_duplicates_from: list[str] = field(default_factory=list)  # how near-duplicates were found
+    others: Predictions | None = None
+    rejected: list[tuple[Path, str]] = field(default_factory=list)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether the largest probability is that of the true label, [N]."""
-        right: NDArray[np.bool_] = self.answers.probabilities.argmax(1) == self.truth
+        right: NDArray[np.bool_] = self.predictions.probabilities.argmax(1) == self.truth
         return right
 
     @property
-    def kept(self) -> NDArray[np.bool_]:
-        """Whether each picture is filed as classified, [N]."""
-        return self.answers.classified(self.threshold, self.familiarity_threshold)
+    def classified(self) -> NDArray[np.bool_]:
+        """Whether each image is classified, [N]."""
+        return self.predictions.classified(self.threshold, self.familiarity_threshold)
 
     def summary(self) -> dict[str, Any]:
-        """The figures as a dict that JSON can hold (NaN as null)."""
-        confidence, correct, kept = self.answers.confidence, self.correct, self.kept
+        """The figures as a JSON object (NaN as null)."""
+        confidence, correct, classified = self.predictions.confidence, self.correct, self.classified
         sure = confidence >= self.threshold
         hits = int(correct.sum())
-        rest = ~self.twin
+        rest = ~self.near_duplicate
         found: dict[str, Any] = {
             "model": self.model,
             "labels": self.labels,
             "images": len(correct),
             "accuracy": hits / len(correct),
             "accuracy_interval": list(metrics.wilson(hits, len(correct))[1:3]),
-            "near_duplicates": int(self.twin.sum()),
-            "near_duplicates_from": self.twins_from,
+            "near_duplicates": int(self.near_duplicate.sum()),
+            "near_duplicates_from": self.near_duplicates_from,
             "accuracy_without_near_duplicates": float(correct[rest].mean()) if rest.any() else math.nan,
             "accuracy_without_near_duplicates_interval": list(
                 metrics.wilson(int(correct[rest].sum()), int(rest.sum()))[1:3]
             ),
             "confusion": metrics.confusion(
-                self.truth, self.answers.probabilities.argmax(1), len(self.labels)
+                self.truth, self.predictions.probabilities.argmax(1), len(self.labels)
             ),
             "ece": metrics.ece(confidence, correct),
-            "brier": metrics.brier(self.answers.probabilities, self.truth),
-            "log_loss": metrics.log_loss(self.answers.probabilities, self.truth),
+            "brier": metrics.brier(self.predictions.probabilities, self.truth),
+            "log_loss": metrics.log_loss(self.predictions.probabilities, self.truth),
             "auroc": metrics.auroc(confidence[correct], confidence[~correct]),
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
             "familiarity_threshold": self.familiarity_threshold,
             "coverage": float(sure.mean()),
             "precision": float(correct[sure].mean()) if sure.any() else math.nan,
-            "coverage_with_guard": float(kept.mean()),
-            "precision_with_guard": float(correct[kept].mean()) if kept.any() else math.nan,
-            "guard_cost": float(sure.mean() - kept.mean()),
-            "bad_files": len(self.bad),
+            "coverage_with_guard": float(classified.mean()),
+            "precision_with_guard": float(correct[classified].mean()) if classified.any() else math.nan,
+            "guard_cost": float(sure.mean() - classified.mean()),
+            "bad_files": len(self.rejected),
         }
         if self.others is not None:
             passed = self.others.classified(self.threshold, self.familiarity_threshold)
@@ -103,7 +103,7 @@ class Evaluation:
                 "classified": int(passed.sum()),
                 "classified_share": metrics.wilson(int(passed.sum()), len(passed))._asdict(),
                 "confident_share": float((self.others.confidence >= self.threshold).mean()),
-                "familiarity_auroc": metrics.auroc(self.answers.familiarity, self.others.familiarity),
+                "familiarity_auroc": metrics.auroc(self.predictions.familiarity, self.others.familiarity),
             }
         return {name: _plain(value) for name, value in found.items()}
 

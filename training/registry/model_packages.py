@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dropsort.contract.defaults import MODEL_PARAMETERS
-from training.aws.requests import Request, check, split_s3
+from training.aws.requests import AwsRequest, check, split_s3
 from training.errors import TrainingError
 
 PREFIX = "models"
@@ -32,7 +32,7 @@ INSTANCE_TYPES = [
 
 
 @dataclass(frozen=True)
-class Package:
+class ModelPackage:
     """One version in the registry. `metrics` holds those of `METRICS` that it was registered with."""
 
     arn: str
@@ -49,7 +49,7 @@ class Package:
 
 
 def read_folder(folder: Path) -> tuple[list[str], dict[str, Any]]:
-    """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.model.package`'s."""
+    """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.model.artifact`'s."""
     found: list[Any] = []
     for name, kind in (("labels.json", list), ("metrics.json", dict)):
         try:
@@ -76,7 +76,7 @@ def plan_register(
     labels: Sequence[str],
     metrics: Mapping[str, Any],
     description: str = "",
-) -> list[Request]:
+) -> list[AwsRequest]:
     """The requests that register a model, nothing sent: group, artifact, metrics, version.
 
     Parameters
@@ -97,10 +97,10 @@ def plan_register(
     model = {"Bucket": bucket, "Key": f"{folder}/model.tar.gz"}
     if isinstance(artifact, Path):
         note = f"{artifact.name}, {artifact.stat().st_size} bytes"
-        upload = Request("s3", "PutObject", {**model, "ContentType": "application/gzip"}, note)
+        upload = AwsRequest("s3", "PutObject", {**model, "ContentType": "application/gzip"}, note)
     else:
         source, key = split_s3(artifact)
-        upload = Request("s3", "CopyObject", {**model, "CopySource": f"{source}/{key}"})
+        upload = AwsRequest("s3", "CopyObject", {**model, "CopySource": f"{source}/{key}"})
     quality = {
         "Bucket": bucket,
         "Key": f"{folder}/model-quality.json",
@@ -139,45 +139,45 @@ def plan_register(
     if known:
         version["CustomerMetadataProperties"] = known
     requests = [
-        Request(
+        AwsRequest(
             "sagemaker",
             "CreateModelPackageGroup",
             {"ModelPackageGroupName": group, "ModelPackageGroupDescription": "Image classifiers of Dropsort"},
             "only if there is no such group",
         ),
         upload,
-        Request("s3", "PutObject", quality),
-        Request("sagemaker", "CreateModelPackage", version),
+        AwsRequest("s3", "PutObject", quality),
+        AwsRequest("sagemaker", "CreateModelPackage", version),
     ]
     for request in requests:
         check(request)
     return requests
 
 
-def plan_decision(arn: str, status: str, note: str = "") -> Request:
+def plan_decision(arn: str, status: str, note: str = "") -> AwsRequest:
     """The request that approves or rejects a version; `note` says why."""
     parameters = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
     if note:
         parameters["ApprovalDescription"] = note
-    request = Request("sagemaker", "UpdateModelPackage", parameters)
+    request = AwsRequest("sagemaker", "UpdateModelPackage", parameters)
     check(request)
     return request
 
 
-def list_request(group: str, status: str | None = None) -> Request:
+def list_request(group: str, status: str | None = None) -> AwsRequest:
     """The request that lists a group's versions, newest first."""
     parameters = {"ModelPackageGroupName": group, "SortBy": "CreationTime", "SortOrder": "Descending"}
     if status:
         parameters["ModelApprovalStatus"] = status
-    return Request("sagemaker", "ListModelPackages", parameters)
+    return AwsRequest("sagemaker", "ListModelPackages", parameters)
 
 
-def read(answer: Mapping[str, Any]) -> Package:
-    """What DescribeModelPackage answers, as a Package."""
+def read(answer: Mapping[str, Any]) -> ModelPackage:
+    """What DescribeModelPackage answers, as a ModelPackage."""
     container = answer["InferenceSpecification"]["Containers"][0]
     labels = container.get("Environment", {}).get(LABELS, "")
     properties = answer.get("CustomerMetadataProperties", {})
-    return Package(
+    return ModelPackage(
         arn=answer["ModelPackageArn"],
         version=int(answer.get("ModelPackageVersion") or answer["ModelPackageArn"].rsplit("/", 1)[1]),
         status=answer["ModelApprovalStatus"],

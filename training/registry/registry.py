@@ -1,6 +1,6 @@
 """The model registry: versions are registered once, wait for a person's approval, and the newest approved one is rolled out.
 
-What the requests look like is in `training.aws.modelpackage`; here they are sent.
+What the requests look like is in `training.registry.model_packages`; here they are sent.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from training.aws.modelpackage import (
+from training.aws.requests import AwsRequest, OnRequest, run, send
+from training.errors import TrainingError
+from training.registry.model_packages import (
     APPROVED,
     PENDING,
     REJECTED,
-    Package,
+    ModelPackage,
     list_request,
     plan_decision,
     plan_register,
     read,
 )
-from training.aws.requests import Report, Request, run, send
-from training.errors import TrainingError
 
 
 def register(
@@ -31,19 +31,19 @@ def register(
     session: Any = None,
     *,
     dry_run: bool = False,
-    report: Report | None = None,
+    on_request: OnRequest | None = None,
     **model: Any,
-) -> Package | None:
+) -> ModelPackage | None:
     """Register a model as a version that waits for approval; keyword arguments as for `plan_register`.
 
     Returns
     -------
-    Package
+    ModelPackage
         The new version, or the newest one if it already is this artifact; None after a dry run.
     """
     requests = plan_register(group, **model)
     if dry_run:
-        run(requests, None, dry_run=True, report=report)
+        run(requests, None, dry_run=True, on_request=on_request)
         return None
     create_group, upload, quality, version = requests
     found = next(packages(session, group), None)
@@ -55,12 +55,12 @@ def register(
     ):
         return found
     if not found and not _has_group(session, group):
-        run([create_group], session, dry_run=False, report=report)
+        run([create_group], session, dry_run=False, on_request=on_request)
     if not _has_object(session, upload.parameters["Bucket"], upload.parameters["Key"]):
-        if report:
-            report(upload)
+        if on_request:
+            on_request(upload)
         _upload(upload, model["artifact"], session)
-    answers = run([quality, version], session, dry_run=False, report=report)
+    answers = run([quality, version], session, dry_run=False, on_request=on_request)
     return describe(session, answers[-1]["ModelPackageArn"])
 
 
@@ -72,10 +72,10 @@ def approve(
     reject: bool = False,
     note: str = "",
     dry_run: bool = False,
-    report: Report | None = None,
+    on_request: OnRequest | None = None,
     region: str = "us-east-1",
     account: str = "123456789012",
-) -> Package | None:
+) -> ModelPackage | None:
     """Approve (or reject) a version of the group, the newest one by default.
 
     A dry run asks nobody: `region` and `account` then stand in the version's name, and it returns None.
@@ -83,14 +83,14 @@ def approve(
     status = REJECTED if reject else APPROVED
     if dry_run:
         arn = f"arn:aws:sagemaker:{region}:{account}:model-package/{group}/{version or 1}"
-        run([plan_decision(arn, status, note)], None, dry_run=True, report=report)
+        run([plan_decision(arn, status, note)], None, dry_run=True, on_request=on_request)
         return None
     found = _version(session, group, version)
-    run([plan_decision(found.arn, status, note)], session, dry_run=False, report=report)
+    run([plan_decision(found.arn, status, note)], session, dry_run=False, on_request=on_request)
     return describe(session, found.arn)
 
 
-def latest_approved(session: Any, group: str) -> Package:
+def latest_approved(session: Any, group: str) -> ModelPackage:
     """The newest approved version; raises TrainingError if there is none."""
     for package in packages(session, group, APPROVED):
         return package
@@ -101,7 +101,7 @@ def latest_approved(session: Any, group: str) -> Package:
     raise TrainingError(f"group {group} has no approved version: {waiting}")
 
 
-def approved(session: Any, group: str, version: int | None = None) -> Package:
+def approved(session: Any, group: str, version: int | None = None) -> ModelPackage:
     """A version that may be rolled out: the one asked for, or the newest; raises TrainingError if it is not approved."""
     if version is None:
         return latest_approved(session, group)
@@ -113,7 +113,7 @@ def approved(session: Any, group: str, version: int | None = None) -> Package:
     return found
 
 
-def packages(session: Any, group: str, status: str | None = None) -> Iterator[Package]:
+def packages(session: Any, group: str, status: str | None = None) -> Iterator[ModelPackage]:
     """Versions of a group, newest first, only those of a status if one is given; none if there is no such group."""
     parameters = list_request(group, status).parameters
     token: dict[str, str] = {}
@@ -133,12 +133,12 @@ def packages(session: Any, group: str, status: str | None = None) -> Iterator[Pa
         token = {"NextToken": page["NextToken"]}
 
 
-def describe(session: Any, arn: str) -> Package:
+def describe(session: Any, arn: str) -> ModelPackage:
     """One version by its ARN."""
-    return read(send(Request("sagemaker", "DescribeModelPackage", {"ModelPackageName": arn}), session))
+    return read(send(AwsRequest("sagemaker", "DescribeModelPackage", {"ModelPackageName": arn}), session))
 
 
-def _version(session: Any, group: str, version: int | None) -> Package:
+def _version(session: Any, group: str, version: int | None) -> ModelPackage:
     for package in packages(session, group):
         if version in (None, package.version):
             return package
@@ -146,12 +146,12 @@ def _version(session: Any, group: str, version: int | None) -> Package:
     raise TrainingError(f"group {group} has no {which}: `dropsort register` makes one")
 
 
-def _upload(request: Request, artifact: Path | str, session: Any) -> None:
+def _upload(request: AwsRequest, artifact: Path | str, session: Any) -> None:
     if isinstance(artifact, str):
         send(request, session)
         return
     with artifact.open("rb") as file:
-        send(Request(request.service, request.operation, {**request.parameters, "Body": file}), session)
+        send(AwsRequest(request.service, request.operation, {**request.parameters, "Body": file}), session)
 
 
 def _has_group(session: Any, group: str) -> bool:

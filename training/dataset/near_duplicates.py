@@ -1,0 +1,110 @@
+"""Near-duplicates: images that are nearly the same, found by a perceptual hash or named by a published list.
+
+A split keeps them in one part. Accuracy on test images with a near-duplicate in training says little about new images, so
+evaluation reports figures with and without them.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.dataset.images import LabelledImage
+from training.errors import TrainingError
+
+# Of 64 bits. Of the CIFAR bikes 1 pair in 9,000 is as near, and most of those are near-duplicates.
+DISTANCE = 10
+_LIST_COLUMNS = ("TestID", "TrainID")  # as in the published list of CIFAR's duplicates
+_BLOCK = 2048
+_BITS = np.array([bin(i).count("1") for i in range(256)], np.uint8)
+
+
+def available() -> bool:
+    """Whether imagehash is installed; it is a dependency of training, not of the service."""
+    return importlib.util.find_spec("imagehash") is not None
+
+
+def perceptual_hash(path: Path) -> int:
+    """64-bit DCT hash of an image; 0 for one that cannot be read."""
+    try:
+        import imagehash
+    except ImportError as error:
+        raise TrainingError("imagehash is not installed: pip install 'dropsort[train]'") from error
+    try:
+        with Image.open(path) as image:
+            return int(str(imagehash.phash(image.convert("RGB"))), 16)
+    except Exception:  # any error was reported when the file was read
+        return 0
+
+
+def near_pairs(hashes: Sequence[int], distance: int = DISTANCE) -> Iterable[tuple[int, int]]:
+    """Pairs (i, j), i < j, whose hashes differ in at most `distance` bits."""
+    words = np.array(hashes, np.uint64).view(np.uint8).reshape(-1, 8)
+    for start in range(0, len(words), _BLOCK):
+        block = words[start : start + _BLOCK]
+        for other in range(start, len(words), _BLOCK):
+            differing = np.zeros((len(block), len(words[other : other + _BLOCK])), np.uint8)
+            for byte in range(8):
+                differing += _BITS[block[:, byte, None] ^ words[None, other : other + _BLOCK, byte]]
+            for i, j in np.argwhere(differing <= distance):
+                if start + i < other + j:
+                    yield int(start + i), int(other + j)
+
+
+def groups(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """A group number for each of `count` images: those joined by a chain of pairs have the same."""
+    parent = list(range(count))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, j in pairs:
+        a, b = root(i), root(j)
+        parent[max(a, b)] = min(a, b)
+    return np.array([root(i) for i in range(count)], np.int64)
+
+
+def published(folder: Path) -> set[str]:
+    """File names of test images in a published list of duplicates in `folder`, its parent or grandparent.
+
+    The list (`*duplicates*.csv`) gives row numbers; `manifest.csv` in the same folder maps images to rows. Empty if
+    there is no such pair of files. A pair of rows counts if both rows are in the manifest.
+    """
+    for location in (folder, folder.parent, folder.parent.parent):
+        lists, manifest = sorted(location.glob("*duplicates*.csv")), location / "manifest.csv"
+        if not lists or not manifest.is_file():
+            continue
+        with manifest.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        column = next((name for name in (rows[0] if rows else ()) if name.endswith("_row")), None)
+        if column is None:
+            continue
+        split_rows = {
+            part: {r[column]: r["file"] for r in rows if r.get("split") == part} for part in ("train", "test")
+        }
+        with lists[0].open(newline="", encoding="utf-8") as stream:
+            pairs = [
+                [str(int(float(row[c]))) for c in _LIST_COLUMNS]
+                for row in csv.DictReader(stream)
+                if row.get(_LIST_COLUMNS[0])
+            ]
+        return {
+            split_rows["test"][a] for a, b in pairs if a in split_rows["test"] and b in split_rows["train"]
+        }
+    return set()
+
+
+def near(test: Sequence[LabelledImage], train: Sequence[LabelledImage]) -> set[Path]:
+    """Paths of test images whose perceptual hash is near that of a training image."""
+    hashes = [perceptual_hash(image.path) for image in (*test, *train)]
+    pairs = near_pairs(hashes)
+    return {test[i].path for i, j in pairs if i < len(test) <= j}

@@ -1,0 +1,1 @@
+"""How good a model is: predictions for images that it has not seen, the figures that follow, the reference of drift."""

@@ -1,0 +1,33 @@
+"""The reference of drift detection: a model's predictions for images that it was not trained on.
+
+One object per image, `{"label": predicted, "confidence": 0.98, "familiarity": 0.41}`, without file names. Monitoring compares
+the service's predictions with them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.evaluation.predictions import Predictions
+
+
+def rows(predictions: Predictions, labels: list[str]) -> list[dict[str, str | float]]:
+    """One object per image, in order; without familiarity if the model returns none."""
+    found: list[dict[str, str | float]] = []
+    for probabilities, familiarity in zip(predictions.probabilities, predictions.familiarity, strict=True):
+        best = int(probabilities.argmax())
+        row: dict[str, str | float] = {"label": labels[best], "confidence": float(probabilities[best])}
+        found.append(row | {"familiarity": float(familiarity)} if predictions.has_familiarity else row)
+    return found
+
+
+def write(path: Path, predictions: Predictions, labels: list[str]) -> None:
+    """Write the reference atomically, one image per line."""
+    text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows(predictions, labels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(f"[\n{text}\n]\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,1 +1,0 @@
-"""Where pictures come from, and which are the same."""

@@ -1,0 +1,1 @@
+"""The model registry on SageMaker: versions, their approval and their roll-out."""

@@ -1,0 +1,39 @@
+"""Stage 2: from logits of held-out images, the temperature of the softmax and the confidence threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from training.evaluation import calibration, metrics
+from training.settings import Settings
+from training.stages.fit import Fitted
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Temperature and threshold; `figures` are those of the held-out images in metrics.json."""
+
+    temperature: float
+    reason: str  # of the temperature, in words
+    threshold: metrics.Threshold
+    figures: dict[str, Any]
+
+
+def calibrate(fitted: Fitted, settings: Settings) -> Calibrated:
+    """Fit the temperature, then choose the lowest threshold that reaches `settings.precision`."""
+    temperature, reason = calibration.calibrate(fitted.logits, fitted.truth)
+    probabilities = metrics.softmax(fitted.logits, temperature)
+    confidence, correct = probabilities.max(1), probabilities.argmax(1) == fitted.truth
+    chance = 1 / probabilities.shape[1]
+    threshold = metrics.choose_threshold(confidence, correct, settings.precision, chance)
+    figures = {
+        "how": f"out of fold, {settings.folds} folds" if settings.folds else "validation part",
+        "images": len(fitted.truth),
+        "accuracy": metrics.wilson(int(correct.sum()), len(correct))._asdict(),
+        "ece": round(metrics.ece(confidence, correct), 4),
+        "precision": round(threshold.precision, 4),
+        "coverage": round(threshold.coverage, 4),
+        "precision_met": threshold.met,
+    }
+    return Calibrated(temperature, reason, threshold, figures)

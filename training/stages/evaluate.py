@@ -1,0 +1,51 @@
+"""Stage 4: evaluate the written model on the test part; write metrics.json, card.md and the reference of drift."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dropsort.contract.reference import FILE as REFERENCE_FILE
+from training.dataset import Dataset
+from training.evaluation import evaluate as evaluation
+from training.evaluation import reference
+from training.evaluation.predictions import Predictions
+from training.model import card
+from training.settings import Settings
+
+
+def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str, Any]) -> dict[str, Any]:
+    """Complete the figures of the earlier stages with those of the test part, if there is one; return them.
+
+    metrics.json is written before the evaluation, which reads the thresholds from it, and again after it.
+    """
+    _write_figures(folder, figures, data)
+    predictions = None
+    if data.part("test"):
+        # With folds the model trained on the validation part, too: near-duplicates there count as well.
+        trained_on = {"train", "validation"} if settings.folds else {"train"}
+        images = [replace(p, part="train") if p.part in trained_on else p for p in data.images]
+        found = evaluation.evaluate(folder, replace(data, images=images))
+        figures = {**found.summary(), **figures}
+        _write_figures(folder, figures, data)
+        predictions = found.predictions
+    elif not settings.folds:  # held out, except for the choice of threshold and temperature
+        model, _ = evaluation.load_model(folder)
+        predictions = evaluation.predict(model, data.part("validation"))
+    _write_reference(folder, predictions, data.labels)
+    return figures
+
+
+def _write_figures(folder: Path, figures: dict[str, Any], data: Dataset) -> None:
+    (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    (folder / "card.md").write_text(card.card(figures, data), encoding="utf-8")
+
+
+def _write_reference(folder: Path, predictions: Predictions | None, labels: list[str]) -> None:
+    """Write the reference; without predictions delete it, as an older model's is not this one's."""
+    if predictions is None:
+        (folder / REFERENCE_FILE).unlink(missing_ok=True)
+    else:
+        reference.write(folder / REFERENCE_FILE, predictions, labels)

@@ -1,0 +1,127 @@
+"""Stage 1: train the network, and collect its logits for images that it was not trained on.
+
+Without folds these are the validation part. With folds, the model trains on all images, and further models, trained alike on
+the other folds, give the logits of each fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training import dataset
+from training.dataset import Dataset, LabelledImage
+from training.dataset.splitting import folds
+from training.errors import TrainingError
+from training.model.classifier import Classifier, train_classifier
+from training.model.fit import Images, Labels
+from training.model.network import ARCHITECTURES
+from training.progress import Epoch, EpochProgress, OnEpoch
+from training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier, the images that it was trained on, and its logits for held-out images.
+
+    Parameters
+    ----------
+    images
+        Pixels of the training images, uint8 [N, side, side, 3].
+    groups
+        Group of each training image, [N]: near-duplicates have the same number.
+    logits, truth
+        Of the held-out images: [M, K] and class numbers [M].
+    """
+
+    classifier: Classifier
+    images: Images
+    groups: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    truth: Labels
+
+
+def fit(data: Dataset, settings: Settings, progress: OnEpoch) -> Fitted:
+    """Train on the train part; with folds on the validation part, too.
+
+    Raises
+    ------
+    TrainingError
+        The architecture is unknown, there are fewer than two labels, or a label has too few images.
+    """
+    if settings.arch not in ARCHITECTURES:
+        raise TrainingError(
+            f"there is no architecture {settings.arch!r}: choose one of {', '.join(ARCHITECTURES)}"
+        )
+    torch.set_num_threads(settings.threads or 1)
+    held_out = data.part("validation")
+    training = data.part("train") + (held_out if settings.folds else [])
+    _check(data, training, held_out, settings)
+    side = ARCHITECTURES[settings.arch].side
+    images, truth = dataset.load(training, side), data.numbers(training)
+    groups = np.array([p.group if p.group >= 0 else -2 - i for i, p in enumerate(training)], np.int64)
+    options: dict[str, Any] = {
+        "seed": settings.seed,
+        "epochs": settings.epochs or None,
+        "batch": settings.batch,
+        "patience": settings.patience,
+        "mirror": settings.mirror,
+    }
+    trainings = 1 + settings.folds
+
+    def report(number: int) -> Callable[[Epoch], None]:
+        return lambda epoch: progress(EpochProgress(number, trainings, epoch))
+
+    validation = None if settings.folds else (dataset.load(held_out, side), data.numbers(held_out))
+    logits = np.zeros((len(training), len(data.labels)), np.float32)
+    if settings.folds:
+        for number, out in enumerate(folds(truth, groups, settings.folds, settings.seed), 1):
+            part = train_classifier(
+                settings.arch,
+                len(data.labels),
+                images[~out],
+                truth[~out],
+                progress=report(number),
+                **options,
+            )
+            logits[out] = part.logits(images[out])
+    classifier = train_classifier(
+        settings.arch,
+        len(data.labels),
+        images,
+        truth,
+        validation,
+        progress=report(trainings),
+        checkpoints=settings.checkpoints,
+        **options,
+    )
+    if validation is None:
+        return Fitted(classifier, images, groups, logits, truth)
+    return Fitted(classifier, images, groups, classifier.logits(validation[0]), validation[1])
+
+
+def _check(
+    data: Dataset, training: list[LabelledImage], held_out: list[LabelledImage], settings: Settings
+) -> None:
+    if len(data.labels) < 2:
+        raise TrainingError(
+            f"only one label, {data.labels[0]!r}: a classifier needs two or more folders of images"
+        )
+    for label in data.labels:
+        count = sum(image.label == label for image in training)
+        if count < 10:
+            raise TrainingError(
+                f"label {label!r} has {count} images to train on: at least 10 are needed, better 100"
+            )
+    if settings.folds == 1 or settings.folds < 0:
+        raise TrainingError(f"{settings.folds} folds leave nothing to train on: 0, or 2 to 10")
+    if not held_out and not settings.folds:
+        raise TrainingError(
+            "there are no validation images to choose the threshold on: hold some out (--validation 0.1), "
+            "or cross-fit (--folds 5)"
+        )
