@@ -1,8 +1,16 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the order in which tests are handed to the processors.
+
+With ``-n``, the tests of one module stay on one processor, as they share fixtures. Those of modules with slow tests are
+handed out one by one, and all that use the shared embedded service stay together: there is one of it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +27,30 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure() -> None:
     """A requirement with a typing mistake ends the run before it begins."""
     needs.required()
+    # In the background a shell makes its jobs ignore Ctrl-C, and what tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say which tests stay on one processor."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if "service" in fixtures:
+        item.add_marker(pytest.mark.xdist_group("service"))
+    elif "embedded_aws" in fixtures or not item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within that, the order stays as it is."""
+
+    def rank(item: pytest.Item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and group.args == ("service",):
+            return 0
+        return 1 if item.get_closest_marker("slow") else 2
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +60,15 @@ def real_data() -> Path:
     if not (folder / "bicycle-motorcycle" / "manifest.csv").is_file():
         needs.lacking("data", f"not in {folder}")
     return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processors' tests from building the same at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "tests.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +84,7 @@ def embedded_python() -> Path:
 def host_packages() -> package.Packages:
     """The functions and their libraries as the embedded AWS runs them."""
     try:
-        return package.build("host", package.CACHE)
+        with _alone(package.CACHE):
+            return package.build("host", package.CACHE)
     except PackageError as error:
         needs.lacking("libraries", error)

@@ -98,16 +98,16 @@ def test_demo_draws_its_own_pictures(embedded_python: None, tmp_path: Path) -> N
 def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
     embedded_python: None, tmp_path: Path, number: signal.Signals
 ) -> None:
-    # GIVEN a running service
+    # GIVEN a running service, started by a shell that makes its background jobs ignore Ctrl-C
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
-            [*COMMAND, "up", "--data", str(tmp_path / "data")],
+            ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "up", "--data", str(tmp_path / "data")],
             cwd=tmp_path,
             env=ENVIRONMENT,
             stdout=out,
             stderr=err,
         )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while "Ctrl-C stops it" not in (tmp_path / "out").read_text():
         assert process.poll() is None, (tmp_path / "err").read_text()
         assert time.monotonic() < deadline
@@ -130,7 +130,7 @@ def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
 
     # THEN the signal ends it with the usual code, and no process of it is left
     process.send_signal(number)
-    assert process.wait(60) == 128 + number
+    assert process.wait(120) == 128 + number
     assert processes(str(tmp_path)) == []
 
 
@@ -157,7 +157,7 @@ def test_two_services_on_one_folder_are_refused(embedded_python: None, tmp_path:
         )
     finally:
         first.send_signal(signal.SIGINT)
-        first.wait(60)
+        first.wait(120)
         first.stdout.close()
     assert second.returncode == 1
     assert "Another service runs on" in second.stderr

@@ -23,7 +23,7 @@ from benchmarks import processes
 from dropsort.client import redrive
 from dropsort.contract import keys
 from dropsort.local.service import Service
-from tests.stack.helpers import picture
+from tests.stack.helpers import PATIENCE_SECONDS, picture
 from tests.stack.sorting import Sorting, drawn
 
 pytestmark = pytest.mark.stack
@@ -48,7 +48,7 @@ def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: P
         assert result["outcome"] == keys.CLASSIFIED or result["reason"]["retryable"], result["reason"]
     again = redrive.find(sorting.s3, sorting.bucket, prefix="killed/")
     redrive.start(sorting.states, sorting.machine, sorting.bucket, again)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while redrive.find(sorting.s3, sorting.bucket, prefix="killed/") and time.monotonic() < deadline:
         time.sleep(0.3)
     assert {result["outcome"] for result in sorting.settled(etags).values()} == {keys.CLASSIFIED}
@@ -156,7 +156,7 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
     assert [(upload.key, upload.why) for upload in found] == [(sorting.key("a.png"), redrive.RETRYABLE)]
     redrive.start(sorting.states, sorting.machine, sorting.bucket, found)
     # THEN the answer takes the failure's place
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (again := sorting.settled(etags)["a.png"])[
         "outcome"
     ] == keys.FAILED and time.monotonic() < deadline:

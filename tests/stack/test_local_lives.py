@@ -25,10 +25,11 @@ from tests.stack.helpers import find_result, picture
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 PROGRAM = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from dropsort.local.service import Service
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 try:
     with Service(Path(sys.argv[1])) as service:
         print(json.dumps({"url": service.endpoint_url, "bucket": service.bucket}), flush=True)
@@ -60,7 +61,7 @@ class Life:
     def end(self, number: int) -> int:
         """Send the signal to the process alone; return how it ended."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 def running() -> dict[int, tuple[int, str]]:
@@ -103,7 +104,7 @@ def start(embedded_python: Path, host_packages: package.Packages) -> Iterator[Ca
     yield begin
     for life in lives:
         if life.process.poll() is None:
-            life.end(signal.SIGINT)
+            life.end(signal.SIGTERM)  # its processes end with it
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
     for pid in [life.process.pid, *processes]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    life.process.wait(10)
+    life.process.wait(60)
     assert gone(processes)
     # THEN the next life has the result, and the upload gets one
     with Service(folder) as service:

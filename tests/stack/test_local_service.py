@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from dropsort.local.endpoint_config import TYPE
 from dropsort.local.service import TEMPLATE, Service
-from tests.stack.helpers import picture
+from tests.stack.helpers import PATIENCE_SECONDS, picture
 
 pytestmark = pytest.mark.stack
 
@@ -89,7 +89,7 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(
     for name in names:
         wait_for_result(name)
     # THEN three more are counted, and looking again does not count again
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while results() < before + 3 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert results() == results() == before + 3

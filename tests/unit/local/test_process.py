@@ -79,9 +79,11 @@ def test_stopping_ends_the_whole_family(tmp_path: Path, prelude: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) -> None:
-    # GIVEN a process that has started a program and knows nothing of signals
+    # GIVEN a process that has started a program and does nothing about signals
     starter = (
-        "import os, sys, time\nfrom pathlib import Path\nfrom dropsort.local.process import Lifeline, Process\n"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # a background job ignores it
+        "from pathlib import Path\nfrom dropsort.local.process import Lifeline, Process\n"
         f"Process('x', [sys.executable, '-c', {FAMILY.format(prelude='')!r}], os.environ, Path({str(tmp_path / 'log')!r}), 1, "
         "lifeline := Lifeline())\ntime.sleep(600)"
     )
