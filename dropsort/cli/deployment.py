@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from dropsort.cli.documents import write_json
 from dropsort.cli.models import thresholds
-from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option, write_json
+from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import agreed, console, facts_table, note
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dropsort.cli.documents import write_json
 from dropsort.cli.models import model_option
-from dropsort.cli.options import amount, existing, json_option, threshold_option, write_json, written
+from dropsort.cli.options import amount, existing, json_option, threshold_option, written
 from dropsort.cli.output import bars, console, facts_table, note, printable
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from dropsort.cli.options import Aws, write_json
+from dropsort.cli.documents import write_json
+from dropsort.cli.options import Aws
 from dropsort.cli.output import bars, note
 from dropsort.cli.sagemaker import ACCOUNT, Requests, artifact_bucket, region_of
 from training.settings import OPTIONS, Settings

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
-from dropsort.cli.options import amount, existing, json_option, write_json
+from dropsort.cli.options import amount, existing, json_option
 from dropsort.cli.output import Steps, bars, console, facts_table, note, printable, results_table
+from dropsort.cli.totals import totals
 
 if TYPE_CHECKING:
     from dropsort.client.wait import Sorted
@@ -102,7 +104,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
             steps(f"Sorting {len(found)} images")
             started = time.monotonic()
             steps.stop()
-            ordered, places = _sort(service, found)
+            ordered, locations = _sort(service, found)
             steps("Fetching captures")
             kept = _keep(service, ordered, model)
     for item in skipped:
@@ -112,8 +114,8 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
 
     summary = summarise(len(found) + len(skipped), ordered)
     summary["skipped"] = [{"path": str(item.path), "reason": item.reason} for item in skipped]
-    summary["lost"] = sorted(key for key, where in places.items() if not where)
-    summary["twice"] = sorted(key for key, where in places.items() if len(where) > 1)
+    summary["lost"] = sorted(key for key, where in locations.items() if not where)
+    summary["twice"] = sorted(key for key, where in locations.items() if len(where) > 1)
     summary["startup_seconds"] = round(started - begin, 3)
     summary |= _settings(model, ordered)
     if kept:
@@ -122,7 +124,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     rows = sorted((item.result for item in ordered), key=lambda item: item.key)
     output.print(results_table(rows, limit=30))
     output.print()
-    output.print(facts_table(_facts(summary)))
+    output.print(facts_table(totals(summary)))
     if kept:
         output.print(f"\nIts captures are in {kept}: `dropsort report` shows them.")
     write_json(json_file, summary)
@@ -141,7 +143,7 @@ def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, l
     """Drop and wait; what came until patience ended, and where results lie."""
     from dropsort.client.errors import MissingResultsError
     from dropsort.client.sort import sort
-    from dropsort.client.summary import places
+    from dropsort.client.summary import result_locations
 
     s3 = service.session().client("s3")
     ordered: list[Sorted] = []
@@ -165,7 +167,7 @@ def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, l
         except MissingResultsError as error:
             service.check()
             note(f"dropsort: {error}")
-    return ordered, places(s3, service.bucket, [file.key for file in found])
+    return ordered, result_locations(s3, service.bucket, [file.key for file in found])
 
 
 def _keep(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
@@ -197,36 +199,6 @@ def _settings(model: Path, ordered: list[Sorted]) -> dict[str, Any]:
         "invoked": sum(bool(item.result.document.get("model")) for item in ordered),
         "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
-
-
-def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    latency = summary["latency_seconds"]
-    facts = [("images", str(summary["images"])), ("results", str(summary["results"]))]
-    facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
-    facts += [("not uploaded", str(len(summary["skipped"])))] if summary["skipped"] else []
-    facts += [("lost", ", ".join(map(printable, summary["lost"][:5])))] if summary["lost"] else []
-    facts += [("twice", ", ".join(map(printable, summary["twice"][:5])))] if summary["twice"] else []
-    if summary["accuracy"] is not None:
-        by_folder = summary["by_folder"]
-        facts.append(
-            (
-                "accuracy",
-                f"{summary['accuracy']:.3f} ({by_folder['right']} of {by_folder['images']} by folder)",
-            )
-        )
-        if by_folder["classified"]:
-            share = f"{by_folder['classified_accuracy']:.3f} of the {by_folder['classified']} classified"
-            facts.append(("", share))
-    if summary["images_per_second"]:
-        facts.append(("rate", f"{summary['images_per_second']:.1f} images/s, first upload to last result"))
-    if latency["p50"] is not None:
-        facts.append(
-            (
-                "latency",
-                f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s, upload to result at this rate",
-            )
-        )
-    return facts
 
 
 COMMANDS = [demo, up]

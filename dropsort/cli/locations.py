@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from dropsort.cli.documents import read_json
 from dropsort.cli.errors import sentence
-from dropsort.cli.options import DEFAULT_STACK, Aws, read_json
+from dropsort.cli.options import DEFAULT_STACK, Aws
 from dropsort.contract import reference
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
 

@@ -1,10 +1,11 @@
-"""The `dropsort` command: its verbs, and what happens to errors.
+"""The `dropsort` command: its subcommands, and what happens to errors.
 
 Commands are imported when they are called or listed, their libraries when they are used: `dropsort --help` is quick.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import signal
 import sys
@@ -15,10 +16,12 @@ import click
 
 from dropsort.cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, sentence
 
-# The verbs in the order in which --help lists them, by the module that has them in its COMMANDS.
+# The subcommands in the order in which --help lists them, by the module that has them in its COMMANDS.
 MODULES = {
     "dropsort.cli.local": ("demo", "up"),
-    "dropsort.cli.images": ("drop", "results", "redrive"),
+    "dropsort.cli.drop": ("drop",),
+    "dropsort.cli.results": ("results",),
+    "dropsort.cli.redrive": ("redrive",),
     "dropsort.cli.deployment": ("deploy", "destroy"),
     "dropsort.cli.train": ("train",),
     "dropsort.cli.evaluate": ("evaluate",),
@@ -31,23 +34,39 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: cleans up as Ctrl-C does."""
 
 
-class Verbs(click.Group):
+class Subcommands(click.Group):
     """The group of all commands, each imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of `MODULES`."""
-        return [verb for verbs in MODULES.values() for verb in verbs]
+        return [name for names in MODULES.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
-        for module, verbs in MODULES.items():
-            if cmd_name in verbs:
+        for module, names in MODULES.items():
+            if cmd_name in names:
                 commands: list[click.Command] = import_module(module).COMMANDS
                 return next(command for command in commands if command.name == cmd_name)
         return None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with; the error for an unknown one names the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near:
+                raise click.UsageError(
+                    f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx
+                ) from error
+            raise
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(
+    cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="dropsort", prog_name="dropsort")
 def dropsort() -> None:
     """Drop images into a bucket; read what they are from its output prefixes.

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from dropsort.cli.options import existing, read_json
+from dropsort.cli.documents import read_json
+from dropsort.cli.options import existing
 from dropsort.contract.defaults import MODEL_PARAMETERS
 from dropsort.contract.resources import DEFAULT_MODEL
 

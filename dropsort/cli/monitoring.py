@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropsort.cli import references
+from dropsort.cli.documents import write_json
 from dropsort.cli.locations import HOME, Place, place
 from dropsort.cli.options import (
     Aws,
@@ -20,7 +21,6 @@ from dropsort.cli.options import (
     page_options,
     stack_option,
     threshold_option,
-    write_json,
 )
 from dropsort.cli.output import bars, console, facts_table, note, printable
 from dropsort.contract.defaults import THRESHOLD

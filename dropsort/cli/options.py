@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -140,26 +138,3 @@ def page_options(default: Path) -> Option:
 prefix_option = click.option(
     "--prefix", default="", metavar="TEXT", help="Only images whose name below incoming/ starts so."
 )
-
-
-def read_json(path: Path, advice: str) -> Any:
-    """The content of a JSON file; the error names the file and ends with the advice."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise click.ClickException(f"{path} is not JSON ({error}): {advice}.") from error
-
-
-def write_json(target: Path | None, document: Any) -> None:
-    """Write a document to the file of ``--json``, whole or not at all."""
-    if target is None:
-        return
-    text = json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
-    if str(target) == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.writing")
-    temporary.write_text(text)
-    temporary.replace(target)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dropsort.cli.documents import read_json
 from dropsort.cli.locations import Place
-from dropsort.cli.options import Aws, read_json
+from dropsort.cli.options import Aws
 from dropsort.cli.output import printable
 
 if TYPE_CHECKING:

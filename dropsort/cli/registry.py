@@ -7,17 +7,9 @@ from pathlib import Path
 
 import click
 
+from dropsort.cli.documents import read_json, write_json
 from dropsort.cli.models import model_option
-from dropsort.cli.options import (
-    Aws,
-    amount,
-    aws_options,
-    existing,
-    json_option,
-    read_json,
-    stack_option,
-    write_json,
-)
+from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import agreed, note
 from dropsort.cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropsort.cli.options import Aws, write_json
+from dropsort.cli.documents import write_json
+from dropsort.cli.options import Aws
 from dropsort.cli.output import note
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from dropsort.cli.documents import write_json
 from dropsort.cli.evaluate import figures_in_words, tell_bad
-from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option, write_json
+from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import bars, console, facts_table, note
 from training.progress import EpochProgress, progress_line
 from training.settings import OPTIONS, Settings

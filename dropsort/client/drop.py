@@ -1,6 +1,6 @@
 """Uploads files to ``incoming/``: in parallel, each once, large ones in parts.
 
-A file that is there already, byte for byte, is not uploaded again unless asked: an interrupted drop goes on where it stopped.
+A file that is there already, byte for byte, is not uploaded again unless requested: an interrupted drop continues where it stopped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=P
 class Uploaded:
     """An upload that is in the bucket.
 
-    ``started`` is this machine's time before any byte was sent, ``finished`` that of S3's answer; both are None for
+    ``started`` is this machine's time before any byte was sent, ``finished`` that of S3's response; both are None for
     what was there before.
     """
 
@@ -110,13 +110,13 @@ def _upload(s3: Any, bucket: str, file: File) -> Uploaded:
     kind = mimetypes.guess_type(file.path.name)[0] or "application/octet-stream"
     if file.size < PART_BYTES:
         with file.path.open("rb") as body:
-            answer = s3.put_object(Bucket=bucket, Key=file.key, Body=body, ContentType=kind)
+            response = s3.put_object(Bucket=bucket, Key=file.key, Body=body, ContentType=kind)
         finished = datetime.now(UTC)
     else:
         s3.upload_file(str(file.path), bucket, file.key, ExtraArgs={"ContentType": kind}, Config=_TRANSFER)
         finished = datetime.now(UTC)
-        answer = s3.head_object(Bucket=bucket, Key=file.key)
-    return Uploaded(file, answer["ETag"].strip('"'), answer.get("VersionId"), started, finished)
+        response = s3.head_object(Bucket=bucket, Key=file.key)
+    return Uploaded(file, response["ETag"].strip('"'), response.get("VersionId"), started, finished)
 
 
 def _present(s3: Any, bucket: str, files: list[File]) -> dict[str, tuple[int, str]]:

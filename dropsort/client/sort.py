@@ -84,7 +84,7 @@ def sort(
             if failure:
                 raise failure[0]
             begin = time.monotonic()
-            fresh = waiter.look()
+            fresh = waiter.poll()
             for item in fresh:
                 done(item)
             found += fresh
@@ -98,7 +98,7 @@ def sort(
                 return found
             elif now - last > patience_seconds:
                 raise _missing(waiter.missing, len(files), patience_seconds)
-            # Looking costs requests in proportion to what is listed: less often while nothing comes.
+            # A poll costs requests in proportion to what is listed: poll less often while nothing arrives.
             time.sleep(min(max(pause, 0.5 * (now - begin)), 5.0))
             pause *= 1.2
     finally:

@@ -105,8 +105,8 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
     }
 
 
-def places(s3: Any, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
-    """Where results of these uploads lie in the bucket: exactly one place each, if all is well."""
+def result_locations(s3: Any, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
+    """Keys of the results of these uploads: exactly one each, if all is well."""
     where = {location: key for key in uploads for location in keys.result_keys(keys.path_of(key)).values()}
     found: dict[str, list[str]] = {key: [] for key in where.values()}
     for outcome in keys.OUTCOMES:

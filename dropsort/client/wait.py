@@ -1,4 +1,4 @@
-"""Looks for the results of uploads: lists the three output prefixes and reads each new result once."""
+"""Polls for the results of uploads: lists the three output prefixes and reads each new result once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Sorted:
 
 
 class Waiter:
-    """Looks for the results of uploads as often as asked (`dropsort.client.sort.sort` does so until they are all there).
+    """Polls for the results of uploads; `dropsort.client.sort.sort` does so until all are there.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class Waiter:
         """Keys of uploads without a result so far."""
         return sorted(self._pending)
 
-    def look(self) -> list[Sorted]:
-        """Results that have come since the last look."""
+    def poll(self) -> list[Sorted]:
+        """Results that arrived since the last poll."""
         where = {
             location: key
             for key in self._pending
@@ -77,7 +77,7 @@ class Waiter:
         found: list[Sorted] = []
         for result in results.ahead(self._read, fresh):
             upload = self._pending.get(where[result.location]) if result else None
-            if result and upload and answers(result, upload):
+            if result and upload and is_result_of(result, upload):
                 del self._pending[upload.file.key]
                 found.append(Sorted(upload, result))
         return found
@@ -89,8 +89,8 @@ class Waiter:
             return None
 
 
-def answers(result: Result, upload: Uploaded) -> bool:
-    """Whether this is the result of that upload, or of one that has replaced it since."""
+def is_result_of(result: Result, upload: Uploaded) -> bool:
+    """Whether this is the result of that upload, or of one that replaced it since."""
     source = result.document["source"]
     if upload.version and source.get("version_id"):
         same = source["version_id"] == upload.version

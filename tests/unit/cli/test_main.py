@@ -56,6 +56,8 @@ def test_a_training_run_has_its_settings_as_options() -> None:
     ("arguments", "said"),
     [
         (["nonsense"], "No such command 'nonsense'"),
+        (["resluts"], "No such command 'resluts'. Did you mean 'results'?"),
+        (["drop", "/nowhere"], "Path '/nowhere' does not exist"),
         (["drop"], "Missing argument 'PATH...'"),
         (["demo", "--images", "/nowhere"], "Directory '/nowhere' does not exist"),
         (["demo", "--model", "/"], "/ is no model folder"),
@@ -92,13 +94,19 @@ def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], s
             },
             "Is the service up",
         ),
-        (["drop", "/nowhere"], {"AWS_DEFAULT_REGION": "us-east-1"}, "/nowhere does not exist"),
+        (
+            ["drop", "{empty}"],
+            {"AWS_DEFAULT_REGION": "us-east-1"},
+            "Nothing to upload: no file in {empty} can be read.",
+        ),
+        (["demo", "--images", "{empty}"], {}, "{empty} has no files that can be uploaded."),
     ],
 )
 def test_failures_are_one_line_and_exit_with_1(
-    arguments: list[str], environment: dict[str, str], said: str
+    arguments: list[str], environment: dict[str, str], said: str, tmp_path: Path
 ) -> None:
-    result = run(*arguments, **environment)
+    result = run(*(argument.format(empty=tmp_path) for argument in arguments), **environment)
+    said = said.format(empty=tmp_path)
     assert result.returncode == 1
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
@@ -119,7 +127,7 @@ def test_signals_have_their_exit_codes(
     def work() -> None:
         signal.raise_signal(signal_number)
 
-    monkeypatch.setattr(cli.Verbs, "get_command", lambda *_: work)
+    monkeypatch.setattr(cli.Subcommands, "get_command", lambda *_: work)
     try:
         with pytest.raises(SystemExit) as exit_:
             cli.main(["work"])

@@ -14,7 +14,7 @@ from dropsort.client import files
 from dropsort.client.drop import drop
 from dropsort.client.errors import MissingResultsError
 from dropsort.client.sort import sort
-from dropsort.client.summary import places, summarise
+from dropsort.client.summary import result_locations, summarise
 from dropsort.client.wait import Waiter
 from tests.unit.client.conftest import BUCKET
 
@@ -120,9 +120,9 @@ def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(
 
     # WHEN somebody waits for the new one THEN only the new result counts
     waiter = Waiter(s3, BUCKET, upload)
-    assert waiter.look() == []
+    assert waiter.poll() == []
     write_result(file.key, "low-confidence")
-    assert [item.result.outcome for item in waiter.look()] == ["low-confidence"]
+    assert [item.result.outcome for item in waiter.poll()] == ["low-confidence"]
 
 
 def test_an_upload_that_somebody_replaced_is_answered_by_the_newer_result(
@@ -134,7 +134,7 @@ def test_an_upload_that_somebody_replaced_is_answered_by_the_newer_result(
     write_result(
         upload.file.key, times={"uploaded": "2999-01-01T00:00:00Z", "recorded": "2999-01-01T00:00:00Z"}
     )
-    assert len(Waiter(s3, BUCKET, [upload]).look()) == 1
+    assert len(Waiter(s3, BUCKET, [upload]).poll()) == 1
 
 
 def test_objects_of_others_under_output_prefixes_do_not_disturb(
@@ -144,9 +144,9 @@ def test_objects_of_others_under_output_prefixes_do_not_disturb(
     name = upload.file.key.removeprefix("incoming/")
     s3.put_object(Bucket=BUCKET, Key=f"classified/{name}.json", Body=b"\xff not a result")
     waiter = Waiter(s3, BUCKET, [upload])
-    assert waiter.look() == []
+    assert waiter.poll() == []
     write_result(upload.file.key)
-    assert len(waiter.look()) == 1
+    assert len(waiter.poll()) == 1
 
 
 def test_summary_counts_measures_and_compares_with_folders(
@@ -169,7 +169,7 @@ def test_places_shows_what_is_lost_and_what_is_there_twice(
     write_result(found[0].key)
     write_result(found[1].key)
     write_result(found[1].key, "failed")
-    where = places(s3, BUCKET, [file.key for file in found[:3]])
+    where = result_locations(s3, BUCKET, [file.key for file in found[:3]])
     assert [len(where[file.key]) for file in found[:3]] == [1, 2, 0]
 
 

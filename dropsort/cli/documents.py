@@ -1,0 +1,79 @@
+"""JSON files that commands read and write: a regular file is replaced whole or not at all, anything else is written to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+STANDARD_OUTPUT = "-"
+
+
+def read_json(path: Path, advice: str) -> Any:
+    """The content of a JSON file; the error names the file and ends with the advice."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"{path} is not JSON ({error}): {advice}.") from error
+
+
+def write_json(target: Path | None, document: Any) -> None:
+    """Write a document to the file of ``--json``; nothing without one."""
+    if target is not None:
+        with _writing(target) as output:
+            output.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
+    """Write documents to the file of ``--json``, one a line; nothing without one."""
+    if target is not None:
+        with _writing(target) as output:
+            for document in documents:
+                output.write(json.dumps(document, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[TextIO]:
+    """Open a file for writing.
+
+    A regular file, or one that does not exist, is replaced in one step at the end. Devices, FIFOs and links, such as
+    ``/dev/null``, ``/dev/stdout`` or ``>(gzip)``, are opened as they are: replacing would destroy them.
+    """
+    if str(target) == STANDARD_OUTPUT:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        if not _replaceable(target):
+            with target.open("w", encoding="utf-8") as output:
+                yield output
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.writing")
+        try:
+            with temporary.open("w", encoding="utf-8") as output:
+                yield output
+            with suppress(FileNotFoundError):
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror or error}.") from error
+
+
+def _replaceable(target: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(target).st_mode)
+    except FileNotFoundError:
+        return True

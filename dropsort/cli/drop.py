@@ -1,0 +1,148 @@
+"""`dropsort drop`: upload images, and wait for their results on request."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropsort.cli.documents import write_json
+from dropsort.cli.errors import EXIT_FAILURE
+from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option
+from dropsort.cli.output import bars, console, facts_table, note, printable, results_table
+from dropsort.cli.totals import totals
+from dropsort.contract.keys import INCOMING
+
+if TYPE_CHECKING:
+    from dropsort.client.errors import MissingResultsError
+    from dropsort.client.wait import Sorted
+
+
+def _existing(
+    _context: click.Context, _parameter: click.Parameter, paths: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    for path in paths:
+        if not os.path.lexists(
+            path
+        ):  # a link to nowhere is a file that cannot be uploaded, and is named as such
+            raise click.BadParameter(f"Path '{path}' does not exist.")
+    return paths
+
+
+@click.command(short_help="Upload images to be sorted.")
+@click.argument(
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    callback=_existing,
+)
+@click.option("--prefix", default="", metavar="TEXT", help=f"Folder for the uploads: {INCOMING}TEXT/...")
+@click.option("--again", is_flag=True, help="Upload files again that are already there, byte for byte.")
+@click.option("--wait", "wait_", is_flag=True, help="Wait for the results and show them.")
+@amount(
+    "--timeout",
+    click.FloatRange(min=1),
+    "With --wait: stop when no result arrived for so long.",
+    default=120.0,
+    metavar="SECONDS",
+)
+@json_option
+@stack_option
+@aws_options
+def drop(
+    paths: tuple[Path, ...],
+    prefix: str,
+    again: bool,
+    wait_: bool,
+    timeout: float,
+    json_file: Path | None,
+    stack: str,
+    aws: Aws,
+) -> int:
+    """Upload images, files or whole folders, to be sorted.
+
+    Every file below a folder is uploaded, whatever its name; its path relative to that folder becomes its path below
+    incoming/. A file that is already there is not uploaded again, so an interrupted drop can be repeated.
+    """
+    from dropsort.client import files
+    from dropsort.client import stack as stacks
+    from dropsort.client.drop import Uploaded
+    from dropsort.client.drop import drop as upload
+    from dropsort.client.errors import MissingResultsError
+    from dropsort.client.sort import sort
+    from dropsort.client.summary import summarise
+
+    found, skipped = files.walk(paths, prefix)
+    for item in skipped:
+        note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
+    if not found:
+        names = ", ".join(printable(str(path)) for path in paths)
+        raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
+    service = stacks.find(aws.client, stack)
+    s3 = aws.client("s3")
+    uploads: list[Uploaded] = []
+    ordered: list[Sorted] = []
+    missing: MissingResultsError | None = None
+    with bars() as progress:
+        uploading = progress.add_task("uploaded", total=len(found))
+        sorting = progress.add_task("sorted", total=len(found), visible=wait_)
+
+        def uploaded(item: Uploaded) -> None:
+            uploads.append(item)
+            progress.advance(uploading)
+
+        def done(item: Sorted) -> None:
+            ordered.append(item)
+            progress.advance(sorting)
+
+        try:
+            if wait_:
+                sort(
+                    s3,
+                    service.bucket,
+                    found,
+                    again=again,
+                    patience_seconds=timeout,
+                    uploaded=uploaded,
+                    done=done,
+                )
+            else:
+                upload(s3, service.bucket, found, again=again, done=uploaded)
+        except MissingResultsError as error:
+            missing = error
+        except KeyboardInterrupt:
+            note(
+                f"{len(uploads)} of {len(found)} files are uploaded and will be sorted; "
+                "run the same command again to upload the rest."
+            )
+            raise
+    fresh = sum(item.fresh for item in uploads)
+    document: dict[str, Any] = {
+        "bucket": service.bucket,
+        "uploaded": fresh,
+        "unchanged": len(uploads) - fresh,
+        "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
+    }
+    output = console(stderr=str(json_file) == "-")
+    if wait_:
+        summary = summarise(len(found), ordered)
+        document |= summary
+        if ordered:
+            rows = sorted((item.result for item in ordered), key=lambda item: item.key)
+            output.print(results_table(rows, limit=100))
+            output.print()
+            output.print(facts_table(totals(summary)))
+    output.print(
+        f"{fresh} uploaded to s3://{service.bucket}/{INCOMING}, {len(uploads) - fresh} were already there."
+    )
+    write_json(json_file, document)
+    if missing:
+        raise missing
+    return EXIT_FAILURE if skipped else 0
+
+
+COMMANDS = [drop]

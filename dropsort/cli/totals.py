@@ -1,0 +1,39 @@
+"""The totals of a run, as `dropsort demo` and `dropsort drop --wait` show them below the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dropsort.cli.output import printable
+
+
+def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of a summary of `dropsort.client.summary.summarise`, and of what `demo` adds to it."""
+    latency = summary["latency_seconds"]
+    facts = [("images", str(summary["images"])), ("results", str(summary["results"]))]
+    facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
+    facts += [("not uploaded", str(len(summary["skipped"])))] if summary.get("skipped") else []
+    facts += [("lost", ", ".join(map(printable, summary["lost"][:5])))] if summary.get("lost") else []
+    facts += [("twice", ", ".join(map(printable, summary["twice"][:5])))] if summary.get("twice") else []
+    if summary["accuracy"] is not None:
+        by_folder = summary["by_folder"]
+        facts.append(
+            (
+                "accuracy",
+                f"{summary['accuracy']:.3f} ({by_folder['right']} of {by_folder['images']} by folder)",
+            )
+        )
+        if by_folder["classified"]:
+            share = f"{by_folder['classified_accuracy']:.3f} of the {by_folder['classified']} classified"
+            facts.append(("", share))
+    if summary["images_per_second"]:
+        facts.append(("rate", f"{summary['images_per_second']:.1f} images/s, first upload to last result"))
+    if latency["p50"] is not None:
+        facts.append(
+            (
+                "latency",
+                f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s, upload to result at this rate",
+            )
+        )
+    return facts
