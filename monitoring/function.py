@@ -145,6 +145,7 @@ def observe(
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     values = _values(settings, summary.health, before or Health(), day, seen, waiting)
+    values[names.UPLOADS_UNCOMPARED] = int(not waiting.complete)
     values[names.BEHIND] = int(not summary.complete)
     if not summary.complete:
         # The latest hours may be among those that were not read yet: they are not silent.

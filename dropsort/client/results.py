@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.errors import ClientError
 from dropsort.contract import keys
+from dropsort.contract import result as documents
 
 WORKERS = 16
 
@@ -121,16 +121,10 @@ def get(s3: Any, bucket: str, location: str) -> Result | None:
             return None
         raise
     try:
-        document = json.loads(body)
-        if document["outcome"] not in keys.OUTCOMES:
-            raise ValueError(f"outcome {document['outcome']!r}")
-        result = Result(location, document)
-        _ = result.key, result.recorded
-        return result
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        return Result(location, documents.parse(body))
+    except ValueError as error:
         raise UnreadableResult(
-            f"s3://{bucket}/{location} is no result of Dropsort ({type(error).__name__}: {error}): somebody else put it "
-            "there."
+            f"s3://{bucket}/{location} is no result of Dropsort ({error}): somebody else put it there."
         ) from error
 
 

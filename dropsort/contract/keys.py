@@ -52,8 +52,14 @@ def result_keys(path: str) -> dict[str, str]:
 
 def result_path(path: str) -> str:
     """The path of an upload's result below each outcome's prefix; see `result_keys`."""
-    encoded = path.encode()
-    if len(encoded) > _MAX_PATH_BYTES or (len(encoded) > _MAX_PATH_BYTES - 4 and _CUT.search(path)):
+    if not is_whole(path):
+        encoded = path.encode()
         digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
         path = encoded[: _MAX_PATH_BYTES - len(digest)].decode(errors="ignore") + digest
     return path + _SUFFIX
+
+
+def is_whole(path: str) -> bool:
+    """Whether the path of an upload's result is that of the upload, not a cut one with a digest."""
+    length = len(path.encode())
+    return length <= _MAX_PATH_BYTES and not (length > _MAX_PATH_BYTES - 4 and _CUT.search(path))

@@ -65,6 +65,7 @@ SILENT_HOURS = "SilentHours"
 SILENCE_ALARM = "SilenceAlarm"
 OLDEST_UPLOAD_AGE = "OldestUploadAge"
 UPLOADS_WITHOUT_RESULT = "UploadsWithoutResult"
+UPLOADS_UNCOMPARED = "UploadsUncompared"
 COST_SO_FAR = "CostSoFar"
 
 # Emitted by the monitoring function, every hour.
@@ -91,6 +92,9 @@ MONITORING = {
     SILENCE_ALARM: Metric("Count", "1 if that silence is not usual at this time, else 0"),
     OLDEST_UPLOAD_AGE: Metric("Seconds", "age of the oldest upload without a result; 0 if all have one"),
     UPLOADS_WITHOUT_RESULT: Metric("Count", "uploads older than the grace time without a result"),
+    UPLOADS_UNCOMPARED: Metric(
+        "Count", "1 if the time did not suffice to compare all uploads with their results, else 0"
+    ),
     COST_SO_FAR: Metric("None", "estimated cost since the month began, US dollars"),
 }
 WITH_LABEL = frozenset({LABELLED, LABEL_SHARE})

@@ -1,8 +1,8 @@
-"""Picks up uploads that nobody works on: what a kill cut short, what an execution lost.
+"""Starts the workflow for unfinished uploads that nobody works on: what a kill cut short, what an execution lost.
 
 On AWS the rule's retries and its dead-letter queue see to it that no event is lost. The embedded AWS has neither,
-and forgets executions when it is killed. So all uploads without a result are started once after a start, and later
-those that are still without one while nothing has moved between two looks.
+and forgets executions when it is killed. So all unfinished uploads are started once after a start, and later
+those that are still unfinished while no execution runs and nothing has changed between two checks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dropsort.client import redrive
@@ -17,6 +18,8 @@ from dropsort.client import redrive
 INTERVAL_SECONDS = 30.0
 MIN_AGE_SECONDS = 30.0
 TRIES = 3
+# An execution that runs for longer is not waited for: on AWS it would have ended by its time limit.
+LONGEST_EXECUTION = timedelta(minutes=5)
 
 
 class AutomaticRedrive:
@@ -53,8 +56,9 @@ class AutomaticRedrive:
         """Start what has stalled, or `everything` without a result; return how many that was."""
         age = 0.0 if everything else MIN_AGE_SECONDS
         found = redrive.find(self._s3, self._bucket, min_age_seconds=age)
-        missing = {upload.key: upload for upload in found if upload.why == redrive.NO_RESULT}
-        stalled = everything or (bool(self._before) and self._before <= missing.keys())
+        missing = {upload.key: upload for upload in found if upload.why != redrive.RETRYABLE}
+        unchanged = bool(self._before) and self._before <= missing.keys()
+        stalled = everything or (unchanged and not self._running())
         self._before = set(missing)
         self._tries = {key: count for key, count in self._tries.items() if key in missing}
         if not stalled:
@@ -63,6 +67,14 @@ class AutomaticRedrive:
         for upload in chosen:
             self._tries[upload.key] = self._tries.get(upload.key, 0) + 1
         return redrive.start(self._stepfunctions, self._machine, self._bucket, chosen) if chosen else 0
+
+    def _running(self) -> bool:
+        """Whether an execution runs that may still end by itself."""
+        earliest = datetime.now(UTC) - LONGEST_EXECUTION
+        listed = self._stepfunctions.list_executions(
+            stateMachineArn=self._machine, statusFilter="RUNNING", maxResults=1000
+        )
+        return any(item["startDate"] > earliest for item in listed["executions"])
 
     def _run(self, at_once: bool) -> None:
         pause = 0.0 if at_once else INTERVAL_SECONDS

@@ -34,7 +34,7 @@ class Clock:
         class Dated:
             def paginate(self, **arguments: Any) -> Any:
                 for page in paginator.paginate(**arguments):
-                    for item in page.get("Contents", []):
+                    for item in page.get("Versions", []):
                         item["LastModified"] = times.get(item["Key"], item["LastModified"])
                     yield page
 

@@ -47,6 +47,17 @@ class Service:
         folder = document["outcome"]
         self.s3.put_object(Bucket=BUCKET, Key=f"{folder}/{name}.json", Body=json.dumps(document).encode())
 
+    def end_executions(self) -> None:
+        """Moto's executions run until somebody stops them."""
+        listed = self.states.list_executions(stateMachineArn=self.machine, statusFilter="RUNNING")
+        for item in listed["executions"]:
+            self.states.stop_execution(executionArn=item["executionArn"])
+
+    def look(self) -> int:
+        """Check while no execution runs."""
+        self.end_executions()
+        return self.automatic_redrive.look()
+
     def started(self) -> list[str]:
         listed = self.states.list_executions(stateMachineArn=self.machine)["executions"]
         inputs = [
@@ -91,18 +102,55 @@ def test_what_moves_is_left_alone(service: Service) -> None:
 
 def test_what_has_stalled_is_started_a_few_times_only(service: Service) -> None:
     service.upload("a.png")
-    assert [service.automatic_redrive.look() for _ in range(6)] == [0, 1, 1, 1, 0, 0]
+    assert [service.look() for _ in range(6)] == [0, 1, 1, 1, 0, 0]
     assert len(service.started()) == automatic_redrive.TRIES
+
+
+def test_what_an_execution_still_works_on_is_not_started_again(service: Service) -> None:
+    # GIVEN an endpoint so slow that nothing changes between two checks
+    service.upload("a.png")
+    document = json.dumps({"s3_bucket": BUCKET, "s3_key": "incoming/a.png"})
+    running = service.states.start_execution(stateMachineArn=service.machine, input=document)
+    # THEN nothing is started beside the execution that runs
+    assert [service.automatic_redrive.look() for _ in range(3)] == [0, 0, 0]
+    assert len(service.started()) == 1
+    # AND once it has ended without a result the upload is started again
+    service.states.stop_execution(executionArn=running["executionArn"])
+    assert service.automatic_redrive.look() == 1
+
+
+def test_doubled_and_outdated_results_are_mended(service: Service) -> None:
+    # GIVEN a key whose result is of an older upload, and one with two results
+    service.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    service.upload("new.png", "two.png", "well.png")
+    for name in ("new.png", "two.png", "well.png"):
+        service.result(name)
+    service.result("two.png", code="not_an_image", retryable=False)
+    stale = service.s3.get_object(Bucket=BUCKET, Key="classified/new.png.json")["Body"].read()
+    service.s3.put_object(Bucket=BUCKET, Key="incoming/new.png", Body=b"newer")
+    service.s3.put_object(Bucket=BUCKET, Key="classified/new.png.json", Body=stale)
+    # THEN both are started again
+    assert service.automatic_redrive.look(everything=True) == 2
+    assert service.started() == ["incoming/new.png", "incoming/two.png"]
+
+
+def test_a_result_edited_by_hand_disables_nothing(service: Service) -> None:
+    service.upload("a.png", "b.png", "c.png")
+    service.result("a.png")
+    for name, body in (("b.png", b'{"reason": "because"}'), ("c.png", b"[" * 100_000)):
+        service.s3.put_object(Bucket=BUCKET, Key=f"failed/{name}.json", Body=body)
+    assert service.automatic_redrive.look(everything=True) == 2
+    assert service.started() == ["incoming/b.png", "incoming/c.png"]
 
 
 def test_an_upload_that_comes_back_is_tried_anew(service: Service) -> None:
     service.upload("a.png")
     for _ in range(6):
-        service.automatic_redrive.look()
+        service.look()
     service.result("a.png")
-    service.automatic_redrive.look()
+    service.look()
     service.s3.delete_object(Bucket=BUCKET, Key="classified/a.png.json")
-    assert [service.automatic_redrive.look() for _ in range(3)] == [0, 1, 1]
+    assert [service.look() for _ in range(3)] == [0, 1, 1]
 
 
 def test_a_bucket_that_is_gone_is_reported_and_survived(service: Service) -> None:

@@ -35,7 +35,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def aws(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
-    """Clients of an AWS with an empty bucket ``images``."""
+    """Clients of an AWS with an empty bucket ``images`` that keeps versions."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
@@ -46,6 +46,7 @@ def aws(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any
     boto3.DEFAULT_SESSION = None
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="images")
+    s3.put_bucket_versioning(Bucket="images", VersioningConfiguration={"Status": "Enabled"})
     yield s3, boto3.client("cloudwatch")
     boto3.client("s3")  # keeps the session of this test until here
     import requests
@@ -248,6 +249,7 @@ def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
     lines, answer = observe(SETTINGS, datetime.now(UTC) + timedelta(hours=1), s3=s3, cloudwatch=cloudwatch)
 
     assert metrics_of(lines)["UploadsWithoutResult"] == 1
+    assert metrics_of(lines)["UploadsUncompared"] == 0
     assert metrics_of(lines)["OldestUploadAge"] == pytest.approx(3600, abs=60)
     assert answer["oldest_upload"] == "incoming/lost.png"
 
@@ -261,6 +263,7 @@ def test_uploads_that_could_not_be_listed_in_time_are_not_called_done(
     lines, answer = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
 
     assert not {"OldestUploadAge", "UploadsWithoutResult"} & set(metrics_of(lines))
+    assert metrics_of(lines)["UploadsUncompared"] == 1
     assert json.loads(lines[0])["uploads_compared"] is answer["uploads_compared"] is False
 
 

@@ -1,0 +1,85 @@
+"""Reads a result document, whoever wrote it last: either it has the form that every reader relies on, or it is no result."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from dropsort.contract import keys
+
+MAX_BYTES = 1024 * 1024  # a result of a thousand labels has a tenth of it
+
+
+def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
+    """The document of a result's object.
+
+    Parameters
+    ----------
+    body
+        The object's bytes.
+    key
+        Key of the upload whose result this is; None if any will do.
+
+    Raises
+    ------
+    ValueError
+        It is no result: no JSON object, nested too deeply, longer than `MAX_BYTES`, of another upload, or one of the members that
+        readers rely on (``outcome``, ``source``, ``label``, ``confidence``, ``reason``, ``times``) has a wrong type.
+
+    Examples
+    --------
+    >>> parse(b'{"outcome": "classified"}')
+    Traceback (most recent call last):
+    ...
+    ValueError: source is no object
+    """
+    if len(body) > MAX_BYTES:
+        raise ValueError(f"it is longer than {MAX_BYTES} bytes")
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    if document.get("outcome") not in keys.OUTCOMES:
+        raise ValueError(f"outcome is {document.get('outcome')!r:.100}")
+    source, times, reason = document.get("source"), document.get("times"), document.get("reason")
+    _expect(isinstance(source, dict), "source is no object")
+    _expect(isinstance(times, dict), "times is no object")
+    _expect(isinstance(source["key"] if "key" in source else None, str), "source.key is no text")
+    _expect(key is None or source["key"] == key, f"source.key is {source['key']!r:.100}")
+    for name in ("etag", "version_id", "sequencer"):
+        _expect(_is_text(source.get(name)), f"source.{name} is no text")
+    _expect(_is_text(document.get("label")), "label is no text")
+    _expect(_is_number(document.get("confidence")), "confidence is no number")
+    _moment(times.get("recorded"), "recorded")
+    if times.get("uploaded") is not None:
+        _moment(times["uploaded"], "uploaded")
+    if reason:
+        _expect(isinstance(reason, dict), "reason is no object")
+        _expect(isinstance(reason.get("code"), str), "reason.code is no text")
+        _expect(isinstance(reason.get("retryable", False), bool), "reason.retryable is neither true nor false")
+    return document
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _moment(value: Any, name: str) -> None:
+    """Times are compared with those of S3, which know their offset from UTC."""
+    try:
+        known = datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        known = False
+    _expect(known, f"times.{name} is no moment with an offset from UTC")

@@ -1,0 +1,215 @@
+"""Unfinished uploads are found by identity, in one pass, whatever is doubled, outdated or damaged (moto's S3)."""
+
+from __future__ import annotations
+
+import json
+import random
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from dropsort.contract import keys, reconciliation
+from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS, UnorderedListing
+
+BUCKET = "images"
+
+
+@pytest.fixture(params=["versions", "no-versions"])
+def versioned(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "versions")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch, versioned: bool) -> Iterator[Any]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        if versioned:
+            client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield client
+
+
+def upload(s3: Any, path: str, body: bytes = b"x") -> dict[str, Any]:
+    """Upload; the source of a result of it."""
+    put = s3.put_object(Bucket=BUCKET, Key=f"incoming/{path}", Body=body)
+    return {"key": f"incoming/{path}", "etag": put["ETag"].strip('"'), "version_id": put.get("VersionId")}
+
+
+def write(s3: Any, source: dict[str, Any], outcome: str = "classified", retryable: bool | None = None) -> str:
+    document = {
+        "outcome": outcome,
+        "source": source,
+        "reason": None if retryable is None else {"code": "c", "message": "m", "retryable": retryable},
+        "times": {"uploaded": None, "recorded": datetime.now(UTC).isoformat()},
+    }
+    location = keys.result_keys(keys.path_of(source["key"]))[outcome]
+    s3.put_object(Bucket=BUCKET, Key=location, Body=json.dumps(document).encode())
+    return location
+
+
+def unfinished(s3: Any, **options: Any) -> dict[str, str]:
+    return {
+        item.upload.key: item.why for item in reconciliation.check(s3, BUCKET, **options) if item.why is not None
+    }
+
+
+def test_a_result_of_an_older_upload_is_none_however_late_it_was_written(s3: Any) -> None:
+    # GIVEN a key whose newer upload's execution died while the older one's wrote its result after it
+    older = upload(s3, "a.png", b"first")
+    newer = upload(s3, "a.png", b"second")
+    write(s3, older)
+    # THEN the newer upload has no result
+    assert unfinished(s3) == {"incoming/a.png": NO_RESULT}
+    # AND once its own is there it has one
+    write(s3, newer)
+    assert unfinished(s3) == {}
+
+
+def test_the_same_content_uploaded_again_is_an_upload_of_its_own(s3: Any, versioned: bool) -> None:
+    if not versioned:
+        pytest.skip("without versions nothing tells the two apart, and their results are the same")
+    first = upload(s3, "a.png")
+    write(s3, first)
+    second = upload(s3, "a.png")
+    assert unfinished(s3) == {"incoming/a.png": NO_RESULT}
+    write(s3, second)
+    assert unfinished(s3) == {}
+
+
+def test_two_results_of_one_upload_are_found(s3: Any) -> None:
+    source = upload(s3, "a.png")
+    write(s3, source)
+    write(s3, source, "failed", retryable=False)
+    assert unfinished(s3) == {"incoming/a.png": SEVERAL_RESULTS}
+
+
+def test_failures_that_may_pass_are_found_if_wanted(s3: Any) -> None:
+    write(s3, upload(s3, "later.png"), "failed", retryable=True)
+    write(s3, upload(s3, "never.png"), "failed", retryable=False)
+    assert unfinished(s3) == {"incoming/later.png": RETRYABLE}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"[" * 100_000, b'{"reason": "because"}', b"\xff", b'{"outcome": ["failed"]}', b'"failed"'],
+)
+@pytest.mark.parametrize("outcome", keys.OUTCOMES)
+def test_a_damaged_result_counts_as_none_for_its_key_alone(s3: Any, outcome: str, body: bytes) -> None:
+    # GIVEN twenty uploads of which one has a result that somebody edited, in the middle
+    for number in range(20):
+        source = upload(s3, f"{number:02}.png")
+        if number % 2:
+            write(s3, source, outcome, retryable=None)
+        if number == 11:
+            s3.put_object(Bucket=BUCKET, Key=f"{outcome}/11.png.json", Body=body)
+    # THEN that one and those without a result are found, and nothing is raised
+    wanted = {f"incoming/{number:02}.png" for number in range(20) if number % 2 == 0 or number == 11}
+    assert unfinished(s3) == dict.fromkeys(wanted, NO_RESULT)
+
+
+def test_a_result_moved_to_another_key_or_outcome_counts_as_none(s3: Any) -> None:
+    a, b = upload(s3, "a.png"), upload(s3, "b.png")
+    s3.copy_object(Bucket=BUCKET, Key="failed/a.png.json", CopySource={"Bucket": BUCKET, "Key": write(s3, b)})
+    s3.delete_object(Bucket=BUCKET, Key="classified/b.png.json")
+    assert unfinished(s3) == {"incoming/a.png": NO_RESULT, "incoming/b.png": NO_RESULT}
+    write(s3, a, "failed", retryable=False)
+    assert unfinished(s3) == {"incoming/b.png": NO_RESULT}
+
+
+def test_deleted_uploads_are_no_uploads(s3: Any) -> None:
+    for path in ("a.png", "b.png", "c.png"):
+        upload(s3, path)
+    s3.delete_object(Bucket=BUCKET, Key="incoming/b.png")
+    s3.put_object(Bucket=BUCKET, Key="incoming/", Body=b"")  # the folder's own marker
+    assert set(unfinished(s3)) == {"incoming/a.png", "incoming/c.png"}
+
+
+def test_the_order_of_uploads_is_not_that_of_their_results(s3: Any) -> None:
+    # GIVEN paths of which some are the beginning of others, in all characters around the dot, and some too long
+    parts = ["a", "-", ".", "/", " ", "z", ".json", "é", "💥", "0"]
+    chosen = random.Random(7)
+    paths = {"".join(chosen.choices(parts, k=chosen.randint(1, 5))) for _ in range(120)}
+    paths |= {"x" * length for length in range(1000, 1014)} | {f"{'y' * 980}~{'0' * 32}", "写" * 338}
+    paths = {path for path in paths if len(f"incoming/{path}".encode()) <= 1024 and not path.startswith("/")}
+    left_out = set(chosen.sample(sorted(paths), len(paths) // 3))
+    for path in paths:
+        source = upload(s3, path)
+        if path not in left_out:
+            write(s3, source, chosen.choice(keys.OUTCOMES), retryable=False)
+    # THEN exactly those without a result are found
+    assert unfinished(s3) == {f"incoming/{path}": NO_RESULT for path in left_out}
+    assert len(list(reconciliation.check(s3, BUCKET))) == len(paths)
+
+
+class Pages:
+    """A listing of S3 made up as it is read: `count` uploads, each with a result but every `gap`-th."""
+
+    def __init__(self, count: int, gap: int, prefix: str) -> None:
+        self._count, self._gap, self._prefix = count, gap, prefix
+
+    def _items(self) -> Iterator[dict[str, Any]]:
+        now = datetime(2026, 11, 21, tzinfo=UTC)
+        for number in range(self._count):
+            path = f"{number:09}.png"
+            if self._prefix == "incoming/":
+                key = f"incoming/{path}"
+            elif self._prefix == "classified/" and number % self._gap:
+                key = f"classified/{path}.json"
+            else:
+                continue
+            yield {"Key": key, "VersionId": "v", "ETag": '"e"', "LastModified": now, "IsLatest": True}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        page: list[dict[str, Any]] = []
+        for item in self._items():
+            page.append(item)
+            if len(page) == 50:
+                yield {"Versions": page}
+                page = []
+        yield {"Versions": page}
+
+
+class Endless:
+    """An S3 client whose bucket is made up."""
+
+    def __init__(self, count: int, gap: int) -> None:
+        self.count, self.gap = count, gap
+
+    def get_paginator(self, name: str) -> Any:
+        assert name == "list_object_versions"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> Pages:
+        return Pages(self.count, self.gap, Prefix)
+
+
+def test_memory_does_not_grow_with_the_bucket() -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        found = sum(1 for item in reconciliation.check(Endless(count, 100), BUCKET) if item.why)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == count / 100
+        return most
+
+    small, large = peak(2_000), peak(20_000)
+    print(f"peak for 2,000 uploads: {small / 1e6:.1f} MB, for 20,000: {large / 1e6:.1f} MB")
+    assert large < 1.3 * small
+
+
+def test_a_listing_out_of_order_is_no_basis() -> None:
+    class Directory(Endless):
+        def paginate(self, *, Bucket: str, Prefix: str) -> Any:
+            return reversed(list(Pages(3000, 10, Prefix)))
+
+    with pytest.raises(UnorderedListing, match="was listed after"):
+        list(reconciliation.check(Directory(0, 0), BUCKET))

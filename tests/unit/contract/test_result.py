@@ -1,0 +1,76 @@
+"""A result document has the form that every reader relies on, or it is no result; no input makes a reader fail otherwise."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dropsort.contract import result
+
+GOOD: dict[str, Any] = {
+    "outcome": "failed",
+    "source": {"key": "incoming/a.png", "etag": "e", "version_id": None, "sequencer": "1f"},
+    "label": None,
+    "confidence": None,
+    "reason": {"code": "throttled", "message": "Later.", "retryable": True},
+    "times": {"uploaded": "2026-11-21T09:00:00Z", "recorded": "2026-11-21T09:00:01.000Z"},
+}
+
+
+def test_a_result_is_read() -> None:
+    assert result.parse(json.dumps(GOOD).encode(), "incoming/a.png") == GOOD
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reason": "because"}, "reason is no object"),
+        ({"reason": {"code": 5}}, "reason.code is no text"),
+        ({"reason": {"code": "throttled", "retryable": "yes"}}, "reason.retryable"),
+        ({"source": None}, "source is no object"),
+        ({"source": ["incoming/a.png"]}, "source is no object"),
+        ({"source": {}}, "source.key is no text"),
+        ({"source": {"key": "incoming/b.png"}}, "source.key is 'incoming/b.png'"),
+        ({"source": {"key": "incoming/a.png", "etag": 5}}, "source.etag is no text"),
+        ({"times": "yesterday"}, "times is no object"),
+        ({"times": {"recorded": 5}}, "times.recorded is no moment"),
+        ({"times": {"recorded": "2026-11-21T09:00:01"}}, "times.recorded is no moment"),
+        ({"times": {"recorded": "2026-11-21T09:00:01Z", "uploaded": "soon"}}, "times.uploaded is no moment"),
+        ({"label": ["bicycle"]}, "label is no text"),
+        ({"confidence": "0.9"}, "confidence is no number"),
+        ({"outcome": "lost"}, "outcome is 'lost'"),
+        ({"outcome": ["failed"]}, "outcome is"),
+    ],
+)
+def test_a_member_of_a_wrong_type_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        result.parse(json.dumps(GOOD | change).encode(), "incoming/a.png")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b" " * (result.MAX_BYTES + 1)],
+    ids=["empty", "half", "list", "null", "no-text", "deep-lists", "deep-objects", "long"],
+)
+def test_what_is_no_result_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        result.parse(body)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(list(GOOD)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "key", "recorded"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(GOOD)), json_values))
+def test_any_document_is_read_or_a_value_error(change: dict[str, Any]) -> None:
+    try:
+        result.parse(json.dumps(GOOD | change).encode())
+    except ValueError as error:
+        assert str(error)
