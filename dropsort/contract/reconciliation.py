@@ -82,7 +82,7 @@ def check(client: Any, bucket: str, *, prefix: str = "", failures: bool = True) 
                 _newest(client, bucket, keys.INCOMING + prefix, pool)
             ):
                 if locations is None:  # its result's key is a digest, out of order
-                    waiting.append(pool.submit(_look_up, client, bucket, upload))
+                    waiting.append(pool.submit(_look_up, client, bucket, upload, failures))
                     continue
                 found = {
                     outcome: written
@@ -149,26 +149,19 @@ def _is_of(upload: Version, source: dict[str, Any]) -> bool:
     return not etag or etag == upload.etag
 
 
-def _look_up(client: Any, bucket: str, upload: Version) -> Checked:
+def _look_up(client: Any, bucket: str, upload: Version, failures: bool) -> Checked:
     """The verdict on an upload whose result's key does not sort with it: its three possible keys one by one."""
-    found = [
-        location
-        for location in keys.result_keys(keys.path_of(upload.key)).values()
-        if _exists(client, bucket, location)
-    ]
-    if len(found) != 1:
-        return Checked(upload, SEVERAL_RESULTS if found else NO_RESULT)
-    return _judge(client, bucket, upload, found[0])
-
-
-def _exists(client: Any, bucket: str, key: str) -> bool:
-    try:
-        client.head_object(Bucket=bucket, Key=key)
-    except Exception as error:
-        if _code(error) in _GONE:
-            return False
-        raise
-    return True
+    locations = keys.result_keys(keys.path_of(upload.key))
+    found = {}
+    for outcome, location in locations.items():
+        page = client.list_object_versions(Bucket=bucket, Prefix=location)
+        first = next(_newest_of([page]), None)
+        if first is not None and first.key == location:
+            found[outcome] = first
+    why = _by_listing(upload, found, failures)
+    return (
+        _judge(client, bucket, upload, locations[next(iter(found))]) if why is _READ else Checked(upload, why)
+    )
 
 
 def _code(error: Exception) -> str:
@@ -184,8 +177,12 @@ def _value(item: Checked | Future[Checked]) -> Checked:
 def _newest(client: Any, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> Iterator[Version]:
     """The newest version of every key below a prefix that was not deleted, by key; one page is read ahead."""
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+    return _newest_of(_read_ahead(pages, pool))
+
+
+def _newest_of(pages: Iterable[Any]) -> Iterator[Version]:
     key, newest, count = "", None, 0
-    for page in _read_ahead(pages, pool):
+    for page in pages:
         versions = [(item["Key"], item) for item in page.get("Versions", ())]
         marks = [(item["Key"], None) for item in page.get("DeleteMarkers", ())]
         for name, item in heapq.merge(versions, marks, key=lambda pair: pair[0]):

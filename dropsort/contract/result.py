@@ -44,10 +44,8 @@ def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
         raise ValueError("it is no JSON object")
     if document.get("outcome") not in keys.OUTCOMES:
         raise ValueError(f"outcome is {document.get('outcome')!r:.100}")
-    source, times, reason = document.get("source"), document.get("times"), document.get("reason")
-    _expect(isinstance(source, dict), "source is no object")
-    _expect(isinstance(times, dict), "times is no object")
-    _expect(isinstance(source["key"] if "key" in source else None, str), "source.key is no text")
+    source, times = _object(document, "source"), _object(document, "times")
+    _expect(isinstance(source.get("key"), str), "source.key is no text")
     _expect(key is None or source["key"] == key, f"source.key is {source['key']!r:.100}")
     for name in ("etag", "version_id", "sequencer"):
         _expect(_is_text(source.get(name)), f"source.{name} is no text")
@@ -56,11 +54,20 @@ def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
     _moment(times.get("recorded"), "recorded")
     if times.get("uploaded") is not None:
         _moment(times["uploaded"], "uploaded")
-    if reason:
-        _expect(isinstance(reason, dict), "reason is no object")
+    if document.get("reason"):
+        reason = _object(document, "reason")
         _expect(isinstance(reason.get("code"), str), "reason.code is no text")
-        _expect(isinstance(reason.get("retryable", False), bool), "reason.retryable is neither true nor false")
+        _expect(
+            isinstance(reason.get("retryable", False), bool), "reason.retryable is neither true nor false"
+        )
     return document
+
+
+def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
+    member = document.get(name)
+    if not isinstance(member, dict):
+        raise ValueError(f"{name} is no object")
+    return member
 
 
 def _expect(holds: bool, otherwise: str) -> None:

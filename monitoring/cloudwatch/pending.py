@@ -47,7 +47,7 @@ def pending(
             waiting += 1
             if not oldest or (upload.written, upload.key) < (since, oldest):
                 oldest, since = upload.key, upload.written
-        if compared % 1000 == 0 and time.monotonic() > deadline:
+        if compared % 100 == 0 and time.monotonic() > deadline:
             complete = False
             break
     return Pending(waiting, oldest, (now - since).total_seconds() if oldest else 0.0, compared, complete)

@@ -58,7 +58,9 @@ def write(s3: Any, source: dict[str, Any], outcome: str = "classified", retryabl
 
 def unfinished(s3: Any, **options: Any) -> dict[str, str]:
     return {
-        item.upload.key: item.why for item in reconciliation.check(s3, BUCKET, **options) if item.why is not None
+        item.upload.key: item.why
+        for item in reconciliation.check(s3, BUCKET, **options)
+        if item.why is not None
     }
 
 
@@ -74,9 +76,9 @@ def test_a_result_of_an_older_upload_is_none_however_late_it_was_written(s3: Any
     assert unfinished(s3) == {}
 
 
-def test_the_same_content_uploaded_again_is_an_upload_of_its_own(s3: Any, versioned: bool) -> None:
-    if not versioned:
-        pytest.skip("without versions nothing tells the two apart, and their results are the same")
+# Without versions nothing tells the two apart, and their results are the same.
+@pytest.mark.parametrize("versioned", ["versions"], indirect=True)
+def test_the_same_content_uploaded_again_is_an_upload_of_its_own(s3: Any) -> None:
     first = upload(s3, "a.png")
     write(s3, first)
     second = upload(s3, "a.png")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -53,7 +55,16 @@ def test_a_member_of_a_wrong_type_is_named(change: dict[str, Any], message: str)
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b" " * (result.MAX_BYTES + 1)],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b" " * (result.MAX_BYTES + 1),
+    ],
     ids=["empty", "half", "list", "null", "no-text", "deep-lists", "deep-objects", "long"],
 )
 def test_what_is_no_result_is_a_value_error(body: bytes) -> None:
@@ -63,14 +74,17 @@ def test_what_is_no_result_is_a_value_error(body: bytes) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(list(GOOD)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "key", "recorded"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "key", "recorded"]), inner)
+    ),
     max_leaves=8,
 )
 
 
 @given(st.dictionaries(st.sampled_from(list(GOOD)), json_values))
 def test_any_document_is_read_or_a_value_error(change: dict[str, Any]) -> None:
-    try:
-        result.parse(json.dumps(GOOD | change).encode())
-    except ValueError as error:
-        assert str(error)
+    body = json.dumps(GOOD | change).encode()
+    with contextlib.suppress(ValueError):
+        read = result.parse(body)
+        assert (read.get("reason") or {}).get("retryable") in (None, True, False)
+        assert datetime.fromisoformat(read["times"]["recorded"]) < datetime.now(UTC)

@@ -85,6 +85,8 @@ class Bucket:
     def __init__(self) -> None:
         self.client = boto3.client("s3", region_name="us-east-1")
         self.client.create_bucket(Bucket="images")
+        versioning = {"Status": "Enabled"}
+        self.client.put_bucket_versioning(Bucket="images", VersioningConfiguration=versioning)
 
     def put(self, *keys: str) -> None:
         for key in keys:
@@ -126,14 +128,16 @@ class TestPending:
 
         assert pending(bucket.client, "images", datetime.now(UTC)).waiting == 0
 
-    def test_a_listing_that_was_cut_short_accuses_nobody(self) -> None:
-        """GIVEN more objects than the bound WHEN looked for THEN it says that it is incomplete and names none."""
+    def test_a_comparison_that_was_cut_short_says_so(self) -> None:
+        """GIVEN no time WHEN looked for THEN it says that it is incomplete, and what it compared it compared rightly."""
         bucket = Bucket()
-        bucket.put(*(f"incoming/{i:04}" for i in range(1005)))
+        bucket.put(*(f"incoming/{i:04}" for i in range(105)))
+        bucket.put(*(f"classified/{i:04}.json" for i in range(103)))
 
-        found = bucket.look(most=1000)
+        found = bucket.look(seconds=0.0)
 
-        assert (found.complete, found.waiting) == (False, 0)
+        assert (found.complete, found.uploads, found.waiting) == (False, 100, 0)
+        assert bucket.look().waiting == 2
 
     def test_an_empty_bucket(self) -> None:
         """GIVEN nothing WHEN looked for THEN nobody waits."""
