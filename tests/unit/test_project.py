@@ -1,0 +1,145 @@
+"""The project's own files: commands that its pages and its automation name exist, and every lock has the same versions."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import dropsort
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "README.md"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+REQUIREMENT = re.compile(r"^([A-Za-z0-9][\w.-]*)(\[[\w,-]+\])?([^;#\\\n]*)", re.MULTILINE)
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def targets() -> set[str]:
+    """What the Makefile makes."""
+    rules = re.findall(r"^([a-z][\w -]*):", text("Makefile"), re.MULTILINE)
+    return {name for rule in rules for name in rule.split()} | {
+        f".venv/{lock.stem}.done" for lock in ROOT.glob("requirements/*.txt")
+    }
+
+
+def commands() -> list[str]:
+    """Every line of a shell block, and every command in running text, of the pages for contributors."""
+    found = []
+    for page in PAGES:
+        blocks = re.findall(r"^```bash\n(.*?)^```", text(page), re.MULTILINE | re.DOTALL)
+        found += [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+        found += re.findall(r"`((?:make|\.venv/bin/|requirements/|\.ci/)[^`]*)`", text(page))
+    return [part.strip() for line in found for part in line.split("&&") if part.strip()]
+
+
+def names(requirements: str) -> set[str]:
+    return {name.lower().replace("_", "-") for name, _, _ in REQUIREMENT.findall(requirements)}
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    wanted = [
+        word
+        for command in commands()
+        if command.split()[0] == "make"
+        for word in command.split()[1:]
+        if "=" not in word and word != "..."
+    ]
+    assert {"lint", "test", "demo", ".venv/dev.done"} <= set(wanted)
+    assert set(wanted) <= targets()
+
+
+def test_every_target_is_phony_or_a_file_and_the_header_names_it() -> None:
+    phony = set(re.findall(r"^\.PHONY: (.*)$", text("Makefile"), re.MULTILINE)[0].split())
+    assert targets() - {f".venv/{lock.stem}.done" for lock in ROOT.glob("requirements/*.txt")} == phony
+    header = text("Makefile").split("\nVENV")[0]
+    assert {name for name in phony if name in header} == phony - {"clean"}
+
+
+def test_every_program_and_path_of_a_command_exists() -> None:
+    installed = names(text("requirements/dev.txt")) | {"python", "pip", "pre-commit", "dropsort"}
+    for command in commands():
+        for word in command.split():
+            if word.startswith(".venv/bin/"):
+                assert word.removeprefix(".venv/bin/") in installed, command
+            elif word.startswith(("tests/", "requirements/", ".ci/")):
+                assert any(ROOT.glob(word)), command
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"`([\w./-]+/[\w.-]*|[\w/]+\.(?:py|md|yaml|json|toml|in))`", text(page))
+    named = [name for name in named if name.split("/")[0] not in ("build", "dist") and "{" not in name]
+    outcomes = ("failed/", "low-confidence/", "classified/", "incoming/", ".dropsort/")
+    assert [name for name in named if not (ROOT / name).exists() and not name.startswith(outcomes)] == []
+    for target in re.findall(r"\]\(([^)\s#]+)", text(page)):
+        assert re.match("https?:", target) or (ROOT / target).exists(), target
+
+
+def test_pre_commit_and_make_lint_run_the_same_programs() -> None:
+    lint = re.findall(
+        r"^\t\$\(BIN\)/(\S+(?: check| format)?)",
+        text("Makefile").split("lint:")[1].split("\n\n")[0],
+        re.MULTILINE,
+    )
+    (repository,) = yaml.safe_load(text(".pre-commit-config.yaml"))["repos"]
+    hooks = [re.match(r"\.venv/bin/(\S+(?: check| format)?)", hook["entry"]) for hook in repository["hooks"]]
+    assert [hook and hook[1] for hook in hooks] == lint
+
+
+def test_the_workflow_tests_every_python_and_runs_what_exists() -> None:
+    workflow: dict[str, Any] = yaml.safe_load(text(".github/workflows/ci.yml"))
+    jobs = workflow["jobs"]
+    assert set(jobs) == {"lint", "test", "demo"}
+    assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert PROJECT["project"]["requires-python"] == ">=3.11"
+    runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert {run.split()[1] for run in runs if run.startswith("make ")} <= targets()
+    needs = jobs["test"]["env"]["DROPSORT_REQUIRE"].split(",")
+    assert set(needs) <= {"embedded-aws", "libraries", "training", "sagemaker", "data"}
+
+
+@pytest.mark.parametrize(
+    "template", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.name
+)
+def test_an_issue_template_has_what_github_requires(template: Path) -> None:
+    content = yaml.safe_load(template.read_text(encoding="utf-8"))
+    if template.name == "config.yml":
+        assert set(content) <= {"blank_issues_enabled", "contact_links"}
+        return
+    assert {"name", "description", "body"} <= set(content)
+    ids = [part["id"] for part in content["body"] if part["type"] != "markdown"]
+    assert len(set(ids)) == len(ids) > 0
+    assert all(part["attributes"].get("label") for part in content["body"] if part["type"] != "markdown")
+
+
+def test_the_change_log_has_this_version_and_newest_first() -> None:
+    versions = re.findall(r"^## \[([^]]+)\]", text("CHANGELOG.md"), re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1] == dropsort.__version__
+    numbers = [tuple(map(int, version.split("."))) for version in versions[1:]]
+    assert numbers == sorted(numbers, reverse=True)
+    kinds = set(re.findall(r"^### (.+)$", text("CHANGELOG.md"), re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.mark.parametrize("lock", ["lambda", "monitoring"])
+def test_the_package_depends_on_what_its_functions_need_in_the_same_versions(lock: str) -> None:
+    depends = names("\n".join(PROJECT["project"]["dependencies"]))
+    assert names(text(f"requirements/{lock}.in")) <= depends
+    pins = re.compile(r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)", re.MULTILINE)
+    everywhere = set(pins.findall(text("requirements/run.txt")))
+    assert set(pins.findall(text(f"requirements/{lock}.txt"))) <= everywhere
+    assert everywhere <= set(pins.findall(text("requirements/dev.txt")))
+
+
+def test_every_dependency_has_a_lowest_version() -> None:
+    for requirement in PROJECT["project"]["dependencies"]:
+        assert re.search("[>=]=", requirement), requirement
