@@ -10,5 +10,5 @@ quality/           captures joined with ground truth
 cloudwatch/        metrics to CloudWatch; dashboards and usage read back
 =================  =====================================================================
 
-`function` does it every hour in Lambda; `athena` writes the aggregation as SQL; `report_data` computes what the report shows.
+`function` does it every hour in Lambda; `athena` writes the aggregation as SQL; `report` computes what the report shows.
 """

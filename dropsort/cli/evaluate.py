@@ -63,11 +63,9 @@ def evaluate(
     console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
     if html:
-        from dropsort.pages import evaluation as report
+        from dropsort.pages.evaluation import write as write_page
 
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(report.page(result), encoding="utf-8")
-        note(f"Page: {html}")
+        note(f"Page: {write_page(result, html)}")
     if reference:
         from training.evaluation.reference import write
 

@@ -195,16 +195,16 @@ def report(
 def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
     """Draw the service's CloudWatch dashboard in one page, of AWS or of the service on this machine."""
     from dropsort.client.stack import find
-    from dropsort.pages.dashboard import body_of, render
+    from dropsort.pages.dashboard import write
+    from monitoring.cloudwatch.dashboard import body_of, fetch
 
     name = find(aws.client, stack).outputs.get("DashboardName")
     if not name:
         raise click.ClickException(f"Stack {stack} has no dashboard: deploy it again with `dropsort deploy`.")
     cloudwatch = aws.client("cloudwatch")
     now = datetime.now(UTC)
-    page = render(
-        cloudwatch, body_of(cloudwatch, name), out, start=now - timedelta(hours=hours), end=now, title=name
-    )
+    found = fetch(cloudwatch, body_of(cloudwatch, name), start=now - timedelta(hours=hours), end=now)
+    page = write(found, out, title=name)
     click.echo(page)
     _open(page, open_)
     return 0
@@ -273,7 +273,7 @@ def _access(aws: Aws) -> Any:
 
 
 def _lines(source: str, aws: Aws) -> Any:
-    from dropsort.pages.images import bucket_lines, folder_lines
+    from monitoring.report.images import bucket_lines, folder_lines
 
     if source.startswith("s3://"):
         bucket, _, prefix = source.removeprefix("s3://").partition("/")

@@ -1,1 +1,1 @@
-"""The parts of the HTML pages: numbers, charts, tables, pictures."""
+"""The HTML pages of report, dashboard and evaluation: data of `monitoring` and `training` in, pages and PNGs out."""

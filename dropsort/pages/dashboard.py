@@ -1,180 +1,216 @@
-"""A CloudWatch dashboard drawn without a console: body in, one HTML page out, from any CloudWatch.
+"""A CloudWatch dashboard drawn without a console, as one HTML page.
 
-    >>> render(boto3.client("cloudwatch"), body_of(client, "dropsort"), Path("dashboard.html"))  # doctest: +SKIP
+    >>> write(fetch(client, body_of(client, "dropsort")), Path("dashboard.html"))  # doctest: +SKIP
 
-The widgets stand where the body puts them on the grid of 24 columns. Every line has a dash pattern and a name with its last
-value, so that nothing hangs on colour.
+The widgets stand where the body puts them on the grid of 24 columns. Every line has a dash pattern, every area a texture, and
+both a name with a value, so that nothing hangs on colour.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
-from html import escape
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
 
-from dropsort.pages.report import document, save
-from dropsort.pages.svg import Chart, compact, nice_ticks, time_axis
-from monitoring.cloudwatch.widgets import Line, Widget, lines, period_of, widgets
-from monitoring.errors import MonitoringError
+from jinja2 import Environment
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#cc79a7")  # Okabe-Ito
-DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
+from dropsort.pages import html
+from dropsort.pages.chart import (
+    SERIES,
+    Axis,
+    Band,
+    Chart,
+    Dot,
+    Dots,
+    Hover,
+    Line,
+    number_axis,
+    time_axis,
+)
+from dropsort.pages.words import moment, period
+from monitoring.cloudwatch import widgets
+from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
+
 _HEX = re.compile(r"#[0-9a-fA-F]{3,8}")
-_STYLES = ("report.css", "dashboard.css")
+_COLUMNS = 24
+_LONE = 30  # up to so many points of a line are drawn as dots, too
+_TEXTURES = 5
+_SHORTEST = 3600  # seconds that charts show at least
 
 
-def body_of(client: Any, name: str) -> dict[str, Any]:
-    """The body of a dashboard, with a boto3 CloudWatch client.
+@dataclass(frozen=True)
+class Card:
+    """A widget as the page shows it."""
 
-    Raises
-    ------
-    MonitoringError
-        There is none of that name, or it is no JSON.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        found = json.loads(client.get_dashboard(DashboardName=name)["DashboardBody"])
-    except (ClientError, BotoCoreError) as error:
-        raise MonitoringError(f"no dashboard {name!r} to be had: {error}") from error
-    except ValueError as error:
-        raise MonitoringError(f"the dashboard {name!r} has no JSON body ({error})") from error
-    return dict(found) if isinstance(found, dict) else {}
+    title: str
+    columns: int
+    kind: str  # chart, values, alarms or text
+    chart: Chart | None = None
+    values: tuple[tuple[str, str], ...] = ()  # value, name
+    alarms: tuple[tuple[str, str, str, str, str], ...] = ()  # class, sign, name, state, description
+    text: str = ""
 
 
-def render(
-    client: Any,
-    body: dict[str, Any],
-    out: Path,
-    *,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    title: str = "Dropsort dashboard",
-) -> Path:
-    """Draw a dashboard.
+def write(dashboard: Dashboard, out: Path, *, title: str = "Dropsort dashboard", zone: tzinfo = UTC) -> Path:
+    """Write the page of a dashboard.
 
     Parameters
     ----------
-    client
-        boto3 CloudWatch client: GetMetricData for plain metrics, ListMetrics and DescribeAlarms are all it has to know.
-    body
-        As PutDashboard takes it, decoded.
     out
         The page to write (``.html``), or a folder, which gets ``dashboard.html``.
-    start, end
-        The span (aware); by default the 24 hours up to now.
+    zone
+        The time zone of the page.
 
     Raises
     ------
-    MonitoringError
-        The body cannot be read, CloudWatch does not answer, or the page cannot be written.
+    PageError
+        The page cannot be written.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    page = out if out.suffix.lower() in (".html", ".htm") else out / "dashboard.html"
-    end = end or datetime.now(UTC)
-    start = start or end - timedelta(days=1)
-    if start >= end:
-        raise MonitoringError(f"the span ends before it begins: {start.isoformat()} to {end.isoformat()}")
-    cards = []
-    try:
-        for widget in sorted(widgets(body), key=lambda w: (w.y, w.x)):
-            cards.append(_card(client, widget, start, end))
-    except (ClientError, BotoCoreError) as error:
-        raise MonitoringError(f"CloudWatch does not answer: {error}") from error
-    span = f"{start.astimezone(UTC):%d %B %Y %H:%M} to {end.astimezone(UTC):%d %B %Y %H:%M} UTC"
-    text = f'<main><header><h1>{escape(title)}</h1><p>{span}</p></header><div class="board">{"".join(cards)}</div></main>'
-    style = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in _STYLES)
-    save(page, document(title, style, text))
+    page = html.page_file(out, "dashboard.html")
+    html.save(page, render(dashboard, title=title, zone=zone))
     return page
 
 
-def _card(client: Any, widget: Widget, start: datetime, end: datetime) -> str:
-    if widget.kind == "metric":
-        drawn = lines(client, widget, start, end)
-        body = _values(drawn) if widget.view == "singleValue" else _chart(widget, drawn, start, end)
-    elif widget.kind == "alarm":
-        body = _alarms(client, widget)
-    else:
-        body = f"<p>{escape(widget.text or f'a widget of the kind {widget.kind!r} is not drawn here')}</p>"
-    heading = f"<h2>{escape(widget.title)}</h2>" if widget.title else ""
-    return f'<section class="card" style="--w:{max(1, min(24, widget.width))}">{heading}{body}</section>'
+def render(dashboard: Dashboard, *, title: str, zone: tzinfo = UTC, env: Environment | None = None) -> str:
+    """The page of a dashboard."""
+    begin = first_shown(dashboard)
+    header = [period(dashboard.start, dashboard.end, zone)]
+    if begin > dashboard.start.timestamp():
+        header.append(f"Nothing was measured before {moment(datetime.fromtimestamp(begin, UTC), zone)}.")
+    cards = [_card(panel, _Span(dashboard, begin, zone)) for panel in dashboard.panels]
+    return html.render("dashboard.html", env=env, title=title, header=header, cards=cards, wide=True)
 
 
-def _values(drawn: list[Line]) -> str:
-    return (
-        "".join(f'<b class="value">{_said(line)}</b><span>{escape(line.label)}</span>' for line in drawn)
-        or '<p class="none">no data</p>'
-    )
+@dataclass(frozen=True)
+class _Span:
+    """The time that all charts show."""
+
+    dashboard: Dashboard
+    begin: float  # seconds
+    zone: tzinfo
+
+    @property
+    def axis(self) -> Axis:
+        """The time as an axis."""
+        return time_axis(datetime.fromtimestamp(self.begin, UTC), self.dashboard.end, self.zone)
+
+    def period_of(self, line: widgets.Line) -> int:
+        """Seconds of a line's points."""
+        return widgets.period_of(line.metric, self.dashboard.start, self.dashboard.end)
 
 
-def _chart(widget: Widget, drawn: list[Line], start: datetime, end: datetime) -> str:
-    if not any(line.points for line in drawn):
-        return f'<p class="none">no data: {escape(", ".join(line.label for line in drawn) or "nothing found")}</p>'
+def first_shown(dashboard: Dashboard) -> float:
+    """Where all charts begin, in seconds: with the first value, if nothing was measured before.
+
+    A service that is an hour old would else show slivers at the end of a day. A period's point stands at its beginning,
+    which may lie before the span's.
+    """
+    found = [t for panel in dashboard.panels for line in panel.lines for t in line.points]
+    if not found:
+        return dashboard.start.timestamp()
+    first = min(found)
+    if first <= dashboard.start.timestamp() + _SHORTEST:
+        return min(first, dashboard.start.timestamp())
+    return max(dashboard.start.timestamp(), min(first, dashboard.end.timestamp() - _SHORTEST))
+
+
+def _card(panel: Panel, span: _Span) -> Card:
+    widget, lines = panel.widget, panel.lines
+    columns = max(1, min(_COLUMNS, widget.width))
+    if widget.kind == "alarm":
+        return Card(widget.title, columns, "alarms", alarms=tuple(map(_alarm, panel.alarms)))
+    if widget.kind != "metric":
+        text = widget.text or f"a widget of the kind {widget.kind!r} is not drawn here"
+        return Card(widget.title, columns, "text", text=text)
+    if widget.view == "singleValue":
+        values = tuple((_value(line), line.label) for line in lines)
+        return Card(widget.title, columns, "values", values=values, text="" if values else "no data")
+    if not any(line.points for line in lines):
+        names = ", ".join(line.label for line in lines) or "nothing found"
+        return Card(widget.title, columns, "text", text=f"no data: {names}")
+    return Card(widget.title, columns, "chart", _chart(panel, span))
+
+
+def _alarm(alarm: Alarm) -> tuple[str, str, str, str, str]:
+    kind, sign = {"OK": ("ok", "●"), "ALARM": ("bad", "▲")}.get(alarm.state, ("", "○"))
+    state = alarm.state.lower().replace("_", " ") or "not there"
+    return kind, sign, alarm.name, state, alarm.description if alarm.state == "ALARM" else ""
+
+
+def _chart(panel: Panel, span: _Span) -> Chart:
+    widget, lines = panel.widget, panel.lines
     stacks = (
-        _stacked(drawn)
+        _stacked(lines)
         if widget.stacked
-        else [{t: (0.0, v) for t, v in line.points.items()} for line in drawn]
+        else [{t: (0.0, v) for t, v in line.points.items()} for line in lines]
     )
-    # A period's point stands at its beginning, which may lie before the span's.
-    begin = min(start.timestamp(), min(t for line in drawn for t in line.points))
-    low, high = _range(widget, drawn, stacks, right=False)
-    chart = Chart(
-        widget.title, begin, end.timestamp(), low, high, height=240, width=max(420, 46 * widget.width)
-    )
-    ticks = nice_ticks(chart.y0, chart.y1, 5)
-    chart.y_axis(ticks, [compact(t) for t in ticks], str(widget.axes.get("left", {}).get("label", "")))
-    time_axis(chart, datetime.fromtimestamp(begin, UTC), end)
-    right = _range(widget, drawn, stacks, right=True)
-    entries = []
-    for i, (line, stack) in enumerate(zip(drawn, stacks, strict=True)):
-        colour = line.metric.color if _HEX.fullmatch(line.metric.color) else COLOURS[i % len(COLOURS)]
-        dash = DASHES[i % len(DASHES)]
+    x = span.axis
+    marks: list[Line | Band | Dots] = []
+    for i, (line, stack) in enumerate(zip(lines, stacks, strict=True)):
+        color = line.metric.color if _HEX.fullmatch(line.metric.color) else ""
+        style, right = f"series{i % SERIES}", line.metric.right
+        name = f"{line.label}{' (right axis)' if right else ''}: {_value(line)}"
         points = sorted(stack.items())
-        if line.metric.right:
-            low, high = right
-            scale = (chart.y1 - chart.y0) / ((high - low) or 1)
-            points = [(t, (a, chart.y0 + (v - low) * scale)) for t, (a, v) in points]
-        style = f"stroke:{colour};stroke-dasharray:{dash}" if dash else f"stroke:{colour}"
+        length = span.period_of(line)
         if widget.stacked:
-            steps = _steps(points, period_of(line.metric, start, end), chart.x1) if line.points else []
-            chart.band(steps, "area", f"fill:{colour};stroke:{colour}")
-        elif len(points) > 1:
-            chart.line([(t, v) for t, (_, v) in points], "", style)
-        if not widget.stacked and len(points) <= 30:
-            chart.dots([(t, v) for t, (_, v) in points], "dot", f"stroke:{colour}")
-        axis = " (right axis)" if line.metric.right else ""
-        mark = f'<svg viewBox="0 0 18 12"><path d="M0 6H18" style="{style}"/></svg>'
-        entries.append(f"<li>{mark}{escape(line.label)}{axis}: {_said(line)}</li>")
-    return chart.svg() + f'<ul class="legend">{"".join(entries)}</ul>'
+            steps = _steps(points, length, x.high) if line.points else []
+            marks.append(Band(tuple(steps), f"area {style}", name, color, texture=i % (_TEXTURES + 1)))
+            continue
+        if line.metric.stat == "Sum":
+            marks.append(Line(_levels(points, length, x.high), style, name, color, right))
+            continue
+        marks.append(Line(tuple((t, v) for t, (_, v) in points), style, name, color, right))
+        if len(points) <= _LONE:
+            dots = tuple(Dot(t, v) for t, (_, v) in points)
+            marks.append(Dots(dots, f"dot {style}", color=color, right=right))
+    right_axis = any(line.metric.right for line in lines)
+    return Chart(
+        widget.title,
+        x,
+        _axis(panel, stacks, right=False),
+        tuple(marks),
+        hovers=_hovers(panel, span),
+        right=_axis(panel, stacks, right=True) if right_axis else None,
+        height=240,
+        width=max(420, 46 * widget.width),
+    )
 
 
-def _range(
-    widget: Widget, drawn: list[Line], stacks: list[dict[float, tuple[float, float]]], *, right: bool
-) -> tuple[float, float]:
-    """Lowest and highest value of an axis: what the body says, else what the lines need, from zero on."""
+def _axis(panel: Panel, stacks: list[dict[float, tuple[float, float]]], *, right: bool) -> Axis:
+    """What the body says of an axis, else what the lines need, from zero on."""
     values = [
         v
-        for line, stack in zip(drawn, stacks, strict=True)
+        for line, stack in zip(panel.lines, stacks, strict=True)
         if line.metric.right == right
         for _, v in stack.values()
     ]
-    given = widget.axes.get("right" if right else "left", {})
+    given = panel.widget.axes.get("right" if right else "left", {})
     low = float(given.get("min", min([0.0, *values])))
     high = float(given.get("max", max([0.0, *values]) * 1.08))
-    return low, high if high > low else low + 1
+    return number_axis(low, high if high > low else low + 1, str(given.get("label", "")), most=5)
 
 
-def _stacked(drawn: list[Line]) -> list[dict[float, tuple[float, float]]]:
+def _hovers(panel: Panel, span: _Span) -> tuple[Hover, ...]:
+    """The values of all lines at each of their moments."""
+    times = sorted({t for line in panel.lines for t in line.points})
+    length = min(span.period_of(line) for line in panel.lines if line.points)
+    found = []
+    for t in times:
+        values = ", ".join(
+            f"{line.label} {_number(line.points[t])}" for line in panel.lines if t in line.points
+        )
+        found.append(Hover(t, t + length, f"{moment(datetime.fromtimestamp(t, UTC), span.zone)}: {values}"))
+    return tuple(found)
+
+
+def _stacked(lines: tuple[widgets.Line, ...]) -> list[dict[float, tuple[float, float]]]:
     """Each line's (from, to) on top of those before it; a line without a point at a moment counts as zero there."""
-    times = sorted({t for line in drawn for t in line.points})
+    times = sorted({t for line in lines for t in line.points})
     base = dict.fromkeys(times, 0.0)
     out = []
-    for line in drawn:
+    for line in lines:
         top = {t: base[t] + line.points.get(t, 0.0) for t in times}
         out.append({t: (base[t], top[t]) for t in times})
         base = top
@@ -182,37 +218,32 @@ def _stacked(drawn: list[Line]) -> list[dict[float, tuple[float, float]]]:
 
 
 def _steps(
-    points: list[tuple[float, tuple[float, float]]], period: float, end: float
+    points: list[tuple[float, tuple[float, float]]], length: float, end: float
 ) -> list[tuple[float, float, float]]:
     """A stack's (from, to) over the whole of each period; NaN between two that do not follow each other."""
     out: list[tuple[float, float, float]] = []
     for t, (low, high) in points:
         if out and t > out[-1][0]:
             out.append((t, math.nan, math.nan))
-        out += [(t, low, high), (min(t + period, end), low, high)]
+        out += [(t, low, high), (min(t + length, end), low, high)]
     return out
 
 
-def _said(line: Line) -> str:
-    """The last value in words, or the sum where the metric is one."""
+def _levels(
+    points: list[tuple[float, tuple[float, float]]], length: float, end: float
+) -> tuple[tuple[float, float], ...]:
+    """A sum is that of a whole period: level over it, not a slope from one to the next."""
+    return tuple((t, high) for t, _, high in _steps(points, length, end))
+
+
+def _value(line: widgets.Line) -> str:
+    """The last value, or the sum where the metric is one; which of them it is stands beside it."""
     if not line.points:
         return "no data"
-    total = line.metric.stat == "Sum" and not line.metric.expression
-    value = sum(line.points.values()) if total else line.points[max(line.points)]
-    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}") + (" in all" if total else "")
+    if line.metric.stat == "Sum" and not line.metric.expression:
+        return f"{_number(sum(line.points.values()))} in all"
+    return f"{_number(line.points[max(line.points)])} last"
 
 
-def _alarms(client: Any, widget: Widget) -> str:
-    found = {}
-    for i in range(0, len(widget.alarms), 100):
-        for alarm in client.describe_alarms(AlarmNames=list(widget.alarms[i : i + 100]))["MetricAlarms"]:
-            found[alarm["AlarmName"]] = alarm["StateValue"], alarm.get("AlarmDescription") or ""
-    items = []
-    for name in widget.alarms:
-        state, about = found.get(name, ("not there", ""))
-        kind, sign = {"OK": ("ok", "●"), "ALARM": ("bad", "▲")}.get(state, ("", "○"))
-        items.append(
-            f'<li class="{kind}">{sign} {escape(name)}<span>{escape(state.lower().replace("_", " "))}</span>'
-            f"{f'<span>{escape(about)}</span>' if state == 'ALARM' else ''}</li>"
-        )
-    return f'<ul class="alarms">{"".join(items)}</ul>'
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,233 +1,297 @@
-"""The evaluation as one page that needs nothing else: figures, plots as SVG, and the pictures behind them.
-
-Reads in light and dark, on paper and on a telephone. `page` returns the HTML of an `Evaluation`.
-"""
+"""The evaluation of a model as one HTML page that needs nothing else: figures, charts, and the images behind them."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from jinja2 import Environment
 
-from dropsort.pages.plots import bars, curve, diagonal
+from dropsort.contract.statistics import calibration_bins
+from dropsort.pages import html
+from dropsort.pages.chart import (
+    Axis,
+    Bar,
+    Bars,
+    Chart,
+    Dot,
+    Dots,
+    Hover,
+    Line,
+    Rule,
+    number_axis,
+)
+from dropsort.pages.images import GalleryImage, NoThumbnail, thumbnail
+from dropsort.pages.parts import Tile
+from dropsort.pages.words import decimal, percent, short
 from training.evaluation import metrics
 from training.evaluation.predictions import Evaluation, Predictions
-from training.inference import decode
 
-SHOWN = 24  # pictures in each gallery
-
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d5dbe3;--ground:#fff;--panel:#f5f7fa;--a:#1f6feb;--b:#b45309}
-@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#9aa5b4;--line:#39424f;--ground:#14181f;--panel:#1d232c;
---a:#6cb0ff;--b:#f0a35e}}
-@media print{:root{--ink:#000;--soft:#444;--line:#bbb;--ground:#fff;--panel:#fff;--a:#003f9e;--b:#8a3d00}
-section{break-inside:avoid}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:64rem;padding:1.5rem 1rem 4rem;font:16px/1.5 system-ui,sans-serif;
-color:var(--ink);background:var(--ground)}h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2.2rem 0 .4rem}
-p,figcaption{color:var(--soft);margin:.2rem 0 .8rem;max-width:44rem}figcaption{font-size:.85rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1.2rem 0}
-.card{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem}
-.card b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}.card span{color:var(--soft);font-size:.85rem}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1.2rem}figure{margin:0}
-svg{width:100%;height:auto}svg text{fill:var(--soft);font:12px system-ui,sans-serif}
-.axis{stroke:var(--line)}.ideal{stroke:var(--soft);stroke-dasharray:4 4}.main{stroke:var(--a);fill:none;stroke-width:2.5}
-.bar{fill:var(--a)}.dot{fill:var(--a)}.mark{stroke:var(--b);stroke-width:2;stroke-dasharray:6 3}.fill{fill:var(--a);opacity:.25}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;display:block;overflow-x:auto;max-width:100%}
-th,td{padding:.35rem .8rem;border-bottom:1px solid var(--line);text-align:right}
-th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
-.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(6.2rem,1fr));gap:.7rem}
-.gallery figure{background:var(--panel);border:1px solid var(--line);border-radius:.4rem;padding:.4rem;font-size:.75rem;
-overflow-wrap:anywhere}.gallery img{width:100%;aspect-ratio:1;object-fit:contain;image-rendering:pixelated}
-"""
+SHOWN = 24  # images in each gallery
+_REJECTED = 100  # files named one by one
+_BARS = 20  # of the histogram
 
 
-def page(evaluation: Evaluation) -> str:
-    """The whole page."""
+@dataclass(frozen=True)
+class Gallery:
+    """Images of one kind."""
+
+    title: str
+    count: int
+    images: Sequence[GalleryImage]
+
+
+def write(evaluation: Evaluation, page: Path) -> Path:
+    """Write the page of an evaluation.
+
+    Raises
+    ------
+    PageError
+        The page cannot be written.
+    """
+    html.save(page, render(evaluation))
+    return page
+
+
+def render(evaluation: Evaluation, env: Environment | None = None) -> str:
+    """The page of an evaluation."""
     figures = evaluation.summary()
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>",
-        f"<title>{_text(evaluation.model)}: evaluation</title><style>{_STYLE}</style>",
-        f"<h1>{_text(evaluation.model)}</h1><p>{figures['images']:,} pictures of {_text(', '.join(evaluation.labels))}, "
-        f"not seen in training. Threshold {evaluation.threshold:.3f} ({_text(evaluation.threshold_from)}), familiarity from "
-        f"{evaluation.familiarity_threshold:g} on.</p>",
-        _cards(figures),
-        _plots(evaluation),
-        _confusion(evaluation, figures),
-        _mistakes(evaluation),
-        _others(evaluation, figures),
-        _bad(evaluation),
+    labels = [short(label) for label in evaluation.labels]
+    confusion = [
+        (name, row, percent(row[i] / sum(row)))
+        for i, (name, row) in enumerate(zip(labels, figures["confusion"], strict=True))
+        if sum(row)
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return html.render(
+        "evaluation.html",
+        env=env,
+        title=f"{evaluation.model}: evaluation",
+        header=[
+            f"{figures['images']:,} images of {', '.join(labels)}.",
+            f"Threshold {evaluation.threshold:.3f} ({evaluation.threshold_from}), familiarity of at least "
+            f"{evaluation.familiarity_threshold:g}.",
+        ],
+        tiles=tiles(figures),
+        charts=charts(evaluation),
+        labels=labels,
+        confusion=confusion,
+        galleries=_galleries(evaluation),
+        others=_others(figures),
+        passed=_passed(evaluation),
+        rejected=[(path.name, why) for path, why in evaluation.rejected[:_REJECTED]],
+        rejected_count=len(evaluation.rejected),
+    )
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value * 100:.{digits}f} %"
-
-
-def _cards(figures: dict[str, Any]) -> str:
+def tiles(figures: dict[str, Any]) -> list[Tile]:
+    """The figures that come first."""
     low, high = figures["accuracy_interval"]
-    cards = [
-        (_percent(figures["accuracy"]), f"accuracy, 95 % interval {_percent(low)} to {_percent(high)}"),
-        (
-            _percent(figures["accuracy_without_near_duplicates"]),
-            f"without the {figures['near_duplicates']} that have a near-duplicate in training"
-            if figures["near_duplicates_from"]
-            else "near-duplicates of training pictures were not looked for",
+    found = [
+        Tile("accuracy", percent(figures["accuracy"]), f"95 % interval {percent(low)} to {percent(high)}"),
+        *_without_near_duplicates(figures),
+        Tile(
+            "classified",
+            percent(figures["coverage"]),
+            f"at or above the threshold; {percent(figures['precision'])} of them correct",
         ),
-        (
-            _percent(figures["coverage"]),
-            f"answered at the threshold, {_percent(figures['precision'])} of them right",
+        Tile(
+            "classified and familiar",
+            percent(figures["coverage_with_guard"]),
+            f"unfamiliar images left out; {percent(figures['precision_with_guard'])} of them correct",
         ),
-        (_percent(figures["coverage_with_guard"]), "answered when unfamiliar pictures are turned away too"),
-        (f"{figures['ece']:.3f}", "expected calibration error (10 bins)"),
-        (f"{figures['brier']:.3f}", "Brier score"),
-        (
-            "–" if figures["auroc"] is None else f"{figures['auroc']:.3f}",
-            "AUROC of confidence against correctness",
+        Tile(
+            "calibration error", decimal(figures["ece"]), "expected gap between confidence and accuracy (ECE)"
         ),
+        Tile("Brier score", decimal(figures["brier"]), "0 is best"),
+        Tile("AUROC", decimal(figures["auroc"]), "of confidence: does it separate correct from wrong?"),
     ]
     if "others" in figures:
         others = figures["others"]
-        cards.append(
-            (
-                _percent(others["classified_share"]["value"]),
-                f"of {others['images']} pictures of something else pass as classified",
+        found.append(
+            Tile(
+                "of something else",
+                percent(others["classified"] / others["images"]),
+                f"of {others['images']:,} images of something else pass as classified",
             )
         )
-    return (
-        "<div class=cards>"
-        + "".join(f"<div class=card><b>{b}</b><span>{_text(s)}</span></div>" for b, s in cards)
-        + "</div>"
+    return found
+
+
+def _without_near_duplicates(figures: dict[str, Any]) -> list[Tile]:
+    """Accuracy on the images that are not in training in another form; none where nobody searched for them."""
+    if not figures["near_duplicates_from"]:
+        return [Tile("near-duplicates", "–", "near-duplicates of training images were not searched for")]
+    low, high = figures["accuracy_without_near_duplicates_interval"]
+    note = f"without the {figures['near_duplicates']:,} that have a near-duplicate in training; 95 %: "
+    value = percent(figures["accuracy_without_near_duplicates"])
+    return [Tile("accuracy on new images", value, f"{note}{percent(low)} to {percent(high)}")]
+
+
+def charts(evaluation: Evaluation) -> list[Chart]:
+    """Reliability, risk over coverage, and the histogram of confidences."""
+    return [_reliability(evaluation), _risk_coverage(evaluation), _histogram(evaluation)]
+
+
+def _reliability(evaluation: Evaluation) -> Chart:
+    bins = calibration_bins(evaluation.predictions.confidence.tolist(), evaluation.correct.tolist())
+    low = 0.1 * math.floor(10 * min([0.5, *(min(b.confidence, b.accuracy) for b in bins)]))
+    total = max(1, sum(b.size for b in bins))
+    dots = [
+        Dot(
+            b.confidence,
+            b.accuracy,
+            f"{b.size:,} image{'s' if b.size != 1 else ''}: confidence {b.confidence:.3f}, correct {b.accuracy:.3f}",
+            3 + 9 * math.sqrt(b.size / total),
+        )
+        for b in bins
+    ]
+    return Chart(
+        "Reliability",
+        number_axis(low, 1, "mean confidence"),
+        number_axis(low, 1, "share correct"),
+        (
+            Line(((low, low), (1, 1)), "ideal", "confidence is accuracy"),
+            Dots(tuple(dots), "point", "images of similar confidence"),
+        ),
+        "Of the images with this mean confidence, so many are correct. Larger dots are more images.",
     )
 
 
-def _plots(evaluation: Evaluation) -> str:
-    confidence, correct = evaluation.predictions.confidence, evaluation.correct
-    bins = metrics.reliability(confidence, correct)
-    risk = metrics.risk_coverage(confidence, correct)
-    edges = np.linspace(1 / len(evaluation.labels), 1, 21)
-    counts, _ = np.histogram(confidence, edges)
+def _risk_coverage(evaluation: Evaluation) -> Chart:
+    confidence = evaluation.predictions.confidence
+    risk = metrics.risk_coverage(confidence, evaluation.correct)
+    top = max(0.01, max((r for _, r in risk), default=0.01)) * 1.1
     coverage = float((confidence >= evaluation.threshold).mean())
-    plots = [
+    step = 1 / 50
+    hovers, at = [], 0.0
+    for c, r in risk:
+        if c >= at or c == 1:
+            hovers.append(Hover(max(0.0, c - step), c, f"coverage {c:.1%}: {r:.2%} errors"))
+            at = c + step
+    return Chart(
+        "Risk and coverage",
+        number_axis(0, 1, "coverage"),
+        _percent_axis(top, "errors among the classified"),
         (
-            diagonal([(b.confidence, b.accuracy, b.images) for b in bins]),
-            "Reliability: of the pictures with this mean confidence, so many were right. On the dashed line confidence "
-            "means what it says. Larger dots are more pictures.",
+            Line(tuple((c, r) for c, r in risk), "median", "errors"),
+            Rule(coverage, f"threshold: {coverage:.1%}", vertical=True),
         ),
-        (
-            curve(risk, coverage),
-            "Risk and coverage: the share of errors if only the surest pictures are answered. The upright line is the "
-            "threshold's coverage.",
-        ),
-        (
-            bars(edges, counts, evaluation.threshold),
-            "Confidence of all pictures, and the threshold.",
-        ),
-    ]
-    return (
-        "<section><h2>How sure, and how right</h2><div class=plots>"
-        + "".join(f"<figure>{svg}<figcaption>{text}</figcaption></figure>" for svg, text in plots)
-        + "</div></section>"
+        "Share of errors if only the images of highest confidence are classified.",
+        tuple(hovers),
     )
 
 
-def _confusion(evaluation: Evaluation, figures: dict[str, Any]) -> str:
-    head = "".join(f"<th>{_text(label)}</th>" for label in evaluation.labels)
-    rows = "".join(
-        f"<tr><th>{_text(label)}</th>"
-        + "".join(f"<td>{cell}</td>" for cell in row)
-        + f"<td>{_percent(row[i] / sum(row))}</td></tr>"
-        for i, (label, row) in enumerate(zip(evaluation.labels, figures["confusion"], strict=True))
-        if sum(row)
-    )
-    return (
-        "<section><h2>What was taken for what</h2><p>Rows are the true labels, columns the answers.</p>"
-        f"<table><tr><th></th>{head}<th>right</th></tr>{rows}</table></section>"
+def _percent_axis(top: float, title: str) -> Axis:
+    axis = number_axis(0, 100 * top, title, most=5)
+    ticks = tuple(t._replace(value=t.value / 100, name=f"{t.name}%") for t in axis.ticks)
+    return Axis(0, top, ticks, title)
+
+
+def _histogram(evaluation: Evaluation) -> Chart:
+    confidence = evaluation.predictions.confidence
+    least = 1 / len(evaluation.labels) if len(evaluation.labels) > 1 else 0.0
+    edges = np.linspace(least, 1, _BARS + 1)
+    low, high = [], []
+    width = float(edges[1] - edges[0])
+    sure = confidence >= evaluation.threshold
+    below, _ = np.histogram(confidence[~sure], edges)
+    above, _ = np.histogram(confidence[sure], edges)
+    for start, b, a in zip(edges.tolist(), below.tolist(), above.tolist(), strict=False):
+        hover = f"confidence {start:.2f} to {start + width:.2f}: {a + b:,} image{'s' if a + b != 1 else ''}"
+        if b:
+            low.append(Bar(start, start + width, 0, b, hover))
+        if a:
+            high.append(Bar(start, start + width, b, b + a, hover))
+    tallest = max(1, int((below + above).max()))
+    return Chart(
+        "Confidence of all images",
+        number_axis(float(edges[0]), 1, "confidence"),
+        number_axis(0, tallest * 1.05, "images", whole=True),
+        (
+            Bars(tuple(high), "high", "above"),
+            Bars(tuple(low), "low", "below the threshold"),
+            Rule(evaluation.threshold, f"threshold {evaluation.threshold:.3g}", vertical=True),
+        ),
+        "How confident the model is.",
     )
 
 
-def _mistakes(evaluation: Evaluation) -> str:
+def _galleries(evaluation: Evaluation) -> list[Gallery]:
+    """Mistakes, those of highest confidence first, and correct predictions that are not classified."""
+    predictions, names = evaluation.predictions, evaluation.labels
     wrong = np.flatnonzero(~evaluation.correct)
-    order = wrong[np.argsort(-evaluation.predictions.confidence[wrong])]
-    captions = [
-        f"{evaluation.labels[evaluation.truth[i]]}, taken for "
-        f"{evaluation.labels[int(evaluation.predictions.probabilities[i].argmax())]} ({evaluation.predictions.confidence[i]:.2f})"
-        for i in order
-    ]
+    wrong = wrong[np.argsort(-predictions.confidence[wrong])]
     unsure = np.flatnonzero(evaluation.correct & ~evaluation.classified)
-    unsure = unsure[np.argsort(evaluation.predictions.confidence[unsure])]
-    unsure_captions = [
-        f"{evaluation.labels[evaluation.truth[i]]} {_scores(evaluation.predictions, int(i))}" for i in unsure
+    unsure = unsure[np.argsort(predictions.confidence[unsure])]
+    return [
+        _gallery(
+            "Mistakes, those of highest confidence first",
+            evaluation,
+            predictions,
+            wrong.tolist(),
+            [f"{short(names[evaluation.truth[i]])}, predicted as" for i in wrong],
+        ),
+        _gallery(
+            "Correct, but not classified: below the threshold or unfamiliar",
+            evaluation,
+            predictions,
+            unsure.tolist(),
+            ["" for _ in unsure],
+        ),
     ]
-    return _gallery("Mistakes, the surest first", evaluation.predictions, order, captions) + _gallery(
-        "Right, but not answered: below the threshold or unfamiliar",
-        evaluation.predictions,
-        unsure,
-        unsure_captions,
-    )
-
-
-def _scores(predictions: Predictions, i: int) -> str:
-    return f"({predictions.confidence[i]:.2f}, familiarity {predictions.familiarity[i]:.2f})"
-
-
-def _others(evaluation: Evaluation, figures: dict[str, Any]) -> str:
-    if evaluation.others is None:
-        return ""
-    predictions, found = evaluation.others, figures["others"]
-    passed = np.flatnonzero(predictions.classified(evaluation.threshold, evaluation.familiarity_threshold))
-    captions = [
-        f"{evaluation.labels[int(predictions.probabilities[i].argmax())]} {_scores(predictions, int(i))}"
-        for i in passed
-    ]
-    return (
-        f"<section><h2>Pictures of something else</h2><p>By confidence alone {_percent(found['confident_share'])} of "
-        f"{found['images']} would pass; with the familiarity guard {_percent(found['classified_share']['value'])}. "
-        f"Familiarity tells them from genuine pictures with an AUROC of {found['familiarity_auroc']:.3f}.</p></section>"
-        + _gallery("Of these, classified all the same", predictions, passed, captions)
-    )
-
-
-def _bad(evaluation: Evaluation) -> str:
-    if not evaluation.rejected:
-        return ""
-    rows = "".join(
-        f"<tr><td>{_text(path.name)}</td><td>{_text(why)}</td></tr>"
-        for path, why in evaluation.rejected[:100]
-    )
-    return f"<section><h2>Files set aside ({len(evaluation.rejected)})</h2><table>{rows}</table></section>"
 
 
 def _gallery(
-    title: str, predictions: Predictions, order: Sequence[int] | np.ndarray, captions: Sequence[str]
-) -> str:
-    if not len(order):
-        return ""
-    shown = "".join(
-        f"<figure><img alt='{_text(c)}' src='{_image(predictions.images[int(i)].path.read_bytes())}'>{_text(c)}</figure>"
-        for i, c in zip(order[:SHOWN], captions, strict=False)
+    title: str, evaluation: Evaluation, predictions: Predictions, order: Sequence[int], before: Iterable[str]
+) -> Gallery:
+    images = [
+        _image(evaluation, predictions, i, words) for i, words in zip(order[:SHOWN], before, strict=False)
+    ]
+    return Gallery(title, len(order), images)
+
+
+def _image(evaluation: Evaluation, predictions: Predictions, i: int, before: str) -> GalleryImage:
+    path = predictions.images[i].path
+    try:
+        data, note = thumbnail(path.read_bytes(), formats=None)
+    except NoThumbnail as error:
+        data, note = "", str(error)
+    except OSError:
+        data, note = "", "the file is gone"
+    label = short(evaluation.labels[int(predictions.probabilities[i].argmax())])
+    familiarity = f"familiarity {predictions.familiarity[i]:.2f}" if predictions.has_familiarity else ""
+    return GalleryImage(
+        title=f"{before} {label}".strip(),
+        score=f"{predictions.confidence[i]:.2f}",
+        data=data,
+        alt=f"{path.name}: {before} {label}",
+        note=note,
+        lines=(familiarity, path.name),
     )
-    more = f"<p>{SHOWN} of {len(order)}.</p>" if len(order) > SHOWN else ""
-    return f"<section><h2>{_text(title)}</h2>{more}<div class=gallery>{shown}</div></section>"
 
 
-def _image(data: bytes) -> str:
-    image = Image.fromarray(decode(data))
-    image.thumbnail((96, 96))
-    stream = io.BytesIO()
-    if max(image.size) <= 48:
-        image.save(stream, "PNG", optimize=True)
-        kind = "png"
-    else:
-        image.save(stream, "JPEG", quality=82)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+def _others(figures: dict[str, Any]) -> str:
+    """How many images of something else pass; "" where there are none."""
+    found = figures.get("others")
+    if found is None:
+        return ""
+    return (
+        f"By confidence alone {percent(found['confident_share'])} of {found['images']:,} would be classified; with the "
+        f"familiarity threshold {percent(found['classified'] / found['images'])} are. Familiarity separates them from "
+        f"images of the labels with an AUROC of {decimal(found['familiarity_auroc'])}."
+    )
+
+
+def _passed(evaluation: Evaluation) -> Gallery | None:
+    """Images of something else that are classified all the same."""
+    if evaluation.others is None:
+        return None
+    passed = np.flatnonzero(
+        evaluation.others.classified(evaluation.threshold, evaluation.familiarity_threshold)
+    )
+    title = "Images of something else that are classified all the same"
+    return _gallery(title, evaluation, evaluation.others, passed.tolist(), ["" for _ in passed])

@@ -1,79 +1,71 @@
-"""The pictures of the least certain inferences, read back out of the capture files and made small.
+"""Images on pages: made small, under limits, and re-encoded, so that nothing of the original bytes reaches the page.
 
-A capture is somebody else's bytes: a picture is decoded under limits, re-encoded, and what cannot be shown is said
-in a few words. Nothing of the original bytes reaches the page.
+A capture is somebody else's bytes. What cannot be shown gets a note that says why.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import io
-import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from monitoring.aggregates.cells import Aggregate, Series, Uncertain
+from dropsort.pages.words import short
+from monitoring.aggregates.cells import Series, Uncertain
+from monitoring.report.images import Lines, NoImage, image_of
 
-LONGEST = 12 * 1024 * 1024  # bytes of a line: a payload of 6 MB in base64, and some more
 PIXELS = 50_000_000
 SIDE = 160  # longest side on the page, pixels
+_TINY = 64  # up to this side pixels are kept as they are
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
-Lines = Callable[[str, int], bytes]  # file (relative to the source) and offset to a line's bytes
+
+class NoThumbnail(Exception):
+    """Why an image is not shown, in a few words."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One inference with its picture."""
+class GalleryImage:
+    """One image of a gallery."""
 
-    label: str
-    confidence: float
-    margin: float
-    hour: str
-    variant: str
-    event_id: str
+    title: str
+    score: str
     data: str  # data URI; "" if there is none
-    note: str  # why there is none, or the picture's size
+    alt: str = ""
+    note: str = ""  # why there is none, or the image's size
+    lines: tuple[str, ...] = ()  # below the image
 
 
-def least_certain(aggregate: Aggregate, most: int = 96) -> list[tuple[Series, Uncertain]]:
-    """The predictions of lowest margin of all hours, lowest first."""
-    every = ((u, series) for series, found in aggregate.uncertain.items() for u in found)
-    return [(series, u) for u, series in sorted(every)[:most]]
-
-
-def pictures(found: Iterable[tuple[Series, Uncertain]], lines: Lines) -> Iterator[Picture]:
-    """Read each one's record again and make its picture small.
+def captured_images(found: Iterable[tuple[Series, Uncertain]], lines: Lines) -> Iterator[GalleryImage]:
+    """Read each inference's record again and make its image small.
 
     Parameters
     ----------
     lines
-        Gives a record's line; an OSError of it becomes the picture's note.
+        Gives a record's line; an OSError of it becomes the image's note.
     """
     for series, one in found:
         try:
             data, note = thumbnail(image_of(lines(one.file, one.offset)))
-        except (OSError, _NoPicture) as error:
-            data, note = "", str(error) if isinstance(error, _NoPicture) else "the capture file is gone"
-        yield Picture(
-            one.label,
-            one.confidence / 1e9,
-            one.margin / 1e9,
-            series.hour,
-            f"{series.endpoint}/{series.variant}",
-            one.event_id,
-            data,
-            note,
+        except (NoImage, NoThumbnail) as error:
+            data, note = "", str(error)
+        except OSError:
+            data, note = "", "the capture file is gone"
+        yield GalleryImage(
+            title=short(one.label),
+            score=f"{one.confidence / 1e9:.3f}",
+            data=data,
+            alt=f"input classified as {short(one.label)}",
+            note=note,
+            lines=(note if data else "", series.hour[:16].replace("T", " "), one.event_id),
         )
 
 
-def showable(found: Iterable[Picture], most: int = 24) -> list[Picture]:
-    """The first pictures that can be shown, each once; where none can, the first few that say why."""
-    blank: list[Picture] = []
-    shown: dict[str, Picture] = {}
+def showable(found: Iterable[GalleryImage], most: int = 24) -> list[GalleryImage]:
+    """The first images that can be shown, each once; where none can, the first few that say why."""
+    blank: list[GalleryImage] = []
+    shown: dict[str, GalleryImage] = {}
     for one in found:
         if one.data:
             shown.setdefault(one.data, one)
@@ -84,80 +76,33 @@ def showable(found: Iterable[Picture], most: int = 24) -> list[Picture]:
     return list(shown.values()) or blank[:6]
 
 
-def folder_lines(folder: Path) -> Lines:
-    """Lines of capture files below a folder (or of the one file)."""
-    root = Path(folder)
+def thumbnail(image: bytes, formats: tuple[str, ...] | None = FORMATS) -> tuple[str, str]:
+    """A small copy as a data URI, and the original's size in words.
 
-    def read(file: str, offset: int) -> bytes:
-        path = root if root.is_file() else root / file
-        with path.open("rb") as stream:
-            stream.seek(offset)
-            return stream.readline(LONGEST)
-
-    return read
-
-
-def bucket_lines(client: Any, bucket: str, prefix: str = "") -> Lines:
-    """Lines of capture objects below a prefix, with a boto3 S3 client."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    start = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-
-    def read(file: str, offset: int) -> bytes:
-        try:
-            answer = client.get_object(
-                Bucket=bucket, Key=start + file, Range=f"bytes={offset}-{offset + LONGEST - 1}"
-            )
-            with answer["Body"] as body:
-                return bytes(body.read().split(b"\n", 1)[0])
-        except (ClientError, BotoCoreError) as error:
-            raise OSError(f"s3://{bucket}/{start}{file}: {error}") from error
-
-    return read
-
-
-class _NoPicture(Exception):
-    """Why there is no picture, in a few words."""
-
-
-def image_of(line: bytes) -> bytes:
-    """The bytes of the input of a capture record."""
-    try:
-        given = json.loads(line.decode("utf-8-sig"))["captureData"]["endpointInput"]
-        data = given["data"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _NoPicture("the record carries no input") from None
-    if not isinstance(data, str) or given.get("encoding") != "BASE64":
-        raise _NoPicture("the input is no picture")
-    try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        raise _NoPicture("the input is not valid base64") from None
-
-
-def thumbnail(image: bytes) -> tuple[str, str]:
-    """A small copy as a data URI, and the original's size in words."""
+    Raises
+    ------
+    NoThumbnail
+        It cannot be decoded, or is too large.
+    """
     from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(
-                io.BytesIO(image), formats=("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-            ) as opened:
+            with Image.open(io.BytesIO(image), formats=formats) as opened:
                 size = opened.size
                 if size[0] * size[1] > PIXELS:
-                    raise _NoPicture(f"{size[0]} × {size[1]} pixels: too large to show")
+                    raise NoThumbnail(f"{size[0]} × {size[1]} pixels: too large to show")
                 opened.draft("RGB", (2 * SIDE, 2 * SIDE))
                 small = ImageOps.exif_transpose(opened).convert("RGB")
                 small.thumbnail((SIDE, SIDE))
-    except _NoPicture:
+    except NoThumbnail:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on hostile bytes
-        raise _NoPicture(f"not a picture that can be shown ({type(error).__name__})") from None
+        raise NoThumbnail(f"not an image that can be shown ({type(error).__name__})") from None
     out = io.BytesIO()
-    # A tiny picture keeps its pixels; a larger one as JPEG of some kilobytes.
-    if max(small.size) <= 64:
+    # A tiny image keeps its pixels; a larger one as JPEG of some kilobytes.
+    if max(small.size) <= _TINY:
         small.save(out, "PNG", optimize=True)
         kind = "png"
     else:

@@ -3,34 +3,35 @@
     >>> from dropsort.pages.report import write
     >>> write(aggregate, Path("report.html"), threshold=0.93)  # doctest: +SKIP
 
-The page embeds aggregates and thinned dots, never captures one by one, so that it opens at once whatever stands behind it.
-Captures are hostile input here: everything is escaped, and a content security policy allows no script but the
-page's own and nothing from elsewhere.
+The page embeds aggregates and thinned dots, never captures one by one, so that it opens at once however many there are.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
-import os
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from html import escape
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
+from jinja2 import Environment
+
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
-from dropsort.pages import parts as parts
-from dropsort.pages import tables as tables
-from dropsort.pages.images import Lines, Picture, least_certain, pictures, showable
+from dropsort.contract.statistics import wilson
+from dropsort.pages import html, report_tables
+from dropsort.pages.images import GalleryImage, captured_images, showable
+from dropsort.pages.parts import Tile
+from dropsort.pages.report_charts import charts
+from dropsort.pages.words import percent, period, span
 from monitoring.aggregates.cells import Aggregate
 from monitoring.drift.sample import Sample
-from monitoring.errors import MonitoringError
+from monitoring.drift.signals import FEWEST
 from monitoring.quality.measure import Quality
-from monitoring.report_data import Report, build, period
+from monitoring.report.figures import Report, build, captured_share
+from monitoring.report.images import Lines, least_certain
 
-_STYLE = Path(__file__).parent / "report.css"
-_SCRIPT = Path(__file__).parent / "report.js"
+_BAD_LINES = 20  # named one by one
+_DAY = 24  # hours
 
 
 def write(
@@ -49,6 +50,7 @@ def write(
     quality: Quality | None = None,
     now: datetime | None = None,
     png: bool = False,
+    zone: tzinfo = UTC,
 ) -> Path:
     """Write the report.
 
@@ -63,8 +65,8 @@ def write(
     source
         Where the captures came from, to be shown.
     lines
-        Reads a capture record again, for the pictures (`report_pictures.folder_lines`, `bucket_lines`); without it the page
-        has none.
+        Reads a capture record again, for the images (`folder_lines`, `bucket_lines` of `monitoring.report.images`);
+        without it the page has none.
     reference, reference_name
         What drift compares with (by default the first day of captures), and what to call it.
     since
@@ -72,11 +74,13 @@ def write(
     invoked
         Invocations that should have been captured, where known.
     quality
-        What ground truth measured (`quality.assess_sources`).
+        What ground truth measured (`assess_sources`).
     now
-        The moment of the look (aware); by default the end of the last hour with captures.
+        The moment of the check (aware); by default the end of the last hour with captures.
     png
         Also write the charts as PNGs beside the page.
+    zone
+        The time zone of the page.
 
     Returns
     -------
@@ -86,11 +90,11 @@ def write(
     Raises
     ------
     MonitoringError
-        The threshold is none, or the page cannot be written.
+        The threshold is not in [0, 1].
+    PageError
+        A file cannot be written.
     """
-    if not 0 <= threshold <= 1:
-        raise MonitoringError(f"a threshold is between 0 and 1, not {threshold}")
-    page = out if out.suffix.lower() in (".html", ".htm") else out / "report.html"
+    page = html.page_file(out, "report.html")
     report = build(
         aggregates,
         threshold=threshold,
@@ -101,67 +105,145 @@ def write(
         invoked=invoked,
         now=now,
     )
-    shown = showable(pictures(least_certain(aggregates), lines)) if lines else ()
-    save(page, render(report, shown, title=title, source=source, quality=quality))
+    shown = showable(captured_images(least_certain(aggregates), lines)) if lines else ()
+    html.save(page, render(report, shown, title=title, source=source, quality=quality, zone=zone))
     if png:
         from dropsort.pages.png import write_pngs
 
-        write_pngs(report, page.parent)
+        write_pngs(charts(report, zone), page.parent)
     return page
 
 
 def render(
     report: Report,
-    shown: Iterable[Picture] = (),
+    shown: Iterable[GalleryImage] = (),
     *,
     title: str,
     source: str = "",
     quality: Quality | None = None,
+    zone: tzinfo = UTC,
+    env: Environment | None = None,
 ) -> str:
     """The page of a report."""
-    style, script = _STYLE.read_text(encoding="utf-8"), _SCRIPT.read_text(encoding="utf-8")
-    body = [
-        parts.HATCH,
-        f"<main><header><h1>{escape(title)}</h1><p>{escape(period(report))}</p>",
-        f"<p>{escape(source)}</p></header>" if source else "</header>",
-        parts.verdict(report),
-        parts.tiles(report),
-        '<div class="grid">',
-        parts.chart_cards(report),
-        f'<div class="pile">{parts.drift_card(report)}{tables.health(report)}</div>',
-        tables.what_if_card(report),
-        tables.quality_card(quality),
-        tables.signals(report),
-        parts.gallery(list(shown)),
-        "</div>",
-        f"<footer>Made by Dropsort on {datetime.now(UTC):%d %B %Y at %H:%M} UTC. Threshold {report.threshold:g}. "
-        "Intervals are 95 %. Estimated accuracy is no measurement: only ground truth measures.</footer></main>",
-    ]
-    return document(title, style, "".join(body), script)
-
-
-def document(title: str, style: str, body: str, script: str = "") -> str:
-    """An HTML document that may run its own script and load nothing."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"script-src 'sha256-{digest}'; " if script else ""
-    policy = f"default-src 'none'; {allowed}style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>{body}"
-        f"{f'<script>{script}</script>' if script else ''}</body></html>\n"
+    dated = bool(report.buckets)
+    when = period(report.buckets[0].start, report.buckets[-1].end, zone) if dated else "no dated captures"
+    bad = report.aggregate.health
+    return html.render(
+        "report.html",
+        scripts=("what_if.js",),
+        env=env,
+        title=title,
+        header=[when, *([source] if source else [])],
+        verdict=verdict(report),
+        tiles=tiles(report, quality),
+        charts=charts(report, zone),
+        health=report_tables.health(report, zone),
+        bad_lines=bad.bad[:_BAD_LINES],
+        bad_count=f"{bad.bad_lines:,}",
+        what_if=report_tables.what_if_table(report),
+        quality=report_tables.quality_table(quality),
+        tests=report_tables.tests(report),
+        images=list(shown),
+        made=f"{datetime.now(zone):%d %B %Y at %H:%M %Z}",
+        threshold=f"{report.threshold:g}",
     )
 
 
-def save(page: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = page.with_name(f".{page.name}.{os.getpid()}.part")
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, page)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise MonitoringError(f"{page}: cannot write the page ({error.strerror or error})") from error
+@dataclass(frozen=True)
+class Verdict:
+    """What drift found, in words."""
+
+    kind: str  # class of the style sheet: ok, bad or none
+    sign: str
+    title: str
+    note: str
+    found: Sequence[str] = ()
+
+
+def verdict(report: Report) -> Verdict:
+    """What drift found, in words, at the top."""
+    look = report.look
+    if look is None and report.total.count:
+        return Verdict(
+            "", "–", "No dated captures", "No capture has a time: nothing can be compared over time."
+        )
+    if look is None or not report.total.count:
+        return Verdict(
+            "",
+            "–",
+            "No captures",
+            "Nothing was captured yet, or nothing that holds class probabilities. Upload images with `dropsort drop`; "
+            "captures are written some minutes later. Then write this page again with `dropsort report`.",
+        )
+    count = report.reference.count if report.reference else 0
+    compared = f"Compared with {report.reference_name}, {count:,} prediction{'s' if count != 1 else ''}."
+    if look.alarms:
+        alarms = len(look.alarms)
+        return Verdict("bad", "▲", f"{alarms} alarm{'s' if alarms > 1 else ''}", compared, look.alarms)
+    if report.reference is None:
+        return Verdict(
+            "",
+            "○",
+            "Nothing to compare with yet",
+            "A reference is the predictions of an evaluation set (the model folder's reference.json), or the first day of "
+            "captures once it holds 1,000.",
+        )
+    if look.day.note:
+        return Verdict(
+            "",
+            "○",
+            "Too few captures to judge",
+            f"{compared} That takes {FEWEST} on each side, and the last day has {look.day.window_size:,}.",
+        )
+    return Verdict(
+        "ok", "●", "No change found", f"{compared} {look.day.window_size:,} captures of the last day."
+    )
+
+
+def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
+    """The figures that come first."""
+    total = report.total
+    low = total.below(report.threshold)
+    interval = wilson(low, total.count)
+    labels = f"{len(total.labels)} label{'s' if len(total.labels) != 1 else ''}"
+    found = [Tile("captures", f"{total.count:,}", f"in {span(report.hours)}, {labels}")]
+    if total.count:
+        found += [
+            Tile(
+                "mean confidence",
+                f"{total.mean_confidence:.3f}",
+                "over all captures"
+                + ("" if quality else "; the accuracy to expect, if the model is calibrated"),
+            ),
+            Tile(
+                "below the threshold",
+                percent(low / total.count),
+                f"{low:,} captures; 95 %: {interval.low:.1%} to {interval.high:.1%}",
+            ),
+            *_unfamiliar(report),
+            *_accuracy(report, quality),
+        ]
+    share = captured_share(report)
+    if share is not None:
+        found.append(Tile("captured", percent(share), f"of {report.invoked:,} invocations"))
+    return found
+
+
+def _accuracy(report: Report, quality: Quality | None) -> list[Tile]:
+    """Accuracy as ground truth measured it, else the last day's estimate where that is another figure than the mean."""
+    if quality is not None and quality.count:
+        low, high = quality.accuracy_interval
+        note = f"{quality.correct:,} of {quality.count:,} with ground truth; 95 %: {low:.1%} to {high:.1%}"
+        return [Tile("measured accuracy", percent(quality.accuracy), note)]
+    if report.look is None or report.hours <= _DAY or math.isnan(report.look.day.estimated_accuracy):
+        return []
+    note = "mean confidence of the last day: an estimate, if the model is calibrated"
+    return [Tile("estimated accuracy", percent(report.look.day.estimated_accuracy), note)]
+
+
+def _unfamiliar(report: Report) -> list[Tile]:
+    count = report.unfamiliar
+    if count is None:
+        return []
+    note = f"{count:,} capture{'s' if count != 1 else ''}; low-confidence at any threshold"
+    return [Tile("unfamiliar", percent(count / report.total.count), note)]

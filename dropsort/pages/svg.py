@@ -1,18 +1,47 @@
-"""A little SVG: scales, ticks and marks for the charts of a page that carries no library.
+"""Charts as SVG: a `Chart` becomes a drawing of plain elements, which the template ``chart.html`` writes out.
 
-Colours are classes, not values, so that one style sheet serves light, dark and paper. Text is escaped here, once.
+Colours, dashes and hatches are classes of the style sheet, so that one chart serves light, dark and paper. Nothing is escaped
+here: that is the template's part.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from html import escape
 
-WIDTH, HEIGHT = 560, 280
+from dropsort.pages.chart import Axis, Band, Bars, Chart, Dot, Dots, Line, Mark, Ranges, Rule, Texts
+
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 18, 36
+RIGHT_AXIS, X_TITLE, ROW, ROWS_LEFT = 56, 18, 40, 16  # pixels more, for what only some charts have
+BROAD = 800  # pixels from which on a chart needs larger text on a narrow screen
+_LONE = 90.0  # pixels: a bar as wide as the chart says no more than a slim one
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element of a drawing; ``text`` is that of a text, else the hover text."""
+
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An SVG in pixels."""
+
+    width: int
+    height: int
+    elements: list[Element] = field(default_factory=list)
+    label: str = ""
+    description: str = ""
+    cursor: dict[str, str] = field(default_factory=dict)  # where the slider's cursor may move and stands
+
+    @property
+    def broad(self) -> bool:
+        """Whether text must be larger where the drawing is shrunk to a narrow screen."""
+        return self.width >= BROAD
 
 
 def number(value: float) -> str:
@@ -20,159 +49,213 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round values within [low, high], at most about ``most`` of them."""
-    span = high - low
-    if span <= 0 or not math.isfinite(span):
-        return [low]
-    raw = span / most
-    power = 10 ** math.floor(math.log10(raw))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+class _Frame:
+    """Values to pixels."""
 
-
-def compact(value: float) -> str:
-    """A count in few characters: 950, 12k, 3.4M."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
-            return f"{value / limit:.1f}".removesuffix(".0") + unit
-    return f"{value:g}"
-
-
-@dataclass
-class Chart:
-    """One chart: x in [x0, x1], y in [y0, y1], marks in the order they are added.
-
-    ``label`` is read out by screen readers; it should say what the chart shows, in a sentence.
-    """
-
-    label: str
-    x0: float
-    x1: float
-    y0: float
-    y1: float
-    height: int = HEIGHT
-    width: int = WIDTH
-    left: int = LEFT
-    marks: list[str] = field(default_factory=list)
+    def __init__(self, chart: Chart) -> None:
+        self.chart, rows = chart, len(chart.y.rows)
+        self.width, self.left = chart.width, ROWS_LEFT if rows else LEFT
+        self.right = self.width - (RIGHT_AXIS if chart.right else RIGHT)
+        title = X_TITLE if chart.x.title else 0
+        self.height = TOP + BOTTOM + max(2, rows) * ROW if rows else chart.height + title
+        self.base = self.height - BOTTOM - title
 
     def x(self, value: float) -> float:
-        """Pixels of an x value."""
-        return self.left + (value - self.x0) / ((self.x1 - self.x0) or 1) * (self.width - self.left - RIGHT)
+        return self.left + _share(self.chart.x, value) * (self.right - self.left)
 
-    def y(self, value: float) -> float:
-        """Pixels of a y value."""
-        return (
-            self.height
-            - BOTTOM
-            - (value - self.y0) / ((self.y1 - self.y0) or 1) * (self.height - BOTTOM - TOP)
-        )
+    def y(self, value: float, right: bool = False) -> float:
+        if self.chart.y.rows:
+            return TOP + ROW * value + 23
+        axis = self.chart.right if right and self.chart.right else self.chart.y
+        return self.base - _share(axis, value) * (self.base - TOP)
 
-    def text(self, x: float, y: float, said: str, kind: str = "") -> None:
-        """Text at pixels."""
-        self.marks.append(
-            f'<text x="{number(x)}" y="{number(y)}"{_class(kind)}>{escape(said, quote=True)}</text>'
-        )
 
-    def y_axis(self, ticks: Sequence[float], names: Sequence[str], title: str) -> None:
-        """Grid lines with their values, and what they are, above the axis."""
-        for tick, name in zip(ticks, names, strict=True):
-            y = self.y(tick)
-            self.marks.append(f'<path class="grid" d="M{self.left} {number(y)}H{self.width - RIGHT}"/>')
-            self.text(self.left - 8, y + 4, name, "end")
-        self.text(self.left, TOP - 6, title, "axis")
+def _share(axis: Axis, value: float) -> float:
+    low, high = axis.low, axis.high
+    if axis.square_root:
+        low, high, value = math.sqrt(max(0.0, low)), math.sqrt(max(0.0, high)), math.sqrt(max(0.0, value))
+    return (value - low) / ((high - low) or 1)
 
-    def x_axis(self, ticks: Sequence[float], names: Sequence[str]) -> None:
-        """Names below the axis; every second one gives way on a narrow screen."""
-        base = self.height - BOTTOM
-        self.marks.append(f'<path class="base" d="M{self.left} {base}H{self.width - RIGHT}"/>')
-        # The last stays on a narrow screen if the first does not collide with it.
-        for i, (tick, name) in enumerate(zip(ticks, names, strict=True)):
-            x = self.x(tick)
-            self.marks.append(f'<path class="base" d="M{number(x)} {base}v4"/>')
-            self.text(x, base + 19, name, "mid" if i % 2 == 0 else "mid wide")
 
-    def rect(self, x: float, y: float, w: float, h: float, kind: str, said: str = "") -> None:
-        """A bar at pixels, with an optional tooltip."""
-        tip = f"<title>{escape(said)}</title>" if said else ""
-        self.marks.append(
-            f'<rect x="{number(x)}" y="{number(y)}" width="{number(w)}" height="{number(max(0, h))}"'
-            f"{_class(kind)}>{tip}</rect>"
-        )
+def draw(chart: Chart) -> Drawing:
+    """A chart as a drawing."""
+    frame = _Frame(chart)
+    elements = [*_y_axis(frame), *_x_axis(frame)]
+    for mark in chart.marks:
+        elements += _mark(mark, frame)
+    for hover in chart.hovers:
+        x0, x1 = (min(max(frame.x(x), frame.left), frame.right) for x in (hover.x0, hover.x1))
+        if x1 > x0:
+            elements.append(_rect(x0, TOP, x1 - x0, frame.base - TOP, "hover", hover.text))
+    cursor = {}
+    if chart.cursor:
+        x, y = frame.x(chart.cursor[0]), frame.y(chart.cursor[1])
+        cursor = {
+            "left": f"{frame.left}", "right": f"{frame.right}", "top": f"{TOP}", "bottom": f"{frame.base}",
+            "x": number(x), "y": number(y),
+        }  # fmt: skip
+    return Drawing(frame.width, frame.height, elements, chart.title, chart.description(), cursor)
 
-    def line(self, points: Iterable[tuple[float, float]], kind: str, style: str = "") -> None:
-        """A line through values; NaN interrupts it. ``style`` must not come from outside, here and below."""
-        path, pen = [], "M"
-        for x, y in points:
-            if math.isnan(y):
-                pen = "M"
-                continue
-            path.append(f"{pen}{number(self.x(x))} {number(self.y(y))}")
-            pen = "L"
-        if path:
-            self.marks.append(f'<path d="{"".join(path)}"{_class(kind, style)}/>')
 
-    def band(self, points: Sequence[tuple[float, float, float]], kind: str, style: str = "") -> None:
-        """The area between two lines: (x, low, high)."""
-        run: list[tuple[float, float, float]] = []
-        for point in [*points, (0.0, math.nan, math.nan)]:
-            if not (math.isnan(point[1]) or math.isnan(point[2])):
-                run.append(point)
-                continue
+def sample(mark: Mark) -> Drawing:
+    """A mark as the legend shows it."""
+    elements: list[Element] = []
+    style, color = mark.style, getattr(mark, "color", "")
+    if isinstance(mark, Bars):
+        elements.append(_rect(0, 0, 18, 12, style))
+    elif isinstance(mark, Band):
+        elements += _area("M0 0H18V12H0Z", mark)
+    elif isinstance(mark, Dots):
+        path = {"diamond": "M9 0l5 6l-5 6l-5 -6z", "differs": "M9 1l6 10h-12z"}.get(style)
+        elements.append(_path(path or "M9 6h.01", style if path else f"{style} big", color))
+    elif isinstance(mark, Line | Ranges):
+        elements.append(_path("M0 6H18", style, color))
+    return Drawing(18, 12, elements)
+
+
+def _y_axis(frame: _Frame) -> Iterator[Element]:
+    axis, other = frame.chart.y, frame.chart.right
+    for i, name in enumerate(
+        axis.rows
+    ):  # above its bar, and apart from its value: it may run from right to left
+        yield _text(frame.left, frame.y(i) - 13, name, "name")
+    for tick in axis.ticks:
+        y = frame.y(tick.value)
+        yield _path(f"M{number(frame.left)} {number(y)}H{number(frame.right)}", "grid")
+        yield _text(frame.left - 8, y + 4, tick.name, "end")
+    if axis.title:
+        yield _text(frame.left, TOP - 6, axis.title, "axis")
+    for tick in other.ticks if other else ():
+        yield _text(frame.right + 8, frame.y(tick.value, right=True) + 4, tick.name)
+    if other:
+        yield _text(frame.right, TOP - 6, other.title or "right axis", "axis end")
+
+
+def _x_axis(frame: _Frame) -> Iterator[Element]:
+    """Names below the axis; every second one gives way on a narrow screen."""
+    axis, base = frame.chart.x, frame.base
+    yield _path(f"M{number(frame.left)} {number(base)}H{number(frame.right)}", "base")
+    for i, tick in enumerate(axis.ticks):
+        x = frame.x(tick.value)
+        yield _path(f"M{number(x)} {number(base)}v4", "base")
+        yield _text(x, base + 19, tick.name, "mid" if i % 2 == 0 else "mid wide")
+    if axis.title:
+        yield _text((frame.left + frame.right) / 2, frame.height - 8, axis.title, "mid axis")
+
+
+def _mark(mark: Mark, frame: _Frame) -> Iterator[Element]:
+    match mark:
+        case Line():
+            if path := _line([(frame.x(x), frame.y(y, mark.right)) for x, y in mark.points]):
+                yield _path(path, mark.style, mark.color)
+        case Band():
+            for run in _runs(mark.points):
+                up = [f"{number(frame.x(x))} {number(frame.y(high))}" for x, _, high in run]
+                down = [f"{number(frame.x(x))} {number(frame.y(low))}" for x, low, _ in reversed(run)]
+                yield from _area(f"M{'L'.join(up + down)}Z", mark)
+        case Dots():
+            # Strokes of hardly any length (none is lost in print) with round or square ends, all in one path.
+            plain = [p for p in mark.points if not p.hover and not p.radius and not math.isnan(p.y)]
+            path = "".join(f"M{number(frame.x(p.x))} {number(frame.y(p.y, mark.right))}h.01" for p in plain)
+            if path:
+                yield _path(path, mark.style, mark.color)
+            for point in mark.points:
+                if (point.hover or point.radius) and not math.isnan(point.y):
+                    yield _dot(point, mark, frame)
+        case Bars():
+            for bar in mark.bars:
+                yield _bar(bar.x0, bar.x1, bar.y0, bar.y1, mark.style, bar.hover, frame)
+        case Ranges():
+            for low, high, value in mark.ranges:
+                a, b, y = number(frame.x(low)), number(frame.x(high)), frame.y(value)
+                ends = f"M{a} {number(y - 5)}v10M{b} {number(y - 5)}v10"
+                yield _path(f"M{a} {number(y)}H{b}{ends}", mark.style)
+        case Rule():
+            yield from _rule(mark, frame)
+        case Texts():
+            for row, text in mark.texts:
+                yield _text(frame.right, frame.y(row) - 13, text, mark.style)
+
+
+def _line(points: Sequence[tuple[float, float]]) -> str:
+    path, pen = [], "M"
+    for x, y in points:
+        if math.isnan(y):
+            pen = "M"
+            continue
+        path.append(f"{pen}{number(x)} {number(y)}")
+        pen = "L"
+    return "".join(path)
+
+
+def _runs(points: Sequence[tuple[float, float, float]]) -> Iterator[list[tuple[float, float, float]]]:
+    run: list[tuple[float, float, float]] = []
+    for point in points:
+        if math.isnan(point[1]) or math.isnan(point[2]):
             if run:
-                up = [f"{number(self.x(x))} {number(self.y(high))}" for x, _, high in run]
-                down = [f"{number(self.x(x))} {number(self.y(low))}" for x, low, _ in reversed(run)]
-                self.marks.append(f'<path d="M{"L".join(up + down)}Z"{_class(kind, style)}/>')
+                yield run
             run = []
-
-    def dots(self, points: Iterable[tuple[float, float]], kind: str, style: str = "") -> None:
-        """Many dots in one path: a stroke of hardly any length (none is lost in print) with round or square ends."""
-        path = "".join(f"M{number(self.x(x))} {number(self.y(y))}h.01" for x, y in points)
-        if path:
-            self.marks.append(f'<path d="{path}"{_class(kind, style)}/>')
-
-    def level(self, value: float, kind: str, said: str) -> None:
-        """A horizontal line across the chart, with its name at the right end."""
-        y = self.y(value)
-        self.marks.append(f'<path d="M{self.left} {number(y)}H{self.width - RIGHT}"{_class(kind)}/>')
-        self.text(self.width - RIGHT, y - 5, said, "end strong halo")
-
-    def upright(self, value: float, kind: str, said: str) -> None:
-        """A vertical line across the chart, with its name at its top."""
-        x = self.x(value)
-        self.marks.append(f'<path d="M{number(x)} {TOP}V{self.height - BOTTOM}"{_class(kind)}/>')
-        right = x > self.width / 2
-        self.text(x - 6 if right else x + 6, TOP + 12, said, f"strong halo{' end' if right else ''}")
-
-    def svg(self) -> str:
-        """The finished element."""
-        return (
-            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.label, quote=True)}">'
-            f"{''.join(self.marks)}</svg>"
-        )
+        else:
+            run.append(point)
+    if run:
+        yield run
 
 
-def time_axis(chart: Chart, first: datetime, last: datetime) -> None:
-    """The x axis of a chart over time, in UTC: round moments, at most about seven."""
-    moments = _moments(first.astimezone(UTC), last.astimezone(UTC))
-    span = last - first
-    form = "%H:%M" if span <= timedelta(days=2) else "%d %b" if span <= timedelta(days=400) else "%b %Y"
-    if timedelta(days=1) < span <= timedelta(days=2):  # hours alone would not tell one day from the other
-        names = [m.strftime("%H:%M" if m.hour or m.minute else "%d %b") for m in moments]
+def _dot(point: Dot, mark: Dots, frame: _Frame) -> Element:
+    x, y = frame.x(point.x), frame.y(point.y, mark.right)
+    if mark.style == "differs":
+        return _path(f"M{number(x)} {number(y - 7)}l6.5 11h-13z", mark.style, mark.color, point.hover)
+    if mark.style == "diamond":
+        return _path(f"M{number(x)} {number(y - 9)}l6 9l-6 9l-6 -9z", mark.style, mark.color, point.hover)
+    if point.radius:
+        at = {"cx": number(x), "cy": number(y), "r": number(point.radius), "class": mark.style}
+        return Element("circle", at, point.hover)
+    return _path(f"M{number(x)} {number(y)}h.01", f"{mark.style} big", mark.color, point.hover)
+
+
+def _bar(x0: float, x1: float, y0: float, y1: float, style: str, hover: str, frame: _Frame) -> Element:
+    left, right = frame.x(x0), frame.x(x1)
+    if frame.chart.y.rows:
+        y = frame.y((y0 + y1) / 2)
+        return _rect(left, y - 7, max(1.0, right - left), 14, style, hover)
+    gap = min(2.0, (right - left) * 0.15)
+    if right - left > _LONE:
+        middle = (left + right) / 2
+        left, right = middle - _LONE / 2, middle + _LONE / 2
+    top, bottom = frame.y(y1), frame.y(y0)
+    return _rect(left + gap / 2, top, right - left - gap, bottom - top, style, hover)
+
+
+def _rule(rule: Rule, frame: _Frame) -> Iterator[Element]:
+    if rule.vertical:
+        x = frame.x(rule.value)
+        yield _path(f"M{number(x)} {TOP}V{number(frame.base)}", rule.style)
+        right = x > frame.width / 2
+        yield _text(x - 6 if right else x + 6, TOP + 12, rule.name, f"strong halo{' end' if right else ''}")
     else:
-        names = [m.strftime(form) for m in moments]
-    chart.x_axis([m.timestamp() for m in moments], names)
+        y = frame.y(rule.value)
+        yield _path(f"M{number(frame.left)} {number(y)}H{number(frame.right)}", rule.style)
+        yield _text(frame.right, y - 5, rule.name, "end strong halo")
 
 
-def _moments(first: datetime, last: datetime) -> list[datetime]:
-    length = (last - first).total_seconds() / 60
-    steps = (10, 30, 60, 180, 360, 720, 1440, 2880, 7200, 20160, 43200)
-    step = timedelta(minutes=next((m for m in steps if length / m <= 6), max(43200, length // 6)))
-    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
-    start = midnight + math.ceil((first - midnight) / step) * step
-    return [start + i * step for i in range(int((last - start) / step) + 1)]
+def _area(path: str, band: Band) -> Iterator[Element]:
+    yield _path(path, band.style, band.color)
+    if band.texture:
+        yield _path(path, f"texture{band.texture}")
 
 
-def _class(kind: str, style: str = "") -> str:
-    return (f' class="{kind}"' if kind else "") + (f' style="{style}"' if style else "")
+def _path(d: str, style: str, color: str = "", hover: str = "") -> Element:
+    attributes = {"d": d, "class": style}
+    if color:
+        attributes["style"] = f"--color:{color}"
+    return Element("path", attributes, hover)
+
+
+def _rect(x: float, y: float, width: float, height: float, style: str, hover: str = "") -> Element:
+    at = {"x": number(x), "y": number(y), "width": number(width), "height": number(max(0.0, height))}
+    return Element("rect", {**at, "class": style}, hover)
+
+
+def _text(x: float, y: float, text: str, style: str = "") -> Element:
+    attributes = {"x": number(x), "y": number(y)}
+    return Element("text", {**attributes, "class": style} if style else attributes, text)

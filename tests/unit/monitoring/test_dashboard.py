@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from moto import mock_aws
 
-from dropsort.pages.dashboard import body_of, render
+from dropsort.pages.dashboard import write
+from monitoring.cloudwatch.dashboard import body_of, fetch
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import lines, widgets
 from monitoring.errors import MonitoringError
@@ -182,7 +183,7 @@ def test_expressions_and_searches_are_computed_here(cloudwatch: Any) -> None:
 
 def test_the_page(cloudwatch: Any, tmp_path: Path) -> None:
     """GIVEN a body with every kind of widget WHEN drawn THEN all are there, alarms by state, and nothing is executed."""
-    page = render(cloudwatch, BODY, tmp_path / "d.html", start=NOW - timedelta(hours=1), end=NOW)
+    page = write(fetch(cloudwatch, BODY, start=NOW - timedelta(hours=1), end=NOW), tmp_path / "d.html")
 
     text = page.read_text(encoding="utf-8")
     assert "classified: 108 in all" in text
@@ -206,18 +207,17 @@ def test_a_stack_stands_over_its_periods_and_nothing_between(cloudwatch: Any, tm
     rows = [["Dropsort", "Lone", "Stack", "s"], [".", "Failed", ".", "."]]
     body = {"widgets": [_metric("Stack", *rows, stacked=True, period=3600)]}
 
-    page = render(cloudwatch, body, tmp_path, start=NOW - timedelta(hours=6), end=NOW).read_text(
-        encoding="utf-8"
-    )
+    found = fetch(cloudwatch, body, start=NOW - timedelta(hours=6), end=NOW)
+    page = write(found, tmp_path).read_text(encoding="utf-8")
 
-    areas = re.findall(r'<path d="(M[^"]*Z)" class="area"', page)
+    areas = re.findall(r'<path d="(M[\d.]+ [\d.]+L[^"]*Z)" class="area series0"', page)
     wide = []
     for area in areas:
         xs = [float(x) for x in re.findall(r"[ML]([\d.]+) ", area)]
         wide.append(max(xs) - min(xs))
     assert len(areas) == 2
     assert wide[0] == pytest.approx(wide[1], abs=0.2)
-    assert 'class="dot"' not in page
+    assert 'class="dot' not in page
 
 
 def test_the_body_comes_from_cloudwatch(cloudwatch: Any) -> None:
@@ -229,7 +229,7 @@ def test_the_body_comes_from_cloudwatch(cloudwatch: Any) -> None:
         body_of(cloudwatch, "other")
 
 
-def test_a_span_that_ends_before_it_begins(cloudwatch: Any, tmp_path: Path) -> None:
+def test_a_span_that_ends_before_it_begins(cloudwatch: Any) -> None:
     """GIVEN start after end WHEN drawn THEN the error says so."""
     with pytest.raises(MonitoringError, match="ends before"):
-        render(cloudwatch, BODY, tmp_path, start=NOW, end=NOW)
+        fetch(cloudwatch, BODY, start=NOW, end=NOW)

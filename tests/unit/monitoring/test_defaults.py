@@ -12,9 +12,9 @@ from dropsort.cli.locations import Place
 from dropsort.contract import defaults
 from dropsort.pages import report
 from handlers.settings import SETTINGS
-from monitoring import report_data as data
 from monitoring.drift import assess, windows
 from monitoring.function import Settings
+from monitoring.report import figures as data
 from tests.unit.infra.template import PARAMETERS
 
 OF_THE_TEMPLATE = {

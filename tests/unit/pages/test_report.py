@@ -16,15 +16,18 @@ import pytest
 from PIL import Image
 
 from benchmarks.drift import SAME, World, put_hour, sample
-from dropsort.pages.images import folder_lines, image_of, least_certain, pictures, showable, thumbnail
+from dropsort.pages.chart import compact, nice_ticks
+from dropsort.pages.html import PageError
+from dropsort.pages.images import captured_images, showable, thumbnail
 from dropsort.pages.png import write_pngs
 from dropsort.pages.report import render, write
-from dropsort.pages.svg import compact, nice_ticks
+from dropsort.pages.report_charts import charts
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
 from monitoring.drift.windows import HOUR, hour_of
 from monitoring.errors import MonitoringError
 from monitoring.quality.measure import LabelledPrediction, measure
-from monitoring.report_data import BUCKETS, DOTS, build, label_rows, what_if
+from monitoring.report.figures import BUCKETS, DOTS, build, label_rows, what_if
+from monitoring.report.images import folder_lines, image_of, least_certain
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&$x_1^2$'
@@ -257,7 +260,7 @@ def test_many_labels_are_grouped() -> None:
 
 def test_pngs(tmp_path: Path) -> None:
     """GIVEN a report WHEN PNGs are written THEN there are six pictures, hostile labels or not."""
-    found = write_pngs(build(month(days=4, hourly=30), threshold=0.93), tmp_path)
+    found = write_pngs(charts(build(month(days=4, hourly=30), threshold=0.93)), tmp_path)
 
     assert [p.name for p in found] == [
         "confidence-over-time.png", "above-and-below.png", "histogram.png", "label-shares.png", "drift-over-time.png",
@@ -266,7 +269,7 @@ def test_pngs(tmp_path: Path) -> None:
     for path in found:
         with Image.open(path) as image:
             assert min(image.size) > 300
-    assert write_pngs(build(hostile(), threshold=0.93), tmp_path)
+    assert write_pngs(charts(build(hostile(), threshold=0.93)), tmp_path)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
@@ -286,7 +289,7 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """GIVEN a file where the folder should be WHEN the page is written THEN the error names the page, and nothing is left."""
     (tmp_path / "out").write_text("")
 
-    with pytest.raises(MonitoringError, match="cannot write the page"):
+    with pytest.raises(PageError, match="cannot write the page"):
         write(Aggregate(), tmp_path / "out" / "report.html", threshold=0.5)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -325,11 +328,11 @@ class TestPictures:
         bomb = self.png(9000, 9000, "1")
         rows = [
             (self.line(bomb), "too large"),
-            (self.line(b"<svg onload=alert(1)>"), "not a picture"),
-            (self.line(self.png(50, 50)[:60]), "not a picture"),
+            (self.line(b"<svg onload=alert(1)>"), "not an image"),
+            (self.line(self.png(50, 50)[:60]), "not an image"),
             (self.line(None, data="%%%"), "not valid base64"),
-            (self.line(None, data=None), "no picture"),
-            (self.line(None, encoding="CSV"), "no picture"),
+            (self.line(None, data=None), "no image"),
+            (self.line(None, encoding="CSV"), "no image"),
             (b"{}", "no input"),
             (b"\xff\xfe", "no input"),
             (b"[" * 200_000, "no input"),
@@ -343,11 +346,11 @@ class TestPictures:
             offset += len(line.rstrip(b"\n")) + 1
         found.append((Series("h", "e", "v"), Uncertain(0, "0", 0, "gone.jsonl", 1, 0, "x", 0)))
 
-        notes = [p.note for p in pictures(found, folder_lines(tmp_path))]
+        notes = [p.note for p in captured_images(found, folder_lines(tmp_path))]
 
         for (_, expected), note in zip([*rows, (b"", "file is gone")], notes, strict=True):
             assert expected in note
-        assert len(showable(pictures(found, folder_lines(tmp_path)))) == 6
+        assert len(showable(captured_images(found, folder_lines(tmp_path)))) == 6
 
     def test_the_least_certain_come_first(self) -> None:
         """GIVEN margins of several hours WHEN the least certain are asked for THEN they are sorted over all."""

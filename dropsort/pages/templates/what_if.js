@@ -1,9 +1,9 @@
-// The threshold what-if: moves the cursor and says what that threshold would classify, from the embedded counts.
+// The threshold what-if: moves the cursor and shows what that threshold would classify, from the embedded counts.
 (function () {
   "use strict";
   var counted = document.getElementById("counts");
   var slider = document.getElementById("slider"), cursor = document.getElementById("cursor");
-  if (!counted || !slider || !cursor) return; // without captures there is nothing to ask
+  if (!counted || !slider || !cursor) return; // without captures there is nothing to show
   var data = JSON.parse(counted.textContent);
   document.querySelectorAll(".script").forEach(function (part) { part.classList.remove("script"); });
   var bins = 1000, counts = new Array(bins).fill(0), above = [0], sums = [0];
@@ -19,7 +19,7 @@
     set("review", (data.total - classified).toLocaleString("en"));
     var load = (1 - share) * data.perDay;
     set("load", data.perDay === null ? "–" : load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
-    set("promised", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + "%" : "–");
+    set("estimated", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + "%" : "–");
     slider.setAttribute("aria-valuetext", (edge / bins).toFixed(3));
     var d = cursor.dataset, x = +d.left + edge / bins * (d.right - d.left), y = +d.bottom - share * (d.bottom - d.top);
     cursor.querySelector("path").setAttribute("d", "M" + x + " " + d.top + "V" + d.bottom);

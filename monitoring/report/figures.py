@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from monitoring.drift.assess import assess
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST
 from monitoring.drift.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
+from monitoring.errors import MonitoringError
 
 BUCKETS = 72
 DOTS = 1500
@@ -65,7 +66,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a page shows, but the pictures."""
+    """Everything that a page shows, but the images."""
 
     threshold: float
     familiarity_threshold: float
@@ -117,8 +118,15 @@ def build(
     invoked
         Invocations in the same time that should have been captured, where known.
     now
-        The moment of the look (aware); by default the end of the last hour with captures.
+        The moment of the check (aware); by default the end of the last hour with captures.
+
+    Raises
+    ------
+    MonitoringError
+        The threshold is not in [0, 1].
     """
+    if not 0 <= threshold <= 1:
+        raise MonitoringError(f"a threshold is between 0 and 1, not {threshold}")
     counts = hourly(aggregate)
     first, last = (min(counts), max(counts) + HOUR) if counts else (None, None)
     found = first_reference(aggregate) if reference is None else None
@@ -269,25 +277,6 @@ def what_if(total: Sample, threshold: float) -> tuple[int, int, float]:
     count = int(above.sum())
     promised = float(above @ (np.arange(edge, BINS) + 0.5)) / BINS / count if count else math.nan
     return count, total.count - count, promised
-
-
-def period(report: Report) -> str:
-    """From when to when, in words."""
-    if not report.buckets:
-        return "no dated captures"
-    first, last = (m.astimezone(UTC) for m in (report.buckets[0].start, report.buckets[-1].end))
-    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%d %B %Y %H:%M}"
-    return f"{first:%d %B %Y %H:%M} to {end} UTC"
-
-
-def span(hours: int) -> str:
-    """A length of time in words: hours, from three days on days."""
-    return f"{hours} h" if hours < 72 else f"{hours / 24:,.0f} days"
-
-
-def short(name: str, most: int = 32) -> str:
-    """A label for people: no longer than that, and never nothing."""
-    return (name if len(name) <= most else name[: most - 1] + "…") if name.strip() else repr(name)
 
 
 def captured_share(report: Report) -> float | None:

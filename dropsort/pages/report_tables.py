@@ -1,0 +1,208 @@
+"""The tables of the monitoring report: tests behind the verdict, what-if, capture health, measured quality."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+
+import numpy as np
+
+from dropsort.pages.parts import Fact
+from dropsort.pages.words import count, decimal, moment, percent, probability, short, size, span
+from monitoring.drift.signals import Signal
+from monitoring.quality.measure import Quality
+from monitoring.report.figures import Report, captured_share, what_if
+
+_CONFUSION = 12  # labels shown one by one
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """One test of the last day, and of the recent window where there is one."""
+
+    __test__ = False  # no test of pytest's
+
+    name: str
+    alarm: bool
+    day: str
+    p: str
+    recent: str = ""
+    recent_p: str = ""
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The tests behind the verdict."""
+
+    __test__ = False
+
+    about: str
+    recent: str  # head of the column of the recent window
+    rows: Sequence[TestRow]
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """Coverage and review load for other thresholds."""
+
+    about: str
+    position: int  # of the slider, in thousandths
+    rows: Sequence[Sequence[str]]
+    counts: dict[str, object]  # for the slider's script: numbers only
+
+
+@dataclass(frozen=True)
+class QualityTable:
+    """What ground truth measured; without rows, why nothing."""
+
+    about: str
+    rows: Sequence[Fact] = ()
+    names: Sequence[str] = ()
+    confusion: Sequence[tuple[str, Sequence[str]]] = ()
+
+
+def tests(report: Report) -> Tests | None:
+    """The tests behind the verdict; None where nothing was tested."""
+    look = report.look
+    if look is None or not look.day.signals:
+        return None
+    recent = {s.name: s for s in look.recent.signals} if look.recent else {}
+    rows = [
+        _test_row(s, recent.get(s.name))
+        for s in look.day.signals
+        if s.effect or not s.name.startswith("Image")
+    ]
+    silence = look.silence
+    rows.append(TestRow("Silence", silence.alarm, silence.sentence, probability(silence.p)))
+    about = (
+        f"p is corrected for the number of tests. An alarm needs p ≤ {probability(look.day.level)} and a change that "
+        "matters: a day without change alarms once in a hundred at most."
+    )
+    return Tests(about, f"last {look.recent_hours} h" if recent else "", rows)
+
+
+def _test_row(day: Signal, recent: Signal | None) -> TestRow:
+    return TestRow(
+        _spaced(day.name),
+        day.alarm or bool(recent and recent.alarm),
+        day.sentence,
+        probability(day.adjusted),
+        recent.sentence if recent else "",
+        probability(recent.adjusted) if recent else "",
+    )
+
+
+def _spaced(name: str) -> str:
+    """'LowConfidenceRate' as 'Low confidence rate'."""
+    words = re.findall("[A-Z][a-z]*", name)
+    return (
+        " ".join([words[0], *(w.lower() for w in words[1:])])
+        .replace("jensen shannon", "Jensen-Shannon")
+        .replace("wasserstein", "Wasserstein")
+    )
+
+
+def what_if_table(report: Report) -> WhatIf | None:
+    """Coverage and review load for every threshold: numbers for a slider, and rows for paper; None without captures."""
+    total = report.total
+    if not total.count:
+        return None
+    bins = [[int(i), int(total.confidence[i])] for i in np.flatnonzero(total.confidence)]
+    rows = []
+    for t in sorted({0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, report.threshold}):
+        classified, review, estimate = what_if(total, t)
+        load = report.per_day * review / total.count
+        now = " (now)" if t == report.threshold else ""
+        row = (
+            f"{t:g}{now}",
+            percent(classified / total.count),
+            f"{review:,}",
+            count(load),
+            percent(estimate),
+        )
+        rows.append(row)
+    about = "Coverage and review load. The accuracy is an estimate from the confidences themselves."
+    if 0 < report.hours < 24:
+        about += f" The load of a day is projected from {report.hours} h."
+    if report.unfamiliar:
+        about += f" Images that are unfamiliar ({report.unfamiliar:,}) are low-confidence besides."
+    per_day = round(report.per_day, 1) if report.hours else None
+    counts: dict[str, object] = {"total": total.count, "perDay": per_day, "bins": bins}
+    return WhatIf(about, round(report.threshold * 1000), rows, counts)
+
+
+def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
+    """What the capture files were like."""
+    h = report.aggregate.health
+    undated = report.total.count - sum(b.count for b in report.buckets)
+    lost = sum(gap.hours for gap in report.gaps)
+    longest = ""
+    if report.gaps:
+        longest = f"; the longest {span(report.gaps[0].hours)} from {moment(report.gaps[0].start, zone)}"
+    bad = "lines that are no record; named below" if h.bad_lines else "every line was a record"
+    rows = [
+        Fact("files read", f"{h.files:,}", size(h.bytes)),
+        Fact(
+            "capture records",
+            f"{h.records:,}",
+            f"with {h.predictions:,} prediction{'s' if h.predictions != 1 else ''}",
+        ),
+        Fact("duplicates", f"{h.duplicates:,}", "records whose event id had been seen; counted once"),
+        Fact("bad lines", f"{h.bad_lines:,}", bad),
+        Fact("unreadable files", f"{h.unreadable_files:,}", ""),
+        Fact("without a prediction", f"{h.without_prediction:,}", "no class probabilities in the output"),
+        Fact("without an input", f"{h.without_input:,}", "their images cannot be shown"),
+        Fact("undated", f"{undated:,}", "predictions whose hour is unknown: in no chart over time"),
+        Fact("hours without captures", f"{lost:,}", f"of {report.hours:,}{longest}"),
+    ]
+    share = captured_share(report)
+    if report.invoked is not None:
+        value = f"{h.records:,} of {report.invoked:,}"
+        rows.append(Fact("captured against invoked", value, "" if share is None else percent(share)))
+    return rows
+
+
+def quality_table(quality: Quality | None) -> QualityTable | None:
+    """Measured quality, where ground truth was given."""
+    if quality is None:
+        return None
+    if not quality.count:
+        return QualityTable(
+            f"Nothing could be measured: of {quality.unmatched:,} labelled inferences none is among these captures. "
+            "Ground truth is joined by inference id, or by event id where a capture has none."
+        )
+    low, high = quality.accuracy_interval
+    brier = "of all labels" if quality.brier_is_multiclass else "of the predicted label"
+    rows = [
+        Fact(
+            "accuracy",
+            percent(quality.accuracy),
+            f"{quality.correct:,} of {quality.count:,}; 95 %: {low:.1%} to {high:.1%}",
+        ),
+        Fact(
+            "calibration error",
+            decimal(quality.ece),
+            "expected gap between confidence and accuracy (ECE)",
+        ),
+        Fact("Brier score", decimal(quality.brier), brier),
+        Fact(
+            "AUROC", decimal(quality.auroc), "of confidence: does it separate correct from wrong predictions?"
+        ),
+        Fact("without a capture", f"{quality.unmatched:,}", "labelled, but not among these captures"),
+        Fact(
+            "relabelled",
+            f"{quality.conflicting:,}",
+            "labelled more than once and differently; the last counts",
+        ),
+    ]
+    names = sorted(set(quality.confusion) | {p for row in quality.confusion.values() for p in row})
+    shown = sorted(names, key=lambda n: -sum(quality.confusion.get(n, {}).values()))[:_CONFUSION]
+    about = "Captures with ground truth, joined by inference id. In the table: the true label by row, the predicted one by column"
+    about += f"; the {len(shown)} most frequent of {len(names)} labels." if len(names) > len(shown) else "."
+    confusion = [
+        (short(truth), [f"{quality.confusion.get(truth, {}).get(name, 0):,}" for name in shown])
+        for truth in shown
+    ]
+    return QualityTable(about, rows, [short(name) for name in shown], confusion)

@@ -1,0 +1,182 @@
+"""Pages escape whatever comes from outside, load nothing, and are written whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jinja2 import Environment, UndefinedError
+
+from dropsort.pages import dashboard, evaluation, html, report
+from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series
+from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
+from monitoring.cloudwatch.widgets import Line, Metric, Widget
+from monitoring.quality.measure import LabelledPrediction, measure
+from monitoring.report.figures import build
+from training.dataset import LabelledImage
+from training.evaluation.predictions import Evaluation, Predictions
+
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&"
+START, END = datetime(2026, 11, 2, 9, tzinfo=UTC), datetime(2026, 11, 2, 12, tzinfo=UTC)
+TEMPLATES = Path(html.__file__).parent / "templates"
+
+
+class Tags(HTMLParser):
+    """Tags of a page with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def a_report(env: Environment | None = None) -> str:
+    total = Aggregate()
+    total.cells[Key("2026-11-02T09:00:00Z", HOSTILE, HOSTILE, HOSTILE)] = Cell(
+        count=40, confidence=36 * 10**9, histogram={900: 40}
+    )
+    total.volume(Series("2026-11-02T09:00:00Z", HOSTILE, HOSTILE)).records = 40
+    total.health = Health(files=1, bad_lines=1, bad=[BadLine(HOSTILE, 3, HOSTILE)])
+    quality = measure([LabelledPrediction(HOSTILE, 0.9, HOSTILE)])
+    found = build(total, threshold=0.93)
+    return report.render(found, title=HOSTILE, source=HOSTILE, quality=quality, env=env)
+
+
+def a_dashboard(env: Environment | None = None) -> str:
+    line = Line(
+        Metric(label=HOSTILE, color='x" onload="y'), HOSTILE, {START.timestamp(): 1.0, END.timestamp(): 2.0}
+    )
+    chart = Widget("metric", 0, 0, 12, 6, HOSTILE, axes={"left": {"label": HOSTILE}})
+    value = Widget("metric", 0, 0, 12, 6, HOSTILE, view="singleValue")
+    text = Widget("text", 0, 0, 12, 6, HOSTILE, text=HOSTILE)
+    alarms = (Alarm(HOSTILE, "ALARM", HOSTILE), Alarm(HOSTILE, ""))
+    panels = (
+        Panel(chart, (line, line)),
+        Panel(value, (line,)),
+        Panel(text),
+        Panel(Widget("alarm", 0, 0, 12, 6, HOSTILE), alarms=alarms),
+    )
+    return dashboard.render(Dashboard(START, END, panels), title=HOSTILE, env=env)
+
+
+def an_evaluation(env: Environment | None = None) -> str:
+    images = [LabelledImage(Path(f"/nowhere/{HOSTILE.replace('/', '')}"), HOSTILE)] * 4
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    predictions = Predictions(images, probabilities, np.ones(4))
+    found = Evaluation(
+        model=HOSTILE,
+        labels=[HOSTILE, "b"],
+        predictions=predictions,
+        truth=np.array([0, 0, 0, 1]),
+        near_duplicate=np.zeros(4, bool),
+        threshold=0.7,
+        familiarity_threshold=0.05,
+        threshold_from=HOSTILE,
+        others=predictions,
+        rejected=[(Path(HOSTILE.replace("/", "")), HOSTILE)],
+    )
+    return evaluation.render(found, env=env)
+
+
+PAGES = pytest.mark.parametrize("page", [a_report, a_dashboard, an_evaluation])
+
+
+def intruders(text: str) -> list[str]:
+    """What hostile text became markup: images that are not ours, event handlers, scripts without a digest."""
+    found = []
+    for tag, attributes in Tags(text).found:
+        if attributes.get("src") == "x" or any(name.startswith("on") for name in attributes):
+            found.append(tag)
+    found += re.findall(r"<script>alert", text)
+    return found
+
+
+@PAGES
+def test_what_comes_from_outside_is_text_on_every_page(page: object) -> None:
+    text = page()  # type: ignore[operator]
+
+    assert "&lt;script&gt;" in text
+    assert not intruders(text)
+
+
+@PAGES
+def test_without_autoescaping_it_would_be_markup(page: object) -> None:
+    """GIVEN templates without autoescaping WHEN pages are made THEN the check above finds what got through."""
+    env = html.environment()
+    env.autoescape = False
+
+    assert intruders(page(env))  # type: ignore[operator]
+
+
+@PAGES
+def test_a_page_loads_nothing_and_runs_only_what_its_policy_names(page: object) -> None:
+    text = page()  # type: ignore[operator]
+
+    for _, attributes in Tags(text).found:
+        assert (attributes.get("src") or "data:").startswith("data:")
+        assert "href" not in attributes
+    policy = re.search(r'content="(default-src [^"]*)"', text)
+    assert policy
+    assert "default-src 'none'" in policy[1]
+    own = re.findall(r"<script>(.*?)</script>", text, re.S)
+    allowed = re.findall(r"'sha256-([^']+)'", policy[1])
+    assert [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in own] == allowed
+
+
+@PAGES
+def test_every_chart_can_be_read_by_a_screen_reader_and_has_hover_values(page: object) -> None:
+    text = page()  # type: ignore[operator]
+
+    drawn = re.findall(r'<svg [^>]*role="img".*?</svg>', text, re.S)
+    assert drawn
+    for svg in drawn:
+        assert re.search(r'aria-label="[^"]+"', svg)
+        assert "<desc>" in svg
+        assert "<title>" in svg
+
+
+def test_no_template_marks_text_as_safe() -> None:
+    for path in TEMPLATES.glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\|\s*safe|autoescape|Markup", text), path.name
+    for path in TEMPLATES.parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "Markup" not in text, path.name
+        assert "escape(" not in text, path.name
+
+
+def test_a_name_that_a_template_does_not_get_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        html.environment().from_string("{{ nothing }}").render()
+
+
+def test_a_page_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    (page / "inside").mkdir(parents=True)
+
+    with pytest.raises(html.PageError, match=r"page\.html: cannot write the page"):
+        html.save(page, "new")
+
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+    assert page.is_dir()
+
+
+def test_half_a_surrogate_pair_is_shown_as_a_question_mark(tmp_path: Path) -> None:
+    """GIVEN a label as JSON allows it and UTF-8 does not WHEN page and PNGs are written THEN they are."""
+    total = Aggregate()
+    key = Key("2026-11-02T09:00:00Z", "e", "v", "cat \udc80")
+    total.cells[key] = Cell(count=40, confidence=36 * 10**9, histogram={900: 40})
+    total.volume(Series(key.hour, "e", "v")).records = 40
+
+    page = report.write(total, tmp_path, threshold=0.93, png=True)
+
+    assert "cat ?" in page.read_text(encoding="utf-8")
