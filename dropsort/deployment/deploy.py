@@ -170,10 +170,10 @@ def _await_change_set(cloudformation: Any, arn: str, patience_seconds: float) ->
     deadline = time.monotonic() + patience_seconds
     for pause in stacks.poll_pauses():
         found = cloudformation.describe_change_set(ChangeSetName=arn)
-        if found["OnStep"] == "CREATE_COMPLETE":
+        if found["Status"] == "CREATE_COMPLETE":
             pages = cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=arn)
             return [change["ResourceChange"] for page in pages for change in page["Changes"]]
-        if found["OnStep"] == "FAILED":
+        if found["Status"] == "FAILED":
             reason = found.get("StatusReason", "")
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return None
