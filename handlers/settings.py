@@ -19,37 +19,41 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting("STACK_NAME", defaults.STACK, "Name of the stack: the dimension of every metric."),
-    Setting("ENDPOINT_NAME", "", "SageMaker endpoint that classifies."),
+    Setting("STACK_NAME", defaults.STACK, "Name of the stack: the dimension `Stack` of every metric."),
+    Setting("ENDPOINT_NAME", "", "Name of the SageMaker endpoint."),
     Setting(
         "ENDPOINT_ACCEPT",
         defaults.ENDPOINT_ACCEPT,
-        "Accept header of a call; the built-in algorithm takes application/json.",
+        "Accept header of InvokeEndpoint requests; the built-in algorithm requires application/json.",
     ),
     Setting(
-        "LABELS", "", "Labels by class index, separated by commas, for an endpoint that answers a bare list."
+        "LABELS", "", "Labels by class index, separated by commas, for an endpoint that returns a bare list."
     ),
     Setting(
         "THRESHOLD",
         str(defaults.THRESHOLD),
-        "Confidence from which on a picture counts as classified, 0 to 1.",
+        "Minimum confidence for the outcome classified, 0 to 1.",
     ),
     Setting("LABEL_THRESHOLDS", "", "Thresholds of single labels: bicycle=0.9,motorcycle=0.95."),
     Setting(
         "FAMILIARITY_THRESHOLD",
         str(defaults.FAMILIARITY_THRESHOLD),
-        "Familiarity below which a prediction is not trusted; about the share of genuine images that this costs.",
+        "Minimum familiarity for the outcome classified, 0 to 1; 0 disables the check.",
     ),
-    Setting("IMAGE_SIDE", str(defaults.IMAGE_SIDE), "Longest side in pixels that travels to the endpoint."),
+    Setting(
+        "IMAGE_SIDE",
+        str(defaults.IMAGE_SIDE),
+        "Maximum side length, in pixels, of images sent to the endpoint.",
+    ),
     Setting(
         "MAX_OBJECT_MEGABYTES",
         str(defaults.MAX_OBJECT_MEGABYTES),
-        "Larger objects are refused unread, in units of 1,000,000 bytes.",
+        "Maximum object size, in units of 1,000,000 bytes.",
     ),
     Setting(
         "MAX_MEGAPIXELS",
         str(defaults.MAX_MEGAPIXELS),
-        "Pictures with more pixels are refused undecoded, in units of 1,000,000 pixels.",
+        "Maximum number of pixels, in units of 1,000,000.",
     ),
 )
 

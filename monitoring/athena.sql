@@ -35,31 +35,31 @@ texts AS (
   FROM numbered
   WHERE copy = 1 OR event_id IS NULL
 ),
--- One answer, or one a line (JSON lines, CSV).
-answer_rows AS (
-  SELECT t.id, t.endpoint, t.variant, t.hour, r.number, r.answer
+-- One response, or one per line (JSON lines, CSV).
+response_rows AS (
+  SELECT t.id, t.endpoint, t.variant, t.hour, r.number, r.response
   FROM texts AS t
   CROSS JOIN UNNEST(
     CASE WHEN TRY(json_parse(t.text)) IS NOT NULL THEN ARRAY[t.text] ELSE split(t.text, chr(10)) END
-  ) WITH ORDINALITY AS r(answer, number)
-  WHERE trim(r.answer) <> ''
+  ) WITH ORDINALITY AS r(response, number)
+  WHERE trim(r.response) <> ''
 ),
-answers AS (
+responses AS (
   SELECT
     id, endpoint, variant, hour, number,
-    coalesce(TRY(json_parse(answer)), TRY(json_parse('[' || trim(answer) || ']'))) AS value
-  FROM answer_rows
+    coalesce(TRY(json_parse(response)), TRY(json_parse('[' || trim(response) || ']'))) AS value
+  FROM response_rows
 ),
 opened AS (
   SELECT id, endpoint, variant, hour, number, coalesce(json_extract(value, '$.SageMakerOutput'), value) AS value
-  FROM answers
+  FROM responses
 ),
 inner_values AS (
   SELECT
     id, endpoint, variant, hour, number,
     CASE
       WHEN json_extract(value, '$.probabilities') IS NOT NULL THEN value
-      -- A number beside a score is a class or a probability: nobody can tell.
+      -- A number with a score is a class or a probability: ambiguous.
       WHEN TRY(CAST(json_extract_scalar(value, '$.prediction') AS DOUBLE)) IS NULL
         OR coalesce(
           json_extract(value, '$.score'), json_extract(value, '$.probability'), json_extract(value, '$.prob'),
