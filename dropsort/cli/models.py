@@ -9,7 +9,7 @@ import click
 
 from dropsort.cli.documents import read_json
 from dropsort.cli.options import existing
-from dropsort.contract.defaults import MODEL_PARAMETERS
+from dropsort.contract.defaults import threshold_parameters
 from dropsort.contract.resources import DEFAULT_MODEL
 
 
@@ -38,9 +38,4 @@ def figures(model: Path) -> dict[str, Any]:
 
 def thresholds(model: Path) -> dict[str, str]:
     """Template parameters with the thresholds of a model's metrics.json; those that it does not have stay as they are."""
-    metrics = figures(model)
-    return {
-        parameter: str(metrics[name])
-        for name, parameter in MODEL_PARAMETERS.items()
-        if isinstance(metrics.get(name), int | float)
-    }
+    return threshold_parameters(figures(model))

@@ -5,6 +5,8 @@ The template repeats those that are its parameters, because a template cannot im
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 STACK = "dropsort"
 THRESHOLD = 0.93  # confidence from which an image is classified, 0 to 1
 FAMILIARITY_THRESHOLD = 0.01  # familiarity below which a prediction is not trusted, 0 to 1
@@ -16,3 +18,18 @@ WORKFLOW_TYPE = "EXPRESS"
 
 # Template parameter by the member of a model's metrics.json that sets it when the model is deployed.
 MODEL_PARAMETERS = {"threshold": "Threshold", "familiarity_threshold": "FamiliarityThreshold"}
+
+
+def threshold_parameters(figures: Mapping[str, object]) -> dict[str, str]:
+    """Template parameters for the thresholds in a model's figures, without rounding; those missing are left out.
+
+    Examples
+    --------
+    >>> threshold_parameters({"threshold": 0.87, "accuracy": 0.97})
+    {'Threshold': '0.87'}
+    """
+    return {
+        parameter: repr(float(value))
+        for name, parameter in MODEL_PARAMETERS.items()
+        if isinstance(value := figures.get(name), int | float)
+    }

@@ -14,8 +14,8 @@ from dropsort.contract.progress import Progress, no_progress
 from training import dataset, inference
 from training.dataset import Dataset, LabelledImage, near_duplicates
 from training.errors import TrainingError
-from training.evaluation import metrics
 from training.evaluation.predictions import Evaluation, Predictions
+from training.evaluation.threshold import choose_threshold
 
 PRECISION = 0.99  # that the threshold is chosen for, unless the caller names another
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".avif"}
@@ -134,7 +134,7 @@ def _threshold(
         held_out = predict(model, choose_on.images)
         truth = np.array([model.labels.index(image.label) for image in choose_on.images])
         correct = held_out.probabilities.argmax(1) == truth
-        chosen = metrics.choose_threshold(held_out.confidence, correct, wanted, 1 / len(model.labels))
+        chosen = choose_threshold(held_out.confidence, correct, wanted, 1 / len(model.labels))
         return _Threshold(chosen.value, f"chosen for precision {wanted} on {len(truth)} held-out images")
     if precision is not None and precision != figures.get("wanted_precision"):
         raise TrainingError(

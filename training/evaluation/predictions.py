@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dropsort.contract.defaults import MODEL_PARAMETERS
 from training.dataset import LabelledImage
 from training.evaluation import metrics
 
@@ -105,7 +106,8 @@ class Evaluation:
                 "confident_share": float((self.others.confidence >= self.threshold).mean()),
                 "familiarity_auroc": metrics.auroc(self.predictions.familiarity, self.others.familiarity),
             }
-        return {name: _plain(value) for name, value in found.items()}
+        exact = {name: found[name] for name in MODEL_PARAMETERS}  # settings, not measurements: never rounded
+        return {name: _plain(value) for name, value in found.items()} | exact
 
 
 def _plain(value: Any) -> Any:

@@ -107,7 +107,11 @@ def plan_register(
         "ContentType": "application/json",
         "Body": json.dumps(model_quality(metrics), indent=1),
     }
-    known = {name: f"{metrics[name]:.6g}" for name in METRICS if isinstance(metrics.get(name), int | float)}
+    known = {
+        name: repr(float(metrics[name])) if name in MODEL_PARAMETERS else f"{metrics[name]:.6g}"
+        for name in METRICS
+        if isinstance(metrics.get(name), int | float)
+    }
     environment = {LABELS: ",".join(labels)}
     framework = {}
     if "pytorch" in image:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dropsort.contract.defaults import MODEL_PARAMETERS
+from dropsort.contract.defaults import threshold_parameters
 from training.aws import endpoint
 from training.aws.requests import AwsRequest, OnRequest, check, run, send
 from training.aws.stack import Stack, await_change_set, await_update, describe_stack
@@ -61,9 +61,7 @@ def parameters(
     if package.labels:
         wanted["Labels"] = ",".join(package.labels)
     if thresholds:
-        for metric, parameter in MODEL_PARAMETERS.items():
-            if metric in package.metrics:
-                wanted[parameter] = f"{package.metrics[metric]:.6g}"
+        wanted |= threshold_parameters(package.metrics)
     if instances is not None:
         wanted["EndpointInstanceCount"] = str(instances)
     return wanted

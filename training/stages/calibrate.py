@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.evaluation import calibration, metrics
+from training.evaluation.threshold import Threshold, choose_threshold
 from training.settings import Settings
 from training.stages.fit import Fitted
 
@@ -16,7 +17,7 @@ class Calibrated:
 
     temperature: float
     reason: str  # of the temperature, in words
-    threshold: metrics.Threshold
+    threshold: Threshold
     figures: dict[str, Any]
 
 
@@ -26,7 +27,7 @@ def calibrate(fitted: Fitted, settings: Settings) -> Calibrated:
     probabilities = metrics.softmax(fitted.logits, temperature)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == fitted.truth
     chance = 1 / probabilities.shape[1]
-    threshold = metrics.choose_threshold(confidence, correct, settings.precision, chance)
+    threshold = choose_threshold(confidence, correct, settings.precision, chance)
     figures = {
         "how": f"out of fold, {settings.folds} folds" if settings.folds else "validation part",
         "images": len(fitted.truth),

@@ -48,36 +48,6 @@ def test_ece_of_known_numbers() -> None:
     assert metrics.ece(confidence, correct) == pytest.approx(0.1)
 
 
-@given(scores, st.floats(0.5, 1.0))
-def test_threshold_keeps_the_precision_it_promises(pairs: list[tuple[float, bool]], precision: float) -> None:
-    confidence, correct = split(pairs)
-
-    chosen = metrics.choose_threshold(confidence, correct, precision)
-
-    kept = confidence >= chosen.value
-    assert chosen.coverage == pytest.approx(kept.mean())
-    assert chosen.precision == pytest.approx(correct[kept].mean())
-    assert chosen.met == (chosen.precision >= precision)
-    # AND no lower threshold would do
-    if chosen.met:
-        for lower in {c for c in confidence if c < chosen.value}:
-            assert correct[confidence >= lower].mean() < precision
-
-
-def test_threshold_without_a_mistake_lies_between_the_least_sure_and_a_guess() -> None:
-    chosen = metrics.choose_threshold(np.array([0.9, 0.8]), np.array([True, True]), 0.99, chance=0.5)
-
-    assert chosen.value == pytest.approx(0.65)
-    assert chosen.coverage == 1.0
-
-
-def test_threshold_says_when_no_threshold_does() -> None:
-    chosen = metrics.choose_threshold(np.array([0.9, 0.8]), np.array([False, True]), 0.99)
-
-    assert not chosen.met
-    assert chosen.precision == 0.5
-
-
 @given(scores)
 def test_risk_coverage_ends_with_everything(pairs: list[tuple[float, bool]]) -> None:
     confidence, correct = split(pairs)
