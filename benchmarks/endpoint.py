@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dropsort.local.clients import signed_request
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.endpoint_process import EmbeddedEndpoint
 from training import evaluate, inference
@@ -54,7 +55,9 @@ def endpoint(model: Path, clients: int) -> Iterator[Arm]:
         connection = http.client.HTTPConnection("127.0.0.1", served.port)
         headers = {"Content-Type": "application/x-image", "Accept": inference.VERBOSE}
         for data in pictures:
-            connection.request("POST", f"/endpoints/{NAME}/invocations", data, headers)
+            path = f"/endpoints/{NAME}/invocations"
+            signed = signed_request(served.credentials, "POST", served.url + path, data, headers)
+            connection.request("POST", path, data, dict(signed.header_items()))
             answer = connection.getresponse()
             body = answer.read()
             if answer.status != 200:

@@ -1,17 +1,22 @@
-"""AWS clients of the embedded AWS, whatever this machine's own AWS settings are."""
+"""AWS clients of the embedded service, whatever this machine's own AWS settings are."""
 
 from __future__ import annotations
 
 import os
+import urllib.request
 from typing import Any
 
 import boto3
+import botocore.credentials
 import botocore.session
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+
+from dropsort.local.credentials import Credentials
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-KEY = SECRET = "test"  # noqa: S105  (the emulator's root user)
 
 
 class EmbeddedSession(boto3.Session):
@@ -21,13 +26,15 @@ class EmbeddedSession(boto3.Session):
 
     Parameters
     ----------
+    credentials
+        Of the service.
     endpoint_url
         Address of the embedded AWS.
     runtime_url
         Address of the embedded SageMaker runtime, if there is one.
     """
 
-    def __init__(self, endpoint_url: str, runtime_url: str = "") -> None:
+    def __init__(self, credentials: Credentials, endpoint_url: str, runtime_url: str = "") -> None:
         core = botocore.session.Session(
             {
                 "profile": (None, None, None, None),
@@ -36,7 +43,12 @@ class EmbeddedSession(boto3.Session):
             }
         )
         self._endpoint_url, self._runtime_url = endpoint_url, runtime_url
-        super().__init__(KEY, SECRET, region_name=REGION, botocore_session=core)
+        super().__init__(
+            credentials.access_key_id,
+            credentials.secret_access_key,
+            region_name=REGION,
+            botocore_session=core,
+        )
 
     def _address(self, service: str) -> str:
         return (
@@ -64,13 +76,23 @@ _CONFIG = Config(
 )
 
 
-def environment(endpoint_url: str, runtime_url: str) -> dict[str, str]:
+def environment(credentials: Credentials, endpoint_url: str, runtime_url: str) -> dict[str, str]:
     """Environment variables with which any AWS client reaches the embedded service."""
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime_url,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
     }
+
+
+def signed_request(
+    credentials: Credentials, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
+) -> urllib.request.Request:
+    """A signed request to the embedded endpoint, for what no client of AWS sends."""
+    request = AWSRequest(method, url, headers, body)
+    key = botocore.credentials.Credentials(credentials.access_key_id, credentials.secret_access_key)
+    SigV4Auth(key, "sagemaker", REGION).add_auth(request)
+    return urllib.request.Request(url, body or None, dict(request.headers), method=method)  # noqa: S310

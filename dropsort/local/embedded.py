@@ -15,11 +15,13 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
 from dropsort.local.process import Lifeline, Process
 
 HOST = "127.0.0.1"
+PROGRAM = Path(__file__).with_name("emulator.py")
 START_SECONDS = 60.0
 STOP_SECONDS = 2.0
 SAVE_SECONDS = 60.0  # its state holds every log line
@@ -55,19 +57,31 @@ class EmbeddedAws:
         Whether it saves its state at a clean stop.
     holders
         File descriptors that it keeps open as long as it runs.
+    secrets
+        File of its credentials, which are made if they are not there; None takes one in its folder.
 
     Raises
     ------
     InUseError
         Something else listens on the port.
+    CredentialsError
+        The file of its credentials cannot be trusted.
     """
 
     def __init__(
-        self, python: Path, folder: Path, port: int = 0, keep: bool = False, holders: Sequence[int] = ()
+        self,
+        python: Path,
+        folder: Path,
+        port: int = 0,
+        keep: bool = False,
+        holders: Sequence[int] = (),
+        secrets: Path | None = None,
     ) -> None:
         self._python, self._folder, self._keep, self._holders = python, folder, keep, tuple(holders)
         self.port = free_port(port)
         self.log = folder / "embedded-aws.log"
+        self.secrets = secrets or folder / credentials.FILE
+        self.credentials = credentials.ensure(self.secrets)
         self.lifeline = Lifeline()
         self._process: Process | None = None
 
@@ -78,7 +92,7 @@ class EmbeddedAws:
 
     def session(self, runtime_url: str = "") -> EmbeddedSession:
         """A boto3 session for it."""
-        return EmbeddedSession(self.url, runtime_url)
+        return EmbeddedSession(self.credentials, self.url, runtime_url)
 
     def start(self) -> None:
         """Start it and wait until it answers.
@@ -93,7 +107,7 @@ class EmbeddedAws:
         temporary.mkdir(parents=True)
         self._process = Process(
             "The embedded AWS",
-            [str(self._python), "-m", "ministack"],
+            self._command(),
             self._environment(temporary),
             self.log,
             grace=SAVE_SECONDS if self._keep else STOP_SECONDS,
@@ -116,6 +130,9 @@ class EmbeddedAws:
             self._process.stop()
             self._process = None
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
+
+    def _command(self) -> list[str]:
+        return [str(self._python), "-P", str(PROGRAM), str(self.port), str(self.secrets)]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         return {

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from dropsort.local import clients
+from dropsort.local import clients, credentials
 from dropsort.local.embedded import HOST, OPENER, free_port
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.process import Lifeline, Process
@@ -39,6 +39,8 @@ class EmbeddedEndpoint:
         Port on this machine; 0 takes a free one.
     threads
         Requests worked on at once; None takes one per processor.
+    secrets
+        File of the service's credentials, which are made if they are not there; None takes one in `folder`.
     """
 
     def __init__(
@@ -50,7 +52,10 @@ class EmbeddedEndpoint:
         aws_url: str = "",
         port: int = 0,
         threads: int | None = None,
+        secrets: Path | None = None,
     ) -> None:
+        secrets = secrets or folder / credentials.FILE
+        self.credentials = credentials.ensure(secrets)
         self.name, self.port, self.log = name, free_port(port), folder / "endpoint.log"
         self._settings = folder / "endpoint.json"
         self._config = {
@@ -63,12 +68,9 @@ class EmbeddedEndpoint:
             "port": self.port,
             "log": str(self.log),
             "threads": threads,
-            "aws": {
-                "endpoint_url": aws_url,
-                "access_key_id": clients.KEY,
-                "secret_access_key": clients.SECRET,
-                "region": clients.REGION,
-            },
+            "aws_url": aws_url,
+            "region": clients.REGION,
+            "credentials": str(secrets.resolve()),
         }
         self._leash = Lifeline()
         self._process: Process | None = None
@@ -126,7 +128,7 @@ class EmbeddedEndpoint:
             self._process = None
 
     def _call(self, method: str, path: str) -> bool:
-        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310  (an address of ours)
+        request = clients.signed_request(self.credentials, method, self.url + path)
         try:
             with OPENER.open(request, timeout=STOP_SECONDS) as answer:
                 return bool(answer.status == 200)

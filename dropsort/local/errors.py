@@ -21,5 +21,9 @@ class InUseError(LocalError):
     """Another running service has the port or the data folder."""
 
 
+class CredentialsError(LocalError):
+    """The file with the service's credentials is damaged, or others can read or replace it."""
+
+
 class TemplateError(LocalError):
     """The template says something that the embedded endpoint cannot do."""

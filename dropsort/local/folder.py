@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dropsort.local import credentials
 from dropsort.local.errors import InUseError, LocalError
 
 WAIT_SECONDS = 30.0
@@ -39,6 +40,7 @@ class ServiceFolder:
             if path:
                 path.mkdir(parents=True, exist_ok=True)
                 self.path = path.resolve()
+                self.path.chmod(0o700)  # images, results and credentials are for nobody else on this machine
             else:
                 _sweep()
                 self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -55,6 +57,11 @@ class ServiceFolder:
     def aws(self) -> Path:
         """Folder of the embedded AWS."""
         return self.path / "aws"
+
+    @property
+    def credentials(self) -> Path:
+        """File of the service's credentials."""
+        return self.path / credentials.FILE
 
     @property
     def checkpoint(self) -> Path:

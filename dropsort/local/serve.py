@@ -13,22 +13,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dropsort.local import credentials
 from dropsort.local.capture import CaptureWriter, Put
 from dropsort.local.container import container
 from dropsort.local.endpoint import Endpoint
 from dropsort.local.endpoint_config import Capture
+from dropsort.local.gate import Gate
 
 
 def main(config: dict[str, Any]) -> None:
     """Serve until SIGTERM."""
     import uvicorn
 
+    secrets = credentials.read(Path(config["credentials"]))
     writer = None
     if config["capture"]:
         capture = Capture(**config["capture"])
-        writer = CaptureWriter(
-            capture, config["name"], config["variant"], bucket_put(capture.bucket, config["aws"])
-        )
+        put = bucket_put(capture.bucket, config["aws_url"], config["region"], secrets)
+        writer = CaptureWriter(capture, config["name"], config["variant"], put)
     endpoint = Endpoint(
         config["name"],
         config["variant"],
@@ -42,7 +44,7 @@ def main(config: dict[str, Any]) -> None:
     # uvicorn ends in order at SIGTERM and then raises it once more: that one must find us still here.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
-        endpoint,
+        Gate(endpoint, config["port"], secrets.secret_of, ready="/ping"),
         host=config["host"],
         port=config["port"],
         http="httptools",
@@ -61,16 +63,16 @@ def main(config: dict[str, Any]) -> None:
             print(f"{writer.lost} captured requests were lost. {writer.trouble}", file=sys.stderr)
 
 
-def bucket_put(bucket: str, aws: dict[str, str]) -> Put:
+def bucket_put(bucket: str, url: str, region: str, secrets: credentials.Credentials) -> Put:
     """A function that writes objects into a bucket."""
     from obstore.store import S3Store
 
     store = S3Store(
         bucket,
-        endpoint=aws["endpoint_url"],
-        access_key_id=aws["access_key_id"],
-        secret_access_key=aws["secret_access_key"],
-        region=aws["region"],
+        endpoint=url,
+        access_key_id=secrets.access_key_id,
+        secret_access_key=secrets.secret_access_key,
+        region=region,
         virtual_hosted_style_request=False,
         client_options={"allow_http": True, "timeout": timedelta(seconds=10)},
         retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=5)},

@@ -103,7 +103,7 @@ class Service:
     @property
     def environment(self) -> dict[str, str]:
         """Environment variables with which any AWS client reaches the service."""
-        return clients.environment(self.endpoint_url, self.runtime_url)
+        return clients.environment(self._aws.credentials, self.endpoint_url, self.runtime_url)
 
     @property
     def logs(self) -> tuple[Path, Path]:
@@ -112,7 +112,7 @@ class Service:
 
     def session(self) -> EmbeddedSession:
         """A boto3 session for the service, independent of this machine's AWS settings."""
-        return EmbeddedSession(self.endpoint_url, self.runtime_url)
+        return self._aws.session(self.runtime_url)
 
     def flush(self) -> None:
         """Have all captures in the bucket and all metrics in CloudWatch."""
@@ -164,6 +164,7 @@ class Service:
                 self._choose(self._port, before.get("port")),
                 keep=folder.keep,
                 holders=[folder.lock],
+                secrets=folder.credentials,
             )
             self._cleanup.callback(self._aws.stop)
             self._launch_endpoint(folder, before)
@@ -214,6 +215,7 @@ class Service:
             self._aws.url,
             self._choose(None, before.get("endpoint_port")),
             self._threads,
+            secrets=folder.credentials,
         )
         self._cleanup.callback(self._endpoint.stop)
         # The embedded AWS outlives the endpoint, which has captures to write, even if we are killed.

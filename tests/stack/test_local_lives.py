@@ -17,6 +17,7 @@ import pytest
 
 from dropsort.contract import keys
 from dropsort.deployment import package
+from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
 from dropsort.local.service import Service
@@ -55,7 +56,7 @@ class Life:
         assert line, "the service did not start"
         told = json.loads(line)
         self.bucket: str = told["bucket"]
-        self.session = EmbeddedSession(told["url"])
+        self.session = EmbeddedSession(credentials.read(folder / credentials.FILE), told["url"])
         self.s3: Any = self.session.client("s3")
 
     def end(self, number: int) -> int:

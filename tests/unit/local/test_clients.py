@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dropsort.local import clients
+from dropsort.local import clients, credentials
 from dropsort.local.clients import EmbeddedSession
 
 
@@ -24,19 +24,23 @@ def test_settings_of_the_machine_are_not_used(monkeypatch: pytest.MonkeyPatch, t
     }.items():
         monkeypatch.setenv(name, value)
     # WHEN clients are made
-    session = EmbeddedSession("http://127.0.0.1:1", "http://127.0.0.1:2")
+    secrets = credentials.make()
+    session = EmbeddedSession(secrets, "http://127.0.0.1:1", "http://127.0.0.1:2")
     s3, runtime = session.client("s3"), session.client("sagemaker-runtime")
     # THEN they go where we say
     assert s3.meta.endpoint_url == "http://127.0.0.1:1"
     assert runtime.meta.endpoint_url == "http://127.0.0.1:2"
     assert s3.meta.region_name == clients.REGION
-    assert session.get_credentials().access_key == clients.KEY
+    assert session.get_credentials().access_key == secrets.access_key_id
     assert s3.meta.config.proxies == {}
     assert session.resource("s3").meta.client.meta.endpoint_url == "http://127.0.0.1:1"
 
 
 def test_the_environment_has_all_that_a_client_needs() -> None:
-    found = clients.environment("http://a", "http://b")
+    secrets = credentials.make()
+    found = clients.environment(secrets, "http://a", "http://b")
     assert found["AWS_ENDPOINT_URL"] == "http://a"
     assert found["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == "http://b"
-    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"} <= set(found)
+    assert found["AWS_ACCESS_KEY_ID"] == secrets.access_key_id
+    assert found["AWS_SECRET_ACCESS_KEY"] == secrets.secret_access_key
+    assert found["AWS_DEFAULT_REGION"] == clients.REGION

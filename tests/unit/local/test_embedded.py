@@ -84,7 +84,7 @@ def test_one_that_cannot_start_says_why(tmp_path: Path) -> None:
     # GIVEN an interpreter without it
     aws = EmbeddedAws(Path(sys.executable), tmp_path)
     # THEN the error has its words and the log's name
-    with pytest.raises(StartError, match="No module named ministack") as caught:
+    with pytest.raises(StartError, match="No module named 'ministack'") as caught:
         aws.start()
     assert str(aws.log) in str(caught.value)
     assert os.path.exists(aws.log)

@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from dropsort.contract.resources import DEFAULT_MODEL as MODEL
-from dropsort.local.clients import EmbeddedSession
+from dropsort.local.clients import EmbeddedSession, signed_request
+from dropsort.local.credentials import make
 from dropsort.local.endpoint_config import Capture, EndpointConfig
 from dropsort.local.endpoint_process import EmbeddedEndpoint
 from dropsort.local.errors import StartError
@@ -47,15 +48,18 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEndpo
 @pytest.fixture
 def runtime(endpoint: EmbeddedEndpoint) -> Any:
     """The real client of SageMaker's runtime."""
-    return EmbeddedSession("http://127.0.0.1:9", endpoint.url).client("sagemaker-runtime")
+    return EmbeddedSession(endpoint.credentials, "http://127.0.0.1:9", endpoint.url).client(
+        "sagemaker-runtime"
+    )
 
 
 def call(
     endpoint: EmbeddedEndpoint, method: str, path: str, body: bytes = b"", **headers: str
 ) -> tuple[int, bytes]:
-    """A plain HTTP request."""
+    """A plain HTTP request, signed."""
+    signed = signed_request(endpoint.credentials, method, endpoint.url + path, body, headers)
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
-    connection.request(method, path, body, headers)
+    connection.request(method, path, body, dict(signed.header_items()))
     answer = connection.getresponse()
     return answer.status, answer.read()
 
@@ -171,12 +175,12 @@ def test_what_was_answered_is_captured_before_the_end(tmp_path: Path) -> None:
     )
     assert server.stdout
     address = server.stdout.readline().strip()
-    s3 = EmbeddedSession(address).client("s3")
+    s3 = EmbeddedSession(make(), address).client("s3")
     s3.create_bucket(Bucket="pictures")
     config = EndpointConfig("main", Capture("pictures", "captures", 50, json_types=("application/json",)))
     running = EmbeddedEndpoint(MODEL, tmp_path, "bikes", config, address)
     running.start()
-    runtime = EmbeddedSession(address, running.url).client("sagemaker-runtime")
+    runtime = EmbeddedSession(running.credentials, address, running.url).client("sagemaker-runtime")
     # WHEN it answers and is stopped at once
     for number in range(200):
         runtime.invoke_endpoint(EndpointName="bikes", Body=picture(), InferenceId=str(number))

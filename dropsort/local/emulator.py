@@ -1,0 +1,98 @@
+"""The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS``, run by the interpreter of its own environment.
+
+That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
+consists of are reachable here, below this folder's package. Two things of ministack are changed: the gate stands in front
+of it, and functions get credentials that only this service can make.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "dropsort"
+READY = "/_ministack/ready"
+
+
+def main(port: int, file: Path) -> None:
+    """Serve until SIGTERM."""
+    _reach_own_package()
+    from dropsort.local import credentials
+    from dropsort.local.gate import Gate
+
+    found = credentials.read(file)
+    # Root of the emulator; worker processes get their own instead.
+    os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = (
+        found.access_key_id,
+        found.secret_access_key,
+    )
+
+    from ministack.core import lambda_runtime
+
+    lambda_runtime.execution_credentials = _function_credentials(found)  # others import it by name
+    from ministack import app
+
+    app.app = Gate(app.app, port, _secret(found), READY)
+    sys.argv[1:] = []
+    app.main()
+
+
+def _reach_own_package() -> None:
+    """Make this package importable without the environment that it is installed in."""
+    if PACKAGE not in sys.modules:
+        package = ModuleType(PACKAGE)
+        package.__path__ = [str(Path(__file__).resolve().parents[1])]
+        sys.modules[PACKAGE] = package
+
+
+def _function_credentials(credentials: Any) -> Any:
+    """Exchange for what derives a function's session from the names of function and role alone."""
+
+    def of(config: dict[str, Any]) -> dict[str, str]:
+        from ministack.services import sts
+
+        function, role = config["FunctionArn"], config["Role"]
+        account, name = function.split(":")[4], config["FunctionName"][:64]
+        made: dict[str, str] = credentials.of_function(f"{function}:{role}")
+        role_name = role.rsplit("/", 1)[-1]
+        sts.register_session(
+            made["AWS_ACCESS_KEY_ID"],
+            {
+                "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{name}",
+                "UserId": f"{role_name}:{name}",
+                "SecretAccessKey": made["AWS_SECRET_ACCESS_KEY"],
+                "SessionToken": made["AWS_SESSION_TOKEN"],
+            },
+        )
+        return made
+
+    return of
+
+
+def _secret(credentials: Any) -> Any:
+    """Secrets of all keys that are valid: ours, the functions', and those that IAM and STS have issued."""
+    from ministack.core import iam_evaluator
+    from ministack.services import sts
+
+    def of(access_key_id: str) -> str | None:
+        if access_key_id == credentials.access_key_id:
+            return str(credentials.secret_access_key)
+        if iam_evaluator.is_root_access_key(access_key_id):  # "test", account numbers
+            return None
+        session = sts._sessions.get(access_key_id)
+        account = session.get("AccountId") or session["Arn"].split(":")[4] if session else None
+        try:
+            account = account or iam_evaluator.find_iam_access_key_account(access_key_id)
+        except iam_evaluator.AmbiguousAccessKeyError:
+            return None
+        found = iam_evaluator.resolve_credential(access_key_id, account) if account else None
+        return found.secret_access_key if isinstance(found, iam_evaluator.ResolvedCredential) else None
+
+    return of
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
