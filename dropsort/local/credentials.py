@@ -112,8 +112,8 @@ def read(path: Path) -> Credentials:
         raise
     except OSError as error:
         raise CredentialsError(f"Cannot read {path}: {error.strerror}.") from error
-    with os.fdopen(handle, encoding="utf-8") as content:
-        found = os.fstat(content.fileno())
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise CredentialsError(f"{path} is not a file of yours: delete it, the service makes a new one.")
         if stat.S_IMODE(found.st_mode) & 0o077:
@@ -121,11 +121,13 @@ def read(path: Path) -> Credentials:
                 f"{path} can be used by others (mode {stat.S_IMODE(found.st_mode):04o}): delete it, the service makes a "
                 "new one."
             )
-        try:
-            values = json.load(content)
-            read_ = Credentials(**values)
-            if not all(isinstance(value, str) and len(value) >= 20 for value in values.values()):
-                raise ValueError
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CredentialsError(f"{path} is damaged: delete it, the service makes a new one.") from error
-    return read_
+        content = os.read(handle, 4096)
+    finally:
+        os.close(handle)
+    try:
+        values = json.loads(content)
+        if not all(isinstance(value, str) and len(value) >= 20 for value in values.values()):
+            raise ValueError
+        return Credentials(**values)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CredentialsError(f"{path} is damaged: delete it, the service makes a new one.") from error

@@ -185,6 +185,7 @@ def parse(
             "The access key is none of this service: take the lines that `dropsort up` prints.",
         )
     signer = (_S3Signer if service == "s3" else _Signer)(Credentials(access_key_id, known), service, region)
+    query = query.replace("+", "%20")  # both mean a space, and this one is signed
     request = SimpleNamespace(
         method=method,
         url=f"http://host{path}?{query}" if query else f"http://host{path}",
