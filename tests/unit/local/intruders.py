@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,6 +94,7 @@ def open_page(target: str, host: str, *flags: str) -> dict[str, str]:
         )
         try:
             assert server.done.wait(120), "the page did not come to its end"
+            time.sleep(3)  # its form is on its way
         finally:
             process.terminate()
             process.wait(30)
