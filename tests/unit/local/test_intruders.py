@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -191,6 +192,10 @@ print(json.dumps(found))
 """
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@needs_root
 @pytest.mark.parametrize("key", ["test", "000000000000", ""])
 def test_another_user_of_the_machine_gets_nothing(gated: Target, key: str) -> None:
     # WHEN another user looks into the folder and sends requests
@@ -202,6 +207,7 @@ def test_another_user_of_the_machine_gets_nothing(gated: Target, key: str) -> No
     assert gated.untouched()
 
 
+@needs_root
 def test_without_the_gate_another_user_reads_runs_and_resets(ungated: Target) -> None:
     found = as_another_user(OTHER_USER, str(ungated.folder), str(ungated.aws.port), "test")
     assert found["list"] == found["functions"] == found["run"] == found["reset"] == 200
