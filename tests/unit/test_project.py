@@ -103,7 +103,7 @@ def test_the_workflow_tests_every_python_and_runs_what_exists() -> None:
     runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     assert {run.split()[1] for run in runs if run.startswith("make ")} <= targets()
     needs = jobs["test"]["env"]["DROPSORT_REQUIRE"].split(",")
-    assert set(needs) <= {"embedded-aws", "libraries", "training", "sagemaker", "data"}
+    assert set(needs) <= {"embedded-aws", "libraries", "training", "sagemaker", "browser", "data"}
 
 
 @pytest.mark.parametrize(
