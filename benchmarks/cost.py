@@ -1,6 +1,7 @@
 """What a million images cost, beside the notebooks' workflow: ``python -m benchmarks.cost``.
 
-An estimate from one table of prices, `monitoring.cloudwatch.prices`, which a reader can correct; times are assumptions that stand in `Way`.
+An estimate from one table of prices, `monitoring.cloudwatch.prices`, which a reader can correct; times are
+assumptions of `ResourceUse`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from monitoring.cloudwatch.prices import INSTANCES, Way
+from monitoring.cloudwatch.prices import INSTANCES, ResourceUse
 
-OURS = Way()
-STANDARD = Way(express=False, transitions=5)
+OURS = ResourceUse()
+STANDARD = ResourceUse(express=False, transitions=5)
 # Three functions of 512 MB on x86, five transitions, no result, an execution started by hand.
-NOTEBOOKS = Way(
+NOTEBOOKS = ResourceUse(
     express=False, transitions=5, event=False, gb_seconds=0.15, architecture="x86", puts=1, gets=2
 )
 

@@ -21,7 +21,7 @@ from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
 from monitoring.aggregates.histograms import bin_of, units
 from monitoring.drift.assess import assess
 from monitoring.drift.sample import Moments, Sample
-from monitoring.drift.windows import HOUR, hour_of, look
+from monitoring.drift.windows import HOUR, check, hour_of
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 THRESHOLD = 0.93
@@ -133,7 +133,7 @@ def alarmed_days(kind: str, reference_size: int, days: int, seed: int) -> list[s
                 put_hour(total, hour_of(at), SAME, random, count(at))
                 if not alarms:
                     alarms = "; ".join(
-                        look(total, at + HOUR, threshold=THRESHOLD, reference=reference).alarms
+                        check(total, at + HOUR, threshold=THRESHOLD, reference=reference).alarms
                     )
             found.append(alarms)
     return found

@@ -7,6 +7,7 @@ storage/           folders and buckets; what one run leaves for the next
 aggregation/       one run: new files, read once, added to the stored aggregates
 drift/             windows of captures compared with a reference
 quality/           captures joined with ground truth
+report/            the figures and images that the pages show
 cloudwatch/        metrics to CloudWatch; dashboards and usage read back
 =================  =====================================================================
 

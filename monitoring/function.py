@@ -1,151 +1,125 @@
-"""The hourly function: new captures into aggregates, a look for drift, and metrics for dashboard and alarms.
+"""The monitoring function, run every hour: new captures into aggregates, a drift check, and metrics for CloudWatch.
 
-Settings are environment variables (`Settings`); the captures are below ``captures/`` of the bucket and everything that
-is kept is below ``monitoring/``: the aggregates' state, ``reference.json`` (what drift compares with: put the
-evaluation set's there, or leave it to the first day of captures), ``traffic.json`` (captures by hour, for silence) and
-``latest.json`` (what the last look found). A run that ends half-way changes nothing but what it committed, and the next
-one goes on from there.
+Settings are environment variables (`monitoring.settings`); captures are below ``captures/`` of the bucket, and everything
+that is stored is below ``monitoring/``: the aggregates' state and the documents of `monitoring.history`. A run that ends
+half-way changes only what it committed, and the next one continues from there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import metrics as names
-from dropsort.contract import reference as reference_file
-from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD, WORKFLOW_TYPE
+from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.aggregation.run import load, run
-from monitoring.aggregation.stages import Summary
 from monitoring.cloudwatch import metrics
-from monitoring.cloudwatch.pending import Pending, pending
-from monitoring.cloudwatch.prices import Way, cost
+from monitoring.cloudwatch.pending import pending
+from monitoring.cloudwatch.prices import ResourceUse, cost
 from monitoring.cloudwatch.usage import counted
-from monitoring.drift.sample import Sample, kept_reference
-from monitoring.drift.windows import (
-    DAY,
-    HOUR,
-    Look,
-    first_reference,
-    hour_of,
-    hourly,
-    look,
-    moment_of,
-    sample,
-)
+from monitoring.cloudwatch.values import metric_values
+from monitoring.drift.sample import Sample
+from monitoring.drift.windows import DAY, HOUR, check, hour_of, sample
 from monitoring.errors import MonitoringError
+from monitoring.history import History
+from monitoring.settings import Settings
 from monitoring.storage import open_store
-from monitoring.storage.documents import Kept
+from monitoring.storage.documents import JsonDocuments
 from monitoring.storage.state import State
 
-CAPTURES, STATE = "captures", reference_file.STATE_PREFIX
-LATE = timedelta(hours=6)  # a capture file may come so long after its hour; they are a few minutes late
-LATE_AT_NIGHT = timedelta(days=1)  # and so long for the look of midnight: every hour this would mostly list
-HISTORY = timedelta(days=30)  # of traffic
-FEWEST_INVOCATIONS = 50  # that should be captured, below which their captured share says nothing
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_s3 import S3Client
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What the template passes; names are those of the environment variables, in upper case."""
-
-    stack_name: str
-    bucket_name: str
-    threshold: float = THRESHOLD
-    familiarity_threshold: float = FAMILIARITY_THRESHOLD
-    labels: tuple[str, ...] = ()
-    capture_percent: float = 100.0
-    workflow_type: str = WORKFLOW_TYPE
-    instance_type: str = ""  # of an endpoint that the stack pays for
-    instance_count: int = 1
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the environment; a MonitoringError names the variable that is missing or wrong."""
-        try:
-            return cls(
-                stack_name=environment["STACK_NAME"],
-                bucket_name=environment["BUCKET_NAME"],
-                threshold=_number(environment, "THRESHOLD", THRESHOLD),
-                familiarity_threshold=_number(environment, "FAMILIARITY_THRESHOLD", FAMILIARITY_THRESHOLD),
-                labels=tuple(
-                    name.strip() for name in environment.get("LABELS", "").split(",") if name.strip()
-                ),
-                capture_percent=_number(environment, "CAPTURE_PERCENT", 100.0),
-                workflow_type=environment.get("WORKFLOW_TYPE", WORKFLOW_TYPE),
-                instance_type=environment.get("INSTANCE_TYPE", ""),
-                instance_count=int(_number(environment, "INSTANCE_COUNT", 1)),
-            )
-        except KeyError as error:
-            raise MonitoringError(f"the environment variable {error.args[0]} is missing") from None
+CAPTURES = "captures"
+LATE = timedelta(hours=6)  # a capture file may come so long after its hour; most come a few minutes late
+LATE_AT_MIDNIGHT = timedelta(
+    days=1
+)  # and so long for the run of midnight: listing that every hour would take most of the time
+FEWEST_INVOCATIONS = 50  # that should be captured, below which their captured share means nothing
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Lambda's entry: prints the metrics, answers what it found. ``event["time"]``, if any, is the moment of the look."""
+    """Lambda's entry point: prints the metrics and returns what was found.
+
+    Parameters
+    ----------
+    event
+        ``time``, if any, is the time of the check, such as 2026-11-21T09:05:00Z.
+    context
+        Lambda's context, of which the remaining time is used.
+    """
     import boto3  # here, so that everything but the handler works without it
 
     settings = Settings.of(os.environ)
     seconds = context.get_remaining_time_in_millis() / 1000 if context is not None else 300.0
     now = _now(event)
     s3, cloudwatch = boto3.client("s3"), boto3.client("cloudwatch")
-    lines, answer = observe(settings, now, s3=s3, cloudwatch=cloudwatch, seconds=seconds)
+    lines, response = observe(settings, now, s3=s3, cloudwatch=cloudwatch, seconds=seconds)
     for line in lines:
         print(line)
-    return answer
+    return response
 
 
 def observe(
-    settings: Settings, now: datetime, *, s3: Any, cloudwatch: Any, seconds: float = 300.0
+    settings: Settings,
+    now: datetime,
+    *,
+    s3: S3Client,
+    cloudwatch: CloudWatchClient,
+    seconds: float = 300.0,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Aggregate, look, and say it: lines of embedded metric format, and the answer of the function.
+    """Aggregate new captures and check for drift, silence and uploads without a result.
 
     Parameters
     ----------
     now
-        The moment of the look (aware).
+        The time of the check (aware).
     s3, cloudwatch
         boto3 clients.
     seconds
-        Time there is; six tenths of it go to new captures.
+        Time available; six tenths of it are for new captures.
+
+    Returns
+    -------
+    tuple
+        Lines of embedded metric format, and the response of the function.
     """
-    place = f"s3://{settings.bucket_name}"
-    kept = Kept(s3, settings.bucket_name, STATE)
-    before = _health(f"{place}/{STATE}")
-    begun, read = datetime.now(UTC), _read_until(kept) if before is not None else None
-    late = LATE_AT_NIGHT if now.hour == 0 else LATE
+    bucket = f"s3://{settings.bucket_name}"
+    state = f"{bucket}/{STATE_PREFIX}"
+    history = History(JsonDocuments(s3, settings.bucket_name, STATE_PREFIX), state)
+    # 1. New captures into aggregates.
+    before = _health(state)
+    begun, read = datetime.now(UTC), history.read_until() if before is not None else None
+    late = LATE_AT_MIDNIGHT if now.hour == 0 else LATE
     days = None if read is None else (begun - read + late) / DAY
     summary = run(
-        f"{place}/{CAPTURES}",
-        f"{place}/{STATE}",
-        labels=settings.labels or None,
-        processes=1,
-        seconds=seconds * 0.6,
-        days=days,
-    )
-    traffic = _traffic(kept, f"{place}/{STATE}", summary, now, days)
-    reference, since = _reference(kept, f"{place}/{STATE}", summary)
+        f"{bucket}/{CAPTURES}", state, labels=settings.labels or None, processes=1, seconds=seconds * 0.6, days=days
+    )  # fmt: skip
+    # 2. Drift and silence.
+    traffic = history.traffic(summary, now, days)
+    reference = history.reference(summary)
     day = Aggregate()
     if summary.hours and summary.complete:
-        day = load(f"{place}/{STATE}", start=hour_of(now - DAY), end=hour_of(now))
-    seen = look(
+        day = load(state, start=hour_of(now - DAY), end=hour_of(now))
+    found = check(
         day,
         now,
         threshold=settings.threshold,
         familiarity_threshold=settings.familiarity_threshold,
-        reference=reference or Sample(),
-        since=since,
+        reference=reference.sample if reference else Sample(),
+        since=reference.until if reference else "",
         traffic=traffic if summary.complete else None,
     )
+    # 3. Uploads without a result, usage and cost.
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
     images, invoked = counted(cloudwatch, settings.stack_name, now)
-    values = _values(settings, summary.health, before or Health(), day, seen, waiting)
-    values[names.UPLOADS_UNCOMPARED] = int(not waiting.complete)
+    # 4. Metrics and response.
+    values = metric_values(settings, summary.health, before or Health(), day, found, waiting)
     values[names.BEHIND] = int(not summary.complete)
     if not summary.complete:
         # The latest hours may be among those that were not read yet: they are not silent.
@@ -156,98 +130,20 @@ def observe(
     values[names.COST_SO_FAR] = _cost(settings, images, traffic, now)
     whole = sample(day)
     shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
-    answer = {
+    response = {
         "time": now.isoformat(),
         "complete": summary.complete,
         "read": begun.isoformat() if summary.complete else read and read.isoformat(),
         "files_read": summary.files_read,
-        "alarms": seen.alarms,
+        "alarms": found.alarms,
         "uploads_compared": waiting.complete,
         "oldest_upload": waiting.oldest,
-        "day": seen.day.to_json(),
-        "silence": seen.silence.sentence if summary.complete else "captures are still being read",
+        "day": found.day.to_json(),
+        "silence": found.silence.sentence if summary.complete else "captures are still being read",
     }
-    kept.put("latest.json", answer)
-    notes = {name: answer[name] for name in ("alarms", "complete", "uploads_compared", "oldest_upload")}
-    return metrics.emf(settings.stack_name, values, shares, now, notes), answer
-
-
-def _values(
-    settings: Settings, health: Health, before: Health, day: Aggregate, seen: Look, waiting: Pending
-) -> dict[str, float]:
-    """The metrics of a look, but cost and captured share; NaN for what there is nothing to say of."""
-    signals = {s.name: s for s in seen.day.signals}
-    recent = {s.name for s in seen.recent.signals if s.alarm} if seen.recent else set()
-    whole = sample(day)
-    unfamiliar = math.nan
-    if whole.familiarity is not None:
-        cut = round(settings.familiarity_threshold * len(whole.familiarity))
-        unfamiliar = float(whole.familiarity[:cut].sum() / whole.familiarity.sum())
-    return {
-        names.CAPTURED: health.records - before.records,
-        names.BAD_LINES: health.bad_lines - before.bad_lines,
-        names.DUPLICATES: health.duplicates - before.duplicates,
-        names.MEAN_CONFIDENCE: whole.mean_confidence,
-        names.LOW_CONFIDENCE_RATE: whole.below(settings.threshold) / whole.count if whole.count else math.nan,
-        names.UNFAMILIAR_RATE: unfamiliar,
-        names.ESTIMATED_ACCURACY: seen.day.estimated_accuracy,
-        **{
-            metric: signals[name].effect if name in signals else math.nan
-            for metric, name in (
-                (names.LABEL_SHARE_CHANGE, "LabelShares"),
-                (names.CONFIDENCE_WASSERSTEIN, "ConfidenceWasserstein"),
-                (names.CONFIDENCE_JENSEN_SHANNON, "ConfidenceJensenShannon"),
-            )
-        },
-        names.DRIFT_ALARMS: len({s.name for s in seen.day.signals if s.alarm} | recent),
-        names.SILENT_HOURS: seen.silence.hours,
-        names.SILENCE_ALARM: int(seen.silence.alarm),
-        names.OLDEST_UPLOAD_AGE: waiting.age if waiting.complete else math.nan,
-        names.UPLOADS_WITHOUT_RESULT: waiting.waiting if waiting.complete else math.nan,
-    }
-
-
-def _read_until(kept: Kept) -> datetime | None:
-    """The moment until which every capture is known to be read: a run that was out of time leaves older ones behind."""
-    with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
-        return datetime.fromisoformat(kept.get("latest.json")["read"]).astimezone(UTC)
-    return None
-
-
-def _traffic(
-    kept: Kept, state: str, summary: Summary, now: datetime, days: float | None
-) -> dict[datetime, int]:
-    """Captures by hour of the last weeks: what was kept, with the hours that late files may have changed read again."""
-    counts: dict[datetime, int] = {}
-    with contextlib.suppress(
-        MonitoringError, AttributeError, TypeError, ValueError
-    ):  # a damaged one is made again
-        counts = {moment_of(hour): int(count) for hour, count in kept.get("traffic.json").items()}
-    if summary.hours:
-        recent = now - HISTORY if days is None or not counts else now - timedelta(days=days + 1)
-        counts.update(hourly(load(state, start=hour_of(recent), end=hour_of(now + HOUR))))
-    counts = {hour: count for hour, count in sorted(counts.items()) if hour >= now - HISTORY - DAY}
-    kept.put("traffic.json", {hour_of(hour): count for hour, count in counts.items()})
-    return counts
-
-
-def _reference(kept: Kept, state: str, summary: Summary) -> tuple[Sample | None, str]:
-    """The reference, and the hour from which windows may begin; made of the first captures once they are enough."""
-    known = kept.get(reference_file.FILE)
-    if known is not None:
-        try:
-            return kept_reference(known, kept.name(reference_file.FILE))
-        except MonitoringError as error:
-            raise MonitoringError(f"{error} Or delete or replace it.") from None
-    if not summary.hours or not summary.complete:
-        return None, ""
-    begin = moment_of(summary.hours[0])
-    found = first_reference(load(state, start=summary.hours[0], end=hour_of(begin + 14 * DAY)))
-    if found is None:
-        return None, ""
-    reference, until = found
-    kept.put(reference_file.FILE, {**reference.to_json(), "until": until})
-    return reference, until
+    history.store_latest(response)
+    notes = {name: response[name] for name in ("alarms", "complete", "uploads_compared", "oldest_upload")}
+    return metrics.emf(settings.stack_name, values, shares, now, notes), response
 
 
 def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:
@@ -255,13 +151,14 @@ def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now:
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     begun = max(month, min(traffic, default=now))
     hours = max(0.0, (now - begun) / HOUR)
-    way = Way(express=settings.workflow_type == "EXPRESS")
+    use = ResourceUse(express=settings.workflow_type == "EXPRESS")
     return cost(
-        images, way, endpoint_hours=hours, instance=settings.instance_type, instances=settings.instance_count
+        images, use, endpoint_hours=hours, instance=settings.instance_type, instances=settings.instance_count
     )
 
 
 def _health(state: str) -> Health | None:
+    """Totals of the runs so far; None before the first one."""
     found = State(open_store(state))
     return found.manifest.health if found.exists else None
 
@@ -274,11 +171,3 @@ def _now(event: Mapping[str, Any]) -> datetime:
         raise MonitoringError(
             f"the event's time is none: {given!r}; leave it out, or write 2026-11-21T09:05:00Z"
         ) from None
-
-
-def _number(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name) or str(default)
-    try:
-        return float(text)
-    except ValueError:
-        raise MonitoringError(f"the environment variable {name} is no number: {text!r}") from None

@@ -27,7 +27,7 @@ from dropsort.contract.defaults import THRESHOLD
 
 if TYPE_CHECKING:
     from monitoring.aggregates.cells import Aggregate
-    from monitoring.aggregation.stages import Summary
+    from monitoring.aggregation.summary import Summary
 
 NAMED = 10  # files and lines that are named one by one
 

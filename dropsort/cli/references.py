@@ -14,7 +14,7 @@ from dropsort.cli.output import printable
 
 if TYPE_CHECKING:
     from monitoring.aggregates.cells import Aggregate
-    from monitoring.drift.sample import Reference
+    from monitoring.drift.reference import Reference
 
 
 def arguments(where: Place, given: Path | None, aws: Aws) -> dict[str, Any]:
@@ -52,19 +52,19 @@ def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
 
 
 def _of_file(path: Path) -> Reference:
-    from monitoring.drift.sample import kept_reference
+    from monitoring.drift.reference import parse_reference
 
-    return kept_reference(read_json(path, "give the reference.json of a model folder"), str(path))
+    return parse_reference(read_json(path, "give the reference.json of a model folder"), str(path))
 
 
 def _of_bucket(address: str, aws: Aws) -> Reference | None:
-    from monitoring.drift.sample import kept_reference
-    from monitoring.storage.documents import Kept
+    from monitoring.drift.reference import parse_reference
+    from monitoring.storage.documents import JsonDocuments
 
     bucket, _, key = address.removeprefix("s3://").partition("/")
     prefix, _, document = key.rpartition("/")
-    found = Kept(aws.client("s3"), bucket, prefix).get(document)
-    return None if found is None else kept_reference(found, address)
+    found = JsonDocuments(aws.client("s3"), bucket, prefix).get(document)
+    return None if found is None else parse_reference(found, address)
 
 
 def _some(labels: set[str]) -> str:

@@ -162,12 +162,12 @@ class Verdict:
 
 def verdict(report: Report) -> Verdict:
     """What drift found, in words, at the top."""
-    look = report.look
-    if look is None and report.total.count:
+    check = report.check
+    if check is None and report.total.count:
         return Verdict(
             "", "–", "No dated captures", "No capture has a time: nothing can be compared over time."
         )
-    if look is None or not report.total.count:
+    if check is None or not report.total.count:
         return Verdict(
             "",
             "–",
@@ -177,9 +177,9 @@ def verdict(report: Report) -> Verdict:
         )
     count = report.reference.count if report.reference else 0
     compared = f"Compared with {report.reference_name}, {count:,} prediction{'s' if count != 1 else ''}."
-    if look.alarms:
-        alarms = len(look.alarms)
-        return Verdict("bad", "▲", f"{alarms} alarm{'s' if alarms > 1 else ''}", compared, look.alarms)
+    if check.alarms:
+        alarms = len(check.alarms)
+        return Verdict("bad", "▲", f"{alarms} alarm{'s' if alarms > 1 else ''}", compared, check.alarms)
     if report.reference is None:
         return Verdict(
             "",
@@ -188,15 +188,15 @@ def verdict(report: Report) -> Verdict:
             "A reference is the predictions of an evaluation set (the model folder's reference.json), or the first day of "
             "captures once it holds 1,000.",
         )
-    if look.day.note:
+    if check.day.note:
         return Verdict(
             "",
             "○",
             "Too few captures to judge",
-            f"{compared} That takes {FEWEST} on each side, and the last day has {look.day.window_size:,}.",
+            f"{compared} That takes {FEWEST} on each side, and the last day has {check.day.window_size:,}.",
         )
     return Verdict(
-        "ok", "●", "No change found", f"{compared} {look.day.window_size:,} captures of the last day."
+        "ok", "●", "No change found", f"{compared} {check.day.window_size:,} captures of the last day."
     )
 
 
@@ -235,10 +235,10 @@ def _accuracy(report: Report, quality: Quality | None) -> list[Tile]:
         low, high = quality.accuracy_interval
         note = f"{quality.correct:,} of {quality.count:,} with ground truth; 95 %: {low:.1%} to {high:.1%}"
         return [Tile("measured accuracy", percent(quality.accuracy), note)]
-    if report.look is None or report.hours <= _DAY or math.isnan(report.look.day.estimated_accuracy):
+    if report.check is None or report.hours <= _DAY or math.isnan(report.check.day.estimated_accuracy):
         return []
     note = "mean confidence of the last day: an estimate, if the model is calibrated"
-    return [Tile("estimated accuracy", percent(report.look.day.estimated_accuracy), note)]
+    return [Tile("estimated accuracy", percent(report.check.day.estimated_accuracy), note)]
 
 
 def _unfamiliar(report: Report) -> list[Tile]:

@@ -65,22 +65,22 @@ class QualityTable:
 
 def tests(report: Report) -> Tests | None:
     """The tests behind the verdict; None where nothing was tested."""
-    look = report.look
-    if look is None or not look.day.signals:
+    check = report.check
+    if check is None or not check.day.signals:
         return None
-    recent = {s.name: s for s in look.recent.signals} if look.recent else {}
+    recent = {s.name: s for s in check.recent.signals} if check.recent else {}
     rows = [
         _test_row(s, recent.get(s.name))
-        for s in look.day.signals
+        for s in check.day.signals
         if s.effect or not s.name.startswith("Image")
     ]
-    silence = look.silence
+    silence = check.silence
     rows.append(TestRow("Silence", silence.alarm, silence.sentence, probability(silence.p)))
     about = (
-        f"p is corrected for the number of tests. An alarm needs p ≤ {probability(look.day.level)} and a change that "
+        f"p is corrected for the number of tests. An alarm needs p ≤ {probability(check.day.level)} and a change that "
         "matters: a day without change alarms once in a hundred at most."
     )
-    return Tests(about, f"last {look.recent_hours} h" if recent else "", rows)
+    return Tests(about, f"last {check.recent_hours} h" if recent else "", rows)
 
 
 def _test_row(day: Signal, recent: Signal | None) -> TestRow:

@@ -87,7 +87,7 @@ class Accumulator:
 
     def _known_ids(self, hour: str) -> np.ndarray:
         if hour not in self._ids:
-            self._ids[hour] = np.frombuffer(self._state.load("ids", hour) or b"", np.uint64)
+            self._ids[hour] = np.frombuffer(self._state.load("ids", hour), np.uint64)
         return self._ids[hour]
 
     def _hour(self, hour: str) -> Aggregate:
@@ -100,7 +100,7 @@ class Accumulator:
         return found
 
     def _count(self, batch: Batch, keep: np.ndarray) -> None:
-        """Volumes and health of the records that are kept."""
+        """Volumes and health of the records that are new."""
         series, flags = batch.record_series[keep], batch.record_flags[keep]
         count = len(batch.series)
         predictions = np.bincount(batch.record_series[batch.record[keep[batch.record]]], minlength=count)
@@ -123,7 +123,7 @@ class Accumulator:
         health.without_time += int(np.count_nonzero(flags & NO_TIME))
 
     def _cells(self, batch: Batch, keep: np.ndarray) -> None:
-        """Sums and histograms of the predictions that are kept, by key."""
+        """Sums and histograms of the predictions that are new, by key."""
         key, confidence = batch.key[keep], batch.confidence[keep]
         margin, entropy, familiarity = batch.margin[keep], batch.entropy[keep], batch.familiarity[keep]
         scored, familiar = margin >= 0, familiarity >= 0

@@ -1,25 +1,40 @@
-"""Capture files into aggregates: what is new since the last run, exactly once.
+"""One run: capture files that are new since the last run are added to the stored aggregates, each record exactly once.
 
     summary = run("captures/", "monitoring-state/")
 
-A run lists the source, reads the files that it has not read in this version, drops records whose event id it has seen
-(in any file, in any run), adds the rest to the hours they were inferred in, and then replaces the state in one step.
-Late files, copies of files, files that grew and killed runs all end in what one run over everything would give.
+The stages, in order: `discovery` lists the source and finds files that were not read in this version; `ingest` reads
+them; `accumulate` drops records whose event id is known (from any file, of any run) and adds the others to the hours of
+their inference; then the state is replaced in one step and the days that changed are exported. Late files, copies of files,
+files that grew and killed runs all lead to what one run over everything would give.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import itertools
 import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
+from dropsort.contract.progress import Progress, no_progress
 from monitoring.aggregates.cells import UNKNOWN, Aggregate
-from monitoring.aggregation.stages import Progress, Run
+from monitoring.aggregation.accumulate import Accumulator
+from monitoring.aggregation.discovery import Discovery
+from monitoring.aggregation.file_totals import FileTotals
 from monitoring.aggregation.summary import Summary
 from monitoring.errors import MonitoringError
+from monitoring.ingest.tasks import Task, tasks
+from monitoring.ingest.workers import ReadOptions, read_tasks
 from monitoring.storage import open_store
-from monitoring.storage.base import Access
+from monitoring.storage.base import Access, Store
+from monitoring.storage.ledger import Ledgers
 from monitoring.storage.state import State
+
+COMMIT_SECONDS = 300.0  # of a long run, after which what was read so far becomes the state
+_SEVERAL = 64 * 1024 * 1024  # unread bytes from which several processes are worth their start
 
 
 def run(
@@ -28,7 +43,7 @@ def run(
     *,
     labels: Sequence[str] | None = None,
     processes: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     seconds: float | None = None,
     days: float | None = None,
     images: bool = False,
@@ -39,25 +54,25 @@ def run(
     Parameters
     ----------
     source, state
-        A folder or ``s3://bucket/prefix`` each. Without `state` nothing is remembered.
+        A folder or ``s3://bucket/prefix`` each. Without `state` nothing is stored.
     labels
-        Labels by class index (the content of labels.json), for endpoints that answer a bare list.
+        Labels by class index (the content of labels.json), for endpoints that return a bare list of probabilities.
     processes
-        That read at the same time; by default one, or as many as there are processors if there is much to read.
+        Number of processes that read; by default one, or as many as there are processors if there is much to read.
     progress
-        Is called with the numbers of files and bytes that were read.
+        Called with the number of files that were read.
     seconds
-        Time to stop after; what was read by then is kept, and the next run goes on from there.
+        Time to stop after; what was read by then is stored, and the next run continues from there.
     days
-        Leave hour folders out that are more than so many days back, fractions too: with years of captures in a bucket,
-        listing them all is what an hourly run would mostly do.
+        Skip hour folders that are more than so many days back, fractions too: with years of captures in a bucket, an hourly
+        run would spend most of its time on listing them all.
     images
         Decode the inputs for image statistics (needs Pillow; slower by far).
 
     Raises
     ------
     MonitoringError
-        Nothing can be read or written there, or the state is of another source or of other labels.
+        Something cannot be read or written, or the state is of another source or of other labels.
     """
     if state is None:
         with tempfile.TemporaryDirectory(prefix="dropsort-") as folder:
@@ -65,11 +80,10 @@ def run(
                 source, folder, labels=labels, processes=processes, progress=progress, seconds=seconds, days=days,
                 images=images, access=access,
             )  # fmt: skip
-    store, keep = open_store(source, access), open_store(state, access)
-    with keep.lock():
-        return Run(store, State(keep), labels or (), images, access or Access(), progress).go(
-            processes, seconds, days
-        )
+    store, target = open_store(source, access), open_store(state, access)
+    options = ReadOptions(store.name, access or Access(), tuple(labels or ()), images)
+    with target.lock(), _without_collector():
+        return _Run(store, State(target), options).go(processes, seconds, days, progress)
 
 
 def load(
@@ -79,7 +93,7 @@ def load(
     end: str | None = None,
     access: Access | None = None,
 ) -> Aggregate:
-    """Get what was aggregated, for all hours or those in [start, end) (as in `Key.hour`).
+    """Load what was aggregated, for all hours or those in [start, end) (as in `Key.hour`).
 
     Raises
     ------
@@ -97,6 +111,128 @@ def load(
             continue
         if hour == UNKNOWN and (start or end):
             continue
-        whole.merge(Aggregate.from_json(found.load("hours", hour) or b""))
+        whole.merge(Aggregate.from_json(found.load("hours", hour)))
     whole.health = found.manifest.health
     return whole
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """No cycles are made in here, and the garbage collector would walk through every list that grows."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _Run:
+    """The stages of a run, wired to one state."""
+
+    def __init__(self, source: Store, state: State, options: ReadOptions) -> None:
+        self._source, self._state, self._options = source, state, options
+        self._check()
+        self._summary = Summary(source.name, state.store.name)
+        self._ledgers = Ledgers(state)
+        self._discovery = Discovery(source, state, self._ledgers, self._summary)
+        self._totals = FileTotals(state.manifest.health, self._ledgers, self._discovery, self._summary)
+        self._accumulator = Accumulator(state)
+
+    def _check(self) -> None:
+        """Check that the state is of this source and these labels; a new state becomes so."""
+        manifest, where = self._state.manifest, self._state.store.name
+        if not self._state.exists:
+            manifest.source, manifest.labels = self._source.name, list(self._options.labels)
+        if manifest.source != self._source.name:
+            raise MonitoringError(
+                f"{where} holds aggregates of {manifest.source}: use another place for {self._source.name}."
+            )
+        if manifest.labels != list(self._options.labels):
+            known = ", ".join(manifest.labels) or "none"
+            raise MonitoringError(
+                f"{where} was aggregated with other labels ({known}): use these, another place, or start anew."
+            )
+
+    def go(
+        self, processes: int | None, seconds: float | None, days: float | None, progress: Progress
+    ) -> Summary:
+        """Read, commit, export."""
+        begun = last = time.monotonic()
+        summary = self._summary
+        since = ""
+        if days is not None:
+            since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y/%m/%d/%H")
+        queue, processes = _processes(tasks(self._discovery.new_files(since)), processes)
+        for task, batches in read_tasks(self._options, queue, processes):
+            for batch in batches:
+                self._totals.locate(batch)
+                self._accumulator.add(batch)
+                self._totals.add(batch, task)
+            if task.is_range:
+                summary.bytes_read += task.bytes
+            progress(summary.files_read, 0)
+            now = time.monotonic()
+            if seconds is not None and now - begun > seconds:
+                summary.complete = False
+                break
+            if now - last > COMMIT_SECONDS:
+                self._commit()
+                last = time.monotonic()
+        self._commit(last=summary.complete)
+        self._export()
+        if summary.files_read:
+            self._state.sweep()
+        summary.seconds = time.monotonic() - begun
+        summary.health = self._state.manifest.health
+        summary.hours = sorted(h for h in self._state.manifest.hours if h != UNKNOWN)
+        return summary
+
+    def _commit(self, *, last: bool = False) -> None:
+        """Make what was read so far the state."""
+        self._accumulator.flush()
+        self._ledgers.save()
+        manifest = self._state.manifest
+        health = manifest.health
+        # Every record line is either the first of its event or a duplicate.
+        copies = health.lines - health.bad_lines - health.ground_truth - health.records
+        if copies < 0 and last:
+            # A file was replaced by one without its records: these stay counted, like those of a file that is gone.
+            health.lines -= copies
+        health.duplicates = max(0, copies)
+        health.unreadable_files = len(self._summary.failed)
+        if self._ledgers.dirty or self._discovery.dirty or not self._state.exists:
+            self._ledgers.dirty = self._discovery.dirty = False
+            manifest.unexported = sorted({*manifest.unexported, *self._accumulator.days})
+            self._accumulator.days.clear()
+            self._state.commit(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def _export(self) -> None:
+        """Write the days that changed for other tools."""
+        manifest = self._state.manifest
+        if not manifest.unexported:
+            return
+        from monitoring.storage.parquet import write_day  # not needed by a run without new captures
+
+        for day in manifest.unexported:
+            total = Aggregate()
+            for hour in sorted(h for h in manifest.hours if h[:10] == day):
+                total.merge(Aggregate.from_json(self._state.load("hours", hour)))
+            write_day(self._state.store, day, total)
+        manifest.unexported = []
+        self._state.commit(manifest.updated, keep_garbage=True)
+
+
+def _processes(found: Iterator[Task], wanted: int | None) -> tuple[Iterator[Task], int]:
+    """Decide how many processes are worth their start."""
+    if wanted is not None:
+        return found, max(1, wanted)
+    first, total = [], 0
+    for task in found:
+        first.append(task)
+        total += task.bytes
+        if total >= _SEVERAL:
+            break
+    several = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return itertools.chain(first, found), several if total >= _SEVERAL else 1

@@ -1,4 +1,4 @@
-"""What a run of the monitor did, as the command line and the hourly function report it."""
+"""What one run did, for the command line and the monitoring function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Summary:
 
     source: str
     state: str
-    complete: bool = True  # False: out of time, the next run goes on
+    complete: bool = True  # False: out of time, the next run continues
     files_read: int = 0  # by this run
     bytes_read: int = 0
     seconds: float = 0.0

@@ -1,14 +1,13 @@
-"""Publishes the metrics of the monitoring function, in one of two ways.
+"""Metrics of the monitoring function as lines of embedded metric format, which CloudWatch extracts from the logs.
 
-In AWS a metric is a line that the function prints (embedded metric format: free of API calls, and the emulator's logs
-carry it too); from anywhere else it is PutMetricData. The dimension is [Stack], and [Stack, Label] for label shares.
+No API calls are needed. The dimension is [Stack], and [Stack, Label] for label shares.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -40,33 +39,6 @@ def emf(
         _line({STACK: stack, LABEL: label}, {LABEL_SHARE: v}, at) for label, v in (labels or {}).items()
     ]
     return [line for line in lines if line]
-
-
-def data(
-    stack: str, values: Mapping[str, float], labels: Mapping[str, float] | None, at: datetime
-) -> list[dict[str, Any]]:
-    """The same as MetricData of PutMetricData; at most 1,000 of them go into one request."""
-
-    def datum(name: str, value: float, dimensions: Mapping[str, str]) -> dict[str, Any]:
-        return {
-            "MetricName": name,
-            "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
-            "Timestamp": at,
-            "Value": value,
-            "Unit": MONITORING[name].unit,
-        }
-
-    found = [datum(name, value, {STACK: stack}) for name, value in _finite(values).items()]
-    return found + [
-        datum(LABEL_SHARE, v, {STACK: stack, LABEL: label}) for label, v in (labels or {}).items()
-    ]
-
-
-def put(client: Any, found: Iterable[dict[str, Any]]) -> None:
-    """Send MetricData with a CloudWatch client, 1,000 to a request."""
-    every = list(found)
-    for i in range(0, len(every), 1000):
-        client.put_metric_data(Namespace=NAMESPACE, MetricData=every[i : i + 1000])
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

@@ -1,14 +1,14 @@
-"""What the service costs, estimated: one table of prices that a reader can correct, and the sums.
+"""Estimated cost of the service: one table of prices that a reader can correct, and the sums.
 
 US dollars, us-east-1, on demand, without free tiers; looked up in November 2026. Other regions and discounts differ:
-the bill is right and this is an estimate.
+the bill is what counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Price: dollars. Where it stands: the vendor's page.
+# Dollars, and the vendor's page.
 PRICES: dict[str, tuple[float, str]] = {
     "states-standard-transition": (25e-6, "https://aws.amazon.com/step-functions/pricing/"),
     "states-express-request": (1e-6, "https://aws.amazon.com/step-functions/pricing/"),
@@ -44,8 +44,8 @@ def price(name: str) -> float:
 
 
 @dataclass(frozen=True)
-class Way:
-    """What one image uses on its way; sums over the three functions, from `python -m benchmarks.pipeline` and S3's usual latency."""
+class ResourceUse:
+    """Resources that one image uses; sums over the three functions, from `python -m benchmarks.pipeline` and S3's usual latency."""
 
     express: bool = True
     transitions: int = 6
@@ -56,7 +56,7 @@ class Way:
     workflow_seconds: float = 0.2
     log_bytes: int = 2_000
     puts: int = 2  # upload, result
-    gets: int = 3  # the upload, a look at both other outcomes
+    gets: int = 3  # the upload, checks of both other outcomes
 
     def dollars(self) -> float:
         """Dollars for one image, without the endpoint."""
@@ -82,12 +82,12 @@ class Way:
 
 
 def cost(
-    images: int, way: Way, *, endpoint_hours: float = 0.0, instance: str = "", instances: int = 1
+    images: int, use: ResourceUse, *, endpoint_hours: float = 0.0, instance: str = "", instances: int = 1
 ) -> float:
     """Estimated dollars for so many images and so many hours of the endpoint.
 
-    An instance type that is not in the table counts as ml.m5.xlarge; without one (the endpoint is somebody else's) it
+    An instance type that is not in the table counts as ml.m5.xlarge; without one (the endpoint is not the stack's) it
     costs nothing here.
     """
     hourly = INSTANCES.get(instance, INSTANCES["ml.m5.xlarge"]) if instance else 0.0
-    return images * way.dollars() + endpoint_hours * hourly * instances
+    return images * use.dollars() + endpoint_hours * hourly * instances

@@ -1,4 +1,4 @@
-"""One look at the captures: which hours are the window, which are the reference, and what drift says of them."""
+"""A drift check of captures: which hours are the windows, which are the reference, and what differs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from monitoring.aggregates.cells import IMAGE_STATISTICS, IMAGE_UNITS, UNKNOWN, Aggregate, Cell
 from monitoring.aggregates.histograms import BINS, FAMILIARITY_BINS
 from monitoring.drift.assess import Assessment, assess, level_of_a_window
+from monitoring.drift.reference import Reference
 from monitoring.drift.sample import Moments, Sample
 from monitoring.drift.silence import Silence, silence
 
@@ -19,12 +20,12 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
 RECENT = 300  # captures of the recent window: few enough to be fresh, enough to see a change of 15 points
 REFERENCE = 1000  # captures that the first hours must hold to serve as the reference
-REFERENCE_SPAN = DAY  # ... and the shortest time they must span: a reference of one morning knows no evening
+REFERENCE_SPAN = DAY  # ... and the shortest time they must span: a reference of one morning has no evening
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look found: the recent window, the day, and silence."""
+class DriftCheck:
+    """Result of one check: the recent window, the day, and silence."""
 
     at: datetime
     day: Assessment
@@ -92,8 +93,8 @@ def hourly(aggregate: Aggregate) -> dict[datetime, int]:
     return counts
 
 
-def first_reference(aggregate: Aggregate) -> tuple[Sample, str] | None:
-    """The earliest hours that make a reference, and the hour after them; None while there are too few.
+def first_reference(aggregate: Aggregate) -> Reference | None:
+    """A reference made of the earliest hours; None while there are too few captures.
 
     At least `REFERENCE` captures over at least `REFERENCE_SPAN`.
     """
@@ -107,11 +108,11 @@ def first_reference(aggregate: Aggregate) -> tuple[Sample, str] | None:
         total += counts[at]
         if total >= REFERENCE and at + HOUR - begin >= REFERENCE_SPAN:
             end = hour_of(at + HOUR)
-            return sample(aggregate, hours[0], end), end
+            return Reference(sample(aggregate, hours[0], end), end)
     return None
 
 
-def look(
+def check(
     aggregate: Aggregate,
     now: datetime,
     *,
@@ -121,8 +122,8 @@ def look(
     since: str = "",
     traffic: Mapping[datetime, int] | None = None,
     level: float | None = None,
-) -> Look:
-    """Look at the complete hours before ``now``.
+) -> DriftCheck:
+    """Check the complete hours before ``now``.
 
     Parameters
     ----------
@@ -134,14 +135,14 @@ def look(
     traffic
         Captures by hour, for silence, where the aggregate holds less than the last weeks.
     level
-        Probability of a false alarm of each of the look's three parts; by default that of an hourly look.
+        Probability of a false alarm of each of the check's three parts; by default that of an hourly check.
     """
     level = level_of_a_window() if level is None else level
     end = hour_of(now)
     start = hour_of(now - DAY)
     if reference is None:
         found = first_reference(aggregate)
-        reference, since = found if found else (Sample(), end)
+        reference, since = found or (Sample(), end)
     start = max(start, since)
     counts = hourly(aggregate)
     hours, captures, at = 0, 0, moment_of(end)
@@ -157,4 +158,4 @@ def look(
 
     day = since_hour(start)
     recent = since_hour(hour_of(at)) if hour_of(at) > start else None
-    return Look(now, day, recent, hours, silence(traffic or counts, now, level=level))
+    return DriftCheck(now, day, recent, hours, silence(traffic or counts, now, level=level))

@@ -1,11 +1,12 @@
-"""Capture records as arrays: what the reader hands to the aggregate, small enough to travel between processes.
+"""Capture records as arrays: what the reader yields and the aggregation adds, small enough to pass between processes.
 
-Everything about a prediction is an integer from here on (billionths).
+Every value of a prediction is an integer from here on (billionths).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,8 +17,8 @@ from monitoring.aggregates.cells import BadLine, Key, Series, Uncertain
 NO_INPUT, MERGED, BATCH_TRANSFORM, NO_EVENT_ID, NO_TIME, NO_PREDICTION = 1, 2, 4, 8, 16, 32
 
 
-class PieceCount(msgspec.Struct, gc=False):
-    """What one file, or one stretch of a large file, held."""
+class FileCounts(msgspec.Struct, gc=False):
+    """Counts of one file, or of one range of a large file."""
 
     file: str
     start: int
@@ -26,7 +27,14 @@ class PieceCount(msgspec.Struct, gc=False):
     records: int = 0
     bad_lines: int = 0
     ground_truth: int = 0
-    newlines: int = 0  # blank lines too: what the line numbers of the next stretch begin at
+    newlines: int = 0  # blank lines too: line numbers of the next range begin there
+
+
+class Source(NamedTuple):
+    """A file that lines are read from."""
+
+    counts: FileCounts
+    series: Series  # that its path names
 
 
 @dataclass(slots=True)
@@ -46,8 +54,8 @@ class Batch:
     entropy: np.ndarray  # int64 (P,), -1: unknown
     familiarity: np.ndarray  # int64 (P,), -1: unknown
     uncertain: list[tuple[int, Series, Uncertain]]  # record, series, candidate
-    pieces: list[PieceCount]
+    files: list[FileCounts]  # files and ranges that end in this batch
     bad: list[BadLine]
     images: dict[int, tuple[int, ...]] = field(default_factory=dict)  # record to statistics
-    relative: str = ""  # the file in which line numbers count from the beginning of a stretch of it
+    relative: str = ""  # the file in which line numbers count from the beginning of a range of it
     failed: list[BadLine] = field(default_factory=list)  # files that could not be read

@@ -1,9 +1,9 @@
-"""Usual lines, thousands at a time: what stands behind their inputs, compared and measured as matrices.
+"""The fast path for uniform (identically shaped) lines: what follows their inputs, compared and measured as matrices.
 
-The lines of an endpoint differ in their ids, times and answers, and hardly in anything else. `measure` parses one line
-of those whose rest (what follows the input) is of one length, and holds all others against it, byte by byte: where
-everything but id, time and answer is the same, and nothing in these could end them early, the others would be parsed to
-the same structure. What differs is left to `monitoring.ingest.schema.read_line`.
+The lines of an endpoint differ in their ids, times and predictions, and hardly in anything else. `measure` parses one line
+of those whose rest (what follows the input) has one length, and compares all others with it, byte by byte: where
+everything but id, time and prediction is the same, and nothing in these could end them early, the others would be parsed
+to the same structure. Lines that differ are left to `monitoring.ingest.schema.read_line`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from monitoring.ingest.schema import Malformed, hour_of, read_line
+from monitoring.ingest.schema import Malformed, inference_hour, read_line
 
-# Stands for the beginning of a line and a part of its input: all that the input is needed for is that there is one.
+# Replaces the beginning of a line and most of its input, of which only the presence matters.
 STUB = b'{"captureData":{"endpointInput":{"data":"x'
 _FEWEST = 16  # lines that are worth a matrix
 _AT_ONCE = 1024  # lines that fit the cache
@@ -37,10 +37,10 @@ class Matrix(NamedTuple):
 
     rows: np.ndarray  # int64 (n,), which of the rests
     ids: np.ndarray  # uint8 (n, length), event ids
-    hours: list[str]  # as `hour_of` gives them
+    hours: list[str]  # as `inference_hour` gives them
     hour: np.ndarray  # int64 (n,), into `hours`
-    values: np.ndarray  # float64 (n, classes), answers that are vectors; no classes: see `data`
-    data: list[str]  # answers of any other kind
+    values: np.ndarray  # float64 (n, classes), outputs that are vectors; no classes: see `data`
+    data: list[str]  # outputs of any other kind
     encoding: str | None  # of these
 
 
@@ -61,7 +61,7 @@ def measure(rests: Sequence[bytes | bytearray]) -> tuple[list[Matrix], list[int]
     Returns
     -------
     list of Matrix
-        Lines that are as usual.
+        Uniform lines.
     list of int
         All other lines.
     """
@@ -96,13 +96,13 @@ def _pattern(rest: bytes | bytearray) -> _Pattern | None:
         return None
     if line.merged or line.batch_transform or line.truth_only or not line.has_input:
         return None
-    answers = list(_DATA.finditer(rest))
-    if len(answers) != 1 or rest.count(b'"data"') != 1 or _TIME.fullmatch(line.time.encode()) is None:
+    outputs = list(_DATA.finditer(rest))
+    if len(outputs) != 1 or rest.count(b'"data"') != 1 or _TIME.fullmatch(line.time.encode()) is None:
         return None
     id_, inference_id, time = (_part(rest, value) for value in (line.event_id, line.inference_id, line.time))
     if id_ is None or inference_id is None or time is None:
         return None
-    data = slice(*answers[0].span(1))
+    data = slice(*outputs[0].span(1))
     mask = np.full(-(-len(rest) // 8) * 8, 255, np.uint8)
     for part in (id_, inference_id, data):
         mask[part] = 0
@@ -131,26 +131,26 @@ def _matrix(rests: list[bytes | bytearray], rows: np.ndarray, pattern: _Pattern)
         fine[at : at + _AT_ONCE] = ~differs.any(axis=1)
     fine &= _plain(lines[:, pattern.id]) & _plain(lines[:, pattern.inference_id])
     hours, hour = _hours(lines[:, pattern.time], fine)
-    answers = lines[:, pattern.data]
-    values = _vectors(answers, fine) if (pattern.encoding or "").upper() != "BASE64" else np.empty((0, 0))
-    data = [] if values.size else _texts(answers, fine)
+    outputs = lines[:, pattern.data]
+    values = _vectors(outputs, fine) if (pattern.encoding or "").upper() != "BASE64" else np.empty((0, 0))
+    data = [] if values.size else _texts(outputs, fine)
     if not fine[0]:
         return None
     return Matrix(rows[fine], lines[:, pattern.id][fine], hours, hour[fine], values, data, pattern.encoding)
 
 
 def _each(fine: np.ndarray) -> Any:
-    """Tell which rows of bool (n, m) are true everywhere; nearly always all are, which is seen much faster."""
+    """Tell which rows of bool (n, m) are true everywhere; nearly always all are, which is checked much faster."""
     return True if fine.all() else fine.all(axis=1)
 
 
 def _plain(texts: np.ndarray) -> Any:
-    """Tell which of `texts`, uint8 (n, length), nothing in them ends early."""
+    """Tell which of `texts`, uint8 (n, length), contain nothing that would end a JSON string."""
     return _each((texts != ord('"')) & (texts != ord("\\")))
 
 
 def _hours(times: np.ndarray, fine: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Get the hours of `times`, uint8 (n, 20), and which is whose; what is no time is not `fine` any more."""
+    """Get the hours of `times`, uint8 (n, 20), and which is whose; `fine` becomes False where there is no time."""
     digits = times[:, _TIME_DIGITS] - 48
     fine &= _each(digits <= _HIGHEST)
     number = digits[:, :10].astype(np.int64) @ 10 ** np.arange(9, -1, -1)
@@ -158,20 +158,20 @@ def _hours(times: np.ndarray, fine: np.ndarray) -> tuple[list[str], np.ndarray]:
         first, hour = np.zeros(1, np.int64), np.zeros(len(times), np.int64)
     else:
         _, first, hour = np.unique(number, return_index=True, return_inverse=True)
-    hours = [hour_of(times[at, :13].tobytes().decode("latin-1") + ":00:00Z") for at in first.tolist()]
+    hours = [inference_hour(times[at, :13].tobytes().decode("latin-1") + ":00:00Z") for at in first.tolist()]
     fine &= np.array([text is not None for text in hours])[hour]
     return [text or "" for text in hours], hour
 
 
-def _vectors(answers: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """Read `answers`, uint8 (n, length), as vectors like the first: float64 (`fine`, classes), none if they are not."""
-    like = fine & (answers[:, 0] == ord("[")) & (answers[:, -1] == ord("]"))
-    like &= _each(_OF_A_VECTOR[answers[:, 1:-1]])
-    commas = np.count_nonzero(answers == ord(","), axis=1)
+def _vectors(outputs: np.ndarray, fine: np.ndarray) -> np.ndarray:
+    """Read `outputs`, uint8 (n, length), as vectors like the first: float64 (`fine`, classes), none if they are not."""
+    like = fine & (outputs[:, 0] == ord("[")) & (outputs[:, -1] == ord("]"))
+    like &= _each(_OF_A_VECTOR[outputs[:, 1:-1]])
+    commas = np.count_nonzero(outputs == ord(","), axis=1)
     like &= commas == commas[0]
     if not like[0]:
         return np.empty((0, 0))
-    listed = answers[like]
+    listed = outputs[like]
     listed[:, 0], listed[:, -1] = ord(","), ord(" ")
     listed[0, 0] = ord("[")
     try:
@@ -182,12 +182,12 @@ def _vectors(answers: np.ndarray, fine: np.ndarray) -> np.ndarray:
     return values.reshape(len(listed), -1)
 
 
-def _texts(answers: np.ndarray, fine: np.ndarray) -> list[str]:
-    """Read `answers` as text; what would end early is not `fine` any more."""
+def _texts(outputs: np.ndarray, fine: np.ndarray) -> list[str]:
+    """Read `outputs` as text; `fine` becomes False where a text would end early."""
     out = []
     for row in np.flatnonzero(fine).tolist():
         try:
-            out.append(_text(b'"' + answers[row].tobytes() + b'"'))
+            out.append(_text(b'"' + outputs[row].tobytes() + b'"'))
         except (msgspec.MsgspecError, UnicodeError):
             fine[row] = False
     return out

@@ -1,6 +1,6 @@
-"""Statistics of the pictures that were captured: size, brightness, sharpness, as the integers of `IMAGE_STATISTICS`.
+"""Statistics of captured images: size, brightness, sharpness, as the integers of `IMAGE_STATISTICS`.
 
-Only for runs that ask for it: every input is decoded, which costs a hundred times the reading.
+Optional: every input is decoded, which costs a hundred times the reading.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-_SIDE = 256  # sharpness is taken at this size at most, so that pictures of any size compare
+_SIDE = 256  # sharpness is taken at this size at most, so that images of any size can be compared
 _PIXELS = 50_000_000
 
 
-class Images:
+class ImageStatistics:
     """Decodes inputs of capture records."""
 
     def of_line(self, line: bytes) -> tuple[int, ...] | None:
-        """Get the statistics of a record's input; None if it is no picture in base64."""
+        """Get the statistics of a record's input; None if it is not an image in base64."""
         side = json.loads(line)["captureData"].get("endpointInput")
         data, encoding = (side.get("data"), side.get("encoding")) if isinstance(side, dict) else (None, None)
         if not isinstance(data, str) or encoding != "BASE64":
@@ -32,8 +32,8 @@ class Images:
             return None
 
 
-def statistics(picture: bytes) -> tuple[int, int, int, int, int] | None:
-    """Get width, height, bytes, brightness and sharpness of an encoded picture; None if it cannot be decoded.
+def statistics(data: bytes) -> tuple[int, int, int, int, int] | None:
+    """Get width, height, bytes, brightness and sharpness of an encoded image; None if it cannot be decoded.
 
     Brightness is the mean grey level (0 to 255), sharpness the variance of the Laplacian of the grey levels, both in
     thousandths.
@@ -41,7 +41,7 @@ def statistics(picture: bytes) -> tuple[int, int, int, int, int] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(BytesIO(picture)) as image:
+            with Image.open(BytesIO(data)) as image:
                 width, height = image.size
                 if width * height > _PIXELS:
                     return None
@@ -56,4 +56,4 @@ def statistics(picture: bytes) -> tuple[int, int, int, int, int] | None:
     if min(levels.shape) >= 3:
         around = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:]
         sharpness = (around - 4 * levels[1:-1, 1:-1]).var()
-    return width, height, len(picture), round(float(brightness) * 1000), round(float(sharpness) * 1000)
+    return width, height, len(data), round(float(brightness) * 1000), round(float(sharpness) * 1000)

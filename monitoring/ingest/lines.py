@@ -1,54 +1,67 @@
-"""Lines of files of any size, found in one reused buffer.
+"""Finds the lines of files of any size in one reused buffer, and yields them block by block.
 
-`Lines` puts small files into the buffer together, one after another, so that they cost one pass, and streams large ones
-through it. An input that is larger than the buffer is dropped while it streams by; what else is longer than
-`LONGEST_LINE` is given up. Memory depends on neither files nor lines.
+Small files are put into the buffer together, one after another, so that they cost one pass; large ones are streamed
+through it. An input that is larger than the buffer is dropped while it streams by; any other line longer than
+`LONGEST_LINE` is skipped. Memory depends on neither files nor lines.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
+
+from monitoring.ingest.batch import Source
+from monitoring.storage.base import Fill, ReadInto
 
 BUFFER = 768 * 1024  # fits a second-level cache of 1 MiB
 SMALL = BUFFER // 4  # files below this are put into the buffer together
 LONGEST_LINE = 16 * 1024 * 1024  # of lines that have to be parsed; a payload of 6 MB is 8 MB in base64
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_PREFIX = 4096
-_REST = 4096  # longest rest of a usual line, behind its input
+_REST = 4096  # longest rest of a uniform line, behind its input
 
 # The beginning of a line of ASCII without control characters, up to the first byte of its input's data.
 _PREFIX = re.compile(
     rb'\{ *"captureData" *: *\{ *"endpointInput" *: *\{ *(?:"[^"\\]*+" *: *(?:"[^"\\]*+"|null) *, *)*"data" *: *"'
 )
 
-ReadInto = Callable[[str, memoryview], int]  # reads the file of that name into a buffer as far as it fits
-Fill = Callable[[memoryview], int]  # reads the next bytes of a file into a buffer: how many, 0 at the end
-
 
 class Segment(NamedTuple):
     """Lines of one file, one after another in the buffer."""
 
-    of: Any  # what `Lines` was given with the file
+    source: Source
     begin: int  # of the first line
-    first: int  # of `Found`
-    stop: int
-    base: int  # where the buffer's first byte stands in the file
+    first: int  # index of the first line in `Block.ends`
+    stop: int  # index after the last one
+    base: int  # offset of the buffer's first byte in the file
     done: bool  # nothing of the file is left
 
 
-class Found(NamedTuple):
-    """Lines in the buffer."""
+class LineEnds(NamedTuple):
+    """Where lines in the buffer end."""
 
     ends: list[int]  # where their newlines were
-    quotes: list[int]  # which end their inputs, -1: a line that does not begin in the usual way
+    quotes: list[int]  # which end their inputs, -1: a line that does not begin as the learned prefix
     # Ends of lines that hold control characters or bytes beyond ASCII, or have no newline. The input of any other line
     # with a quote is plain text, but for backslashes.
     dirty: set[int]
+
+
+class Block(NamedTuple):
+    """Lines in the buffer and the segments that they make up; valid until the next block is requested."""
+
+    lines: LineEnds
+    segments: list[Segment]
+
+
+class Overlong(NamedTuple):
+    """A line that was skipped because it is longer than `LONGEST_LINE`."""
+
+    source: Source
 
 
 def prefix_of(line: bytes | bytearray) -> bytes:
@@ -57,42 +70,39 @@ def prefix_of(line: bytes | bytearray) -> bytes:
     return found[0] if found else b""
 
 
-class Lines:
-    """Finds lines and hands them on.
+class LineFinder:
+    """Finds lines; each block has to be processed before the next is requested, as both use the same buffer."""
 
-    Parameters
-    ----------
-    take
-        Is called with lines and the segments that they make up.
-    overlong
-        Is called for each line that was given up.
-    """
-
-    def __init__(self, take: Callable[[Found, list[Segment]], None], overlong: Callable[[Any], None]) -> None:
-        self._take = take
-        self._overlong = overlong
+    def __init__(self) -> None:
         self._used = 0
-        self._small: list[tuple[Any, int, int]] = []  # of, begin, end
-        self._cut: set[int] = set()  # newlines that are ours
+        self._small: list[tuple[Source, int, int]] = []  # source, begin, end
+        self._cut: set[int] = set()  # newlines that were added here
         self.buffer = bytearray()
-        self._prefix = b"\0"  # of the usual line
-        # Of an unfinished line at the front of the buffer: bytes that hold nothing odd, and bytes of its input that
-        # hold no quote.
+        self._prefix = b"\0"  # of uniform lines
+        # Of an unfinished line at the front of the buffer: bytes without control characters or non-ASCII, and bytes of
+        # its input without a quote.
         self._clean = self._unquoted = 0
         self._resize(BUFFER)
 
     def learn(self, line: bytes) -> None:
-        """Take a clean line that has an input for one of the usual kind."""
+        """Learn from a clean line with an input how uniform lines begin."""
         self._prefix, self._unquoted = prefix_of(line) or self._prefix, 0
 
-    def stream(self, of: Any, fill: Fill, start: int = 0, stop: int | None = None) -> None:
-        """Take the lines of a file of any size that begin in [start, stop)."""
-        self.flush()
-        self._stream(of, fill, start, stop)
+    def stream(
+        self, source: Source, fill: Fill, start: int = 0, stop: int | None = None
+    ) -> Iterator[Block | Overlong]:
+        """Find the lines of a file of any size that begin in [start, stop), after those of waiting small files."""
+        yield from self.flush()
+        yield from self._stream(source, fill, start, stop)
 
-    def whole(self, of: Any, name: str, read: ReadInto, most: int) -> int:
-        """Take a file of at most `most` bytes (below `SMALL`), which one call of `read` reads; its lines
-        wait for `flush`.
+    def fits(self, size: int) -> bool:
+        """Tell whether a file of `size` bytes can be added before the next `flush`."""
+        return self._used + size < BUFFER
+
+    def add(self, source: Source, name: str, read: ReadInto, most: int) -> int:
+        """Add a file of at most `most` bytes, for which there is room (`fits`), by one call of `read`.
+
+        Its lines wait for `flush`.
 
         Returns
         -------
@@ -100,9 +110,6 @@ class Lines:
             Its size; if that is `most` there may be more of it.
         """
         begin = self._used
-        if begin + most >= BUFFER:
-            self.flush()
-            begin = 0
         size = read(name, self._view[begin : begin + most])
         end = begin + size
         if size and self.buffer[end - 1] != 10:
@@ -110,17 +117,17 @@ class Lines:
             self._cut.add(end)
             end += 1
         self._used = end
-        self._small.append((of, begin, end))
+        self._small.append((source, begin, end))
         return size
 
-    def forget(self) -> None:
-        """Do as if the last file that `whole` took had not been there."""
+    def remove_last(self) -> None:
+        """Take back the file that was added last."""
         _, begin, end = self._small.pop()
         self._cut.discard(end - 1)
         self._used = begin
 
-    def flush(self) -> None:
-        """Take the lines of the small files that are waiting."""
+    def flush(self) -> Iterator[Block]:
+        """Find the lines of the small files that were added."""
         if not self._small:
             return
         small, used, self._small, self._used = self._small, self._used, [], 0
@@ -130,18 +137,18 @@ class Lines:
         found.dirty.update(cut)
         ends, startswith = found.ends, self.buffer.startswith
         segments, at = [], 0
-        for of, begin, end in small:
+        for source, begin, end in small:
             first, at = at, bisect_left(ends, end, at)
             skip = 3 if startswith(_BOM, begin, end) else 0
-            segments.append(Segment(of, begin + skip, first, at, -begin, True))
-        self._take(found, segments)
+            segments.append(Segment(source, begin + skip, first, at, -begin, True))
+        yield Block(found, segments)
 
-    def _stream(self, of: Any, fill: Fill, start: int, stop: int | None) -> None:
-        """Read piece by piece; the line at the end of one moves to the front for the next."""
+    def _stream(self, source: Source, fill: Fill, start: int, stop: int | None) -> Iterator[Block | Overlong]:
+        """Read buffer by buffer; the unfinished line at the end moves to the front for the next."""
         self._clean = self._unquoted = 0
         have, base = 0, start  # bytes in the buffer, and where its first byte stands in the file
         dropped = 0  # bytes that the first line has lost
-        skipping = start > 0  # the line that `start` lies in belongs to the stretch before
+        skipping = start > 0  # the line that `start` lies in belongs to the range before
         base -= skipping
         while True:
             count = fill(self._view[have:])
@@ -156,14 +163,14 @@ class Lines:
                 if newline < 0:
                     base, have = base + have, 0
                     if stop is not None and base >= stop:
-                        break  # no line begins in this stretch
+                        break  # no line begins in this range
                     continue
                 begin = newline + 1
                 skipping = False
             found = self._scan(begin, have)
             ends, first, last = found.ends, 0, len(found.ends)
             if dropped and last:
-                self._take(found, [Segment(of, begin, 0, 1, base, False)])
+                yield Block(found, [Segment(source, begin, 0, 1, base, False)])
                 begin, base, dropped, first = ends[0] + 1, base + dropped, 0, 1
             if stop is not None:
                 if base + begin >= stop:
@@ -171,7 +178,7 @@ class Lines:
                     break
                 last = min(last, bisect_left(ends, stop - base - 1) + 1)
             if first < last:
-                self._take(found, [Segment(of, begin, first, last, base, False)])
+                yield Block(found, [Segment(source, begin, first, last, base, False)])
                 begin = ends[last - 1] + 1
                 if stop is not None and base + begin >= stop:
                     have = 0
@@ -187,23 +194,25 @@ class Lines:
                 elif have < LONGEST_LINE:
                     self._resize(have * 2)
                 else:
-                    self._overlong(of)
+                    yield Overlong(source)
                     base, have, dropped, skipping = base + have + dropped, 0, 0, True
                     self._clean = self._unquoted = 0
         rest = [have] if have and not skipping else []
-        self._take(Found(rest, [-1] * len(rest), set(rest)), [Segment(of, 0, 0, len(rest), base, True)])
+        yield Block(
+            LineEnds(rest, [-1] * len(rest), set(rest)), [Segment(source, 0, 0, len(rest), base, True)]
+        )
         if len(self.buffer) > BUFFER:
             self._resize(BUFFER)
 
-    def _scan(self, begin: int, have: int) -> Found:
-        """Find the lines in [begin, have). What is learned of the unfinished line behind them serves the next scan."""
+    def _scan(self, begin: int, have: int) -> LineEnds:
+        """Find the lines in [begin, have); what is known of the unfinished line behind them is kept for the next scan."""
         clean = self._clean
         ends, quotes = self._ends(begin, have)
         # As signed bytes, control characters and everything beyond ASCII are below 32.
         part = self._bytes[begin + clean : have]
         if not len(part) or part.min() >= 32:
             self._clean = have - (ends[-1] + 1 if ends else begin)
-            return Found(ends, quotes, set())
+            return LineEnds(ends, quotes, set())
         self._clean = self._unquoted = 0
         for end in ends:  # perhaps a newline was taken for a part of an input
             self.buffer[end] = 10
@@ -216,11 +225,12 @@ class Lines:
         dirty = set(lines[of[~carriage_return]].tolist())
         begins = [begin] + [end + 1 for end in ends]
         quotes = [self._quote(at, end) for at, end in zip(begins, ends, strict=False)]
-        return Found(ends, quotes, dirty)
+        return LineEnds(ends, quotes, dirty)
 
     def _ends(self, begin: int, have: int) -> tuple[list[int], list[int]]:
-        """Find the lines in [begin, have) if there is nothing odd in them: where their newlines are, which become
-        blanks so that one pass over everything tells whether anything is odd, and where their inputs end.
+        """Find the newlines in [begin, have), and where the inputs end, as if no line had a control character in it.
+
+        Newlines become blanks, so that one pass over everything finds control characters and bytes beyond ASCII.
         """
         buffer, find, startswith = self.buffer, self.buffer.find, self.buffer.startswith
         prefix, length = self._prefix, len(self._prefix)
@@ -259,7 +269,7 @@ class Lines:
         return ends
 
     def _quote(self, begin: int, end: int) -> int:
-        """Find where the input of the line [begin, end) ends, as for `Found`."""
+        """Find where the input of the line [begin, end) ends, as for `LineEnds`."""
         data = begin + len(self._prefix)
         quote = self.buffer.find(b'"', data, end) if self.buffer.startswith(self._prefix, begin, end) else -1
         return quote if quote > data and end - quote <= _REST else -1

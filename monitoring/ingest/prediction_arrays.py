@@ -1,4 +1,4 @@
-"""Predictions of many records, collected as they come and measured at once: label, confidence, margin, entropy."""
+"""Predictions of many records, collected and then measured together: label, confidence, margin, entropy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Vectors:
         self.blocks: list[tuple[np.ndarray, np.ndarray]] = []  # records and vectors that follow these rows
 
 
-class Answers:
+class PredictionArrays:
     """Collects predictions.
 
     Parameters

@@ -1,39 +1,39 @@
-"""The reader of SageMaker's capture files: every line exactly as ``json.loads`` would have it, several times faster.
+"""Reads SageMaker's capture files into batches: every line exactly as ``json.loads`` would have it, several times faster.
 
-Where lines begin as those before them did, up to the opening quote of the input's data, the reader finds the closing
-quotes, makes sure that nothing between the two could mean anything else (no backslash, no control character, nothing
-beyond ASCII), and keeps the rests alone, which `monitoring.ingest.fast_path` measures many at a time. Any other line goes to
-`monitoring.ingest.schema.read_line`, which is as fast as a full parse can be, and exact.
+Lines that begin as those before them did, up to the opening quote of the input's data, are uniform: the reader finds the
+closing quote, makes sure that nothing between the two could mean anything else (no backslash, no control character,
+nothing beyond ASCII), and keeps only the rest of the line, which `monitoring.ingest.fast_path` measures for many lines at
+a time. Any other line goes to `monitoring.ingest.schema.read_line`, which is as fast as a full parse can be, and exact.
 
 How lines are found in files of any size, in bounded memory, is in `monitoring.ingest.lines`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from monitoring.ingest.batch import Batch, PieceCount
+from monitoring.aggregates.cells import Series
+from monitoring.ingest.batch import Batch, FileCounts, Source
 from monitoring.ingest.builder import Builder
-from monitoring.ingest.lines import LONGEST_LINE, SMALL, Fill, Found, Lines, ReadInto, Segment
-from monitoring.ingest.schema import Malformed, Place, place_of, read_line
+from monitoring.ingest.lines import LONGEST_LINE, SMALL, Block, LineEnds, LineFinder, Overlong, Segment
+from monitoring.ingest.schema import Malformed, read_line, series_of_path
+from monitoring.storage.base import Fill, ReadInto
 
 if TYPE_CHECKING:  # Pillow is only there where inputs are decoded
-    from monitoring.ingest.image_statistics import Images
+    from monitoring.ingest.image_statistics import ImageStatistics
 
-BATCH = 16_384
+BATCH = 16_384  # records of a batch
 _HELD = 16 * 1024 * 1024  # bytes of lines that wait to be measured
 
 
 class Reader:
-    """Reads files, or stretches of files, into batches.
+    """Reads files, or ranges of files, into batches of about `BATCH` records, which may end in the middle of a file.
 
     Parameters
     ----------
     labels
-        Labels by class index, for endpoints that answer a bare list.
-    sink
-        Is given a batch whenever `BATCH` records have come together, even in the middle of a file.
+        Labels by class index, for endpoints that return a bare list of probabilities.
     images
         Decodes the inputs, which are skipped without it.
 
@@ -42,97 +42,104 @@ class Reader:
     >>> import io
     >>> reader = Reader(["bicycle", "motorcycle"])
     >>> line = b'{"captureData": {"endpointOutput": {"data": "[0.75, 0.25]", "encoding": "JSON"}}}'
-    >>> reader.read("a.jsonl", io.BytesIO(line).readinto)
-    >>> batch = reader.batch()
+    >>> list(reader.read("a.jsonl", io.BytesIO(line).readinto))
+    []
+    >>> [batch] = reader.finish()
     >>> batch.keys[0].label, batch.confidence.tolist()
     ('bicycle', [750000000])
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str] = (),
-        sink: Callable[[Batch], None] | None = None,
-        images: Images | None = None,
-    ) -> None:
+    def __init__(self, labels: Sequence[str] = (), images: ImageStatistics | None = None) -> None:
         self._labels = tuple(labels)
-        self._sink = sink
         self._images = images
-        self._lines = Lines(self._take, self._overlong)
-        self._fresh()
-
-    def _fresh(self) -> None:
+        self._lines = LineFinder()
         self._builder = Builder(self._labels)
-
-    @property
-    def pending(self) -> int:
-        """Records that were read since the last batch."""
-        return len(self._builder)
 
     def read(
         self, file: str, fill: Fill, *, path: str = "", start: int = 0, stop: int | None = None, size: int = 0
-    ) -> None:
-        """Read a file of any size, or the lines of it that begin in [start, stop).
+    ) -> Iterator[Batch]:
+        """Read a file of any size, or the lines of it that begin in [start, stop); yields the batches that are full.
 
         Parameters
         ----------
         file
             Name for the reports.
         fill
-            Reads the next bytes into a buffer and says how many, 0 at the end. The first byte is that at `start`; if
-            `start` is not 0, the one before it.
+            Reads the next bytes into a buffer and returns their number, 0 at the end. The first byte is that at `start`;
+            if `start` is not 0, the one before it.
         path
-            Full path or key, which tells endpoint, variant and hour; `file` by default.
+            Full path or key, from which endpoint, variant and hour are read; `file` by default.
         size
-            Of the file, for the count of its batch.
+            Size of the file in bytes, for its counts.
         """
-        self._lines.stream((PieceCount(file, start, size), place_of(path or file)), fill, start, stop)
+        source = Source(FileCounts(file, start, size), series_of_path(path or file))
+        yield from self._batches(self._lines.stream(source, fill, start, stop))
 
-    def read_small(self, file: str, read: ReadInto, size: int, place: Place) -> bool:
-        """Read a file of `size` bytes, less than `SMALL`, in one call of `read`; `place` is what `place_of` gives.
+    def has_room(self, size: int) -> bool:
+        """Tell whether `read_small` may be called for a file of `size` bytes (negative: unknown) before `flush`."""
+        return self._lines.fits(SMALL if size < 0 else size)
+
+    def read_small(self, file: str, read: ReadInto, size: int, series: Series) -> bool:
+        """Read a file of `size` bytes, less than `SMALL`, in one call of `read`; its lines wait for `flush`.
+
+        Parameters
+        ----------
+        series
+            What `series_of_path` returns for the file's path.
 
         Returns
         -------
         bool
             False if `size` is negative (unknown) and the file turns out to be larger: nothing was read.
         """
-        piece = PieceCount(file, 0)
-        lines = self._lines
-        piece.size = lines.whole((piece, place), file, read, SMALL if size < 0 else size)
-        if size < 0 and piece.size == SMALL:
-            lines.forget()
+        counts = FileCounts(file, 0)
+        counts.size = self._lines.add(Source(counts, series), file, read, SMALL if size < 0 else size)
+        if size < 0 and counts.size == SMALL:
+            self._lines.remove_last()
             return False
         return True
 
-    def batch(self) -> Batch:
-        """Hand over what was read, and begin anew."""
-        self._lines.flush()
-        return self._finish()
+    def flush(self) -> Iterator[Batch]:
+        """Process the lines of small files that wait; yields the batches that are full."""
+        yield from self._batches(self._lines.flush())
 
-    def _finish(self) -> Batch:
+    def finish(self) -> Iterator[Batch]:
+        """Process everything that was read, and begin anew; the last batch is there even if it is empty."""
+        yield from self.flush()
+        yield self._finished()
+
+    def _finished(self) -> Batch:
         batch = self._builder.finish()
-        self._fresh()
+        self._builder = Builder(self._labels)
         return batch
 
-    def _take(self, found: Found, segments: list[Segment]) -> None:
-        """Take lines that stand in the buffer."""
+    def _batches(self, blocks: Iterable[Block | Overlong]) -> Iterator[Batch]:
+        for block in blocks:
+            if isinstance(block, Overlong):
+                self._skip(block.source.counts)
+                continue
+            self._add(block)
+            if len(self._builder) >= BATCH or self._builder.size >= _HELD:
+                yield self._finished()
+
+    def _add(self, block: Block) -> None:
+        """Add the lines of a block, all at once if every one of them is uniform."""
         buffer, builder = self._lines.buffer, self._builder
-        ends, quotes, dirty = found
+        (ends, quotes, dirty), segments = block
         first, stop = segments[0].first, segments[-1].stop
-        usual = first < stop and not dirty and min(quotes) >= 0
-        if usual and buffer.find(b"\\", segments[0].begin, ends[stop - 1]) < 0:
+        uniform = first < stop and not dirty and min(quotes) >= 0
+        if uniform and buffer.find(b"\\", segments[0].begin, ends[stop - 1]) < 0:
             inputs = zip(quotes[first:stop], ends[first:stop], strict=True)
-            builder.add_usual([buffer[quote:end] for quote, end in inputs], ends, segments)
+            builder.add_uniform([buffer[quote:end] for quote, end in inputs], ends, segments)
         else:
             for segment in segments:
-                self._mixed(found, segment)
-        builder.pieces += [segment.of[0] for segment in segments if segment.done]
-        if self._sink is not None and (len(builder) >= BATCH or builder.size >= _HELD):
-            self._sink(self._finish())
+                self._add_mixed(block.lines, segment)
+        builder.files += [segment.source.counts for segment in segments if segment.done]
 
-    def _mixed(self, found: Found, segment: Segment) -> None:
-        """Take lines of which some are not usual."""
-        ends, quotes, dirty = found
-        _, begin, first, stop, base, _ = segment
+    def _add_mixed(self, lines: LineEnds, segment: Segment) -> None:
+        """Add lines of which some are not uniform."""
+        ends, quotes, dirty = lines
+        source, begin, first, stop, base, _ = segment
         buffer, builder = self._lines.buffer, self._builder
         rests: list[bytearray] = []
         since, start = first, begin  # line of the first rest, and where it begins
@@ -142,32 +149,36 @@ class Reader:
                 rests.append(buffer[quote:end])
             else:
                 if rests:
-                    builder.add_usual(rests, ends, [Segment(segment.of, start, since, at, base, False)])
+                    builder.add_uniform(rests, ends, [Segment(source, start, since, at, base, False)])
                     rests = []
-                self._other(Segment(segment.of, begin, at, at + 1, base, False), ends, clean=end not in dirty)
+                self._add_parsed(
+                    Segment(source, begin, at, at + 1, base, False), ends, clean=end not in dirty
+                )
                 since, start = at + 1, end + 1
             begin = end + 1
         if rests:
-            builder.add_usual(rests, ends, [Segment(segment.of, start, since, stop, base, False)])
+            builder.add_uniform(rests, ends, [Segment(source, start, since, stop, base, False)])
 
-    def _other(self, segment: Segment, ends: list[int], clean: bool) -> None:
-        """Read a line the general way, and learn how such lines begin."""
-        piece, _ = segment.of
-        piece.newlines += 1
+    def _add_parsed(self, segment: Segment, ends: list[int], clean: bool) -> None:
+        """Parse one line completely, and learn how such lines begin."""
+        counts = segment.source.counts
+        counts.newlines += 1
         text = bytes(self._lines.buffer[segment.begin : ends[segment.first]])
         try:
-            line = read_line(text)
+            record = read_line(text)
         except Malformed as error:
-            self._builder.add_bad(piece, piece.newlines, str(error))
+            self._builder.add_bad(counts, counts.newlines, str(error))
             return
-        if line is None:
+        if record is None:
             return
-        statistics = self._images.of_line(text) if self._images is not None and not line.truth_only else None
-        self._builder.add_line(line, ends, segment, statistics)
-        if clean and line.has_input and self._images is None:
+        statistics = None
+        if self._images is not None and not record.truth_only:
+            statistics = self._images.of_line(text)
+        self._builder.add_record(record, ends, segment, statistics)
+        if clean and record.has_input and self._images is None:
             self._lines.learn(text)
 
-    def _overlong(self, of: tuple[PieceCount, Place]) -> None:
-        piece, _ = of
-        piece.newlines += 1
-        self._builder.add_bad(piece, piece.newlines, f"longer than {LONGEST_LINE // 2**20} MiB")
+    def _skip(self, counts: FileCounts) -> None:
+        """Count a line that was too long to be read."""
+        counts.newlines += 1
+        self._builder.add_bad(counts, counts.newlines, f"longer than {LONGEST_LINE // 2**20} MiB")

@@ -1,7 +1,7 @@
-"""The capture record of SageMaker, and one line of a capture file read into it.
+"""The capture record of SageMaker, and the parser of one line of a capture file.
 
-`read_line` is exact: what it takes and what it refuses is what ``json.loads`` of the decoded line would give. msgspec
-reads nearly every line several times faster; the few it is stricter or laxer about are left to ``json``.
+`read_line` is exact: it accepts and rejects what ``json.loads`` of the decoded line would. msgspec parses nearly every
+line several times faster; the few that it is stricter or laxer about are left to ``json``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import Any
 
 import msgspec
 
-from monitoring.aggregates.cells import UNKNOWN
+from monitoring.aggregates.cells import UNKNOWN, Series
 
 _WHITESPACE = b" \t\r\n"
 _HOUR = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
-_LONG_NUMBER = re.compile(rb"[0-9]{4300}")  # json refuses longer integers, msgspec does not
-Place = tuple[str, str, str]  # hour, endpoint, variant
+_LONG_NUMBER = re.compile(rb"[0-9]{4300}")  # json rejects longer integers, msgspec does not
 _DEEP = 400  # brackets in a line from which the two parsers may disagree on how deep is too deep
 
 
-class Side(msgspec.Struct, gc=False):
+class Output(msgspec.Struct, gc=False):
     """``endpointOutput`` or ``batchTransformOutput``."""
 
     data: str | None = None
@@ -42,8 +41,8 @@ class Capture(msgspec.Struct, gc=False):
     """``captureData``."""
 
     endpointInput: Input | None = None
-    endpointOutput: Side | None = None
-    batchTransformOutput: Side | None = None
+    endpointOutput: Output | None = None
+    batchTransformOutput: Output | None = None
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -54,7 +53,7 @@ class Metadata(msgspec.Struct, gc=False):
     inferenceTime: str | None = None
 
 
-class Wire(msgspec.Struct, gc=False):
+class RawLine(msgspec.Struct, gc=False):
     """A line as it stands in the file."""
 
     captureData: Capture | None = None
@@ -62,7 +61,7 @@ class Wire(msgspec.Struct, gc=False):
     groundTruthData: msgspec.Raw = msgspec.Raw(b"")
 
 
-class Line(msgspec.Struct, gc=False):
+class CaptureRecord(msgspec.Struct, gc=False):
     """A capture record, or ground truth alone, with the fields that monitoring uses."""
 
     event_id: str = ""
@@ -80,10 +79,10 @@ class Malformed(Exception):
     """A line that is no record; the message says why in a few words."""
 
 
-decode_wire = msgspec.json.Decoder(Wire).decode
+_decode = msgspec.json.Decoder(RawLine).decode
 
 
-def read_line(line: bytes, shift: int = 0) -> Line | None:
+def read_line(line: bytes, shift: int = 0) -> CaptureRecord | None:
     """Read one line.
 
     Parameters
@@ -91,11 +90,11 @@ def read_line(line: bytes, shift: int = 0) -> Line | None:
     line
         Without its newline; a carriage return and blanks around it are fine.
     shift
-        Bytes of the line, all in its input, that are left out here: for the places that errors name.
+        Bytes of the line, all in its input, that are left out here: for the positions that errors name.
 
     Returns
     -------
-    Line or None
+    CaptureRecord or None
         None for a blank line.
 
     Raises
@@ -112,33 +111,33 @@ def read_line(line: bytes, shift: int = 0) -> Line | None:
         raise Malformed(f"not UTF-8: byte 0x{line[error.start]:02x} at character {error.start + 1}") from None
     if not (line.count(b"[") + line.count(b"{") > _DEEP or (len(line) > 4300 and _LONG_NUMBER.search(line))):
         try:
-            wire = decode_wire(line)
+            raw = _decode(line)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             pass
         else:
-            if wire.captureData is not None:
-                return of_wire(wire)
+            if raw.captureData is not None:
+                return _record_of(raw)
     return _of_json(text, shift)
 
 
-def of_wire(wire: Wire) -> Line:
+def _record_of(raw: RawLine) -> CaptureRecord:
     """Get the fields of a line that has ``captureData``."""
-    capture, meta = wire.captureData or Capture(), wire.eventMetadata or Metadata()
-    out = capture.endpointOutput or capture.batchTransformOutput or Side()
+    capture, meta = raw.captureData or Capture(), raw.eventMetadata or Metadata()
+    out = capture.endpointOutput or capture.batchTransformOutput or Output()
     given = bytes(capture.endpointInput.data) if capture.endpointInput is not None else b""
-    return Line(
+    return CaptureRecord(
         event_id=meta.eventId or "",
         inference_id=meta.inferenceId or "",
         time=meta.inferenceTime,
         data=out.data,
         encoding=out.encoding,
         has_input=given.startswith(b'"') and given != b'""',
-        merged=bytes(wire.groundTruthData).startswith(b"{"),
+        merged=bytes(raw.groundTruthData).startswith(b"{"),
         batch_transform=capture.endpointOutput is None and capture.batchTransformOutput is not None,
     )
 
 
-def hour_of(time: str | None) -> str | None:
+def inference_hour(time: str | None) -> str | None:
     """Get the UTC hour of an ``inferenceTime`` as ``2026-11-21T09:00:00Z``; None if it is absent or no time.
 
     Fractions of a second and offsets are understood; a time without an offset is UTC.
@@ -155,31 +154,31 @@ def hour_of(time: str | None) -> str | None:
     return f"{moment.year:04}-{moment.month:02}-{moment.day:02}T{moment.hour:02}:00:00Z"
 
 
-def place_of(path: str) -> Place:
-    """Get hour, endpoint and variant that a path ``.../{endpoint}/{variant}/yyyy/mm/dd/hh/...`` tells.
+def series_of_path(path: str) -> Series:
+    """Get the hour, endpoint and variant that a path ``.../{endpoint}/{variant}/yyyy/mm/dd/hh/...`` names.
 
     Examples
     --------
-    >>> place_of("captures/bikes/AllTraffic/2026/11/21/09/00-01-002-ab.jsonl")
-    ('2026-11-21T09:00:00Z', 'bikes', 'AllTraffic')
-    >>> place_of("collected/a.jsonl")
-    ('unknown', 'unknown', 'unknown')
+    >>> series_of_path("captures/bikes/AllTraffic/2026/11/21/09/00-01-002-ab.jsonl")
+    Series(hour='2026-11-21T09:00:00Z', endpoint='bikes', variant='AllTraffic')
+    >>> series_of_path("collected/a.jsonl")
+    Series(hour='unknown', endpoint='unknown', variant='unknown')
     """
-    return _place_of_folder(path.rpartition("/")[0])
+    return _series_of_folder(path.rpartition("/")[0])
 
 
 @functools.lru_cache(4096)
-def _place_of_folder(folder: str) -> Place:
+def _series_of_folder(folder: str) -> Series:
     parts = folder.split("/")
     if len(parts) < 6 or [len(p) for p in parts[-4:]] != [4, 2, 2, 2]:
-        return UNKNOWN, UNKNOWN, UNKNOWN
-    hour = hour_of("{}-{}-{}T{}:00:00Z".format(*parts[-4:]))
+        return Series(UNKNOWN, UNKNOWN, UNKNOWN)
+    hour = inference_hour("{}-{}-{}T{}:00:00Z".format(*parts[-4:]))
     if hour is None or not parts[-6] or not parts[-5]:
-        return UNKNOWN, UNKNOWN, UNKNOWN
-    return hour, parts[-6], parts[-5]
+        return Series(UNKNOWN, UNKNOWN, UNKNOWN)
+    return Series(hour, parts[-6], parts[-5])
 
 
-def _of_json(text: str, shift: int) -> Line:
+def _of_json(text: str, shift: int) -> CaptureRecord:
     try:
         value = json.loads(text)
     except RecursionError:
@@ -200,11 +199,11 @@ def _of_json(text: str, shift: int) -> Line:
     ids = {"event_id": _str(meta.get("eventId")) or "", "inference_id": _str(meta.get("inferenceId")) or ""}
     if not isinstance(capture, dict):
         if merged:
-            return Line(**ids, truth_only=True)  # type: ignore[arg-type]
+            return CaptureRecord(**ids, truth_only=True)  # type: ignore[arg-type]
         raise Malformed("no captureData")
     endpoint, batch = capture.get("endpointOutput"), capture.get("batchTransformOutput")
     out = _dict(endpoint) if isinstance(endpoint, dict) else _dict(batch)
-    return Line(
+    return CaptureRecord(
         **ids,  # type: ignore[arg-type]
         time=_str(meta.get("inferenceTime")),
         data=_str(out.get("data")),

@@ -1,4 +1,4 @@
-"""Reading many files: the work cut into pieces, done here or by several processes, results in the order of the files."""
+"""Reads tasks into batches, in this process or in several, and yields them in the order of the files."""
 
 from __future__ import annotations
 
@@ -9,37 +9,25 @@ import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from io import BytesIO
 from typing import NamedTuple
 
 from monitoring.aggregates.cells import BadLine
-from monitoring.errors import MonitoringError
+from monitoring.errors import MissingFileError, StorageError
 from monitoring.ingest.batch import Batch
 from monitoring.ingest.lines import SMALL
 from monitoring.ingest.predictions import clean
 from monitoring.ingest.reader import Reader
-from monitoring.ingest.schema import place_of
+from monitoring.ingest.schema import series_of_path
+from monitoring.ingest.tasks import Task
 from monitoring.storage import open_store
-from monitoring.storage.base import Access, Entry
+from monitoring.storage.base import Access, CaptureFile
 
-PIECE = 64 * 1024 * 1024  # bytes of a task, and of a stretch of a larger file
-FILES = 5000  # of a task at most
 _AHEAD = 32  # objects of a bucket that are fetched at the same time
 
 
-@dataclass(slots=True)
-class Task:
-    """Small files together, or the lines of a large one that begin in [start, stop)."""
-
-    entries: list[Entry] = field(default_factory=list)
-    bytes: int = 0
-    start: int = 0
-    stop: int | None = None
-
-
-class Setting(NamedTuple):
-    """What a process needs to know to do tasks."""
+class ReadOptions(NamedTuple):
+    """What a process needs to know to read tasks."""
 
     source: str
     access: Access
@@ -47,40 +35,23 @@ class Setting(NamedTuple):
     images: bool
 
 
-def tasks(entries: Iterable[Entry]) -> Iterator[Task]:
-    """Cut files into tasks, in their order."""
-    task = Task()
-    for entry in entries:
-        large, size = entry.size > PIECE, abs(entry.size)
-        if task.entries and (large or task.bytes + size > PIECE or len(task.entries) >= FILES):
-            yield task
-            task = Task()
-        if not large:
-            task.entries.append(entry)
-            task.bytes += size
-            continue
-        for start in range(0, entry.size, PIECE):
-            stop = start + PIECE if start + PIECE < entry.size else None
-            yield Task([entry], min(PIECE, entry.size - start), start, stop)
-    if task.entries:
-        yield task
-
-
-def run(setting: Setting, work: Iterable[Task], processes: int = 1) -> Iterator[tuple[Task, list[Batch]]]:
-    """Do tasks; yields each with its batches, in order."""
+def read_tasks(
+    options: ReadOptions, tasks: Iterable[Task], processes: int = 1
+) -> Iterator[tuple[Task, Iterable[Batch]]]:
+    """Read tasks; yields each with its batches, which have to be consumed before the next is requested."""
     if processes <= 1:
-        worker = _Worker(setting)
-        for task in work:
-            yield task, worker.do(task)
+        worker = _Worker(options)
+        for task in tasks:
+            yield task, worker.read(task)
         return
     # A fresh interpreter: forking a process that has threads (of the S3 client) is not safe.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _start, (setting,)) as pool:
+    with ProcessPoolExecutor(processes, context, _start, (options,)) as pool:
         waiting: collections.deque[tuple[Task, Future[list[Batch]]]] = collections.deque()
         try:
-            for task in work:
+            for task in tasks:
                 with _without_interrupts():  # processes start here
-                    waiting.append((task, pool.submit(_do, task)))
+                    waiting.append((task, pool.submit(_read, task)))
                 if len(waiting) > 2 * processes:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -93,7 +64,7 @@ def run(setting: Setting, work: Iterable[Task], processes: int = 1) -> Iterator[
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """What starts in here never hears of Ctrl-C, which a terminal sends to all: this process ends the others."""
+    """Processes started in here ignore Ctrl-C, which a terminal sends to all: this process ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -102,102 +73,109 @@ def _without_interrupts() -> Iterator[None]:
 
 
 class _Worker:
-    def __init__(self, setting: Setting) -> None:
-        self._store = open_store(setting.source, setting.access)
-        self._batches: list[Batch] = []
-        self._images = None
-        if setting.images:
-            from monitoring.ingest.image_statistics import Images  # only then is Pillow needed
+    """Reads the tasks of one process."""
 
-            self._images = Images()
-        self._reader = Reader(setting.labels, self._batches.append, self._images)
-        self._remote = setting.source.startswith("s3://")
-        self._threads = ThreadPoolExecutor(_AHEAD) if self._remote else None
+    def __init__(self, options: ReadOptions) -> None:
+        self._store = open_store(options.source, options.access)
+        images = None
+        if options.images:
+            from monitoring.ingest.image_statistics import ImageStatistics  # needs Pillow
 
-    def do(self, task: Task) -> list[Batch]:
-        self._batches.clear()
-        failed: list[BadLine] = []
-        if task.start or task.stop is not None:
-            self._read_large(task.entries[0], task, failed)
+            images = ImageStatistics()
+        self._reader = Reader(options.labels, images)
+        self._threads = ThreadPoolExecutor(_AHEAD) if options.source.startswith("s3://") else None
+        self._failed: list[BadLine] = []
+
+    def read(self, task: Task) -> Iterator[Batch]:
+        """Read a task; at least one batch, which name the files that cannot be read."""
+        if task.is_range:
+            batches = self._read_large(task.files[0], task)
         elif self._threads is not None:
-            self._fetch(task.entries, failed)
+            batches = self._read_objects(task.files, self._threads)
         else:
-            for folder, entries in itertools.groupby(task.entries, _folder):
-                self._read_folder(folder, list(entries), failed)
-        last = self._reader.batch()
-        last.failed = failed
-        batches = [*self._batches, last]
-        if task.start:
-            for batch in batches:
-                batch.relative = task.entries[0].name
-        return batches
+            folders = itertools.groupby(task.files, _folder)
+            batches = itertools.chain.from_iterable(
+                self._read_folder(folder, files) for folder, files in folders
+            )
+        relative = task.files[0].name if task.start else ""
+        for batch in itertools.chain(batches, self._reader.finish()):
+            batch.relative = relative
+            batch.failed, self._failed = self._failed, []
+            yield batch
 
-    def _read_folder(self, folder: str, entries: list[Entry], failed: list[BadLine]) -> None:
-        place = place_of(self._store.path(entries[0].name))
-        read_small = self._reader.read_small
+    def _read_folder(self, folder: str, files: Iterable[CaptureFile]) -> Iterator[Batch]:
+        reader = self._reader
+        series = series_of_path(self._store.path(f"{folder}/" if folder else ""))
         with contextlib.ExitStack() as stack:
             try:
-                read = stack.enter_context(self._store.reading(folder))
-            except OSError as error:
-                failed += [_failure(entry.name, error) for entry in entries]
+                read = stack.enter_context(self._store.open_folder(folder))
+            except StorageError as error:
+                self._failed += [_failure(file.name, error) for file in files]
                 return
-            for entry in entries:
+            for file in files:
+                if file.size < SMALL and not reader.has_room(file.size):
+                    yield from reader.flush()
                 try:
-                    if entry.size >= SMALL or not read_small(entry.name, read, entry.size, place):
-                        self._read_large(entry, Task(), failed)
-                except FileNotFoundError:
-                    pass  # expired since it was listed
-                except OSError as error:
-                    failed.append(_failure(entry.name, error))
+                    small = file.size < SMALL and reader.read_small(file.name, read, file.size, series)
+                except MissingFileError:
+                    continue  # expired since it was listed
+                except StorageError as error:
+                    self._failed.append(_failure(file.name, error))
+                    continue
+                if not small:
+                    yield from self._read_large(file, Task())
 
-    def _read_large(self, entry: Entry, task: Task, failed: list[BadLine]) -> None:
-        store, name, start = self._store, entry.name, task.start
+    def _read_large(self, file: CaptureFile, task: Task) -> Iterator[Batch]:
+        store, name, start = self._store, file.name, task.start
         try:
-            size = entry.size if entry.size >= 0 else store.sized([entry])[0].size
-            with store.read(name, max(0, start - 1), size) as fill:
-                self._reader.read(name, fill, path=store.path(name), start=start, stop=task.stop, size=size)
-        except (FileNotFoundError, IndexError):
+            found = [file] if file.size >= 0 else store.sized([file])
+            for sized in found:  # none: it expired since it was listed
+                with store.open(name, max(0, start - 1), sized.size) as fill:
+                    yield from self._reader.read(
+                        name, fill, path=store.path(name), start=start, stop=task.stop, size=sized.size
+                    )
+        except MissingFileError:
             pass  # expired since it was listed
-        except (OSError, MonitoringError) as error:
-            failed.append(_failure(name, error))
+        except StorageError as error:
+            self._failed.append(_failure(name, error))
 
-    def _fetch(self, entries: Sequence[Entry], failed: list[BadLine]) -> None:
+    def _read_objects(self, files: Sequence[CaptureFile], threads: ThreadPoolExecutor) -> Iterator[Batch]:
         """Read objects of a bucket, many at the same time, in their order."""
-        assert self._threads is not None  # noqa: S101
-        waiting: collections.deque[tuple[str, Future[bytes | None]]] = collections.deque()
-        rest = iter(entries)
+        waiting: collections.deque[tuple[str, Future[bytes]]] = collections.deque()
+        rest = iter(files)
         while True:
-            for entry in itertools.islice(rest, 2 * _AHEAD - len(waiting)):
-                waiting.append((entry.name, self._threads.submit(self._store.get, entry.name)))
+            for file in itertools.islice(rest, 2 * _AHEAD - len(waiting)):
+                waiting.append((file.name, threads.submit(self._store.read, file.name)))
             if not waiting:
                 return
             name, future = waiting.popleft()
             try:
                 data = future.result()
-            except MonitoringError as error:
-                failed.append(_failure(name, error))
+            except MissingFileError:
+                continue  # expired since it was listed
+            except StorageError as error:
+                self._failed.append(_failure(name, error))
                 continue
-            if data is not None:
-                path = self._store.path(name)
-                self._reader.read(name, BytesIO(data).readinto, path=path, size=len(data))
+            path = self._store.path(name)
+            yield from self._reader.read(name, BytesIO(data).readinto, path=path, size=len(data))
 
 
-def _folder(entry: Entry) -> str:
-    return entry.name[: max(0, entry.name.rfind("/"))]
+def _folder(file: CaptureFile) -> str:
+    return file.name[: max(0, file.name.rfind("/"))]
 
 
-def _failure(name: str, error: Exception) -> BadLine:
-    return BadLine(clean(name), 0, getattr(error, "strerror", None) or str(error))
+def _failure(name: str, error: StorageError) -> BadLine:
+    return BadLine(clean(name), 0, error.reason)
 
 
 _worker: _Worker | None = None
 
 
-def _start(setting: Setting) -> None:
+def _start(options: ReadOptions) -> None:
     global _worker
-    _worker = _Worker(setting)
+    _worker = _Worker(options)
 
 
-def _do(task: Task) -> list[Batch]:
+def _read(task: Task) -> list[Batch]:
     assert _worker is not None  # noqa: S101
-    return _worker.do(task)
+    return list(_worker.read(task))

@@ -6,6 +6,7 @@ A ground truth line's ``eventMetadata.eventId`` holds the inference id if the ca
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.ingest.predictions import index_of, label_of, predictions
+from monitoring.errors import MissingFileError
+from monitoring.ingest.predictions import Prediction, index_of, label_of, predictions
 from monitoring.quality.measure import LabelledPrediction, Quality, measure
 from monitoring.storage import open_store
-from monitoring.storage.base import Access, Fill
+from monitoring.storage.base import Access
 
 
 def join(
     captures: Iterable[Mapping[str, Any]], truths: Mapping[str, str], labels: Sequence[str] = ()
 ) -> Iterator[tuple[str, LabelledPrediction]]:
-    """Outcomes of those capture records that have a ground truth, with the id they were joined by.
+    """Join capture records with their ground truth; yields the id and the prediction of those that have one.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def join(
     truths
         Label by inference id or event id.
     labels
-        Labels by class index, for endpoints and labellers that say an index.
+        Labels by class index, for endpoints and labellers that use class indexes.
     """
     seen: set[str] = set()
     for record in captures:
@@ -47,9 +49,9 @@ def join(
         capture = _dict(record.get("captureData"))
         out = _dict(capture.get("endpointOutput")) or _dict(capture.get("batchTransformOutput"))
         for prediction in predictions(out.get("data"), out.get("encoding"), labels)[:1]:
-            outcome = _outcome(prediction, truths[found] if found is not None else str(own))
-            if outcome:
-                yield (found or event), outcome
+            labelled = _labelled(prediction, truths[found] if found is not None else str(own))
+            if labelled:
+                yield (found or event), labelled
 
 
 def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | None:
@@ -107,17 +109,18 @@ def read_truth(
 def read_records(source: str | os.PathLike[str], access: Access | None = None) -> Iterator[dict[str, Any]]:
     """JSON objects of all ``*.jsonl`` of a folder or ``s3://bucket/prefix``, in the order of names; other lines are skipped."""
     store = open_store(source, access)
-    for folder in store.folders({}):
-        for entry in folder.entries:
-            with store.read(entry.name, 0, entry.size) as fill:
-                data = _whole(fill, entry.size)
-            for line in data.split(b"\n"):
-                try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(value, dict):
-                    yield value
+    for file in itertools.chain.from_iterable(folder.files for folder in store.folders({})):
+        try:
+            data = store.read(file.name)
+        except MissingFileError:
+            continue  # expired since it was listed
+        for line in data.split(b"\n"):
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                yield value
 
 
 def assess_sources(
@@ -132,16 +135,7 @@ def assess_sources(
     return measure(joined.values(), unmatched=len(set(truths) - set(joined)), conflicting=conflicting)
 
 
-def _whole(fill: Fill, size: int) -> bytes:
-    buffer = bytearray(size)
-    done = 0
-    with memoryview(buffer) as view:
-        while done < size and (count := fill(view[done:])):
-            done += count
-    return bytes(buffer[:done])
-
-
-def _outcome(prediction: Any, truth: str) -> LabelledPrediction | None:
+def _labelled(prediction: Prediction, truth: str) -> LabelledPrediction | None:
     if prediction.probabilities is None:
         return (
             LabelledPrediction(prediction.label, prediction.confidence, truth) if prediction.label else None
@@ -151,7 +145,7 @@ def _outcome(prediction: Any, truth: str) -> LabelledPrediction | None:
     names = prediction.labels or tuple(str(i) for i in range(len(values)))
     index = index_of(truth)
     if index is not None and truth not in names and index < len(names):
-        truth = names[index]  # the labeller said an index, the answer brings the labels
+        truth = names[index]  # the labeller used an index, the response has the labels
     return LabelledPrediction(
         names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True))
     )

@@ -23,7 +23,7 @@ from monitoring.drift import statistics as st
 from monitoring.drift.assess import assess
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST
-from monitoring.drift.windows import HOUR, Look, first_reference, hourly, look, moment_of, sample_of
+from monitoring.drift.windows import HOUR, DriftCheck, check, first_reference, hourly, moment_of, sample_of
 from monitoring.errors import MonitoringError
 
 BUCKETS = 72
@@ -76,7 +76,7 @@ class Report:
     drift: tuple[DriftPoint, ...]
     reference: Sample | None
     reference_name: str
-    look: Look | None
+    check: DriftCheck | None
     gaps: tuple[Gap, ...]
     aggregate: Aggregate = field(repr=False)
     invoked: int | None = None  # invocations that should have been captured
@@ -136,9 +136,9 @@ def build(
     held = reference if reference is not None else (found[0] if found else None)
     begin = found[1] if found else since  # nothing of the reference's own captures is compared with it
     moment = now or last
-    seen = None
+    found_check = None
     if moment:
-        seen = look(
+        found_check = check(
             aggregate,
             moment,
             threshold=threshold,
@@ -155,7 +155,7 @@ def build(
         drift=_drift(samples, buckets, held, moment_of(begin) if begin else first, threshold),
         reference=held,
         reference_name=reference_name if reference is not None else "the first day of captures",
-        look=seen,
+        check=found_check,
         gaps=_gaps(counts),
         aggregate=aggregate,
         invoked=invoked,

@@ -1,7 +1,7 @@
-"""Where captures are read from and where the monitor's state lives: a local folder or a bucket, through one interface.
+"""Stores: a local folder or a bucket behind one interface, for captures and for the state between runs.
 
-`open_store` tells which by the name. A store lists folders of files, reads a file from any byte on, and keeps small
-objects: written at once or not at all, with one of them, the manifest, only replaced if nobody else replaced it.
+`open_store` chooses by the address. A store lists folders of files, reads a file from any byte on, and holds small
+objects: written completely or not at all, and one of them, the manifest, only replaced if no other run replaced it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def open_store(where: str | os.PathLike[str], access: Access | None = None) -> S
     """
     text = os.fspath(where)
     if text.startswith("s3://"):
-        from monitoring.storage.s3 import S3Store  # only who reads from S3 pays for its client
+        from monitoring.storage.s3 import S3Store  # imported only where S3 is read, as its client is large
 
-        return S3Store.open(text, access or Access())
+        return S3Store.connect(text, access or Access())
     if "://" in text:
         raise MonitoringError(f"{text} is neither a folder nor s3://bucket/prefix.")
     return LocalStore(Path(text))

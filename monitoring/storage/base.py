@@ -1,4 +1,4 @@
-"""What a store is, whichever kind: the interface, and the values that go through it."""
+"""The interface of a store, and the values that pass through it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ import msgspec
 SUFFIX = ".jsonl"
 HOUR_FOLDER = re.compile(r"(?:^|/)[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2}$")
 
+# Reads the next bytes of a file into a buffer; returns their number, 0 at the end.
 Fill = Callable[[memoryview], int]
-ReadInto = Callable[[str, memoryview], int]  # the name of a file as in `Entry`, the view; how many bytes
+# Reads the file of that name (as in `CaptureFile`) into a buffer as far as it fits; returns the number of bytes.
+ReadInto = Callable[[str, memoryview], int]
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class CaptureFile(msgspec.Struct, frozen=True, gc=False):
     """A capture file."""
 
     name: str  # relative to the store, with slashes
-    size: int  # negative: about so many bytes, nobody has looked
+    size: int  # in bytes; negative: about so many, not looked up
     version: str  # together with the size it changes whenever the content does
 
 
 class Folder(NamedTuple):
-    """A folder's capture files; `stamp` vouches for them (0: nothing does) as long as it stays the same."""
+    """A folder's capture files, which have not changed while its `stamp` is the same (0: they may have)."""
 
     name: str
-    entries: list[Entry]
+    files: list[CaptureFile]
     stamp: int = 0
     failed: str = ""  # why it could not be listed
 
 
 class Access(msgspec.Struct, frozen=True):
-    """How to reach a bucket, beyond what the environment says."""
+    """How to reach a bucket, in addition to the environment."""
 
     profile: str | None = None
     region: str | None = None
@@ -42,40 +44,40 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """What both kinds of store can do."""
+    """What both kinds of store do. Every method raises a StorageError if it cannot."""
 
-    name: str  # as a person would write it
+    name: str  # address, as a person writes it
 
     def path(self, name: str) -> str:
-        """Full path or key of a file, which may tell endpoint, variant and hour."""
+        """Full path or key of a file, which may name endpoint, variant and hour."""
         ...
 
     def folders(self, known: Mapping[str, int], since: str = "", *, sizes: bool = True) -> Iterator[Folder]:
         """List capture files by folder, sorted by name.
 
         `known` are stamps of folders that were listed before: those that still have theirs are left out. With `since`
-        (``2026/11/21`` or ``2026/11/21/09``) earlier hour folders are left out too. Without `sizes` they need not be looked up.
+        (``2026/11/21`` or ``2026/11/21/09``) earlier hour folders are left out too. Without `sizes` sizes may be estimates.
         """
         ...
 
-    def sized(self, entries: Sequence[Entry]) -> list[Entry]:
+    def sized(self, files: Sequence[CaptureFile]) -> list[CaptureFile]:
         """Look up the sizes of files of one folder; those that are gone are left out."""
         ...
 
-    def read(self, name: str, start: int, size: int) -> contextlib.AbstractContextManager[Fill]:
-        """Open a file of `size` bytes to be read from byte `start` on."""
+    def open(self, name: str, start: int, size: int) -> contextlib.AbstractContextManager[Fill]:
+        """Open a file of `size` bytes to be read from byte `start` on; raises MissingFileError."""
         ...
 
-    def reading(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
-        """Get a function that reads files of `folder` into a view, each in one call, as far as they fit."""
+    def open_folder(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
+        """Open a folder whose files are read each in one call; both may raise MissingFileError."""
         ...
 
-    def get(self, name: str) -> bytes | None:
-        """Get an object; None if there is none."""
+    def read(self, name: str) -> bytes:
+        """Read a whole file or object; raises MissingFileError."""
         ...
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object, whole or not at all."""
+    def write(self, name: str, data: bytes) -> None:
+        """Write an object, completely or not at all."""
         ...
 
     def delete(self, name: str) -> None:
@@ -86,12 +88,12 @@ class Store(Protocol):
         """Names of the objects in the folder `prefix`."""
         ...
 
-    def get_manifest(self, name: str) -> tuple[bytes | None, str]:
-        """Get the manifest and a token for `put_manifest`."""
+    def read_manifest(self, name: str) -> tuple[bytes, str]:
+        """Read the manifest, and get a token for `write_manifest`; raises MissingFileError."""
         ...
 
-    def put_manifest(self, name: str, data: bytes, token: str) -> str:
-        """Replace the manifest if it is still the one of `token`; returns the new token, raises if it is not."""
+    def write_manifest(self, name: str, data: bytes, token: str) -> str:
+        """Replace the manifest if it is still the one of `token` ("": there was none); returns the new token."""
         ...
 
     def lock(self) -> contextlib.AbstractContextManager[None]:

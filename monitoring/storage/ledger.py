@@ -1,7 +1,7 @@
-"""Which capture files were read, in which version, and what was in them: 40 bytes a file.
+"""Which capture files were read, in which version, and their counts: 40 bytes a file.
 
-A ledger covers the files of one day of the layout (or all others together). A file that is there in the same version
-is not read again; what a file of another version had added to the totals is taken back first.
+A ledger covers the files of one day of the layout (or all others together). A file that is recorded in the same version
+is not read again; the counts of another version are subtracted from the totals first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitoring.aggregates.digests import digests, mix
-from monitoring.storage.base import Entry
+from monitoring.storage.base import CaptureFile
+from monitoring.storage.state import State
 
+_LEDGERS_HELD = 64
 COUNTS = ("size", "lines", "records", "bad_lines", "ground_truth")
 _ROW = np.dtype(
     [("key", "<u8"), ("version", "<u8"), ("size", "<u8"), ("lines", "<u4"), ("records", "<u4"), ("bad_lines", "<u4"),
@@ -27,44 +29,44 @@ class Ledger:
         self._rows = np.frombuffer(data, _ROW)
         self._new: list[np.ndarray] = []
 
-    def unread(self, entries: Sequence[Entry]) -> tuple[list[Entry], set[str]]:
-        """Get those of `entries` that were not read in this version, and the names of those read in another one.
+    def unread(self, files: Sequence[CaptureFile]) -> tuple[list[CaptureFile], set[str]]:
+        """Get those of `files` that were not read in this version, and the names of those read in another one.
 
-        What was recorded since the ledger was loaded is not looked at: a run lists a file once.
+        Files recorded since the ledger was loaded are not considered: a run lists a file once.
         """
         if not len(self._rows):
-            return list(entries), set()
-        keys, versions = _keys(entries), _versions(entries)
+            return list(files), set()
+        keys, versions = _keys(files), _versions(files)
         at = np.minimum(np.searchsorted(self._rows["key"], keys), len(self._rows) - 1)
         known = self._rows["key"][at] == keys
         read = known & (self._rows["version"][at] == versions)
-        new = [entry for entry, done in zip(entries, read.tolist(), strict=True) if not done]
-        return new, {entries[i].name for i in np.flatnonzero(known & ~read).tolist()}
+        new = [file for file, done in zip(files, read.tolist(), strict=True) if not done]
+        return new, {files[i].name for i in np.flatnonzero(known & ~read).tolist()}
 
-    def new(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-        """Tell those of `entries` whose names are new from the others."""
+    def new(self, files: Sequence[CaptureFile]) -> tuple[list[CaptureFile], list[CaptureFile]]:
+        """Separate `files` whose names are new from the others."""
         if not len(self._rows):
-            return list(entries), []
-        known = np.isin(_keys(entries), self._rows["key"]).tolist()
-        return [e for e, k in zip(entries, known, strict=True) if not k], [
-            e for e, k in zip(entries, known, strict=True) if k
+            return list(files), []
+        known = np.isin(_keys(files), self._rows["key"]).tolist()
+        return [e for e, k in zip(files, known, strict=True) if not k], [
+            e for e, k in zip(files, known, strict=True) if k
         ]
 
-    def record(self, entries: Sequence[Entry], counts: np.ndarray) -> np.ndarray:
-        """Note that `entries` were read.
+    def record(self, files: Sequence[CaptureFile], counts: np.ndarray) -> np.ndarray:
+        """Record that `files` were read.
 
         Parameters
         ----------
         counts
-            What they hold, int64 of shape (len(entries), 5), as in `COUNTS`.
+            Their counts, int64 of shape (len(files), 5), as in `COUNTS`.
 
         Returns
         -------
         np.ndarray
             What to add to the totals: the columns of `counts` and the number of files, int64 of shape (6,).
         """
-        new = np.empty(len(entries), _ROW)
-        new["key"], new["version"] = _keys(entries), _versions(entries)
+        new = np.empty(len(files), _ROW)
+        new["key"], new["version"] = _keys(files), _versions(files)
         for name, column in zip(COUNTS, counts.T, strict=True):
             new[name] = column
         before = self._rows
@@ -72,11 +74,11 @@ class Ledger:
             before = before[np.isin(before["key"], new["key"])]
         self._new.append(new)
         held = np.array([int(before[name].sum()) for name in COUNTS] + [len(before)])
-        added: np.ndarray = np.append(counts.sum(axis=0), len(entries)) - held
+        added: np.ndarray = np.append(counts.sum(axis=0), len(files)) - held
         return added
 
     def to_bytes(self) -> bytes:
-        """What `Ledger` reads."""
+        """Encode for `Ledger`."""
         self._merge()
         return self._rows.tobytes()
 
@@ -91,14 +93,45 @@ class Ledger:
 
 
 def partition(hour: str) -> str:
-    """Name of the ledger of a file whose path tells `hour` (``unknown`` if it tells none)."""
+    """Name of the ledger of a file whose path names `hour` (``unknown`` if it names none)."""
     return hour[:10] if hour[:1].isdigit() else "other"
 
 
-def _keys(entries: Sequence[Entry]) -> np.ndarray:
-    return digests([entry.name for entry in entries])
+def _keys(files: Sequence[CaptureFile]) -> np.ndarray:
+    return digests([file.name for file in files])
 
 
-def _versions(entries: Sequence[Entry]) -> np.ndarray:
-    sizes = np.array([entry.size for entry in entries], np.int64).view(np.uint64)
-    return mix(digests([entry.version for entry in entries]) + mix(sizes))
+def _versions(files: Sequence[CaptureFile]) -> np.ndarray:
+    sizes = np.array([file.size for file in files], np.int64).view(np.uint64)
+    return mix(digests([file.version for file in files]) + mix(sizes))
+
+
+class Ledgers:
+    """The ledgers of a state, of which a bounded number is held in memory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._held: dict[str, Ledger] = {}
+        self._changed: set[str] = set()
+        self.dirty = False  # whether ledgers were saved since this was reset
+
+    def of(self, part: str) -> Ledger:
+        """Get the ledger of a `partition`."""
+        if part not in self._held:
+            if len(self._held) >= _LEDGERS_HELD:
+                self.save()
+            self._held[part] = Ledger(self._state.load("ledgers", part))
+        return self._held[part]
+
+    def record(self, part: str, files: Sequence[CaptureFile], counts: np.ndarray) -> np.ndarray:
+        """Record files in the ledger of a `partition`, as `Ledger.record` does."""
+        added = self.of(part).record(files, counts)
+        self._changed.add(part)
+        return added
+
+    def save(self) -> None:
+        """Save the ledgers that changed to the state, and hold none."""
+        for part in sorted(self._changed):
+            self._state.save("ledgers", part, self._held[part].to_bytes())
+            self.dirty = True
+        self._held, self._changed = {}, set()

@@ -1,6 +1,6 @@
 """Aggregates as files for other tools: one Parquet and one JSON file a day, `aggregates/2026-11-21.parquet`.
 
-Sums stay in billionths, as everywhere; the columns that a person asks for first (mean, quantiles) are computed. The
+Sums stay in billionths, as everywhere; the columns that are needed most (mean, quantiles) are computed. The
 histogram is two parallel lists, bin numbers and counts, which Athena, DuckDB, pandas and Polars all unnest.
 """
 
@@ -26,8 +26,8 @@ _SUMS = ("count", "confidence", "scored", "entropy", "margin", "familiar", "fami
 
 def write_day(store: Store, day: str, total: Aggregate) -> None:
     """Write the cells of one day (``2026-11-21`` or ``unknown``) as Parquet and everything as JSON."""
-    store.put(f"{EXPORTS}/{day}.parquet", to_parquet(total))
-    store.put(f"{EXPORTS}/{day}.json", total.to_json())
+    store.write(f"{EXPORTS}/{day}.parquet", to_parquet(total))
+    store.write(f"{EXPORTS}/{day}.json", total.to_json())
 
 
 def to_parquet(total: Aggregate) -> bytes:

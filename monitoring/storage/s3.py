@@ -1,7 +1,7 @@
 """A prefix of a bucket as a store, on obstore: a client made for many small objects.
 
-Found as any AWS client is: environment, profile, or the role of the function or instance; ``AWS_ENDPOINT_URL_S3`` or
-``AWS_ENDPOINT_URL`` lead to another S3.
+Credentials are found as by any AWS client: environment, profile, or the role of the function or instance;
+``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` name another S3.
 """
 
 from __future__ import annotations
@@ -15,17 +15,13 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as Client
 
-from monitoring.errors import MonitoringError
-from monitoring.storage.base import HOUR_FOLDER, SUFFIX, Access, Entry, Fill, Folder, ReadInto
+from monitoring.errors import MissingFileError, StorageError, UnsupportedKeyError
+from monitoring.storage.base import HOUR_FOLDER, SUFFIX, Access, CaptureFile, Fill, Folder, ReadInto
 
 if TYPE_CHECKING:
     from monitoring.storage.s3_keys import AnyKeys
 
 _CHUNK = 1024 * 1024  # bytes, of a streamed read
-
-
-class OddKeyError(MonitoringError):
-    """A key that obstore has no name for: see `monitoring.storage.s3_keys`."""
 
 
 class S3Store:
@@ -39,11 +35,11 @@ class S3Store:
         self.name = f"s3://{bucket}/{prefix}".rstrip("/")
 
     @classmethod
-    def open(cls, url: str, access: Access) -> S3Store:
-        """Open ``s3://bucket/prefix``; nothing is asked of S3 yet."""
+    def connect(cls, url: str, access: Access) -> S3Store:
+        """Open ``s3://bucket/prefix``; no request is sent to S3 yet."""
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
-            raise MonitoringError(f"{url} names no bucket: write s3://bucket/prefix.")
+            raise StorageError(f"{url} names no bucket: write s3://bucket/prefix.")
         return cls(_client(bucket, access), bucket, prefix.strip("/"), access)
 
     def path(self, name: str) -> str:
@@ -55,18 +51,18 @@ class S3Store:
             yield from self._since("", since)
             return
         current: str | None = None
-        entries: list[Entry] = []
+        files: list[CaptureFile] = []
         for meta in self._objects():
             name = str(meta["path"])[len(self.prefix) :]
             folder = name.rpartition("/")[0]
-            if folder != current and entries:
-                yield Folder(str(current), entries)
-                entries = []
+            if folder != current and files:
+                yield Folder(str(current), files)
+                files = []
             current = folder
             if _wanted(name):
-                entries.append(_entry(name, meta))
-        if entries:
-            yield Folder(str(current), entries)
+                files.append(_file(name, meta))
+        if files:
+            yield Folder(str(current), files)
 
     def _objects(self) -> Iterator[Mapping[str, Any]]:
         """List all objects of the store in the order of their keys."""
@@ -77,7 +73,7 @@ class S3Store:
                     for meta in page:
                         last = str(meta["path"])
                         yield meta
-        except OddKeyError:
+        except UnsupportedKeyError:
             yield from self._any_keys().objects(self.prefix, after=last)
 
     def _any_keys(self) -> AnyKeys:
@@ -94,15 +90,15 @@ class S3Store:
                     raise ValueError("empty path segment")
                 place = (self.prefix + below).removesuffix("/") or None
                 found = obstore.list_with_delimiter(self.client, place)
-        except OddKeyError:
+        except UnsupportedKeyError:
             found = self._any_keys().level(self.prefix + below)
-        entries = []
+        files = []
         for meta in found["objects"]:
             path = str(meta["path"])[len(self.prefix) :]
             if _wanted(path):
-                entries.append(_entry(path, meta))
-        if entries:
-            yield Folder(below[:-1], entries)
+                files.append(_file(path, meta))
+        if files:
+            yield Folder(below[:-1], files)
         for following in sorted(found["common_prefixes"]):
             path = str(following)[len(self.prefix) :].removesuffix("/")
             if HOUR_FOLDER.search(f"/{path}") and path[-13:][: len(since)] < since:
@@ -112,15 +108,15 @@ class S3Store:
             yield from self._since(f"{path}/", since)
 
     @contextlib.contextmanager
-    def read(self, name: str, start: int, size: int) -> Iterator[Fill]:
-        """Stream an object; each chunk is one piece of a single GET."""
+    def open(self, name: str, start: int, size: int) -> Iterator[Fill]:
+        """Stream an object: the chunks of a single GET."""
         options: Any = {"range": {"offset": start}} if start else None
         chunks: Iterator[Any]
         try:
             with self._errors("read", name):
                 found = obstore.get(self.client, self.prefix + name, options=options)
                 chunks = iter(found.stream(min_chunk_size=_CHUNK))
-        except OddKeyError:
+        except UnsupportedKeyError:
             chunks = self._any_keys().chunks(self.prefix + name, start)
         left = memoryview(b"")
 
@@ -139,38 +135,31 @@ class S3Store:
 
         yield fill
 
-    def sized(self, entries: Sequence[Entry]) -> list[Entry]:
-        return list(entries)  # as they were listed
+    def sized(self, files: Sequence[CaptureFile]) -> list[CaptureFile]:
+        return list(files)  # sizes come with the listing
 
-    def reading(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
+    def open_folder(self, folder: str) -> contextlib.AbstractContextManager[ReadInto]:
         def read(name: str, view: memoryview) -> int:
-            data = self.get(name)
-            if data is None:
-                raise FileNotFoundError(name)
+            data = self.read(name)
             count = min(len(data), len(view))
             view[:count] = data[:count]
             return count
 
         return contextlib.nullcontext(read)
 
-    def get(self, name: str) -> bytes | None:
+    def read(self, name: str) -> bytes:
         try:
             with self._errors("read", name):
                 return bytes(obstore.get(self.client, self.prefix + name).bytes())
-        except OddKeyError:
-            chunks = self._any_keys().chunks(self.prefix + name, 0)
-            with contextlib.suppress(FileNotFoundError):
-                return b"".join(chunks)
-            return None
-        except FileNotFoundError:
-            return None
+        except UnsupportedKeyError:
+            return b"".join(self._any_keys().chunks(self.prefix + name, 0))
 
-    def put(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes) -> None:
         with self._errors("write", name):
             obstore.put(self.client, self.prefix + name, data)
 
     def delete(self, name: str) -> None:
-        with self._errors("delete", name), contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(MissingFileError), self._errors("delete", name):
             obstore.delete(self.client, self.prefix + name)
 
     def names(self, prefix: str) -> list[str]:
@@ -178,45 +167,43 @@ class S3Store:
             found = obstore.list(self.client, self.prefix + prefix, chunk_size=1000).collect()
             return sorted(str(meta["path"])[len(self.prefix) :] for meta in found)
 
-    def get_manifest(self, name: str) -> tuple[bytes | None, str]:
-        try:
-            with self._errors("read", name):
-                result = obstore.get(self.client, self.prefix + name)
-                return bytes(result.bytes()), str(result.meta["e_tag"] or "")
-        except FileNotFoundError:
-            return None, ""
+    def read_manifest(self, name: str) -> tuple[bytes, str]:
+        with self._errors("read", name):
+            result = obstore.get(self.client, self.prefix + name)
+            return bytes(result.bytes()), str(result.meta["e_tag"] or "")
 
-    def put_manifest(self, name: str, data: bytes, token: str) -> str:
+    def write_manifest(self, name: str, data: bytes, token: str) -> str:
         mode: Any = {"e_tag": token} if token else "create"
         try:
             with self._errors("write", name):
                 return str(obstore.put(self.client, self.prefix + name, data, mode=mode)["e_tag"] or "")
         except (AlreadyExistsError, PreconditionError):
-            message = (
-                f"Another run finished first and wrote {self.name}/{name}: run again to go on from there."
-            )
-            raise MonitoringError(message) from None
+            raise StorageError(
+                f"Another run finished first and wrote {self.name}/{name}: run again to continue from there."
+            ) from None
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Keep nobody out: the conditional write of the manifest lets one run win."""
+        """Exclude nothing: the conditional write of the manifest lets one run succeed."""
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _errors(self, verb: str, name: str = "") -> Iterator[None]:
+        """Translate exceptions of obstore; those of conditional writes pass."""
+        address = f"s3://{self.bucket}/{self.prefix}{name}"
         try:
             yield
-        except (FileNotFoundError, AlreadyExistsError, PreconditionError):
+        except (AlreadyExistsError, PreconditionError):
             raise
+        except FileNotFoundError as error:
+            raise MissingFileError(f"Cannot {verb} {address}: there is no such object.") from error
         except (BaseError, OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0][:300]
             if verb == "list" and ("404 Not Found" in first or "NoSuchBucket" in str(error)):
-                raise MonitoringError(
-                    f"There is no bucket {self.bucket}: write s3://bucket/prefix."
-                ) from error
-            # ValueError: of a key that was asked for; for one that is listed, obstore has no class of its own.
-            odd = isinstance(error, ValueError) or "invalid path" in first
-            kind = OddKeyError if odd else MonitoringError
-            raise kind(f"Cannot {verb} s3://{self.bucket}/{self.prefix}{name}: {first}") from error
+                raise StorageError(f"There is no bucket {self.bucket}: write s3://bucket/prefix.") from error
+            # ValueError: of a key in a request; of one in a listing, obstore has no exception class of its own.
+            unsupported = isinstance(error, ValueError) or "invalid path" in first
+            kind = UnsupportedKeyError if unsupported else StorageError
+            raise kind(f"Cannot {verb} {address}: {first}") from error
 
 
 def _wanted(name: str, suffix: str = SUFFIX) -> bool:
@@ -233,8 +220,8 @@ def _before(path: str, since: str) -> bool:
     return False
 
 
-def _entry(name: str, meta: Mapping[str, Any]) -> Entry:
-    return Entry(name, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
+def _file(name: str, meta: Mapping[str, Any]) -> CaptureFile:
+    return CaptureFile(name, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
 
 
 def _client(bucket: str, access: Access) -> Client:
@@ -247,14 +234,14 @@ def _client(bucket: str, access: Access) -> Client:
         config["virtual_hosted_style_request"] = False
     region = access.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not os.environ.get("AWS_ACCESS_KEY_ID") or access.profile:
-        # Profiles, single sign-on and roles are botocore's business.
+        # botocore resolves profiles, single sign-on and roles.
         import boto3
         from obstore.auth.boto3 import Boto3CredentialProvider
 
         session = boto3.Session(profile_name=access.profile, region_name=region)
         region = region or session.region_name
         if session.get_credentials() is None:
-            raise MonitoringError(
+            raise StorageError(
                 f"No AWS credentials were found to reach s3://{bucket}: set a profile or AWS_* variables."
             )
         config["credential_provider"] = Boto3CredentialProvider(session)
@@ -262,4 +249,4 @@ def _client(bucket: str, access: Access) -> Client:
     try:
         return Client(bucket, region=region or "us-east-1", client_options=options, **config)
     except BaseError as error:
-        raise MonitoringError(f"Cannot reach s3://{bucket}: {error}") from error
+        raise StorageError(f"Cannot reach s3://{bucket}: {error}") from error

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 
-from dropsort.contract.reference import FILE, KEY
+from dropsort.contract.reference import FILE, KEY, STATE_PREFIX
 from monitoring.aggregates.histograms import BINS
 from monitoring.drift.assess import assess
-from monitoring.drift.sample import Sample, read_reference
+from monitoring.drift.reference import read_reference
+from monitoring.drift.sample import Sample
+from monitoring.storage.documents import JsonDocuments
 from training.dataset import LabelledImage
 from training.evaluation import reference
 from training.evaluation.predictions import Predictions
@@ -73,6 +76,6 @@ def test_the_committed_model_has_the_reference_of_its_figures() -> None:
 
 
 def test_the_service_puts_it_where_the_hourly_function_looks() -> None:
-    from monitoring import function
+    client = boto3.client("s3", region_name="us-east-1")
 
-    assert f"{function.STATE}/reference.json" == KEY
+    assert JsonDocuments(client, "bucket", STATE_PREFIX).address(FILE) == f"s3://bucket/{KEY}"

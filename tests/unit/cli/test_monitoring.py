@@ -162,7 +162,7 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("method", ["reading", "put", "put_manifest"])
+@pytest.mark.parametrize("method", ["open_folder", "write", "write_manifest"])
 def test_ctrl_c_leaves_nothing_half_made(run: Run, captures: Path, tmp_path: Path, method: str) -> None:
     # GIVEN a run that is interrupted while it reads, while it writes, or just before that counts
     interrupted = run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
@@ -16,9 +15,8 @@ import pytest
 
 from monitoring.aggregates.cells import Aggregate
 from monitoring.aggregation import run as aggregate
-from monitoring.aggregation import stages as runs
 from monitoring.errors import MonitoringError
-from monitoring.ingest import workers as work
+from monitoring.ingest import tasks
 from monitoring.storage import open_store, state
 from monitoring.storage.local import LocalStore
 from tests.unit.monitoring.capture_cases import LABELS, LINES, PICTURE, TREE, line
@@ -250,7 +248,7 @@ def test_killed_process_leaves_a_state_that_goes_on(tmp_path):
 
 
 def test_out_of_time_goes_on_next_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "FILES", 1)
+    monkeypatch.setattr(tasks, "TASK_FILES", 1)
     files = files_of()
     for name, rows in files.items():
         write(tmp_path / "source", name, *rows)
@@ -268,15 +266,15 @@ def test_little_memory_gives_the_same(tmp_path, monkeypatch):
     whole = at_once(tmp_path / "whole", files_of())
     monkeypatch.setattr("monitoring.aggregation.accumulate._IDS_HELD", 5)
     monkeypatch.setattr("monitoring.aggregation.accumulate._CELLS_HELD", 2)
-    monkeypatch.setattr(runs, "_LEDGERS_HELD", 1)
-    monkeypatch.setattr(runs, "COMMIT_SECONDS", 0)
-    monkeypatch.setattr(work, "FILES", 1)
+    monkeypatch.setattr("monitoring.storage.ledger._LEDGERS_HELD", 1)
+    monkeypatch.setattr(aggregate, "COMMIT_SECONDS", 0)
+    monkeypatch.setattr(tasks, "TASK_FILES", 1)
     same(whole, at_once(tmp_path / "little", files_of()))
 
 
 def test_two_processes_give_the_same(tmp_path, monkeypatch):
     whole = at_once(tmp_path, files_of())
-    monkeypatch.setattr(work, "FILES", 1)
+    monkeypatch.setattr(tasks, "TASK_FILES", 1)
     aggregate.run(tmp_path / "source", tmp_path / "two", labels=LABELS, processes=2)
     assert aggregate.load(tmp_path / "two").to_json() == whole.to_json()
 
@@ -308,23 +306,18 @@ def test_parquet_has_the_cells(tmp_path):
 def test_unreadable_file_is_named_and_tried_again(tmp_path, monkeypatch):
     write(tmp_path / "source", "a.jsonl", line(event="a"))
     write(tmp_path / "source", "b.jsonl", line(event="b"))
-    original = LocalStore.reading
+    original = os.open
 
-    @contextlib.contextmanager
-    def reading(self, folder):
-        def read(name, view):
-            if name == "a.jsonl":
-                raise PermissionError(13, "Permission denied")
-            return usual(name, view)
+    def denied(path, *arguments, **options):
+        if path == "a.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return original(path, *arguments, **options)
 
-        with original(self, folder) as usual:
-            yield read
-
-    monkeypatch.setattr(LocalStore, "reading", reading)
+    monkeypatch.setattr(os, "open", denied)
     summary = aggregate.run(tmp_path / "source", tmp_path / "state")
     assert [(f.file, f.reason) for f in summary.failed] == [("a.jsonl", "Permission denied")]
     assert (summary.health.records, summary.health.unreadable_files) == (1, 1)
-    monkeypatch.setattr(LocalStore, "reading", original)
+    monkeypatch.setattr(os, "open", original)
     summary = aggregate.run(tmp_path / "source", tmp_path / "state")
     assert (summary.health.records, summary.health.unreadable_files, summary.files_read) == (2, 0, 1)
 

@@ -11,7 +11,7 @@ import pytest
 from monitoring.aggregation import run as aggregate
 from monitoring.athena import query_sql, table_sql
 from monitoring.errors import MonitoringError
-from monitoring.ingest.schema import place_of
+from monitoring.ingest.schema import series_of_path
 from tests.unit.monitoring.capture_cases import LABELS, line, packed
 from tests.unit.monitoring.test_aggregate import write
 
@@ -84,7 +84,7 @@ def by_sql(folder, labels=()):
     )
     for path in sorted(folder.rglob("*.jsonl")):
         name = path.relative_to(folder).as_posix()
-        hour, endpoint, variant = place_of(name)
+        hour, endpoint, variant = series_of_path(name)
         for row in path.read_bytes().split(b"\n"):
             values = (
                 row.decode("utf-8", "replace"),

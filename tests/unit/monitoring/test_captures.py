@@ -132,7 +132,7 @@ def test_line_that_is_too_long_is_named_and_the_next_one_read(tmp_path, monkeypa
 
 @pytest.mark.parametrize("piece", [1_000, 4_321, 65_536])
 def test_stretches_of_a_large_file_give_what_the_whole_gives(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr("monitoring.ingest.workers.PIECE", piece)
+    monkeypatch.setattr("monitoring.ingest.tasks.TASK_BYTES", piece)
     monkeypatch.setattr(captures, "BATCH", 7)
     rows = [
         line(f"[0.{10 + i}, 0.{90 - i}]", given="x" * (i * 97 % 3000), event=f"e{i % 50}") for i in range(80)

@@ -13,8 +13,8 @@ from dropsort.contract import defaults
 from dropsort.pages import report
 from handlers.settings import SETTINGS
 from monitoring.drift import assess, windows
-from monitoring.function import Settings
 from monitoring.report import figures as data
+from monitoring.settings import Settings
 from tests.unit.infra.template import PARAMETERS
 
 OF_THE_TEMPLATE = {
@@ -31,7 +31,7 @@ def test_the_defaults_are_the_templates_and_the_functions() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [assess.assess, windows.look, report.write, data.build, Settings, Place],
+    [assess.assess, windows.check, report.write, data.build, Settings, Place],
     ids=lambda f: f.__qualname__,
 )
 def test_whoever_has_a_default_has_that_one(function: Callable[..., Any]) -> None:

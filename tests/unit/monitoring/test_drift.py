@@ -13,10 +13,11 @@ import pytest
 from benchmarks.drift import SAME, World, alarmed_days, power, put_hour, sample
 from monitoring.aggregates.cells import Aggregate
 from monitoring.drift.assess import assess, estimated_accuracy, holm, level_of_a_window
-from monitoring.drift.sample import Moments, Sample, add, read_reference
+from monitoring.drift.reference import read_reference
+from monitoring.drift.sample import Moments, Sample
 from monitoring.drift.signals import FEWEST, Signal
 from monitoring.drift.silence import silence
-from monitoring.drift.windows import HOUR, first_reference, hour_of, look, moment_of
+from monitoring.drift.windows import HOUR, check, first_reference, hour_of, moment_of
 from monitoring.drift.windows import sample as sample_of_hours
 from monitoring.errors import MonitoringError
 
@@ -139,10 +140,10 @@ class TestSample:
         random = np.random.default_rng(8)
         a, b = sample(SAME, random, 30), sample(SAME, random, 50)
 
-        assert add([a, b]).count == 80
-        assert (add([a, b]).confidence == a.confidence + b.confidence).all()
+        assert (a + b).count == 80
+        assert ((a + b).confidence == a.confidence + b.confidence).all()
         assert (a + b).images["brightness"].count == 80
-        assert add([]).count == 0
+        assert Sample().count == 0
 
     def test_the_threshold_itself_is_not_below(self) -> None:
         """GIVEN confidences at, above and below 0.93 WHEN counted THEN only the last is below."""
@@ -260,11 +261,11 @@ class TestWindows:
         assert found is not None
         assert found[0].count == 2400
         assert found[1] == hour_of(MONDAY + 24 * HOUR)
-        seen = look(total, MONDAY + 40 * HOUR, threshold=0.93)
-        assert seen.day.window_size == 1600
-        assert seen.recent is not None
-        assert seen.recent.window_size == 300
-        assert seen.recent_hours == 3
+        found_check = check(total, MONDAY + 40 * HOUR, threshold=0.93)
+        assert found_check.day.window_size == 1600
+        assert found_check.recent is not None
+        assert found_check.recent.window_size == 300
+        assert found_check.recent_hours == 3
 
     def test_too_few_captures_are_no_reference(self) -> None:
         """GIVEN some captures WHEN the reference is sought THEN there is none, and a look says so."""
@@ -272,7 +273,7 @@ class TestWindows:
         put_hour(total, hour_of(MONDAY), SAME, np.random.default_rng(3), 100)
 
         assert first_reference(total) is None
-        assert not look(total, MONDAY + HOUR, threshold=0.93).alarms
+        assert not check(total, MONDAY + HOUR, threshold=0.93).alarms
         assert first_reference(Aggregate()) is None
 
     def test_samples_of_hours_are_what_was_put_there(self) -> None:

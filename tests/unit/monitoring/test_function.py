@@ -18,7 +18,8 @@ from moto.server import ThreadedMotoServer
 from dropsort.contract.metrics import MONITORING
 from monitoring.cloudwatch.pending import Pending
 from monitoring.errors import MonitoringError
-from monitoring.function import Settings, handler, observe
+from monitoring.function import handler, observe
+from monitoring.settings import Settings
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 SETTINGS = Settings("dropsort", "images", labels=("bicycle", "motorcycle"))
@@ -63,9 +64,9 @@ def put_captures(s3: Any, hour: datetime, count: int, share: float = 0.5, seed: 
         sure = 0.5 + 0.5 * random.beta(12, 1)
         vector = [sure, 1 - sure] if random.random() < share else [1 - sure, sure]
         given = {"observedContentType": "image/png", "mode": "INPUT", "data": "aGk=", "encoding": "BASE64"}
-        answer = {"observedContentType": "application/json", "data": json.dumps(vector), "encoding": "JSON"}
+        response = {"observedContentType": "application/json", "data": json.dumps(vector), "encoding": "JSON"}
         meta = {"eventId": f"{hour:%d%H}-{i}", "inferenceTime": f"{hour:%Y-%m-%dT%H}:30:00Z"}
-        capture = {"endpointInput": given, "endpointOutput": answer}
+        capture = {"endpointInput": given, "endpointOutput": response}
         lines.append(json.dumps({"captureData": capture, "eventMetadata": meta, "eventVersion": "0"}))
     key = f"captures/bikes/main/{hour:%Y/%m/%d/%H}/30-00-000-{seed}.jsonl"
     s3.put_object(Bucket="images", Key=key, Body="\n".join(lines).encode())
@@ -85,7 +86,7 @@ def metrics_of(lines: list[str]) -> dict[str, float]:
 
 def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
     """GIVEN a bucket with nothing in it WHEN the function runs THEN it says so and nothing alarms."""
-    lines, answer = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
+    lines, response = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
 
     values = metrics_of(lines)
     assert (
@@ -96,7 +97,7 @@ def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
         == 0
     )
     assert "MeanConfidence" not in values
-    assert answer["alarms"] == []
+    assert response["alarms"] == []
 
 
 def test_a_change_is_found_and_told(aws: tuple[Any, Any]) -> None:
@@ -105,25 +106,25 @@ def test_a_change_is_found_and_told(aws: tuple[Any, Any]) -> None:
     start = NOW.replace(minute=0) - timedelta(days=3)
     for i in range(48):
         put_captures(s3, start + timedelta(hours=i), 45)
-    lines, answer = observe(SETTINGS, start + timedelta(hours=48, minutes=5), s3=s3, cloudwatch=cloudwatch)
+    lines, response = observe(SETTINGS, start + timedelta(hours=48, minutes=5), s3=s3, cloudwatch=cloudwatch)
     assert metrics_of(lines)["Captured"] == 48 * 45
-    assert answer["alarms"] == []
-    assert answer["day"]["reference_size"] >= 1000
+    assert response["alarms"] == []
+    assert response["day"]["reference_size"] >= 1000
 
     last_read_at(s3, start + timedelta(hours=48))
     for i in range(48, 72):
         put_captures(s3, start + timedelta(hours=i), 20, share=0.85)
-    lines, answer = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+    lines, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
 
     values = metrics_of(lines)
     assert values["Captured"] == 24 * 20
     assert values["DriftAlarms"] >= 1
     assert values["LabelShareChange"] > 0.25
-    assert any("of the captures" in alarm for alarm in answer["alarms"])
+    assert any("of the captures" in alarm for alarm in response["alarms"])
     labels = {json.loads(line)["Label"]: json.loads(line)["LabelShare"] for line in lines[1:]}
     assert labels["bicycle"] == pytest.approx(0.85, abs=0.08)
     assert sum(labels.values()) == pytest.approx(1)
-    assert json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read()) == answer
+    assert json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read()) == response
 
 
 def test_a_second_run_adds_nothing(aws: tuple[Any, Any]) -> None:
@@ -143,7 +144,9 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
 ) -> None:
     """GIVEN ten days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
     s3, cloudwatch = aws
-    monkeypatch.setattr("monitoring.ingest.workers.FILES", 70)  # that a run reads before it looks at the time
+    monkeypatch.setattr(
+        "monitoring.ingest.tasks.TASK_FILES", 70
+    )  # that a run reads before it looks at the time
     now = datetime.now(UTC)
     for i in range(1, 241):
         put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 6)
@@ -153,20 +156,20 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
 
     captured, runs = 0.0, 0
     for _ in range(60):
-        lines, answer = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch, seconds=0.0)
+        lines, response = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch, seconds=0.0)
         values = metrics_of(lines)
         captured, runs = captured + values["Captured"], runs + 1
-        assert answer["alarms"] == []
+        assert response["alarms"] == []
         if values["Captured"] == 0:
             break
         assert not {"SilenceAlarm", "DriftAlarms", "CapturedShare"} & set(values)
         assert values["Behind"] == 1
-    lines, answer = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
+    lines, response = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
 
     assert runs == 5
     assert captured == 240 * 6
-    assert answer["complete"]
-    assert answer["day"]["reference_size"] >= 1000
+    assert response["complete"]
+    assert response["day"]["reference_size"] >= 1000
     assert metrics_of(lines)["Behind"] == metrics_of(lines)["SilenceAlarm"] == 0
     assert metrics_of(lines)["CapturedShare"] == pytest.approx(1, abs=0.05)
 
@@ -246,12 +249,12 @@ def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
     s3.put_object(Bucket="images", Key="incoming/done.png", Body=b"x")
     s3.put_object(Bucket="images", Key="classified/done.png.json", Body=b"{}")
 
-    lines, answer = observe(SETTINGS, datetime.now(UTC) + timedelta(hours=1), s3=s3, cloudwatch=cloudwatch)
+    lines, response = observe(SETTINGS, datetime.now(UTC) + timedelta(hours=1), s3=s3, cloudwatch=cloudwatch)
 
     assert metrics_of(lines)["UploadsWithoutResult"] == 1
     assert metrics_of(lines)["UploadsUncompared"] == 0
     assert metrics_of(lines)["OldestUploadAge"] == pytest.approx(3600, abs=60)
-    assert answer["oldest_upload"] == "incoming/lost.png"
+    assert response["oldest_upload"] == "incoming/lost.png"
 
 
 def test_uploads_that_could_not_be_listed_in_time_are_not_called_done(
@@ -260,11 +263,11 @@ def test_uploads_that_could_not_be_listed_in_time_are_not_called_done(
     """GIVEN more objects than are listed WHEN the function looks THEN it has no figure of waiting uploads, and says so."""
     monkeypatch.setattr("monitoring.function.pending", lambda *_, **__: Pending(0, "", 0.0, 9, False))
 
-    lines, answer = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
+    lines, response = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
 
     assert not {"OldestUploadAge", "UploadsWithoutResult"} & set(metrics_of(lines))
     assert metrics_of(lines)["UploadsUncompared"] == 1
-    assert json.loads(lines[0])["uploads_compared"] is answer["uploads_compared"] is False
+    assert json.loads(lines[0])["uploads_compared"] is response["uploads_compared"] is False
 
 
 def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:
@@ -274,10 +277,10 @@ def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:
     s3.put_object(Bucket="images", Key="monitoring/reference.json", Body=json.dumps(rows).encode())
     put_captures(s3, NOW - timedelta(hours=2), 100)
 
-    _, answer = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+    _, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
 
-    assert answer["day"]["reference_size"] == 200
-    assert answer["alarms"]
+    assert response["day"]["reference_size"] == 200
+    assert response["alarms"]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b'{"schema": "other"}'])

@@ -1,4 +1,4 @@
-"""Names, both ways to CloudWatch, prices, and uploads without a result."""
+"""Metric lines, prices, and uploads without a result."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from dropsort.contract.keys import result_keys
 from dropsort.contract.metrics import NAMESPACE
 from monitoring.cloudwatch import metrics
 from monitoring.cloudwatch.pending import pending
-from monitoring.cloudwatch.prices import INSTANCES, PRICES, Way, cost
+from monitoring.cloudwatch.prices import INSTANCES, PRICES, ResourceUse, cost
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
 
-def test_both_ways_say_the_same() -> None:
-    """GIVEN values and label shares WHEN written as lines and as MetricData THEN names, units, dimensions and values agree."""
+def test_lines_name_metrics_units_and_dimensions() -> None:
+    """GIVEN values and label shares WHEN written as lines THEN names, units, dimensions and finite values are all there."""
     values = {"Captured": 12, "MeanConfidence": 0.97, "EstimatedAccuracy": math.nan}
     shares = {"bicycle": 0.75, "motör cycle": 0.25}
 
     lines = [json.loads(line) for line in metrics.emf("s", values, shares, NOW, {"alarms": ["x"]})]
-    data = metrics.data("s", values, shares, NOW)
 
     found = set()
     for line in lines:
         (described,) = line["_aws"]["CloudWatchMetrics"]
+        assert described["Namespace"] == NAMESPACE
+        assert line["_aws"]["Timestamp"] == NOW.timestamp() * 1000
         dimensions = tuple((d, line[d]) for d in described["Dimensions"][0])
         found |= {(m["Name"], m["Unit"], dimensions, line[m["Name"]]) for m in described["Metrics"]}
+    stack = ("Stack", "s")
     assert found == {
-        (d["MetricName"], d["Unit"], tuple((i["Name"], i["Value"]) for i in d["Dimensions"]), d["Value"])
-        for d in data
+        ("Captured", "Count", (stack,), 12.0),
+        ("MeanConfidence", "None", (stack,), 0.97),
+        ("LabelShare", "None", (stack, ("Label", "bicycle")), 0.75),
+        ("LabelShare", "None", (stack, ("Label", "motör cycle")), 0.25),
     }
-    assert len(found) == 4
     assert lines[0]["alarms"] == ["x"]
 
 
@@ -52,29 +55,17 @@ def test_nothing_finite_is_no_line() -> None:
     assert metrics.emf("s", {"MeanConfidence": math.nan, "CostSoFar": math.inf}, {}, NOW) == []
 
 
-@mock_aws
-def test_put_sends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN more MetricData than a request takes WHEN put THEN all of it arrives."""
-    client = boto3.client("cloudwatch", region_name="us-east-1")
-
-    metrics.put(
-        client,
-        metrics.data("s", {"Captured": 1}, {f"label {i}": 0.001 for i in range(1100)}, datetime.now(UTC)),
-    )
-
-    pages = client.get_paginator("list_metrics").paginate(Namespace=NAMESPACE)
-    assert sum(len(page["Metrics"]) for page in pages) == 1101
-
-
 def test_costs_are_those_of_the_vendors_examples() -> None:
     """GIVEN a million images WHEN their cost is estimated THEN Express is a tenth of Standard, and an endpoint adds its hours."""
-    express, standard = cost(10**6, Way()), cost(10**6, Way(express=False))
+    express, standard = cost(10**6, ResourceUse()), cost(10**6, ResourceUse(express=False))
 
     assert 3 < express < 30
     assert standard > 100
-    assert cost(0, Way(), endpoint_hours=10, instance="ml.m5.xlarge", instances=2) == pytest.approx(4.6)
-    assert cost(0, Way(), endpoint_hours=10, instance="ml.unknown.xlarge") == pytest.approx(2.3)
-    assert cost(0, Way(), endpoint_hours=10) == 0
+    assert cost(0, ResourceUse(), endpoint_hours=10, instance="ml.m5.xlarge", instances=2) == pytest.approx(
+        4.6
+    )
+    assert cost(0, ResourceUse(), endpoint_hours=10, instance="ml.unknown.xlarge") == pytest.approx(2.3)
+    assert cost(0, ResourceUse(), endpoint_hours=10) == 0
     assert all(value > 0 and source.startswith("https://") for value, source in PRICES.values())
     assert all(value > 0 for value in INSTANCES.values())
 

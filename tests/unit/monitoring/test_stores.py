@@ -11,8 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from monitoring.aggregation import run as aggregate
-from monitoring.errors import MonitoringError
-from monitoring.ingest import workers as work
+from monitoring.errors import MissingFileError, MonitoringError
+from monitoring.ingest import tasks, workers
 from monitoring.storage import open_store
 from monitoring.storage.base import Access
 from monitoring.storage.local import LocalStore
@@ -81,7 +81,7 @@ def test_bucket_gives_what_a_folder_gives(bucket, tmp_path):
 
 
 def test_large_objects_are_streamed_in_stretches(bucket, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "PIECE", 300_000)
+    monkeypatch.setattr(tasks, "TASK_BYTES", 300_000)
     rows = [line(f"[0.{10 + i}, 0.{90 - i}]", given="x" * 40_000, event=f"e{i}") for i in range(60)]
     put(bucket, f"{TREE}/a.jsonl", [*rows, b"broken", rows[0]])
     write(tmp_path, f"{TREE}/a.jsonl", *rows, b"broken", rows[0])
@@ -93,7 +93,7 @@ def test_large_objects_are_streamed_in_stretches(bucket, tmp_path, monkeypatch):
 
 
 def test_two_processes_read_a_bucket(bucket, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "FILES", 2)
+    monkeypatch.setattr(tasks, "TASK_FILES", 2)
     for name, rows in files_of().items():
         put(bucket, name, rows)
     aggregate.run(f"s3://{bucket[0]}", tmp_path / "one", labels=LABELS, processes=1)
@@ -118,7 +118,7 @@ def test_only_recent_days_are_listed_when_asked(bucket):
 @pytest.mark.parametrize("days", [None, 3000])
 def test_keys_that_obstore_has_no_name_for(bucket, tmp_path, monkeypatch, days):
     # GIVEN, among others, keys as a destination with one slash too many makes them, a large one too
-    monkeypatch.setattr(work, "PIECE", 100_000)
+    monkeypatch.setattr(tasks, "TASK_BYTES", 100_000)
     large = [line(given="x" * 40_000, event=f"large {i}") for i in range(6)]
     names = ["captures/a.jsonl", "captures//e/v/2026/11/21/09/b.jsonl", "captures/e//c.jsonl", "captures/z/d.jsonl",
              "captures/e/tab\t.jsonl", "captures/y%20 +#.jsonl"]  # fmt: skip
@@ -136,8 +136,9 @@ def test_keys_that_obstore_has_no_name_for(bucket, tmp_path, monkeypatch, days):
     assert {(k.endpoint, k.variant) for k in aggregate.load(tmp_path / "state").cells} >= {("e", "v")}
     # AND one that expires is left out
     store = open_store(url)
-    assert store.get("e//gone.jsonl") is None
-    with pytest.raises(FileNotFoundError), store.read("e//gone.jsonl", 0, 1) as fill:
+    with pytest.raises(MissingFileError, match="gone"):
+        store.read("e//gone.jsonl")
+    with pytest.raises(MissingFileError), store.open("e//gone.jsonl", 0, 1) as fill:
         fill(memoryview(bytearray(1)))
 
 
@@ -168,18 +169,23 @@ def test_object_that_expires_between_list_and_read_is_left_out(bucket, tmp_path,
     for name in "abc":
         put(bucket, f"{name}.jsonl", [line(event=name)])
     store = open_store(f"s3://{bucket[0]}")
-    entries = [entry for folder in store.folders({}) for entry in folder.entries]
+    files = [file for folder in store.folders({}) for file in folder.files]
     store.delete("b.jsonl")
-    setting = work.Setting(store.name, Access(), (), False)
-    [(_, [batch])] = work.run(setting, work.tasks(entries))
-    assert ([p.file for p in batch.pieces], batch.failed) == (["a.jsonl", "c.jsonl"], [])
+    setting = workers.ReadOptions(store.name, Access(), (), False)
+    [(_, batches)] = workers.read_tasks(setting, tasks.tasks(files))
+    [batch] = batches
+    assert ([counts.file for counts in batch.files], batch.failed) == (["a.jsonl", "c.jsonl"], [])
 
 
 def test_objects_of_a_bucket(bucket):
     store = open_store(f"s3://{bucket[0]}/deep/prefix")
-    assert (store.get("x"), store.get_manifest(MANIFEST)) == (None, (None, ""))
-    store.put("kind/x", b"1")
-    assert (store.get("kind/x"), store.names("kind")) == (b"1", ["kind/x"])
+    for read in (store.read, store.read_manifest):
+        with pytest.raises(
+            MissingFileError, match=f"s3://{bucket[0]}/deep/prefix/{MANIFEST}: there is no such object"
+        ):
+            read(MANIFEST)
+    store.write("kind/x", b"1")
+    assert (store.read("kind/x"), store.names("kind")) == (b"1", ["kind/x"])
     store.delete("kind/x")
     store.delete("kind/x")
     assert store.names("kind") == []
@@ -191,7 +197,7 @@ def test_hidden_names_other_suffixes_and_links_to_folders_are_left_out(tmp_path)
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "a.jsonl")
     (tmp_path / "broken.jsonl").symlink_to(tmp_path / "nowhere")
-    found = itertools.chain.from_iterable(folder.entries for folder in LocalStore(tmp_path).folders({}))
+    found = itertools.chain.from_iterable(folder.files for folder in LocalStore(tmp_path).folders({}))
     assert [entry.name for entry in found] == ["a.jsonl", "link.jsonl", "sub/e.jsonl"]
 
 

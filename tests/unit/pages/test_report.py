@@ -199,11 +199,11 @@ def test_a_reference_of_captures_is_not_compared_with_itself(tmp_path: Path) -> 
     report = build(total, threshold=0.93, reference=reference, since=begun)
 
     assert min(point.at for point in report.drift) > START + timedelta(days=1)
-    assert report.look is not None
-    assert report.look.day.window_size == 24 * 20
+    assert report.check is not None
+    assert report.check.day.window_size == 24 * 20
     late = build(total, threshold=0.93, reference=reference, since=hour_of(START + timedelta(hours=46)))
-    assert late.look is not None
-    assert late.look.day.window_size == 2 * 20
+    assert late.check is not None
+    assert late.check.day.window_size == 2 * 20
 
 
 def test_measured_quality_is_shown(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Values of the monitoring function's metrics, computed from what a run found."""
+
+from __future__ import annotations
+
+import math
+
+from dropsort.contract import metrics as names
+from monitoring.aggregates.cells import Aggregate, Health
+from monitoring.cloudwatch.pending import Pending
+from monitoring.drift.windows import DriftCheck, sample
+from monitoring.settings import Settings
+
+_DISTANCES = (
+    (names.LABEL_SHARE_CHANGE, "LabelShares"),
+    (names.CONFIDENCE_WASSERSTEIN, "ConfidenceWasserstein"),
+    (names.CONFIDENCE_JENSEN_SHANNON, "ConfidenceJensenShannon"),
+)
+
+
+def metric_values(
+    settings: Settings, health: Health, before: Health, day: Aggregate, found: DriftCheck, waiting: Pending
+) -> dict[str, float]:
+    """Values by metric name, except cost and captured share; NaN where nothing is known.
+
+    Parameters
+    ----------
+    health, before
+        Totals after and before this run.
+    day
+        Captures of the last 24 hours.
+    """
+    signals = {s.name: s for s in found.day.signals}
+    recent = {s.name for s in found.recent.signals if s.alarm} if found.recent else set()
+    whole = sample(day)
+    unfamiliar = math.nan
+    if whole.familiarity is not None:
+        cut = round(settings.familiarity_threshold * len(whole.familiarity))
+        unfamiliar = float(whole.familiarity[:cut].sum() / whole.familiarity.sum())
+    return {
+        names.CAPTURED: health.records - before.records,
+        names.BAD_LINES: health.bad_lines - before.bad_lines,
+        names.DUPLICATES: health.duplicates - before.duplicates,
+        names.MEAN_CONFIDENCE: whole.mean_confidence,
+        names.LOW_CONFIDENCE_RATE: whole.below(settings.threshold) / whole.count if whole.count else math.nan,
+        names.UNFAMILIAR_RATE: unfamiliar,
+        names.ESTIMATED_ACCURACY: found.day.estimated_accuracy,
+        **{metric: signals[name].effect if name in signals else math.nan for metric, name in _DISTANCES},
+        names.DRIFT_ALARMS: len({s.name for s in found.day.signals if s.alarm} | recent),
+        names.SILENT_HOURS: found.silence.hours,
+        names.SILENCE_ALARM: int(found.silence.alarm),
+        names.OLDEST_UPLOAD_AGE: waiting.age if waiting.complete else math.nan,
+        names.UPLOADS_UNCOMPARED: int(not waiting.complete),
+        names.UPLOADS_WITHOUT_RESULT: waiting.waiting if waiting.complete else math.nan,
+    }
