@@ -11,5 +11,5 @@ report/            the figures and images that the pages show
 cloudwatch/        metrics to CloudWatch; dashboards and usage read back
 =================  =====================================================================
 
-`function` does it every hour in Lambda; `athena` writes the aggregation as SQL; `report` computes what the report shows.
+`function` does it every hour in Lambda; `athena` writes the aggregation as SQL.
 """
