@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dropsort.contract.statistics import wilson
+
 Array = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 
@@ -25,62 +27,14 @@ class Share(NamedTuple):
     of: int
 
 
-def wilson(hits: int, of: int, z: float = 1.959964) -> Share:
-    """Share with Wilson's score interval, which stays within 0 and 1 and is accurate for few images too."""
-    if of == 0:
-        return Share(math.nan, 0.0, 1.0, 0)
-    share, scale = hits / of, 1 + z * z / of
-    middle = (share + z * z / (2 * of)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return Share(share, max(0.0, middle - half), min(1.0, middle + half), of)
-
-
-class Bin(NamedTuple):
-    """Images of similar confidence: mean confidence, share of them that were right, and how many."""
-
-    confidence: float
-    accuracy: float
-    images: int
-
-
-def reliability(confidence: Array, correct: Flags, bins: int = 10) -> list[Bin]:
-    """Images in bins of equal width of confidence, empty bins left out."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    return [
-        Bin(float(confidence[place == b].mean()), float(correct[place == b].mean()), int((place == b).sum()))
-        for b in range(bins)
-        if (place == b).any()
-    ]
-
-
-def ece(confidence: Array, correct: Flags, bins: int = 10) -> float:
-    """Expected calibration error: mean distance of accuracy from mean confidence over bins of equal width."""
-    total = max(1, len(confidence))
-    return sum(
-        b.images / total * abs(b.confidence - b.accuracy) for b in reliability(confidence, correct, bins)
-    )
-
-
-def brier(probabilities: Array, truth: NDArray[np.integer]) -> float:
-    """Mean squared distance of the probabilities from certainty in the truth, summed over classes: 0 to 2."""
-    return float(((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(1).mean())
+def share(hits: int, of: int) -> Share:
+    """Share with Wilson's 95 % interval; NaN of nothing."""
+    return Share(hits / of if of else math.nan, *wilson(hits, of), of)
 
 
 def log_loss(probabilities: Array, truth: NDArray[np.integer]) -> float:
     """Mean negative log-likelihood of the truth, in nats."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
-
-
-def auroc(positive: Array, negative: Array) -> float:
-    """Probability that a positive scores above a negative, ties counted half; NaN if there is none of one kind."""
-    if not len(positive) or not len(negative):
-        return math.nan
-    _, inverse, counts = np.unique(
-        np.concatenate([positive, negative]), return_inverse=True, return_counts=True
-    )
-    rank = np.cumsum(counts) - (counts - 1) / 2  # mean rank of equal values
-    total = rank[inverse][: len(positive)].sum()
-    return float((total - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
 
 
 def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> list[list[int]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropsort.contract.defaults import MODEL_PARAMETERS
+from dropsort.contract.statistics import auroc, brier, calibration_error, wilson
 from training.dataset import LabelledImage
 from training.evaluation import metrics
 
@@ -73,20 +74,20 @@ class Evaluation:
             "labels": self.labels,
             "images": len(correct),
             "accuracy": hits / len(correct),
-            "accuracy_interval": list(metrics.wilson(hits, len(correct))[1:3]),
+            "accuracy_interval": list(wilson(hits, len(correct))),
             "near_duplicates": int(self.near_duplicate.sum()),
             "near_duplicates_from": self.near_duplicates_from,
             "accuracy_without_near_duplicates": float(correct[rest].mean()) if rest.any() else math.nan,
             "accuracy_without_near_duplicates_interval": list(
-                metrics.wilson(int(correct[rest].sum()), int(rest.sum()))[1:3]
+                wilson(int(correct[rest].sum()), int(rest.sum()))
             ),
             "confusion": metrics.confusion(
                 self.truth, self.predictions.probabilities.argmax(1), len(self.labels)
             ),
-            "ece": metrics.ece(confidence, correct),
-            "brier": metrics.brier(self.predictions.probabilities, self.truth),
+            "ece": calibration_error(confidence.tolist(), correct.tolist()),
+            "brier": brier(self.predictions.probabilities.tolist(), self.truth.tolist()),
             "log_loss": metrics.log_loss(self.predictions.probabilities, self.truth),
-            "auroc": metrics.auroc(confidence[correct], confidence[~correct]),
+            "auroc": auroc(confidence[correct].tolist(), confidence[~correct].tolist()),
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
             "familiarity_threshold": self.familiarity_threshold,
@@ -102,9 +103,11 @@ class Evaluation:
             found["others"] = {
                 "images": len(passed),
                 "classified": int(passed.sum()),
-                "classified_share": metrics.wilson(int(passed.sum()), len(passed))._asdict(),
+                "classified_share": metrics.share(int(passed.sum()), len(passed))._asdict(),
                 "confident_share": float((self.others.confidence >= self.threshold).mean()),
-                "familiarity_auroc": metrics.auroc(self.predictions.familiarity, self.others.familiarity),
+                "familiarity_auroc": auroc(
+                    self.predictions.familiarity.tolist(), self.others.familiarity.tolist()
+                ),
             }
         exact = {name: found[name] for name in MODEL_PARAMETERS}  # settings, not measurements: never rounded
         return {name: _plain(value) for name, value in found.items()} | exact

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dropsort.contract.statistics import calibration_error
 from training.evaluation import calibration, metrics
 from training.evaluation.threshold import Threshold, choose_threshold
 from training.settings import Settings
@@ -31,8 +32,8 @@ def calibrate(fitted: Fitted, settings: Settings) -> Calibrated:
     figures = {
         "how": f"out of fold, {settings.folds} folds" if settings.folds else "validation part",
         "images": len(fitted.truth),
-        "accuracy": metrics.wilson(int(correct.sum()), len(correct))._asdict(),
-        "ece": round(metrics.ece(confidence, correct), 4),
+        "accuracy": metrics.share(int(correct.sum()), len(correct))._asdict(),
+        "ece": round(calibration_error(confidence.tolist(), correct.tolist()), 4),
         "precision": round(threshold.precision, 4),
         "coverage": round(threshold.coverage, 4),
         "precision_met": threshold.met,
