@@ -19,6 +19,7 @@ OPTIONS = (
     "validation",
     "test",
     "patience",
+    "mirror",
     "precision",
     "name",
     "threads",
@@ -76,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--no-mirror", dest="mirror", action="store_false", help="left and right matter, as in text"
+    )
+    options.add_argument(  # the same as a hyperparameter of a job, which has a value
+        "--mirror", type=lambda text: text.lower() != "false", default=default.mirror, help="true or false"
     )
     options.add_argument(
         "--precision", type=float, default=default.precision, help="the threshold is chosen for it"

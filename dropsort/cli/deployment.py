@@ -1,4 +1,4 @@
-"""`dropsort deploy` and `destroy`: the service on AWS, up and down; on an embedded AWS too."""
+"""`dropsort deploy` and `destroy`: create, update and delete the stack, on AWS or an embedded AWS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import thresholds
 from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import agreed, console, facts_table, note
+from dropsort.cli.output import confirmed, console, facts_table, note
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 
 STACK_NAME = re.compile(
@@ -26,20 +26,22 @@ STACK_NAME = re.compile(
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Parameter of the template; may be repeated. Those left out keep their value.",
+    help="Template parameter; may be repeated. Others keep their values.",
 )
 @existing(
     "--model",
-    "Model folder, or a model.tar.gz, to serve on an endpoint of the stack.  [default: models/bikes, the first time]",
+    "Model folder or model.tar.gz, for an endpoint of the stack.  [default: models/bikes at the first deployment]",
 )
 @click.option(
     "--endpoint", metavar="NAME", help="Use this existing SageMaker endpoint instead of creating one."
 )
-@click.option("--artifact-bucket", metavar="NAME", help="Bucket for the code.  [default: one is made]")
+@click.option(
+    "--artifact-bucket", metavar="NAME", help="Bucket for code and models.  [default: one is created]"
+)
 @click.option(
     "--platform",
     type=click.Choice(["arm64", "host"]),
-    help="What the libraries are built for.  [default: arm64; host for an embedded AWS on this machine]",
+    help="Platform of the libraries.  [default: arm64; host for an embedded AWS on this machine]",
 )
 @json_option
 @stack_option
@@ -54,18 +56,16 @@ def deploy(
     stack: str,
     aws: Aws,
 ) -> int:
-    """Create the service, or bring it up to date.
+    """Create the service, or update it.
 
-    Packages the functions, uploads what is missing, shows each step of CloudFormation, and prints the outputs. What did
-    not change is not touched; what fails is rolled back and named.
+    Packages the functions, uploads what is missing, shows the progress of CloudFormation, and prints the outputs.
+    Unchanged parts are not touched. If a resource fails, the update is rolled back and the resource is named.
     """
     from dropsort.deployment import package, stacks
     from dropsort.deployment.deploy import deploy as run
 
     if model and endpoint:
-        raise click.UsageError(
-            "--model and --endpoint exclude each other: the endpoint has its model already."
-        )
+        raise click.UsageError("--model and --endpoint exclude each other: the endpoint already has a model.")
     if not STACK_NAME.fullmatch(stack):
         raise click.BadParameter(
             f"{stack!r}: letters, digits and hyphens, a letter first, at most 54 characters, as functions are named after it.",
@@ -102,27 +102,29 @@ def deploy(
     return 0
 
 
-@click.command(short_help="Take the service down.")
+@click.command(short_help="Delete the service.")
 @click.option(
-    "--delete-images", is_flag=True, help="Empty and delete the bucket too: images, results, captures."
+    "--delete-images",
+    is_flag=True,
+    help="Empty and delete the bucket too: images, results, captures, all versions.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @stack_option
 @aws_options
 def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
-    """Take the service down, after saying what goes and what stays.
+    """Delete the service, after showing what is deleted and what remains, and asking for confirmation.
 
-    The bucket stays with all that is in it unless --delete-images is given.
+    The bucket and its content remain unless --delete-images is given.
     """
     from dropsort.deployment import destroy as destroying
 
     plan = destroying.plan(aws.client, stack)
     for line in plan.sentences(delete_images):
         click.echo(line)
-    if not agreed(yes):
+    if not confirmed(yes):
         raise click.ClickException("Nothing was deleted.")
     for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, on_step=note):
-        click.echo(f"Kept: s3://{bucket}")
+        click.echo(f"Retained: s3://{bucket}")
     return 0
 
 

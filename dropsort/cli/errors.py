@@ -1,4 +1,4 @@
-"""Exit codes, and an error as the one line that a user reads."""
+"""Exit codes, and the one line that users see of an error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143  # click has 2 for
 
 
 def sentence(error: Exception) -> str:
-    """One line that says what was wrong and, where that is known, what to do."""
+    """One line: what was wrong and, if known, what to do."""
     if isinstance(error, DropsortError):
         return " ".join(str(error).split())
     aws = _of_aws(error)
     if aws:
         return aws
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed: install what this command needs (see docs/reference/cli.md)."
+        return f"{error.name} is not installed: install the libraries of this command (see docs/reference/cli.md)."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}"
     text = " ".join(str(error).split()) or "no message"
@@ -26,14 +26,14 @@ def _of_aws(error: Exception) -> str | None:
     from botocore import exceptions as aws
 
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
-        return "No AWS credentials: name a profile with --profile, or set what `dropsort up` prints."
+        return "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
     if isinstance(error, aws.NoRegionError):
         return "No AWS region: name one with --region, or set AWS_DEFAULT_REGION."
     if isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError):
         return f"{' '.join(str(error).split())} Is the service up, and AWS_ENDPOINT_URL right?"
     if isinstance(error, aws.ClientError):
         details = error.response.get("Error", {})
-        return f"AWS refused {error.operation_name}: {details.get('Code')}: {' '.join(str(details.get('Message')).split())}"
+        return f"AWS rejected {error.operation_name}: {details.get('Code')}: {' '.join(str(details.get('Message')).split())}"
     if isinstance(error, aws.BotoCoreError):
         return " ".join(str(error).split())
     return None

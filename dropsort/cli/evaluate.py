@@ -1,4 +1,4 @@
-"""`dropsort evaluate`: how good a model is, on pictures that it has not seen."""
+"""`dropsort evaluate`: how good a model is, on images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from dropsort.cli.options import amount, existing, json_option, threshold_option
 from dropsort.cli.output import bars, console, facts_table, note, printable
 
 
-@click.command(short_help="Measure a model.")
+@click.command(short_help="Evaluate a model on labelled images.")
 @existing(
     "--images",
-    "Labelled pictures that the model has not seen: one folder a label, or a manifest.",
+    "Labelled images that the model was not trained on: one folder per label, or a manifest.",
     required=True,
 )
-@existing("--others", "Pictures of none of the labels: how many pass?", folder=True)
-@existing("--choose-on", "Labelled held-out pictures to choose the threshold on anew.")
+@existing("--others", "Images of none of the labels: how many are classified?", folder=True)
+@existing("--choose-on", "Labelled held-out images to choose a new threshold on.")
 @amount(
-    "--precision", click.FloatRange(0, 1), "With --choose-on: what the threshold is for.", metavar="SHARE"
+    "--precision",
+    click.FloatRange(0, 1),
+    "With --choose-on: precision that the threshold is chosen for.",
+    metavar="SHARE",
 )
 @threshold_option("the model's")
-@written("--html", "Also write a page with plots and pictures.")
-@written("--reference", "Also write what the model answered, for `dropsort report` to compare with.")
+@written("--html", "Also write a page with charts and images.")
+@written("--reference", "Also write the predictions, as a reference for `dropsort report`.")
 @json_option
 @model_option
 def evaluate(
@@ -40,15 +43,15 @@ def evaluate(
     json_file: Path | None,
     model: Path,
 ) -> int:
-    """Measure a model on labelled pictures that it has not seen.
+    """Evaluate a model on labelled images that it was not trained on.
 
-    Accuracy with its 95 % interval and without near-duplicates of training pictures, calibration, and what the threshold
-    buys. Needs no torch.
+    Shows accuracy with its 95 % interval, accuracy without near-duplicates of training images, calibration, and coverage
+    and precision at the threshold. Does not need PyTorch.
     """
     from training.evaluation import evaluate as evaluating
 
     with bars() as progress:
-        task = progress.add_task("pictures", total=None)
+        task = progress.add_task("images", total=None)
         result = evaluating.evaluate_path(
             model,
             images,
@@ -58,7 +61,7 @@ def evaluate(
             precision=precision,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    tell_bad(result.rejected)
+    note_bad_files(result.rejected)
     summary = result.summary()
     console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
@@ -78,17 +81,17 @@ def evaluate(
 
 
 def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures that say most, in words; those that are missing are left out."""
+    """The most important figures as names and values; missing ones are left out."""
     facts = [("model", printable(str(figures.get("model", ""))))]
     if "accuracy" in figures:
-        text = f"{figures['accuracy']:.3f} on {figures.get('images', '?')} pictures"
+        text = f"{figures['accuracy']:.3f} on {figures.get('images', '?')} images"
         if interval := figures.get("accuracy_interval"):
             text += f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
         facts.append(("accuracy", text))
     if figures.get("near_duplicates"):
         without = figures["accuracy_without_near_duplicates"]
         facts.append(
-            ("", f"{without:.3f} without {figures['near_duplicates']} near-duplicates of training pictures")
+            ("", f"{without:.3f} without {figures['near_duplicates']} near-duplicates of training images")
         )
     if "ece" in figures:
         facts.append(("calibration", f"expected calibration error {figures['ece']:.3f}"))
@@ -97,18 +100,18 @@ def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
         if figures.get("coverage") is not None:
             text += f" classifies {figures['coverage']:.1%}"
         if figures.get("precision") is not None:
-            text += f", {figures['precision']:.1%} of them right"
+            text += f", {figures['precision']:.1%} of them correct"
         facts.append(("threshold", text))
     if others := figures.get("others"):
-        passed = f"{others['classified']} of {others['images']} pictures of something else pass as classified"
+        passed = f"{others['classified']} of {others['images']} images of something else are classified"
         facts.append(("others", passed))
     return facts
 
 
-def tell_bad(bad: list[tuple[Path, str]]) -> None:
-    """Name the files that were set aside."""
+def note_bad_files(bad: list[tuple[Path, str]]) -> None:
+    """Name the files that were skipped."""
     for path, reason in bad:
-        note(f"set aside: {printable(str(path))}: {reason}")
+        note(f"skipped: {printable(str(path))}: {reason}")
 
 
 COMMANDS = [evaluate]

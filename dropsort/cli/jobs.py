@@ -15,7 +15,7 @@ from dropsort.cli.sagemaker import ACCOUNT, Requests, artifact_bucket, region_of
 from training.settings import OPTIONS, Settings
 
 
-def train_there(images: Path | None, json_file: Path | None, **options: Any) -> int:
+def train_on_sagemaker(images: Path | None, json_file: Path | None, **options: Any) -> int:
     """Upload images, start a training job, wait for it."""
     from training import dataset
     from training.dataset import channels

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dropsort.client.wait import Sorted
     from dropsort.local.service import Service
 
-# Uploads without a result at a time. The embedded AWS starts a process for each function of each of them, which keeps
-# two processors busy for seconds, and runs 8 functions at most.
+# Maximum number of uploads in progress. The embedded AWS starts a process for each function of each of them, which keeps
+# two processors busy for seconds, and runs at most 8 functions.
 IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
 
 
@@ -35,20 +35,20 @@ IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep bucket and service there, across restarts.  [default: all is gone at the end]",
+    help="Store bucket and service in DIR, across restarts.  [default: deleted at the end]",
 )
 @amount(
     "--port",
     click.IntRange(1, 65535),
-    "Port of the embedded AWS.  [default: that of DIR's last life, or a free one]",
+    "Port of the embedded AWS.  [default: the previous one of DIR, or a free one]",
     metavar="PORT",
 )
 @model_option
 def up(data: Path | None, port: int | None, model: Path) -> int:
     """Run the service on this machine until Ctrl-C.
 
-    The template of AWS runs unchanged in an embedded AWS. Any AWS client can use it: set the variables that are printed,
-    or give --endpoint-url. With --data, uploads that a restart finds without a result are picked up.
+    The template is deployed unchanged to an embedded AWS. Any AWS client can use the service with the variables that are
+    printed. With --data, a restart continues with uploads that have no result.
     """
     from dropsort.local.service import Service
 
@@ -68,7 +68,7 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
             f"  aws s3 ls --recursive s3://{service.bucket}/classified/ --endpoint-url {service.endpoint_url}",
         ):
             output.print(line, soft_wrap=True)
-        where = f"all of it is kept in {data}" if data else "nothing is kept (--data DIR keeps it)"
+        where = f"everything is stored in {data}" if data else "everything is deleted (--data DIR stores it)"
         output.print(f"\nCtrl-C stops it; {where}.", soft_wrap=True)
         try:
             service.wait()
@@ -77,18 +77,18 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
     return 0
 
 
-@click.command(short_help="Sort images on this machine, start to end.")
+@click.command(short_help="Classify sample images on this machine, once.")
 @existing(
-    "--images", "Sort every file below DIR, whatever its name.  [default: sample pictures]", folder=True
+    "--images", "Classify every file below DIR, whatever its name.  [default: sample images]", folder=True
 )
-@amount("--count", click.IntRange(min=1), "Sample pictures to sort, without --images.", default=36)
+@amount("--count", click.IntRange(min=1), "Number of sample images, without --images.", default=36)
 @json_option
 @model_option
 def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -> int:
-    """Start the service on this machine, sort images, show the results, stop.
+    """Start the service on this machine, classify images, show the results, stop.
 
-    Where folders below DIR are named like labels of the model, the accuracy is shown. Latency is from the end of an
-    image's upload to the writing of its result. What the endpoint captured is kept in .dropsort/last-demo for
+    If folders below DIR are named like labels of the model, the accuracy is shown. Latency is measured from the end of
+    the upload to the time of the result. The captures of the endpoint are stored in .dropsort/last-demo for
     `dropsort report`.
     """
     from dropsort.client import files
@@ -106,7 +106,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
             steps.stop()
             ordered, locations = _sort(service, found)
             steps("Fetching captures")
-            kept = _keep(service, ordered, model)
+            saved = _save(service, ordered, model)
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
 
@@ -118,15 +118,15 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     summary["twice"] = sorted(key for key, where in locations.items() if len(where) > 1)
     summary["startup_seconds"] = round(started - begin, 3)
     summary |= _settings(model, ordered)
-    if kept:
-        write_json(kept / "summary.json", summary)
+    if saved:
+        write_json(saved / "summary.json", summary)
     output = console(stderr=str(json_file) == "-")
     rows = sorted((item.result for item in ordered), key=lambda item: item.key)
     output.print(results_table(rows, limit=30))
     output.print()
     output.print(facts_table(totals(summary)))
-    if kept:
-        output.print(f"\nIts captures are in {kept}: `dropsort report` shows them.")
+    if saved:
+        output.print(f"\nThe captures are in {saved}: `dropsort report` shows them.")
     write_json(json_file, summary)
     complete = summary["results"] == summary["images"] and not summary["lost"] and not summary["twice"]
     return 0 if complete else EXIT_FAILURE
@@ -140,7 +140,7 @@ def _samples(folder: Path, count: int, steps: Steps) -> Path:
 
 
 def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, list[str]]]:
-    """Drop and wait; what came until patience ended, and where results lie."""
+    """Upload and wait; return the results that arrived before the timeout, and the keys of all results."""
     from dropsort.client.errors import MissingResultsError
     from dropsort.client.sort import sort
     from dropsort.client.summary import result_locations
@@ -170,7 +170,7 @@ def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, l
     return ordered, result_locations(s3, service.bucket, [file.key for file in found])
 
 
-def _keep(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
+def _save(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
     """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from dropsort.client import fetch
     from dropsort.contract import reference
@@ -183,13 +183,13 @@ def _keep(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
             if (model / reference.FILE).is_file():
                 shutil.copyfile(model / reference.FILE, folder / reference.FILE)
     except OSError as error:
-        note(f"Captures are not kept: {error}")
+        note(f"Captures cannot be stored: {error}")
         return None
     return LAST_DEMO
 
 
 def _settings(model: Path, ordered: list[Sorted]) -> dict[str, Any]:
-    """What a report has to know of the run besides its captures."""
+    """What a report needs besides the captures."""
     decided = next((item.result.document for item in ordered if item.result.document.get("threshold")), {})
     return {
         "model": str(model),

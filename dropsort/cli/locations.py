@@ -21,8 +21,8 @@ LAST_DEMO = HOME / "last-demo"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where captures are, where their aggregates go, and what the service decided by."""
+class Location:
+    """Where captures and aggregates are, and the thresholds of the service."""
 
     source: str
     state: str
@@ -38,18 +38,20 @@ class Place:
     capture_percent: float = 100.0
 
 
-def place(source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws) -> Place:
-    """What the arguments mean: a source that was named, the last demo, or a service."""
+def locate(
+    source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws
+) -> Location:
+    """The captures that the arguments select: a named source, the last demo, or a service."""
     if source and stack:
         raise click.UsageError("Either SOURCE or --stack: a service's captures are in its bucket.")
     names = _labels(labels)
     if source:
         # However a folder is written, its aggregates are the same.
         where = source if source.startswith("s3://") else str(_folder(source))
-        return Place(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
+        return Location(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
     if not stack and (LAST_DEMO / "captures").is_dir():
-        demo, kept = _last_demo(), LAST_DEMO / reference.FILE
-        return Place(
+        demo, saved = _last_demo(), LAST_DEMO / reference.FILE
+        return Location(
             str(LAST_DEMO / "captures"),
             state or str(LAST_DEMO / "monitoring"),
             ", ".join(filter(None, ("the last demo", demo.get("finished")))),
@@ -58,7 +60,7 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
             demo.get("familiarity_threshold") or FAMILIARITY_THRESHOLD,
             demo.get("invoked"),
             images=True,
-            reference=str(kept) if kept.is_file() else "",
+            reference=str(saved) if saved.is_file() else "",
             compared=demo.get("reference") or "the model's reference.json",
         )
     from dropsort.client.stack import find
@@ -69,11 +71,11 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
         if stack:
             raise
         raise click.ClickException(
-            f"No demo ran in this folder, and no service is to be had: {sentence(error)} Name a folder or"
+            f"No demo ran in this folder, and no service was found: {sentence(error)} Name a folder or"
             " s3://bucket/prefix of captures, or run `dropsort demo` here first."
         ) from error
     own = tuple(label.strip() for label in service.parameters.get("Labels", "").split(",") if label.strip())
-    return Place(
+    return Location(
         f"s3://{service.bucket}/captures",
         state or f"s3://{service.bucket}/monitoring",
         f"stack {service.name}, s3://{service.bucket}/captures",
@@ -87,7 +89,7 @@ def place(source: str | None, state: str | None, labels: Path | None, stack: str
 
 
 def _folder(source: str) -> Path:
-    """The folder that was named, looked for before anything is made of it."""
+    """The named folder, checked before anything is created."""
     path = Path(source)
     if path.is_file():
         raise click.ClickException(f"{source} is a file: name the folder that it is in.")

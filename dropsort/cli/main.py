@@ -69,11 +69,11 @@ class Subcommands(click.Group):
 )
 @click.version_option(package_name="dropsort", prog_name="dropsort")
 def dropsort() -> None:
-    """Drop images into a bucket; read what they are from its output prefixes.
+    """Classify images that are uploaded to an S3 bucket; write one JSON result per image.
 
-    `dropsort demo` shows all of it on this machine in half a minute. `dropsort up` runs the service here, `dropsort
-    deploy` on AWS; the other commands find it as every AWS client does (AWS_ENDPOINT_URL, --profile, --region) by the
-    name of its stack.
+    `dropsort demo` runs everything once on this machine. `dropsort up` runs the service on this machine, `dropsort
+    deploy` on AWS. The other commands find the service as every AWS client does (AWS_ENDPOINT_URL, --profile,
+    --region), by the name of its stack.
     """
 
 

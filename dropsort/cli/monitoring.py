@@ -1,4 +1,4 @@
-"""`dropsort monitor`, `report`, `dashboard`: what the endpoint captured, and what the service measured."""
+"""`dropsort monitor`, `report`, `dashboard`: the captures of the endpoint, and the metrics of the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from dropsort.cli import references
 from dropsort.cli.documents import write_json
-from dropsort.cli.locations import HOME, Place, place
+from dropsort.cli.locations import HOME, Location, locate
 from dropsort.cli.options import (
     Aws,
     amount,
@@ -41,21 +41,21 @@ stack_choice = click.option(
 )
 state_option = click.option(
     "--state",
-    metavar="PLACE",
-    help="Where aggregates are kept, a folder or s3://bucket/prefix.  [default: .dropsort/monitoring; of a service: its bucket]",
+    metavar="LOCATION",
+    help="Folder or s3://bucket/prefix of the aggregates.  [default: .dropsort/monitoring; of a service: its bucket]",
 )
-anew_option = click.option("--anew", is_flag=True, help="Forget what was aggregated into that folder before.")
+anew_option = click.option("--anew", is_flag=True, help="Delete the aggregates in that folder first.")
 labels_option = existing(
     "--labels", "labels.json of the model, for captures that are bare lists of probabilities.", folder=False
 )
 images_option = click.option(
-    "--images", is_flag=True, help="Decode captured pictures too, for statistics of images."
+    "--images", is_flag=True, help="Decode captured images too, for image statistics."
 )
 processes_option = click.option(
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes that read.  [default: as the amount needs]",
+    help="Number of processes.  [default: depends on the amount]",
 )
 
 
@@ -80,12 +80,12 @@ def monitor(
     stack: str | None,
     aws: Aws,
 ) -> int:
-    """Aggregate SageMaker capture files: those of a folder, of s3://bucket/prefix, or of a service.
+    """Aggregate SageMaker capture files of a folder, of s3://bucket/prefix, or of a service.
 
-    Only what is new is read; records are counted once, whatever is copied or comes late. Lines that cannot be read are
-    counted, and named by file and line.
+    Only new files are read. Each record is counted once, even if files are copied or late. Lines that cannot be read
+    are counted, and named by file and line.
     """
-    where = place(source, state, labels, stack, aws)
+    where = locate(source, state, labels, stack, aws)
     summary = _aggregate(where, anew, images, processes, aws)
     document = summary.to_json()
     facts = [
@@ -110,22 +110,22 @@ def monitor(
     return 1 if summary.failed else 0
 
 
-@click.command(short_help="Show captures in one page.")
+@click.command(short_help="Write a report on captures as one HTML page.")
 @source_argument
 @page_options(HOME / "report.html")
-@click.option("--png", is_flag=True, help="Also write the charts as PNGs beside it.")
+@click.option("--png", is_flag=True, help="Also write the charts as PNG files.")
 @threshold_option(f"the service's, or the demo's; {THRESHOLD:g} for a folder")
 @existing(
     "--reference",
-    "Predictions of an evaluation set to compare with, as `dropsort evaluate --reference` writes them."
+    "Predictions to compare with, as written by `dropsort evaluate --reference`."
     "  [default: the demo's model's, or the service's]",
     folder=False,
 )
 @click.option(
     "--ground-truth",
     "truth",
-    metavar="PLACE",
-    help="Ground truth to measure by, a folder or s3://bucket/prefix.",
+    metavar="LOCATION",
+    help="Ground truth: a folder or s3://bucket/prefix.",
 )
 @state_option
 @anew_option
@@ -150,14 +150,14 @@ def report(
     stack: str | None,
     aws: Aws,
 ) -> int:
-    """Show what the endpoint captured in one page: confidence over time, drift, what-if, the least certain pictures.
+    """Write a report on captures as one HTML page: confidence over time, drift, what-if, the least certain images.
 
-    Without SOURCE it is about the last demo in this folder, or with --stack about a service.
+    Without SOURCE, it reports on the last demo in this folder, or with --stack on a service.
     """
     from dropsort.pages import report as writing
     from monitoring.aggregation.run import load
 
-    where = place(source, state, labels, stack, aws)
+    where = locate(source, state, labels, stack, aws)
     _aggregate(where, anew, images, processes, aws)
     access = _access(aws)
     quality = None
@@ -166,7 +166,7 @@ def report(
 
         quality = assess_sources(where.source, truth, where.labels, access)
         if not quality.count:
-            note(f"Of {quality.unmatched:,} labels in {printable(truth)} none is about these captures.")
+            note(f"None of the {quality.unmatched:,} labels in {printable(truth)} belongs to these captures.")
     aggregate = load(where.state, access=access)
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)
@@ -187,13 +187,13 @@ def report(
     return 0
 
 
-@click.command(short_help="Draw the service's dashboard.")
+@click.command(short_help="Draw the CloudWatch dashboard of the service.")
 @page_options(HOME / "dashboard.html")
-@amount("--hours", click.FloatRange(min=0.1), "How far back it shows.", default=24.0)
+@amount("--hours", click.FloatRange(min=0.1), "Time range in hours.", default=24.0)
 @stack_option
 @aws_options
 def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
-    """Draw the service's CloudWatch dashboard in one page, of AWS or of the service on this machine."""
+    """Draw the CloudWatch dashboard of the service as one HTML page."""
     from dropsort.client.stack import find
     from dropsort.pages.dashboard import write
     from monitoring.cloudwatch.dashboard import body_of, fetch
@@ -210,7 +210,7 @@ def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int
     return 0
 
 
-def _invoked(where: Place, aggregate: Aggregate, aws: Aws) -> int | None:
+def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:
     """Invocations of a service's endpoint that should have been captured in the hours of its captures."""
     from monitoring.cloudwatch.usage import invocations
     from monitoring.drift.windows import HOUR, hourly
@@ -222,7 +222,7 @@ def _invoked(where: Place, aggregate: Aggregate, aws: Aws) -> int | None:
     return round(count * where.capture_percent / 100) or None
 
 
-def _aggregate(where: Place, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
+def _aggregate(where: Location, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
     from monitoring.aggregation.run import run
 
     if anew:
@@ -253,7 +253,7 @@ def _forget(state: str) -> None:
 
     if state.startswith("s3://"):
         raise click.UsageError(
-            "--anew forgets a folder; those in a bucket are the service's own: give --state DIR."
+            "--anew deletes a local folder only, not the aggregates of a service in its bucket: add --state DIR."
         )
     folder = Path(state)
     if folder.is_dir():
@@ -261,7 +261,7 @@ def _forget(state: str) -> None:
         others = sorted(found - OBJECTS)
         if others:
             raise click.UsageError(
-                f"{printable(str(folder))} holds something else than aggregates, {printable(others[0])}: it is not deleted."
+                f"{printable(str(folder))} contains something other than aggregates, {printable(others[0])}: it is not deleted."
             )
         shutil.rmtree(folder)
 
@@ -288,7 +288,7 @@ def _open(page: Path, wanted: bool) -> None:
 
     screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if wanted and screen and not webbrowser.open(page.resolve().as_uri()):
-        note(f"No browser could be opened: open {page.resolve()} yourself.")
+        note(f"No browser could be opened. Open {page.resolve()} manually.")
 
 
 COMMANDS = [monitor, report, dashboard]

@@ -17,7 +17,7 @@ DEFAULT_STACK = "dropsort"
 
 
 class Aws:
-    """Clients as the options say; each service's is made once."""
+    """Creates the client of each AWS service once, for the profile and region of the options."""
 
     def __init__(self, profile: str | None, region: str | None) -> None:
         self.profile, self.region = profile, region
@@ -32,7 +32,7 @@ class Aws:
         return boto3.Session(profile_name=self.profile, region_name=self.region)
 
     def client(self, service: str) -> Any:
-        """The client of a service, with retries that suit a person who waits."""
+        """The client of a service, with retries for interactive use."""
         from botocore.config import Config
 
         with self._lock:
@@ -45,10 +45,8 @@ class Aws:
 def aws_options(function: Function) -> Function:
     """``--profile`` and ``--region``; the command gets them as one `Aws`."""
 
-    @click.option(
-        "--profile", metavar="NAME", help="Profile of the AWS configuration.  [default: as every AWS client]"
-    )
-    @click.option("--region", metavar="REGION", help="AWS region.  [default: as every AWS client]")
+    @click.option("--profile", metavar="NAME", help="AWS profile.  [default: as for every AWS client]")
+    @click.option("--region", metavar="REGION", help="AWS region.  [default: as for every AWS client]")
     @functools.wraps(function)
     def wrapped(*args: Any, profile: str | None, region: str | None, **kwargs: Any) -> Any:
         return function(*args, aws=Aws(profile, region), **kwargs)
@@ -78,11 +76,11 @@ def json_to(words: str) -> Option:
     )
 
 
-json_option = json_to("Also write it as JSON to FILE, - for standard output.")
+json_option = json_to("Also write JSON to FILE; - for standard output.")
 
 
 def existing(name: str, words: str, *, folder: bool | None = None, **more: Any) -> Option:
-    """A path that must be there, as a `Path`: a folder, a file (``folder=False``), or either."""
+    """An option for a path that must exist, as a `Path`: a folder, a file (``folder=False``), or either."""
     return click.option(
         name,
         type=click.Path(
@@ -95,7 +93,7 @@ def existing(name: str, words: str, *, folder: bool | None = None, **more: Any) 
 
 
 def written(name: str, words: str) -> Option:
-    """A file to write, as a `Path`; None unless it was named."""
+    """An option for a file to write, as a `Path`; None if not given."""
     return click.option(name, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=words)
 
 
@@ -107,27 +105,27 @@ def amount(
     default: float | None = None,
     metavar: str = "N",
 ) -> Option:
-    """A number, with its default shown if it has one."""
+    """An option for a number; shows its default if it has one."""
     return click.option(
         name, type=kind, default=default, show_default=default is not None, metavar=metavar, help=words
     )
 
 
 def threshold_option(default: str) -> Option:
-    """``--threshold``, in place of the one that `default` describes."""
-    words = f"Confidence that counts as classified.  [default: {default}]"
+    """``--threshold``; `default` describes the default."""
+    words = f"Minimum confidence for the outcome classified.  [default: {default}]"
     return amount("--threshold", click.FloatRange(0, 1), words, metavar="P")
 
 
 def page_options(default: Path) -> Option:
-    """``--out`` and ``--open``: the page to write, and whether a browser shows it."""
+    """``--out`` and ``--open``: the page to write, and whether to open it in a browser."""
     out = click.option(
         "--out",
         type=click.Path(path_type=Path),
         default=default,
         show_default=True,
         metavar="FILE",
-        help="The page to write.",
+        help="Page to write.",
     )
     show = click.option(
         "--open/--no-open", "open_", default=True, show_default=True, help="Open the page in a browser."
@@ -136,5 +134,5 @@ def page_options(default: Path) -> Option:
 
 
 prefix_option = click.option(
-    "--prefix", default="", metavar="TEXT", help="Only images whose name below incoming/ starts so."
+    "--prefix", default="", metavar="TEXT", help="Only images whose path below incoming/ starts with TEXT."
 )

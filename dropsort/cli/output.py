@@ -1,4 +1,4 @@
-"""What commands show: progress on standard error, tables on standard output."""
+"""Terminal output of commands: progress on standard error, tables on standard output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def console(stderr: bool = False) -> Console:
 
 
 def note(text: str) -> None:
-    """A sentence on standard error, as it stands."""
+    """Print a sentence to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -58,7 +58,7 @@ class Steps:
         self.stop()
 
     def stop(self) -> None:
-        """Take the changing line away; further steps are lines of their own."""
+        """Remove the changing line; further steps are printed as lines."""
         if self._status:
             self._status.stop()
             self._status = None
@@ -74,7 +74,7 @@ class Steps:
 
 @contextmanager
 def bars(lines: bool = True) -> Iterator[Progress]:
-    """Progress bars on standard error; without a terminal a line every ten seconds, unless the caller has `lines` of its own."""
+    """Progress bars on standard error; without a terminal a line every ten seconds, unless the caller prints its own."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     output = console(stderr=True)
@@ -86,34 +86,36 @@ def bars(lines: bool = True) -> Iterator[Progress]:
     progress = Progress(*columns, console=output, disable=True)
     done = threading.Event()
     if lines:
-        threading.Thread(target=_tell, args=(progress, done), name="progress", daemon=True).start()
+        threading.Thread(target=_print_lines, args=(progress, done), name="progress", daemon=True).start()
     try:
         yield progress
     finally:
         done.set()
 
 
-def _tell(progress: Progress, done: threading.Event) -> None:
-    said = ""
+def _print_lines(progress: Progress, done: threading.Event) -> None:
+    printed = ""
     while not done.wait(LINE_SECONDS):
         tasks = [task for task in progress.tasks if task.visible and task.total is not None]
         line = ", ".join(f"{task.completed:.0f} of {task.total:.0f} {task.description}" for task in tasks)
-        if line and line != said:
+        if line and line != printed:
             note(line)
-        said = line
+        printed = line
 
 
-def agreed(yes: bool) -> bool:
-    """Whether a person says yes to what was just shown, or has said so already; nobody there is an error."""
+def confirmed(yes: bool) -> bool:
+    """Ask for confirmation, unless `yes`; without a terminal to ask at, raise an error."""
     import click
 
     if yes:
         return True
     try:
-        return click.confirm("Go on?", err=True)
+        return click.confirm("Continue?", err=True)
     except click.Abort as error:
         if isinstance(error.__context__, EOFError):
-            raise click.ClickException("There is nobody to ask: --yes goes on without.") from None
+            raise click.ClickException(
+                "Confirmation is needed, but standard input has ended: --yes continues without it."
+            ) from None
         raise
 
 
@@ -156,5 +158,5 @@ def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: names of files are other people's."""
+    """The text without control characters: file names are untrusted input."""
     return "".join(sign if sign.isprintable() else "�" for sign in text)

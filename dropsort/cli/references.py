@@ -1,4 +1,4 @@
-"""What `dropsort report` compares with: a file that was named, the model's evaluation set, or what the service keeps."""
+"""The reference that `dropsort report` compares with: a named file, the model's evaluation set, or the reference of the service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropsort.cli.documents import read_json
-from dropsort.cli.locations import Place
+from dropsort.cli.locations import Location
 from dropsort.cli.options import Aws
 from dropsort.cli.output import printable
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from monitoring.drift.reference import Reference
 
 
-def arguments(where: Place, given: Path | None, aws: Aws) -> dict[str, Any]:
-    """The arguments of `dropsort.pages.report.write` that say it; none where there is nothing but the captures' first day.
+def arguments(where: Location, given: Path | None, aws: Aws) -> dict[str, Any]:
+    """The reference as arguments of `dropsort.pages.report.write`; empty if the first day of captures is to be used.
 
     Raises
     ------
@@ -41,12 +41,12 @@ def arguments(where: Place, given: Path | None, aws: Aws) -> dict[str, Any]:
 
 
 def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
-    """Refuse a reference that has no label in common with the captures: every share of a label would be a change."""
+    """Reject a reference that has no label in common with the captures: every label share would differ."""
     seen = {key.label for key in aggregate.cells}
     known = set(found["reference"].labels) if found else set()
     if seen and known and not seen & known:
         raise click.ClickException(
-            f"The reference knows the labels {_some(known)}, the captures {_some(seen)}: give --labels FILE, the"
+            f"The reference has the labels {_some(known)}, the captures {_some(seen)}: give --labels FILE, the"
             " labels.json of their model, or another --reference."
         )
 

@@ -1,4 +1,4 @@
-"""`dropsort register`, `approve`, `rollout`: a model's way from a folder into service on SageMaker."""
+"""`dropsort register`, `approve`, `rollout`: from a model folder to the endpoint, through SageMaker's model registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from dropsort.cli.documents import read_json, write_json
 from dropsort.cli.models import model_option
 from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import agreed, note
+from dropsort.cli.output import confirmed, note
 from dropsort.cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
 
 group_option = click.option(
@@ -22,17 +22,13 @@ group_option = click.option(
 )
 
 
-@click.command(short_help="Put a model into the registry.")
+@click.command(short_help="Register a model in SageMaker's model registry.")
 @model_option
-@click.option(
-    "--artifact", metavar="S3URI", help="A training job's model.tar.gz, in place of a model folder."
-)
-@click.option(
-    "--labels", metavar="A,B", help="With --artifact: labels in the order of the model's probabilities."
-)
+@click.option("--artifact", metavar="S3URI", help="A training job's model.tar.gz, instead of a model folder.")
+@click.option("--labels", metavar="A,B", help="With --artifact: labels by class index.")
 @existing(
     "--metrics",
-    "With --artifact: figures to show in the registry, as metrics.json or `evaluate --json` have them.",
+    "With --artifact: figures to show in the registry: metrics.json, or the output of `evaluate --json`.",
     folder=False,
 )
 @click.option(
@@ -40,10 +36,10 @@ group_option = click.option(
     default="pytorch-inference",
     show_default=True,
     metavar="IMAGE",
-    help="Container: pytorch-inference, image-classification (the built-in algorithm), or a full address.",
+    help="Container image: pytorch-inference, image-classification (the built-in algorithm), or a URI.",
 )
 @click.option("--bucket", metavar="NAME", help="Bucket of the model.  [default: the stack's artifact bucket]")
-@click.option("--note", "description", default="", metavar="TEXT", help="What is new in it.")
+@click.option("--note", "description", default="", metavar="TEXT", help="Description of the version.")
 @group_option
 @dry_run_option
 @json_option
@@ -63,7 +59,7 @@ def register(
     stack: str,
     aws: Aws,
 ) -> int:
-    """Put a model into SageMaker's registry, where it waits for approval."""
+    """Upload a model to SageMaker's model registry, where it waits for approval."""
     import tempfile
 
     from training.model.artifact import write_artifact
@@ -75,7 +71,7 @@ def register(
         source: Path | str
         if artifact:
             if not labels:
-                raise click.UsageError("--artifact needs --labels: only a model folder says them.")
+                raise click.UsageError("--artifact needs --labels: only a model folder contains them.")
             source, names = artifact, [label.strip() for label in labels.split(",")]
             figures = read_json(metrics, "give a metrics.json") if metrics else {}
         else:
@@ -101,14 +97,14 @@ def register(
         err=str(json_file) == "-",
     )
     write_json(json_file, version.document())
-    note(f"Next: look at its figures, then dropsort approve --group {group} --version {version.version}")
+    note(f"Next: check its figures, then dropsort approve --group {group} --version {version.version}")
     return 0
 
 
 @click.command(short_help="Approve a registered model.")
-@amount("--version", click.IntRange(min=1), "Version to decide on.  [default: the newest]")
+@amount("--version", click.IntRange(min=1), "Version.  [default: the newest]")
 @click.option("--reject", is_flag=True, help="Reject it instead.")
-@click.option("--note", "reason", default="", metavar="TEXT", help="Why.")
+@click.option("--note", "reason", default="", metavar="TEXT", help="Reason.")
 @group_option
 @dry_run_option
 @json_option
@@ -146,13 +142,15 @@ def approve(
     return 0
 
 
-@click.command(short_help="Roll an approved model out.")
+@click.command(short_help="Deploy an approved model to the endpoint.")
 @amount("--version", click.IntRange(min=1), "Approved version.  [default: the newest]")
 @click.option(
-    "--keep-thresholds", is_flag=True, help="Keep the stack's thresholds, rather than take over the model's."
+    "--keep-thresholds", is_flag=True, help="Keep the thresholds of the stack instead of those of the model."
 )
-@amount("--instances", click.IntRange(min=1), "Instances of the endpoint; a canary needs two.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@amount(
+    "--instances", click.IntRange(min=1), "Number of instances of the endpoint; canary traffic needs two."
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @group_option
 @dry_run_option
 @json_option
@@ -169,9 +167,10 @@ def rollout(
     stack: str,
     aws: Aws,
 ) -> int:
-    """Let the service's endpoint run an approved model: canary traffic first, back if an alarm goes off.
+    """Deploy an approved model to the endpoint: canary traffic first, automatic rollback on alarms.
 
-    Shows each setting of the stack that changes, and asks. An older --version is the way back.
+    Shows each parameter of the stack that changes, and asks for confirmation. To go back to an older model, name its
+    --version.
     """
     from training.registry import rollout as rolling
 
@@ -194,7 +193,7 @@ def rollout(
     def confirm(changed: Mapping[str, tuple[str, str]]) -> bool:
         for name, (old, new) in changed.items():
             click.echo(f"{name}: {old or '–'} → {new}", err=True)
-        return agreed(yes)
+        return confirmed(yes)
 
     outcome = rolling.execute(
         group,
@@ -211,10 +210,10 @@ def rollout(
     if outcome.executed:
         note(f"Version {outcome.package.version} is in service. Next: dropsort dashboard --stack {stack}")
         note(
-            "What drift compares with is the former model's: replace monitoring/reference.json (docs/concepts/drift.md)."
+            "The reference for drift is that of the former model: replace monitoring/reference.json (docs/concepts/drift.md)."
         )
     elif not outcome.changed:
-        note(f"Version {outcome.package.version} is what stack {stack} runs already.")
+        note(f"Stack {stack} already runs version {outcome.package.version}.")
     else:
         raise click.ClickException("Nothing was changed.")
     return 0

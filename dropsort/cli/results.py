@@ -75,7 +75,7 @@ def results(
 
 
 def hint_prefix(prefix: str) -> None:
-    """Say what to write where a prefix that begins with ``incoming/`` matches nothing."""
+    """Print a hint if a prefix that matches nothing begins with ``incoming/``."""
     if prefix.startswith(INCOMING):
         note(f"--prefix is relative to {INCOMING}: try --prefix {prefix.removeprefix(INCOMING) or '...'}")
 

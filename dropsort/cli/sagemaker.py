@@ -1,6 +1,6 @@
 """What the commands for SageMaker share: requests to show, and where bucket, region and container image come from.
 
-A dry run prints every request as JSON and asks nobody: values that only an account knows are filled in.
+A dry run prints every request as JSON and sends none: values that only an account has are placeholders.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ dry_run_option = click.option(
 
 
 class Requests:
-    """Collects requests, for a dry run to print; else tells each as it is sent."""
+    """Collects the requests of a dry run; otherwise prints the name of each request that is sent."""
 
     def __init__(self, dry_run: bool) -> None:
         self._dry_run = dry_run
@@ -44,7 +44,7 @@ class Requests:
 
 
 def region_of(aws: Aws, dry_run: bool) -> str:
-    """The region of the clients; a dry run does without."""
+    """The region of the clients; a dry run needs none."""
     region: str | None = aws.session.region_name
     if region:
         return region
@@ -72,7 +72,7 @@ def image_address(image: str, region: str) -> str:
         return image
     from training.aws.container_images import image_uri
 
-    return image_uri(image, region)  # type: ignore[arg-type]  # it says which there are
+    return image_uri(image, region)  # type: ignore[arg-type]  # unknown names are rejected there
 
 
 def _shortened(document: dict[str, Any]) -> dict[str, Any]:

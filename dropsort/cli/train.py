@@ -1,4 +1,4 @@
-"""`dropsort train`: from labelled pictures to a model folder, here or on SageMaker."""
+"""`dropsort train`: from labelled images to a model folder, on this machine or on SageMaker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.evaluate import figures_in_words, tell_bad
+from dropsort.cli.evaluate import figures_in_words, note_bad_files
 from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import bars, console, facts_table, note
 from training.progress import EpochProgress, progress_line
@@ -17,10 +17,8 @@ from training.settings import OPTIONS, Settings
 DEFAULT = Settings()
 
 
-@click.command(short_help="Train a model, here or on SageMaker.")
-@existing(
-    "--images", "Labelled pictures: a folder with one folder a label, or a manifest (.csv, .lst, .manifest)."
-)
+@click.command(short_help="Train a model, on this machine or on SageMaker.")
+@existing("--images", "Labelled images: one folder per label, or a manifest (.csv, .lst, .manifest).")
 @click.option(
     "--model",
     type=click.Path(file_okay=False, path_type=Path),
@@ -34,41 +32,52 @@ DEFAULT = Settings()
     type=click.Choice(["efficientnet-lite0", "resnet8"]),
     default=DEFAULT.arch,
     show_default=True,
-    help="The first is fine-tuned from ImageNet; the second is small and starts from nothing.",
+    help="efficientnet-lite0 is fine-tuned from ImageNet weights; resnet8 is small and trained from scratch.",
 )
-@amount("--epochs", click.IntRange(min=1), "Epochs.  [default: what suits the architecture]")
-@amount("--batch", click.IntRange(min=1), "Pictures a step.", default=DEFAULT.batch)
-@amount("--seed", int, "Of order and initial values; the split is always the same.", default=DEFAULT.seed)
+@amount("--epochs", click.IntRange(min=1), "Epochs.  [default: depends on the architecture]")
+@amount("--batch", click.IntRange(min=1), "Images per step.", default=DEFAULT.batch)
+@amount(
+    "--seed", int, "Seed of order and initial weights; the split does not depend on it.", default=DEFAULT.seed
+)
 @amount(
     "--folds",
     click.IntRange(0, 10),
-    "Train on everything, and choose threshold and calibration on N further models' held-out answers.",
+    "Train on all images; choose threshold and calibration on the held-out predictions of N further models.",
     default=DEFAULT.folds,
 )
 @amount(
     "--validation",
     click.FloatRange(0, 1),
-    "Held out of training.",
+    "Share held out for validation.",
     default=DEFAULT.validation,
     metavar="SHARE",
 )
 @amount(
     "--test",
     click.FloatRange(0, 1),
-    "For the figures, if the pictures come unsplit.",
+    "Share held out for the test, if the images have no split.",
     default=DEFAULT.test,
     metavar="SHARE",
 )
-@amount("--patience", click.IntRange(min=0), "Stop after N epochs without progress.  [default: never]")
+@amount("--patience", click.IntRange(min=0), "Stop after N epochs without improvement.  [default: never]")
+@click.option(
+    "--mirror/--no-mirror",
+    default=DEFAULT.mirror,
+    show_default=True,
+    help="Mirror images in training and prediction; off if left and right matter, as in text.",
+)
 @amount(
     "--precision",
     click.FloatRange(0, 1),
-    "The threshold is chosen for it.",
+    "Precision that the threshold is chosen for.",
     default=DEFAULT.precision,
     metavar="SHARE",
 )
 @click.option(
-    "--name", default="", metavar="TEXT", help="Name of the model in its answers.  [default: folder and date]"
+    "--name",
+    default="",
+    metavar="TEXT",
+    help="Version of the model in its predictions.  [default: folder and date]",
 )
 @amount("--threads", click.IntRange(min=0), "Threads.  [default: one]")
 @click.option(
@@ -77,7 +86,7 @@ DEFAULT = Settings()
     type=click.Choice(["here", "sagemaker"]),
     default="here",
     show_default=True,
-    help="Where it trains.",
+    help="Where to train.",
 )
 @click.option(
     "--kind",
@@ -119,22 +128,22 @@ def train(
     json_file: Path | None,
     **options: Any,
 ) -> int:
-    """Train a model from labelled pictures, here or on SageMaker.
+    """Train a model from labelled images, on this machine or on SageMaker.
 
-    Writes a model folder: ONNX graph, labels, figures, card. The threshold is chosen on pictures that the model has not
-    seen. Bad files are set aside and named.
+    Writes a model folder: ONNX graph, labels, figures, model card. The threshold is chosen on images that the model was
+    not trained on. Files that cannot be read are skipped and named.
     """
     if where == "sagemaker":
-        from dropsort.cli.jobs import train_there
+        from dropsort.cli.jobs import train_on_sagemaker
 
-        return train_there(images, json_file, **options)
+        return train_on_sagemaker(images, json_file, **options)
     if images is None:
-        raise click.UsageError("--images says where the pictures are.")
+        raise click.UsageError("--images is required: the folder or manifest of the labelled images.")
     from training import train as training
 
     settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
     data = training.gather(images, None, settings)
-    tell_bad(data.rejected)
+    note_bad_files(data.rejected)
     for part, counts in data.counts().items():
         note(f"{part}: " + ", ".join(f"{count} {label}" for label, count in counts.items()))
     with bars(lines=False) as progress:
@@ -155,8 +164,8 @@ def train(
     output.print(facts_table(figures_in_words(result.figures)))
     write_json(json_file, result.figures)
     note(
-        f"Next: dropsort evaluate --model {model} --images PICTURES (others than it was trained on), or "
-        f"dropsort demo --model {model} --images PICTURES, or dropsort deploy --model {model}"
+        f"Next: dropsort evaluate --model {model} --images IMAGES (not those of the training), or "
+        f"dropsort demo --model {model} --images IMAGES, or dropsort deploy --model {model}"
     )
     return 0
 

@@ -65,7 +65,7 @@ def drop(
     workers
         Files at a time.
     admit
-        Called by a worker before each upload; may block until there is room for it.
+        Called by a worker before each upload; may block to limit uploads in progress.
     done
         Called for each file, in the order in which they finish.
 

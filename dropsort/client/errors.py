@@ -1,4 +1,4 @@
-"""What can go wrong between a person's machine and a running service, in one sentence that a user can act on."""
+"""Errors of the client: one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class ClientError(DropsortError):
 
 
 class NotFoundError(ClientError):
-    """There is no such service, or nothing to do."""
+    """There is no such service."""
 
 
 class DropError(ClientError):
-    """Files cannot be dropped as asked; nothing was uploaded yet."""
+    """The files cannot be uploaded; nothing was uploaded yet."""
 
 
 class MissingResultsError(ClientError):
-    """Uploads that have no result after the time that was given."""
+    """Uploads that have no result after the timeout."""
 
     def __init__(self, message: str, keys: list[str]) -> None:
         super().__init__(message)

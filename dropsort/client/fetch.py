@@ -15,7 +15,7 @@ from dropsort.client.results import ahead
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A fresh folder that takes the place of `folder` when all went well; else that one stays as it was."""
+    """A new folder that replaces `folder` if the block succeeds; otherwise `folder` is unchanged."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -37,7 +37,7 @@ def objects(s3: Any, bucket: str, prefix: str, folder: Path) -> int:
     Raises
     ------
     ClientError
-        If a key would lead outside the folder.
+        If a key would be written outside the folder.
     """
 
     def copy(key: str) -> str:
@@ -57,7 +57,7 @@ def inside(key: str) -> PurePosixPath:
     """A key as a relative path."""
     path = PurePosixPath(key)
     if path.is_absolute() or ".." in path.parts:
-        raise ClientError(f"{key!r} leads outside the folder: it is not copied.")
+        raise ClientError(f"{key!r} would be written outside the folder: it is not copied.")
     return path
 
 

@@ -22,12 +22,12 @@ _Value = TypeVar("_Value")
 
 
 class UnreadableResult(ClientError):
-    """An object under an output prefix that is no result of this service."""
+    """An object under an output prefix that is not a result of this service."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A result and the key it lies at."""
+    """A result and its key."""
 
     location: str
     document: dict[str, Any]
@@ -46,7 +46,7 @@ class Result:
 
     @property
     def label(self) -> str | None:
-        """The most likely label, also where it was not sure enough."""
+        """The most probable label, also below the threshold."""
         return self.document.get("label")
 
     @property
@@ -107,7 +107,7 @@ def iterate(
 
 
 def get(s3: Any, bucket: str, location: str) -> Result | None:
-    """The result at a key; None if it is gone, replaced by one under another prefix say.
+    """The result at a key; None if there is none any more, for example as one under another prefix replaced it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Drops files and waits for their results at the same time."""
+"""Uploads files and waits for their results at the same time."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def sort(
     arrivals: queue.SimpleQueue[Uploaded] = queue.SimpleQueue()
     failure: list[BaseException] = []
     stop = threading.Event()
-    room = threading.Semaphore(in_flight or len(files) or 1)
+    slots = threading.Semaphore(in_flight or len(files) or 1)
 
     def admit() -> None:
-        while not room.acquire(timeout=0.2):
+        while not slots.acquire(timeout=0.2):
             if stop.is_set():
                 raise InterruptedError("stopped")
 
@@ -89,7 +89,7 @@ def sort(
                 done(item)
             found += fresh
             if taken := sum(item.upload.fresh for item in fresh):
-                room.release(taken)
+                slots.release(taken)
             now = time.monotonic()
             full = in_flight is not None and len(waiter.missing) >= in_flight
             if fresh or fresh_uploads or (uploading and not full):

@@ -1,4 +1,4 @@
-"""What a run came to: counts by outcome, accuracy where folders are labels, rate and latency."""
+"""Summary of a run: counts by outcome, accuracy where folders are labels, rate and latency."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dropsort.contract import keys
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the label is that of the folder.
+    """How often the label equals the name of the folder.
 
     ``images`` counts the uploads in a folder named like a label of the model, ``right`` those with that label, sure or
     not; ``classified`` and ``classified_right`` the same of those that were sure enough.

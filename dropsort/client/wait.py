@@ -13,7 +13,7 @@ from dropsort.client.results import Result, UnreadableResult
 from dropsort.contract import keys
 
 PATIENCE_SECONDS = 120.0
-# By how much the clocks of this machine and of the functions may differ.
+# Maximum difference between the clocks of this machine and of the functions.
 CLOCKS_SECONDS = 2.0
 
 

@@ -204,7 +204,7 @@ def test_deploy_and_destroy_a_second_service_beside_it(run: Run, s3: Any, tmp_pa
     assert "has no parameter threshold. It has AlarmEmail," in unknown.stderr
     s3.put_object(Bucket=outputs["BucketName"], Key="notes.txt", Body=b"x")
     asked = run("destroy", "--stack", "second", code=1)
-    assert "There is nobody to ask" in asked.stderr
+    assert "Confirmation is needed" in asked.stderr
     assert f"Keeps bucket {outputs['BucketName']} with 1 object version" in asked.stdout
     run("destroy", "--stack", "second", "--delete-images", "--yes")
     assert outputs["BucketName"] not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}

@@ -36,5 +36,5 @@ def test_a_folder_that_is_no_model_is_said_before_anything_starts(tmp_path: Path
     (tmp_path / "labels.json").write_text("[]")
     result = CliRunner().invoke(show, ["--model", str(tmp_path)])
     assert result.exit_code == 2
-    assert "is no model folder: it has no model.onnx." in " ".join(result.output.split())
+    assert "is not a model folder: it has no model.onnx." in " ".join(result.output.split())
     assert CliRunner().invoke(show).output == f"{DEFAULT_MODEL}\n"

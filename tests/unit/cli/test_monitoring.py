@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from dropsort.cli import monitoring as watching
-from dropsort.cli.locations import Place
+from dropsort.cli.locations import Location
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
 from tests.unit.cli.nowhere import ENVIRONMENT
 
@@ -206,7 +206,7 @@ def test_captures_of_a_service_are_held_against_what_should_be_captured(
     total = Aggregate()
     for hour in ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z", UNKNOWN):
         total.volume(Series(hour, "bikes", "main")).records = 20
-    where = Place("s3://b/captures", "s3://b/monitoring", "stack s", stack="s", capture_percent=50)
+    where = Location("s3://b/captures", "s3://b/monitoring", "stack s", stack="s", capture_percent=50)
     aws = SimpleNamespace(client=lambda name: name)
 
     assert watching._invoked(where, total, aws) == 40  # type: ignore[arg-type]

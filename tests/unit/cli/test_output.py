@@ -45,17 +45,17 @@ def test_nothing_is_said_by_what_ends_at_once_or_has_lines_of_its_own(
 
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
-    [("y\n", 0, "went on"), ("n\n", 3, "Go on?"), ("", 1, "There is nobody to ask")],
+    [("y\n", 0, "went on"), ("n\n", 3, "Continue?"), ("", 1, "Confirmation is needed")],
 )
 def test_only_a_person_says_yes(typed: str, code: int, said: str) -> None:
     @click.command()
     @click.pass_context
     def ask(context: Any) -> None:
-        context.exit(3) if not show.agreed(False) else click.echo("went on")
+        context.exit(3) if not show.confirmed(False) else click.echo("went on")
 
     result = CliRunner().invoke(ask, input=typed)
     assert (result.exit_code, said in result.output) == (code, True)
 
 
 def test_who_has_said_yes_is_not_asked() -> None:
-    assert show.agreed(True)
+    assert show.confirmed(True)
