@@ -125,7 +125,7 @@ def _card(panel: Panel, span: _Span) -> Card:
         text = widget.text or f"a widget of the kind {widget.kind!r} is not drawn here"
         return Card(widget.title, columns, "text", text=text)
     if widget.view == "singleValue":
-        values = tuple((_value(line), line.label) for line in lines)
+        values = tuple((_value(line).removesuffix(" last"), line.label) for line in lines)
         return Card(widget.title, columns, "values", values=values, text="" if values else "no data")
     if not any(line.points for line in lines):
         names = ", ".join(line.label for line in lines) or "nothing found"

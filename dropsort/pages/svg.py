@@ -66,8 +66,19 @@ class _Frame:
     def y(self, value: float, right: bool = False) -> float:
         if self.chart.y.rows:
             return TOP + ROW * value + 23
-        axis = self.chart.right if right and self.chart.right else self.chart.y
-        return self.base - _share(axis, value) * (self.base - TOP)
+        share = _share(self.axis(right), value)
+        if not math.isnan(share):
+            share = min(1.0, max(0.0, share))  # what is outside ends at the edge
+        return self.base - share * (self.base - TOP)
+
+    def axis(self, right: bool) -> Axis:
+        """The y axis of a mark."""
+        return self.chart.right if right and self.chart.right else self.chart.y
+
+    def shows(self, dot: Dot, right: bool) -> bool:
+        """Whether a point is on the chart."""
+        axis = self.axis(right)
+        return bool(axis.rows) or axis.low <= dot.y <= axis.high
 
 
 def _share(axis: Axis, value: float) -> float:
@@ -155,12 +166,13 @@ def _mark(mark: Mark, frame: _Frame) -> Iterator[Element]:
                 yield from _area(f"M{'L'.join(up + down)}Z", mark)
         case Dots():
             # Strokes of hardly any length (none is lost in print) with round or square ends, all in one path.
-            plain = [p for p in mark.points if not p.hover and not p.radius and not math.isnan(p.y)]
+            points = [p for p in mark.points if frame.shows(p, mark.right)]
+            plain = [p for p in points if not p.hover and not p.radius]
             path = "".join(f"M{number(frame.x(p.x))} {number(frame.y(p.y, mark.right))}h.01" for p in plain)
             if path:
                 yield _path(path, mark.style, mark.color)
-            for point in mark.points:
-                if (point.hover or point.radius) and not math.isnan(point.y):
+            for point in points:
+                if point.hover or point.radius:
                     yield _dot(point, mark, frame)
         case Bars():
             for bar in mark.bars:

@@ -43,6 +43,8 @@ def count(value: float) -> str:
     """A count that may be an estimate: one decimal below ten; a dash where there is none."""
     if math.isnan(value):
         return "–"
+    if 0 < value < 0.05:
+        return "< 0.1"
     return f"{value:,.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
 
 

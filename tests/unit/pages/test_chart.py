@@ -89,6 +89,20 @@ def test_a_gap_interrupts_a_line() -> None:
     assert "nan" not in line.attributes["d"]
 
 
+def test_what_lies_outside_the_axes_is_not_drawn_over_other_charts() -> None:
+    """GIVEN an axis whose end the dashboard's body sets WHEN values go beyond THEN lines end at the edge, dots are left out."""
+    chart = Chart(
+        "t",
+        number_axis(0, 1),
+        number_axis(0, 1),
+        (Line(((0, 0.5), (1, 100)), "median"), Dots((Dot(0, 0.5), Dot(1, 100), Dot(1, -3)), "dot above")),
+    )
+
+    line, dots = svg.draw(chart).elements[-2:]
+    assert [float(y) for y in re.findall(r"[ML][\d.]+ (-?[\d.]+)", line.attributes["d"])][1] == svg.TOP
+    assert dots.attributes["d"].count("M") == 1
+
+
 def test_the_png_has_the_same_marks_axes_and_legend(tmp_path: Path) -> None:
     figure = Figure()
     axes = figure.add_subplot()
