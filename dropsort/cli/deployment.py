@@ -61,7 +61,8 @@ def deploy(
     Packages the functions, uploads what is missing, shows the progress of CloudFormation, and prints the outputs.
     Unchanged parts are not touched. If a resource fails, the update is rolled back and the resource is named.
     """
-    from dropsort.deployment import package, stacks
+    from dropsort.contract import stack as stacks
+    from dropsort.deployment import package
     from dropsort.deployment.deploy import deploy as run
 
     if model and endpoint:
@@ -72,7 +73,7 @@ def deploy(
             param_hint="--stack",
         )
     values = _pairs(parameters)
-    existing = stacks.describe(aws.client("cloudformation"), stack)
+    existing = stacks.find(aws.client("cloudformation"), stack)
     before = existing.parameters if existing else {}
     target = platform or ("host" if _is_here(aws) else "arm64")
     packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it

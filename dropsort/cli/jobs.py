@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import Aws
 from dropsort.cli.output import bars, note
-from dropsort.cli.sagemaker import ACCOUNT, Requests, artifact_bucket, region_of
+from dropsort.cli.sagemaker import ACCOUNT, artifact_bucket, note_request, print_requests, region_of
 from training.settings import OPTIONS, Settings
 
 
@@ -42,7 +42,6 @@ def train_on_sagemaker(images: Path | None, json_file: Path | None, **options: A
                     prefix,
                     progress=lambda done, total, _: progress.update(task, completed=done, total=total),
                 )
-    requests = Requests(dry_run)
     job = plan.TrainingJob(
         kind=kind,
         bucket=bucket,
@@ -54,17 +53,18 @@ def train_on_sagemaker(images: Path | None, json_file: Path | None, **options: A
         spot=options["spot"],
         **({"classes": len(data.labels), "samples": len(data.part("train"))} if data else {}),
     )
-    name = submission.submit(job, None if dry_run else aws.session, dry_run=dry_run, on_request=requests)
-    if name is None:
-        requests.write(json_file)
+    if dry_run:
+        print_requests(plan.plan(job), json_file)
         return 0
+    name = submission.submit(job, aws.session, note_request)
     click.echo(f"Training job {name} has started.", err=str(json_file) == "-")
     document: dict[str, Any] = {"job": name}
     if options["wait_"]:
-        document |= submission.wait(name, aws.session, note)
+        ended = submission.wait(name, aws.session, note)
+        document |= ended.document()
         labels = f" --labels {','.join(data.labels)}" if data else ""
         image = " --image image-classification" if kind == "built-in" else ""
-        note(f"Next: dropsort register --artifact {document['model_data']}{labels}{image}")
+        note(f"Next: dropsort register --artifact {ended.model_data}{labels}{image}")
     write_json(json_file, document)
     return 0
 

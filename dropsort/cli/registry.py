@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +12,15 @@ from dropsort.cli.documents import read_json, write_json
 from dropsort.cli.models import model_option
 from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import confirmed, note
-from dropsort.cli.sagemaker import Requests, artifact_bucket, dry_run_option, image_address, region_of
+from dropsort.cli.sagemaker import (
+    ACCOUNT,
+    artifact_bucket,
+    dry_run_option,
+    image_address,
+    note_request,
+    print_requests,
+    region_of,
+)
 
 group_option = click.option(
     "--group",
@@ -66,7 +75,6 @@ def register(
     from training.registry import model_packages, registry
 
     region = region_of(aws, dry_run)
-    requests = Requests(dry_run)
     with tempfile.TemporaryDirectory() as folder:
         source: Path | str
         if artifact:
@@ -77,21 +85,18 @@ def register(
         else:
             names, figures = model_packages.read_folder(model)
             source = write_artifact(model, Path(folder, "model.tar.gz"))
-        version = registry.register(
-            group,
-            aws.session if not dry_run else None,
-            dry_run=dry_run,
-            on_request=requests,
-            bucket=bucket or artifact_bucket(aws, stack, region, dry_run),
-            artifact=source,
-            image=image_address(image, region),
-            labels=names,
-            metrics=figures,
-            description=description,
-        )
-    if version is None:
-        requests.write(json_file)
-        return 0
+        model_options: dict[str, Any] = {
+            "bucket": bucket or artifact_bucket(aws, stack, region, dry_run),
+            "artifact": source,
+            "image": image_address(image, region),
+            "labels": names,
+            "metrics": figures,
+            "description": description,
+        }
+        if dry_run:
+            print_requests(model_packages.plan_register(group, **model_options), json_file)
+            return 0
+        version = registry.register(group, aws.session, note_request, **model_options)
     click.echo(
         f"Version {version.version} of group {group} is {version.status}: {version.arn}",
         err=str(json_file) == "-",
@@ -119,22 +124,15 @@ def approve(
     aws: Aws,
 ) -> int:
     """Approve a registered model, or reject it."""
-    from training.registry import registry
+    from training.registry import model_packages, registry
 
-    requests = Requests(dry_run)
-    decided = registry.approve(
-        group,
-        None if dry_run else aws.session,
-        version=version,
-        reject=reject,
-        note=reason,
-        dry_run=dry_run,
-        on_request=requests,
-        region=region_of(aws, dry_run),
-    )
-    if decided is None:
-        requests.write(json_file)
+    region = region_of(aws, dry_run)
+    if dry_run:
+        arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:model-package/{group}/{version or 1}"
+        status = model_packages.REJECTED if reject else model_packages.APPROVED
+        print_requests([model_packages.plan_decision(arn, status, reason)], json_file)
         return 0
+    decided = registry.approve(group, aws.session, note_request, version=version, reject=reject, note=reason)
     click.echo(f"Version {decided.version} of group {group} is {decided.status}.", err=str(json_file) == "-")
     write_json(json_file, decided.document())
     if not reject:
@@ -173,11 +171,11 @@ def rollout(
     --version.
     """
     from training.registry import rollout as rolling
+    from training.registry.rollout_plan import plan_without_account
 
-    requests = Requests(dry_run)
     region = region_of(aws, dry_run)
     if dry_run:
-        for request in rolling.plan_unseen(
+        requests = plan_without_account(
             group,
             stack,
             region=region,
@@ -185,9 +183,8 @@ def rollout(
             image=image_address("pytorch-inference", region),
             thresholds=not keep_thresholds,
             instances=instances or 2,
-        ):
-            requests(request)
-        requests.write(json_file)
+        )
+        print_requests(requests, json_file)
         return 0
 
     def confirm(changed: Mapping[str, tuple[str, str]]) -> bool:
@@ -195,25 +192,25 @@ def rollout(
             click.echo(f"{name}: {old or '–'} → {new}", err=True)
         return confirmed(yes)
 
-    outcome = rolling.execute(
+    result = rolling.execute(
         group,
         stack,
         aws.session,
         version=version,
         thresholds=not keep_thresholds,
         instances=instances,
-        on_request=requests,
+        on_request=note_request,
         confirm=confirm,
-        progress=note,
+        on_step=note,
     )
-    write_json(json_file, outcome.document())
-    if outcome.executed:
-        note(f"Version {outcome.package.version} is in service. Next: dropsort dashboard --stack {stack}")
+    write_json(json_file, result.document())
+    if result.executed:
+        note(f"Version {result.package.version} is in service. Next: dropsort dashboard --stack {stack}")
         note(
             "The reference for drift is that of the former model: replace monitoring/reference.json (docs/concepts/drift.md)."
         )
-    elif not outcome.changed:
-        note(f"Stack {stack} already runs version {outcome.package.version}.")
+    elif not result.changed:
+        note(f"Stack {stack} already runs version {result.package.version}.")
     else:
         raise click.ClickException("Nothing was changed.")
     return 0

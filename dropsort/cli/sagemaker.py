@@ -5,6 +5,7 @@ A dry run prints every request as JSON and sends none: values that only an accou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,14 @@ dry_run_option = click.option(
 )
 
 
-class Requests:
-    """Collects the requests of a dry run; otherwise prints the name of each request that is sent."""
+def print_requests(requests: Iterable[AwsRequest], json_file: Path | None) -> None:
+    """Print the requests of a dry run as JSON, or write them to the file of ``--json``."""
+    write_json(json_file or Path("-"), [_shortened(request.document()) for request in requests])
 
-    def __init__(self, dry_run: bool) -> None:
-        self._dry_run = dry_run
-        self._documents: list[dict[str, Any]] = []
 
-    def __call__(self, request: AwsRequest) -> None:
-        self._documents.append(request.document())
-        if not self._dry_run:
-            note(f"{request.service} {request.operation}")
-
-    def write(self, json_file: Path | None) -> None:
-        """Print them, or write them to the file of ``--json``."""
-        documents = [_shortened(document) for document in self._documents]
-        write_json(json_file or Path("-"), documents)
+def note_request(request: AwsRequest) -> None:
+    """Report a request that is being sent."""
+    note(f"{request.service} {request.operation}")
 
 
 def region_of(aws: Aws, dry_run: bool) -> str:

@@ -7,6 +7,7 @@ Each package has one subclass of `DropsortError`, and below it one for each kind
     ├── DeploymentError   dropsort.deployment   packaging, deploying or deleting a stack failed
     ├── LocalError        dropsort.local        the service on this machine cannot be started or used
     ├── MonitoringError   monitoring            capture files, references or reports
+    ├── StackError        dropsort.contract     a stack, or its endpoint, did not reach the wanted state
     └── TrainingError     training              images, models and their roll-out
 """
 
@@ -15,3 +16,7 @@ from __future__ import annotations
 
 class DropsortError(Exception):
     """Something a person can put right: the message names what was wrong with which file or value, and what to do."""
+
+
+class StackError(DropsortError):
+    """A CloudFormation stack, or the endpoint in it, did not reach the wanted state, or not in time."""

@@ -1,20 +1,21 @@
-"""The bucket of deployment artifacts: made when missing, private and encrypted; takes only what is not there yet."""
+"""The bucket of deployment artifacts: created when missing, private and encrypted; uploads skip what exists."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract.clients import Clients
 from dropsort.contract.progress import OnStep
 from dropsort.deployment.errors import DeployError
 
-Clients = Callable[[str], Any]
-"""Makes a client of a service: ``boto3.Session().client``, or one with an endpoint or a profile of its own."""
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
 
 
 # CloudFormation takes a larger template only from S3.
@@ -32,7 +33,7 @@ def ensure_bucket(client: Clients, on_step: OnStep) -> str:
     Raises
     ------
     DeployError
-        If somebody else's account has a bucket of that name.
+        A bucket of that name belongs to another account.
     """
     s3, account = client("s3"), client("sts").get_caller_identity()["Account"]
     region = s3.meta.region_name
@@ -49,16 +50,17 @@ def ensure_bucket(client: Clients, on_step: OnStep) -> str:
         if status != 404:
             raise
         on_step(f"Creating the artifact bucket {name}")
-        location = (
-            {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        )
-        s3.create_bucket(Bucket=name, **location)
+        if region == "us-east-1":
+            s3.create_bucket(Bucket=name)
+        else:  # the name of a region, which the stubs list as literals
+            constraint = cast("BucketLocationConstraintType", region)
+            s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": constraint})
     if not _has_policy(s3, name):
         _close(s3, name)
     return name
 
 
-def _has_policy(s3: Any, bucket: str) -> bool:
+def _has_policy(s3: S3Client, bucket: str) -> bool:
     try:
         s3.get_bucket_policy(Bucket=bucket)
     except ClientError as error:
@@ -68,13 +70,16 @@ def _has_policy(s3: Any, bucket: str) -> bool:
     return True
 
 
-def _close(s3: Any, bucket: str) -> None:
+def _close(s3: S3Client, bucket: str) -> None:
     """Encrypted, private, TLS only. The policy comes last: where it is, the rest is too."""
     s3.put_public_access_block(
         Bucket=bucket,
-        PublicAccessBlockConfiguration=dict.fromkeys(
-            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
-        ),
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
     )
     s3.put_bucket_encryption(
         Bucket=bucket,
@@ -85,8 +90,8 @@ def _close(s3: Any, bucket: str) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_tls_only(bucket, s3.meta.partition)))
 
 
-def upload(s3: Any, bucket: str, path: Path, key: str, on_step: OnStep) -> str:
-    """Upload a file to a key that carries its content's digest, unless the key exists; return the key."""
+def upload(s3: S3Client, bucket: str, path: Path, key: str, on_step: OnStep) -> str:
+    """Upload a file to a key that contains its digest, unless the key exists; return the key."""
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -97,15 +102,22 @@ def upload(s3: Any, bucket: str, path: Path, key: str, on_step: OnStep) -> str:
     return key
 
 
-def upload_digested(s3: Any, bucket: str, path: Path, folder: str, on_step: OnStep) -> str:
-    """Upload a file whose name says nothing of its content, a model say, to ``{folder}/{digest}/{name}``."""
+def upload_digested(s3: S3Client, bucket: str, path: Path, folder: str, on_step: OnStep) -> str:
+    """Upload a file whose name does not depend on its content, a model say, to ``{folder}/{digest}/{name}``."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return upload(s3, bucket, path, f"{folder}/{digest}/{path.name}", on_step)
 
 
-def template_argument(s3: Any, bucket: str, template: Path, on_step: OnStep) -> dict[str, str]:
-    """The template as CloudFormation takes it: its text, or an address once it is too large for that."""
+class TemplateSource(TypedDict, total=False):
+    """The argument by which CloudFormation takes a template: its text, or the address of an object."""
+
+    TemplateBody: str
+    TemplateURL: str
+
+
+def template_source(s3: S3Client, bucket: str, template: Path, on_step: OnStep) -> TemplateSource:
+    """The template as CloudFormation takes it: its text, or an address if it is too large for that."""
     body = template.read_bytes()
     if len(body) <= INLINE_TEMPLATE_BYTES:
         return {"TemplateBody": body.decode()}

@@ -1,27 +1,45 @@
-"""Deploys the template through a change set: the same way to AWS and to the embedded one.
+"""Deploys the template: package, upload, change set, follow; the same on AWS and on the embedded AWS.
 
-Whatever is there already stays: zips and templates that were uploaded before, parameters that are not given again,
-a stack that needs no change. What failed is named with its reasons after CloudFormation has rolled it back.
+What exists already is kept: zips and templates that were uploaded before, parameters that are not given again, a stack that
+needs no change. After a failure CloudFormation rolls back, and the error names the resources and reasons.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from dropsort.contract import stack as stacks
+from dropsort.contract import stack_update
+from dropsort.contract.clients import Clients
+from dropsort.contract.errors import StackError
 from dropsort.contract.progress import OnStep, no_steps
-from dropsort.deployment import artifacts, stacks
-from dropsort.deployment.artifacts import Clients
+from dropsort.contract.stack import Stack
+from dropsort.deployment import artifacts
+from dropsort.deployment.artifacts import TemplateSource
 from dropsort.deployment.errors import DeployError
 from dropsort.deployment.package import Packages
 
-CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.literals import CapabilityType
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, ResourceChangeTypeDef
 
-# Left behind by a creation that failed: nothing can be updated there, only deleted and made again.
-_STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+CAPABILITIES: list[CapabilityType] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+
+# Statuses after a failed creation: such a stack cannot be updated, only deleted and created again.
+_FAILED_CREATION = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+
+@dataclass(frozen=True)
+class _Uploaded:
+    """What a change set refers to: the template, and every parameter value including the keys of the zips."""
+
+    source: TemplateSource
+    values: dict[str, str]
 
 
 def deploy(
@@ -34,9 +52,9 @@ def deploy(
     *,
     artifact_bucket: str | None = None,
     tags: Mapping[str, str] | None = None,
-    patience_seconds: float = stacks.PATIENCE_SECONDS,
+    patience_seconds: float = stack_update.PATIENCE_SECONDS,
 ) -> dict[str, str]:
-    """Bring a stack to what the template, the parameters and the packages say; return its outputs.
+    """Bring a stack to the state of the template, the parameters and the packages; return its outputs.
 
     Parameters
     ----------
@@ -45,41 +63,37 @@ def deploy(
     stack
         Name of the stack; created if missing, replaced if an earlier creation failed.
     template
-        The template's file; goes through S3 if it is too large to be sent.
+        The template's file; goes through S3 if it is too large for a request.
     parameters
         Template parameters by name; those left out keep their value in the stack, or take the template's default.
     packages
-        The zips (:func:`dropsort.deployment.package.build`), uploaded if they are not there yet.
+        The zips (:func:`dropsort.deployment.package.build`), uploaded if they are not in the bucket yet.
     on_step
         Called with one sentence per step and one line per event of the stack.
     artifact_bucket
-        An existing bucket for the zips; None takes ``dropsort-artifacts-{account}-{region}``, made when missing.
+        An existing bucket for the zips; None takes ``dropsort-artifacts-{account}-{region}``, created when missing.
     tags
-        Tags of the stack, passed on to its resources.
+        Tags of the stack, which CloudFormation passes on to its resources.
     patience_seconds
         How long to wait for CloudFormation.
 
     Raises
     ------
     DeployError
-        If a parameter is none of the template's, or the stack did not get there; the message names the first resources
-        that failed, and why.
+        A parameter is not one of the template's, or the stack cannot take a change.
+    StackError
+        CloudFormation rejected the change or rolled it back, the endpoint does not run the new model, or the time is up.
     KeyboardInterrupt
-        On Ctrl-C, after `on_step` got what goes on in the cloud.
+        On Ctrl-C, after `on_step` was called with what continues.
     """
-    cloudformation, s3 = client("cloudformation"), client("s3")
-    before = stacks.describe(cloudformation, stack)
-    bucket = artifact_bucket or artifacts.ensure_bucket(client, on_step)
-    values = dict(parameters) | {"ArtifactBucket": bucket}
-    for parameter, archive in packages.archives.items():
-        values[parameter] = artifacts.upload(s3, bucket, archive, f"packages/{archive.name}", on_step)
-    source = artifacts.template_argument(s3, bucket, template, on_step)
-    declared = _declared(cloudformation, source)
+    cloudformation = client("cloudformation")
+    before = stacks.find(cloudformation, stack)
+    uploaded = _upload(client, template, parameters, packages, on_step, artifact_bucket)
+    declared = _declared(cloudformation, uploaded.source)
     if unknown := sorted(parameters.keys() - declared):
         raise DeployError(
             f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
         )
-
     existing = _settled(cloudformation, stack, on_step, patience_seconds)
     former = existing or before
     creating = existing is None or existing.status == "REVIEW_IN_PROGRESS"
@@ -87,108 +101,89 @@ def deploy(
         StackName=stack,
         ChangeSetName=f"dropsort-{uuid.uuid4().hex}",
         ChangeSetType="CREATE" if creating else "UPDATE",
-        Parameters=_parameter_list(values, declared, former.parameters if former else {}, creating),
+        Parameters=_parameter_list(uploaded.values, declared, former.parameters if former else {}, creating),
         Capabilities=CAPABILITIES,
         Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
-        **source,
+        **uploaded.source,
     )
-    arn = change_set["StackId"]
-    changes = _await_change_set(cloudformation, change_set["Id"], patience_seconds)
-    if changes is None:
-        cloudformation.delete_change_set(ChangeSetName=change_set["Id"])
+    changes = stack_update.await_change_set(cloudformation, change_set["Id"])
+    if existing is not None and not changes:
         on_step(f"Stack {stack} is up to date")
-        return stacks.describe(cloudformation, arn).outputs  # type: ignore[union-attr]  # it exists: nothing changed
+        return existing.outputs
     on_step(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
-    since = stacks.last_event(cloudformation, arn)
-    cloudformation.execute_change_set(ChangeSetName=change_set["Id"])
-    try:
-        state, events = stacks.follow(cloudformation, arn, since, on_step, patience_seconds)
-    except KeyboardInterrupt:
-        on_step(
-            f"Stopped watching. CloudFormation goes on {'creating' if creating else 'updating'} stack {stack}: run the "
-            "same command again to see how it ends, or `dropsort destroy` to take it down."
-        )
-        raise
-    if state.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        why = (
-            stacks.validation_failures(cloudformation, StackName=arn)
-            or stacks.failures(events)
-            or state.reason
-        )
-        raise DeployError(
-            f"Stack {stack} could not be {'created' if creating else 'updated'} and is now {state.status}: {why}"
-        )
-    return state.outputs
+    done = stack_update.execute(client, change_set["StackId"], change_set["Id"], on_step, patience_seconds)
+    return done.outputs
 
 
-def _settled(cloudformation: Any, name: str, on_step: OnStep, patience_seconds: float) -> stacks.Stack | None:
-    """The stack, once it can take a change set: not at work, not left over from a failed creation."""
-    stack = stacks.describe(cloudformation, name)
+def _upload(
+    client: Clients,
+    template: Path,
+    parameters: Mapping[str, str],
+    packages: Packages,
+    on_step: OnStep,
+    artifact_bucket: str | None,
+) -> _Uploaded:
+    s3 = client("s3")
+    bucket = artifact_bucket or artifacts.ensure_bucket(client, on_step)
+    keys = {
+        parameter: artifacts.upload(s3, bucket, archive, f"packages/{archive.name}", on_step)
+        for parameter, archive in packages.archives.items()
+    }
+    source = artifacts.template_source(s3, bucket, template, on_step)
+    return _Uploaded(source, {**parameters, "ArtifactBucket": bucket, **keys})
+
+
+def _settled(
+    cloudformation: CloudFormationClient, name: str, on_step: OnStep, patience_seconds: float
+) -> Stack | None:
+    """The stack once it can take a change set: not busy, not left over from a failed creation; None if there is none."""
+    stack = stacks.find(cloudformation, name)
     if stack is not None and stack.busy:
         on_step(f"Stack {name} is {stack.status}: waiting for that first")
         since = stacks.last_event(cloudformation, stack.arn)
-        stack, _ = stacks.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
+        stack, _ = stack_update.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
     if stack is None or stack.status == "DELETE_COMPLETE":
         return None
-    if stack.status in _STILLBORN:
-        on_step(f"Stack {name} is {stack.status}, which no update can mend: replacing it")
+    if stack.status in _FAILED_CREATION:
+        on_step(f"Stack {name} is {stack.status} and cannot be updated: replacing it")
         since = stacks.last_event(cloudformation, stack.arn)
         cloudformation.delete_stack(StackName=stack.arn)
-        gone, events = stacks.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
+        gone, events = stack_update.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
         if gone.status != "DELETE_COMPLETE":
-            raise DeployError(
-                f"Stack {name} could not be replaced ({gone.status}): {stacks.failures(events)}"
-            )
+            raise StackError(f"Stack {name} could not be replaced ({gone.status}): {stacks.failures(events)}")
         return None
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         raise DeployError(
-            f"Stack {name} is UPDATE_ROLLBACK_FAILED ({stack.reason}): mend what kept it from rolling back, run "
+            f"Stack {name} is UPDATE_ROLLBACK_FAILED ({stack.reason}): correct what prevented the rollback, run "
             f"`aws cloudformation continue-update-rollback --stack-name {name}`, then deploy again."
         )
     return stack
 
 
-def _declared(cloudformation: Any, source: Mapping[str, str]) -> set[str]:
+def _declared(cloudformation: CloudFormationClient, source: TemplateSource) -> set[str]:
     """Names of the template's parameters."""
     return {item["ParameterKey"] for item in cloudformation.get_template_summary(**source)["Parameters"]}
 
 
 def _parameter_list(
     values: Mapping[str, str], declared: set[str], before: Mapping[str, str], creating: bool
-) -> list[dict[str, Any]]:
-    """The parameters that are given, and the former ones: a stack that replaces one whose creation failed has them no more."""
-    given = [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()]
-    kept = sorted((declared & before.keys()) - values.keys())
-    return given + [
-        {"ParameterKey": key, **({"ParameterValue": before[key]} if creating else {"UsePreviousValue": True})}
-        for key in kept
+) -> list[ParameterTypeDef]:
+    """The given parameters and the former ones, by value for a stack that replaces one whose creation failed."""
+    given: list[ParameterTypeDef] = [
+        {"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()
     ]
+    kept = sorted((declared & before.keys()) - values.keys())
+    for key in kept:
+        if creating:
+            given.append({"ParameterKey": key, "ParameterValue": before[key]})
+        else:
+            given.append({"ParameterKey": key, "UsePreviousValue": True})
+    return given
 
 
-def _await_change_set(cloudformation: Any, arn: str, patience_seconds: float) -> list[dict[str, Any]] | None:
-    """Changes of a change set once CloudFormation has worked them out; None if there are none."""
-    deadline = time.monotonic() + patience_seconds
-    for pause in stacks.poll_pauses():
-        found = cloudformation.describe_change_set(ChangeSetName=arn)
-        if found["Status"] == "CREATE_COMPLETE":
-            pages = cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=arn)
-            return [change["ResourceChange"] for page in pages for change in page["Changes"]]
-        if found["Status"] == "FAILED":
-            reason = found.get("StatusReason", "")
-            if "didn't contain changes" in reason or "No updates are to be performed" in reason:
-                return None
-            checks = stacks.validation_failures(cloudformation, ChangeSetName=arn)
-            raise DeployError(f"CloudFormation refused the change: {checks or reason}")
-        if time.monotonic() > deadline:
-            raise DeployError(
-                "CloudFormation has not worked out the change set in time: run the command again."
-            )
-        time.sleep(pause)
-    raise AssertionError("poll_pauses() does not end")
-
-
-def _summary(changes: list[dict[str, Any]]) -> str:
+def _summary(changes: Sequence[ResourceChangeTypeDef]) -> str:
     counts: dict[str, int] = {}
     for change in changes:
-        counts[change["Action"]] = counts.get(change["Action"], 0) + 1
-    return ", ".join(f"{count} to {action.lower()}" for action, count in sorted(counts.items()))
+        action = change.get("Action", "change").lower()
+        counts[action] = counts.get(action, 0) + 1
+    return ", ".join(f"{count} to {action}" for action, count in sorted(counts.items()))

@@ -1,4 +1,4 @@
-"""Takes a stack down: says first what would go and what stays, then deletes, bucket last.
+"""Deletes a stack: lists first what is deleted and what is kept, then deletes, the bucket last.
 
 The bucket outlives its stack (DeletionPolicy Retain): images are only deleted on demand, every version of them.
 """
@@ -9,14 +9,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract import stack as stacks
+from dropsort.contract import stack_update
+from dropsort.contract.clients import Clients
 from dropsort.contract.progress import OnStep, no_steps
-from dropsort.deployment import stacks
-from dropsort.deployment.artifacts import Clients
 from dropsort.deployment.errors import DestroyError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import DeleteObjectsOutputTypeDef, ObjectIdentifierTypeDef
 
 # Counting stops here: a plan should not take minutes on a bucket of millions.
 COUNT_LIMIT = 10_000
@@ -24,14 +29,14 @@ COUNT_LIMIT = 10_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stack consists of, before anybody deletes it."""
+    """The resources of a stack and the sizes of its buckets, before anything is deleted."""
 
     stack: stacks.Stack
     resources: dict[str, int]
     buckets: dict[str, int]
 
     def sentences(self, delete_images: bool) -> list[str]:
-        """What deleting means, for the person who has to say yes."""
+        """What deleting means, for the person who confirms it."""
         kinds = sorted((kind, count) for kind, count in self.resources.items() if kind != "AWS::S3::Bucket")
         total = sum(count for _, count in kinds)
         lines = [
@@ -51,7 +56,7 @@ class Plan:
 
 
 def plan(client: Clients, stack: str) -> Plan:
-    """Look at what a stack has.
+    """List the resources of a stack.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def plan(client: Clients, stack: str) -> Plan:
         If there is no such stack.
     """
     cloudformation, s3 = client("cloudformation"), client("s3")
-    found = stacks.describe(cloudformation, stack)
+    found = stacks.find(cloudformation, stack)
     if found is None or found.status == "DELETE_COMPLETE":
         raise DestroyError(f"There is no stack {stack} in {s3.meta.region_name}: nothing to destroy.")
     resources: dict[str, int] = {}
@@ -81,7 +86,7 @@ def destroy(
     *,
     delete_images: bool = False,
     on_step: OnStep = no_steps,
-    patience_seconds: float = stacks.PATIENCE_SECONDS,
+    patience_seconds: float = stack_update.PATIENCE_SECONDS,
 ) -> list[str]:
     """Delete the stack of a plan, and its buckets too if `delete_images`; return the buckets that are left.
 
@@ -97,7 +102,7 @@ def destroy(
     since = stacks.last_event(cloudformation, stack.arn)
     cloudformation.delete_stack(StackName=stack.arn)
     try:
-        gone, events = stacks.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
+        gone, events = stack_update.follow(cloudformation, stack.arn, since, on_step, patience_seconds)
     except KeyboardInterrupt:
         on_step(f"Stopped watching. CloudFormation goes on deleting stack {stack.name}; its bucket stays.")
         raise
@@ -115,7 +120,7 @@ def destroy(
     return left
 
 
-def empty(s3: Any, bucket: str, on_step: OnStep = no_steps) -> int:
+def empty(s3: S3Client, bucket: str, on_step: OnStep = no_steps) -> int:
     """Delete every version and delete marker of a bucket; return how many.
 
     Raises
@@ -141,17 +146,17 @@ def empty(s3: Any, bucket: str, on_step: OnStep = no_steps) -> int:
     return deleted
 
 
-def _delete(s3: Any, bucket: str, versions: list[dict[str, str]]) -> Any:
+def _delete(s3: S3Client, bucket: str, versions: list[ObjectIdentifierTypeDef]) -> DeleteObjectsOutputTypeDef:
     return s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
 
 
-def _versions(s3: Any, bucket: str) -> Iterator[dict[str, str]]:
+def _versions(s3: S3Client, bucket: str) -> Iterator[ObjectIdentifierTypeDef]:
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for item in page.get("Versions", []) + page.get("DeleteMarkers", []):
             yield {"Key": item["Key"], "VersionId": item["VersionId"]}
 
 
-def _exists(s3: Any, bucket: str) -> bool:
+def _exists(s3: S3Client, bucket: str) -> bool:
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:

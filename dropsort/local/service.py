@@ -15,9 +15,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from dropsort.contract import stack as stacks
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
-from dropsort.deployment import deploy, package, stacks
+from dropsort.deployment import deploy, package
 from dropsort.local import clients, endpoint_config, reference, venv
 from dropsort.local.automatic_redrive import AutomaticRedrive
 from dropsort.local.clients import EmbeddedSession
@@ -244,7 +245,7 @@ class Service:
         }
 
     def _has_stack(self) -> bool:
-        found = stacks.describe(self._aws.session().client("cloudformation"), STACK)
+        found = stacks.find(self._aws.session().client("cloudformation"), STACK)
         self.outputs = found.outputs if found else {}
         return found is not None and found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 

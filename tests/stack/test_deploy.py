@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from dropsort.deployment import artifacts, destroy, package, stacks
+from dropsort.contract import stack as stacks
+from dropsort.contract import stack_update
+from dropsort.contract.clients import Clients
+from dropsort.contract.errors import StackError
+from dropsort.deployment import artifacts, destroy, package
 from dropsort.deployment.deploy import deploy
 from dropsort.deployment.errors import DeployError, DestroyError
 from dropsort.local.embedded import EmbeddedAws
@@ -45,7 +49,7 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture
-def client(embedded_aws: EmbeddedAws) -> artifacts.Clients:
+def client(embedded_aws: EmbeddedAws) -> Clients:
     return embedded_aws.session().client
 
 
@@ -75,13 +79,13 @@ def small(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def status(client: artifacts.Clients, name: str) -> str:
-    found = stacks.describe(client("cloudformation"), name)
+def status(client: Clients, name: str) -> str:
+    found = stacks.find(client("cloudformation"), name)
     return found.status if found else "none"
 
 
 def test_create_then_no_change_then_update(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     # GIVEN a stack that was created, with progress said
     said: list[str] = []
@@ -101,7 +105,7 @@ def test_create_then_no_change_then_update(
     deploy(client, name, small(tmp_path), {"Days": "5"}, packages, said.append)
 
     # THEN it has changed and the others have kept their values
-    found = stacks.describe(client("cloudformation"), name)
+    found = stacks.find(client("cloudformation"), name)
     assert found is not None
     assert (found.status, found.parameters["Days"], found.parameters["Images"]) == (
         "UPDATE_COMPLETE",
@@ -115,7 +119,7 @@ def test_create_then_no_change_then_update(
 
 
 def test_artifact_bucket_is_private_encrypted_and_tls_only(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     deploy(client, name, small(tmp_path), {"Images": name}, packages)
     s3, bucket = client("s3"), "dropsort-artifacts-000000000000-us-east-1"
@@ -128,7 +132,7 @@ def test_artifact_bucket_is_private_encrypted_and_tls_only(
 
 
 def test_failed_update_is_rolled_back_and_named(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     # GIVEN a stack
     outputs = deploy(client, name, small(tmp_path), {"Images": name}, packages)
@@ -143,7 +147,7 @@ def test_failed_update_is_rolled_back_and_named(
     }
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(template))
-    with pytest.raises(DeployError) as failure:
+    with pytest.raises(StackError) as failure:
         deploy(client, name, broken, {"Days": "9"}, packages)
 
     # THEN the resource and the reason are named, and the stack is as it was
@@ -160,11 +164,11 @@ def test_failed_update_is_rolled_back_and_named(
 
 
 def test_failed_creation_is_replaced_by_the_next(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     # GIVEN a creation that failed, because the bucket's name is taken
     client("s3").create_bucket(Bucket=name)
-    with pytest.raises(DeployError, match=rf"Bucket \(AWS::S3::Bucket\).*{name}.*already exists"):
+    with pytest.raises(StackError, match=rf"Bucket \(AWS::S3::Bucket\).*{name}.*already exists"):
         deploy(client, name, small(tmp_path), {"Images": name, "Days": "7"}, packages)
     assert status(client, name) == "ROLLBACK_COMPLETE"
 
@@ -174,7 +178,7 @@ def test_failed_creation_is_replaced_by_the_next(
     assert any("replacing it" in line for line in said)
 
     # AND what is not given again keeps its value, as in an update
-    found = stacks.describe(client("cloudformation"), name)
+    found = stacks.find(client("cloudformation"), name)
     assert found is not None
     assert (found.status, found.parameters["Images"], found.parameters["Days"]) == (
         "CREATE_COMPLETE",
@@ -184,7 +188,7 @@ def test_failed_creation_is_replaced_by_the_next(
 
 
 def test_unknown_parameter_and_broken_template_are_refused_in_aws_words(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{ not a template")
@@ -196,7 +200,7 @@ def test_unknown_parameter_and_broken_template_are_refused_in_aws_words(
 
 
 def test_large_template_goes_through_the_bucket(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.json"
     large.write_text(small(tmp_path).read_text() + " " * artifacts.INLINE_TEMPLATE_BYTES)
@@ -206,7 +210,7 @@ def test_large_template_goes_through_the_bucket(
 
 
 def test_ctrl_c_says_what_goes_on(
-    client: artifacts.Clients,
+    client: Clients,
     packages: package.Packages,
     name: str,
     tmp_path: Path,
@@ -215,15 +219,15 @@ def test_ctrl_c_says_what_goes_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stacks, "follow", interrupted)
+    monkeypatch.setattr(stack_update, "follow", interrupted)
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         deploy(client, name, small(tmp_path), {"Images": name}, packages, said.append)
-    assert "CloudFormation goes on creating" in said[-1]
+    assert "CloudFormation continues" in said[-1]
 
 
 def test_destroy_keeps_the_images_unless_told_otherwise(
-    client: artifacts.Clients, packages: package.Packages, name: str, tmp_path: Path
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     # GIVEN a stack with several versions of images and a delete marker
     deploy(client, name, small(tmp_path), {"Images": name}, packages)
@@ -251,7 +255,7 @@ def test_destroy_keeps_the_images_unless_told_otherwise(
         destroy.plan(client, name)
 
 
-def test_emptying_goes_over_many_pages(client: artifacts.Clients, name: str) -> None:
+def test_emptying_goes_over_many_pages(client: Clients, name: str) -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket=name)
     with ThreadPoolExecutor(8) as pool:
@@ -262,7 +266,7 @@ def test_emptying_goes_over_many_pages(client: artifacts.Clients, name: str) -> 
 
 @pytest.mark.slow
 def test_the_real_template_is_created_updated_and_deleted(
-    client: artifacts.Clients, host_packages: package.Packages
+    client: Clients, host_packages: package.Packages
 ) -> None:
     # WHEN the template is deployed as it is, with the real packages, then a threshold is changed, then it is destroyed
     outputs = deploy(client, "real", TEMPLATE, SETTINGS, host_packages)

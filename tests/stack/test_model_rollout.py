@@ -7,12 +7,16 @@ Systems Manager stands where the endpoint configuration is.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dropsort.contract.errors import StackError
+from dropsort.contract.stack import Stack, find
+from dropsort.deployment.deploy import deploy
+from dropsort.deployment.package import Packages
 from dropsort.local.embedded import EmbeddedAws
-from training.aws.stack import describe_stack
 from training.errors import TrainingError
 from training.registry import rollout
 
@@ -28,6 +32,7 @@ TEMPLATE = {
         "ModelImageUri": TEXT,
         "Threshold": {"Type": "Number", "Default": 0.93, "MinValue": 0, "MaxValue": 1},
         "AlarmEmail": TEXT,
+        "ArtifactBucket": TEXT,
     },
     "Conditions": {"Breaks": {"Fn::Equals": [{"Ref": "ModelDataUrl"}, "s3://models/broken.tar.gz"]}},
     "Resources": {
@@ -120,34 +125,61 @@ def stack(embedded_aws: EmbeddedAws, request: pytest.FixtureRequest) -> str:
     return name
 
 
+def described(session: Session, stack: str) -> Stack:
+    """The stack, which exists."""
+    found = find(session.client("cloudformation"), stack)
+    assert found is not None
+    return found
+
+
 def test_a_roll_out_changes_the_model_and_keeps_the_rest(embedded_aws: EmbeddedAws, stack: str) -> None:
     session = Session(embedded_aws, "s3://models/new.tar.gz", 0.87)
     phases: list[str] = []
     # WHEN the version is rolled out
-    outcome = rollout.execute("bikes", stack, session, progress=phases.append, interval=0.2)
+    result = rollout.execute("bikes", stack, session, on_step=phases.append)
     # THEN the stack runs it, with its threshold, and has kept what was not the model's
-    assert outcome.executed
-    found = describe_stack(session, stack)
+    assert result.executed
+    found = described(session, stack)
     assert found.status == "UPDATE_COMPLETE"
     assert found.parameters["ModelDataUrl"] == "s3://models/new.tar.gz"
     assert found.parameters["Threshold"] == "0.87"
     assert found.parameters["AlarmEmail"] == "me@example.com"
-    assert phases[-1] == "UPDATE_COMPLETE · endpoint InService"
+    assert any(phase.startswith("UPDATE_COMPLETE") and "::Stack" in phase for phase in phases)
+    assert "endpoint InService" in phases
     # AND a second time there is nothing to do
-    again = rollout.execute("bikes", stack, session, interval=0.2)
+    again = rollout.execute("bikes", stack, session)
     assert (again.executed, again.changed) == (False, {})
 
 
 def test_a_value_that_the_template_refuses_changes_nothing(embedded_aws: EmbeddedAws, stack: str) -> None:
     session = Session(embedded_aws, "s3://models/new.tar.gz", 87)
     with pytest.raises(TrainingError, match="Threshold"):
-        rollout.execute("bikes", stack, session, interval=0.2)
-    assert describe_stack(session, stack).parameters["ModelDataUrl"] == ""
+        rollout.execute("bikes", stack, session)
+    assert described(session, stack).parameters["ModelDataUrl"] == ""
 
 
 def test_an_update_that_fails_is_undone_thresholds_and_all(embedded_aws: EmbeddedAws, stack: str) -> None:
     session = Session(embedded_aws, "s3://models/broken.tar.gz", 0.5)
-    with pytest.raises(TrainingError, match=r"undone.*UPDATE_ROLLBACK_COMPLETE: Broken: "):
-        rollout.execute("bikes", stack, session, interval=0.2)
-    found = describe_stack(session, stack)
+    with pytest.raises(StackError, match=r"UPDATE_ROLLBACK_COMPLETE: Broken \(AWS::Lambda::Url\): "):
+        rollout.execute("bikes", stack, session)
+    found = described(session, stack)
     assert (found.parameters["ModelDataUrl"], found.parameters["Threshold"]) == ("", "0.93")
+
+
+def test_deploy_too_finds_an_endpoint_that_went_back_by_itself(
+    embedded_aws: EmbeddedAws, stack: str, tmp_path: Path
+) -> None:
+    # GIVEN an endpoint that SageMaker has rolled back: InService, on the former configuration
+    session = Session(embedded_aws, "s3://models/new.tar.gz", 0.87)
+    session.sagemaker.describe_endpoint = lambda EndpointName: {  # type: ignore[method-assign]
+        "EndpointStatus": "InService",
+        "EndpointConfigName": "former",
+    }
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(TEMPLATE).replace("endpoint-errors", f"{stack}-endpoint-errors"))
+    # WHEN a model is deployed THEN that is an error, although the stack is complete
+    with pytest.raises(
+        StackError, match=f"Endpoint {stack} is InService on the configuration former, not on"
+    ):
+        deploy(session.client, stack, template, {"ModelDataUrl": "s3://models/new.tar.gz"}, Packages({}))
+    assert described(session, stack).status == "UPDATE_COMPLETE"

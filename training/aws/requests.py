@@ -7,10 +7,10 @@ needs neither an account nor a network.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.loaders
 import botocore.validate
@@ -18,6 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError, UnknownServiceError
 from botocore.model import ServiceModel
 
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import boto3
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class AwsRequest:
 OnRequest = Callable[[AwsRequest], None]
 
 
+def no_request(request: AwsRequest) -> None:
+    """Ignore a request."""
+
+
 def check(request: AwsRequest) -> None:
     """Validate a request against the service's model in botocore; raises TrainingError with every problem.
 
@@ -65,7 +72,7 @@ def check(request: AwsRequest) -> None:
         raise TrainingError(f"{request.service} {request.operation} is not valid: {'; '.join(problems)}")
 
 
-def send(request: AwsRequest, session: Any) -> dict[str, Any]:
+def send(request: AwsRequest, session: boto3.Session) -> dict[str, Any]:
     """Check and send a request with a boto3 session; an error of AWS becomes a TrainingError."""
     check(request)
     try:
@@ -76,17 +83,15 @@ def send(request: AwsRequest, session: Any) -> dict[str, Any]:
         raise TrainingError(f"{request.service} {request.operation} failed: {error}") from error
 
 
-def run(
-    requests: list[AwsRequest], session: Any, *, dry_run: bool, on_request: OnRequest | None
+def send_all(
+    requests: Sequence[AwsRequest], session: boto3.Session, on_request: OnRequest
 ) -> list[dict[str, Any]]:
-    """Check and report requests in their order, and send them unless it is a dry run; returns the responses."""
+    """Send valid requests in their order, each after `on_request` was called with it; return the responses."""
     responses = []
     for request in requests:
         check(request)
-        if on_request:
-            on_request(request)
-        if not dry_run:
-            responses.append(send(request, session))
+        on_request(request)
+        responses.append(send(request, session))
     return responses
 
 

@@ -7,27 +7,47 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from training.aws.requests import AwsRequest, OnRequest, run, send
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dropsort.contract.progress import OnStep, no_steps
+from training.aws.requests import OnRequest, no_request
 from training.errors import TrainingError
 from training.jobs import sdk, source
 from training.jobs.plan import ENTRY, PREFIX, TrainingJob, plan
 
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker.type_defs import DescribeTrainingJobResponseTypeDef
 
-def submit(
-    job: TrainingJob, session: Any = None, *, dry_run: bool = False, on_request: OnRequest | None = None
-) -> str | None:
-    """Start the job through the SageMaker SDK and return its name; a dry run passes the requests to `on_request` and sends none.
+PATIENCE_SECONDS = 7200.0  # twice the longest wait of a job's defaults
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """A completed training job: S3 address of its model.tar.gz, the last value of each metric, seconds that are billed."""
+
+    model_data: str
+    metrics: Mapping[str, float]
+    billable_seconds: int | None
+
+    def document(self) -> dict[str, Any]:
+        """The result as a JSON object."""
+        return asdict(self)
+
+
+def submit(job: TrainingJob, session: boto3.Session, on_request: OnRequest = no_request) -> str:
+    """Start the job through the SageMaker SDK and return its name.
 
     Parameters
     ----------
-    session
-        A boto3 session; a dry run needs none.
     on_request
-        Is called with every request before anything is sent.
+        Called with every request before anything is sent.
 
     Raises
     ------
@@ -35,12 +55,8 @@ def submit(
         The SDK is not installed, or AWS rejects the job.
     """
     requests = plan(job)
-    if dry_run:
-        run(requests, None, dry_run=True, on_request=on_request)
-        return None
     for request in requests:
-        if on_request:
-            on_request(request)
+        on_request(request)
     create = requests[-1].parameters
     if job.kind == "built-in":
         return sdk.start(create, session, job.bucket, PREFIX, job.base_name)
@@ -50,36 +66,52 @@ def submit(
 
 
 def wait(
-    name: str, session: Any, progress: Callable[[str], None] | None = None, *, interval: float = 15.0
-) -> dict[str, Any]:
-    """Wait for the end of a job; `progress` is called with each new phase ("Downloading", "Training", ...).
-
-    Returns
-    -------
-    dict
-        `model_data` (S3 address of model.tar.gz), `metrics` (the last value of each), `billable_seconds`.
+    name: str,
+    session: boto3.Session,
+    on_step: OnStep = no_steps,
+    *,
+    interval_seconds: float = 15.0,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> JobResult:
+    """Wait for the end of a job; `on_step` is called with each new phase ("Downloading", "Training", ...).
 
     Raises
     ------
     TrainingError
-        The job failed or was stopped; the service's reason is in the message.
+        The job failed or was stopped (with the service's reason), or has not ended after `patience_seconds`.
     """
+    sagemaker = session.client("sagemaker")
+    deadline = time.monotonic() + patience_seconds
     phase = ""
     while True:
-        found = send(AwsRequest("sagemaker", "DescribeTrainingJob", {"TrainingJobName": name}), session)
-        if progress and found.get("SecondaryStatus", phase) != phase:
-            phase = found["SecondaryStatus"]
-            progress(phase)
+        found = _describe(sagemaker, name)
+        current = found.get("SecondaryStatus", phase)
+        if current != phase:
+            phase = current
+            on_step(phase)
         status = found["TrainingJobStatus"]
         if status == "Completed":
-            return {
-                "model_data": found["ModelArtifacts"]["S3ModelArtifacts"],
-                "metrics": {m["MetricName"]: m["Value"] for m in found.get("FinalMetricDataList", ())},
-                "billable_seconds": found.get("BillableTimeInSeconds"),
-            }
+            return JobResult(
+                model_data=found["ModelArtifacts"]["S3ModelArtifacts"],
+                metrics={m["MetricName"]: m["Value"] for m in found.get("FinalMetricDataList", ())},
+                billable_seconds=found.get("BillableTimeInSeconds"),
+            )
         if status in ("Failed", "Stopped"):
             reason = found.get("FailureReason") or found.get("SecondaryStatus", "no reason given")
             raise TrainingError(
                 f"training job {name} {status.lower()}: {reason} (logs: /aws/sagemaker/TrainingJobs in CloudWatch)"
             )
-        time.sleep(interval)
+        if time.monotonic() > deadline:
+            raise TrainingError(
+                f"training job {name} is still {status} ({phase or 'no phase yet'}) after {patience_seconds / 60:.0f} minutes. "
+                f"It continues: watch it with `aws sagemaker describe-training-job --training-job-name {name}`, or end it "
+                f"with `aws sagemaker stop-training-job --training-job-name {name}`"
+            )
+        time.sleep(interval_seconds)
+
+
+def _describe(sagemaker: SageMakerClient, name: str) -> DescribeTrainingJobResponseTypeDef:
+    try:
+        return sagemaker.describe_training_job(TrainingJobName=name)
+    except (BotoCoreError, ClientError) as error:
+        raise TrainingError(f"training job {name} cannot be described: {error}") from error

@@ -176,15 +176,15 @@ def list_request(group: str, status: str | None = None) -> AwsRequest:
     return AwsRequest("sagemaker", "ListModelPackages", parameters)
 
 
-def read(answer: Mapping[str, Any]) -> ModelPackage:
-    """What DescribeModelPackage answers, as a ModelPackage."""
-    container = answer["InferenceSpecification"]["Containers"][0]
+def read(response: Mapping[str, Any]) -> ModelPackage:
+    """The response of DescribeModelPackage as a ModelPackage."""
+    container = response["InferenceSpecification"]["Containers"][0]
     labels = container.get("Environment", {}).get(LABELS, "")
-    properties = answer.get("CustomerMetadataProperties", {})
+    properties = response.get("CustomerMetadataProperties", {})
     return ModelPackage(
-        arn=answer["ModelPackageArn"],
-        version=int(answer.get("ModelPackageVersion") or answer["ModelPackageArn"].rsplit("/", 1)[1]),
-        status=answer["ModelApprovalStatus"],
+        arn=response["ModelPackageArn"],
+        version=int(response.get("ModelPackageVersion") or response["ModelPackageArn"].rsplit("/", 1)[1]),
+        status=response["ModelApprovalStatus"],
         image=container["Image"],
         model_data=container.get("ModelDataUrl", ""),
         labels=tuple(labels.split(",")) if labels else (),

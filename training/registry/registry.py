@@ -6,13 +6,13 @@ What the requests look like is in `training.registry.model_packages`; here they 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from training.aws.requests import AwsRequest, OnRequest, run, send
+from training.aws.requests import AwsRequest, OnRequest, no_request, send, send_all
 from training.errors import TrainingError
 from training.registry.model_packages import (
     APPROVED,
@@ -25,26 +25,38 @@ from training.registry.model_packages import (
     read,
 )
 
+if TYPE_CHECKING:
+    import boto3
+
 
 def register(
     group: str,
-    session: Any = None,
+    session: boto3.Session,
+    on_request: OnRequest = no_request,
     *,
-    dry_run: bool = False,
-    on_request: OnRequest | None = None,
-    **model: Any,
-) -> ModelPackage | None:
-    """Register a model as a version that waits for approval; keyword arguments as for `plan_register`.
+    bucket: str,
+    artifact: Path | str,
+    image: str,
+    labels: Sequence[str],
+    metrics: Mapping[str, Any],
+    description: str = "",
+) -> ModelPackage:
+    """Register a model as a version that waits for approval; arguments as for `plan_register`.
 
     Returns
     -------
     ModelPackage
-        The new version, or the newest one if it already is this artifact; None after a dry run.
+        The new version, or the newest one if it already is this artifact and was not rejected.
     """
-    requests = plan_register(group, **model)
-    if dry_run:
-        run(requests, None, dry_run=True, on_request=on_request)
-        return None
+    requests = plan_register(
+        group,
+        bucket=bucket,
+        artifact=artifact,
+        image=image,
+        labels=labels,
+        metrics=metrics,
+        description=description,
+    )
     create_group, upload, quality, version = requests
     found = next(packages(session, group), None)
     wanted = version.parameters["InferenceSpecification"]["Containers"][0]
@@ -55,42 +67,31 @@ def register(
     ):
         return found
     if not found and not _has_group(session, group):
-        run([create_group], session, dry_run=False, on_request=on_request)
+        send_all([create_group], session, on_request)
     if not _has_object(session, upload.parameters["Bucket"], upload.parameters["Key"]):
-        if on_request:
-            on_request(upload)
-        _upload(upload, model["artifact"], session)
-    answers = run([quality, version], session, dry_run=False, on_request=on_request)
-    return describe(session, answers[-1]["ModelPackageArn"])
+        on_request(upload)
+        _upload(upload, artifact, session)
+    responses = send_all([quality, version], session, on_request)
+    return describe(session, responses[-1]["ModelPackageArn"])
 
 
 def approve(
     group: str,
-    session: Any = None,
+    session: boto3.Session,
+    on_request: OnRequest = no_request,
     *,
     version: int | None = None,
     reject: bool = False,
     note: str = "",
-    dry_run: bool = False,
-    on_request: OnRequest | None = None,
-    region: str = "us-east-1",
-    account: str = "123456789012",
-) -> ModelPackage | None:
-    """Approve (or reject) a version of the group, the newest one by default.
-
-    A dry run asks nobody: `region` and `account` then stand in the version's name, and it returns None.
-    """
-    status = REJECTED if reject else APPROVED
-    if dry_run:
-        arn = f"arn:aws:sagemaker:{region}:{account}:model-package/{group}/{version or 1}"
-        run([plan_decision(arn, status, note)], None, dry_run=True, on_request=on_request)
-        return None
+) -> ModelPackage:
+    """Approve (or reject) a version of the group, the newest one by default."""
     found = _version(session, group, version)
-    run([plan_decision(found.arn, status, note)], session, dry_run=False, on_request=on_request)
+    status = REJECTED if reject else APPROVED
+    send_all([plan_decision(found.arn, status, note)], session, on_request)
     return describe(session, found.arn)
 
 
-def latest_approved(session: Any, group: str) -> ModelPackage:
+def latest_approved(session: boto3.Session, group: str) -> ModelPackage:
     """The newest approved version; raises TrainingError if there is none."""
     for package in packages(session, group, APPROVED):
         return package
@@ -101,8 +102,8 @@ def latest_approved(session: Any, group: str) -> ModelPackage:
     raise TrainingError(f"group {group} has no approved version: {waiting}")
 
 
-def approved(session: Any, group: str, version: int | None = None) -> ModelPackage:
-    """A version that may be rolled out: the one asked for, or the newest; raises TrainingError if it is not approved."""
+def approved(session: boto3.Session, group: str, version: int | None = None) -> ModelPackage:
+    """A version that may be rolled out: the given one, or the newest; raises TrainingError if it is not approved."""
     if version is None:
         return latest_approved(session, group)
     found = _version(session, group, version)
@@ -113,7 +114,7 @@ def approved(session: Any, group: str, version: int | None = None) -> ModelPacka
     return found
 
 
-def packages(session: Any, group: str, status: str | None = None) -> Iterator[ModelPackage]:
+def packages(session: boto3.Session, group: str, status: str | None = None) -> Iterator[ModelPackage]:
     """Versions of a group, newest first, only those of a status if one is given; none if there is no such group."""
     parameters = list_request(group, status).parameters
     token: dict[str, str] = {}
@@ -133,12 +134,12 @@ def packages(session: Any, group: str, status: str | None = None) -> Iterator[Mo
         token = {"NextToken": page["NextToken"]}
 
 
-def describe(session: Any, arn: str) -> ModelPackage:
+def describe(session: boto3.Session, arn: str) -> ModelPackage:
     """One version by its ARN."""
     return read(send(AwsRequest("sagemaker", "DescribeModelPackage", {"ModelPackageName": arn}), session))
 
 
-def _version(session: Any, group: str, version: int | None) -> ModelPackage:
+def _version(session: boto3.Session, group: str, version: int | None) -> ModelPackage:
     for package in packages(session, group):
         if version in (None, package.version):
             return package
@@ -146,7 +147,7 @@ def _version(session: Any, group: str, version: int | None) -> ModelPackage:
     raise TrainingError(f"group {group} has no {which}: `dropsort register` makes one")
 
 
-def _upload(request: AwsRequest, artifact: Path | str, session: Any) -> None:
+def _upload(request: AwsRequest, artifact: Path | str, session: boto3.Session) -> None:
     if isinstance(artifact, str):
         send(request, session)
         return
@@ -154,17 +155,17 @@ def _upload(request: AwsRequest, artifact: Path | str, session: Any) -> None:
         send(AwsRequest(request.service, request.operation, {**request.parameters, "Body": file}), session)
 
 
-def _has_group(session: Any, group: str) -> bool:
+def _has_group(session: boto3.Session, group: str) -> bool:
     try:
         session.client("sagemaker").describe_model_package_group(ModelPackageGroupName=group)
     except ClientError as error:
         if _is_missing(error):
             return False
-        raise TrainingError(f"the registry did not answer for group {group}: {error}") from error
+        raise TrainingError(f"the registry did not return group {group}: {error}") from error
     return True
 
 
-def _has_object(session: Any, bucket: str, key: str) -> bool:
+def _has_object(session: boto3.Session, bucket: str, key: str) -> bool:
     try:
         session.client("s3").head_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -175,5 +176,5 @@ def _has_object(session: Any, bucket: str, key: str) -> bool:
 
 
 def _is_missing(error: ClientError) -> bool:
-    # SageMaker answers ValidationException for what does not exist.
+    # SageMaker responses ValidationException for what does not exist.
     return re.search(r"does not exist|not found|could not find", str(error), re.IGNORECASE) is not None

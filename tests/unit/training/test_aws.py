@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from training.aws.requests import AwsRequest, check, run, send, split_s3
+from training.aws.requests import AwsRequest, check, send, send_all, split_s3
 from training.errors import TrainingError
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1"
@@ -65,20 +65,21 @@ def test_a_wrong_request_says_what_is_wrong(request_: AwsRequest, words: str) ->
         check(request_)
 
 
-def test_a_dry_run_reports_everything_and_sends_nothing() -> None:
-    # GIVEN a session that would fail at once
-    seen: list[AwsRequest] = []
-    requests = [AwsRequest("s3", "ListBuckets"), AwsRequest("s3", "CreateBucket", {"Bucket": "a-bucket"})]
-    # WHEN run dry THEN both are reported, in order, and the session is never asked
-    assert run(requests, None, dry_run=True, on_request=seen.append) == []
-    assert seen == requests
-
-
 def test_what_is_invalid_is_neither_reported_nor_sent() -> None:
     seen: list[AwsRequest] = []
     with pytest.raises(TrainingError):
-        run([AwsRequest("s3", "CreateBucket")], None, dry_run=False, on_request=seen.append)
+        send_all([AwsRequest("s3", "CreateBucket")], boto3.Session("key", "secret"), seen.append)
     assert seen == []
+
+
+@mock_aws
+def test_requests_are_reported_and_sent_in_their_order() -> None:
+    session = boto3.Session("key", "secret", region_name="us-east-1")
+    seen: list[AwsRequest] = []
+    requests = [AwsRequest("s3", "CreateBucket", {"Bucket": "a-bucket"}), AwsRequest("s3", "ListBuckets")]
+    responses = send_all(requests, session, seen.append)
+    assert seen == requests
+    assert [bucket["Name"] for bucket in responses[1]["Buckets"]] == ["a-bucket"]
 
 
 @mock_aws

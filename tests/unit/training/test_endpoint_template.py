@@ -20,7 +20,7 @@ from training.aws.container_images import REGIONS, image_uri
 from training.aws.requests import check
 from training.aws.template import Template
 from training.errors import TrainingError
-from training.registry import rollout
+from training.registry import rollout_plan
 from training.registry.model_packages import ModelPackage
 
 MODEL = "s3://dropsort-artifacts/models/bikes/0123456789abcdef/model.tar.gz"
@@ -161,7 +161,7 @@ def test_the_template_has_everything_that_a_roll_out_sets_and_reads() -> None:
         ("bicycle", "motorcycle"),
         {"threshold": 0.9, "familiarity_threshold": 0.02},
     )
-    for name, value in rollout.parameters(package).items():
+    for name, value in rollout_plan.parameters(package).items():
         parameter = document["Parameters"][name]
         assert re.fullmatch(parameter.get("AllowedPattern", ".*"), value), name
         assert value in parameter.get("AllowedValues", [value]), name

@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from tests import needs
 from training import train
-from training.aws.requests import AwsRequest, check
+from training.aws.requests import check
 from training.errors import TrainingError
 from training.jobs import plan, source, submission
 from training.jobs.plan import KINDS, Kind, TrainingJob
@@ -173,15 +173,13 @@ def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
     monkeypatch.setitem(__import__("sys").modules, "sagemaker", None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    seen: list[AwsRequest] = []
-    assert submission.submit(job(kind), dry_run=True, on_request=seen.append) is None
-    assert seen[-1].operation == "CreateTrainingJob"
+    assert plan.plan(job(kind))[-1].operation == "CreateTrainingJob"
 
 
 def test_without_the_sdk_a_real_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sagemaker.core.config.config", None)
     with pytest.raises(TrainingError, match=r"dropsort\[sagemaker\]"):
-        submission.submit(job("built-in"), object())
+        submission.submit(job("built-in"), boto3.Session("key", "secret", region_name="us-east-1"))
 
 
 class Endings:
@@ -211,26 +209,32 @@ def test_waiting_tells_phases_and_returns_model_and_metrics() -> None:
             "BillableTimeInSeconds": 120,
         },
     )
-    ended = submission.wait("a-job", session, phases.append, interval=0)
+    ended = submission.wait("a-job", session, phases.append, interval_seconds=0)
     assert phases == ["Starting", "Training", "Completed"]
-    assert ended == {
+    assert ended.document() == {
         "model_data": "s3://b/model.tar.gz",
         "metrics": {"validation:accuracy": 0.97},
         "billable_seconds": 120,
     }
 
 
+def test_waiting_ends_at_its_deadline_with_the_phase_and_what_to_do() -> None:
+    session = Endings(*[{"TrainingJobStatus": "InProgress", "SecondaryStatus": "Training"}] * 3)
+    with pytest.raises(TrainingError, match=r"still InProgress \(Training\).*stop-training-job"):
+        submission.wait("a-job", session, interval_seconds=0.2, patience_seconds=0.3)
+
+
 @pytest.mark.parametrize("status", ["Failed", "Stopped"])
 def test_waiting_for_a_job_that_fails_gives_the_reason(status: str) -> None:
     session = Endings({"TrainingJobStatus": status, "FailureReason": "AlgorithmError: no images"})
     with pytest.raises(TrainingError, match="AlgorithmError: no images"):
-        submission.wait("a-job", session, interval=0)
+        submission.wait("a-job", session, interval_seconds=0)
 
 
 def test_waiting_for_spot_instances_in_vain_says_so() -> None:
     session = Endings({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"})
     with pytest.raises(TrainingError, match="stopped: MaxWaitTimeExceeded"):
-        submission.wait("a-job", session, interval=0)
+        submission.wait("a-job", session, interval_seconds=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,13 +12,16 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
+from dropsort.contract.errors import StackError
 from training.aws.container_images import image_uri
 from training.aws.requests import AwsRequest, check
 from training.errors import TrainingError
-from training.registry import registry, rollout
+from training.registry import registry, rollout, rollout_plan
 from training.registry.model_packages import ModelPackage
 
 STACK = "dropsort"
+ARN = "arn:aws:cloudformation:us-east-1:123456789012:stack/dropsort/1"
+CHANGE_SET = "arn:aws:cloudformation:us-east-1:123456789012:changeSet/rollout-7/1"
 OLD, NEW = "s3://artifacts/models/bikes/old/model.tar.gz", "s3://artifacts/models/bikes/new/model.tar.gz"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 ALARM = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:dropsort-endpoint-errors"
@@ -50,6 +53,7 @@ def stack(status: str = "UPDATE_COMPLETE", **changes: str) -> dict[str, Any]:
     return {
         "Stacks": [
             {
+                "StackId": ARN,
                 "StackName": STACK,
                 "CreationTime": NOW,
                 "StackStatus": status,
@@ -63,6 +67,24 @@ def stack(status: str = "UPDATE_COMPLETE", **changes: str) -> dict[str, Any]:
     }
 
 
+WHOLE = "AWS::CloudFormation::Stack"
+
+
+def event(
+    resource: str, status: str, reason: str = "", kind: str = "AWS::SageMaker::Endpoint", *, number: int
+) -> dict[str, Any]:
+    return {
+        "StackId": ARN,
+        "EventId": str(number),
+        "StackName": STACK,
+        "Timestamp": NOW,
+        "LogicalResourceId": resource,
+        "ResourceType": kind,
+        "ResourceStatus": status,
+        **({"ResourceStatusReason": reason} if reason else {}),
+    }
+
+
 class Session:
     """A boto3 session whose two clients answer what a test says, each answer held against the service's model."""
 
@@ -70,14 +92,21 @@ class Session:
         real = boto3.Session("key", "secret", region_name="us-east-1")
         self.clients = {name: real.client(name) for name in ("cloudformation", "sagemaker")}
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
+        self.events = [event(STACK, "CREATE_COMPLETE", kind=WHOLE, number=0)]
         for stub in self.stubs.values():
             stub.activate()
 
     def client(self, name: str) -> Any:
         return self.clients[name]
 
-    def cloudformation(self, method: str, answer: dict[str, Any], **expected: Any) -> None:
-        self.stubs["cloudformation"].add_response(method, answer, {"StackName": STACK, **expected})
+    def cloudformation(self, method: str, response: dict[str, Any], **expected: Any) -> None:
+        self.stubs["cloudformation"].add_response(method, response, expected)
+
+    def state(self, status: str, *events: dict[str, Any]) -> None:
+        """One poll of the stack, and the events since the last one."""
+        self.cloudformation("describe_stacks", stack(status), StackName=ARN)
+        self.cloudformation("describe_stack_events", {"StackEvents": [*events, *self.events]}, StackName=ARN)
+        self.events = [*events, *self.events]
 
     def endpoint(self, config: str, status: str = "InService", **more: Any) -> None:
         answer = {
@@ -102,11 +131,12 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
 
 
 def begin(session: Session, change_set: dict[str, Any]) -> None:
-    """The answers up to the change set's state."""
-    session.cloudformation("describe_stacks", stack())
+    """The responses up to the state of the change set."""
+    session.cloudformation("describe_stacks", stack(), StackName=STACK)
     session.cloudformation(
         "create_change_set",
-        {"Id": "arn:aws:cloudformation:change-set"},
+        {"Id": CHANGE_SET, "StackId": ARN},
+        StackName=STACK,
         ChangeSetName=ANY,
         ChangeSetType="UPDATE",
         Description=ANY,
@@ -118,15 +148,26 @@ def begin(session: Session, change_set: dict[str, Any]) -> None:
             "MonitoringTimeInMinutes": 5,
         },
     )
-    session.cloudformation("describe_change_set", change_set, ChangeSetName=ANY)
+    session.cloudformation("describe_change_set", change_set, ChangeSetName=CHANGE_SET)
+
+
+def start(session: Session) -> None:
+    """The responses from a change set that is complete to its execution."""
+    change = {"Type": "Resource", "ResourceChange": {"Action": "Modify", "LogicalResourceId": "Endpoint"}}
+    complete = {"Status": "CREATE_COMPLETE", "Changes": [change]}
+    begin(session, {"Status": "CREATE_PENDING"})
+    session.cloudformation("describe_change_set", complete, ChangeSetName=CHANGE_SET)
+    session.cloudformation("describe_change_set", complete, ChangeSetName=CHANGE_SET)
+    session.cloudformation("describe_stack_events", {"StackEvents": session.events}, StackName=ARN)
+    session.cloudformation("execute_change_set", {}, ChangeSetName=CHANGE_SET)
 
 
 def execute(session: Session, **options: Any) -> rollout.RolloutResult:
-    return rollout.execute("bikes", STACK, session, interval=0, **options)
+    return rollout.execute("bikes", STACK, session, **options)
 
 
 def test_a_model_brings_its_own_thresholds_and_labels() -> None:
-    assert rollout.parameters(PACKAGE) == {
+    assert rollout_plan.parameters(PACKAGE) == {
         "CreateEndpoint": "true",
         "ModelDataUrl": NEW,
         "ModelImageUri": IMAGE,
@@ -139,21 +180,21 @@ def test_a_model_brings_its_own_thresholds_and_labels() -> None:
 
 def test_the_built_in_algorithm_is_asked_for_what_it_can_answer() -> None:
     built_in = dataclasses.replace(PACKAGE, image=image_uri("image-classification", "us-east-1"))
-    assert rollout.parameters(built_in)["EndpointAccept"] == "application/json"
+    assert rollout_plan.parameters(built_in)["EndpointAccept"] == "application/json"
     # AND of an image that nobody knows the stack's setting is kept
-    assert "EndpointAccept" not in rollout.parameters(dataclasses.replace(PACKAGE, image="an/image:1"))
+    assert "EndpointAccept" not in rollout_plan.parameters(dataclasses.replace(PACKAGE, image="an/image:1"))
 
 
 def test_the_stack_may_keep_its_thresholds() -> None:
-    assert "Threshold" not in rollout.parameters(PACKAGE, thresholds=False)
+    assert "Threshold" not in rollout_plan.parameters(PACKAGE, thresholds=False)
 
 
 def test_more_instances_for_a_canary() -> None:
-    assert rollout.parameters(PACKAGE, instances=2)["EndpointInstanceCount"] == "2"
+    assert rollout_plan.parameters(PACKAGE, instances=2)["EndpointInstanceCount"] == "2"
 
 
 def test_every_parameter_of_the_stack_is_set_or_kept() -> None:
-    create, start = rollout.plan(PACKAGE, STACK, current=PARAMETERS, alarms=[ALARM])
+    create, start = rollout_plan.plan(PACKAGE, STACK, current=PARAMETERS, alarms=[ALARM])
     sent = {p["ParameterKey"]: p.get("ParameterValue") for p in create.parameters["Parameters"]}
     assert set(sent) == set(PARAMETERS)
     assert sent["Threshold"] == "0.87"
@@ -163,11 +204,13 @@ def test_every_parameter_of_the_stack_is_set_or_kept() -> None:
 
 def test_a_stack_that_is_not_dropsorts_is_refused() -> None:
     with pytest.raises(TrainingError, match="no parameter ModelDataUrl, ModelImageUri, CreateEndpoint"):
-        rollout.plan(PACKAGE, STACK, current={"Environment": "prod"})
+        rollout_plan.plan(PACKAGE, STACK, current={"Environment": "prod"})
 
 
 def test_a_dry_run_without_an_account_shows_every_request() -> None:
-    requests = rollout.plan_unseen("bikes", STACK, region="eu-west-1", bucket="artifacts", image=IMAGE)
+    requests = rollout_plan.plan_without_account(
+        "bikes", STACK, region="eu-west-1", bucket="artifacts", image=IMAGE
+    )
     for request in requests:
         check(request)
         json.dumps(request.document())
@@ -187,53 +230,47 @@ def test_a_dry_run_without_an_account_shows_every_request() -> None:
     assert update["AutoRollbackConfiguration"]["Alarms"][0] == {"AlarmName": "dropsort-endpoint-errors"}
 
 
-def test_a_dry_run_with_an_account_reads_and_changes_nothing(session: Session) -> None:
-    session.cloudformation("describe_stacks", stack())
-    seen: list[AwsRequest] = []
-    outcome = execute(session, dry_run=True, on_request=seen.append)
-    assert [request.operation for request in seen] == [
-        "CreateChangeSet",
-        "ExecuteChangeSet",
-        *("CreateModel", "CreateEndpointConfig", "UpdateEndpoint"),  # CloudFormation's
-    ]
-    assert outcome.executed is False
-    assert outcome.changed == {
-        "ModelDataUrl": (OLD, NEW),
-        "Threshold": ("0.93", "0.87"),
-        "FamiliarityThreshold": ("0.05", "0.02"),
-    }
-    json.dumps(outcome.document())
-
-
 def test_a_roll_out_that_goes_well(session: Session) -> None:
-    begin(session, {"Status": "CREATE_PENDING"})
-    session.cloudformation("describe_change_set", {"Status": "CREATE_COMPLETE"}, ChangeSetName=ANY)
-    session.cloudformation("execute_change_set", {}, ChangeSetName=ANY)
-    session.cloudformation("describe_stacks", stack("UPDATE_IN_PROGRESS"))
+    start(session)
+    session.state("UPDATE_IN_PROGRESS", event("Endpoint", "UPDATE_IN_PROGRESS", number=1))
     baking = {"VariantName": "AllTraffic", "VariantStatus": [{"Status": "Baking"}]}
     session.endpoint(
         "old",
         "Updating",
         PendingDeploymentSummary={"EndpointConfigName": "new", "ProductionVariants": [baking]},
     )
-    session.cloudformation("describe_stacks", stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"))
+    session.state("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", event("Endpoint", "UPDATE_COMPLETE", number=2))
     session.endpoint("new")
-    session.cloudformation("describe_stacks", stack("UPDATE_COMPLETE"))
+    session.state("UPDATE_COMPLETE", event(STACK, "UPDATE_COMPLETE", kind=WHOLE, number=3))
     session.endpoint("new")
     ended(session, "new")
-    phases: list[str] = []
-    outcome = execute(session, progress=phases.append, confirm=lambda changed: "Threshold" in changed)
-    assert outcome.executed is True
-    assert phases == [
-        "UPDATE_IN_PROGRESS · endpoint Updating · Baking",
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS · endpoint InService",
-        "UPDATE_COMPLETE · endpoint InService",
+    steps: list[str] = []
+    seen: list[AwsRequest] = []
+    result = execute(
+        session,
+        on_step=steps.append,
+        on_request=seen.append,
+        confirm=lambda changed: "Threshold" in changed,
+    )
+    assert result.executed is True
+    assert result.changed == {
+        "ModelDataUrl": (OLD, NEW),
+        "Threshold": ("0.93", "0.87"),
+        "FamiliarityThreshold": ("0.05", "0.02"),
+    }
+    json.dumps(result.document())
+    assert [request.operation for request in seen] == ["CreateChangeSet", "ExecuteChangeSet"]
+    assert steps == [
+        "UPDATE_IN_PROGRESS   Endpoint (AWS::SageMaker::Endpoint)",
+        "endpoint Updating · Baking",
+        "UPDATE_COMPLETE      Endpoint (AWS::SageMaker::Endpoint)",
+        "endpoint InService",
+        "UPDATE_COMPLETE      dropsort (AWS::CloudFormation::Stack)",
     ]
 
 
-def ended(session: Session, config: str, **more: Any) -> None:
-    """The answers of the last look at stack and endpoint."""
-    session.cloudformation("describe_stacks", stack("UPDATE_COMPLETE"))
+def ended(session: Session, config: str, status: str = "InService", **more: Any) -> None:
+    """The responses of the check of the endpoint after the update."""
     session.cloudformation(
         "describe_stack_resource",
         {
@@ -245,71 +282,93 @@ def ended(session: Session, config: str, **more: Any) -> None:
                 "ResourceStatus": "CREATE_COMPLETE",
             }
         },
+        StackName=STACK,
         LogicalResourceId="EndpointConfig",
     )
-    session.endpoint(config, **more)
+    session.endpoint(config, status, **more)
 
 
 def test_an_endpoint_that_went_back_by_itself_is_found_out(session: Session) -> None:
-    begin(session, {"Status": "CREATE_COMPLETE"})
-    session.cloudformation("execute_change_set", {}, ChangeSetName=ANY)
-    session.cloudformation("describe_stacks", stack("UPDATE_COMPLETE"))
+    start(session)
+    session.state("UPDATE_COMPLETE")
     session.endpoint("old")
     ended(session, "old", FailureReason="alarm dropsort-endpoint-errors is in alarm")
-    with pytest.raises(TrainingError, match="on old, not on the new new: alarm dropsort-endpoint-errors"):
+    with pytest.raises(StackError, match="on the configuration old, not on the new New: alarm dropsort-end"):
         execute(session)
 
 
 def test_an_undone_update_gives_the_first_reason(session: Session) -> None:
-    begin(session, {"Status": "CREATE_COMPLETE"})
-    session.cloudformation("execute_change_set", {}, ChangeSetName=ANY)
-    session.cloudformation("describe_stacks", stack("UPDATE_ROLLBACK_COMPLETE"))
+    session.events = [event("Endpoint", "UPDATE_FAILED", "an older failure", number=0)]
+    start(session)
+    session.state(
+        "UPDATE_ROLLBACK_COMPLETE",
+        event(STACK, "UPDATE_ROLLBACK_COMPLETE", kind=WHOLE, number=5),
+        event("Model", "DELETE_COMPLETE", number=4),
+        event(STACK, "UPDATE_ROLLBACK_IN_PROGRESS", "The following resource(s) failed", WHOLE, number=3),
+        event("Endpoint", "UPDATE_FAILED", "the canary's alarm went off", number=2),
+        event(STACK, "UPDATE_IN_PROGRESS", "User Initiated", WHOLE, number=1),
+    )
     session.endpoint("old")
-
-    def event(resource: str, status: str, reason: str = "", kind: str = "AWS::SageMaker::Endpoint") -> Any:
-        return {
-            "StackId": "id",
-            "EventId": "id",
-            "StackName": STACK,
-            "Timestamp": NOW,
-            "LogicalResourceId": resource,
-            "ResourceType": kind,
-            "ResourceStatus": status,
-            **({"ResourceStatusReason": reason} if reason else {}),
-        }
-
-    whole = "AWS::CloudFormation::Stack"
-    events = [
-        event(STACK, "UPDATE_ROLLBACK_COMPLETE", kind=whole),
-        event("Model", "DELETE_COMPLETE"),
-        event(STACK, "UPDATE_ROLLBACK_IN_PROGRESS", "The following resource(s) failed: [Endpoint]", whole),
-        event("Endpoint", "UPDATE_FAILED", "the canary's alarm went off"),
-        event(STACK, "UPDATE_IN_PROGRESS", "User Initiated", whole),
-        event("Endpoint", "UPDATE_FAILED", "an older failure"),
-    ]
-    session.cloudformation("describe_stack_events", {"StackEvents": events})
-    with pytest.raises(TrainingError, match="Endpoint: the canary's alarm went off"):
+    session.cloudformation(
+        "describe_events", {"OperationEvents": []}, StackName=ARN, Filters={"FailedEvents": True}
+    )
+    with pytest.raises(StackError, match=r"Endpoint.*: the canary's alarm went off$"):
         execute(session)
 
 
-def test_a_refused_change_set_is_cleared_away(session: Session) -> None:
+def test_an_update_that_an_alarm_rolled_back_names_it(session: Session) -> None:
+    start(session)
+    session.state(
+        "UPDATE_ROLLBACK_COMPLETE",
+        event(STACK, "UPDATE_ROLLBACK_IN_PROGRESS", f"Rollback trigger {ALARM}", WHOLE, number=1),
+    )
+    session.endpoint("old")
+    session.cloudformation(
+        "describe_events", {"OperationEvents": []}, StackName=ARN, Filters={"FailedEvents": True}
+    )
+    with pytest.raises(StackError, match=f"UPDATE_ROLLBACK_COMPLETE: Rollback trigger {ALARM}"):
+        execute(session)
+
+
+def test_an_update_that_does_not_end_says_what_is_in_progress(session: Session) -> None:
+    start(session)
+    session.state("UPDATE_IN_PROGRESS")
+    session.endpoint("old", "Updating")
+    with pytest.raises(StackError, match=r"still UPDATE_IN_PROGRESS, endpoint Updating after 0 seconds"):
+        execute(session, patience_seconds=0)
+
+
+def test_a_rejected_change_set_is_deleted(session: Session) -> None:
     begin(session, {"Status": "FAILED", "StatusReason": "Parameter Threshold failed to satisfy constraint"})
-    session.cloudformation("delete_change_set", {}, ChangeSetName=ANY)
-    with pytest.raises(TrainingError, match="Parameter Threshold failed to satisfy constraint"):
+    session.cloudformation(
+        "describe_events", {"OperationEvents": []}, ChangeSetName=CHANGE_SET, Filters={"FailedEvents": True}
+    )
+    session.cloudformation("delete_change_set", {}, ChangeSetName=CHANGE_SET)
+    with pytest.raises(StackError, match="Parameter Threshold failed to satisfy constraint"):
+        execute(session)
+
+
+def test_a_stack_that_does_not_exist_is_named(session: Session) -> None:
+    session.stubs["cloudformation"].add_client_error(
+        "describe_stacks", "ValidationError", f"Stack with id {STACK} does not exist"
+    )
+    with pytest.raises(TrainingError, match="there is no stack dropsort"):
         execute(session)
 
 
 def test_declined_nothing_is_changed(session: Session) -> None:
-    session.cloudformation("describe_stacks", stack())
+    session.cloudformation("describe_stacks", stack(), StackName=STACK)
     assert execute(session, confirm=lambda _: False).executed is False
 
 
 def test_a_stack_that_runs_the_version_already_is_left_alone(session: Session) -> None:
     session.cloudformation(
-        "describe_stacks", stack(ModelDataUrl=NEW, Threshold="0.87", FamiliarityThreshold="0.02")
+        "describe_stacks",
+        stack(ModelDataUrl=NEW, Threshold="0.87", FamiliarityThreshold="0.02"),
+        StackName=STACK,
     )
-    outcome = execute(session)
-    assert (outcome.changed, outcome.executed) == ({}, False)
+    result = execute(session)
+    assert (result.changed, result.executed) == ({}, False)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +381,6 @@ def test_a_stack_that_runs_the_version_already_is_left_alone(session: Session) -
 def test_stacks_that_cannot_be_updated_now(
     session: Session, answer: Callable[[], dict[str, Any]], words: str
 ) -> None:
-    session.cloudformation("describe_stacks", answer())
+    session.cloudformation("describe_stacks", answer(), StackName=STACK)
     with pytest.raises(TrainingError, match=words):
         execute(session)
