@@ -24,8 +24,10 @@ REASONS: dict[str, Reason] = {
         "The image format is known, but not readable here: convert it to JPEG or PNG.", False
     ),
     "too_many_pixels": Reason("The image has more pixels than this service decodes.", False),
+    "too_complex": Reason("Decoding the image takes more work than its size warrants.", False),
     "truncated_image": Reason("The image data ends early.", False),
     "corrupt_image": Reason("The image data is damaged.", False),
+    "blank_image": Reason("The image has one colour and shows nothing.", False),
     # Classify: the endpoint returned no usable prediction.
     "refused_by_model": Reason("The model responded that it cannot read this image.", False),
     "invalid_prediction": Reason(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from handlers import imaging
-from handlers.imaging import MAX_TRAVEL_BYTES, Picture
+from handlers.imaging import MAX_TRAVEL_BYTES, Normalised
 from handlers.rejections import Rejection
 
 SIDE = 64
@@ -101,7 +101,7 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Picture:
+def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Normalised:
     """What travels of a file, held to be small and of the type that it says."""
     picture = imaging.prepare(data, side=side, max_pixels=max_pixels)
     assert len(picture.data) <= MAX_TRAVEL_BYTES

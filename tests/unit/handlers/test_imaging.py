@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from handlers.imaging import MAX_TRAVEL_BYTES, Picture
+from handlers.imaging import MAX_TRAVEL_BYTES, Normalised
 from tests.unit.handlers.pictures import (
     COLOURED,
     SIDE,
@@ -186,7 +186,7 @@ def test_an_orientation_that_does_not_exist_turns_nothing(value: int) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
 def test_a_small_png_travels_byte_for_byte(mode: str) -> None:
     data = encoded(drawn(32, 32, mode), "PNG")
-    assert prepare(data) == Picture(data, "image/png", "PNG", 32, 32)
+    assert prepare(data) == Normalised(data, "image/png", "PNG", 32, 32)
 
 
 def test_a_small_jpeg_travels_byte_for_byte() -> None:
@@ -215,10 +215,12 @@ def test_noise_gets_small_enough() -> None:
             assert len(prepare(encoded(image, "PNG"), side=side, max_pixels=10**7).data) <= MAX_TRAVEL_BYTES
 
 
-@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000), (30_000, 3), (2, 9_999), (1, 1)])
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000), (30_000, 3), (2, 9_999)])
 @pytest.mark.parametrize("fmt", ["PNG", "JPEG"])
 def test_extreme_aspect_ratios(size: tuple[int, int], fmt: str) -> None:
-    picture = prepare(encoded(Image.new("RGB", size, "red"), fmt))
+    image = Image.new("RGB", size, "red")
+    image.paste("blue", (size[0] // 2 if size[0] > 2 else 0, size[1] // 2 if size[1] > 3 else 0, *size))
+    picture = prepare(encoded(image, fmt))
     seen = decoded(picture.data)
     assert (picture.width, picture.height) == size
     assert max(seen.size) == min(max(size), SIDE)

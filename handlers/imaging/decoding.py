@@ -1,0 +1,330 @@
+"""Decodes one format after its structure and its cost were checked; raises where data is missing or damaged.
+
+A plugin of Pillow is imported when a file of its format comes: those of rare formats cost time that a cold start does not have.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from handlers.imaging import jpeg, limits, png
+from handlers.imaging.spliced import SplicedFile
+from handlers.rejections import Rejection
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A loaded image, perhaps at a fraction of its size.
+
+    ``width`` and ``height`` are those of the file, in pixels. ``altered`` is whether the file shows more or other than this image.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    significant_bits: int | None = None
+    no_data: float | None = None
+    altered: bool = False
+
+
+def decode(data: bytes, name: str, *, side: int, max_pixels: int) -> Decoded:
+    """Decode the first frame or page.
+
+    Parameters
+    ----------
+    name
+        The format, as `sniffing.sniff` returns it.
+    side
+        The longest side that is wanted: decoders that can scale go down to twice as much.
+    max_pixels
+        Width times height that are allowed.
+
+    Raises
+    ------
+    Rejection
+        ``unsupported_format``, ``too_many_pixels``, ``too_complex``, ``truncated_image``, ``corrupt_image``.
+    Exception
+        Whatever Pillow raises of damaged data.
+    """
+    return _DECODERS.get(name, _other)(data, name, side, max_pixels)
+
+
+def _open(file: io.BytesIO | SplicedFile, name: str) -> Image.Image:
+    return Image.open(file, formats=(name,))  # type: ignore[arg-type]  # it reads, seeks and tells
+
+
+def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    found = jpeg.inspect(data)
+    fraction = 1
+    while fraction < 8 and min(found.width, found.height) // (2 * fraction) >= 2 * side:
+        fraction *= 2
+    # Of several scans, the decoder holds all coefficients at full size, two bytes each.
+    full = 1.0 if found.one_scan else 0.7 * fraction**2 + 1
+    pixels = found.width * found.height
+    limits.check_pixels(
+        name, "", found.width, found.height, max_pixels, decoded=int(pixels / fraction**2 * full)
+    )
+    try:
+        image = _load_jpeg(data, found, side, jpeg.FILLS[0] if found.one_scan else None)
+    except OSError as error:
+        early = not found.closed or "truncated" in str(error)
+        raise Rejection("truncated_image" if early else "corrupt_image", f"JPEG: {error}.") from error
+    if found.one_scan and pixels > 16_384:
+        return Decoded(image, found.width, found.height, altered=not found.closed)
+    if not _same(image, _load_jpeg(data, found, side, jpeg.FILLS[1] if found.one_scan else jpeg.FILLS[2])):
+        raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
+    return Decoded(image, found.width, found.height, altered=not found.closed)
+
+
+def _load_jpeg(data: bytes, found: jpeg.Jpeg, side: int, fill: bytes | None) -> Image.Image:
+    image = _open(SplicedFile(jpeg.parts(data, found, fill)), "JPEG")
+    if max(found.width, found.height) > side:
+        image.draft(None, (2 * side, 2 * side))  # a fraction of the size, still twice what is wanted
+    image.load()
+    return image
+
+
+def _same(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two images of one size have the same pixels; in strips, so that no third image is held."""
+    for top in range(0, one.height, 256):
+        box = (0, top, one.width, min(top + 256, one.height))
+        if one.crop(box).tobytes() != other.crop(box).tobytes():
+            return False
+    return True
+
+
+def _png(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    found = png.inspect(data)
+    limits.check_pixels(name, "", found.width, found.height, max_pixels)
+    image = _load_png_by_row(found) if found.checked_by_row else None
+    if image is None:
+        png.verify(found)
+        image = _open(SplicedFile(found.parts), name)
+        image.load()
+    altered = found.animated or not found.closed or found.depth == 16
+    if found.depth == 16 and image.mode == "RGB":
+        image = _deep_png(found, image)
+    return Decoded(image, found.width, found.height, found.significant_bits, altered=altered)
+
+
+def _load_png_by_row(found: png.Png) -> Image.Image | None:
+    """The image, or None if it has to be looked into: it is damaged, or lacks only a checksum."""
+    image = _open(SplicedFile(found.with_row_more()), "PNG")
+    if image.size != (found.width, found.height + 1):
+        return None
+    # Rows that no image has by chance, in the place of the last two: the decoder must write over the first and not over the second.
+    last, beyond = ((0, y, found.width, y + 1) for y in (found.height - 1, found.height))
+    row = Image.new("1", (found.width, 1)).tobytes()
+    marks = bytes((index * 151 + index // 251 * 89 + 77) % 256 for index in range(len(row) * 64 + 64))
+    mark = Image.frombytes("L", (found.width, 1), marks[: found.width])
+    canvas = Image.new(image.mode, image.size)
+    blank = canvas.crop(last)
+    blank = Image.frombytes(blank.mode, blank.size, _repeated(mark.tobytes(), len(blank.tobytes())))
+    canvas.paste(blank, last)
+    canvas.paste(blank, beyond)
+    pattern = canvas.crop(last).tobytes()
+    image.im = canvas.im
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError):
+        return None
+    if image.crop(last).tobytes() == pattern or image.crop(beyond).tobytes() != pattern:
+        return None
+    whole = image.crop((0, 0, found.width, found.height))
+    whole.info = image.info
+    return whole
+
+
+def _repeated(content: bytes, length: int) -> bytes:
+    return (content * (length // len(content) + 1))[:length]
+
+
+def _deep_png(found: png.Png, image: Image.Image) -> Image.Image:
+    """Colour of 16 bits: by its upper bytes, unless few of them are used."""
+    from handlers.imaging import values
+
+    if max(top for _, top in image.getextrema()) > 63:  # type: ignore[misc]  # 14 bits or fewer are less
+        return image
+    lower = _open(SplicedFile(found.parts), "PNG")
+    lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # type: ignore[attr-defined]  # of an ImageFile
+    lower.load()
+    whole = values.combined(image, lower, found.significant_bits)
+    if whole is None:
+        return image
+    whole.info = image.info
+    return whole
+
+
+def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    from handlers.imaging import gif
+
+    gif.inspect(data)
+    image = _open(io.BytesIO(data), name)
+    limits.check_pixels(name, "", *image.size, max_pixels)
+    (tile,) = image.tile  # type: ignore[attr-defined]  # of an ImageFile
+    image.load()
+    # Once more on another ground: what shows it was never written.
+    ground = Image.new(image.mode, image.size, 255 - _first_pixel(image))
+    decoder = Image._getdecoder(image.mode, tile[0], tile[3], ())
+    decoder.setimage(ground.im, tile[1])
+    begin = tile[2]
+    decoder.decode(data[begin:])
+    decoder.cleanup()
+    box = tile[1] or (0, 0, *image.size)
+    plain = image if image.mode == ground.mode else image.convert(ground.mode)
+    if not _same(plain.crop(box), ground.crop(box)):
+        raise Rejection("truncated_image", "GIF: its data ends before its last row.")
+    return Decoded(image, *image.size)
+
+
+def _first_pixel(image: Image.Image) -> int:
+    value = image.getpixel((image.width - 1, image.height - 1))
+    return value if isinstance(value, int) else 0
+
+
+def _webp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    from handlers.imaging import webp
+
+    found = webp.inspect(data)
+    limits.check_pixels(name, found.mode, found.width, found.height, max_pixels)
+    return _plain(data, name, "WebPImagePlugin", max_pixels)
+
+
+def _avif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    from PIL import features
+
+    from handlers.imaging import boxes
+
+    if not features.check("avif"):
+        raise Rejection("unsupported_format", "It is AVIF.")
+    found = boxes.inspect(data, name)
+    limits.check_pixels(name, "RGB", found.width, found.height, max_pixels)
+    return _plain(data, name, "AvifImagePlugin", max_pixels)
+
+
+def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    from handlers.imaging import boxes
+
+    try:
+        pillow_heif = importlib.import_module("pillow_heif")
+    except ImportError:
+        raise Rejection(
+            "unsupported_format", "It is HEIC; pillow-heif, which reads it, is not installed."
+        ) from None
+    found = boxes.inspect(data, name)
+    limits.check_pixels(name, "", found.width, found.height, max_pixels)
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return _plain(data, name, None, max_pixels)
+
+
+def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    from handlers.imaging import tiff
+
+    found = tiff.inspect(data)
+    limits.check_pixels(name, "", found.width, found.height, max_pixels)
+    _check_tiff_streams(found.jpeg_streams(data))
+    importlib.import_module("PIL.TiffImagePlugin")
+    try:
+        image = _open(io.BytesIO(data), name)
+    except (OSError, SyntaxError, KeyError) as error:
+        raise Rejection("unsupported_format", f"It is TIFF with {found.layout()}.") from error
+    width, height = image.size
+    image.load()
+    return Decoded(image, width, height, found.significant_bits, found.no_data)
+
+
+def _check_tiff_streams(streams: Iterable[bytes]) -> None:
+    """Strips and tiles of JPEG are checked as files of JPEG are: libtiff passes over what libjpeg invents."""
+    for stream in streams:
+        inner = jpeg.inspect(stream)
+        limits.check_work("TIFF", "scans", len(inner.scans), inner.width * inner.height)
+        _load_jpeg(stream, inner, 1, jpeg.FILLS[0] if inner.one_scan else None)
+
+
+def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    from handlers.imaging import jpeg2000
+
+    found = jpeg2000.inspect(data)
+    halvings = 0
+    while halvings < found.resolutions and min(found.width, found.height) >> halvings + 1 >= 2 * side:
+        halvings += 1
+    pixels = found.width * found.height
+    limits.check_pixels(name, "", found.width, found.height, max_pixels, decoded=pixels >> 2 * halvings)
+    importlib.import_module("PIL.Jpeg2KImagePlugin")
+    if halvings:
+        try:
+            return _reduced(data, name, halvings)
+        except OSError:  # a tile may have fewer resolutions than the main header says
+            limits.check_pixels(name, "", found.width, found.height, max_pixels)
+    return _reduced(data, name, 0)
+
+
+def _reduced(data: bytes, name: str, halvings: int) -> Decoded:
+    image = _open(io.BytesIO(data), name)
+    width, height = image.size
+    if halvings:
+        image.reduce = halvings  # type: ignore[method-assign,assignment]  # a setting of this plugin
+    image.load()
+    return Decoded(image, width, height)
+
+
+def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    """The largest image of an icon or cursor."""
+    count = int.from_bytes(data[4:6], "little")
+    entries = [data[at : at + 16] for at in range(6, min(6 + 16 * count, len(data) - 15), 16)]
+    if not entries:
+        raise Rejection("truncated_image", "ICO: it ends within its directory.")
+    best = max(entries, key=lambda entry: ((entry[0] or 256) * (entry[1] or 256), entry[6]))
+    size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
+    content = data[offset : offset + size]
+    if len(content) < 40:
+        raise Rejection("truncated_image", "ICO: its image ends early.")
+    if content.startswith(png.SIGNATURE):
+        return _png(content, "PNG", side, max_pixels)
+    width, height = (int.from_bytes(content[at : at + 4], "little", signed=True) for at in (4, 8))
+    limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
+    alone = b"\0\0\1\0\1\0" + best[:8] + best[8:12] + (22).to_bytes(4, "little") + content
+    return _plain(alone, name, "IcoImagePlugin", max_pixels)
+
+
+# Pillow decodes these layouts in Python, a value at a time.
+_SLOW_BYTES = 16_000_000
+
+
+def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    if data[14:15] != b"\x0c" and int.from_bytes(data[30:34], "little") in (1, 2):
+        limits.check_count("BMP", "bytes of run lengths", len(data), _SLOW_BYTES)
+    return _plain(data, name, None, max_pixels)
+
+
+def _ppm(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    header = data[:256].split()
+    simple = data[:2] in (b"P4", b"P5", b"P6") and (data[:2] == b"P4" or header[3:4] == [b"255"])
+    if not simple:
+        limits.check_count("PPM", "bytes of text or of values other than 8 bits", len(data), _SLOW_BYTES)
+    return _plain(data, name, None, max_pixels)
+
+
+def _plain(data: bytes, name: str, plugin: str | None, max_pixels: int) -> Decoded:
+    if plugin:
+        importlib.import_module(f"PIL.{plugin}")
+    image = _open(io.BytesIO(data), name)
+    width, height = image.size
+    limits.check_pixels(name, image.mode, width, height, max_pixels)
+    image.load()
+    return Decoded(image, width, height)
+
+
+def _other(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    return _plain(data, name, None, max_pixels)
+
+
+_DECODERS: dict[str, Callable[[bytes, str, int, int], Decoded]] = {
+    "JPEG": _jpeg, "PNG": _png, "GIF": _gif, "WEBP": _webp, "TIFF": _tiff, "BMP": _bmp, "AVIF": _avif,
+    "HEIF": _heif, "JPEG2000": _jpeg2000, "ICO": _icon, "PPM": _ppm,
+}  # fmt: skip

@@ -1,0 +1,227 @@
+"""JPEG: which kind it is, how much work it makes, and whether its data covers every row.
+
+libjpeg invents what is missing (grey rows, or coefficients of zero) and only warns; Pillow does not pass the warnings on. What is invented
+shows nevertheless:
+
+- A file of one scan is decoded without its end marker and with a few bytes in its place, as many as the decoder reads ahead. A decoder
+  that needs more of them has not had all rows yet, and Pillow reports the end of the file.
+- A file of several scans (progressive) must refine every coefficient to its last bit, and is decoded a second time with other bytes
+  after each scan. Pixels that differ were made of these bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from handlers.imaging import limits
+from handlers.rejections import Rejection
+
+# After a scan, in place of the marker: libjpeg fills a bit buffer of 64 bits before it decodes.
+READ_AHEAD = 8
+FILLS = (bytes(READ_AHEAD), b"\xa5" * READ_AHEAD, b"\x6d" * 64)
+END = b"\xff\xd9"
+
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_UNSUPPORTED = {
+    0xC3: "lossless JPEG", 0xC5: "hierarchical JPEG", 0xC6: "hierarchical JPEG", 0xC7: "lossless hierarchical JPEG",
+    0xC9: "JPEG with arithmetic coding", 0xCA: "JPEG with arithmetic coding", 0xCB: "lossless JPEG with arithmetic coding",
+    0xCD: "hierarchical JPEG", 0xCE: "hierarchical JPEG", 0xCF: "lossless hierarchical JPEG", 0xF7: "JPEG-LS", 0xF8: "JPEG-LS",
+}  # fmt: skip
+_ZERO_RUN = bytes(512)
+
+
+@dataclass(slots=True)
+class Scan:
+    """One scan: its components, coefficients, bits, and where its data lies."""
+
+    components: tuple[int, ...]
+    first: int
+    last: int
+    high: int
+    low: int
+    begin: int
+    end: int
+    restart: int
+    zero_run: bool
+
+
+@dataclass(slots=True)
+class Jpeg:
+    """What the markers say.
+
+    ``sampling`` has horizontal and vertical factors by component; ``closed`` is whether an end marker follows the last scan.
+    """
+
+    width: int = 0
+    height: int = 0
+    progressive: bool = False
+    sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
+    scans: list[Scan] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def one_scan(self) -> bool:
+        """Whether a decoder gives rows as it reads, rather than after the last scan."""
+        return not self.progressive and len(self.scans) == 1
+
+
+def inspect(data: bytes) -> Jpeg:
+    """Read the markers.
+
+    Raises
+    ------
+    Rejection
+        ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``.
+    """
+    jpeg = Jpeg()
+    zero_codes: dict[int, int] = {}  # by AC table: the symbol whose code is all zeros
+    restart = 0
+    at = 2
+    segments = 0
+    while True:
+        at = data.find(b"\xff", at)
+        while at >= 0 and data[at + 1 : at + 2] == b"\xff":
+            at += 1
+        if at < 0 or at + 2 > len(data):
+            break
+        marker = data[at + 1]
+        at += 2
+        if marker == 0xD9:
+            jpeg.closed = True
+            break
+        if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
+            continue
+        segments += 1
+        limits.check_count("JPEG", "marker segments", segments, limits.MAX_SEGMENTS)
+        length = int.from_bytes(data[at : at + 2], "big")
+        content = data[at + 2 : at + length] if marker in _READ else b""
+        if marker == 0xDA:
+            _scan(data, at + length, content, jpeg, restart, zero_codes)
+            limits.check_work("JPEG", "scans", len(jpeg.scans), jpeg.width * jpeg.height)
+            at = jpeg.scans[-1].end
+            continue
+        if marker in _FRAMES:
+            _frame(jpeg, marker, content)
+        elif marker == 0xDD:
+            restart = int.from_bytes(content[:2], "big")
+        elif marker == 0xC4:
+            _tables(content, zero_codes)
+        at += max(length, 2)
+    if not jpeg.scans:
+        raise Rejection("truncated_image", "JPEG: it ends before its first scan.")
+    _strip_zeros(data, jpeg)
+    _check_scans(data, jpeg)
+    return jpeg
+
+
+_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7, 0xF8} - {0xC4, 0xC8, 0xCC})
+_READ = _FRAMES | {0xC4, 0xDA, 0xDD}
+
+
+def _frame(jpeg: Jpeg, marker: int, content: bytes) -> None:
+    if marker in _UNSUPPORTED:
+        raise Rejection("unsupported_format", f"It is {_UNSUPPORTED[marker]}.")
+    if len(content) < 6 or jpeg.sampling:
+        raise Rejection("corrupt_image", "JPEG: its frame header is damaged.")
+    if content[0] != 8:
+        raise Rejection("unsupported_format", f"It is {content[0]}-bit JPEG.")
+    jpeg.height, jpeg.width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+    if not jpeg.height:
+        raise Rejection("unsupported_format", "It is JPEG that gives its height after its data (DNL).")
+    jpeg.progressive = marker == 0xC2
+    for at in range(6, min(6 + 3 * content[5], len(content) - 2), 3):
+        jpeg.sampling[content[at]] = (content[at + 1] >> 4, content[at + 1] & 15)
+    if not jpeg.width or not all(0 < h < 5 and 0 < v < 5 for h, v in jpeg.sampling.values()):
+        raise Rejection("corrupt_image", "JPEG: its frame header is damaged.")
+
+
+def _tables(content: bytes, zero_codes: dict[int, int]) -> None:
+    at = 0
+    while at + 17 < len(content):
+        count = sum(content[at + 1 : at + 17])
+        if content[at] >> 4:
+            zero_codes[content[at] & 15] = content[at + 17]
+        at += 17 + count
+
+
+def _scan(
+    data: bytes, begin: int, content: bytes, jpeg: Jpeg, restart: int, zero_codes: dict[int, int]
+) -> None:
+    count = content[0] if content else 0
+    if len(content) < 4 + 2 * count or not count or not jpeg.sampling:
+        raise Rejection("truncated_image" if begin >= len(data) else "corrupt_image", "JPEG: the header of a scan is damaged.")  # fmt: skip
+    components = tuple(content[1 : 1 + 2 * count : 2])
+    if not all(component in jpeg.sampling for component in components):
+        raise Rejection("corrupt_image", "JPEG: a scan is of a component that the frame does not have.")
+    first, last, bits = content[1 + 2 * count : 4 + 2 * count]
+    found = _MARKER.search(data, begin)
+    # A long run of zero bytes is no data where a code of zeros stands for a coefficient, and not for the end of a block.
+    tables = {content[at] & 15 for at in range(2, 2 + 2 * count, 2)}
+    zero_run = not jpeg.progressive and any(zero_codes.get(table) for table in tables)
+    jpeg.scans.append(
+        Scan(components, first, last, bits >> 4, bits & 15, begin, found.start() if found else len(data), restart, zero_run)
+    )  # fmt: skip
+
+
+def _strip_zeros(data: bytes, jpeg: Jpeg) -> None:
+    """Zeros at the end of a file without an end marker are no data: the file was allocated and not filled; nor is half a marker."""
+    last = jpeg.scans[-1]
+    if last.end < len(data):
+        return
+    if data.endswith(bytes(16)):
+        last.end = max(last.begin, len(data.rstrip(b"\0")))
+    if data[last.end - 1] == 0xFF:
+        last.end = max(last.begin, last.end - 1)
+
+
+def _check_scans(data: bytes, jpeg: Jpeg) -> None:
+    for scan in jpeg.scans:
+        if scan.restart and not jpeg.progressive:
+            found = sum(1 for _ in _RESTART.finditer(data, scan.begin, scan.end))
+            if found < _ceil(_units(jpeg, scan) / scan.restart) - 1:
+                raise Rejection("truncated_image", "JPEG: restart markers are missing, and with them data.")
+        if scan.zero_run and data.find(_ZERO_RUN, scan.begin, scan.end) >= 0:
+            raise Rejection("corrupt_image", "JPEG: a part of its data is zero bytes.")
+    if jpeg.progressive:
+        _check_refinement(jpeg)
+    elif len({component for scan in jpeg.scans for component in scan.components}) < len(jpeg.sampling):
+        raise Rejection("truncated_image", "JPEG: the scan of a component is missing.")
+
+
+def _units(jpeg: Jpeg, scan: Scan) -> float:
+    """Minimum coded units of a scan."""
+    widest, tallest = (max(factors) for factors in zip(*jpeg.sampling.values(), strict=True))
+    if len(scan.components) > 1:
+        return _ceil(jpeg.width / (8 * widest)) * _ceil(jpeg.height / (8 * tallest))
+    h, v = jpeg.sampling[scan.components[0]]
+    return _ceil(_ceil(jpeg.width * h / widest) / 8) * _ceil(_ceil(jpeg.height * v / tallest) / 8)
+
+
+def _ceil(value: float) -> int:
+    return -int(-value // 1)
+
+
+def _check_refinement(jpeg: Jpeg) -> None:
+    """Every coefficient of every component must have come with all its bits."""
+    bits = {component: [99] * 64 for component in jpeg.sampling}
+    for scan in jpeg.scans:
+        for component in scan.components:
+            for coefficient in range(scan.first, min(scan.last, 63) + 1):
+                bits[component][coefficient] = scan.low
+    if any(max(of_component) for of_component in bits.values()):
+        raise Rejection("truncated_image", "JPEG: its last scans, which refine it, are missing.")
+
+
+def parts(data: bytes, jpeg: Jpeg, fill: bytes | None) -> list[bytes | memoryview]:
+    """The file for the decoder: with `fill` after each scan, or without (a file of several scans only)."""
+    view = memoryview(data)
+    if jpeg.one_scan:
+        return [view[: jpeg.scans[0].end], fill or FILLS[0]]
+    pieces: list[bytes | memoryview] = []
+    begin = 0
+    for scan in jpeg.scans:
+        pieces += [view[begin : scan.end], fill or b""]
+        begin = scan.end
+    return [*pieces, END]

@@ -1,0 +1,110 @@
+"""JPEG 2000: whether every tile-part is there to its end, and how much work decoding makes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+from handlers.imaging import limits
+from handlers.rejections import Rejection
+
+_MAX_PACKETS = 4_000_000  # layers x resolutions x components x tiles
+
+
+@dataclass(slots=True)
+class Jpeg2000:
+    """What the main header says; ``resolutions`` are the times by which the decoder can halve the size."""
+
+    width: int = 0
+    height: int = 0
+    tiles: int = 1
+    components: list[int] = field(default_factory=list)  # bits of each
+    resolutions: int = 0
+    layers: int = 1
+
+
+def inspect(data: bytes) -> Jpeg2000:
+    """Read the markers of the code stream.
+
+    Raises
+    ------
+    Rejection
+        ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``.
+    """
+    begin, end = _codestream(data)
+    found = Jpeg2000()
+    at = begin + 2
+    missing: set[int] = set()
+    segments = 0
+    while at + 4 <= end:
+        marker, length = struct.unpack_from(">HH", data, at)
+        segments += 1
+        limits.check_count("JPEG2000", "marker segments", segments, limits.MAX_STRIPS)
+        content = data[at + 4 : at + 2 + min(length, 256)]
+        if marker == 0xFF51:
+            _size(content, found)
+            missing = set(range(found.tiles))
+        elif marker == 0xFF52 and len(content) >= 6:
+            found.layers, found.resolutions = int.from_bytes(content[2:4], "big"), content[5]
+        elif marker == 0xFF90 and len(content) >= 8:
+            tile, size = struct.unpack_from(">HI", content)
+            missing.discard(tile)
+            size = size or max(0, end - at - 2)
+            if at + size > end:
+                raise Rejection("truncated_image", "JPEG2000: it ends within a tile.")
+            at += max(size, 14)
+            continue
+        elif marker == 0xFFD9:
+            break
+        elif marker < 0xFF00:
+            raise Rejection("corrupt_image", "JPEG2000: there is no marker where one must be.")
+        at += 2 + length
+    if not found.components:
+        raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
+    if missing:
+        raise Rejection("truncated_image", f"JPEG2000: {len(missing)} of {found.tiles} tiles are missing.")
+    packets = found.tiles * found.layers * (found.resolutions + 1) * len(found.components)
+    limits.check_count("JPEG2000", "packets", packets, _MAX_PACKETS)
+    if data[max(begin, end - 66) : end - 2].count(0) == 64 or data[max(begin, end - 64) : end].count(0) == 64:
+        raise Rejection("truncated_image", "JPEG2000: the end of its data is zero bytes.")
+    return found
+
+
+def _codestream(data: bytes) -> tuple[int, int]:
+    """Where the code stream begins and ends in the file."""
+    if data.startswith(b"\xff\x4f\xff\x51"):
+        return 0, len(data)
+    at = 12
+    boxes = 0
+    while at + 8 <= len(data):
+        boxes += 1
+        limits.check_count("JPEG2000", "boxes", boxes, limits.MAX_SEGMENTS)
+        size, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1 and at + 16 <= len(data):
+            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
+        if kind == b"jp2c":
+            end = at + size if size else len(data)
+            if end > len(data):
+                raise Rejection(
+                    "truncated_image", f"JPEG2000: {end} bytes are promised, {len(data)} are there."
+                )
+            return at + head, end
+        if size < head:
+            break
+        at += size
+    raise Rejection("truncated_image", "JPEG2000: it ends before its image data.")
+
+
+def _size(content: bytes, found: Jpeg2000) -> None:
+    if len(content) < 39:
+        raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
+    right, bottom, left, top, wide, high, x, y, count = struct.unpack_from(">IIIIIIIIH", content, 2)
+    if right <= left or bottom <= top or not wide or not high:
+        raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
+    if count > 4:
+        raise Rejection("unsupported_format", f"It is JPEG 2000 with {count} components.")
+    found.width, found.height = right - left, bottom - top
+    found.tiles = -(-(right - x) // wide) * -(-(bottom - y) // high)
+    limits.check_count("JPEG2000", "tiles", found.tiles, limits.MAX_STRIPS)
+    found.components = [1 + (content[at] & 127) for at in range(36, min(36 + 3 * count, len(content)), 3)]

@@ -1,0 +1,233 @@
+"""TIFF: camera raw files, compressions that are not read, and bounds, from the directories of tags."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from handlers.imaging import limits
+from handlers.rejections import Rejection
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKE, _OFFSETS = 256, 257, 258, 259, 262, 271, 273
+_SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS = (
+    277,
+    279,
+    278,
+    281,
+    322,
+    323,
+    324,
+)
+_TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION = 325, 330, 339, 347, 42113, 50706
+
+_READ = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 32771, 34925, 50000}
+_NAMES = {
+    6: "old-style JPEG",
+    9: "JBIG",
+    10: "JBIG",
+    32766: "NeXT",
+    32767: "Sony ARW",
+    32769: "packed raw",
+    32770: "Samsung SRW",
+    32809: "ThunderScan",
+    32895: "IT8 CT",
+    32908: "Pixar film",
+    32909: "Pixar log",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGI LogLuv",
+    34677: "SGI LogLuv 24",
+    34712: "JPEG 2000",
+    34713: "Nikon NEF",
+    34715: "JBIG2",
+    34887: "LERC",
+    34892: "lossy JPEG of DNG",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+    65000: "Kodak DCR",
+    65535: "Pentax PEF",
+}
+_RAW_COMPRESSIONS = {32767, 32769, 32770, 34713, 34892, 65000, 65535}
+_RAW_PHOTOMETRICS = {32803: "the values of a colour filter array", 34892: "linear raw values"}
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_DIRECTORIES = 24  # that are looked at
+
+
+@dataclass(slots=True)
+class Tiff:
+    """What the tags of the first page say; ``tags`` has integers and bytes by number."""
+
+    width: int
+    height: int
+    tags: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """Bits of each sample."""
+        return tuple(self.tags.get(_BITS, (1,)))
+
+    @property
+    def significant_bits(self) -> int | None:
+        """Bits that the largest value needs, where the file gives it."""
+        largest = max(self.tags.get(_MAX_VALUE, (0,)))
+        return int(largest).bit_length() if largest and self._is_integer else None
+
+    @property
+    def no_data(self) -> float | None:
+        """The value of pixels without data, as GDAL writes it."""
+        text = self.tags.get(_NO_DATA)
+        try:
+            return float(text.rstrip(b"\0 ")) if text else None
+        except ValueError:
+            return None
+
+    @property
+    def _is_integer(self) -> bool:
+        return all(kind in (1, 2) for kind in self.tags.get(_FORMAT, (1,)))
+
+    def layout(self) -> str:
+        """Bits, samples and photometric interpretation, in words."""
+        kinds = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex floating-point"}
+        kind = kinds.get(next(iter(self.tags.get(_FORMAT, (1,))), 1), "undefined")
+        samples = _one(self.tags, _SAMPLES, 1)
+        return (
+            f"{samples} {kind} samples of {'/'.join(map(str, self.bits[:5]))} bits, "
+            f"photometric interpretation {_one(self.tags, _PHOTOMETRIC, 0)}, compression {_one(self.tags, _COMPRESSION, 1)}"
+        )
+
+    def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
+        """Each strip or tile as a file of its own, if they are JPEG."""
+        if _one(self.tags, _COMPRESSION, 1) != 7:
+            return
+        offsets = self.tags.get(_OFFSETS) or self.tags.get(_TILE_OFFSETS) or ()
+        counts = self.tags.get(_COUNTS) or self.tags.get(_TILE_COUNTS) or ()
+        tables = self.tags.get(_JPEG_TABLES, b"")
+        for begin, length in zip(offsets, counts, strict=False):
+            stream = data[begin : begin + length]
+            yield b"\xff\xd8" + tables[2:].removesuffix(b"\xff\xd9") + stream[2:] if tables else stream
+
+
+def inspect(data: bytes) -> Tiff:
+    """Read the directories.
+
+    Raises
+    ------
+    Rejection
+        ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``, ``too_many_pixels``.
+    """
+    order = "<" if data.startswith(b"II") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    if data[8:10] == b"CR" and order == "<" and not big:
+        raise Rejection("unsupported_format", "It is a camera raw file (Canon CR2): export it as JPEG.")
+    first = (
+        struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
+        if len(data) >= 16
+        else len(data)
+    )
+    if first + 2 > len(data):
+        raise Rejection("truncated_image", "TIFF: it ends before its directory.")
+    pending, seen = [first], set()
+    directories: list[dict[int, Any]] = []
+    while pending and len(directories) < _DIRECTORIES:
+        at = pending.pop(0)
+        if at in seen or not 0 < at < len(data) - 1:
+            continue
+        seen.add(at)
+        tags, following = _directory(data, at, order, big)
+        directories.append(tags)
+        _check_raw(tags)
+        pending += [offset for offset in tags.get(_SUB_IFDS, ())[:8] if isinstance(offset, int)]
+        if following:
+            pending.append(following)
+    page = directories[0]
+    tiff = Tiff(_one(page, _WIDTH, 0), _one(page, _HEIGHT, 0), page)
+    if not tiff.width or not tiff.height:
+        raise Rejection("corrupt_image", "TIFF: its first page has no size.")
+    _check_bounds(tiff)
+    return tiff
+
+
+def _directory(data: bytes, at: int, order: str, big: bool) -> tuple[dict[int, Any], int]:
+    """Tags of one directory, and the offset of the next."""
+    head, width, value = ("Q", 20, 8) if big else ("H", 12, 4)
+    size = struct.calcsize(order + head)
+    count = struct.unpack_from(order + head, data, at)[0] if at + size <= len(data) else 0
+    limits.check_count("TIFF", "tags", count, 4096)
+    tags: dict[int, Any] = {}
+    for entry in range(at + size, at + size + count * width, width):
+        if entry + width > len(data):
+            raise Rejection("truncated_image", "TIFF: it ends within its directory.")
+        number, kind = struct.unpack_from(order + "HH", data, entry)
+        length = struct.unpack_from(order + ("Q" if big else "I"), data, entry + 4)[0]
+        total = length * _SIZES.get(kind, 1)
+        where = entry + width - value
+        if total > value:
+            where = struct.unpack_from(order + ("Q" if big else "I"), data, where)[0]
+        if number in (_OFFSETS, _TILE_OFFSETS, _COUNTS, _TILE_COUNTS):
+            limits.check_count("TIFF", "strips or tiles", length, limits.MAX_STRIPS)
+        if kind in _INTEGERS and length <= limits.MAX_STRIPS and where + total <= len(data):
+            tags[number] = struct.unpack_from(f"{order}{length}{_INTEGERS[kind]}", data, where)
+        elif kind in (2, 7) and (length <= 256 or number == _JPEG_TABLES):
+            tags[number] = data[where : where + length]
+    after = at + size + count * width
+    following = 0
+    if after + value <= len(data):
+        following = struct.unpack_from(order + ("Q" if big else "I"), data, after)[0]
+    return tags, following
+
+
+def _one(tags: dict[int, Any], number: int, default: int) -> int:
+    values = tags.get(number)
+    return int(values[0]) if values and not isinstance(values, bytes) else default
+
+
+def _check_raw(tags: dict[int, Any]) -> None:
+    make = (
+        tags.get(_MAKE, b"").rstrip(b"\0 ").decode("ascii", "replace")
+        if isinstance(tags.get(_MAKE), bytes)
+        else ""
+    )
+    camera = f" of a {make[:40]} camera" if make and make.isprintable() else ""
+    compression, photometric = _one(tags, _COMPRESSION, 1), _one(tags, _PHOTOMETRIC, 0)
+    if _DNG_VERSION in tags:
+        raise Rejection("unsupported_format", f"It is a camera raw file (DNG){camera}: export it as JPEG.")
+    if photometric in _RAW_PHOTOMETRICS or compression in _RAW_COMPRESSIONS:
+        what = _RAW_PHOTOMETRICS.get(photometric) or f"compression {compression} ({_NAMES[compression]})"
+        raise Rejection(
+            "unsupported_format", f"It is a camera raw file{camera}, with {what}: export it as JPEG."
+        )
+
+
+def _check_bounds(tiff: Tiff) -> None:
+    compression = _one(tiff.tags, _COMPRESSION, 1)
+    if compression not in _READ:
+        name = _NAMES.get(compression, "unknown")
+        raise Rejection("unsupported_format", f"It is TIFF with compression {compression} ({name}).")
+    tile = _one(tiff.tags, _TILE_WIDTH, 0) * _one(tiff.tags, _TILE_HEIGHT, 0)
+    # A tile may be larger than its image, and is decoded whole.
+    if tile > 4 * tiff.width * tiff.height + 16_777_216:
+        raise Rejection("too_complex", f"TIFF: a tile has {tile} pixels, more than the image.")
+    if sum(tiff.bits[:16]) > 256:
+        raise Rejection("unsupported_format", f"It is TIFF with {tiff.layout()}.")
