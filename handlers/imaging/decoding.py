@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -54,6 +55,11 @@ def decode(data: bytes, name: str, *, side: int, max_pixels: int) -> Decoded:
     return _DECODERS.get(name, _other)(data, name, side, max_pixels)
 
 
+def _file(parts: Sequence[bytes | memoryview]) -> io.BytesIO | SplicedFile:
+    """The parts as one file, copied where that is faster."""
+    return io.BytesIO(b"".join(parts)) if sum(map(len, parts)) < 16_000_000 else SplicedFile(parts)
+
+
 def _open(file: io.BytesIO | SplicedFile, name: str) -> Image.Image:
     return Image.open(file, formats=(name,))  # type: ignore[arg-type]  # it reads, seeks and tells
 
@@ -69,24 +75,55 @@ def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     limits.check_pixels(
         name, "", found.width, found.height, max_pixels, decoded=int(pixels / fraction**2 * full)
     )
-    try:
-        image = _load_jpeg(data, found, side, jpeg.FILLS[0] if found.one_scan else None)
-    except OSError as error:
-        early = not found.closed or "truncated" in str(error)
-        raise Rejection("truncated_image" if early else "corrupt_image", f"JPEG: {error}.") from error
-    if found.one_scan and pixels > 16_384:
-        return Decoded(image, found.width, found.height, altered=not found.closed)
-    if not _same(image, _load_jpeg(data, found, side, jpeg.FILLS[1] if found.one_scan else jpeg.FILLS[2])):
-        raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
+    image = _load_jpeg(data, found, side, exact=pixels <= 16_384)
     return Decoded(image, found.width, found.height, altered=not found.closed)
 
 
-def _load_jpeg(data: bytes, found: jpeg.Jpeg, side: int, fill: bytes | None) -> Image.Image:
-    image = _open(SplicedFile(jpeg.parts(data, found, fill)), "JPEG")
+def _load_jpeg(data: bytes, found: jpeg.Jpeg, side: int, *, exact: bool) -> Image.Image:
+    """Decode at a fraction of the size, still twice `side`; `exact`: find even the last bits missing."""
+    image = _open(io.BytesIO(data), "JPEG")
     if max(found.width, found.height) > side:
-        image.draft(None, (2 * side, 2 * side))  # a fraction of the size, still twice what is wanted
-    image.load()
+        image.draft(None, (2 * side, 2 * side))
+    tile, config = image.tile[0], image.decoderconfig  # type: ignore[attr-defined]  # of an ImageFile
+    image.im = _feed(data, found, image, tile, config, jpeg.FILLS[0]).im
+    image.tile = []  # type: ignore[attr-defined]  # it is loaded
+    if exact and found.one_scan and not _same(image, _feed(data, found, image, tile, config, jpeg.FILLS[1])):
+        raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
     return image
+
+
+def _feed(
+    data: bytes, found: jpeg.Jpeg, image: Image.Image, tile: Any, config: Any, fill: bytes
+) -> Image.Image:
+    """Decode scan by scan, each without the marker behind it; raises if the decoder wants more than there is."""
+    canvas = Image.new(image.mode, image.size)
+    view = memoryview(data)
+    decoder = Image._getdecoder(image.mode, tile[0], tile[3], config)
+    try:
+        decoder.setimage(canvas.im, tile[1])
+        begin = 0
+        for scan in found.scans:
+            part = view[begin : scan.end]
+            count, error = decoder.decode(part)
+            if count >= 0:
+                rest = bytes(part[count:]) + fill
+                count, error = decoder.decode(rest)
+            if found.one_scan or count < 0:
+                break
+            # After a whole scan it looks for a marker, and takes byte after byte; within one, it waits for several.
+            rest = rest[count:] + fill[:1]
+            if decoder.decode(rest)[0] != len(rest):
+                raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")
+            begin = scan.end
+        if count >= 0 and not found.one_scan:
+            count, error = decoder.decode(jpeg.END)
+    finally:
+        decoder.cleanup()
+    if count >= 0:
+        raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
+    if error < 0:
+        raise Rejection("corrupt_image" if found.closed else "truncated_image", "JPEG: its data is damaged.")
+    return canvas
 
 
 def _same(one: Image.Image, other: Image.Image) -> bool:
@@ -104,7 +141,7 @@ def _png(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     image = _load_png_by_row(found) if found.checked_by_row else None
     if image is None:
         png.verify(found)
-        image = _open(SplicedFile(found.parts), name)
+        image = _open(_file(found.parts), name)
         image.load()
     altered = found.animated or not found.closed or found.depth == 16
     if found.depth == 16 and image.mode == "RGB":
@@ -112,21 +149,22 @@ def _png(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     return Decoded(image, found.width, found.height, found.significant_bits, altered=altered)
 
 
+_MARK = bytes((index * 151 + 77) % 251 for index in range(251))
+
+
 def _load_png_by_row(found: png.Png) -> Image.Image | None:
     """The image, or None if it has to be looked into: it is damaged, or lacks only a checksum."""
-    image = _open(SplicedFile(found.with_row_more()), "PNG")
+    image = _open(_file(found.with_row_more()), "PNG")
     if image.size != (found.width, found.height + 1):
         return None
-    # Rows that no image has by chance, in the place of the last two: the decoder must write over the first and not over the second.
+    # A row that no image has by chance, in the place of the last two: the decoder must write over the first and not over the second.
     last, beyond = ((0, y, found.width, y + 1) for y in (found.height - 1, found.height))
-    row = Image.new("1", (found.width, 1)).tobytes()
-    marks = bytes((index * 151 + index // 251 * 89 + 77) % 256 for index in range(len(row) * 64 + 64))
-    mark = Image.frombytes("L", (found.width, 1), marks[: found.width])
     canvas = Image.new(image.mode, image.size)
-    blank = canvas.crop(last)
-    blank = Image.frombytes(blank.mode, blank.size, _repeated(mark.tobytes(), len(blank.tobytes())))
-    canvas.paste(blank, last)
-    canvas.paste(blank, beyond)
+    mark = canvas.crop(last)
+    size = len(mark.tobytes())
+    mark = Image.frombytes(mark.mode, mark.size, (_MARK * (size // len(_MARK) + 1))[:size])
+    canvas.paste(mark, last)
+    canvas.paste(mark, beyond)
     pattern = canvas.crop(last).tobytes()
     image.im = canvas.im
     try:
@@ -140,17 +178,13 @@ def _load_png_by_row(found: png.Png) -> Image.Image | None:
     return whole
 
 
-def _repeated(content: bytes, length: int) -> bytes:
-    return (content * (length // len(content) + 1))[:length]
-
-
 def _deep_png(found: png.Png, image: Image.Image) -> Image.Image:
     """Colour of 16 bits: by its upper bytes, unless few of them are used."""
     from handlers.imaging import values
 
     if max(top for _, top in image.getextrema()) > 63:  # type: ignore[misc]  # 14 bits or fewer are less
         return image
-    lower = _open(SplicedFile(found.parts), "PNG")
+    lower = _open(_file(found.parts), "PNG")
     lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # type: ignore[attr-defined]  # of an ImageFile
     lower.load()
     whole = values.combined(image, lower, found.significant_bits)
@@ -243,7 +277,7 @@ def _check_tiff_streams(streams: Iterable[bytes]) -> None:
     for stream in streams:
         inner = jpeg.inspect(stream)
         limits.check_work("TIFF", "scans", len(inner.scans), inner.width * inner.height)
-        _load_jpeg(stream, inner, 1, jpeg.FILLS[0] if inner.one_scan else None)
+        _load_jpeg(stream, inner, 1, exact=False)
 
 
 def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:

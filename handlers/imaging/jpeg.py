@@ -3,10 +3,10 @@
 libjpeg invents what is missing (grey rows, or coefficients of zero) and only warns; Pillow does not pass the warnings on. What is invented
 shows nevertheless:
 
-- A file of one scan is decoded without its end marker and with a few bytes in its place, as many as the decoder reads ahead. A decoder
-  that needs more of them has not had all rows yet, and Pillow reports the end of the file.
-- A file of several scans (progressive) must refine every coefficient to its last bit, and is decoded a second time with other bytes
-  after each scan. Pixels that differ were made of these bytes.
+- The decoder is given the data without the marker that ends it and with a few bytes in its place, as many as it reads ahead. If it wants
+  more of them, it has not had all rows yet.
+- A small file is decoded a second time with other such bytes. Pixels that differ were made of them.
+- A progressive file must refine every coefficient to its last bit, and each of its scans must be whole.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from handlers.rejections import Rejection
 
 # After a scan, in place of the marker: libjpeg fills a bit buffer of 64 bits before it decodes.
 READ_AHEAD = 8
-FILLS = (bytes(READ_AHEAD), b"\xa5" * READ_AHEAD, b"\x6d" * 64)
+FILLS = (bytes(READ_AHEAD), b"\xa5" * READ_AHEAD)
 END = b"\xff\xd9"
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _UNSUPPORTED = {
     0xC3: "lossless JPEG", 0xC5: "hierarchical JPEG", 0xC6: "hierarchical JPEG", 0xC7: "lossless hierarchical JPEG",
@@ -157,11 +157,14 @@ def _scan(
         raise Rejection("corrupt_image", "JPEG: a scan is of a component that the frame does not have.")
     first, last, bits = content[1 + 2 * count : 4 + 2 * count]
     found = _MARKER.search(data, begin)
+    end = found.start() if found else len(data)
+    while found and end > begin and data[end - 1] == 0xFF:
+        end -= 1
     # A long run of zero bytes is no data where a code of zeros stands for a coefficient, and not for the end of a block.
     tables = {content[at] & 15 for at in range(2, 2 + 2 * count, 2)}
     zero_run = not jpeg.progressive and any(zero_codes.get(table) for table in tables)
     jpeg.scans.append(
-        Scan(components, first, last, bits >> 4, bits & 15, begin, found.start() if found else len(data), restart, zero_run)
+        Scan(components, first, last, bits >> 4, bits & 15, begin, end, restart, zero_run)
     )  # fmt: skip
 
 
@@ -212,16 +215,3 @@ def _check_refinement(jpeg: Jpeg) -> None:
                 bits[component][coefficient] = scan.low
     if any(max(of_component) for of_component in bits.values()):
         raise Rejection("truncated_image", "JPEG: its last scans, which refine it, are missing.")
-
-
-def parts(data: bytes, jpeg: Jpeg, fill: bytes | None) -> list[bytes | memoryview]:
-    """The file for the decoder: with `fill` after each scan, or without (a file of several scans only)."""
-    view = memoryview(data)
-    if jpeg.one_scan:
-        return [view[: jpeg.scans[0].end], fill or FILLS[0]]
-    pieces: list[bytes | memoryview] = []
-    begin = 0
-    for scan in jpeg.scans:
-        pieces += [view[begin : scan.end], fill or b""]
-        begin = scan.end
-    return [*pieces, END]
