@@ -1,8 +1,8 @@
-"""What the monitor knows about an hour: counts, sums and histograms that add up exactly, in any order.
+"""Aggregates of an hour: counts, sums and histograms that add up exactly, in any order.
 
 A *cell* is one label that one variant of one endpoint predicted in one hour of inference. Every value is an integer
-(sums are kept in billionths), so merging partial aggregates is plain addition and never depends on the order. Means,
-quantiles and the share above any threshold are computed from the sums and the histogram when somebody asks.
+(sums are in billionths), so merging partial aggregates is plain addition and never depends on the order. Means,
+quantiles and the share above any threshold are computed from the sums and the histogram on request.
 
 JSON form (`Aggregate.to_json`): ``{"schema": 1, "cells": [...], "volumes": [...], "uncertain": [...], "health": {...}}``,
 one object per `Cell`, `Volume` and `Uncertain`, sorted by key; histograms are objects of bin number to count.
@@ -33,7 +33,7 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA = 1
-UNKNOWN = "unknown"  # hour, endpoint or variant that neither record nor path tells
+UNKNOWN = "unknown"  # hour, endpoint or variant that neither record nor path names
 
 # Image statistics, in this order wherever they are stored; sums are integers in these units.
 IMAGE_STATISTICS = ("width", "height", "bytes", "brightness", "sharpness")

@@ -1,15 +1,15 @@
-"""What is counted beside the cells: volumes, health, bad lines, and the least certain predictions."""
+"""Counts in addition to the cells: volumes, health, bad lines, and the least certain predictions."""
 
 from __future__ import annotations
 
 import msgspec
 
-LEAST_CERTAIN = 12  # predictions of lowest margin that are kept per hour, endpoint and variant
+LEAST_CERTAIN = 12  # predictions of lowest margin that are stored per hour, endpoint and variant
 BAD_LINES_NAMED = 1000  # bad lines beyond these are counted, no longer named
 
 
 class Volume(msgspec.Struct, gc=False):
-    """How much was captured in one hour of one variant: what silence and gaps are seen by."""
+    """How much was captured in one hour of one variant: from which silence and gaps are detected."""
 
     records: int = 0  # distinct capture records
     predictions: int = 0  # a record may carry several
@@ -23,7 +23,7 @@ class Volume(msgspec.Struct, gc=False):
 
 
 class Uncertain(msgspec.Struct, gc=False, frozen=True, order=True):
-    """One of the least certain predictions, and where its record (with the picture) can be read again."""
+    """One of the least certain predictions, and where its record (with the image) can be read again."""
 
     margin: int  # billionths; the order of the fields is the order of the list
     digest: str  # of hour and event id, 16 hexadecimal digits

@@ -1,4 +1,4 @@
-"""64-bit digests of event ids, computed for a whole batch at once, by which duplicates are recognised.
+"""64-bit digests of event ids, computed for a whole batch at once, by which duplicates are detected.
 
 A digest covers the hour of inference and the id; two of a million different ids in an hour share one with a chance of
 1 in 37 million. The same everywhere and always: they are stored between runs.

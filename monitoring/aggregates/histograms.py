@@ -1,4 +1,4 @@
-"""Fixed-bin histograms over [0, 1] and the integers that values are kept as: the one place that rounds.
+"""Fixed-bin histograms over [0, 1] and the integers that values are stored as: the only module that rounds.
 
 Every value is first taken in billionths, rounded half up, and binned from there, so that Python and SQL agree to the
 last count, and 0.93 lies in the bin that begins at 0.93.

@@ -1,4 +1,4 @@
-"""CloudWatch's metric math, computed here: an emulator's CloudWatch may know none, and the numbers are at hand.
+"""CloudWatch's metric math, computed locally, as an emulator's CloudWatch may support none.
 
 What dashboards use is supported: arithmetic, comparisons, SUM, AVG, MIN, MAX, METRICS, FILL, IF, ABS, CEIL, FLOOR, RATE,
 RUNNING_SUM, PERIOD. Anything else is an error that names the function. Missing points follow CloudWatch: arithmetic needs
@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monitoring.errors import MonitoringError
 
-Series = dict[float, float]  # seconds since the epoch to value
-Value = Series | float | list[Series]
+Points = dict[float, float]  # seconds since the epoch to value
+Value = Points | float | list[Points]
 
 _BINARY: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -41,8 +41,8 @@ _ONE: dict[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLO
 
 
 def evaluate(
-    expression: str, known: Mapping[str, Series], period: float, times: Sequence[float] = ()
-) -> Series:
+    expression: str, known: Mapping[str, Points], period: float, times: Sequence[float] = ()
+) -> Points:
     """Compute an expression.
 
     Parameters
@@ -77,7 +77,7 @@ def evaluate(
 
 class _Evaluator:
     def __init__(
-        self, expression: str, known: Mapping[str, Series], period: float, moments: list[float]
+        self, expression: str, known: Mapping[str, Points], period: float, moments: list[float]
     ) -> None:
         self._expression, self._known, self._period, self._moments = expression, known, period, moments
 
@@ -86,7 +86,7 @@ class _Evaluator:
             return float(node.value)
         if isinstance(node, ast.Name):
             if node.id not in self._known:
-                raise self._refused(f"no metric has the id {node.id!r}")
+                raise self._unsupported(f"no metric has the id {node.id!r}")
             return self._known[node.id]
         if isinstance(node, ast.List):
             return [self._series(element) for element in node.elts]
@@ -102,7 +102,7 @@ class _Evaluator:
             )
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             return self._call(node.func.id.upper(), node.args)
-        raise self._refused("is not supported")
+        raise self._unsupported("is not supported")
 
     def _call(self, name: str, args: Sequence[ast.expr]) -> Value:
         if name == "METRICS":
@@ -136,12 +136,12 @@ class _Evaluator:
                 total += value
                 out[time] = total
             return out
-        raise self._refused(f"{name} with {len(args)} arguments is not supported")
+        raise self._unsupported(f"{name} with {len(args)} arguments is not supported")
 
-    def _series(self, node: ast.expr) -> Series:
+    def _series(self, node: ast.expr) -> Points:
         found = self.value(node)
         if isinstance(found, list):
-            raise self._refused("a list stands where one series is wanted")
+            raise self._unsupported("a list stands where one series is wanted")
         return found if isinstance(found, dict) else dict.fromkeys(self._moments, found)
 
     def _fill(self, found: Value, how: ast.expr) -> Value:
@@ -149,9 +149,9 @@ class _Evaluator:
             return [self._filled(series, how) for series in found]
         return self._filled(found, how) if isinstance(found, dict) else found
 
-    def _filled(self, series: Series, how: ast.expr) -> Series:
+    def _filled(self, series: Points, how: ast.expr) -> Points:
         if isinstance(how, ast.Name) and how.id == "REPEAT":
-            out: Series = {}
+            out: Points = {}
             last = math.nan
             for time in self._moments:
                 last = series.get(time, last)
@@ -160,14 +160,14 @@ class _Evaluator:
             return out
         value = self.value(how)
         if not isinstance(value, float):
-            raise self._refused("FILL takes a number or REPEAT")
+            raise self._unsupported("FILL takes a number or REPEAT")
         return {time: series.get(time, value) for time in self._moments}
 
     def _if(self, parts: list[Value]) -> Value:
         condition, yes, no = parts[0], parts[1], parts[2] if len(parts) == 3 else {}
         if any(isinstance(part, list) for part in parts):
-            raise self._refused("IF takes single series")
-        out: Series = {}
+            raise self._unsupported("IF takes single series")
+        out: Points = {}
         for time in self._moments:
             chosen = yes if _at(condition, time) else no
             value = _at(chosen, time)
@@ -185,9 +185,9 @@ class _Evaluator:
             return found if found is not None else math.nan
         return self._one(combine, a, b)
 
-    def _one(self, combine: Callable[[float, float], float], a: Value, b: Value) -> Series:
+    def _one(self, combine: Callable[[float, float], float], a: Value, b: Value) -> Points:
         times = [set(side) for side in (a, b) if isinstance(side, dict)]
-        out: Series = {}
+        out: Points = {}
         for time in sorted(set.intersection(*times)) if times else ():
             x, y = _at(a, time), _at(b, time)
             found = _combined(combine, x, y) if x is not None and y is not None else None
@@ -195,8 +195,8 @@ class _Evaluator:
                 out[time] = found
         return out
 
-    def _refused(self, said: str) -> MonitoringError:
-        return MonitoringError(f"{self._expression!r}: {said}")
+    def _unsupported(self, reason: str) -> MonitoringError:
+        return MonitoringError(f"{self._expression!r}: {reason}")
 
 
 def _at(value: Value, time: float) -> float | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dropsort.contract.reconciliation import NO_RESULT, check
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 GRACE = timedelta(minutes=5)  # an upload may take this long before it counts as waiting
 
@@ -24,7 +27,7 @@ class Pending:
 
 
 def pending(
-    client: Any, bucket: str, now: datetime, *, grace: timedelta = GRACE, seconds: float = 60.0
+    client: S3Client, bucket: str, now: datetime, *, grace: timedelta = GRACE, seconds: float = 60.0
 ) -> Pending:
     """Compare uploads with results; a result of an older upload of the key is none.
 
@@ -33,7 +36,7 @@ def pending(
     client
         boto3 S3 client.
     now
-        The moment to count ages from (aware).
+        The time to count ages from (aware).
     seconds
         Wall time there is. Past it the figures are lower bounds, of the uploads that were compared.
     """

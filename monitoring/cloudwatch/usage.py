@@ -1,17 +1,20 @@
-"""How much the service was used, as CloudWatch counted the metrics of the workflow's functions."""
+"""Usage of the service, from the metrics of the workflow's functions in CloudWatch."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 from dropsort.contract import metrics
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+
 DAY = timedelta(days=1)
-MOST = timedelta(hours=1440)  # points of an hour that CloudWatch gives at once
+MOST = timedelta(hours=1440)  # points of an hour that CloudWatch returns at once
 
 
-def counted(cloudwatch: Any, stack: str, now: datetime) -> tuple[int, int]:
+def counted(cloudwatch: CloudWatchClient, stack: str, now: datetime) -> tuple[int, int]:
     """Images since the month began, and invocations of the endpoint in the last 24 hours, by the handlers' metrics."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     hour = now.replace(minute=0, second=0, microsecond=0)
@@ -23,7 +26,7 @@ def counted(cloudwatch: Any, stack: str, now: datetime) -> tuple[int, int]:
     return images, invocations(cloudwatch, stack, hour - DAY, hour)
 
 
-def invocations(cloudwatch: Any, stack: str, start: datetime, end: datetime) -> int:
+def invocations(cloudwatch: CloudWatchClient, stack: str, start: datetime, end: datetime) -> int:
     """Invocations of the endpoint in [start, end), both on the hour."""
     count = 0
     while start < end:
@@ -34,12 +37,12 @@ def invocations(cloudwatch: Any, stack: str, start: datetime, end: datetime) -> 
 
 
 def _total(
-    cloudwatch: Any,
+    cloudwatch: CloudWatchClient,
     stack: str,
     name: str,
     start: datetime,
     end: datetime,
-    statistic: str,
+    statistic: Literal["Sum", "SampleCount"],
     period: int = 86400,
 ) -> int:
     found = cloudwatch.get_metric_statistics(

@@ -1,7 +1,7 @@
 """A dashboard body as CloudWatch takes it, read: widgets with their metrics written out, and their numbers fetched.
 
 The shorthand of metric arrays ("." repeats the value above, "..." everything up to the rest) is resolved; SEARCH becomes a
-listing of metrics, and expressions are computed here (`expressions`), so that any CloudWatch will do that answers
+listing of metrics, and expressions are computed here (`expressions`), so that any CloudWatch will do that has
 GetMetricData for plain metrics, ListMetrics and DescribeAlarms.
 """
 
@@ -12,10 +12,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monitoring.cloudwatch.expressions import Series, evaluate
+from monitoring.cloudwatch.expressions import Points, evaluate
 from monitoring.errors import MonitoringError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef, MetricStatTypeDef, MetricTypeDef
 
 _SEARCH = re.compile(
     r"^\s*SEARCH\(\s*'(?P<query>.*)'\s*,\s*'(?P<stat>[^']+)'\s*(?:,\s*(?P<period>\d+)\s*)?\)\s*$", re.S
@@ -25,7 +29,7 @@ _TERM = re.compile(r'(?P<name>[\w.:-]+)\s*=\s*"(?P<value>[^"]*)"')
 
 
 @dataclass(frozen=True)
-class Metric:
+class WidgetMetric:
     """One line of a widget: a metric, an expression or a search."""
 
     namespace: str = ""
@@ -53,7 +57,7 @@ class Widget:
     title: str
     view: str = "timeSeries"
     stacked: bool = False
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[WidgetMetric, ...] = ()
     alarms: tuple[str, ...] = ()
     text: str = ""
     axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -63,9 +67,9 @@ class Widget:
 class Line:
     """A metric with its points."""
 
-    metric: Metric
+    metric: WidgetMetric
     label: str
-    points: Series
+    points: Points
 
 
 def widgets(body: Mapping[str, Any]) -> list[Widget]:
@@ -108,7 +112,7 @@ def _widget(row: Mapping[str, Any]) -> Widget:
     )
 
 
-def _metrics(rows: Iterable[Sequence[Any]], stat: str, period: int) -> Iterable[Metric]:
+def _metrics(rows: Iterable[Sequence[Any]], stat: str, period: int) -> Iterable[WidgetMetric]:
     previous: list[str] = []
     for row in rows:
         options = row[-1] if isinstance(row[-1], Mapping) else {}
@@ -121,7 +125,7 @@ def _metrics(rows: Iterable[Sequence[Any]], stat: str, period: int) -> Iterable[
             previous = words
             if len(words) < 2 or len(words) % 2:
                 raise ValueError(f"{words} is no namespace, name and pairs of dimensions")
-        yield Metric(
+        yield WidgetMetric(
             namespace=words[0] if words else "",
             name=words[1] if words else "",
             dimensions=tuple(zip(words[2::2], words[3::2], strict=True)),
@@ -136,7 +140,7 @@ def _metrics(rows: Iterable[Sequence[Any]], stat: str, period: int) -> Iterable[
         )
 
 
-def lines(client: Any, widget: Widget, start: datetime, end: datetime) -> list[Line]:
+def lines(client: CloudWatchClient, widget: Widget, start: datetime, end: datetime) -> list[Line]:
     """The visible lines of a widget with their points, in its order; a search gives a line for each metric found.
 
     Parameters
@@ -146,7 +150,7 @@ def lines(client: Any, widget: Widget, start: datetime, end: datetime) -> list[L
     start, end
         The span (aware).
     """
-    searched: list[Metric] = []
+    searched: list[WidgetMetric] = []
     for metric in widget.metrics:
         found = _SEARCH.match(metric.expression)
         searched += _search(client, metric, found) if found else [metric]
@@ -169,44 +173,42 @@ def lines(client: Any, widget: Widget, start: datetime, end: datetime) -> list[L
     return drawn
 
 
-def fetch(client: Any, metrics: Sequence[Metric], start: datetime, end: datetime) -> list[Series]:
-    """Points of plain metrics by GetMetricData, 100 to a request; no more points than CloudWatch gives at once."""
-    out: list[Series] = [{} for _ in metrics]
+def fetch(
+    client: CloudWatchClient, metrics: Sequence[WidgetMetric], start: datetime, end: datetime
+) -> list[Points]:
+    """Points of plain metrics by GetMetricData, 100 to a request; no more points than CloudWatch returns at once."""
+    out: list[Points] = [{} for _ in metrics]
     for first in range(0, len(metrics), 100):
         queries = [_query(f"q{i}", m, start, end) for i, m in enumerate(metrics[first : first + 100])]
-        token: dict[str, str] = {}
-        while True:
-            answer = client.get_metric_data(
-                MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending", **token
-            )
-            for result in answer["MetricDataResults"]:
-                points = zip(result["Timestamps"], result["Values"], strict=True)
-                out[first + int(result["Id"][1:])].update((t.timestamp(), float(v)) for t, v in points)
-            if not answer.get("NextToken"):
-                break
-            token = {"NextToken": answer["NextToken"]}
+        pages = client.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending"
+        )
+        for result in (result for page in pages for result in page["MetricDataResults"]):
+            points = zip(result["Timestamps"], result["Values"], strict=True)
+            out[first + int(result["Id"][1:])].update((t.timestamp(), float(v)) for t, v in points)
     return [dict(sorted(series.items())) for series in out]
 
 
-def period_of(metric: Metric, start: datetime, end: datetime) -> int:
+def period_of(metric: WidgetMetric, start: datetime, end: datetime) -> int:
     """Seconds of a point: in a wide span multiples of the widget's period, so that a line has at most about 1,400."""
     return metric.period * max(1, math.ceil((end - start).total_seconds() / 1400 / metric.period))
 
 
-def _query(name: str, metric: Metric, start: datetime, end: datetime) -> dict[str, Any]:
-    wanted = {
+def _query(name: str, metric: WidgetMetric, start: datetime, end: datetime) -> MetricDataQueryTypeDef:
+    wanted: MetricTypeDef = {
         "Namespace": metric.namespace,
         "MetricName": metric.name,
         "Dimensions": [{"Name": k, "Value": v} for k, v in metric.dimensions],
     }
-    return {
-        "Id": name,
-        "MetricStat": {"Metric": wanted, "Period": period_of(metric, start, end), "Stat": metric.stat},
-        "ReturnData": True,
+    statistic: MetricStatTypeDef = {
+        "Metric": wanted,
+        "Period": period_of(metric, start, end),
+        "Stat": metric.stat,
     }
+    return {"Id": name, "MetricStat": statistic, "ReturnData": True}
 
 
-def _search(client: Any, metric: Metric, found: re.Match[str]) -> list[Metric]:
+def _search(client: CloudWatchClient, metric: WidgetMetric, found: re.Match[str]) -> list[WidgetMetric]:
     """Metrics of a SEARCH with a schema, ``{Namespace,Dim1,Dim2} MetricName="..." Dim1="..."``, sorted."""
     schema = _SCHEMA.match(found["query"].replace('\\"', '"'))
     if not schema:
@@ -214,9 +216,14 @@ def _search(client: Any, metric: Metric, found: re.Match[str]) -> list[Metric]:
     namespace, *dimensions = [part.strip().strip('"') for part in schema["schema"].split(",")]
     terms = {term["name"]: term["value"] for term in _TERM.finditer(schema["terms"])}
     name = terms.pop("MetricName", "")
-    query = {"Namespace": namespace} | ({"MetricName": name} if name else {})
+    paginator = client.get_paginator("list_metrics")
+    pages = (
+        paginator.paginate(Namespace=namespace, MetricName=name)
+        if name
+        else paginator.paginate(Namespace=namespace)
+    )
     out = []
-    for page in client.get_paginator("list_metrics").paginate(**query):
+    for page in pages:
         for one in page["Metrics"]:
             has = {d["Name"]: d["Value"] for d in one["Dimensions"]}
             if set(has) == set(dimensions) and all(has.get(k) == v for k, v in terms.items()):

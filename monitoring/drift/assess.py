@@ -1,12 +1,12 @@
-"""Has the model or the world changed? A window of captures held against a reference.
+"""Compares a window of captures with a reference: has the model or its input changed?
 
-Every alarm stands on a test that is exact for small samples (Fisher's, or random relabelling), and on a change large
-enough to matter. The level is set so that all signals and all looks of one day together give a false alarm on at most
-one day in two hundred: a day is 24 hourly looks of three parts, two windows and silence, so each part gets 0.005 / 72, which
-Holm's method shares among the signals of a window. One in a hundred is promised (``python -m benchmarks.drift`` measures it);
-the other half is for the luck of a reference, which is drawn once and stays. No assumption is made about how looks or
-signals depend on each other. Observations are assumed independent: a hundred uploads of one picture are no hundred
-observations (docs/concepts/drift.md).
+Every alarm is based on a test that is exact for small samples (Fisher's, or random relabelling), and on a change large
+enough to matter. The level is set so that all signals and all checks of one day together give a false alarm on at most
+one day in two hundred: a day is 24 hourly checks of three parts, two windows and silence, so each part gets 0.005 / 72, which
+Holm's method divides among the signals of a window. One in a hundred is promised (``python -m benchmarks.drift`` measures it);
+the other half is for the error of the reference, which is sampled once. No assumption is made about how checks or signals
+depend on each other. Observations are assumed independent: a hundred uploads of one image are not a hundred observations
+ (docs/concepts/drift.md).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from monitoring.drift import signals as signals_of
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST, Floors, Signal
 
-FALSE_ALARM_DAYS = 0.005  # share of days without any change that may alarm, all looks and signals together
-LOOKS_A_DAY = 24
-PARTS_OF_A_LOOK = 3  # the latest few hundred captures, the latest 24 hours, and silence
+FALSE_ALARM_DAYS = 0.005  # share of days without any change that may alarm, all checks and signals together
+CHECKS_PER_DAY = 24
+PARTS_OF_A_CHECK = 3  # the latest few hundred captures, the latest 24 hours, and silence
 UNKNOWN = Interval(0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What one look at one window found."""
+    """Result of one comparison of one window."""
 
     window_size: int
     reference_size: int
@@ -79,9 +79,9 @@ class Assessment:
         }
 
 
-def level_of_a_window(looks_a_day: int = LOOKS_A_DAY, parts: int = PARTS_OF_A_LOOK) -> float:
-    """The false-alarm probability that one part of one look may have."""
-    return FALSE_ALARM_DAYS / (looks_a_day * parts)
+def level_of_a_window(checks_per_day: int = CHECKS_PER_DAY, parts: int = PARTS_OF_A_CHECK) -> float:
+    """The false-alarm probability that one part of one check may have."""
+    return FALSE_ALARM_DAYS / (checks_per_day * parts)
 
 
 def assess(
@@ -93,7 +93,7 @@ def assess(
     level: float | None = None,
     floors: Floors | None = None,
 ) -> Assessment:
-    """Hold a window of captures against a reference.
+    """Compare a window of captures with a reference.
 
     Parameters
     ----------
@@ -104,10 +104,10 @@ def assess(
     threshold
         Confidence below which a result is low-confidence, in [0, 1].
     familiarity_threshold
-        Familiarity below which a picture is taken for none of the classes.
+        Familiarity below which an image counts as none of the classes.
     level
         Probability that this call alarms although nothing changed; by default that of one part of an
-        hourly look.
+        hourly check.
     """
     level = level_of_a_window() if level is None else level
     floors = floors or Floors()
@@ -144,9 +144,9 @@ def label_shares(reference: Sample, window: Sample) -> dict[str, tuple[float, In
 
 
 def estimated_accuracy(window: Sample) -> tuple[float, Interval]:
-    """Accuracy that calibrated confidences promise: their mean, with the 95 % interval of that many outcomes.
+    """Accuracy estimated from calibrated confidences: their mean, with the 95 % interval of that many outcomes.
 
-    An estimate, not a measurement: it holds as far as the calibration does, and drift is what ends it.
+    An estimate, not a measurement: it is valid as long as the calibration is, which drift may invalidate.
     """
     n = window.count
     if not n:

@@ -14,7 +14,7 @@ from dropsort.contract.statistics import Interval, wilson
 from monitoring.drift import statistics as st
 from monitoring.drift.sample import Moments, Sample
 
-FEWEST = 30  # below this a window is called too small, whatever it holds
+FEWEST = 30  # captures below which a window is too small for any statement
 FEWEST_IMAGES = 200  # of an image statistic, whose test is not exact for small samples
 
 
@@ -89,7 +89,7 @@ def low_confidence(reference: Sample, window: Sample, threshold: float, floors: 
 
 
 def _draws(level: float) -> int:
-    """Relabellings enough for the smallest p that a corrected level asks for: a window has ten signals at most."""
+    """Relabellings enough for the smallest p that a corrected level requires: a window has ten signals at most."""
     return math.ceil(10 / level)
 
 
@@ -130,7 +130,7 @@ def confidence(reference: Sample, window: Sample, floors: Floors, level: float) 
 
 
 def unfamiliar(reference: Sample, window: Sample, threshold: float, floors: Floors) -> list[Signal]:
-    """The share of pictures that look like none of the classes, by Fisher's test; none without familiarities."""
+    """The share of images that look like none of the classes, by Fisher's test; no signal without familiarities."""
     a, b = window.familiarity, reference.familiarity
     if a is None or b is None or a.sum() < FEWEST or b.sum() < FEWEST:
         return []
@@ -161,7 +161,7 @@ def image(name: str, before: Moments, now: Moments, floors: Floors) -> Signal:
     if min(now.count, before.count) < FEWEST_IMAGES or not moved:
         p = 1.0
     else:
-        # Without any spread in either, as of pictures of one width, every picture is another.
+        # Without any spread in either, as of images of one width, every difference is significant.
         p = math.erfc(moved / error / math.sqrt(2)) if error else 0.0
     effect = moved / before.deviation if before.deviation else (math.inf if moved else 0.0)
     return Signal(

@@ -1,8 +1,8 @@
-"""Have captures stopped? The hours without any since the last one, held against the same hours of earlier days.
+"""Detects that captures stopped: the hours since the last one, compared with the same hours of earlier days.
 
 Traffic is not Poisson: nights and weekends are quiet, and hours of one day rise and fall together. So the unit is the
 whole quiet stretch: what the reference held in the stretch of the same length at the same time on each earlier day. If
-any of those was empty too, silence is usual at that time and no alarm. Otherwise the probability of an empty
+any of those was empty too, silence is normal at that time and there is no alarm. Otherwise the probability of an empty
 stretch comes from a negative binomial law with their mean and, taken at the upper end of its 95 % interval, their
 variance.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from monitoring.drift.statistics import negative_binomial_cdf
 
-DAYS = 28  # of history that is looked at
+DAYS = 28  # of history that are compared
 FEWEST_DAYS = 7  # a weekend has to be in it
 HOUR = timedelta(hours=1)
 
@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 class Silence:
     """How long nothing was captured, and how likely that was."""
 
-    hours: int  # complete hours without a capture, up to the moment of the look
+    hours: int  # complete hours without a capture, up to the time of the check
     expected: float  # captures in such a stretch, by the earlier days
     p: float
     alarm: bool
@@ -35,41 +35,41 @@ class Silence:
 
 
 def silence(counts: Mapping[datetime, int], now: datetime, *, level: float) -> Silence:
-    """Is the quiet up to ``now`` unusual?
+    """Check whether silence up to ``now`` is unusual.
 
     Parameters
     ----------
     counts
         Captures by the hour they belong to (aware, UTC, on the hour); hours without any may be missing.
     now
-        The moment of the look, UTC; the hour it falls in is incomplete and not counted.
+        The time of the check, UTC; the hour it falls in is incomplete and not counted.
     level
         Probability of an alarm if traffic goes on as it did.
     """
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    heard = [hour for hour, count in counts.items() if count > 0 and hour < end]
-    if not heard:
+    active = [hour for hour, count in counts.items() if count > 0 and hour < end]
+    if not active:
         return Silence(0, 0.0, 1.0, False, "no captures yet")
-    hours = (end - max(heard)) // HOUR - 1
+    hours = (end - max(active)) // HOUR - 1
     if hours < 1:
         return Silence(0, 0.0, 1.0, False, "captures arrived in the last complete hour")
-    first, start = min(heard), end - hours * HOUR
+    first, start = min(active), end - hours * HOUR
     same = []
     for day in range(math.ceil(hours / 24), DAYS + 1):
         begin = start - timedelta(days=day)
         if begin < first:
             break
         same.append(sum(counts.get(begin + i * HOUR, 0) for i in range(hours)))
-    said = f"no captures for {hours} h"
+    text = f"no captures for {hours} h"
     if len(same) < FEWEST_DAYS:
         return Silence(
-            hours, 0.0, 1.0, False, f"{said}; fewer than {FEWEST_DAYS} earlier days to compare with"
+            hours, 0.0, 1.0, False, f"{text}; fewer than {FEWEST_DAYS} earlier days to compare with"
         )
     mean = float(np.mean(same))
     if min(same) == 0:
-        return Silence(hours, mean, 1.0, False, f"{said}, as on an earlier day at this time")
+        return Silence(hours, mean, 1.0, False, f"{text}, as on an earlier day at this time")
     p = negative_binomial_cdf(0, mean, _size(mean, float(np.var(same, ddof=1)), len(same)))
-    return Silence(hours, mean, p, p <= level, f"{said}, where {mean:.0f} were to be expected (p = {p:.1g})")
+    return Silence(hours, mean, p, p <= level, f"{text}, where {mean:.0f} were to be expected (p = {p:.1g})")
 
 
 def _size(mean: float, variance: float, days: int) -> float:

@@ -1,4 +1,4 @@
-"""Exact tests, intervals and distances on counts, in NumPy alone.
+"""Exact tests and distances on counts, in NumPy alone.
 
 Everything here takes counts (successes, histograms), so that it costs the same for a thousand captures and for a
 billion. SciPy would do for most of it and weighs 100 MB, too much for a Lambda function; the tests hold these
@@ -115,7 +115,7 @@ def permutation_test(
     Draws the window's size out of the pool of both, without replacement, again and again, and counts how often the
     distance is at least the observed one (Besag and Clifford 1991: stops as soon as both statistics have been
     reached ``stop`` times, so that no change is cheap to confirm and p stays valid). Exact for every size and shape,
-    ties included, as long as the observations are independent. The same counts give the same answer: the seed is their
+    ties included, as long as the observations are independent. The same counts give the same result: the seed is their
     checksum (one seed for all would give every test the same relabellings, and their luck to all).
 
     Parameters

@@ -1,6 +1,6 @@
 """Builds a `Batch` from lines: collects them as they are read, then measures all of them at once.
 
-Uniform lines, of which only the rest behind the input is kept, are measured by `monitoring.ingest.fast_path`; those that
+Uniform lines, of which only the rest behind the input is held, are measured by `monitoring.ingest.fast_path`; those that
 turn out to differ, and all others, are parsed one by one.
 """
 

@@ -205,7 +205,7 @@ class LineFinder:
             self._resize(BUFFER)
 
     def _scan(self, begin: int, have: int) -> LineEnds:
-        """Find the lines in [begin, have); what is known of the unfinished line behind them is kept for the next scan."""
+        """Find the lines in [begin, have), and note what is known of the unfinished line behind them for the next scan."""
         clean = self._clean
         ends, quotes = self._ends(begin, have)
         # As signed bytes, control characters and everything beyond ASCII are below 32.

@@ -1,9 +1,9 @@
-"""What an endpoint answered, as it stands in a capture record, read into predictions.
+"""Normalises the output of an endpoint, as a capture record holds it, into predictions.
 
-One normaliser for every answer that is known: a list of probabilities, a list of such lists, one score of a binary
+Every known form of output is read: a list of probabilities, a list of such lists, one score of a binary
 model, ``{"predictions": ...}``, ``{"probabilities": [...], "labels": [...], "familiarity": ...}``,
 ``{"predicted_label": ..., "score": ...}``, lists of ``{"label": ..., "score": ...}``; as JSON, JSON lines or CSV, plain or
-in base64. What is no probability (a regression, logits) gives no prediction: nothing is guessed or rescaled.
+in base64. Values that are no probabilities (a regression, logits) give no prediction: nothing is guessed or rescaled.
 docs/reference/captures.md has the rules as a table.
 """
 
@@ -45,8 +45,8 @@ class Prediction(msgspec.Struct, gc=False):
         return [min(max(p, 0.0), 1.0) for p in self.probabilities or ()]
 
 
-class Rich(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The verbose answer of a Dropsort endpoint, decoded a dozen times faster; anything else takes the general way."""
+class VerboseOutput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The verbose output of a Dropsort endpoint, decoded a dozen times faster; any other is read by `_object`."""
 
     probabilities: list[float]
     labels: list[str] = []
@@ -54,7 +54,7 @@ class Rich(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     model: str | None = None
 
 
-_rich = msgspec.json.Decoder(Rich).decode
+_decode_verbose = msgspec.json.Decoder(VerboseOutput).decode
 
 
 def predictions(data: Any, encoding: Any, labels: Sequence[str] = ()) -> list[Prediction]:
@@ -65,12 +65,12 @@ def predictions(data: Any, encoding: Any, labels: Sequence[str] = ()) -> list[Pr
     data, encoding
         The two fields as they are; only a string is data, only ``BASE64`` is an encoding that changes it.
     labels
-        Labels by class index, for answers that name none.
+        Labels by class index, for outputs that name none.
 
     Returns
     -------
     list
-        In the order of the answer; empty if it holds no class probabilities.
+        In the order of the output; empty if it holds no class probabilities.
     """
     if not isinstance(data, str):
         return []
@@ -81,19 +81,19 @@ def predictions(data: Any, encoding: Any, labels: Sequence[str] = ()) -> list[Pr
         data = decoded
     if data.startswith('{"probabilities"'):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
-            return _of_rich(_rich(data), labels)
+            return _of_verbose(_decode_verbose(data), labels)
     try:
         return [p for value in _values(data) for p in _interpret(value, labels, _NESTING)]
     except RecursionError:
         return []
 
 
-def _of_rich(answer: Rich, labels: Sequence[str]) -> list[Prediction]:
-    """Read a verbose answer as `_object` does."""
-    found = list(_vector(answer.probabilities, answer.labels, labels))
-    if answer.familiarity is not None and 0 <= answer.familiarity <= 1:
+def _of_verbose(output: VerboseOutput, labels: Sequence[str]) -> list[Prediction]:
+    """Read a verbose output as `_object` does."""
+    found = list(_vector(output.probabilities, output.labels, labels))
+    if output.familiarity is not None and 0 <= output.familiarity <= 1:
         for prediction in found:
-            prediction.familiarity = answer.familiarity
+            prediction.familiarity = output.familiarity
     return found
 
 
@@ -222,7 +222,7 @@ def _object(value: dict[str, Any], labels: Sequence[str], depth: int) -> Iterato
             yield from _confident(inside, score if confidence is None else confidence, labels)
         elif (score is None and confidence is None) or isinstance(inside, list | dict):
             yield from _interpret(inside, labels, depth - 1)
-        # A number beside a score is a class or a probability: nobody can tell.
+        # A number next to a score may be a class or a probability.
     elif vector is not None:
         for row in vector if vector and all(isinstance(r, list) for r in vector) else [vector]:
             found = list(_vector(row, value.get("labels", ()), labels))

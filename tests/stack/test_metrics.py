@@ -19,7 +19,7 @@ import pytest
 from dropsort.contract import keys, metrics
 from dropsort.local.service import Service
 from monitoring.cloudwatch.expressions import evaluate
-from monitoring.cloudwatch.widgets import Metric, fetch, lines, widgets
+from monitoring.cloudwatch.widgets import WidgetMetric, fetch, lines, widgets
 from tests.stack.helpers import picture
 from tests.stack.sorting import Sorting, drawn
 from tests.unit.infra import watched
@@ -46,7 +46,7 @@ class Emitted:
         self, name: str, dimensions: frozenset[tuple[str, str]], stat: str, period: int
     ) -> list[float]:
         """Values of a series."""
-        asked = Metric("Dropsort", name, tuple(sorted(dimensions)), stat, period)
+        asked = WidgetMetric("Dropsort", name, tuple(sorted(dimensions)), stat, period)
         return list(fetch(self.cloudwatch, [asked], self.start, self.end)[0].values())
 
 
@@ -252,7 +252,9 @@ def test_metric_math_of_an_alarm_gives_a_share(emitted: Emitted) -> None:
         # WHEN it is computed of what was emitted
         ((expression, ids),) = watched.expressions(alarm)
         asked = list(watched.of_alarm(alarm))
-        plain = [Metric(a.namespace, a.name, tuple(sorted(a.dimensions)), a.stat, a.period) for a in asked]
+        plain = [
+            WidgetMetric(a.namespace, a.name, tuple(sorted(a.dimensions)), a.stat, a.period) for a in asked
+        ]
         points = fetch(emitted.cloudwatch, plain, emitted.start, emitted.end)
         found = evaluate(expression, dict(zip(ids, points, strict=True)), asked[0].period)
         # THEN there is a share to hold against the threshold

@@ -34,7 +34,7 @@ from dropsort.pages.chart import (
 from dropsort.pages.dashboard import first_shown
 from monitoring.cloudwatch.dashboard import Dashboard, Panel
 from monitoring.cloudwatch.widgets import Line as Series
-from monitoring.cloudwatch.widgets import Metric, Widget
+from monitoring.cloudwatch.widgets import Widget, WidgetMetric
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 EVERYTHING = Chart(
@@ -174,7 +174,7 @@ def test_a_time_axis_is_in_the_time_zone_that_is_wanted() -> None:
 )
 def test_a_young_service_fills_its_charts(hours: tuple[float, ...], begin: float) -> None:
     points = {START.timestamp() + 3600 * hour: 1.0 for hour in hours}
-    panel = Panel(Widget("metric", 0, 0, 6, 6, "t"), (Series(Metric(), "l", points),))
+    panel = Panel(Widget("metric", 0, 0, 6, 6, "t"), (Series(WidgetMetric(), "l", points),))
     day = Dashboard(START, START + timedelta(days=1), (panel,))
 
     assert first_shown(day) == pytest.approx(START.timestamp() + 3600 * begin)

@@ -16,7 +16,7 @@ from jinja2 import Environment, UndefinedError
 from dropsort.pages import dashboard, evaluation, html, report
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
-from monitoring.cloudwatch.widgets import Line, Metric, Widget
+from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
 from training.dataset import LabelledImage
@@ -53,7 +53,9 @@ def a_report(env: Environment | None = None) -> str:
 
 def a_dashboard(env: Environment | None = None) -> str:
     line = Line(
-        Metric(label=HOSTILE, color='x" onload="y'), HOSTILE, {START.timestamp(): 1.0, END.timestamp(): 2.0}
+        WidgetMetric(label=HOSTILE, color='x" onload="y'),
+        HOSTILE,
+        {START.timestamp(): 1.0, END.timestamp(): 2.0},
     )
     chart = Widget("metric", 0, 0, 12, 6, HOSTILE, axes={"left": {"label": HOSTILE}})
     value = Widget("metric", 0, 0, 12, 6, HOSTILE, view="singleValue")
