@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import thresholds
 from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import confirmed, console, facts_table, note
+from dropsort.cli.output import confirmed, console, echo, facts_table, note
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 
 STACK_NAME = re.compile(
@@ -121,11 +121,11 @@ def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
 
     plan = destroying.plan(aws.client, stack)
     for line in plan.sentences(delete_images):
-        click.echo(line)
+        echo(line)
     if not confirmed(yes):
         raise click.ClickException("Nothing was deleted.")
     for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, on_step=note):
-        click.echo(f"Retained: s3://{bucket}")
+        echo(f"Retained: s3://{bucket}")
     return 0
 
 

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 import click
 
+from dropsort.contract.text import escaped_json
+
 STANDARD_OUTPUT = "-"
 
 
@@ -29,7 +31,7 @@ def write_json(target: Path | None, document: Any) -> None:
     """Write a document to the file of ``--json``; nothing without one."""
     if target is not None:
         with _writing(target) as output:
-            output.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            output.write(escaped_json(json.dumps(document, indent=2, ensure_ascii=False, default=str)) + "\n")
 
 
 def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
@@ -37,7 +39,7 @@ def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
     if target is not None:
         with _writing(target) as output:
             for document in documents:
-                output.write(json.dumps(document, ensure_ascii=False) + "\n")
+                output.write(escaped_json(json.dumps(document, ensure_ascii=False)) + "\n")
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option
-from dropsort.cli.output import bars, console, facts_table, note, printable, results_table
+from dropsort.cli.output import bars, console, facts_table, note, results_table
 from dropsort.cli.totals import totals
 from dropsort.contract.keys import INCOMING
+from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from dropsort.client.errors import MissingResultsError

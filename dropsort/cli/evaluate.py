@@ -10,7 +10,8 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import model_option
 from dropsort.cli.options import amount, existing, json_option, threshold_option, written
-from dropsort.cli.output import bars, console, facts_table, note, printable
+from dropsort.cli.output import bars, console, facts_table, note
+from dropsort.contract.text import printable
 
 
 @click.command(short_help="Evaluate a model on labelled images.")

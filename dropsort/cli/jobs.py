@@ -10,7 +10,7 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import Aws
-from dropsort.cli.output import bars, note
+from dropsort.cli.output import bars, echo, note
 from dropsort.cli.sagemaker import ACCOUNT, artifact_bucket, note_request, print_requests, region_of
 from training.settings import OPTIONS, Settings
 
@@ -57,7 +57,7 @@ def train_on_sagemaker(images: Path | None, json_file: Path | None, **options: A
         print_requests(plan.plan(job), json_file)
         return 0
     name = submission.submit(job, aws.session, note_request)
-    click.echo(f"Training job {name} has started.", err=str(json_file) == "-")
+    echo(f"Training job {name} has started.", err=str(json_file) == "-")
     document: dict[str, Any] = {"job": name}
     if options["wait_"]:
         ended = submission.wait(name, aws.session, note)

@@ -18,8 +18,9 @@ from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
 from dropsort.cli.options import amount, existing, json_option
-from dropsort.cli.output import Steps, bars, console, facts_table, note, printable, results_table
+from dropsort.cli.output import Steps, bars, console, facts_table, note, results_table
 from dropsort.cli.totals import totals
+from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from dropsort.client.wait import Sorted

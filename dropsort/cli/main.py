@@ -15,6 +15,8 @@ from types import FrameType
 import click
 
 from dropsort.cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, sentence
+from dropsort.cli.output import echo
+from dropsort.contract.text import printable
 
 # The subcommands in the order in which --help lists them, by the module that has them in its COMMANDS.
 MODULES = {
@@ -86,9 +88,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         if isinstance(error, click.UsageError):  # with the usage and where there is help
+            error.message = printable(error.message)
             error.show()
         else:
-            click.echo(f"dropsort: {error.format_message()}", err=True)
+            echo(f"dropsort: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except click.Abort as error:  # what click makes of Ctrl-C
         sys.exit(EXIT_TERMINATED if isinstance(error.__cause__, Terminated) else EXIT_INTERRUPTED)
@@ -98,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("DROPSORT_TRACEBACK"):
             raise
-        click.echo(f"dropsort: {sentence(error)}", err=True)
+        echo(f"dropsort: {sentence(error)}", err=True)
         sys.exit(EXIT_FAILURE)
 
 

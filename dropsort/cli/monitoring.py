@@ -22,8 +22,9 @@ from dropsort.cli.options import (
     stack_option,
     threshold_option,
 )
-from dropsort.cli.output import bars, console, facts_table, note, printable
+from dropsort.cli.output import bars, console, echo, facts_table, note
 from dropsort.contract.defaults import THRESHOLD
+from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from monitoring.aggregates.cells import Aggregate
@@ -182,7 +183,7 @@ def report(
         png=png,
         **compared,
     )
-    click.echo(page)
+    echo(page)
     _open(page, open_)
     return 0
 
@@ -205,7 +206,7 @@ def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int
     now = datetime.now(UTC)
     found = fetch(cloudwatch, body_of(cloudwatch, name), start=now - timedelta(hours=hours), end=now)
     page = write(found, out, title=name)
-    click.echo(page)
+    echo(page)
     _open(page, open_)
     return 0
 

@@ -7,9 +7,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropsort.contract.keys import INCOMING, OUTCOMES
+from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,16 +28,33 @@ STYLES = dict(zip(OUTCOMES, ("green", "yellow", "red"), strict=True))
 
 
 def console(stderr: bool = False) -> Console:
-    """A console; without a terminal it is plain and as wide as a table needs."""
-    from rich.console import Console
+    """A console; without a terminal it is plain and as wide as a table needs. It shows no control characters of others."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class Printable(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(_lines(segment.text), segment.style)
 
     plain = None if (sys.stderr if stderr else sys.stdout).isatty() else 120
-    return Console(stderr=stderr, width=plain, highlight=False, soft_wrap=False)
+    return Printable(stderr=stderr, width=plain, highlight=False, soft_wrap=False)
+
+
+def echo(text: str | Path, err: bool = False) -> None:
+    """A text on standard output, its lines as they stand but for control characters."""
+    print(_lines(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def note(text: str) -> None:
-    """Print a sentence to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """A sentence on standard error."""
+    echo(text, err=True)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class Steps:
@@ -153,10 +172,5 @@ def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(printable(name)), Text(printable(value)))
     return table
-
-
-def printable(text: str) -> str:
-    """The text without control characters: file names are untrusted input."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)

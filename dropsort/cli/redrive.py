@@ -8,8 +8,9 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import Aws, amount, aws_options, json_option, prefix_option, stack_option
-from dropsort.cli.output import bars, console, printable
+from dropsort.cli.output import bars, console
 from dropsort.cli.results import hint_prefix
+from dropsort.contract.text import printable
 
 
 @click.command(short_help="Start uploads without a result again.")

@@ -10,7 +10,7 @@ import click
 from dropsort.cli.documents import read_json
 from dropsort.cli.locations import Location
 from dropsort.cli.options import Aws
-from dropsort.cli.output import printable
+from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from monitoring.aggregates.cells import Aggregate

@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import read_json, write_json
 from dropsort.cli.models import model_option
 from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import confirmed, note
+from dropsort.cli.output import confirmed, echo, note
 from dropsort.cli.sagemaker import (
     ACCOUNT,
     artifact_bucket,
@@ -97,7 +97,7 @@ def register(
             print_requests(model_packages.plan_register(group, **model_options), json_file)
             return 0
         version = registry.register(group, aws.session, note_request, **model_options)
-    click.echo(
+    echo(
         f"Version {version.version} of group {group} is {version.status}: {version.arn}",
         err=str(json_file) == "-",
     )
@@ -133,7 +133,7 @@ def approve(
         print_requests([model_packages.plan_decision(arn, status, reason)], json_file)
         return 0
     decided = registry.approve(group, aws.session, note_request, version=version, reject=reject, note=reason)
-    click.echo(f"Version {decided.version} of group {group} is {decided.status}.", err=str(json_file) == "-")
+    echo(f"Version {decided.version} of group {group} is {decided.status}.", err=str(json_file) == "-")
     write_json(json_file, decided.document())
     if not reject:
         note(f"Next: dropsort rollout --group {group} --version {decided.version}")
@@ -189,7 +189,7 @@ def rollout(
 
     def confirm(changed: Mapping[str, tuple[str, str]]) -> bool:
         for name, (old, new) in changed.items():
-            click.echo(f"{name}: {old or '–'} → {new}", err=True)
+            echo(f"{name}: {old or '–'} → {new}", err=True)
         return confirmed(yes)
 
     result = rolling.execute(

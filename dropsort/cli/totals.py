@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dropsort.cli.output import printable
+from dropsort.contract.text import printable
 
 
 def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,15 +1,25 @@
-"""Progress where there is no terminal, and asking where there may be nobody."""
+"""Progress where there is no terminal, asking where there may be nobody, and control characters of others."""
 
 from __future__ import annotations
 
+import ast
+import errno
+import json
 import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from dropsort.cli import main, totals
 from dropsort.cli import output as show
+from dropsort.cli.documents import write_json, write_json_lines
+from dropsort.cli.errors import sentence
+from dropsort.contract.errors import DropsortError
 
 
 def test_progress_without_a_terminal_is_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +69,116 @@ def test_only_a_person_says_yes(typed: str, code: int, said: str) -> None:
 
 def test_who_has_said_yes_is_not_asked() -> None:
     assert show.confirmed(True)
+
+
+# Title of the window, colours, "answer who you are", backspace, DEL, the C1 forms of ESC [ and ESC ], a reversed name.
+HOSTILE = "a\x1b]0;title\x07\x1b[31m\x05\x08\x7f\x9b31m\x9d0;t\x9c\u202egpj.b"
+CONTROL = set(HOSTILE) - set("a]0;title[31m0;tgpj.b")
+RESULT: Any = SimpleNamespace(
+    key=f"incoming/{HOSTILE}", outcome="failed", label=HOSTILE, confidence=0.5, reason={"code": HOSTILE}
+)
+
+
+def _table() -> None:
+    show.console().print(show.results_table([RESULT] * 3, limit=2))
+
+
+def _facts() -> None:
+    show.console().print(
+        show.facts_table([(HOSTILE, HOSTILE), *totals.totals({**SUMMARY, "lost": [HOSTILE]})])
+    )
+
+
+def _console() -> None:
+    show.console(stderr=True).print(HOSTILE, markup=False)
+
+
+def _steps() -> None:
+    with show.Steps() as steps:
+        steps(HOSTILE)
+
+
+def _errors() -> None:
+    for error in (
+        DropsortError(HOSTILE),
+        ValueError(HOSTILE),
+        OSError(errno.ENOENT, "No such file", HOSTILE),
+    ):
+        show.note(sentence(error))
+
+
+SUMMARY: dict[str, Any] = {
+    "images": 1,
+    "results": 1,
+    "outcomes": {},
+    "accuracy": None,
+    "images_per_second": None,
+    "latency_seconds": {"p50": None, "p95": None},
+    "skipped": [],
+}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        _table,
+        _facts,
+        _console,
+        _steps,
+        _errors,
+        lambda: show.note(HOSTILE),
+        lambda: show.echo(HOSTILE),
+        lambda: write_json(Path("-"), {HOSTILE: [HOSTILE]}),
+        lambda: write_json_lines(Path("-"), [{HOSTILE: HOSTILE}]),
+    ],
+)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_control_characters_of_others_reach_no_terminal(
+    write: Callable[[], None],
+    terminal: bool,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # GIVEN a terminal without colours, so that every control character in the output is somebody else's
+    if terminal:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        monkeypatch.setenv("NO_COLOR", "1")
+    # WHEN something of others is written
+    write()
+    out, err = capfd.readouterr()
+    # THEN its control characters are not
+    shown = out + err
+    assert "gpj.b" in shown.replace("\n", "")
+    harmless = {"\x1b"} if terminal else set()  # rich's own: bold, cursor of the changing line
+    assert not (set(shown) & CONTROL) - harmless
+    assert "\x1b]" not in shown
+    assert "\x1b[31m" not in shown
+
+
+def test_json_on_standard_output_means_what_it_meant(capfd: pytest.CaptureFixture[str]) -> None:
+    write_json(Path("-"), {HOSTILE: [HOSTILE]})
+    assert json.loads(capfd.readouterr().out) == {HOSTILE: [HOSTILE]}
+
+
+@pytest.mark.parametrize(
+    "arguments", [[HOSTILE], ["drop", f"--{HOSTILE}"], ["results", "--json", f"{HOSTILE}/\0"]]
+)
+def test_errors_of_arguments_have_none(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(arguments)
+    assert not set(capfd.readouterr().err) & CONTROL
+
+
+def test_commands_write_through_one_module_only() -> None:
+    # GIVEN every call in the modules of the commands
+    folder = Path(show.__file__).parent
+    for path in folder.glob("*.py"):
+        if path.name in ("output.py", "documents.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                # THEN none writes by itself
+                assert name not in ("print", "click.echo", "click.secho", "Console"), f"{path.name}: {name}"
+                assert not name.startswith(("sys.stdout.write", "sys.stderr.write")), f"{path.name}: {name}"

@@ -1,0 +1,55 @@
+"""Text of others, such as names of files, labels and error messages, made safe to show.
+
+A terminal acts on control characters: C0 and C1 codes move the cursor, write files or answer as if they were typed;
+bidirectional overrides show another name than the one that is there. Neither function ever lets one through.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def _visible(sign: str) -> bool:
+    """Letters, marks, numbers, punctuation, symbols and spaces: neither control nor format characters, nor line separators."""
+    return sign.isprintable() or unicodedata.category(sign) == "Zs"
+
+
+def printable(text: str) -> str:
+    """The text on one line, with a replacement character for everything that is not visible.
+
+    Examples
+    --------
+    >>> printable("red\\x1b[31m.jpg")
+    'red�[31m.jpg'
+    """
+    return text if text.isprintable() else "".join(sign if _visible(sign) else REPLACEMENT for sign in text)
+
+
+def escaped_json(document: str) -> str:
+    """A JSON document in which strings have escapes for everything that is not visible; it means the same.
+
+    Parameters
+    ----------
+    document
+        What ``json.dumps`` returned; its line feeds stay.
+
+    Examples
+    --------
+    >>> escaped_json('{"key": "\\x9b31m"}')
+    '{"key": "\\\\u009b31m"}'
+    """
+    return re.sub(r"[^\x20-\x7e\n]", _escape, document)
+
+
+def _escape(found: re.Match[str]) -> str:
+    sign = found[0]
+    if _visible(sign):
+        return sign
+    number = ord(sign)
+    if number <= 0xFFFF:
+        return f"\\u{number:04x}"
+    number -= 0x10000
+    return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
