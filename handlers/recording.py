@@ -8,12 +8,15 @@ in between does the rest when it is retried. Between the put and the look, two r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import Enum
 
 from dropsort.contract import keys
 
+CLOCKS = timedelta(seconds=60)  # how far the clocks of S3 and of the functions may differ
 MAX_ROUNDS = 20  # lost races after which recording gives up, to be retried by the workflow
 
 
@@ -70,7 +73,17 @@ class Entry:
 
 
 def _upload_order(a: Entry, b: Entry) -> int:
-    """1 if ``a`` is of the newer upload, -1 if of the older, 0 if of the same or if nothing tells them apart."""
+    """1 if ``a`` is of the newer upload, -1 if of the older, 0 if of the same or if nothing tells them apart.
+
+    What S3 says of the objects comes first. A sequencer comes with the execution's input, which whoever may start executions
+    can make up: it decides only between uploads that S3's times do not tell apart.
+    """
+    if a.version_id and a.version_id == b.version_id:
+        return 0
+    if _certainly_after(a, b):
+        return 1
+    if _certainly_after(b, a):
+        return -1
     if a.sequencer and b.sequencer:
         width = max(len(a.sequencer), len(b.sequencer))
         left, right = a.sequencer.lower().zfill(width), b.sequencer.lower().zfill(width)
@@ -78,10 +91,40 @@ def _upload_order(a: Entry, b: Entry) -> int:
         return 0
     elif a.uploaded and b.uploaded and a.uploaded != b.uploaded:
         left, right = a.uploaded, b.uploaded
+    elif bool(a.uploaded) != bool(b.uploaded):
+        left, right = (
+            str(bool(a.uploaded)),
+            str(bool(b.uploaded)),
+        )  # an object that was there before one that was not
     else:
         # Within one second, one of them started by hand: whatever upload that was, its own event comes too.
         left, right = str(bool(a.sequencer)), str(bool(b.sequencer))
     return (left > right) - (left < right)
+
+
+def _certainly_after(a: Entry, b: Entry) -> bool:
+    """Whether S3's times alone say that ``a`` was uploaded after ``b``.
+
+    The time of an object is that of its upload or, for one in parts, of the upload's begin. So it is certain if ``b`` was
+    uploaded at once and has the earlier time, or if its result was recorded before the upload of ``a`` began.
+    """
+    begun, other = _time(a.uploaded), _time(b.uploaded)
+    if begun is None:
+        return False
+    if other is not None and begun > other and not _IN_PARTS.fullmatch(b.etag or ""):
+        return True
+    recorded = _time(b.recorded)
+    return recorded is not None and begun > recorded + CLOCKS
+
+
+_IN_PARTS = re.compile(r'"?[0-9a-f]{32}-\d{1,5}"?')  # the ETag of a multipart upload
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text[:19]) if text else None
+    except ValueError:
+        return None
 
 
 def _same_upload(a: Entry, b: Entry) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -61,8 +62,10 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
         raise
     with answer["Body"] as stream:
         size = answer["ContentLength"]
-        known = upload.with_defaults(
-            version_id=_version(answer.get("VersionId")),
+        # What S3 says counts, whatever the input says: people can start executions, too.
+        known = replace(
+            upload,
+            version_id=upload.version_id or _version(answer.get("VersionId")),
             etag=answer["ETag"].strip('"'),
             size=size,
             uploaded=answer["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),

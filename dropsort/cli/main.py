@@ -15,8 +15,7 @@ from types import FrameType
 import click
 
 from dropsort.cli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, sentence
-from dropsort.cli.output import echo
-from dropsort.contract.text import printable
+from dropsort.cli.output import echo, show_usage
 
 # The subcommands in the order in which --help lists them, by the module that has them in its COMMANDS.
 MODULES = {
@@ -88,8 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         if isinstance(error, click.UsageError):  # with the usage and where there is help
-            error.message = printable(error.message)
-            error.show()
+            show_usage(error)
         else:
             echo(f"dropsort: {error.format_message()}", err=True)
         sys.exit(error.exit_code)

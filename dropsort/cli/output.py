@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import threading
@@ -14,6 +15,7 @@ from dropsort.contract.keys import INCOMING, OUTCOMES
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    import click
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
@@ -46,6 +48,13 @@ def console(stderr: bool = False) -> Console:
 def echo(text: str | Path, err: bool = False) -> None:
     """A text on standard output, its lines as they stand but for control characters."""
     print(_lines(str(text)), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def show_usage(error: click.UsageError) -> None:
+    """A usage error as click shows it: usage, where there is help, and what is wrong."""
+    shown = io.StringIO()
+    error.show(shown)
+    note(shown.getvalue().rstrip("\n"))
 
 
 def note(text: str) -> None:

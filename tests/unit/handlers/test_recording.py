@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -25,12 +26,13 @@ def entry(
     by_hand: bool = False,
     versions: bool = True,
     second: int | None = None,
+    in_parts: bool = False,
 ) -> Entry:
     """The entry of a result of the first, second … upload of the key, a second apart."""
     return Entry(
         sequencer=None if by_hand else f"617f0829932{upload:05x}",
         version_id=f"version-{upload}" if versions else None,
-        etag=f"etag-{upload}",
+        etag=f"{upload:032x}-2" if in_parts else f"etag-{upload}",
         uploaded=f"2026-01-01T00:00:{upload if second is None else second:02d}Z",
         recorded=recorded,
         outcome=outcome,
@@ -111,6 +113,86 @@ def test_a_run_by_hand_beside_two_events(upload: int, second: int | None, versio
             )
             hand = entry(upload, outcomes[2], by_hand_at, by_hand=True, second=second, versions=versions)
             only_result_is_of(2, [one, two, hand])
+
+
+def forged(made: Entry, sequencer: str | None = "f" * 64) -> Entry:
+    """The entry of an execution that somebody started with an event of their own making."""
+    return replace(made, sequencer=sequencer)
+
+
+def ends_with(newest: Entry, entries: list[Entry], start: Store = (), kills: int = 0) -> None:
+    """Hold every end of every interleaving against the promise: the result is of the newest upload's version."""
+    count = 0
+    for store, _ in ends(entries, start, kills):
+        count += 1
+        assert [e.version_id or e.etag for _, _, e in store] == [newest.version_id or newest.etag], store
+    assert count
+
+
+SEQUENCERS = ["f" * 64, "617f0829932ffffff", "0", None]
+LATE = "2026-01-02T00:00:00Z"
+
+
+@pytest.mark.parametrize("sequencer", SEQUENCERS[:2])
+@pytest.mark.parametrize("versions", [True, False], ids=["versions", "no-versions"])
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        ("classified", "low-confidence", "failed"),
+        ("failed", "classified", "classified"),
+        ("low-confidence", "failed", "low-confidence"),
+        ("classified", "classified", "classified"),
+    ],
+)
+def test_a_made_up_sequencer_beats_no_later_upload(
+    outcomes: tuple[str, str, str], sequencer: str | None, versions: bool
+) -> None:
+    # GIVEN two uploads, and an execution that somebody started for the first with a sequencer of their own
+    one, two = (entry(n, outcomes[n - 1], versions=versions) for n in (1, 2))
+    made_up = forged(entry(1, outcomes[2], "2026-01-01T13:00:00Z", versions=versions), sequencer)
+    # THEN the second stands, whatever the order, and whether the other had its result before
+    ends_with(two, [one, two, made_up])
+    ends_with(two, [two], lying(made_up), kills=1)
+    ends_with(two, [made_up], lying(two), kills=1)
+
+
+@pytest.mark.parametrize("sequencer", SEQUENCERS)
+def test_a_made_up_sequencer_of_the_newest_upload_does_not_outlive_it(sequencer: str | None) -> None:
+    # GIVEN the newest upload, recorded once more with a sequencer of somebody's own
+    one, two = entry(1, "classified"), entry(2, "low-confidence")
+    made_up = forged(entry(2, "failed", "2026-01-01T13:00:00Z"), sequencer)
+    ends_with(two, [one, two, made_up])
+    # THEN the next upload takes its place all the same
+    ends_with(entry(3, "classified"), [entry(3, "classified"), two], lying(made_up))
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("missing", [True, False])
+def test_what_was_made_up_of_an_upload_in_parts_or_of_none_gives_way_to_the_next(
+    outcome: str, missing: bool
+) -> None:
+    # GIVEN a result with a made-up sequencer whose upload took a while, or never was
+    made_up = forged(entry(1, "failed", "2026-01-01T12:00:00Z", in_parts=True))
+    made_up = replace(made_up, uploaded=None) if missing else made_up
+    # WHEN an upload begins after it was recorded
+    later = replace(entry(2, outcome, LATE), uploaded="2026-01-01T12:01:01Z")
+    # THEN its result stands
+    ends_with(later, [later], lying(made_up), kills=1)
+
+
+def test_what_was_made_up_of_no_upload_gives_way_to_a_run_by_hand_of_the_object_that_is_there() -> None:
+    made_up = replace(forged(entry(2, "failed")), uploaded=None)
+    there = entry(1, "classified", LATE, by_hand=True)
+    ends_with(there, [there], lying(made_up), kills=1)
+
+
+@pytest.mark.parametrize("outcomes", list(itertools.product(OUTCOMES, repeat=2)))
+def test_an_upload_in_parts_counts_from_its_end(outcomes: tuple[str, str]) -> None:
+    # GIVEN an upload in parts that began first, so that S3 names the earlier time, and ended last
+    parts = replace(entry(2, outcomes[0], in_parts=True), uploaded="2026-01-01T00:00:00Z")
+    whole = replace(entry(1, outcomes[1]), uploaded="2026-01-01T00:00:30Z")
+    # THEN it is the newest
+    ends_with(parts, [whole, parts], kills=2)
 
 
 def test_a_run_by_hand_takes_the_place_of_its_own_uploads_failure() -> None:
