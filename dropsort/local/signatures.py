@@ -14,6 +14,7 @@ import time
 from calendar import timegm
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -58,16 +59,33 @@ class _Headers:
         return self._values[name]
 
 
-class _Signer(SigV4Auth):
+class _Received:
     """Signs what the request says it has signed, and not what botocore would have."""
 
     def headers_to_sign(self, request: Any) -> Any:
         return request.signed
 
+    def signature(self, text: str, request: Any) -> str:
+        scope = self.credential_scope(request)  # type: ignore[attr-defined]
+        key = _signing_key(self.credentials.secret_key, scope)  # type: ignore[attr-defined]
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
-class _S3Signer(S3SigV4Auth):
-    def headers_to_sign(self, request: Any) -> Any:
-        return request.signed
+
+@lru_cache(64)
+def _signing_key(secret: str, scope: str) -> bytes:
+    """The key of a day, region and service: the same for all requests of a day."""
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key
+
+
+class _Signer(_Received, SigV4Auth):
+    pass
+
+
+class _S3Signer(_Received, S3SigV4Auth):
+    pass
 
 
 @dataclass(frozen=True)
@@ -203,8 +221,8 @@ def _incomplete(message: str) -> SignatureFault:
 
 
 def _check_time(date: str, expires: str | None, now: float) -> None:
-    try:
-        when = timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
+    try:  # strptime takes three times as long
+        when = timegm(tuple(map(int, (date[:4], date[4:6], date[6:8], date[9:11], date[11:13], date[13:15]))))
     except ValueError:
         raise _incomplete("Its date is none.") from None
     if expires is None:

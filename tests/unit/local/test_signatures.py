@@ -138,6 +138,17 @@ def test_a_clock_that_differs_too_much_is_named(seconds: int) -> None:
     rejected(call, "RequestTimeTooSkewed", now + seconds)
 
 
+@pytest.mark.parametrize("date", ["20261325T000000Z", "20260025T000000Z", "00000101T000000Z", "2026-11-25"])
+def test_a_date_that_is_none_is_rejected(date: str) -> None:
+    call = Call()
+    day = date[:8]
+    call.headers = [
+        (n, {"x-amz-date": date}.get(n, v if n != "authorization" else v.replace(v.split("/")[1], day)))
+        for n, v in call.headers
+    ]
+    rejected(call, "IncompleteSignature")
+
+
 def test_an_unknown_key_is_rejected_before_the_payload_is_read() -> None:
     call = Call()
     call.headers = [(n, v.replace(KEY, "test") if n == "authorization" else v) for n, v in call.headers]
