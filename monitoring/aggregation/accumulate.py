@@ -1,4 +1,4 @@
-"""Batches into state: duplicates drop out, the rest is added to the hours they belong to."""
+"""Adds batches to the state: drops duplicates, adds all other records to the hours of their inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monitoring.ingest.batch import (
 )
 from monitoring.storage.state import State
 
-# What is held in memory before it is written to the state (which counts from the next commit on).
+# Limits of what is held in memory before it is written to the state.
 _IDS_HELD = 4_000_000  # 8 bytes each
 _CELLS_HELD = 10_000
 
