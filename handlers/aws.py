@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 from botocore.config import Config
 from botocore.session import get_session
 
+from handlers import settings
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -32,9 +34,12 @@ def s3() -> S3Client:
 
 @cache
 def sagemaker_runtime() -> SageMakerRuntimeClient:
-    """SageMaker's runtime, whose models answer within 60 seconds or not at all."""
+    """SageMaker's runtime: trying again is the workflow's part."""
     config = Config(
-        retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=61, parameter_validation=False
+        retries={"total_max_attempts": 1},
+        connect_timeout=3,
+        read_timeout=settings.load().invocation_timeout,
+        parameter_validation=False,
     )
     return cast("SageMakerRuntimeClient", get_session().create_client("sagemaker-runtime", config=config))
 

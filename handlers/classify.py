@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from dropsort.contract.metrics import ENDPOINT_LATENCY
-from handlers import aws, predictions, settings
+from handlers import aws, endpoint_errors, predictions, settings
 from handlers.rejections import Rejection
 from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
@@ -29,8 +29,10 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
     Raises
     ------
-    ClientError
-        The endpoint is throttled, away or failing; the workflow retries.
+    EndpointBusy, EndpointMisconfigured
+        See `handlers.endpoint_errors`; the workflow retries both, the first for minutes.
+    ClientError, BotoCoreError
+        The endpoint is away or failing; the workflow retries.
     """
     image = base64.b64decode(event["image_data"])
     inference_id = Upload.from_state(event).inference_id
@@ -65,8 +67,5 @@ def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
             InferenceId=inference_id,
         )
     except ClientError as error:
-        status = error.response.get("OriginalStatusCode")
-        if isinstance(status, int) and 400 <= status < 500 and status not in (408, 429):
-            raise Rejection("refused_by_model", str(error.response.get("OriginalMessage", ""))) from error
-        raise
+        raise endpoint_errors.meaning(error) from error
     return response["Body"].read(), response.get("InvokedProductionVariant")

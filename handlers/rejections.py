@@ -37,6 +37,10 @@ class Rejection(Exception):
         return {"code": self.code, "message": str(self), "retryable": REASONS[self.code].retryable}
 
 
+# Of a function that ran out of memory or time, or crashed; Lambda.Unknown is how Step Functions calls the first two at times.
+_CRASHES = ("Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout")
+
+
 def from_error(error: str, cause: str) -> Rejection:
     """The rejection for an error that a Catch of the workflow reports.
 
@@ -46,7 +50,11 @@ def from_error(error: str, cause: str) -> Rejection:
         As Step Functions names them, say ``Lambda.TooManyRequestsException``.
     """
     text = f"{error} {cause}".lower()
-    if "throttl" in text or "toomanyrequests" in text or "slowdown" in text or "lambda.unknown" in text:
+    if error in _CRASHES:
+        code = "function_crashed"
+    elif error == "EndpointMisconfigured":
+        code = "endpoint_misconfigured"
+    elif error == "EndpointBusy" or "throttl" in text or "toomanyrequests" in text or "slowdown" in text:
         code = "throttled"
     elif "timeout" in text or "timedout" in text or "timed out" in text:
         code = "timeout"

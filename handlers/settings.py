@@ -27,6 +27,11 @@ SETTINGS = (
         "Accept header of InvokeEndpoint requests; the built-in algorithm requires application/json.",
     ),
     Setting(
+        "INVOCATION_TIMEOUT_SECONDS",
+        str(defaults.INVOCATION_TIMEOUT_SECONDS),
+        "Timeout of one endpoint invocation in seconds, 1 to 60.",
+    ),
+    Setting(
         "LABELS", "", "Labels by class index, separated by commas, for an endpoint that returns a bare list."
     ),
     Setting(
@@ -65,6 +70,7 @@ class Settings:
     stack: str
     endpoint: str
     accept: str
+    invocation_timeout: float
     labels: tuple[str, ...]
     threshold: float
     label_thresholds: dict[str, float]
@@ -104,6 +110,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         stack=text["STACK_NAME"],
         endpoint=text["ENDPOINT_NAME"],
         accept=text["ENDPOINT_ACCEPT"],
+        invocation_timeout=number("INVOCATION_TIMEOUT_SECONDS", 1, 60),
         labels=tuple(label.strip() for label in text["LABELS"].split(",") if label.strip()),
         threshold=number("THRESHOLD", 0, 1),
         label_thresholds=per_label("LABEL_THRESHOLDS"),

@@ -87,6 +87,8 @@ def deploy(
             before.get("CreateEndpoint") == "false"
         ):  # the name that is there is that of somebody else's endpoint
             values = {"EndpointName": ""} | values
+    if "ClassifyConcurrency" not in values.keys() | before.keys() and not _is_here(aws):
+        values |= _concurrency(aws, {**before, **values})
     outputs = run(
         aws.client,
         stack,
@@ -146,6 +148,25 @@ def _is_here(aws: Aws) -> bool:
         "127.0.0.1",
         "::1",
     )
+
+
+def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
+    """The reserved concurrency that the account's quota and the instances suggest."""
+    from dropsort.deployment import quotas
+
+    available = quotas.account_concurrency(aws.client("lambda"))
+    instances = max(
+        int(values.get(name) or 1) for name in ("EndpointInstanceCount", "EndpointMaxInstanceCount")
+    )
+    proposed = quotas.classify_concurrency(available, instances)
+    if proposed:
+        note(f"ClassifyConcurrency={proposed}: so many images are sent to the endpoint at once, at most")
+    else:
+        note(
+            f"This account runs {available} functions at once: too few to reserve some for the endpoint. Ask AWS for a higher quota "
+            "of concurrent executions before large uploads."
+        )
+    return {"ClassifyConcurrency": str(proposed)}
 
 
 def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ IMAGE_SIDE = 256  # longest side in pixels of the image in the workflow's state
 MAX_OBJECT_MEGABYTES = 100  # units of 1,000,000 bytes
 MAX_MEGAPIXELS = 100  # units of 1,000,000 pixels
 ENDPOINT_ACCEPT = "application/json;verbose=true"
+INVOCATION_TIMEOUT_SECONDS = 10  # that the endpoint has for one image
 WORKFLOW_TYPE = "EXPRESS"
 
 # Template parameter by the member of a model's metrics.json that sets it when the model is deployed.

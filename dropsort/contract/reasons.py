@@ -39,6 +39,12 @@ REASONS: dict[str, Reason] = {
     "unfamiliar": Reason("The image is unlike everything that the model was trained on.", False),
     # The workflow: faults that may pass.
     "throttled": Reason("A part of the service had too much to do for longer than the retries lasted.", True),
+    "endpoint_misconfigured": Reason(
+        "The endpoint takes no image as it is set up: see its log, the model's container and the function's role.",
+        True,
+    ),
     "timeout": Reason("A part of the service did not respond in time, after retries.", True),
     "service_error": Reason("A part of the service failed, after retries.", True),
+    # A fault that comes again with the same image.
+    "function_crashed": Reason("A function ran out of memory or time on this image each time.", False),
 }

@@ -1,8 +1,8 @@
 """The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS``, run by the interpreter of its own environment.
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
-consists of are reachable here, below this folder's package. Two things of ministack are changed: the gate stands in front
-of it, and functions get credentials that only this service can make.
+consists of are reachable here, below this folder's package. Three things of ministack are changed: the gate stands in front
+of it, functions get credentials that only this service can make, and errors of functions get the names that they have on AWS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ READY = "/_ministack/ready"
 def main(port: int, file: Path) -> None:
     """Serve until SIGTERM."""
     _reach_own_package()
-    from dropsort.local import credentials
+    from dropsort.local import credentials, embedded_errors
     from dropsort.local.gate import Gate
 
     found = credentials.read(file)
@@ -33,6 +33,7 @@ def main(port: int, file: Path) -> None:
     from ministack.core import lambda_runtime
 
     lambda_runtime.execution_credentials = _function_credentials(found)  # others import it by name
+    embedded_errors.correct()
     from ministack import app
 
     app.app = Gate(app.app, port, _secret(found), READY)

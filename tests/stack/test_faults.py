@@ -60,6 +60,7 @@ class Trouble:
     def __init__(self) -> None:
         self.answers: Callable[[], tuple[int, str] | None] = lambda: None
         self.refused = 0
+        self.original = 422  # status of the container in a ModelError
 
 
 @contextmanager
@@ -77,7 +78,9 @@ def in_front_of_the_endpoint(service: Service) -> Iterator[Trouble]:
             if error:
                 trouble.refused += 1
                 status, name = error
-                said = {"message": name} | ({"OriginalStatusCode": 415} if name == "ModelError" else {})
+                said = {"message": name} | (
+                    {"OriginalStatusCode": trouble.original} if name == "ModelError" else {}
+                )
                 answer, headers = json.dumps(said).encode(), {"x-amzn-ErrorType": name}
             else:
                 found = runtime.invoke_endpoint(
@@ -140,6 +143,32 @@ def test_an_endpoint_that_fails_for_a_while_is_asked_again(
     assert {result["outcome"] for result in results.values()} == {keys.CLASSIFIED}
 
 
+def test_a_container_whose_queue_is_full_is_waited_for(service: Service, tmp_path: Path) -> None:
+    # GIVEN a container that responds 503 far more often than a fault is tried again
+    sorting = Sorting(service, "busy")
+    with in_front_of_the_endpoint(service) as trouble:
+        trouble.original = 503
+        left = iter([(424, "ModelError")] * 12)
+        trouble.answers = lambda: next(left, None)
+        # WHEN an image is dropped
+        results = sorting.settled(sorting.upload({"a.png": drawn(tmp_path, 1)[0]}))
+    # THEN it is classified in the end, by the same execution
+    assert trouble.refused == 12
+    assert [result["outcome"] for result in results.values()] == [keys.CLASSIFIED]
+
+
+def test_a_container_that_takes_no_image_is_misconfigured(service: Service, tmp_path: Path) -> None:
+    # GIVEN an endpoint whose container responds 415 to every image
+    sorting = Sorting(service, "misconfigured")
+    with in_front_of_the_endpoint(service) as trouble:
+        trouble.original = 415
+        trouble.answers = lambda: (424, "ModelError")
+        result = sorting.settled(sorting.upload({"a.png": drawn(tmp_path, 1)[0]}))["a.png"]
+    # THEN that is no fault of the image: it is tried a few times, and again once the endpoint is well
+    assert trouble.refused == 4
+    assert (result["reason"]["code"], result["reason"]["retryable"]) == ("endpoint_misconfigured", True)
+
+
 def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_path: Path) -> None:
     # GIVEN an endpoint that is away for longer than the retries last
     sorting = Sorting(service, "redriven")
@@ -167,7 +196,7 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
 
 
 def test_a_model_that_refuses_a_picture_is_not_asked_again(service: Service) -> None:
-    # GIVEN an endpoint whose model answers 415
+    # GIVEN an endpoint whose model responds with 422
     sorting = Sorting(service, "refused")
     with in_front_of_the_endpoint(service) as trouble:
         trouble.answers = lambda: (424, "ModelError")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from handlers import aws
 from tests.unit.infra.template import RESOURCES
 
@@ -13,13 +15,14 @@ def seconds(client: object, attempts: int) -> float:
     return float(attempts * (config.connect_timeout + config.read_timeout))
 
 
-def test_a_model_has_its_sixty_seconds_and_the_function_lives_to_say_that_it_took_longer() -> None:
-    # SageMaker gives a model 60 seconds; trying again is the workflow's part.
-    assert (
-        60
-        < seconds(aws.sagemaker_runtime(), attempts=1)
-        < RESOURCES["ClassifyFunction"]["Properties"]["Timeout"]
-    )
+@pytest.mark.parametrize(("set_to", "timeout"), [("", 10), ("1", 1), ("60", 60)])
+def test_a_model_has_the_time_that_is_set_and_the_function_lives_to_say_that_it_took_longer(
+    monkeypatch: pytest.MonkeyPatch, set_to: str, timeout: int
+) -> None:
+    monkeypatch.setenv("INVOCATION_TIMEOUT_SECONDS", set_to)
+    # Trying again is the workflow's part.
+    longest = seconds(aws.sagemaker_runtime(), attempts=1)
+    assert timeout <= longest < RESOURCES["ClassifyFunction"]["Properties"]["Timeout"]
 
 
 def test_reading_an_upload_twice_fits_into_the_functions_life() -> None:

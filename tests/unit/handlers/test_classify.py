@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from handlers import aws, classify, settings
+from handlers.endpoint_errors import EndpointBusy, EndpointMisconfigured
 from handlers.uploads import Upload
 from tests.unit.handlers.conftest import Runtime
 from tests.unit.handlers.pictures import drawn, encoded
@@ -99,7 +100,7 @@ def model_error(runtime: Runtime, status: int, message: str = "no picture") -> N
     runtime.says(body, 424, **{"x-amzn-ErrorType": "ModelError"})
 
 
-@pytest.mark.parametrize("status", [400, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_model_that_cannot_read_the_picture_is_a_refusal(
     runtime: Runtime, context: SimpleNamespace, status: int
 ) -> None:
@@ -110,7 +111,7 @@ def test_a_model_that_cannot_read_the_picture_is_a_refusal(
     assert len(runtime.requests) == 1
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("status", [408, 500, 502, 507])
 def test_a_model_in_trouble_is_an_error_to_retry(
     runtime: Runtime, context: SimpleNamespace, status: int
 ) -> None:
@@ -120,11 +121,54 @@ def test_a_model_in_trouble_is_an_error_to_retry(
     assert len(runtime.requests) == 1, "waiting and trying again is the workflow's part"
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_model_with_too_much_to_do_is_busy(runtime: Runtime, context: SimpleNamespace, status: int) -> None:
+    model_error(runtime, status, "no worker is available")
+    with pytest.raises(EndpointBusy, match=f"{status}: no worker is available"):
+        classify.handler(state(), context)
+    assert len(runtime.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 406, 415, 424])
+def test_a_model_that_takes_no_image_at_all_is_misconfigured(
+    runtime: Runtime, context: SimpleNamespace, status: int
+) -> None:
+    model_error(runtime, status, "unsupported media type")
+    with pytest.raises(EndpointMisconfigured, match=f"{status}: unsupported media type"):
+        classify.handler(state(), context)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(400, "ThrottlingException"), (429, "ThrottlingException"), (503, "ServiceUnavailable"), (500, "InternalFailure"),
-     (530, "InternalDependencyException"), (400, "ValidationError")],
+    [(400, "ThrottlingException"), (429, "ThrottlingException"), (503, "ServiceUnavailable"), (429, "ModelNotReadyException")],
 )  # fmt: skip
+@pytest.mark.parametrize("text", ["Rate exceeded", None], ids=["text", "no-text"])
+def test_a_throttled_service_is_busy(
+    runtime: Runtime, context: SimpleNamespace, status: int, error: str, text: str | None
+) -> None:
+    runtime.says({"Message": text} if text else b"", status, **{"x-amzn-ErrorType": error})
+    with pytest.raises(EndpointBusy, match=rf"\({error}|{status}\)"):
+        classify.handler(state(), context)
+
+
+def test_a_400_without_name_or_text_is_a_throttle(runtime: Runtime, context: SimpleNamespace) -> None:
+    runtime.says(b"", 400)
+    with pytest.raises(EndpointBusy):
+        classify.handler(state(), context)
+
+
+@pytest.mark.parametrize("error", ["ValidationError", "AccessDeniedException"])
+def test_an_endpoint_that_is_not_there_or_forbidden_is_misconfigured(
+    runtime: Runtime, context: SimpleNamespace, error: str
+) -> None:
+    runtime.says({"Message": "Endpoint bikes of account 1 not found."}, 400, **{"x-amzn-ErrorType": error})
+    with pytest.raises(EndpointMisconfigured, match="not found"):
+        classify.handler(state(), context)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(500, "InternalFailure"), (530, "InternalDependencyException")]
+)
 def test_a_service_in_trouble_is_an_error_to_retry(
     runtime: Runtime, context: SimpleNamespace, status: int, error: str
 ) -> None:
@@ -137,7 +181,7 @@ def test_a_service_in_trouble_is_an_error_to_retry(
 def test_after_a_throttle_the_same_state_works(runtime: Runtime, context: SimpleNamespace) -> None:
     good = (200, {"Content-Type": "application/json"}, b"[0.98, 0.02]")
     runtime.answers = [(429, {"x-amzn-ErrorType": "ThrottlingException"}, b"{}"), good]
-    with pytest.raises(ClientError):
+    with pytest.raises(EndpointBusy):
         classify.handler(state(), context)
     assert classify.handler(state(), context)["inferences"] == (0.98, 0.02)
     assert {request.headers["X-Amzn-SageMaker-Inference-Id"] for request in runtime.requests} == {

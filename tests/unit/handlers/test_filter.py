@@ -115,9 +115,9 @@ def test_a_refusal_becomes_a_result(s3: Any, started: Document, context: SimpleN
     ("error", "code"),
     [
         ("Lambda.TooManyRequestsException", "throttled"),
-        ("Sandbox.Timedout", "timeout"),
+        ("States.Timeout", "timeout"),
         ("ReadTimeoutError", "timeout"),
-        ("Runtime.ExitError", "service_error"),
+        ("Runtime.HandlerError", "service_error"),
     ],
 )
 def test_what_a_catch_reports_after_classify_becomes_a_retryable_result(

@@ -46,7 +46,8 @@ def test_a_refusal_travels_as_data() -> None:
     ("error", "cause", "code"),
     [
         ("Lambda.TooManyRequestsException", "Rate Exceeded.", "throttled"),
-        ("Lambda.Unknown", "", "throttled"),
+        ("EndpointBusy", "The container responded 503: no worker is available", "throttled"),
+        ("EndpointMisconfigured", "The container responded 415: timeout", "endpoint_misconfigured"),
         ("ClientError", "An error occurred (ThrottlingException) when calling InvokeEndpoint", "throttled"),
         (
             "ClientError",
@@ -54,9 +55,7 @@ def test_a_refusal_travels_as_data() -> None:
             "throttled",
         ),
         ("States.Timeout", "", "timeout"),
-        ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 65.00 seconds", "timeout"),
         ("ReadTimeoutError", "Read timeout on endpoint URL", "timeout"),
-        ("Runtime.ExitError", "signal: killed", "service_error"),
         ("ModelError", "Received server error (500)", "service_error"),
         ("", "", "service_error"),
     ],
@@ -66,3 +65,18 @@ def test_errors_of_the_workflow_are_retryable_reasons(error: str, cause: str, co
     assert rejection.code == code
     assert rejection.reason()["retryable"] is True
     assert error in str(rejection)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type."),
+        ("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"),
+        ("Runtime.OutOfMemory", ""),
+        ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 55.00 seconds"),
+    ],
+)
+def test_a_crash_is_final(error: str, cause: str) -> None:
+    """It was tried a few times with this image; started again, the image would crash the function again."""
+    assert from_error(error, cause).reason()["code"] == "function_crashed"
+    assert from_error(error, cause).reason()["retryable"] is False

@@ -85,7 +85,7 @@ def definition() -> dict[str, Any]:
     arns = {
         name: f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
         for name in properties["DefinitionSubstitutions"]
-    }
+    } | {"Invoke": resolve(properties["DefinitionSubstitutions"]["Invoke"])}
 
     def filled(node: Any) -> Any:
         if isinstance(node, dict):

@@ -125,6 +125,8 @@ def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -
         "max_bytes": "MAX_OBJECT_MEGABYTES", "max_pixels": "MAX_MEGAPIXELS",
     }  # fmt: skip
     read = {fields[field] for field in re.findall(r"_SETTINGS\.(\w+)", source)}
+    if "sagemaker_runtime" in source:
+        read.add("INVOCATION_TIMEOUT_SECONDS")  # read by the client's maker
     assert set(variables(function)) - FOREIGN == read | {"STACK_NAME"}  # the latter read by telemetry
 
 

@@ -17,7 +17,8 @@ DEFINITION = definition()
 STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 EXPRESS_SECONDS = 300
-THROTTLES = {"Lambda.TooManyRequestsException", "Lambda.Unknown"}
+THROTTLES = {"Lambda.TooManyRequestsException"}
+CRASHES = {"Lambda.Unknown", "Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout"}
 TRANSIENT = {"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"}
 
 
@@ -68,6 +69,45 @@ def test_every_task_retries_throttles_and_faults_with_backoff_and_full_jitter(na
             continue
         assert retrier["JitterStrategy"] == "FULL"
         assert retrier.get("BackoffRate", 2) >= 1.5
+
+
+def test_a_busy_endpoint_and_a_throttled_function_share_one_retrier_of_minutes() -> None:
+    retrier = next(item for item in TASKS["Classify"]["Retry"] if "EndpointBusy" in item["ErrorEquals"])
+    assert set(retrier["ErrorEquals"]) >= THROTTLES
+    mean, _ = statistics_of(retrier)
+    assert 100 <= mean <= 150
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_crashes_are_tried_a_few_times(name: str) -> None:
+    (retrier,) = [item for item in TASKS[name]["Retry"] if set(item["ErrorEquals"]) & CRASHES]
+    assert set(retrier["ErrorEquals"]) == CRASHES
+    assert 1 <= retrier["MaxAttempts"] <= 3
+
+
+def statistics_of(retrier: dict[str, Any]) -> tuple[float, float]:
+    """Mean and variance of all waits of a retrier together, in seconds: each is uniform between 0 and its longest."""
+    longest = [
+        min(
+            retrier["IntervalSeconds"] * retrier.get("BackoffRate", 2) ** n,
+            retrier.get("MaxDelaySeconds", 1e9),
+        )
+        for n in range(retrier["MaxAttempts"])
+    ]
+    return sum(wait / 2 for wait in longest), sum(wait**2 / 12 for wait in longest)
+
+
+def test_throttles_in_every_state_together_leave_time_to_record() -> None:
+    # GIVEN each state's retrier of throttles used up but for its last try
+    retriers = [
+        next(item for item in state["Retry"] if set(item["ErrorEquals"]) >= THROTTLES)
+        for state in TASKS.values()
+    ]
+    mean = sum(statistics_of(retrier)[0] for retrier in retriers)
+    deviation = sum(statistics_of(retrier)[1] for retrier in retriers) ** 0.5
+    tries = sum(1 + retrier["MaxAttempts"] for retrier in retriers)
+    # THEN not one execution in 10,000 runs out of its five minutes, at a tenth of a second a try and ten seconds of work
+    assert mean + 4 * deviation + 0.1 * tries + 10 < EXPRESS_SECONDS
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -158,9 +198,10 @@ def test_the_largest_state_is_far_below_the_limit() -> None:
 
 
 def test_every_function_is_filled_in_and_called_by_its_alias_free_arn() -> None:
-    substitutions = RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"]
+    substitutions = dict(RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"])
     text = json.dumps(RESOURCES["StateMachine"]["Properties"]["Definition"])
     assert set(re.findall(r"\$\{(\w+)\}", text)) == set(substitutions)
+    assert substitutions.pop("Invoke") == {"Fn::Sub": "arn:${AWS::Partition}:states:::lambda:invoke"}
     for name, value in substitutions.items():
         assert resolve(value) == f"{name}Function.Arn"
 

@@ -1,0 +1,85 @@
+"""How the deployment on AWS drains a burst: ``python -m benchmarks.capacity --uploads 10000 --seconds 5 --rate 150 --json FILE``.
+
+A simulation: limits and retriers are those of the template, what the template does not say are assumptions, each an option. One
+execution is one upload; what is redriven later is not simulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from benchmarks import capacity_template
+from benchmarks.capacity_simulation import Assumptions, Simulation
+from dropsort.deployment.quotas import classify_concurrency
+
+_OF_THE_TEMPLATE = ("concurrency", "instances", "max_instances")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Simulate and print the outcome."""
+    deployment = capacity_template.read()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
+    parser.add_argument("--uploads", type=int, default=10_000, help="uploads (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="in so many seconds (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of the jitter (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="file for the outcome")
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        help="ClassifyConcurrency; 0: none (default: what `dropsort deploy` proposes)",
+    )
+    parser.add_argument(
+        "--instances",
+        type=int,
+        default=deployment.instances,
+        help="EndpointInstanceCount (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-instances",
+        type=int,
+        default=deployment.max_instances,
+        help="EndpointMaxInstanceCount (default: %(default)s)",
+    )
+    for field in fields(Assumptions):
+        if field.name in _OF_THE_TEMPLATE:
+            continue
+        option = "--" + field.name.replace("_", "-")
+        if isinstance(field.default, bool):
+            parser.add_argument(option, action="store_true")
+        else:
+            parser.add_argument(
+                option, type=type(field.default), default=field.default, help="(default: %(default)s)"
+            )
+    options = vars(parser.parse_args(arguments))
+    uploads, seconds, seed, file = (options.pop(name) for name in ("uploads", "seconds", "seed", "json"))
+    if options["concurrency"] is None:
+        instances = max(options["instances"], options["max_instances"])
+        options["concurrency"] = classify_concurrency(options["account_concurrency"], instances)
+    assumed = Assumptions(**options)
+    outcome = Simulation(deployment, assumed, uploads, seconds, seed).run()
+    document = {
+        **asdict(outcome),
+        "dollars_per_million": outcome.dollars / uploads * 1e6,
+        "uploads": uploads,
+        "seconds": seconds,
+        "assumptions": asdict(assumed),
+    }
+    for name, value in document.items():
+        if not isinstance(value, dict):
+            print(
+                f"{name.replace('_', ' '):26}{value:>14,.2f}"
+                if isinstance(value, float)
+                else f"{name.replace('_', ' '):26}{value:>14,}"
+            )
+    if file:
+        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""A discrete-event simulation of the deployment: uploads, executions with their retriers, functions with their limits, an endpoint.
+
+Time is in seconds. Each upload is a process of simpy; functions and endpoint are counters, as nothing there has a queue of its own: Lambda
+refuses what is above a limit, and a container refuses what its queue does not hold.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import simpy
+
+from benchmarks.capacity_template import FUNCTIONS, Deployment, State
+from monitoring.cloudwatch.prices import ResourceUse, price
+
+Steps = Generator[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What the template does not say; every one is an option of the command."""
+
+    account_concurrency: int = 1000  # functions at once in the region
+    concurrency: int = 0  # reserved for Classify; 0: none
+    rate: float = 150.0  # images a second of one instance
+    instances: int = 1
+    max_instances: int = 0  # above `instances`: autoscaling
+    workers: int = 4  # requests that an instance works on at once: its vCPUs
+    queue: int = 100  # requests that wait in its container; then it responds 503
+    event_seconds: float = 0.5  # from the upload to the start of the execution
+    cold_start_seconds: float = 1.2
+    serialize_seconds: float = 0.08
+    classify_seconds: float = 0.02  # without the endpoint
+    filter_seconds: float = 0.1
+    refused_seconds: float = 0.05  # a throttled invocation
+    instance_start_seconds: float = 300.0
+    dead_from: float = 0.0
+    dead_seconds: float = 0.0  # how long the endpoint is dead
+    hangs: bool = False  # a dead endpoint does not respond, rather than with an error
+    new_environments: int = 1000  # of one function, in ten seconds
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    results: int = 0
+    failed: int = 0  # recorded below failed/, retryable
+    without_result: int = 0
+    max_concurrency: int = 0  # of Classify: requests to the endpoint at once
+    max_concurrent_functions: int = 0
+    drained_seconds: float = 0.0  # until the last upload had its result, from the first upload on
+    dollars: float = 0.0  # apart from the endpoint
+    endpoint_dollars: float = 0.0
+    throttles: int = 0
+    busy: int = 0
+    max_instances: int = 0
+
+
+class FailedTask(Exception):
+    """A task failed with an error that no retrier handles any more."""
+
+
+class _Functions:
+    """Lambda: environments, limits, and what was used."""
+
+    def __init__(self, environment: simpy.Environment, assumed: Assumptions) -> None:
+        self._environment, self._assumed = environment, assumed
+        self.running: Counter[str] = Counter()
+        self._idle: Counter[str] = Counter()
+        self._new: dict[str, float] = dict.fromkeys(FUNCTIONS, float(assumed.new_environments))
+        self._since: dict[str, float] = dict.fromkeys(FUNCTIONS, 0.0)
+        self.peak, self.peak_classify = 0, 0
+
+    def start(self, name: str) -> float | None:
+        """Seconds of a cold start, 0 of a warm one, or None if the invocation is throttled."""
+        assumed, reserved = self._assumed, self._assumed.concurrency
+        if name == "Classify" and reserved:
+            if self.running[name] >= reserved:
+                return None
+        else:
+            others = sum(
+                count for other, count in self.running.items() if not (reserved and other == "Classify")
+            )
+            if others >= assumed.account_concurrency - reserved:
+                return None
+        cold = 0.0
+        if self._idle[name]:
+            self._idle[name] -= 1
+        else:
+            now = self._environment.now
+            grown = (now - self._since[name]) * assumed.new_environments / 10
+            self._new[name] = min(float(assumed.new_environments), self._new[name] + grown)
+            self._since[name] = now
+            if self._new[name] < 1:
+                return None
+            self._new[name] -= 1
+            cold = assumed.cold_start_seconds
+        self.running[name] += 1
+        self.peak = max(self.peak, sum(self.running.values()))
+        self.peak_classify = max(self.peak_classify, self.running["Classify"])
+        return cold
+
+    def end(self, name: str) -> None:
+        self.running[name] -= 1
+        self._idle[name] += 1
+
+
+class _Endpoint:
+    """The endpoint: instances with workers and a bounded queue, behind a load balancer that takes the emptiest."""
+
+    def __init__(self, environment: simpy.Environment, deployment: Deployment, assumed: Assumptions) -> None:
+        self._environment, self._deployment, self._assumed = environment, deployment, assumed
+        self.instances = assumed.instances
+        self.peak = assumed.instances
+        self._free = [0.0] * (assumed.instances * assumed.workers)  # when each worker is free again
+        self._inside = 0
+        self._requests = 0
+        self.instance_seconds = 0.0
+        self.open = True
+
+    def dead(self) -> bool:
+        since = self._environment.now - self._assumed.dead_from
+        return 0 <= since < self._assumed.dead_seconds
+
+    def request(self) -> Steps:
+        """One invocation: nothing, or the name of the error that Classify raises."""
+        assumed, now = self._assumed, self._environment.now
+        self._requests += 1
+        if self.dead():
+            yield self._environment.timeout(
+                self._deployment.invocation_timeout if assumed.hangs else assumed.refused_seconds
+            )
+            return "ReadTimeoutError" if assumed.hangs else "ClientError"
+        if self._inside >= self.instances * (assumed.workers + assumed.queue):
+            yield self._environment.timeout(assumed.refused_seconds)
+            return "EndpointBusy"
+        self._inside += 1
+        begin = max(now, heapq.heappop(self._free))
+        finish = begin + assumed.workers / assumed.rate
+        heapq.heappush(self._free, finish)
+        late = finish - now > self._deployment.invocation_timeout
+        yield self._environment.timeout(min(finish - now, self._deployment.invocation_timeout))
+        self._inside -= 1
+        return "ReadTimeoutError" if late else None
+
+    def scale(self) -> Steps:
+        """Target tracking: three minutes above the target add instances, which take their time to start."""
+        assumed, above, last = self._assumed, 0, -1e9
+        while self.open:
+            self._requests = 0
+            yield self._environment.timeout(60)
+            self.instance_seconds += 60 * self.instances
+            wanted = -(-self._requests // self._deployment.invocations_per_instance)
+            above = above + 1 if wanted > self.instances else 0
+            now = self._environment.now
+            if above >= 3 and now - last >= self._deployment.scale_out_cooldown:
+                last = now
+                target = int(min(max(assumed.max_instances, assumed.instances), wanted))
+                if target > self.instances:
+                    self._environment.process(self._add(target))
+
+    def _add(self, target: int) -> Steps:
+        yield self._environment.timeout(self._assumed.instance_start_seconds)
+        for _ in range((target - self.instances) * self._assumed.workers):
+            heapq.heappush(self._free, self._environment.now)
+        self.instances = max(self.instances, target)
+        self.peak = max(self.peak, self.instances)
+
+
+@dataclass
+class Simulation:
+    """One run.
+
+    Parameters
+    ----------
+    deployment
+        The template's limits.
+    uploads, seconds
+        So many uploads, evenly over so many seconds.
+    """
+
+    deployment: Deployment
+    assumed: Assumptions
+    uploads: int
+    seconds: float
+    seed: int = 7
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def run(self) -> Outcome:
+        """Simulate until every execution has ended."""
+        self._chance = random.Random(self.seed)
+        self._environment = environment = simpy.Environment()
+        self._functions = _Functions(environment, self.assumed)
+        self._endpoint = _Endpoint(environment, self.deployment, self.assumed)
+        self._left = self.uploads
+        self._gb_seconds, self._invocations, self._workflow_seconds = 0.0, 0, 0.0
+        environment.process(self._endpoint.scale())
+        environment.process(self._arrive())
+        environment.run()
+        outcome = self.outcome
+        outcome.max_concurrency = self._functions.peak_classify
+        outcome.max_concurrent_functions = self._functions.peak
+        outcome.max_instances = self._endpoint.peak
+        outcome.dollars = self._dollars()
+        hourly = 0.23  # ml.m5.xlarge
+        outcome.endpoint_dollars = self._endpoint.instance_seconds / 3600 * hourly
+        return outcome
+
+    def _arrive(self) -> Steps:
+        gap = self.seconds / self.uploads
+        for _ in range(self.uploads):
+            self._environment.process(self._execution())
+            yield self._environment.timeout(gap)
+
+    def _execution(self) -> Steps:
+        environment, states = self._environment, self.deployment.states
+        yield environment.timeout(self.assumed.event_seconds)
+        began = environment.now
+        deadline = began + self.deployment.workflow_timeout
+        failed = False
+        try:
+            for name in ("Serialize", "Classify"):
+                try:
+                    yield from self._task(name, states[name], deadline)
+                except FailedTask:
+                    failed = True
+                    break
+            yield from self._task("Filter", states["Filter"], deadline)
+            if failed:
+                self.outcome.failed += 1
+            else:
+                self.outcome.results += 1
+                self.outcome.drained_seconds = max(self.outcome.drained_seconds, environment.now)
+        except (FailedTask, TimeoutError):
+            self.outcome.without_result += 1
+        self._workflow_seconds += environment.now - began
+        self._left -= 1
+        if not self._left:
+            self._endpoint.open = False
+
+    def _task(self, name: str, state: State, deadline: float) -> Steps:
+        """A state: its function, tried again as its retriers say."""
+        tried: Counter[int] = Counter()
+        while True:
+            error = yield from self._invoke(name, state)
+            if self._environment.now >= deadline:
+                raise TimeoutError
+            if error is None:
+                return
+            index = next((i for i, retrier in enumerate(state.retriers) if retrier.matches(error)), None)
+            if index is None or tried[index] >= state.retriers[index].attempts:
+                raise FailedTask(error)
+            delay = state.retriers[index].delay(tried[index], self._chance)
+            tried[index] += 1
+            if self._environment.now + delay >= deadline:
+                yield self._environment.timeout(max(0.0, deadline - self._environment.now))
+                raise TimeoutError
+            yield self._environment.timeout(delay)
+
+    def _invoke(self, name: str, state: State) -> Steps:
+        cold = self._functions.start(name)
+        if cold is None:
+            self.outcome.throttles += 1
+            yield self._environment.timeout(self.assumed.refused_seconds)
+            return "Lambda.TooManyRequestsException"
+        began = self._environment.now
+        own = getattr(self.assumed, f"{name.lower()}_seconds")
+        yield self._environment.timeout(cold + own)
+        error = None
+        if name == "Classify":
+            error = yield from self._endpoint.request()
+            self.outcome.busy += error == "EndpointBusy"
+        self._functions.end(name)
+        self._invocations += 1
+        self._gb_seconds += (self._environment.now - began) * state.memory_gb
+        return error
+
+    def _dollars(self) -> float:
+        """The bill apart from the endpoint: executions as long as they waited, functions as often as they ran."""
+        fixed = {
+            name: dollars
+            for name, dollars in ResourceUse().parts().items()
+            if name not in ("Step Functions", "Lambda requests", "Lambda compute")
+        }
+        gb = 0.0625  # an Express workflow is billed by 64 MB
+        return (
+            self.uploads * sum(fixed.values())
+            + self.uploads * price("states-express-request")
+            + self._workflow_seconds * gb * price("states-express-gb-second")
+            + self._invocations * price("lambda-request")
+            + self._gb_seconds * price("lambda-arm-gb-second")
+        )

@@ -1,0 +1,96 @@
+"""The simulation of a burst follows the template's limits, and shows that the template drains what it promises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import capacity, capacity_template
+from benchmarks.capacity_simulation import Assumptions, Outcome, Simulation
+from dropsort.deployment.quotas import PER_INSTANCE
+
+DEPLOYMENT = capacity_template.read()
+
+
+def simulated(uploads: int, seconds: float, **assumed: float) -> Outcome:
+    options = {"concurrency": PER_INSTANCE, **assumed}
+    return Simulation(DEPLOYMENT, Assumptions(**options), uploads, seconds).run()  # type: ignore[arg-type]
+
+
+def test_what_is_read_is_the_templates() -> None:
+    retrier = DEPLOYMENT.states["Classify"].retriers[0]
+    assert {"EndpointBusy", "Lambda.TooManyRequestsException"} <= retrier.errors
+    assert (retrier.attempts, retrier.longest, retrier.full_jitter) == (32, 8.0, True)
+    assert DEPLOYMENT.workflow_timeout == 300
+    assert DEPLOYMENT.states["Serialize"].memory_gb == pytest.approx(1.73, abs=0.01)
+
+
+def test_a_burst_of_ten_thousand_in_five_seconds_has_all_its_results(tmp_path: Path) -> None:
+    # GIVEN one instance that takes 150 images a second WHEN the command simulates with what `dropsort deploy` proposes
+    file = tmp_path / "capacity.json"
+    capacity.main(["--uploads", "10000", "--seconds", "5", "--rate", "150", "--json", str(file)])
+    # THEN all have their result, within the parameter's concurrency, at the endpoint's pace
+    outcome = json.loads(file.read_text())
+    assert (outcome["results"], outcome["failed"], outcome["without_result"]) == (10_000, 0, 0)
+    assert outcome["max_concurrency"] <= outcome["assumptions"]["concurrency"] == PER_INSTANCE
+    assert 10_000 / 150 <= outcome["drained_seconds"] < 1.5 * 10_000 / 150
+    assert 0 < outcome["dollars"] < 1
+
+
+def test_an_idle_service_waits_for_nothing() -> None:
+    outcome = simulated(300, 300.0)
+    assert (outcome.results, outcome.throttles, outcome.busy) == (300, 0, 0)
+    assert outcome.drained_seconds < 303
+
+
+def test_without_reserved_concurrency_the_containers_queue_refuses() -> None:
+    outcome = simulated(2000, 2.0, concurrency=0)
+    assert outcome.busy > 0
+    assert outcome.max_concurrency > PER_INSTANCE
+    assert outcome.results == 2000
+
+
+def test_fewer_tries_in_the_template_lose_images() -> None:
+    # GIVEN retriers of five tries in the place of the template's
+    states = {
+        name: replace(
+            state,
+            retriers=tuple(replace(retrier, attempts=min(5, retrier.attempts)) for retrier in state.retriers),
+        )
+        for name, state in DEPLOYMENT.states.items()
+    }
+    deployment = replace(DEPLOYMENT, states=states)
+    outcome = Simulation(deployment, Assumptions(concurrency=PER_INSTANCE), 3000, 2.0).run()
+    assert outcome.failed + outcome.without_result > 500
+    assert outcome.results + outcome.failed + outcome.without_result == 3000
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_dead_endpoint_takes_no_more_functions_than_are_reserved(hangs: bool) -> None:
+    # GIVEN an endpoint that is dead for the first five of ten minutes
+    outcome = simulated(1200, 600.0, dead_seconds=300.0, hangs=hangs)
+    assert outcome.max_concurrency <= PER_INSTANCE
+    assert outcome.max_concurrent_functions < 100
+    # THEN every upload is recorded, at worst as a retryable failure
+    assert outcome.without_result == 0
+    assert outcome.results + outcome.failed == 1200
+    assert outcome.results >= 500
+
+
+def test_a_new_account_runs_ten_functions_at_once() -> None:
+    outcome = simulated(200, 5.0, account_concurrency=10, concurrency=0)
+    assert outcome.max_concurrent_functions <= 10
+    assert outcome.results + outcome.failed + outcome.without_result == 200
+
+
+def test_autoscaling_adds_instances_and_loses_less() -> None:
+    # GIVEN twice the uploads that one instance takes, for a quarter of an hour
+    deployment = replace(DEPLOYMENT, invocations_per_instance=60.0)
+    options = {"rate": 2.0, "concurrency": PER_INSTANCE}
+    alone = Simulation(deployment, Assumptions(**options), 3600, 900.0).run()  # type: ignore[arg-type]
+    scaled = Simulation(deployment, Assumptions(**options, max_instances=4), 3600, 900.0).run()  # type: ignore[arg-type]
+    assert (alone.max_instances, scaled.max_instances) == (1, 4)
+    assert scaled.results > alone.results
