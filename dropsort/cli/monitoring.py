@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from dropsort.cli.options import (
     page_options,
     stack_option,
     threshold_option,
+    zone_option,
 )
 from dropsort.cli.output import bars, console, echo, facts_table, note
 from dropsort.contract.defaults import THRESHOLD
@@ -114,6 +115,7 @@ def monitor(
 @click.command(short_help="Write a report on captures as one HTML page.")
 @source_argument
 @page_options(HOME / "report.html")
+@zone_option
 @click.option("--png", is_flag=True, help="Also write the charts as PNG files.")
 @threshold_option(f"the service's, or the demo's; {THRESHOLD:g} for a folder")
 @existing(
@@ -138,6 +140,7 @@ def monitor(
 def report(
     source: str | None,
     out: Path,
+    zone: tzinfo,
     png: bool,
     threshold: float | None,
     reference: Path | None,
@@ -181,6 +184,7 @@ def report(
         invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
         quality=quality,
         png=png,
+        zone=zone,
         **compared,
     )
     echo(page)
@@ -190,10 +194,11 @@ def report(
 
 @click.command(short_help="Draw the CloudWatch dashboard of the service.")
 @page_options(HOME / "dashboard.html")
+@zone_option
 @amount("--hours", click.FloatRange(min=0.1), "Time range in hours.", default=24.0)
 @stack_option
 @aws_options
-def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int:
+def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aws: Aws) -> int:
     """Draw the CloudWatch dashboard of the service as one HTML page."""
     from dropsort.client.stack import find
     from dropsort.pages.dashboard import write
@@ -205,7 +210,7 @@ def dashboard(out: Path, hours: float, open_: bool, stack: str, aws: Aws) -> int
     cloudwatch = aws.client("cloudwatch")
     now = datetime.now(UTC)
     found = fetch(cloudwatch, body_of(cloudwatch, name), start=now - timedelta(hours=hours), end=now)
-    page = write(found, out, title=name)
+    page = write(found, out, title=name, zone=zone)
     echo(page)
     _open(page, open_)
     return 0

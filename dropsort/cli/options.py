@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -132,6 +134,28 @@ def page_options(default: Path) -> Option:
     )
     return lambda function: out(show(function))
 
+
+def _zone(context: click.Context, parameter: click.Parameter, name: str) -> tzinfo:
+    """The time zone of a name; "local" is the machine's."""
+    if name == "local":
+        return datetime.now().astimezone().tzinfo or UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise click.BadParameter(
+            f"no time zone {name!r} is known here: UTC, local, or one as Europe/Berlin"
+        ) from None
+
+
+zone_option = click.option(
+    "--time-zone",
+    "zone",
+    metavar="NAME",
+    default="UTC",
+    show_default=True,
+    callback=_zone,
+    help="Time zone of the page: UTC, local, or a name such as Europe/Berlin.",
+)
 
 prefix_option = click.option(
     "--prefix", default="", metavar="TEXT", help="Only images whose path below incoming/ starts with TEXT."

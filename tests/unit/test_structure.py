@@ -116,6 +116,14 @@ def test_functions_import_nothing_that_their_layer_does_not_have() -> None:
             assert not others, f"{module} imports {sorted(others)}"
 
 
+@pytest.mark.parametrize("drawing", ["dropsort.pages", "jinja2", "matplotlib"])
+def test_what_draws_pages_is_in_no_function(drawing: str) -> None:
+    for module, path in MODULES.items():
+        if package_of(module) in ("handlers", "monitoring"):
+            found = [n for n in imported(path) if n == drawing or n.startswith(f"{drawing}.")]
+            assert not found, f"{module} imports {found}"
+
+
 def test_the_contract_needs_the_standard_library_alone() -> None:
     types_only = {"mypy_boto3_cloudformation", "mypy_boto3_s3", "mypy_boto3_sagemaker", "mypy_boto3_sts"}
     for module, path in MODULES.items():

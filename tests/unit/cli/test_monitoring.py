@@ -213,3 +213,21 @@ def test_captures_of_a_service_are_held_against_what_should_be_captured(
     assert watching._invoked(where, Aggregate(), aws) is None  # type: ignore[arg-type]
     day = datetime(2026, 11, 21, tzinfo=UTC)
     assert asked == [("cloudwatch", "s", day.replace(hour=9), day.replace(hour=13))]
+
+
+def test_the_report_is_in_the_time_zone_that_is_wanted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "captures").mkdir()
+    record = {
+        "captureData": {"endpointOutput": {"data": "[0.9, 0.1]", "encoding": "JSON", "mode": "OUTPUT"}},
+        "eventMetadata": {"eventId": "1", "inferenceTime": "2026-11-02T09:20:00Z"},
+        "eventVersion": "0",
+    }
+    (tmp_path / "captures" / "a.jsonl").write_text(json.dumps(record) + "\n")
+
+    run("report", "captures", "--out", "utc.html", "--no-open")
+    run("report", "captures", "--out", "kolkata.html", "--no-open", "--time-zone", "Asia/Kolkata")
+    wrong = run("report", "captures", "--time-zone", "../../etc/passwd", code=2)
+
+    assert "02 November 2026 09:00 to 10:00 UTC" in (tmp_path / "utc.html").read_text()
+    assert "02 November 2026 14:30 to 15:30 IST" in (tmp_path / "kolkata.html").read_text()
+    assert "no time zone '../../etc/passwd' is known here" in " ".join(wrong.stderr.split())
