@@ -1,6 +1,6 @@
 """Reading capture files: ours against one ``json.loads`` a line, and against the plain read: ``python -m benchmarks.captures``.
 
-Three workloads in the layout that SageMaker writes: pictures of 3 KB, pictures of 300 KB, and 20,000 files of one or two
+Three workloads in the layout that SageMaker writes: images of 3 KB, images of 300 KB, and 20,000 files of one or two
 records. Every measurement is a process of its own (CPU time without imports, peak memory with them); the arms take turns,
 the best round of each counts. Ours is the whole of ``monitoring.aggregation.run.run``: listing, reading, duplicates, histograms,
 state, Parquet; the others only read. The last line has the ratios.
@@ -20,7 +20,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-WORKLOADS = {  # bytes of a picture in base64, records a file, files
+WORKLOADS = {  # bytes of an image in base64, records per file, files
     "3 KB": (3_000, 600, 400),
     "300 KB": (300_000, 20, 100),
     "tiny files": (3_000, 1.25, 20_000),

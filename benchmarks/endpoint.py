@@ -1,12 +1,12 @@
 """The embedded endpoint against a bare ONNX Runtime loop and against eager torch: ``python -m benchmarks.endpoint``.
 
-Three ways to the same answers over the same pictures, in one run, taking turns; the median round of each counts:
+Three ways to the same predictions for the same images, in one run, taking turns; the median round of each counts:
 
 - `loop`: one process, one thread, nothing but decode and run;
-- `endpoint`: the embedded endpoint as a process of its own, asked over HTTP by a few clients that keep their connections;
+- `endpoint`: the embedded endpoint as a process of its own, called over HTTP by a few clients with persistent connections;
 - `torch`: the same two networks in eager torch, one thread, batches of one. Left out where torch is not installed.
 
-Without `--images` it draws pictures. The last line has the ratios.
+Without `--images` it draws images. The last line has the ratios.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from PIL import Image
 from dropsort.local.clients import signed_request
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.endpoint_process import EmbeddedEndpoint
-from training import evaluate, inference
+from training import inference
 from training.dataset import samples
+from training.evaluation import evaluate
 
 NAME = "bench"
 TARGETS = {"endpoint/loop": 0.7, "endpoint/torch": 4.0}
@@ -37,11 +38,11 @@ Arm = Callable[[list[bytes]], None]
 
 
 def loop(model: Path) -> Arm:
-    """Decode and run, one picture after another."""
+    """Decode and run, one image after another."""
     loaded = inference.load(model)
 
-    def run(pictures: list[bytes]) -> None:
-        for data in pictures:
+    def run(images: list[bytes]) -> None:
+        for data in images:
             loaded.session.run(None, {"images": inference.decode(data)[None]})
 
     return run
@@ -51,22 +52,22 @@ def loop(model: Path) -> Arm:
 def endpoint(model: Path, clients: int) -> Iterator[Arm]:
     """Ask the embedded endpoint, `clients` at a time."""
 
-    def ask(pictures: list[bytes]) -> None:
+    def request(images: list[bytes]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", served.port)
         headers = {"Content-Type": "application/x-image", "Accept": inference.VERBOSE}
-        for data in pictures:
+        for data in images:
             path = f"/endpoints/{NAME}/invocations"
             signed = signed_request(served.credentials, "POST", served.url + path, data, headers)
             connection.request("POST", path, data, dict(signed.header_items()))
-            answer = connection.getresponse()
-            body = answer.read()
-            if answer.status != 200:
-                raise RuntimeError(f"the endpoint answered {answer.status}: {body[:200]!r}")
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != 200:
+                raise RuntimeError(f"the endpoint returned {response.status}: {body[:200]!r}")
         connection.close()
 
-    def run(pictures: list[bytes]) -> None:
+    def run(images: list[bytes]) -> None:
         with ThreadPoolExecutor(clients) as pool:
-            list(pool.map(ask, [pictures[i::clients] for i in range(clients)]))
+            list(pool.map(request, [images[i::clients] for i in range(clients)]))
 
     with tempfile.TemporaryDirectory() as folder:
         served = EmbeddedEndpoint(
@@ -80,7 +81,7 @@ def endpoint(model: Path, clients: int) -> Iterator[Arm]:
 
 
 def eager(classes: int) -> Arm | None:
-    """The same in torch: picture and mirror image through the network, the picture through the reference network, shared
+    """The same in torch: image and mirror image through the network, the image through the reference network, shared
     blocks once. None without torch."""
     try:
         import torch
@@ -98,8 +99,8 @@ def eager(classes: int) -> Arm | None:
         return body._swish(body._bn1(body._conv_head(maps))).mean((2, 3))  # type: ignore[operator,unused-ignore]
 
     @torch.no_grad()
-    def run(pictures: list[bytes]) -> None:
-        for data in pictures:
+    def run(images: list[bytes]) -> None:
+        for data in images:
             image = Image.fromarray(inference.decode(data)).resize((side, side), Image.Resampling.BICUBIC)
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
             pixels = torch.cat([pixels, pixels.flip(3)])
@@ -113,14 +114,14 @@ def eager(classes: int) -> Arm | None:
     return run
 
 
-def measure(arms: dict[str, Arm], pictures: list[bytes], rounds: int) -> dict[str, float]:
+def measure(arms: dict[str, Arm], images: list[bytes], rounds: int) -> dict[str, float]:
     """Pictures a second of each arm: the median of `rounds`, the arms taking turns."""
     rates: dict[str, list[float]] = {name: [] for name in arms}
     for run in arms.values():
-        run(pictures[:20])
+        run(images[:20])
     for number in range(rounds):
         for name, run in arms.items():
-            part = pictures[: max(20, len(pictures) // 4)] if name == "torch" else pictures
+            part = images[: max(20, len(images) // 4)] if name == "torch" else images
             started = time.perf_counter()
             run(part)
             rates[name].append(len(part) / (time.perf_counter() - started))
@@ -132,33 +133,33 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--model", type=Path, default=Path("models/bikes"))
-    options.add_argument("--images", type=Path, help="folder of pictures; drawn ones without it")
+    options.add_argument("--images", type=Path, help="folder of images; drawn ones without it")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--clients", type=int, default=4)
     options.add_argument("--json", type=Path)
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.images:
-            paths = [p.path for p in evaluate.loose(arguments.images)]
+            paths = [p.path for p in evaluate.unlabelled(arguments.images)]
         else:
             paths = samples.drawn(Path(folder), 200).images
-        pictures = [path.read_bytes() for path in paths]
-    with endpoint(arguments.model, arguments.clients) as asked:
-        arms = {"loop": loop(arguments.model), "endpoint": asked}
+        images = [path.read_bytes() for path in paths]
+    with endpoint(arguments.model, arguments.clients) as client:
+        arms = {"loop": loop(arguments.model), "endpoint": client}
         torch_arm = eager(len(inference.load(arguments.model).labels))
         if torch_arm is None:
             print("torch is not installed: without it (pip install 'dropsort[train]')")
         else:
             arms["torch"] = torch_arm
-        rates = measure(arms, pictures, arguments.rounds)
+        rates = measure(arms, images, arguments.rounds)
     ratios = {
         name: rates["endpoint"] / rates[name.split("/")[1]] for name in TARGETS if name.split("/")[1] in rates
     }
     if arguments.json:
         arguments.json.write_text(
-            json.dumps({"images": len(pictures), "per_second": rates, "ratios": ratios}, indent=2)
+            json.dumps({"images": len(images), "per_second": rates, "ratios": ratios}, indent=2)
         )
-    print("pictures a second: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
+    print("images per second: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
     print(
         "ratios: "
         + ", ".join(f"{name} {ratio:.2f} (target {TARGETS[name]})" for name, ratio in ratios.items())

@@ -1,4 +1,4 @@
-"""Files that hurt: truncated, bombs, wrongly named, empty, text, random, and mutations of valid pictures, the same for the same seed."""
+"""Hostile files: truncated, bombs, wrongly named, empty, text, random, and mutations of valid images, the same for the same seed."""
 
 from __future__ import annotations
 

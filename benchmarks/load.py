@@ -61,7 +61,7 @@ class Load:
 
 def run(
     service: Service,
-    pictures: Sequence[bytes],
+    images: Sequence[bytes],
     uploads: int,
     clients: int,
     *,
@@ -72,7 +72,7 @@ def run(
 
     Parameters
     ----------
-    pictures
+    images
         Taken in turn.
     patience_seconds
         How long to go on when no new result comes.
@@ -85,7 +85,7 @@ def run(
 
     def upload(number: int) -> None:
         key = f"{keys.INCOMING}{_FOLDER}/{number:06d}"
-        s3.put_object(Bucket=service.bucket, Key=key, Body=pictures[number % len(pictures)])
+        s3.put_object(Bucket=service.bucket, Key=key, Body=images[number % len(images)])
         sent[key] = time.time()
 
     before = memory()
@@ -210,11 +210,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = [path.read_bytes() for path in samples.drawn(Path(folder), 24, seed=1).images]
+        images = [path.read_bytes() for path in samples.drawn(Path(folder), 24, seed=1).images]
     with Service() as service:
         load = run(
             service,
-            pictures,
+            images,
             options.uploads,
             options.clients,
             progress=lambda count: print(f"{count} results", file=sys.stderr, flush=True),

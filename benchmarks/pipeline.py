@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--images",
         default="200",
         metavar="N|DIR",
-        help="drawn samples, or the first 200 pictures below a folder",
+        help="drawn samples, or the first 200 images below a folder",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
@@ -64,7 +64,7 @@ def load(where: str) -> list[bytes]:
             found = samples.drawn(Path(folder), int(where), seed=1).images
             return [Path(path).read_bytes() for path in sorted(found)]
     if not Path(where).is_dir():
-        raise ValueError(f"{where} is neither a number of pictures nor a folder")
+        raise ValueError(f"{where} is neither a number of images nor a folder")
     files = sorted(path for path in Path(where).rglob("*") if path.is_file())
     if not files:
         raise ValueError(f"{where}: no files below it")
@@ -126,7 +126,7 @@ def _figures(result: Round) -> dict[str, Any]:
 
 
 def _sent(arm: Arm, picture: bytes) -> bytes:
-    """What an arm sends to the endpoint for a picture."""
+    """What an arm sends to the endpoint for an image."""
     if not isinstance(arm, Ours):
         return picture
     try:
@@ -136,7 +136,7 @@ def _sent(arm: Arm, picture: bytes) -> bytes:
 
 
 def _answer(service: Service, picture: bytes) -> list[float] | None:
-    """The endpoint's own answer for a picture; None if it has none."""
+    """The endpoint's own prediction for an image; None if it has none."""
     client = service.session().client("sagemaker-runtime")
     if not picture:
         return None
@@ -152,7 +152,7 @@ def _answer(service: Service, picture: bytes) -> list[float] | None:
 def _judged(
     service: Service, arm: Arm, result: Round, expected: Sequence[list[float] | None]
 ) -> dict[str, int]:
-    """Counts: executions that failed and why, results written, images with the answer of another one."""
+    """Counts: executions that failed and why, results written, images with the prediction of another one."""
     counts = {
         "below_threshold": 0,
         "lost": result.images - len(result.done),

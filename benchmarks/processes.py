@@ -40,7 +40,7 @@ def descendants(root: int | None = None) -> list[Process]:
 
 
 def this() -> Process:
-    """The process that asks."""
+    """The calling process."""
     return next(process for process in _all() if process.pid == os.getpid())
 
 

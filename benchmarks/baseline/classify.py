@@ -1,4 +1,4 @@
-"""Second function of the baseline: the endpoint's answer beside the picture, which travels on."""
+"""Second function of the baseline: the endpoint's response is added to the state, which still has the image."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ runtime = boto3.client("sagemaker-runtime")
 
 
 def handler(event, context):
-    """Decode, ask the endpoint, put its answer into the state as text."""
+    """Decode, invoke the endpoint, put its response into the state as text."""
     image = base64.b64decode(event["body"]["image_data"])
     response = runtime.invoke_endpoint(
         EndpointName=os.environ["ENDPOINT"], Body=image, ContentType="image/png"

@@ -12,11 +12,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
 from dropsort.client.files import File
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef, PutObjectOutputTypeDef
 
 WORKERS = 16
 PART_BYTES = 8 * 1024 * 1024
@@ -45,7 +49,7 @@ class Uploaded:
 
 
 def drop(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     files: Iterable[File],
     *,
@@ -105,9 +109,10 @@ def drop(
     return finished
 
 
-def _upload(s3: Any, bucket: str, file: File) -> Uploaded:
+def _upload(s3: S3Client, bucket: str, file: File) -> Uploaded:
     started = datetime.now(UTC)
     kind = mimetypes.guess_type(file.path.name)[0] or "application/octet-stream"
+    response: PutObjectOutputTypeDef | HeadObjectOutputTypeDef
     if file.size < PART_BYTES:
         with file.path.open("rb") as body:
             response = s3.put_object(Bucket=bucket, Key=file.key, Body=body, ContentType=kind)
@@ -119,7 +124,7 @@ def _upload(s3: Any, bucket: str, file: File) -> Uploaded:
     return Uploaded(file, response["ETag"].strip('"'), response.get("VersionId"), started, finished)
 
 
-def _present(s3: Any, bucket: str, files: list[File]) -> dict[str, tuple[int, str]]:
+def _present(s3: S3Client, bucket: str, files: list[File]) -> dict[str, tuple[int, str]]:
     """Size and ETag of the keys of `files` that exist, from a listing of no more than their range."""
     wanted = {file.key for file in files}
     return {
@@ -129,7 +134,7 @@ def _present(s3: Any, bucket: str, files: list[File]) -> dict[str, tuple[int, st
     }
 
 
-def listing(s3: Any, bucket: str, wanted: Iterable[str]) -> Iterator[dict[str, Any]]:
+def listing(s3: S3Client, bucket: str, wanted: Iterable[str]) -> Iterator[ObjectTypeDef]:
     """Objects from the smallest of the `wanted` keys, in S3's order, to the largest."""
     ordered = sorted(wanted, key=str.encode)
     if not ordered:

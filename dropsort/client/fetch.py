@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.client.errors import ClientError
 from dropsort.client.results import ahead
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 @contextmanager
@@ -31,7 +34,7 @@ def replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def objects(s3: Any, bucket: str, prefix: str, folder: Path) -> int:
+def objects(s3: S3Client, bucket: str, prefix: str, folder: Path) -> int:
     """Copy every object below `prefix` to the same path below `folder`; return how many.
 
     Raises

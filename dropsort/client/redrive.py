@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dropsort.contract import reconciliation
 from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 __all__ = ["NO_RESULT", "RETRYABLE", "SEVERAL_RESULTS", "Unsorted", "find", "start"]
 
@@ -29,7 +33,7 @@ class Unsorted:
 
 
 def find(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     *,
     prefix: str = "",
@@ -65,7 +69,7 @@ def find(
 
 
 def start(
-    stepfunctions: Any,
+    stepfunctions: SFNClient,
     state_machine: str,
     bucket: str,
     uploads: Iterable[Unsorted],

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.errors import ClientError
 from dropsort.contract import keys
 from dropsort.contract import result as documents
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 WORKERS = 16
 
@@ -66,7 +69,7 @@ class Result:
 
 
 def iterate(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     *,
     outcomes: Iterable[str] = keys.OUTCOMES,
@@ -106,7 +109,7 @@ def iterate(
             yield found
 
 
-def get(s3: Any, bucket: str, location: str) -> Result | None:
+def get(s3: S3Client, bucket: str, location: str) -> Result | None:
     """The result at a key; None if there is none any more, for example as one under another prefix replaced it.
 
     Raises

@@ -6,16 +6,19 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dropsort.client.drop import WORKERS, Uploaded, drop
 from dropsort.client.errors import MissingResultsError
 from dropsort.client.files import File
 from dropsort.client.wait import PATIENCE_SECONDS, Sorted, Waiter
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 
 def sort(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     files: Sequence[File],
     *,

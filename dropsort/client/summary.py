@@ -6,12 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.client.drop import listing
 from dropsort.client.results import Result
 from dropsort.client.wait import Sorted
 from dropsort.contract import keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
     }
 
 
-def result_locations(s3: Any, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
+def result_locations(s3: S3Client, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
     """Keys of the results of these uploads: exactly one each, if all is well."""
     where = {location: key for key in uploads for location in keys.result_keys(keys.path_of(key)).values()}
     found: dict[str, list[str]] = {key: [] for key in where.values()}

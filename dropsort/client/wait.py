@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dropsort.client import results
 from dropsort.client.drop import Uploaded, listing
 from dropsort.client.results import Result, UnreadableResult
 from dropsort.contract import keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 PATIENCE_SECONDS = 120.0
 # Maximum difference between the clocks of this machine and of the functions.
@@ -44,7 +47,7 @@ class Waiter:
         What to wait for; more can be given later with :meth:`expect`.
     """
 
-    def __init__(self, s3: Any, bucket: str, uploads: Iterable[Uploaded] = ()) -> None:
+    def __init__(self, s3: S3Client, bucket: str, uploads: Iterable[Uploaded] = ()) -> None:
         self._s3, self._bucket = s3, bucket
         self._pending: dict[str, Uploaded] = {}
         self._seen: dict[str, str] = {}  # result key -> ETag that was read and is not the one waited for

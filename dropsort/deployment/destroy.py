@@ -132,10 +132,10 @@ def empty(s3: S3Client, bucket: str, on_step: OnStep = no_steps) -> int:
     deleted = 0
     with ThreadPoolExecutor(4, thread_name_prefix="empty") as pool:
         while rounds := [batch for _ in range(8) if (batch := list(islice(versions, 1000)))]:
-            for batch, answer in zip(
+            for batch, response in zip(
                 rounds, pool.map(lambda batch: _delete(s3, bucket, batch), rounds), strict=True
             ):
-                if errors := answer.get("Errors"):
+                if errors := response.get("Errors"):
                     first = errors[0]
                     raise DestroyError(
                         f"{len(errors)} objects of {bucket} could not be deleted; "

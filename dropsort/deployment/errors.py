@@ -1,4 +1,4 @@
-"""What can go wrong while packaging or deploying, said in one sentence that a user can act on."""
+"""The exceptions of `dropsort.deployment`; each message names the problem and what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dropsort.contract.errors import DropsortError
 
 
 class DeploymentError(DropsortError):
-    """Base of every error that this package raises on purpose."""
+    """Base of the exceptions of this package."""
 
 
 class PackageError(DeploymentError):
@@ -14,8 +14,8 @@ class PackageError(DeploymentError):
 
 
 class DeployError(DeploymentError):
-    """A stack did not get where it should be; the message names the resources and the reasons."""
+    """A deployment that cannot begin: a parameter, the artifact bucket or the stack's state."""
 
 
 class DestroyError(DeploymentError):
-    """A stack, or something that it kept, could not be deleted."""
+    """A stack or its bucket could not be deleted."""

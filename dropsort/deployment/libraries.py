@@ -1,6 +1,6 @@
 """Installs a lock file's libraries for a Lambda target and takes out what no function needs.
 
-pip judges environment markers by the interpreter that runs it, whatever `--python-version` says. The lock is
+pip evaluates environment markers for the interpreter that runs it, regardless of `--python-version`. The lock is
 therefore reduced to the target's own lines first, so that every machine builds the same layer.
 """
 
@@ -25,7 +25,7 @@ MONITORING_MODELS = ("s3", "sts", "cloudwatch")
 
 # Besides the models, botocore's data needs these to make any client.
 _SHARED_DATA = ("endpoints.json", "partitions.json", "_retry.json", "sdk-default-configuration.json")
-# Written differently by each installer, read by nobody at run time.
+# Written differently by each installer, not read at run time.
 _INSTALLER_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 

@@ -2,7 +2,7 @@
 
 A name changes exactly when the content does, so that CloudFormation sees an update when there is one and none
 when there is none. Zips are reproducible: sorted, without times, the same on every machine for one platform.
-Libraries come from the lock file with its hashes checked; a finished layer is kept and used again until the
+Libraries come from the lock file with its hashes checked; a finished layer is cached until the
 lock, the platform or this recipe changes. Every file appears under its name in one atomic step.
 """
 
@@ -118,8 +118,8 @@ def _layer(platform: Platform, out: Path, part: Part, on_step: OnStep) -> Path:
     lock = resources.requirements(part.lock)
     target = libraries.TARGETS[platform]()
     key = libraries.cache_key(lock, target, part.services)
-    kept = out / f"{lock.stem}-{platform}-{key}"
-    if not kept.is_dir():
+    cached = out / f"{lock.stem}-{platform}-{key}"
+    if not cached.is_dir():
         with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as temporary:
             tree, finished = Path(temporary, "tree"), Path(temporary, "finished")
             finished.mkdir()
@@ -128,21 +128,21 @@ def _layer(platform: Platform, out: Path, part: Part, on_step: OnStep) -> Path:
             libraries.prune(tree, part.services)
             on_step(f"Zipping {lock.name} for {target.name}")
             _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"))
-            _publish(finished, kept)
-    zips = sorted(kept.glob(f"{lock.stem}-{platform}-{'[0-9a-f]' * _DIGITS}.zip"))
+            _publish(finished, cached)
+    zips = sorted(cached.glob(f"{lock.stem}-{platform}-{'[0-9a-f]' * _DIGITS}.zip"))
     if len(zips) != 1:
         raise PackageError(
-            f"{kept} should hold one zip and holds {len(zips)}: delete that folder and try again."
+            f"{cached} should hold one zip and holds {len(zips)}: delete that folder and try again."
         )
     return zips[0]
 
 
-def _publish(finished: Path, kept: Path) -> None:
+def _publish(finished: Path, cached: Path) -> None:
     """Move a finished folder to its name; another process that was faster has made the same one."""
     try:
-        finished.rename(kept)
+        finished.rename(cached)
     except OSError:
-        if not kept.is_dir():
+        if not cached.is_dir():
             raise
 
 

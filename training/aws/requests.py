@@ -57,7 +57,7 @@ def check(request: AwsRequest) -> None:
     """Validate a request against the service's model in botocore; raises TrainingError with every problem.
 
     botocore itself checks names, types and lower bounds before it sends; enumerations, patterns and upper bounds are
-    in its models too but left to the service, so they are checked here: a dry run has no service to ask.
+    in its models too but left to the service, so they are checked here: a dry run does not reach the service.
     """
     model = service_model(request.service)
     if request.operation not in model.operation_names:

@@ -27,7 +27,7 @@ class Template:
     Raises
     ------
     TrainingError
-        The file cannot be read, here; a function or value that is not known, when properties are asked for.
+        The file cannot be read; or, from `properties`, a function or value is not known.
     """
 
     def __init__(self, path: Path, values: Mapping[str, str]) -> None:

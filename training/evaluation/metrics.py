@@ -45,7 +45,7 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classe
 
 
 def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]]:
-    """(coverage, share of errors among the covered) with the surest images first; equal confidences enter together."""
+    """(coverage, share of errors among the covered) with the most confident images first; equal confidences enter together."""
     order = np.argsort(-confidence, kind="stable")
     errors = np.cumsum(~correct[order])
     count = np.arange(1, len(order) + 1)
@@ -56,7 +56,7 @@ def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]
 
 
 def fit_temperature(logits: Array, truth: NDArray[np.integer]) -> float:
-    """The temperature that gives held-out logits [N, K] the best likelihood: above 1 makes them less sure.
+    """The temperature that gives held-out logits [N, K] the best likelihood: above 1 makes them less confident.
 
     The loss is convex in the inverse temperature: a golden-section search over 0.1 to 10 on a log scale finds it.
     """

@@ -32,7 +32,7 @@ def start(
     ----------
     request
         As `training.jobs.plan.plan` builds it. Name, checkpoints and the SDK's own channels are left to the SDK, which
-        derives them in the same way from `bucket`, `prefix`, `base_name` and the time.
+        derives them likewise from `bucket`, `prefix`, `base_name` and the time.
     session
         A boto3 session.
     source, entry
@@ -58,7 +58,7 @@ def start(
     try:
         defaults = load_sagemaker_config() or {"SchemaVersion": "1.0"}
         sdk = defaults.setdefault("SageMaker", {}).setdefault("PythonSDK", {}).setdefault("Modules", {})
-        sdk["TelemetryOptOut"] = True  # otherwise the SDK tells its makers of every job
+        sdk["TelemetryOptOut"] = True  # otherwise the SDK sends usage data about every job
         with _role_unchecked():
             trainer = Trainer(
                 sagemaker_session=Session(

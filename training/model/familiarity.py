@@ -66,7 +66,7 @@ def build(
 
     Features with a large variance among them weigh less. Held-out scores are by leaving
     one out: each image against all others, near-duplicates of it (the same number in `groups`) left out too. At most
-    `references` images are kept, and their directions in at most `rank` dimensions, which changes no inner product
+    `references` images are stored, and their directions in at most `rank` dimensions, which changes no inner product
     noticeably and makes the model small.
     """
     if len(features) < 20:
@@ -74,15 +74,15 @@ def build(
             f"only {len(features)} images to build familiarity from: at least 20 are needed, better 200"
         )
     random = np.random.default_rng(seed)
-    kept = np.sort(random.permutation(len(features))[:references])
+    stored = np.sort(random.permutation(len(features))[:references])
     weight = (1 / (features.std(0) + _FLOOR)).astype(np.float32)
     unit = _unit(features * weight)
-    neighbours = min(NEIGHBOURS, len(kept) - 1)
-    _, _, basis = np.linalg.svd(unit[kept], full_matrices=False)
+    neighbours = min(NEIGHBOURS, len(stored) - 1)
+    _, _, basis = np.linalg.svd(unit[stored], full_matrices=False)
     basis = basis[:rank].astype(np.float32)
-    known = (unit[kept] @ basis.T).astype(np.float32)
+    known = (unit[stored] @ basis.T).astype(np.float32)
     cosines = unit @ basis.T @ known.T
     group = np.arange(len(features)) if groups is None else groups
-    cosines[group[:, None] == group[kept][None]] = -1
+    cosines[group[:, None] == group[stored][None]] = -1
     held_out = np.sort(np.sort(cosines, 1)[:, -neighbours:].mean(1))
     return Familiarity(weight, basis, known, neighbours, held_out.astype(np.float32))

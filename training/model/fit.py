@@ -178,7 +178,7 @@ class _Run:
         self.best = state["best"]
 
     def result(self) -> Network:
-        """The network of the best epoch if one was kept, else of the last."""
+        """The network of the best epoch if `patience` is set, else of the last."""
         if self.best is not None:
             self.network.load_state_dict(self.best)
         network: Network = self.network.cpu().eval()

@@ -193,7 +193,7 @@ def read(response: Mapping[str, Any]) -> ModelPackage:
 
 
 def model_quality(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """metrics.json as SageMaker's console wants it; a value without a known spread says so as it does: "NaN"."""
+    """metrics.json as SageMaker's console wants it; a value without a known spread has the console's "NaN"."""
     shown = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return {
         "multiclass_classification_metrics": {

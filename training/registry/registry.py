@@ -1,6 +1,6 @@
 """The model registry: versions are registered once, wait for a person's approval, and the newest approved one is rolled out.
 
-What the requests look like is in `training.registry.model_packages`; here they are sent.
+`training.registry.model_packages` builds the requests; this module sends them.
 """
 
 from __future__ import annotations
