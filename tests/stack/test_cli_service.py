@@ -102,7 +102,8 @@ def test_an_interrupted_drop_says_what_is_there_and_goes_on(
     # THEN it says how far it came, in one line
     assert process.returncode == 130
     assert re.fullmatch(
-        r"\d+ of 3000 are uploaded and will be sorted; the same command goes on with the rest\.", said.strip()
+        r"\d+ of 3000 files are uploaded and will be sorted; run the same command again to upload the rest\.",
+        said.strip(),
     )
 
 
