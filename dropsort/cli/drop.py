@@ -42,6 +42,18 @@ def _existing(
     callback=_existing,
 )
 @click.option("--prefix", default="", metavar="TEXT", help=f"Folder for the uploads: {INCOMING}TEXT/...")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files or folders like this, *.txt say; repeatable.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take files like this although they are left out by default; repeatable.",
+)
 @click.option("--again", is_flag=True, help="Upload files again that are already there, byte for byte.")
 @click.option("--wait", "wait_", is_flag=True, help="Wait for the results and show them.")
 @amount(
@@ -57,6 +69,8 @@ def _existing(
 def drop(
     paths: tuple[Path, ...],
     prefix: str,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     again: bool,
     wait_: bool,
     timeout: float,
@@ -66,8 +80,9 @@ def drop(
 ) -> int:
     """Upload images, files or whole folders, to be sorted.
 
-    Every file below a folder is uploaded, whatever its name; its path relative to that folder becomes its path below
-    incoming/. A file that is already there is not uploaded again, so an interrupted drop can be repeated.
+    Every file below a folder is uploaded, whatever its name, but for what systems leave beside images (._*, Thumbs.db,
+    .DS_Store, @eaDir, *.part and the like); its path relative to that folder becomes its path below incoming/. A file
+    that is already there is not uploaded again, so an interrupted drop can be repeated.
     """
     from dropsort.client import files
     from dropsort.client import stack as stacks
@@ -77,9 +92,16 @@ def drop(
     from dropsort.client.sort import sort
     from dropsort.client.summary import summarise
 
-    found, skipped = files.walk(paths, prefix)
+    found, skipped, left_out, look_alike = files.walk(paths, prefix, exclude=exclude, include=include)
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
+    if left_out:
+        note(
+            f"{left_out} files are left out: names that systems and programs leave beside images, or --exclude."
+        )
+    for group in look_alike:
+        names = ", ".join(printable(str(file.path)) for file in group)
+        note(f"{len(group)} files look the same and differ in how Unicode composes their names: {names}")
     if not found:
         names = ", ".join(printable(str(path)) for path in paths)
         raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
@@ -126,6 +148,7 @@ def drop(
         "bucket": service.bucket,
         "uploaded": fresh,
         "unchanged": len(uploads) - fresh,
+        "left_out": left_out,
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
     }
     output = console(stderr=str(json_file) == "-")

@@ -98,7 +98,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     with tempfile.TemporaryDirectory(prefix="dropsort-demo-") as temporary, Steps() as steps:
         begin = time.monotonic()
         folder = images or _samples(Path(temporary), count, steps)
-        found, skipped = files.walk([folder])
+        found, skipped, *_ = files.walk([folder])
         if not found:
             raise click.ClickException(f"{folder} has no files that can be uploaded.")
         with Service(model=model, parameters=thresholds(model), on_step=steps) as service:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
+from dropsort.client.errors import DropError
 from dropsort.client.files import File
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
 WORKERS = 16
 PART_BYTES = 8 * 1024 * 1024
+
+SETTLE_SECONDS = 1.0  # without a change, after which a file counts as complete
+PATIENCE_SECONDS = 60.0  # for a file that goes on changing
+_FRESH_NANOSECONDS = 200_000_000  # a file changed less than this ago may still be written
 
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
 
@@ -75,8 +82,8 @@ def drop(
 
     Raises
     ------
-    botocore.exceptions.ClientError, OSError
-        Of the first file that failed; uploads under way are finished, no other is begun.
+    botocore.exceptions.ClientError, OSError, DropError
+        Of the first file that failed (DropError: it is still being written); uploads under way are finished, no other is begun.
     """
     files = list(files)
     present = {} if again else _present(s3, bucket, files)
@@ -110,6 +117,46 @@ def drop(
 
 
 def _upload(s3: S3Client, bucket: str, file: File) -> Uploaded:
+    """Upload a file that nobody is writing; again, if it was written meanwhile."""
+    before = _settled(file)
+    while True:
+        found = _upload_once(s3, bucket, replace(file, size=before[0]))
+        after = _state(file.path)
+        if after == before:
+            return found
+        before = _settled(file)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _settled(file: File) -> tuple[int, int]:
+    """The state of a file, once it has been the same for `SETTLE_SECONDS`; one that has not changed since the walk is settled.
+
+    Raises
+    ------
+    DropError
+        It is still being written after `PATIENCE_SECONDS`.
+    """
+    state = _state(file.path)
+    if state[0] == file.size and time.time_ns() - state[1] > _FRESH_NANOSECONDS:
+        return state
+    end = time.monotonic() + PATIENCE_SECONDS
+    same_since = time.monotonic()
+    while time.monotonic() - same_since < SETTLE_SECONDS:
+        time.sleep(SETTLE_SECONDS / 10)
+        now = _state(file.path)
+        if now != state:
+            state, same_since = now, time.monotonic()
+        if time.monotonic() > end:
+            raise DropError(f"{file.path} is still being written: drop it again when it is complete.")
+    return state
+
+
+def _upload_once(s3: S3Client, bucket: str, file: File) -> Uploaded:
     started = datetime.now(UTC)
     kind = mimetypes.guess_type(file.path.name)[0] or "application/octet-stream"
     response: PutObjectOutputTypeDef | HeadObjectOutputTypeDef

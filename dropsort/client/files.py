@@ -1,6 +1,7 @@
 """Which files a person means, and under which keys they arrive.
 
-- Every file below a folder counts, whatever its name: dotfiles, no extension, spaces, any script.
+- Every file below a folder counts, whatever its name (dotfiles, no extension, spaces, any script), but for what systems and programs leave
+  beside images (`dropsort.contract.litter`); those are counted. A file that is named itself always counts.
 - A key is the path relative to the folder that was named; of a single file, its name.
 - Links are followed; a folder that links to one of its parents is entered once.
 - Bytes of a name that are not UTF-8, which a key must be, become `\\xff`; so do control characters (line feed:
@@ -13,12 +14,14 @@ from __future__ import annotations
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dropsort.client.errors import DropError
-from dropsort.contract import keys
+from dropsort.contract import keys, litter
 
 MAX_KEY_BYTES = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -41,7 +44,21 @@ class Skipped:
     reason: str
 
 
-def walk(paths: Iterable[Path], prefix: str = "") -> tuple[list[File], list[Skipped]]:
+class Found(NamedTuple):
+    """What there is: files by key, what cannot be uploaded, how many were left out, and groups of keys that look the same.
+
+    The keys of a group differ in nothing but how Unicode composes their letters (NFC, NFD): they are different objects.
+    """
+
+    files: list[File]
+    skipped: list[Skipped]
+    left_out: int
+    look_alike: list[tuple[File, ...]]
+
+
+def walk(
+    paths: Iterable[Path], prefix: str = "", *, exclude: Iterable[str] = (), include: Iterable[str] = ()
+) -> Found:
     """Every file at or below `paths`, sorted by key.
 
     Parameters
@@ -50,6 +67,10 @@ def walk(paths: Iterable[Path], prefix: str = "") -> tuple[list[File], list[Skip
         Files and folders.
     prefix
         Put before each relative name, "cam1" say.
+    exclude
+        Patterns of paths to leave out, beside those of `dropsort.contract.litter`.
+    include
+        Patterns of paths that are taken although they would be left out.
 
     Raises
     ------
@@ -58,12 +79,18 @@ def walk(paths: Iterable[Path], prefix: str = "") -> tuple[list[File], list[Skip
     """
     files: dict[str, File] = {}
     skipped: list[Skipped] = []
+    left_out = 0
+    excluded, included = litter.Matcher((*litter.PATTERNS, *exclude)), litter.Matcher(include)
     base = keys.INCOMING + "".join(f"{part}/" for part in prefix.split("/") if part)
     for root in paths:
         if not os.path.lexists(root):
             raise DropError(f"{root} does not exist.")
         for path in _below(root, skipped):
-            found = _file(path, base + (path.relative_to(root).as_posix() if path != root else path.name))
+            name = path.relative_to(root).as_posix() if path != root else path.name
+            if path != root and excluded(name) and not included(name):
+                left_out += 1
+                continue
+            found = _file(path, base + name)
             if isinstance(found, Skipped):
                 skipped.append(found)
             elif found.key in files and not os.path.samefile(files[found.key].path, path):
@@ -73,7 +100,16 @@ def walk(paths: Iterable[Path], prefix: str = "") -> tuple[list[File], list[Skip
                 )
             else:
                 files[found.key] = found
-    return [files[key] for key in sorted(files)], skipped
+    ordered = [files[key] for key in sorted(files)]
+    return Found(ordered, skipped, left_out, _look_alike(ordered))
+
+
+def _look_alike(files: Iterable[File]) -> list[tuple[File, ...]]:
+    groups: dict[str, list[File]] = {}
+    for file in files:
+        if not file.key.isascii():
+            groups.setdefault(unicodedata.normalize("NFC", file.key), []).append(file)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def _below(root: Path, skipped: list[Skipped]) -> Iterator[Path]:

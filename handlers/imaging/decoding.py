@@ -9,13 +9,16 @@ import importlib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from handlers.imaging import jpeg, limits, png
 from handlers.imaging.spliced import SplicedFile
 from handlers.rejections import Rejection
+
+if TYPE_CHECKING:
+    from handlers.imaging.jpeg2000 import Jpeg2000
 
 
 @dataclass(slots=True)
@@ -292,15 +295,17 @@ def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     importlib.import_module("PIL.Jpeg2KImagePlugin")
     if halvings:
         try:
-            return _reduced(data, name, halvings)
+            return _reduced(data, name, found, halvings)
         except OSError:  # a tile may have fewer resolutions than the main header says
             limits.check_pixels(name, "", found.width, found.height, max_pixels)
-    return _reduced(data, name, 0)
+    return _reduced(data, name, found, 0)
 
 
-def _reduced(data: bytes, name: str, halvings: int) -> Decoded:
+def _reduced(data: bytes, name: str, found: Jpeg2000, halvings: int) -> Decoded:
     image = _open(io.BytesIO(data), name)
     width, height = image.size
+    if (width, height) != (found.width, found.height):
+        raise Rejection("corrupt_image", "JPEG2000: its headers contradict each other.")
     if halvings:
         image.reduce = halvings  # type: ignore[method-assign,assignment]  # a setting of this plugin
     image.load()
@@ -331,6 +336,8 @@ _SLOW_BYTES = 16_000_000
 
 
 def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
+    if int.from_bytes(data[10:14], "little") < 14 + data[14]:
+        raise Rejection("corrupt_image", "BMP: its pixels would begin within its header.")
     if data[14:15] != b"\x0c" and int.from_bytes(data[30:34], "little") in (1, 2):
         limits.check_count("BMP", "bytes of run lengths", len(data), _SLOW_BYTES)
     return _plain(data, name, None, max_pixels)

@@ -73,8 +73,8 @@ def prepare(data: bytes, *, side: int, max_pixels: int) -> Normalised:
         warnings.simplefilter("always")  # of Pillow, on odd but readable files
         try:
             return _prepare(data, name, side, max_pixels)
-        except MemoryError:
-            raise
+        except MemoryError as error:
+            raise Rejection("too_complex", f"{name}: it takes more memory than there is.") from error
         except Rejection as rejection:
             if rejection.code not in ("truncated_image", "corrupt_image"):
                 raise

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dropsort.client import drop as drop_module
 from dropsort.client import files
 from dropsort.client.drop import PART_BYTES, drop
+from dropsort.client.errors import DropError
 from tests.unit.client.conftest import BUCKET
 
 
@@ -28,7 +32,7 @@ def in_bucket(s3: Any) -> dict[str, bytes]:
 
 
 def test_everything_arrives_byte_for_byte(s3: Any, folder: Path) -> None:
-    found, _ = files.walk([folder])
+    found, *_ = files.walk([folder])
     done: list[str] = []
     uploads = drop(s3, BUCKET, found, done=lambda item: done.append(item.file.key))
     assert in_bucket(s3) == {file.key: file.path.read_bytes() for file in found}
@@ -38,12 +42,12 @@ def test_everything_arrives_byte_for_byte(s3: Any, folder: Path) -> None:
 
 
 def test_a_second_drop_uploads_only_what_is_new_or_changed(s3: Any, folder: Path) -> None:
-    found, _ = files.walk([folder])
+    found, *_ = files.walk([folder])
     drop(s3, BUCKET, found)
     (folder / "cam0" / "0.jpg").write_bytes(b"!")  # as long as before
     (folder / "new.jpg").write_bytes(b"new")
     s3.put_object(Bucket=BUCKET, Key="incoming/zzz", Body=b"of somebody else")
-    again, _ = files.walk([folder])
+    again, *_ = files.walk([folder])
 
     uploads = drop(s3, BUCKET, again)
     assert sorted(item.file.key for item in uploads if item.fresh) == [
@@ -56,7 +60,7 @@ def test_a_second_drop_uploads_only_what_is_new_or_changed(s3: Any, folder: Path
 def test_large_files_go_in_parts_and_are_recognised_again(s3: Any, tmp_path: Path) -> None:
     for name, size in (("exact", PART_BYTES), ("more", 2 * PART_BYTES + 7)):
         (tmp_path / name).write_bytes(b"\x01" * size)
-    found, _ = files.walk([tmp_path])
+    found, *_ = files.walk([tmp_path])
     first = drop(s3, BUCKET, found)
     assert {item.file.key: item.etag.partition("-")[2] for item in first} == {
         "incoming/exact": "1",
@@ -66,7 +70,7 @@ def test_large_files_go_in_parts_and_are_recognised_again(s3: Any, tmp_path: Pat
 
 
 def test_interrupted_drop_stops_and_is_completed_by_the_next(s3: Any, folder: Path) -> None:
-    found, _ = files.walk([folder])
+    found, *_ = files.walk([folder])
     count = 0
 
     def done(_: Any) -> None:
@@ -83,7 +87,50 @@ def test_interrupted_drop_stops_and_is_completed_by_the_next(s3: Any, folder: Pa
 
 
 def test_a_file_that_vanishes_is_an_error_that_names_it(s3: Any, folder: Path) -> None:
-    found, _ = files.walk([folder])
+    found, *_ = files.walk([folder])
     (folder / "cam1" / "1.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"1\.jpg"):
         drop(s3, BUCKET, found)
+
+
+@pytest.mark.parametrize("block", [1000, PART_BYTES], ids=["in one piece", "in parts"])
+def test_a_file_that_is_being_written_is_uploaded_whole(s3: Any, tmp_path: Path, block: int) -> None:
+    path = tmp_path / "growing.jpg"
+    path.write_bytes(b"x" * block)
+    found, *_ = files.walk([tmp_path])
+
+    def write() -> None:
+        for _ in range(4):
+            time.sleep(0.3)
+            with path.open("ab") as file:
+                file.write(b"y" * block)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    (upload,) = drop(s3, BUCKET, found)
+    writer.join()
+    assert in_bucket(s3)["incoming/growing.jpg"] == path.read_bytes()
+    assert upload.file.size == 5 * block
+
+
+def test_a_file_that_never_stops_changing_is_named(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop_module, "PATIENCE_SECONDS", 0.5)
+    path = tmp_path / "log"
+    path.write_bytes(b"x")
+    found, *_ = files.walk([tmp_path])
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.wait(0.05):
+            with path.open("ab") as file:
+                file.write(b"y")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with pytest.raises(DropError, match="log is still being written"):
+        drop(s3, BUCKET, found)
+    stop.set()
+    writer.join()
+    assert not in_bucket(s3)

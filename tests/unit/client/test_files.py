@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def make(folder: Path, *names: str) -> None:
 
 
 def keys(folder: Path, prefix: str = "") -> list[str]:
-    files, skipped = walk([folder], prefix)
+    files, skipped, *_ = walk([folder], prefix)
     assert not skipped
     return [file.key for file in files]
 
@@ -47,7 +48,7 @@ def test_names_that_no_key_can_have_are_escaped(tmp_path: Path) -> None:
 
 def test_a_file_is_dropped_under_its_name_and_a_folder_without_its_own(tmp_path: Path) -> None:
     make(tmp_path, "cam/a.jpg", "b.jpg")
-    files, _ = walk([tmp_path / "cam", tmp_path / "b.jpg"], "site//1/")
+    files, *_ = walk([tmp_path / "cam", tmp_path / "b.jpg"], "site//1/")
     assert [file.key for file in files] == ["incoming/site/1/a.jpg", "incoming/site/1/b.jpg"]
 
 
@@ -61,7 +62,7 @@ def test_two_files_of_one_key_are_refused_before_anything_is_uploaded(tmp_path: 
 
 def test_the_same_file_named_twice_is_taken_once(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg")
-    files, _ = walk([tmp_path, tmp_path / "a.jpg"])
+    files, *_ = walk([tmp_path, tmp_path / "a.jpg"])
     assert [file.key for file in files] == ["incoming/a.jpg"]
 
 
@@ -83,7 +84,7 @@ def test_what_cannot_be_uploaded_is_reported(tmp_path: Path) -> None:
     make(tmp_path, long)
 
     # WHEN the folder is walked
-    files, skipped = walk([tmp_path])
+    files, skipped, *_ = walk([tmp_path])
     server.close()
 
     # THEN the good one is taken and the others are named with a reason
@@ -105,6 +106,43 @@ def test_links_are_followed_and_a_loop_is_entered_once(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     make(tmp_path, "secret.jpg")
     (tmp_path / "secret.jpg").chmod(0)
-    files, skipped = walk([tmp_path])
+    files, skipped, *_ = walk([tmp_path])
     assert not files
     assert skipped[0].reason == "no permission to read it"
+
+
+LITTER = [
+    "._a.jpg", "cam/._b.jpg", "cam/Thumbs.db", "cam/thumbs.DB", ".DS_Store", "@eaDir/a.jpg/SYNOPHOTO.jpg", "desktop.ini", "a.jpg.part",
+    "b.tmp", "c.crdownload", "__MACOSX/a.jpg", "$RECYCLE.BIN/x.jpg", "~$a.jpg", ".nfs0001", ".Trash-1000/files/a.jpg", "#recycle/a.jpg",
+]  # fmt: skip
+
+
+def test_what_systems_leave_beside_images_is_left_out_and_counted(tmp_path: Path) -> None:
+    make(tmp_path, *LITTER, "a.jpg", "cam/b._c.jpg", "tmp", "part.jpg", ".hidden.jpg")
+    found = walk([tmp_path])
+    assert [file.key for file in found.files] == [
+        "incoming/.hidden.jpg", "incoming/a.jpg", "incoming/cam/b._c.jpg", "incoming/part.jpg", "incoming/tmp",
+    ]  # fmt: skip
+    assert (found.left_out, found.skipped) == (len(LITTER), [])
+
+
+def test_patterns_of_ones_own(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "a.txt", "raw/b.jpg", "cam/._c.jpg", "cam/d.tmp")
+    found = walk([tmp_path], exclude=["*.TXT", "raw/*"], include=["._*"])
+    assert [file.key for file in found.files] == ["incoming/a.jpg", "incoming/cam/._c.jpg"]
+    assert found.left_out == 3
+
+
+def test_a_file_that_is_named_itself_is_taken(tmp_path: Path) -> None:
+    make(tmp_path, "._a.jpg")
+    assert [file.key for file in walk([tmp_path / "._a.jpg"]).files] == ["incoming/._a.jpg"]
+
+
+def test_names_that_differ_in_their_composition_alone_are_named(tmp_path: Path) -> None:
+    names = [unicodedata.normalize(form, "größe.jpg") for form in ("NFC", "NFD")]
+    make(tmp_path, *names, "grosse.jpg")
+    if len(list(tmp_path.iterdir())) < 3:  # a file system that takes them for one
+        return
+    found = walk([tmp_path])
+    assert len(found.files) == 3
+    assert [{file.path.name for file in group} for group in found.look_alike] == [set(names)]
