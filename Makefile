@@ -1,13 +1,14 @@
 # make demo   sets everything up and sorts sample pictures on an embedded AWS
 # make test   sets everything up and runs every test, on all processors
 # make lint   ruff, mypy, cfn-lint
+# make checkov   security checks of the template
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint clean bench-pipeline bench-captures bench-endpoint bench-drift
+.PHONY: demo test lint checkov clean bench-pipeline bench-captures bench-endpoint bench-drift
 demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
@@ -27,6 +28,11 @@ bench-pipeline bench-captures bench-drift: bench-%: $(VENV)/run.done
 bench-endpoint: $(VENV)/run.done
 	$(PIP) install --editable '.[train]'
 	$(BIN)/python -m benchmarks.endpoint
+
+# Security checks of the template, in an environment of its own: checkov pins other versions of what is used here.
+checkov:
+	@test -x build/checkov/bin/checkov || { $(PYTHON) -m venv build/checkov && build/checkov/bin/pip --quiet install checkov==3.3.30; }
+	build/checkov/bin/checkov --config-file .checkov.yaml
 
 # The packages of one lock file, then this checkout itself.
 $(VENV)/%.done: requirements/%.txt pyproject.toml

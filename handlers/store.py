@@ -35,7 +35,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     -------
     Upload, bytes or Rejection
         The upload with what S3 says of it, and the object; or why it is not read: ``folder_marker``, ``empty_object``,
-        ``object_too_large``, ``object_not_found``, ``object_archived``.
+        ``object_too_large``, ``object_not_found``, ``object_archived``, ``unreadable_encryption``.
 
     Raises
     ------
@@ -59,6 +59,8 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
             raise Overwritten from error
         if code == "InvalidObjectState":
             return upload, Rejection("object_archived")
+        if _encrypted(error):
+            return upload, Rejection("unreadable_encryption")
         raise
     with answer["Body"] as stream:
         size = answer["ContentLength"]
@@ -75,6 +77,22 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
         if size == 0:
             return known, Rejection("folder_marker" if upload.key.endswith("/") else "empty_object")
         return known, stream.read()
+
+
+def _encrypted(error: ClientError) -> bool:
+    """Whether the uploader's own encryption keeps the object from being read: SSE-C, or a KMS key of somebody else.
+
+    S3 has no code of its own for either; without a key that only the uploader has, and with a key that is disabled, deleted
+    or in an account that allows no use of it, no retry helps. A plain AccessDenied, of a policy, is not among them.
+    """
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code.startswith("KMS."):  # KMS.DisabledException, KMS.NotFoundException, KMS.KMSInvalidStateException
+        return True
+    if code == "InvalidRequest":
+        return "Server Side Encryption" in message
+    return code == "AccessDenied" and (
+        "kms:" in message or "ciphertext refers to a customer master key" in message
+    )
 
 
 def _version(version_id: str | None) -> str | None:

@@ -19,6 +19,10 @@ REASONS: dict[str, Reason] = {
     "object_too_large": Reason("The object is larger than this service reads.", False),
     "object_not_found": Reason("The object was gone before it could be read.", False),
     "object_archived": Reason("The object lies in an archive storage class: restore it first.", False),
+    "unreadable_encryption": Reason(
+        "The object is encrypted with a key that this service may not use: upload it with the bucket's own encryption.",
+        False,
+    ),
     "not_an_image": Reason("The content is in no image format that this service reads.", False),
     "unsupported_format": Reason(
         "The image format is known, but not readable here: convert it to JPEG or PNG.", False

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from dropsort.contract import keys
+from dropsort.contract.reasons import REASONS
 from handlers import aws, store
 from handlers.recording import Entry, record
 from handlers.rejections import Rejection
@@ -73,6 +74,52 @@ def test_a_deleted_object_and_a_deleted_version(s3: Any) -> None:
 def test_an_archived_object(s3: Any) -> None:
     version = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x", StorageClass="GLACIER")["VersionId"]
     assert code(Upload(BUCKET, KEY, version_id=version)) == "object_archived"
+
+
+UNREADABLE = [
+    (
+        "InvalidRequest",
+        "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to "
+        "retrieve the object.",
+    ),
+    (
+        "AccessDenied",
+        "User: arn:aws:sts::111122223333:assumed-role/serialize/f is not authorized to perform: kms:Decrypt on resource: "
+        "arn:aws:kms:us-east-1:444455556666:key/1 because no resource-based policy allows the kms:Decrypt action",
+    ),
+    (
+        "AccessDenied",
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are "
+        "not allowed to access.",
+    ),
+    ("KMS.DisabledException", "arn:aws:kms:us-east-1:444455556666:key/1 is disabled."),
+    ("KMS.NotFoundException", "Key does not exist"),
+    ("KMS.KMSInvalidStateException", "arn:aws:kms:us-east-1:444455556666:key/1 is pending deletion."),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), UNREADABLE)
+def test_encryption_of_the_uploader_that_cannot_be_read_is_final(s3: Any, error: str, message: str) -> None:
+    with Stubber(aws.s3()) as stub:
+        stub.add_client_error("get_object", error, message, 403)
+        assert code(Upload(BUCKET, KEY)) == "unreadable_encryption"
+    assert not REASONS["unreadable_encryption"].retryable
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("AccessDenied", "Access Denied"),
+        ("AccessDenied", "User: a is not authorized to perform: s3:GetObject on resource: b"),
+        ("InvalidRequest", "Missing required header for this request"),
+        ("ThrottlingException", "KMS is busy"),
+    ],
+)
+def test_other_errors_are_not_taken_for_it(s3: Any, error: str, message: str) -> None:
+    with Stubber(aws.s3()) as stub:
+        stub.add_client_error("get_object", error, message, 403)
+        with pytest.raises(ClientError):
+            read(aws.s3(), Upload(BUCKET, KEY), 100)
 
 
 def test_what_is_too_large_is_refused_unread(s3: Any) -> None:

@@ -46,6 +46,9 @@ def resolve(node: Any, **conditions: bool) -> Any:
             case "Fn::GetAtt":
                 path = value if isinstance(value, str) else ".".join(value)
                 return KNOWN.get(path, path)
+            case "Fn::FindInMap":
+                table, first, second = (resolve(part, **conditions) for part in value)
+                return TEMPLATE["Mappings"][table][first][second]
             case "Fn::If":
                 return resolve(value[1] if conditions.get(value[0], True) else value[2], **conditions)
             case "Fn::Sub":

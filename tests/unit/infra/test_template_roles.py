@@ -14,7 +14,18 @@ from moto import mock_aws
 
 from handlers import aws, classify, serialize, settings
 from handlers import filter as last
-from tests.unit.infra.template import FUNCTIONS, RESOURCES, definition, grants, of_type, resolve
+from tests.unit.infra.template import (
+    FUNCTIONS,
+    RESOURCES,
+    TEMPLATE,
+    definition,
+    grants,
+    of_type,
+    resolve,
+    statements,
+)
+from training.aws.container_images import REGIONS, image_uri
+from training.errors import TrainingError
 
 BUCKET = "pictures"
 
@@ -274,3 +285,94 @@ def test_the_endpoint_may_read_its_model_and_write_its_captures() -> None:
     )
     for action in ("ecr:GetAuthorizationToken", "ecr:BatchGetImage", "logs:PutLogEvents"):
         assert any(action == a for a, _ in allowed), f"the endpoint needs {action}"
+
+
+# ---- What a wider role would be noticed by ------------------------------------------------------------------------------
+
+# Prefixes that each role lists. A function that reads single keys names none: IfExists lets that pass.
+LISTS = {
+    "SerializeRole": ("StringLikeIfExists", ["incoming/*"]),
+    "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
+    "MonitorRole": (
+        "StringLike",
+        ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "captures/*", "monitoring/*"],
+    ),
+    "TrainingRole": ("StringLike", ["training/*"]),
+}
+
+
+@pytest.mark.parametrize("role", of_type("AWS::IAM::Role"))
+def test_a_role_lists_its_own_prefixes_only(role: str) -> None:
+    lists = [one for one in statements(role) if any("s3:List" in action for action in one["Action"])]
+    assert len(lists) == (role in LISTS)
+    for one in lists:
+        operator, prefixes = LISTS[role]
+        found = one["Condition"][operator]["s3:prefix"]
+        assert ([found] if isinstance(found, str) else found) == prefixes
+        assert set(one["Condition"]) == {operator}
+
+
+@pytest.mark.parametrize("role", of_type("AWS::IAM::Role"))
+def test_a_role_pulls_images_from_named_accounts_only(role: str) -> None:
+    pulls = {resource for action, resource in grants(role, NamesImage=False) if action == "ecr:BatchGetImage"}
+    kinds = {"EndpointRole": "pytorch-inference", "TrainingRole": "pytorch-training"}
+    if role not in kinds:
+        assert not pulls
+        return
+    registry = "arn:aws:ecr:us-east-1:{}:repository/{}".format
+    own = {registry("111122223333", "*")} if role == "TrainingRole" else set()
+    assert pulls == {
+        registry("763104351884", kinds[role]),
+        registry("811284229777", "image-classification"),
+        *own,
+    }
+
+
+def test_an_image_of_ones_own_adds_the_account_of_its_address_alone() -> None:
+    (pull,) = [
+        one
+        for one in RESOURCES["EndpointRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if one.get("Sid") == "PullImage"
+    ]
+    (added,) = [one["Fn::If"] for one in pull["Resource"] if "Fn::If" in one]
+    name, (text, values), _ = added[0], added[1]["Fn::Sub"], added[2]
+    assert name == "NamesImage"
+    assert text == "arn:${AWS::Partition}:ecr:${AWS::Region}:${Account}:repository/*"
+    assert values == {"Account": {"Fn::Select": [0, {"Fn::Split": [".", {"Ref": "ModelImageUri"}]}]}}
+
+
+def test_the_accounts_are_those_of_the_table_of_images() -> None:
+    accounts = TEMPLATE["Mappings"]["DeepLearningContainers"]
+    assert set(accounts) == set(REGIONS)
+    for region, found in accounts.items():
+        assert image_uri("pytorch-inference", region).split(".")[0] == found["Account"]
+        try:
+            built_in = image_uri("image-classification", region).split(".")[0]
+        except TrainingError:  # the region has none
+            built_in = found["Account"]
+        assert built_in == found["BuiltIn"]
+
+
+# Every action of every role; a further one needs a reason, and its line here.
+ACTIONS = {role: sorted({action for action, _ in grants(role)}) for role in of_type("AWS::IAM::Role")}
+
+
+def test_no_role_may_change_rights_keys_or_whole_buckets() -> None:
+    never = (
+        "iam:",
+        "kms:",
+        "sts:",
+        "s3:PutBucket",
+        "s3:DeleteBucket",
+        "s3:PutObjectAcl",
+        "lambda:Update",
+        "lambda:Create",
+    )
+    for role, actions in ACTIONS.items():
+        assert not [action for action in actions if action.startswith(never)], role
+        # AND each names its resources: no bucket, key or function by a wildcard alone
+        for action, resource in grants(role):
+            assert not resource.startswith(("arn:aws:s3:::*", "*arn")), f"{role} may {action} on {resource}"
+            assert resource == "*" or resource.count("*") <= 1 or action.startswith("logs:"), (
+                f"{role}: {action} on {resource}"
+            )
