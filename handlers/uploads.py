@@ -94,15 +94,19 @@ class Upload:
         return cls(
             bucket=_text(detail["bucket"]["name"]),
             key=_text(s3_object["key"]),
-            version_id=s3_object.get("version-id") or None,
-            etag=s3_object.get("etag") or None,
+            version_id=_optional(s3_object.get("version-id")),
+            etag=_optional(s3_object.get("etag")),
             size=None if size is None else int(size),
-            sequencer=s3_object.get("sequencer") or None,
+            sequencer=_optional(s3_object.get("sequencer")),
         )
 
     @classmethod
     def _by_hand(cls, document: Mapping[str, Any]) -> Upload:
         return cls(bucket=_text(document["s3_bucket"]), key=_text(document["s3_key"]))
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None or value == "" else _text(value)
 
 
 def _text(value: Any) -> str:

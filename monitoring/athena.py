@@ -38,7 +38,7 @@ TBLPROPERTIES (
   'projection.hour.range' = '2024/01/01/00,NOW',
   'projection.hour.interval' = '1',
   'projection.hour.interval.unit' = 'HOURS',
-  'storage.location.template' = '{location}/${{endpoint}}/${{variant}}/${{hour}}'
+  'storage.location.template' = '{location}/${{endpoint}}/${{variant}}/${{hour}}/'
 )"""
 
 

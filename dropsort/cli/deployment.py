@@ -15,7 +15,7 @@ from dropsort.cli.output import confirmed, console, echo, facts_table, note
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 
 STACK_NAME = re.compile(
-    r"[A-Za-z][A-Za-z0-9-]{0,53}"
+    r"[A-Za-z](?:[A-Za-z0-9-]{0,52}[A-Za-z0-9])?"
 )  # with -serialize it is a function's name, of 64 characters at most
 
 

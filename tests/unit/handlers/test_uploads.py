@@ -76,6 +76,10 @@ def test_keys_arrive_raw_and_are_not_decoded(sample_event: Any, path: str) -> No
         "object": {"key": "incoming/a"}}},
         {"detail": {"bucket": {"name": "b"}, "object": {"key": "failed/a"}}},
         {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "size": "big"}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "sequencer": 5}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "version-id": ["v"]}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "etag": {"a": 1}}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "sequencer": False}}},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "incoming/a"}}}]},
     ],
 )  # fmt: skip

@@ -23,6 +23,7 @@ KNOWN = {
     "AWS::StackName": "dropsort",
     "Bucket": "pictures",
     "Bucket.Arn": "arn:aws:s3:::pictures",
+    "Endpoint": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/EndpointName",
 }
 NO_VALUE = object()
 

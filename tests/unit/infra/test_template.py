@@ -12,7 +12,16 @@ from cfnlint.api import lint_file
 
 from handlers import telemetry
 from handlers.settings import SETTINGS, load
-from tests.unit.infra.template import FUNCTIONS, PARAMETERS, PATH, RESOURCES, TEMPLATE, of_type, resolve
+from tests.unit.infra.template import (
+    FUNCTIONS,
+    PARAMETERS,
+    PATH,
+    RESOURCES,
+    TEMPLATE,
+    of_type,
+    resolve,
+    statements,
+)
 
 TEXT = PATH.read_text()
 DOCS = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
@@ -173,6 +182,63 @@ def test_the_bucket_keeps_what_it_is_given() -> None:
             "low-confidence/",
             "failed/",
         )
+
+
+def test_what_expires_is_gone_soon_although_the_bucket_keeps_versions() -> None:
+    rules = {
+        rule["Id"]: rule for rule in RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
+    # An expired capture is a noncurrent version below a delete marker.
+    assert rules["captures"]["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 1
+    # A marker below which nothing is left goes too; S3 takes that in no rule with ExpirationInDays.
+    assert rules["old-versions"]["ExpiredObjectDeleteMarker"] is True
+    assert not {"Prefix", "ExpirationInDays"} & rules["old-versions"].keys()
+
+
+def test_the_endpoints_arn_is_never_put_together_from_a_name_in_any_case() -> None:
+    """SageMaker writes it in lower case, whatever the stack's name is, and IAM compares case."""
+    (statement,) = [
+        item for item in statements("ClassifyRole") if "sagemaker:InvokeEndpoint" in item["Action"]
+    ]
+    assert statement["Resource"] == [resolve({"Ref": "Endpoint"})]
+    policy = RESOURCES["ClassifyRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+    assert policy["Resource"]["Fn::If"][:2] == ["CreatesEndpoint", {"Ref": "Endpoint"}]
+
+
+def test_a_workgroup_that_was_used_can_be_deleted() -> None:
+    for group in of_type("AWS::Athena::WorkGroup").values():
+        assert group["Properties"]["RecursiveDeleteOption"] is True
+
+
+def test_no_arn_names_a_partition() -> None:
+    text = PATH.read_text(encoding="utf-8")
+    assert "arn:aws:" not in text
+
+
+def test_the_endpoint_grows_and_shrinks_between_its_parameters() -> None:
+    target = RESOURCES["EndpointScalingTarget"]["Properties"]
+    assert target["MinCapacity"] == {"Ref": "EndpointInstanceCount"}
+    assert target["MaxCapacity"] == {"Ref": "EndpointMaxInstanceCount"}
+    assert resolve(target["ResourceId"]) == "endpoint/EndpointName/variant/main"
+    policy = RESOURCES["EndpointScalingPolicy"]["Properties"]
+    assert policy["ScalingTargetId"] == {"Ref": "EndpointScalingTarget"}
+    assert PARAMETERS["EndpointMaxInstanceCount"]["Default"] == 0
+
+
+def test_concurrency_is_reserved_only_if_wanted() -> None:
+    function = RESOURCES["ClassifyFunction"]["Properties"]
+    assert resolve(function, LimitsConcurrency=True)["ReservedConcurrentExecutions"] == "ClassifyConcurrency"
+    assert "ReservedConcurrentExecutions" not in resolve(function, LimitsConcurrency=False)
+    assert PARAMETERS["ClassifyConcurrency"]["Default"] == 0
+
+
+def test_throttles_of_every_function_have_an_alarm() -> None:
+    watched = {
+        alarm["Properties"]["Dimensions"][0]["Value"]["Ref"]
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"].get("MetricName") == "Throttles"
+    }
+    assert watched == {f"{name}Function" for name in FUNCTIONS}
 
 
 def test_the_bucket_is_reached_by_tls_alone() -> None:

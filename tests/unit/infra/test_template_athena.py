@@ -20,7 +20,7 @@ def test_the_table_lies_where_the_endpoint_captures():
     table = RESOURCES["CaptureTable"]["Properties"]["TableInput"]
     written = RESOURCES["EndpointConfig"]["Properties"]["DataCaptureConfig"]["DestinationS3Uri"]["Fn::Sub"]
     place = table["Parameters"]["storage.location.template"]["Fn::Sub"]
-    assert place == written + "/${!endpoint}/${!variant}/${!hour}"
+    assert place == written + "/${!endpoint}/${!variant}/${!hour}/"
     assert table["StorageDescriptor"]["Location"]["Fn::Sub"] == written + "/"
     variants = RESOURCES["EndpointConfig"]["Properties"]["ProductionVariants"]
     assert [variant["VariantName"] for variant in variants] == ["main"]

@@ -143,6 +143,24 @@ def test_a_result_edited_by_hand_disables_nothing(service: Service) -> None:
     assert service.started() == ["incoming/b.png", "incoming/c.png"]
 
 
+def test_retryable_failures_are_started_again_when_nothing_else_is_under_way(service: Service) -> None:
+    # GIVEN more failures than are started at a time, of an endpoint that is still down
+    names = [f"{number:02}.png" for number in range(40)]
+    service.upload(*names)
+    for name in names:
+        service.result(name, code="throttled", retryable=True)
+    # THEN a few others are started each time
+    assert service.automatic_redrive.look() == automatic_redrive.FEWEST
+    assert service.automatic_redrive.look() == 0, "the executions still run"
+    assert service.look() == automatic_redrive.FEWEST
+    assert len(set(service.started())) == 2 * automatic_redrive.FEWEST
+    # WHEN the endpoint works again, THEN twice as many, until none is left
+    for name in (key.removeprefix("incoming/") for key in service.started()):
+        service.s3.delete_object(Bucket=BUCKET, Key=f"failed/{name}.json")
+        service.result(name)
+    assert service.look() == 2 * automatic_redrive.FEWEST
+
+
 def test_an_upload_that_comes_back_is_tried_anew(service: Service) -> None:
     service.upload("a.png")
     for _ in range(6):

@@ -173,5 +173,5 @@ def test_labels_are_quoted():
 
 def test_table_lies_over_the_layout():
     statement = table_sql("s3://images/captures/")
-    assert "'s3://images/captures/${endpoint}/${variant}/${hour}'" in statement
+    assert "'s3://images/captures/${endpoint}/${variant}/${hour}/'" in statement
     assert "LOCATION 's3://images/captures/'" in statement
