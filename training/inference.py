@@ -50,6 +50,9 @@ with contextlib.suppress(
 
 MAX_SIDE = 512  # larger images are scaled down before the graph, which bounds memory
 MAX_PIXELS = 100_000_000
+# What the workflow reads; a test holds it equal to `dropsort.contract.formats`, which is not packaged with this file. Other decoders
+# of Pillow call external programs (EPS) or are not bounded.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "ICO", "PPM")
 MAX_INSTANCES = 256
 VERBOSE = "application/json;verbose=true"
 Prediction: TypeAlias = dict[str, Any]
@@ -93,7 +96,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decided here, below
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
         with image:
             width, height = image.size
             if width * height > MAX_PIXELS:

@@ -146,7 +146,7 @@ def _png(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         png.verify(found)
         image = _open(_file(found.parts), name)
         image.load()
-    altered = found.animated or not found.closed or found.depth == 16
+    altered = found.animated or found.left_out or not found.closed or found.depth == 16
     if found.depth == 16 and image.mode == "RGB":
         image = _deep_png(found, image)
     return Decoded(image, found.width, found.height, found.significant_bits, altered=altered)

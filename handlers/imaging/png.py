@@ -36,6 +36,7 @@ class Png:
     data: list[memoryview]
     animated: bool = False
     closed: bool = False
+    left_out: bool = False
 
     @property
     def inflated(self) -> int:
@@ -105,7 +106,9 @@ def inspect(data: bytes) -> Png:
             break
         elif kind in _ANIMATION:
             png.animated = True
-        elif sound and not cut:
+        elif not sound or cut:
+            png.left_out = True
+        else:
             if kind == b"sBIT" and length:
                 png.significant_bits = max(content)
             png.parts.append(view[at:end])

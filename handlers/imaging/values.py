@@ -128,10 +128,10 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Whether an RGB or L image has one colour, but for the rounding of a decoder."""
+    """Whether an RGB or L image has one colour, but for what a lossy encoder makes of it."""
     extrema = image.getextrema()
     pairs = extrema if isinstance(extrema[0], tuple) else (extrema,)
-    return all(high - low <= 1 for low, high in pairs)  # of 8 bits, a pair each
+    return all(high - low <= 4 for low, high in pairs)  # of 8 bits, a pair each
 
 
 def combined(high: Image.Image, low: Image.Image, significant_bits: int | None) -> Image.Image | None:

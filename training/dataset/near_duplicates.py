@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dropsort.contract import formats
 from training.dataset.images import LabelledImage
 from training.errors import TrainingError
 
@@ -37,7 +38,7 @@ def perceptual_hash(path: Path) -> int:
     except ImportError as error:
         raise TrainingError("imagehash is not installed: pip install 'dropsort[train]'") from error
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats.PILLOW) as image:
             return int(str(imagehash.phash(image.convert("RGB"))), 16)
     except Exception:  # any error was reported when the file was read
         return 0

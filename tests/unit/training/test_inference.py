@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dropsort.contract import formats
 from training import inference
 from training.errors import TrainingError
 from training.model import artifact
@@ -239,3 +240,10 @@ def test_the_committed_model_is_small_and_answers() -> None:
     assert answer["labels"] == ["bicycle", "motorcycle"]
     assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
     assert answer["familiarity"] < 0.02
+
+
+def test_it_decodes_what_the_workflow_reads_and_nothing_else() -> None:
+    assert inference.FORMATS == formats.PILLOW
+    for kind in ("EPS", "TGA", "PCX", "PDF"):
+        with pytest.raises(inference.InferenceError):
+            inference.decode(encoded(Image.new("RGB", (20, 20), (200, 40, 40)), kind))

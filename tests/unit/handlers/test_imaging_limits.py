@@ -1,0 +1,193 @@
+"""Memory and work are bounded by headers, before anything is decoded; what is allowed fits the function."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from handlers.imaging import limits
+from tests.unit.handlers.pictures import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Loader(yaml.SafeLoader):
+    """Reads the template without its functions."""
+
+
+Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def function() -> dict[str, Any]:
+    template = yaml.load((ROOT / "infra" / "cloudformation.yaml").read_text(), Loader)
+    found: dict[str, Any] = template["Resources"]["SerializeFunction"]["Properties"]
+    return found
+
+
+def test_decoding_leaves_room_for_the_object_and_the_libraries() -> None:
+    assert function()["MemorySize"] * 2**20 - limits.DECODING_BYTES >= 500_000_000
+
+
+PROGRAM = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+from handlers import imaging
+result = imaging.prepare(open(sys.argv[1], "rb").read(), side=256, max_pixels=100_000_000)
+print(result.width * result.height, resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+"""
+
+LARGEST: list[tuple[str, str, dict[str, Any]]] = [
+    ("JPEG", "RGB", {}), ("JPEG", "RGB", {"progressive": True}), ("JPEG", "CMYK", {"progressive": True, "subsampling": 0}),
+    ("PNG", "RGBA", {"compress_level": 1}), ("PNG", "I;16", {"compress_level": 1}), ("GIF", "P", {}), ("BMP", "RGB", {}),
+    ("PPM", "RGB", {}),
+    ("WEBP", "RGB", {"method": 0}), ("WEBP", "RGBA", {"method": 0}), ("TIFF", "RGBA", {"compression": "tiff_lzw"}),
+    ("TIFF", "F", {"compression": "tiff_lzw"}), ("TIFF", "RGB", {"compression": "jpeg"}), ("AVIF", "RGB", {"speed": 10, "quality": 40}),
+    ("AVIF", "RGBA", {"speed": 10, "quality": 40}), ("JPEG2000", "RGB", {"irreversible": True}),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("fmt", "mode", "options"), LARGEST)
+def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
+    tmp_path: Path, fmt: str, mode: str, options: dict[str, Any]
+) -> None:
+    # GIVEN an image of as many pixels as are allowed of its format
+    most = (
+        limits.DECODING_BYTES / limits.bytes_per_pixel(fmt, mode)
+        if fmt not in ("JPEG", "JPEG2000")
+        else 10**8
+    )
+    height = min(10_000, int(most / 10_000) - 1)
+    grey = Image.radial_gradient("L").resize((1000, 1000))
+    image = Image.merge("RGB", (grey, grey.rotate(90), grey)).resize(
+        (10_000, height), Image.Resampling.NEAREST
+    )
+    if mode == "RGBA":
+        image.putalpha(200)
+    elif mode in ("F", "I;16"):
+        image = image.convert("L").convert("F" if mode == "F" else "I").convert(mode)
+    else:
+        image = image.convert(mode)
+    path = tmp_path / "largest"
+    image.save(path, fmt, **options)
+    del image
+
+    # WHEN it is normalised within the function's memory
+    limit = function()["MemorySize"] * 2**20
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(path), str(limit)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+    # THEN there is enough of it, and of time
+    assert result.returncode == 0, result.stderr[-500:]
+    pixels, seconds = result.stdout.split()
+    assert int(pixels) == 10_000 * height
+    assert float(seconds) < function()["Timeout"] / 2
+
+
+def test_a_webp_of_38_bytes_is_rejected_by_its_header() -> None:
+    data = bytes.fromhex("524946461e000000574542505650384c110000002f0fe7c31907508a6ad5a3808188e87f0000")
+    refused = rejection(data, max_pixels=10**8)
+    assert refused.code == "too_many_pixels"
+    assert "WEBP" in str(refused)
+
+
+def test_scans_are_counted_before_decoding() -> None:
+    # GIVEN a progressive JPEG whose last scan is repeated thousands of times
+    data = encoded(noise(1000, 800), "JPEG", progressive=True, quality=30)
+    last = data.rindex(b"\xff\xda")
+    begin = data.rindex(b"\xff\xc4", 0, last)
+    bomb = data[:begin] + data[begin:-2] * 3 + data[last : last + 20] * 6000 + b"\xff\xd9"
+    started = time.process_time()
+    assert rejection(bomb, max_pixels=10**8).code == "too_complex"
+    assert time.process_time() - started < 2
+
+
+def test_a_usual_number_of_scans_is_none_too_many() -> None:
+    assert limits.MAX_WORK / 100_000_000 >= 20
+    assert prepare(encoded(noise(1000, 800), "JPEG", progressive=True)).width == 1000
+
+
+def test_marker_segments_are_counted() -> None:
+    data = encoded(drawn(), "JPEG")
+    assert rejection(data[:2] + b"\xff\xfe\0\2" * 100_000 + data[2:]).code == "too_complex"
+
+
+def test_chunks_are_counted() -> None:
+    started = time.process_time()
+    data = encoded(drawn(), "PNG")
+    assert rejection(data[:33] + png_chunk(b"teSt", b"") * 300_000 + data[33:]).code == "too_complex"
+    assert time.process_time() - started < 5
+
+
+def test_blocks_of_gif_are_counted() -> None:
+    data = encoded(drawn(), "GIF")
+    at = data.index(b"\x2c", 13 + 3 * 2)
+    assert rejection(data[:at] + b"\x21\xfe\1x\0" * 100_000 + data[at:]).code in (
+        "too_complex",
+        "truncated_image",
+    )
+
+
+def test_tiles_larger_than_their_image_are_rejected() -> None:
+    data = bytearray(encoded(drawn(64, 48), "TIFF"))
+    for tag, number in ((278, 322), (279, 323)):  # the tags of strips become those of tiles
+        at = next(
+            at
+            for at in range(8, len(data) - 12)
+            if data[at : at + 4] in (struct.pack("<HH", tag, 3), struct.pack("<HH", tag, 4))
+        )
+        struct.pack_into("<HHII", data, at, number, 4, 1, 50_000)
+    assert rejection(bytes(data)).code == "too_complex"
+
+
+def test_strips_are_counted() -> None:
+    data = bytearray(encoded(drawn(64, 48), "TIFF"))
+    at = next(at for at in range(8, len(data) - 12) if data[at : at + 4] == struct.pack("<HH", 273, 4))
+    struct.pack_into("<I", data, at + 4, 10_000_000)
+    assert rejection(bytes(data)).code == "too_complex"
+
+
+def test_headers_of_jpeg_2000_that_contradict_each_other() -> None:
+    data = bytearray(encoded(drawn(64, 48), "JPEG2000"))
+    at = data.index(b"ihdr") + 4
+    data[at : at + 8] = (5000).to_bytes(4, "big") * 2
+    assert rejection(bytes(data), max_pixels=10**8).code == "corrupt_image"
+
+
+def test_an_icon_whose_image_is_a_bomb() -> None:
+    header = png_chunk(b"IHDR", (60_000).to_bytes(4, "big") * 2 + b"\x08\2\0\0\0")
+    bomb = b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
+    entry = bytes((16, 16, 0, 0, 1, 0, 32, 0)) + len(bomb).to_bytes(4, "little") + (22).to_bytes(4, "little")
+    assert rejection(b"\0\0\1\0\1\0" + entry + bomb, max_pixels=10**8).code == "too_many_pixels"
+
+
+def test_memory_that_runs_out_is_a_rejection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("handlers.imaging.normalise.decode", fail)
+    assert rejection(encoded(drawn(), "PNG")).code == "too_complex"
+
+
+def test_a_dispensable_chunk_that_is_damaged_is_left_out() -> None:
+    chunk = bytearray(png_chunk(b"tEXt", b"Comment\0x"))
+    chunk[-1] ^= 1
+    data = encoded(drawn(), "PNG")
+    assert prepare(data[:33] + bytes(chunk) + data[33:]).width == 40
+    assert with_chunk(data, b"tEXt", b"Comment\0x")[:33] == data[:33]
+    assert Image.open(io.BytesIO(data)).size == (40, 30)
