@@ -15,7 +15,12 @@ import pytest
 
 from training.dataset import samples
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+# What the first start on a machine installs is there before: it takes minutes on a busy one.
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("embedded_python", "host_packages"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "dropsort.cli"]
@@ -30,9 +35,7 @@ def processes(mark: str) -> list[str]:
     return [line for line in found if mark in line and "ps -eo" not in line]
 
 
-def test_demo_takes_every_file_and_leaves_its_captures_for_a_report(
-    embedded_python: None, tmp_path: Path
-) -> None:
+def test_demo_takes_every_file_and_leaves_its_captures_for_a_report(tmp_path: Path) -> None:
     # GIVEN a folder with pictures under all sorts of names, and files that are no pictures
     images = tmp_path / "images"
     samples.drawn(images, 6, seed=1)
@@ -81,7 +84,7 @@ def test_demo_takes_every_file_and_leaves_its_captures_for_a_report(
     assert "Compared with the evaluation set of bikes-1.0.0, 200 predictions." in page
 
 
-def test_demo_draws_its_own_pictures(embedded_python: None, tmp_path: Path) -> None:
+def test_demo_draws_its_own_pictures(tmp_path: Path) -> None:
     result = subprocess.run(
         [*COMMAND, "demo", "--count", "4"],
         cwd=tmp_path,
@@ -96,7 +99,7 @@ def test_demo_draws_its_own_pictures(embedded_python: None, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
-    embedded_python: None, tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, request: pytest.FixtureRequest
 ) -> None:
     # GIVEN a running service, started by a shell that makes its background jobs ignore Ctrl-C
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
@@ -107,6 +110,7 @@ def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
             stdout=out,
             stderr=err,
         )
+    request.addfinalizer(process.kill)  # its own processes end with it
     deadline = time.monotonic() + 240
     while "Ctrl-C stops it" not in (tmp_path / "out").read_text():
         assert process.poll() is None, (tmp_path / "err").read_text()
@@ -134,7 +138,7 @@ def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
     assert processes(str(tmp_path)) == []
 
 
-def test_two_services_on_one_folder_are_refused(embedded_python: None, tmp_path: Path) -> None:
+def test_two_services_on_one_folder_are_refused(tmp_path: Path) -> None:
     data = tmp_path / "data"
     first = subprocess.Popen(
         [*COMMAND, "up", "--data", str(data)],
