@@ -86,6 +86,17 @@ class Deployment:
     scale_out_cooldown: float  # seconds
 
 
+def alarms(template: Path) -> list[dict[str, Any]]:
+    """The properties of the template's alarms."""
+    resources = _load(template)["Resources"].values()
+    return [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Alarm"]
+
+
+def _load(template: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load(template.read_text(encoding="utf-8"), Loader=_Loader)
+    return document
+
+
 def read(template: Path = TEMPLATE) -> Deployment:
     """Read the template with its parameters' defaults.
 
@@ -94,7 +105,7 @@ def read(template: Path = TEMPLATE) -> Deployment:
     KeyError
         The template lacks something that the simulation needs.
     """
-    document = yaml.load(template.read_text(encoding="utf-8"), Loader=_Loader)
+    document = _load(template)
     resources, parameters = document["Resources"], document["Parameters"]
     definition = resources["StateMachine"]["Properties"]["Definition"]
     states = {}

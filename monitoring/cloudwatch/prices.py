@@ -21,6 +21,9 @@ PRICES: dict[str, tuple[float, str]] = {
     "s3-get": (0.4e-6, "https://aws.amazon.com/s3/pricing/"),
     "s3-gb-month": (0.023, "https://aws.amazon.com/s3/pricing/"),
     "eventbridge-event": (1e-6, "https://aws.amazon.com/eventbridge/pricing/"),
+    "xray-trace": (5e-6, "https://aws.amazon.com/xray/pricing/"),
+    "metric-month": (0.30, "https://aws.amazon.com/cloudwatch/pricing/"),
+    "alarm-month": (0.10, "https://aws.amazon.com/cloudwatch/pricing/"),
     "athena-tb": (5.0, "https://aws.amazon.com/athena/pricing/"),
 }
 # Dollars an hour of a real-time endpoint's instance: https://aws.amazon.com/sagemaker/pricing/
@@ -57,6 +60,7 @@ class ResourceUse:
     log_bytes: int = 2_000
     puts: int = 2  # upload, result
     gets: int = 3  # the upload, checks of both other outcomes
+    traced: float = 0.05  # share of executions that X-Ray's default rule records, besides one a second
 
     def dollars(self) -> float:
         """Dollars for one image, without the endpoint."""
@@ -78,6 +82,7 @@ class ResourceUse:
             "S3 requests": self.puts * price("s3-put") + self.gets * price("s3-get"),
             "EventBridge": price("eventbridge-event") if self.event else 0.0,
             "CloudWatch Logs": self.log_bytes / 1e9 * price("logs-gb"),
+            "X-Ray": self.traced * price("xray-trace"),
         }
 
 
