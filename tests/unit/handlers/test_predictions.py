@@ -63,9 +63,9 @@ def test_single_precision_may_be_off_a_little_and_is_cut_to_0_and_1() -> None:
     [
         b"", b"<html>", b"\xff\xfe\x00", b"[0.5, 0.5", b"[NaN, 1]", b"[Infinity, 0]", b"[-Infinity, 0]", b"[1e400]",
         b"null", b"5", b'"0.9"', b"{}", b"[]",
-        b"true", b'{"prediction": []}', b'{"probabilities": null}', b'{"probabilities": {"a": 1}}', b"[[0.9, 0.1]]",
+        b"true", b'{"prediction": []}', b'{"probabilities": null}', b'{"probabilities": {"a": 1}}', b"[[0.9, 0.1], [0.2, 0.8]]",
         b'["0.9", "0.1"]', b"[true, false]",
-        b"[null, 1]", b"[0.9, 0.2]", b"[0.5]", b"[2, -1]", b"[0, 0]", b"[1.5]", b"[98, 2]", b"[1" + b"0" * 400 + b"]",
+        b"[null, 1]", b"[0.9, 0.2]", b"[2, -1]", b"[0, 0]", b"[1.5]", b"[98, 2]", b"[1" + b"0" * 400 + b"]",
         b"[1" + b"0" * 5000 + b"]",
         b"[0.4, 0.6" + b"0" * 10 + b", -0.1]",
     ],
