@@ -245,13 +245,13 @@ class Process:
 
     def run(self, data: bytes) -> tuple[str, float, int, bytes]:
         """Outcome, CPU seconds, peak memory in KiB, and the normalised image."""
-        self._pipe.send_bytes(data)
         try:
+            self._pipe.send_bytes(data)
             if self._pipe.poll(4 * CPU_SECONDS):
                 found: tuple[str, float, int, bytes] = self._pipe.recv()
                 return found
             outcome = "!took too long"
-        except EOFError:
+        except (EOFError, OSError):
             outcome = "!died"
         self._process.kill()
         self._start()

@@ -85,6 +85,10 @@ def environment(credentials: Credentials, endpoint_url: str, runtime_url: str) -
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
+        # A proxy of this machine does not know the service. In lower case, because that counts before upper case.
+        "no_proxy": ",".join(
+            filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1,localhost"))
+        ),
     }
 
 

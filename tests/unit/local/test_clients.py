@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from botocore.utils import get_environ_proxies
 
 from dropsort.local import clients, credentials
 from dropsort.local.clients import EmbeddedSession
@@ -44,3 +45,18 @@ def test_the_environment_has_all_that_a_client_needs() -> None:
     assert found["AWS_ACCESS_KEY_ID"] == secrets.access_key_id
     assert found["AWS_SECRET_ACCESS_KEY"] == secrets.secret_access_key
     assert found["AWS_DEFAULT_REGION"] == clients.REGION
+
+
+def test_a_proxy_of_this_machine_is_not_used_for_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN proxies that nothing listens to, and hosts that they are not for
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name, value in clients.environment(credentials.make(), "http://127.0.0.1:1", "").items():
+        monkeypatch.setenv(name, value)
+
+    # WHEN any client is made in that environment THEN it goes to the service itself
+    assert not get_environ_proxies("http://127.0.0.1:1")
+    assert not get_environ_proxies("http://example.org")
+    assert get_environ_proxies("http://example.com")
