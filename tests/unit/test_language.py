@@ -1,0 +1,123 @@
+"""The words of the documentation, the commands, the template and the docstrings: the field's terms, no private vocabulary."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from dropsort.cli.main import MODULES, dropsort
+from tests.unit.infra.template import TEMPLATE
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What not to write, and what to write instead. Senses that are right are in ALLOWED.
+WORDS = {
+    r"pictures?|photos?": "image",
+    r"the way of an image|house|rooms?": "data flow; package layout; subpackages",
+    r"travels?|travell\w+|fit to travel": "sent; normalised to fit the Step Functions payload limit",
+    r"answer(s|ed|ing)?": "prediction, response; returns",
+    r"said|told|tells?|asked|asks": "returns, requests, reports",
+    r"a look|looks|looked|looking": "check, run, poll",
+    r"refus(e|es|ed|al|als|ing)|nonsense": "reject, rejection; invalid prediction",
+    r"twins?": "near-duplicates",
+    r"beside": "with, next to, in addition to",
+    r"leash|guardian|pickup|last life": "lifeline pipe; supervisor; automatic redrive; previous run",
+    r"who is told|trust out": "alarm notifications; drift reports and metrics",
+}
+ALLOWED = re.compile(
+    r"asks for confirmation|looks? up|looking up|Connection refused|ConnectionRefused\w*", re.IGNORECASE
+)
+FORBIDDEN = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): instead for words, instead in WORDS.items()}
+NAMES = re.compile(r"^(twins|kept|pictures?|places?|here|watching|pickup|guardian|leash|usual|answers?)$")
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PACKAGES = ("dropsort/cli", "dropsort/client", "dropsort/contract")
+MODULE_FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def violations(text: str) -> list[str]:
+    """The words of the text that are not to be written, with what to write instead."""
+    text = ALLOWED.sub("", text)
+    return [
+        f"{found[0]!r} (write: {instead})"
+        for words, instead in FORBIDDEN.items()
+        for found in words.finditer(text)
+    ]
+
+
+def prose(markdown: str) -> str:
+    """The text of a page without code, links and the names of files."""
+    text = re.sub(r"^```.*?^```$", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`]*`", "", text)
+    return re.sub(r"\]\([^)]*\)", "]", text)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_pages(page: Path) -> None:
+    assert violations(prose(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("command", [verb for verbs in MODULES.values() for verb in verbs])
+def test_help_of_commands(command: str) -> None:
+    found = dropsort.get_command(click.Context(dropsort), command)
+    assert found is not None
+    assert violations(found.get_help(click.Context(found, info_name=command, max_content_width=1000))) == []
+
+
+def descriptions(value: Any) -> Iterator[str]:
+    """Every text of the template that a person reads."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if (
+                key
+                in (
+                    "Description",
+                    "AlarmDescription",
+                    "AssertDescription",
+                    "ConstraintDescription",
+                    "Comment",
+                )
+                or key == "Label"
+            ):
+                yield str(inner)
+            else:
+                yield from descriptions(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from descriptions(inner)
+
+
+def test_descriptions_of_the_template() -> None:
+    found = list(descriptions(TEMPLATE))
+    assert len(found) > 60
+    assert [(text, bad) for text in found if (bad := violations(text))] == []
+
+
+@pytest.mark.parametrize("module", MODULE_FILES, ids=name)
+def test_docstrings(module: Path) -> None:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+    assert [bad for text in texts if (bad := violations(re.sub(r"``?[^`]*``?", "", text)))] == []
+
+
+@pytest.mark.parametrize("module", MODULE_FILES, ids=name)
+def test_names_of_modules_and_classes(module: Path) -> None:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    names = [module.stem, *(node.name.lower() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+    assert [found for found in names if NAMES.match(found)] == []
+
+
+def test_the_words_are_found() -> None:
+    assert violations("A picture is made fit to travel; the model answers, looks and refuses nonsense.") != []
+    assert violations("Shows what is deleted and asks for confirmation.") == []
