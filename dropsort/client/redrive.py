@@ -51,7 +51,7 @@ def find(
     min_age_seconds
         Leave out younger uploads: they may be on their way.
     progress
-        Called now and then with the number of uploads looked at.
+        Called after every 1,000 uploads with the number checked so far.
     """
     now = datetime.now(UTC)
     unsorted: list[Unsorted] = []

@@ -39,7 +39,7 @@ def result_keys(path: str) -> dict[str, str]:
     """Where the result of an upload may lie, by outcome; it lies at exactly one of them.
 
     A path too long for S3's 1,024 bytes with the longest prefix is cut and ends in a digest of the whole, under every
-    outcome alike; so is one that looks as if it had been cut, so that no two uploads share a result.
+    outcome alike; so is one that has the form of a cut one, so that no two uploads share a result.
 
     Examples
     --------

@@ -109,7 +109,7 @@ _READ = "read"
 
 
 def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> str | None:
-    """The verdict without reading a result; `_READ` where only its content tells."""
+    """The verdict without reading a result; `_READ` if the decision needs its content."""
     if len(found) > 1:
         return SEVERAL_RESULTS
     if not found:
@@ -233,7 +233,7 @@ def _located(item: tuple[str, str, Version]) -> tuple[Version, dict[str, str]]:
 
 
 class _Results:
-    """The listing of one outcome, asked for ascending keys."""
+    """The listing of one outcome, read for keys in ascending order."""
 
     def __init__(self, client: Any, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> None:
         self._versions = _newest(client, bucket, prefix, pool)

@@ -64,3 +64,35 @@ def test_every_page_that_the_code_names_exists() -> None:
     for path in CODE:
         for page in NAMED.findall(path.read_text(encoding="utf-8")):
             assert (ROOT / page).exists(), f"{name(path)} names {page}, which does not exist"
+
+
+# ---- The architecture page -------------------------------------------------------------------------------------------
+
+ARCHITECTURE = (ROOT / "docs" / "concepts" / "architecture.md").read_text(encoding="utf-8")
+PACKAGES = ("handlers", "monitoring", "training", "dropsort")
+
+
+def section(heading: str) -> str:
+    return ARCHITECTURE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_package_map_has_every_package_and_no_other() -> None:
+    found = {
+        f"{name(path.parent)}/"
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("__init__.py")
+        if "resources" not in path.parts
+    } - {"dropsort/"}
+    listed = set(re.findall(r"^\| `([\w/]+/)` \| \S", section("Package layout"), re.MULTILINE))
+    others = {"infra/", "benchmarks/", "models/", "dropsort/resources/"}
+    assert listed - others == found
+    assert all((ROOT / package).is_dir() for package in listed)
+
+
+def test_every_step_of_an_item_is_a_module() -> None:
+    steps = re.findall(
+        r"^\| .+ \| `([\w/.]+)` \|$", section("Follow one item through the code"), re.MULTILINE
+    )
+    assert len(steps) > 35
+    for step in steps:
+        assert (ROOT / step).exists(), f"the architecture page names {step}, which does not exist"
