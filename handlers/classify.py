@@ -1,7 +1,7 @@
-"""Second function of the workflow: the endpoint's answer for one picture.
+"""Second function of the workflow: the endpoint's prediction for one image.
 
-In: the state of Serialize. Out: the same with ``inferences`` (probabilities by class index) and what the model said beside them, without
-``image_data``; or with a ``rejection`` if the model cannot read the picture or answers nonsense.
+In: the state of Serialize. Out: the same with ``inferences`` (probabilities by class index) and what else the model returned, without
+``image_data``; or with a ``rejection`` if the model cannot read the image or returns an invalid prediction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if aws.starting():
 
 @observed
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Classify one picture.
+    """Classify one image.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
-    """The endpoint's answer and the variant that gave it; a client error of the model itself is a rejection."""
+    """The endpoint's response and its variant; a client error of the model itself is a rejection."""
     try:
         response = aws.sagemaker_runtime().invoke_endpoint(
             EndpointName=_SETTINGS.endpoint,

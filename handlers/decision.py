@@ -12,7 +12,7 @@ from handlers.rejections import Rejection
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where an answered image goes, and why; ``rejection`` is None for a classified one."""
+    """The outcome of an image with a prediction, and why; ``rejection`` is None for a classified one."""
 
     outcome: str
     label: str
@@ -33,11 +33,11 @@ def decide(
     Parameters
     ----------
     threshold
-        Confidence, the largest probability, from which on the picture is classified.
+        Minimum confidence, the largest probability, for the outcome classified.
     label_thresholds
         Thresholds of single labels, in place of ``threshold``.
     familiarity_threshold
-        Familiarity from which on the picture is one that the model knows; not asked of a model that does not say.
+        Minimum familiarity for the outcome classified; not checked if the model returns none.
 
     Raises
     ------

@@ -83,7 +83,7 @@ def _event_time(started_with: dict[str, Any]) -> str | None:
 
 
 def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Rejection | None]:
-    """What the state says of the picture: an answer and what is made of it, or why there is none."""
+    """The prediction in the state and the decision on it, or the rejection."""
     if "error" in state:  # put there by a Catch
         return (
             None,
@@ -108,7 +108,7 @@ def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, 
 
 
 def _record(upload: Upload, result: dict[str, Any]) -> tuple[bool, str]:
-    places = keys.result_keys(upload.path)
+    result_keys = keys.result_keys(upload.path)
     entry = recording.Entry(
         sequencer=upload.sequencer,
         version_id=upload.version_id,
@@ -117,8 +117,8 @@ def _record(upload: Upload, result: dict[str, Any]) -> tuple[bool, str]:
         recorded=result["times"]["recorded"],
         outcome=result["outcome"],
     )
-    steps = recording.record(entry, places)
-    return store.perform(aws.s3(), upload.bucket, results.encode(result), steps), places[entry.outcome]
+    steps = recording.record(entry, result_keys)
+    return store.perform(aws.s3(), upload.bucket, results.encode(result), steps), result_keys[entry.outcome]
 
 
 def _observe(result: dict[str, Any], now: datetime, started_with: dict[str, Any], stands: bool) -> None:

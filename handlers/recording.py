@@ -1,8 +1,8 @@
 """Exactly one result per key, of the newest upload: the protocol, without any I/O.
 
-`record` is a generator: it yields the S3 calls to make and is sent their answers, so that tests can run every interleaving of several
-recorders. It puts its own result first, under a condition, and looks at the key's two other places afterwards. Of two recorders of one
-key, whichever looks last sees both results, and takes away the one that the order of `Entry.beats` says loses; a recorder that was killed
+`record` is a generator: it yields S3 requests and is sent their responses, so that tests can run every interleaving of several
+recorders. It puts its own result first, under a condition, and reads the key's two other locations afterwards. Of two recorders of one
+key, whichever reads last sees both results, and deletes the one that loses in the order of `Entry.beats`; a recorder that was killed
 in between does the rest when it is retried. Between the put and the look, two results can be there for a moment.
 """
 
@@ -25,7 +25,7 @@ class Contended(Exception):
 
 
 class Conflict(Enum):
-    """The answer of a call whose condition did not hold."""
+    """The response to a request whose condition did not hold."""
 
     CONFLICT = "conflict"
 
@@ -35,7 +35,7 @@ CONFLICT = Conflict.CONFLICT
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What orders results: kept as metadata of the result's object, so that a HEAD tells it."""
+    """What orders results: stored as metadata of the result's object, so that a HEAD request returns it."""
 
     sequencer: str | None
     version_id: str | None
@@ -58,7 +58,7 @@ class Entry:
 
     def beats(self, other: Entry) -> bool:
         """Whether this result is to stay and the other to go: the newer upload; of one upload, the one that knows its sequencer, then
-        an answer before a failure, then the later recording."""
+        a prediction before a failure, then the later recording."""
         order = _upload_order(self, other)
         return order > 0 if order else self._rank() > other._rank()
 
@@ -73,10 +73,10 @@ class Entry:
 
 
 def _upload_order(a: Entry, b: Entry) -> int:
-    """1 if ``a`` is of the newer upload, -1 if of the older, 0 if of the same or if nothing tells them apart.
+    """1 if ``a`` is of the newer upload, -1 if of the older, 0 if of the same or if nothing distinguishes them.
 
     What S3 says of the objects comes first. A sequencer comes with the execution's input, which whoever may start executions
-    can make up: it decides only between uploads that S3's times do not tell apart.
+    can make up: it decides only between uploads that S3's times do not distinguish.
     """
     if a.version_id and a.version_id == b.version_id:
         return 0
@@ -135,7 +135,7 @@ def _same_upload(a: Entry, b: Entry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Put the result; ``if_match`` None: only if nothing is there. Answered with its ETag or `CONFLICT`."""
+    """Put the result; ``if_match`` None: only if nothing is there. The response is its ETag or `CONFLICT`."""
 
     key: str
     if_match: str | None
@@ -144,9 +144,9 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Look. Answered with (ETag, metadata) or None.
+    """Read. The response is (ETag, metadata) or None.
 
-    ``also`` is looked at next, whatever the answer: both looks may be made at the same time.
+    ``also`` is read next, whatever the response: both requests may be made at the same time.
     """
 
     key: str
@@ -155,7 +155,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete what has this ETag. Answered with None, also if nothing is there, or `CONFLICT`."""
+    """Delete what has this ETag. The response is None, also if nothing is there, or `CONFLICT`."""
 
     key: str
     if_match: str
@@ -163,17 +163,17 @@ class Delete:
 
 Operation = Put | Head | Delete
 Found = tuple[str, Mapping[str, str]]
-Answer = str | Found | Conflict | None
+Response = str | Found | Conflict | None
 
 
-def record(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Answer, bool]:
+def record(mine: Entry, result_keys: Mapping[str, str]) -> Generator[Operation, Response, bool]:
     """Record one result.
 
     Parameters
     ----------
     mine
         The order of the result to record.
-    places
+    result_keys
         `keys.result_keys` of the upload's path.
 
     Returns
@@ -187,22 +187,25 @@ def record(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Answe
         More than `MAX_ROUNDS` races were lost.
     """
     if not mine.sequencer:
-        mine = yield from _inherit(mine, places)
-    etag = yield from _put_own(mine, places[mine.outcome])
+        mine = yield from _inherit(mine, result_keys)
+    etag = yield from _put_own(mine, result_keys[mine.outcome])
     if etag is None:
         return False
-    first, second = (outcome for outcome in places if outcome != mine.outcome)
-    found = {first: (yield Head(places[first], also=places[second])), second: (yield Head(places[second]))}
+    first, second = (outcome for outcome in result_keys if outcome != mine.outcome)
+    found = {
+        first: (yield Head(result_keys[first], also=result_keys[second])),
+        second: (yield Head(result_keys[second])),
+    }
     for outcome in (first, second):
-        if not (yield from _clear(mine, outcome, places[outcome], found[outcome])):
-            yield Delete(places[mine.outcome], if_match=etag)
+        if not (yield from _clear(mine, outcome, result_keys[outcome], found[outcome])):
+            yield Delete(result_keys[mine.outcome], if_match=etag)
             return False
     return True
 
 
-def _inherit(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Answer, Entry]:
+def _inherit(mine: Entry, result_keys: Mapping[str, str]) -> Generator[Operation, Response, Entry]:
     """Started by hand, a run has no sequencer: it takes that of the result of the same upload, so that a late older event still loses."""
-    for outcome, key in places.items():
+    for outcome, key in result_keys.items():
         found = yield Head(key)
         if isinstance(found, tuple):
             other = Entry.from_metadata(found[1], outcome)
@@ -211,7 +214,7 @@ def _inherit(mine: Entry, places: Mapping[str, str]) -> Generator[Operation, Ans
     return mine
 
 
-def _put_own(mine: Entry, key: str) -> Generator[Operation, Answer, str | None]:
+def _put_own(mine: Entry, key: str) -> Generator[Operation, Response, str | None]:
     """The ETag of the result once it is put; None if one that beats it is there."""
     if_match: str | None = None
     for _ in range(MAX_ROUNDS):
@@ -228,7 +231,7 @@ def _put_own(mine: Entry, key: str) -> Generator[Operation, Answer, str | None]:
     raise Contended(f"Lost {MAX_ROUNDS} races for {key}")
 
 
-def _clear(mine: Entry, outcome: str, key: str, found: Answer) -> Generator[Operation, Answer, bool]:
+def _clear(mine: Entry, outcome: str, key: str, found: Response) -> Generator[Operation, Response, bool]:
     """Take away what was found under another outcome; False if it is one that beats this one."""
     for _ in range(MAX_ROUNDS):
         if not isinstance(found, tuple):

@@ -26,7 +26,7 @@ def document(
     execution: str | None = None,
     trace: str | None = None,
 ) -> dict[str, Any]:
-    """A result: with a decision that of an answered image, else that of a refused one.
+    """A result: with a decision that of an image with a prediction, else that of a rejected one.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def document(
     image
         ``format``, and ``width`` and ``height`` in pixels.
     endpoint
-        ``endpoint`` and ``variant`` that answered.
+        ``endpoint`` and ``variant`` that responded.
     """
     rejection = decision.rejection if decision else rejection
     return {

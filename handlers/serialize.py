@@ -1,4 +1,4 @@
-"""First function of the workflow: the upload, read and made fit to travel in the workflow's state.
+"""First function of the workflow: reads the upload and normalises it to fit the Step Functions payload limit.
 
 In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
 need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, or ``superseded`` if a newer upload is there.

@@ -1,4 +1,4 @@
-"""S3 as the functions use it: reading an upload, and making the calls that `recording.record` asks for."""
+"""S3 as the functions use it: reading an upload, and making the requests that `recording.record` yields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from handlers.recording import CONFLICT, Answer, Delete, Head, Operation, Put
+from handlers.recording import CONFLICT, Delete, Head, Operation, Put, Response
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
@@ -29,7 +29,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     Parameters
     ----------
     max_bytes
-        Larger objects are refused unread.
+        Larger objects are rejected without being read.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     elif upload.etag:
         which["IfMatch"] = upload.etag
     try:
-        answer = s3.get_object(**which)
+        response = s3.get_object(**which)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"):  # the last: a delete marker
@@ -62,15 +62,15 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
         if _encrypted(error):
             return upload, Rejection("unreadable_encryption")
         raise
-    with answer["Body"] as stream:
-        size = answer["ContentLength"]
+    with response["Body"] as stream:
+        size = response["ContentLength"]
         # What S3 says counts, whatever the input says: people can start executions, too.
         known = replace(
             upload,
-            version_id=upload.version_id or _version(answer.get("VersionId")),
-            etag=answer["ETag"].strip('"'),
+            version_id=upload.version_id or _version(response.get("VersionId")),
+            etag=response["ETag"].strip('"'),
             size=size,
-            uploaded=answer["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            uploaded=response["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
         if size > max_bytes:
             return known, Rejection("object_too_large", f"It has {size} bytes; {max_bytes} are read.")
@@ -99,32 +99,32 @@ def _version(version_id: str | None) -> str | None:
     return None if version_id == "null" else version_id  # what was there before versioning
 
 
-def perform(s3: S3Client, bucket: str, body: bytes, steps: Generator[Operation, Answer, bool]) -> bool:
+def perform(s3: S3Client, bucket: str, body: bytes, steps: Generator[Operation, Response, bool]) -> bool:
     """Make the calls of a recording and return what it returns.
 
-    One after another, but two looks at once where the recording allows it: that saves a round trip of each image's time.
+    One after another, but two reads at once where the recording allows it: that saves a round trip per image.
 
     Raises
     ------
     ClientError
         Any failure but a condition that did not hold or an object that is not there.
     """
-    ahead: dict[str, Future[Answer]] = {}
+    ahead: dict[str, Future[Response]] = {}
     operation = next(steps)
     while True:
         if isinstance(operation, Head) and operation.key in ahead:
-            answer = ahead.pop(operation.key).result()
+            response = ahead.pop(operation.key).result()
         else:
             if isinstance(operation, Head) and operation.also:
                 ahead[operation.also] = _second.submit(_call, s3, bucket, body, Head(operation.also))
-            answer = _call(s3, bucket, body, operation)
+            response = _call(s3, bucket, body, operation)
         try:
-            operation = steps.send(answer)
+            operation = steps.send(response)
         except StopIteration as stop:
             return bool(stop.value)
 
 
-def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Answer:
+def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Response:
     try:
         match operation:
             case Put(key, if_match, entry):

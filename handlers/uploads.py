@@ -57,7 +57,7 @@ class Upload:
         return {name: getattr(self, name) for name in names}
 
     def to_state(self) -> dict[str, Any]:
-        """As it travels between states; the bucket and the key lie beside it as ``s3_bucket`` and ``s3_key``."""
+        """As it is passed between states; the bucket and the key are next to it as ``s3_bucket`` and ``s3_key``."""
         names = ("version_id", "etag", "size", "sequencer", "uploaded")
         return {name: getattr(self, name) for name in names}
 

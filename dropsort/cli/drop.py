@@ -80,7 +80,7 @@ def drop(
 ) -> int:
     """Upload images, files or whole folders, to be sorted.
 
-    Every file below a folder is uploaded, whatever its name, but for what systems leave beside images (._*, Thumbs.db,
+    Every file below a folder is uploaded, whatever its name, except files of operating systems (._*, Thumbs.db,
     .DS_Store, @eaDir, *.part and the like); its path relative to that folder becomes its path below incoming/. A file
     that is already there is not uploaded again, so an interrupted drop can be repeated.
     """
@@ -96,9 +96,7 @@ def drop(
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
     if left_out:
-        note(
-            f"{left_out} files are left out: names that systems and programs leave beside images, or --exclude."
-        )
+        note(f"{left_out} files are left out: files of operating systems and programs, or --exclude.")
     for group in look_alike:
         names = ", ".join(printable(str(file.path)) for file in group)
         note(f"{len(group)} files look the same and differ in how Unicode composes their names: {names}")

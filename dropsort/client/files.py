@@ -1,7 +1,7 @@
 """Which files a person means, and under which keys they arrive.
 
 - Every file below a folder counts, whatever its name (dotfiles, no extension, spaces, any script), but for what systems and programs leave
-  beside images (`dropsort.contract.litter`); those are counted. A file that is named itself always counts.
+  next to images (`dropsort.contract.litter`); those are counted. A file that is named itself always counts.
 - A key is the path relative to the folder that was named; of a single file, its name.
 - Links are followed; a folder that links to one of its parents is entered once.
 - Bytes of a name that are not UTF-8, which a key must be, become `\\xff`; so do control characters (line feed:
@@ -68,7 +68,7 @@ def walk(
     prefix
         Put before each relative name, "cam1" say.
     exclude
-        Patterns of paths to leave out, beside those of `dropsort.contract.litter`.
+        Patterns of paths to leave out, in addition to those of `dropsort.contract.litter`.
     include
         Patterns of paths that are taken although they would be left out.
 

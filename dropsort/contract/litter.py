@@ -1,4 +1,4 @@
-"""Files that systems and programs leave beside images: `dropsort drop` leaves them out, and in the bucket they are ignored."""
+"""Files that systems and programs leave next to images: `dropsort drop` leaves them out, and in the bucket they are ignored."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Text of others, such as names of files, labels and error messages, made safe to show.
 
-A terminal acts on control characters: C0 and C1 codes move the cursor, write files or answer as if they were typed;
+A terminal acts on control characters: C0 and C1 codes move the cursor, write files or respond as if they were typed;
 bidirectional overrides show another name than the one that is there. Neither function ever lets one through.
 """
 

@@ -26,7 +26,7 @@ LONGEST_EXECUTION = timedelta(minutes=5)
 
 
 class AutomaticRedrive:
-    """Looks for uploads without a result, and starts the workflow for them.
+    """Finds uploads without a result, and starts the workflow for them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Data capture of the embedded endpoint: files in SageMaker's layout and schema, written beside the requests.
+"""Data capture of the embedded endpoint: files in SageMaker's layout and schema, written in the background.
 
 A request only puts its record into a bounded queue; a thread makes lines of them and writes a file for every few
 records, or after a few seconds. What the bucket does not take is tried again; at the end everything is written. Only
@@ -32,7 +32,7 @@ Put = Callable[[str, bytes], object]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answered request, as it was seen.
+    """One request with its response.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class Request:
     when: float
     body: bytes
     content_type: str
-    answer: bytes
-    answer_type: str
+    response: bytes
+    response_type: str
     inference_id: str = ""
     custom_attributes: str = ""
 
@@ -79,7 +79,7 @@ class CaptureWriter:
 
     def add(self, request: Request) -> None:
         """Take a request; cheap, never waits."""
-        size = len(request.body) + len(request.answer)
+        size = len(request.body) + len(request.response)
         with self._changed:
             if self._queued + size > QUEUE_BYTES or self._ending:
                 self.lost += 1
@@ -90,7 +90,7 @@ class CaptureWriter:
                 self._changed.notify_all()
 
     def flush(self, seconds: float = FINAL_SECONDS) -> bool:
-        """Write what there is now; tell whether it was written within `seconds`."""
+        """Write what there is now; return whether it was written within `seconds`."""
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
@@ -126,7 +126,7 @@ class CaptureWriter:
                     self.lost += len(batch)
                 else:
                     self._queue.extendleft(reversed(batch))
-                    self._queued += sum(len(item.body) + len(item.answer) for item in batch)
+                    self._queued += sum(len(item.body) + len(item.response) for item in batch)
                 self._changed.notify_all()
                 if not written:
                     self._changed.wait_for(lambda: self._ending, 0.5)
@@ -142,7 +142,7 @@ class CaptureWriter:
             if batch and int(self._queue[0].when // 3600) != int(batch[0].when // 3600):
                 break
             batch.append(self._queue.popleft())
-            size += len(batch[-1].body) + len(batch[-1].answer)
+            size += len(batch[-1].body) + len(batch[-1].response)
         self._queued -= size
         return batch
 
@@ -168,7 +168,7 @@ def record(config: Capture, request: Request) -> dict[str, Any]:
     if config.inputs:
         sides["endpointInput"] = _side(config, request.content_type, "INPUT", request.body)
     if config.outputs:
-        sides["endpointOutput"] = _side(config, request.answer_type, "OUTPUT", request.answer)
+        sides["endpointOutput"] = _side(config, request.response_type, "OUTPUT", request.response)
     event = {"eventId": str(uuid.uuid4())}
     if request.custom_attributes:
         event["customAttributes"] = [request.custom_attributes]  # type: ignore[assignment]

@@ -95,7 +95,7 @@ class EmbeddedAws:
         return EmbeddedSession(self.credentials, self.url, runtime_url)
 
     def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start it and wait until it responds.
 
         Raises
         ------

@@ -22,7 +22,7 @@ from dropsort.local.capture import CaptureWriter, Request
 from dropsort.local.runtime_errors import RuntimeFault
 
 BODY_LIMIT = 6_291_456  # bytes, as the API's model says
-DRAIN_LIMIT = 64_000_000  # a client that sends more than allowed still reads its answer, up to here
+DRAIN_LIMIT = 64_000_000  # a client that sends more than allowed still reads its response, up to here
 INFERENCE_ID = re.compile(r"[\x20-\xff]{1,64}")
 CUSTOM_ATTRIBUTES = 1024
 JSON = b"application/json"
@@ -32,15 +32,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Answer(NamedTuple):
-    """What the model's container answers."""
+class ContainerResponse(NamedTuple):
+    """The response of the model's container."""
 
     status: int
     body: bytes
     content_type: str
 
 
-Container = Callable[[bytes, str, str], Answer]
+Container = Callable[[bytes, str, str], ContainerResponse]
 """The container's /invocations: body, content type, accept."""
 
 
@@ -52,13 +52,13 @@ class Endpoint:
     name, variant
         Names of the endpoint and of its only production variant.
     container
-        Answers one request; called in a thread.
+        Serves one request; called in a thread.
     account
         Account number, for messages.
     log
         Where more is to be read about an error.
     capture
-        Where answered requests go.
+        Receives requests and responses.
     percentage
         Share of them that goes there.
     threads
@@ -85,7 +85,7 @@ class Endpoint:
         self._threads = ThreadPoolExecutor(threads or os.cpu_count() or 1, "model")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI)."""
+        """Serve one request (ASGI)."""
         if scope["type"] != "http":
             return
         method, path = scope["method"], scope["path"]
@@ -94,10 +94,12 @@ class Endpoint:
         elif path == "/invocations" and method == "POST":
             headers = dict(scope["headers"])
             body = await _read(receive, headers)
-            answer = (
-                Answer(413, b"{}", "application/json") if body is None else await self._run(body, headers)
+            response = (
+                ContainerResponse(413, b"{}", "application/json")
+                if body is None
+                else await self._run(body, headers)
             )
-            await _reply(send, answer.status, answer.body, answer.content_type.encode())
+            await _reply(send, response.status, response.body, response.content_type.encode())
         elif path == "/ping":
             await _reply(send, 200, b"", JSON)
         elif (
@@ -117,15 +119,17 @@ class Endpoint:
         if fault or body is None:
             await _fault(send, fault or runtime_errors.too_large(BODY_LIMIT), request_id)
             return
-        answer = await self._run(body, headers)
-        if answer.status != 200:
-            await _fault(send, runtime_errors.model_error(answer.status, answer.body, self._log), request_id)
+        response = await self._run(body, headers)
+        if response.status != 200:
+            await _fault(
+                send, runtime_errors.model_error(response.status, response.body, self._log), request_id
+            )
             return
         await _reply(
             send,
             200,
-            answer.body,
-            answer.content_type.encode(),
+            response.body,
+            response.content_type.encode(),
             [(b"x-amzn-requestid", request_id), self._variant],
         )
         if self._capture and random.random() < self._share:
@@ -134,8 +138,8 @@ class Endpoint:
                     when=when,
                     body=body,
                     content_type=headers.get(b"content-type", b"").decode("latin-1"),
-                    answer=answer.body,
-                    answer_type=answer.content_type,
+                    response=response.body,
+                    response_type=response.content_type,
                     inference_id=headers.get(b"x-amzn-sagemaker-inference-id", b"").decode("latin-1"),
                     custom_attributes=headers.get(b"x-amzn-sagemaker-custom-attributes", b"").decode(
                         "latin-1"
@@ -143,7 +147,7 @@ class Endpoint:
                 )
             )
 
-    async def _run(self, body: bytes, headers: dict[bytes, bytes]) -> Answer:
+    async def _run(self, body: bytes, headers: dict[bytes, bytes]) -> ContainerResponse:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         accept = headers.get(b"accept", b"").decode("latin-1")
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What the template's EndpointConfig asks of the endpoint: variant and data capture, for given parameters.
+"""The configuration of the endpoint in the template's EndpointConfig: variant and data capture, for given parameters.
 
 The template is the one place of that decision, and `training.aws.template` works out its functions; only the members that are
 used here are worked out, as others name resources that this machine does not have.

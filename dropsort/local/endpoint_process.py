@@ -94,7 +94,7 @@ class EmbeddedEndpoint:
         )
 
     def wait(self) -> None:
-        """Wait until it answers.
+        """Wait until it responds.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class EmbeddedEndpoint:
             self._process.wait_until(lambda: self._call("GET", "/ping"), START_SECONDS)
 
     def start(self, holders: Sequence[int] = ()) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it responds."""
         self.launch(holders)
         try:
             self.wait()
@@ -118,11 +118,11 @@ class EmbeddedEndpoint:
         return self._process is not None and self._process.running()
 
     def flush(self) -> bool:
-        """Have everything that it captured written into the bucket; tell whether that is done."""
+        """Have everything that it captured written into the bucket; return whether that is done."""
         return self._call("POST", "/flush")
 
     def stop(self) -> None:
-        """Stop it, after it has answered what it was asked and written what it captured."""
+        """Stop it, after it has completed its requests and written its captures."""
         if self._process:
             self._process.stop()
             self._process = None

@@ -1,4 +1,4 @@
-"""What can go wrong with the service on one machine, said in one sentence that a user can act on."""
+"""Errors of the service on one machine: one sentence that says what to do."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Objects are on disk as soon as the embedded AWS has accepted them; everything else (stack, functions, rules, roles,
 logs) only after a clean stop. So the folder remembers whether a deployment was ever followed by one (`deployed`),
 and keeps a copy of that state: a kill later goes back to the last clean stop, a damaged state to the copy, and a
-folder in which no deployment was finished, which nobody was told about yet, begins anew.
+folder in which no deployment was finished, which was not reported yet, begins anew.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class ServiceFolder:
         os.replace(temporary, self.path / "deployed.json")
 
     def prepare(self) -> bool:
-        """Make the embedded AWS's folder fit to start from; tell whether there is a service in it."""
+        """Prepare the embedded AWS's folder for a start; return whether there is a service in it."""
         if not self.deployed():
             shutil.rmtree(self.aws, ignore_errors=True)
             self.checkpoint.unlink(missing_ok=True)

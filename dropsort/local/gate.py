@@ -1,8 +1,8 @@
 """The gate: the outermost ASGI application of every process of the service that listens.
 
 It lets a request in only if it names this machine, comes from no page in a browser, and is signed with credentials of the
-service (:mod:`dropsort.local.signatures`). One exception, without side effects: the path that tells whether the process is
-ready. What the application behind it would tell browsers (``Access-Control-*``) never leaves.
+service (:mod:`dropsort.local.signatures`). One exception, without side effects: the path that reports whether the process is
+ready. What the application behind it would send to browsers (``Access-Control-*``) never leaves.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _without_cors(send: Send) -> Send:
 
 
 async def _reject(fault: SignatureFault, service: str, headers: Headers, body: _Body, send: Send) -> None:
-    """Answer as the service would: its clients show code and message."""
+    """Respond as the service would: its clients show code and message."""
     values = dict(headers)
     kind = values.get("content-type", "")
     service = service or _claimed_service(values.get("authorization", ""))

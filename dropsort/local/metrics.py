@@ -1,8 +1,8 @@
 """Metrics that functions print reach the embedded CloudWatch, as they do on AWS: log groups are tailed and read.
 
-Each pass asks every log group for the events since the last one, with some overlap because events of parallel
+Each pass reads the events of every log group since the last one, with some overlap because events of parallel
 invocations appear out of order; what the overlap brings twice is known by stream, time and text. What has been
-forwarded is kept in a file, so that a restart goes on where the last life stopped; between the request to CloudWatch
+forwarded is kept in a file, so that a restart continues where the previous run stopped; between the request to CloudWatch
 and that file lies the only moment in which a kill makes a few metrics count twice.
 """
 
@@ -36,7 +36,7 @@ class Mark:
     known: dict[str, tuple[int, int]] = field(default_factory=dict)  # identity: time and how many of it
 
     def unknown(self, events: Iterable[dict[str, Any]], seen: Counter[str]) -> list[dict[str, Any]]:
-        """Those of `events` that are new; equal lines of one stream and time are told apart by counting."""
+        """Those of `events` that are new; equal lines of one stream and time are distinguished by counting."""
         fresh = []
         for event in events:
             identity = _identity(event)

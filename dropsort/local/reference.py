@@ -1,4 +1,4 @@
-"""The model's reference in the bucket, where the hourly function looks for what drift compares with.
+"""The model's reference in the bucket, where the hourly function reads it.
 
 Only what this module put there is ever exchanged or taken away: a reference that somebody else put there, or that the function
 made of captures, stays.

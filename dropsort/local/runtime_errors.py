@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RuntimeFault:
-    """An error answer.
+    """An error response.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def unknown_operation(path: str) -> RuntimeFault:
     return RuntimeFault(404, "UnknownOperationException", {"Message": f"No operation at {path}."})
 
 
-def model_error(status: int, answer: bytes, log: str) -> RuntimeFault:
-    """The model answered with an error of its own: `status` and `answer` are the container's."""
-    text = answer.decode(errors="replace")
+def model_error(status: int, response: bytes, log: str) -> RuntimeFault:
+    """The model returned an error of its own: `status` and `response` are the container's."""
+    text = response.decode(errors="replace")
     side = "client" if status < 500 else "server"
     code = "CLIENT_ERROR_FROM_MODEL" if status < 500 else "INTERNAL_FAILURE_FROM_MODEL"
     return RuntimeFault(

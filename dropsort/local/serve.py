@@ -1,6 +1,6 @@
 """The process of the embedded endpoint: ``python -m dropsort.local.serve CONFIG``, ended by SIGTERM.
 
-CONFIG is a JSON file that :class:`dropsort.local.endpoint_process.EmbeddedEndpoint` writes. Everything that was answered is
+CONFIG is a JSON file that :class:`dropsort.local.endpoint_process.EmbeddedEndpoint` writes. Everything that was served is
 captured before the process ends.
 """
 

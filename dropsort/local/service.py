@@ -42,7 +42,7 @@ class Service:
     data
         Folder that keeps bucket and service; None forgets everything at the end.
     port
-        Port of the embedded AWS; None takes that of the folder's last life, or a free one.
+        Port of the embedded AWS; None takes that of the folder's previous run, or a free one.
     model
         Folder of the model that the endpoint serves.
     parameters
@@ -224,7 +224,7 @@ class Service:
 
     @staticmethod
     def _choose(wanted: int | None, last: object) -> int:
-        """The port that was asked for, else the last one if it is free still, else any."""
+        """The requested port, else the previous one if it is still free, else any."""
         if wanted is None and isinstance(last, int):
             try:
                 return free_port(last)
@@ -233,7 +233,7 @@ class Service:
         return wanted or 0
 
     def _all_parameters(self) -> dict[str, str]:
-        """What this machine needs, beside what was asked for; docs/concepts/embedded-aws.md has the reasons."""
+        """What this machine needs, in addition to what was requested; docs/concepts/embedded-aws.md has the reasons."""
         return {
             **self._parameters,
             "BucketName": BUCKET,

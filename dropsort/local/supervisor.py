@@ -1,4 +1,4 @@
-"""Runs one command and never lets it outlive whoever asked for it: ``supervisor.py GRACE PIPE COMMAND...``
+"""Runs one command and ends it when its parent ends: ``supervisor.py GRACE PIPE COMMAND...``
 
 PIPE is the read end of a pipe whose other end the service holds. However the service ends, with kill -9 too, the
 system closes that end, and the command is stopped: SIGTERM first, so that it can save what it has, then after

@@ -237,7 +237,7 @@ def _levels(
 
 
 def _value(line: widgets.Line) -> str:
-    """The last value, or the sum where the metric is one; which of them it is stands beside it."""
+    """The last value, or the sum where the metric is one; the label says which."""
     if not line.points:
         return "no data"
     if line.metric.stat == "Sum" and not line.metric.expression:

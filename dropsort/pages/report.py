@@ -78,7 +78,7 @@ def write(
     now
         The moment of the check (aware); by default the end of the last hour with captures.
     png
-        Also write the charts as PNGs beside the page.
+        Also write the charts as PNGs, next to the page.
     zone
         The time zone of the page.
 

@@ -156,7 +156,7 @@ _MARK = bytes((index * 151 + 77) % 251 for index in range(251))
 
 
 def _load_png_by_row(found: png.Png) -> Image.Image | None:
-    """The image, or None if it has to be looked into: it is damaged, or lacks only a checksum."""
+    """The image, or None if it needs further checks: it is damaged, or lacks only a checksum."""
     image = _open(_file(found.with_row_more()), "PNG")
     if image.size != (found.width, found.height + 1):
         return None

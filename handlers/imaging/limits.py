@@ -1,6 +1,6 @@
 """How much memory and time decoding may take: checked on headers, before anything is decoded.
 
-The function has 1,769 MiB and 55 s on one core. `DECODING_BYTES` leaves room for Python, the libraries and the largest object, held twice
+The function has 1,769 MiB and 55 s on one core. `DECODING_BYTES` leaves memory for Python, the libraries and the largest object, held twice
 while it is read. Bytes a pixel are measured at each format's peak, decoder, conversions and all; a test decodes the largest allowed image
 of each under a hard limit of the function's memory.
 """

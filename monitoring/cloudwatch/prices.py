@@ -1,6 +1,6 @@
 """Estimated cost of the service: one table of prices that a reader can correct, and the sums.
 
-US dollars, us-east-1, on demand, without free tiers; looked up in November 2026. Other regions and discounts differ:
+US dollars, us-east-1, on demand, without free tiers; as of November 2026. Other regions and discounts differ:
 the bill is what counts.
 """
 

@@ -289,7 +289,7 @@ def _codes(series: dict[Series, int], matrix: Matrix, of_paths: list[Series], pa
 
 
 def _first(digest: np.ndarray) -> np.ndarray:
-    """Tell which of `digest` are not preceded by the same: bool (n,)."""
+    """Return which of `digest` are not preceded by the same: bool (n,)."""
     in_order = np.sort(digest)
     if not (in_order[1:] == in_order[:-1]).any():
         return np.ones(len(digest), bool)

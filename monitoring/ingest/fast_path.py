@@ -140,12 +140,12 @@ def _matrix(rests: list[bytes | bytearray], rows: np.ndarray, pattern: _Pattern)
 
 
 def _each(fine: np.ndarray) -> Any:
-    """Tell which rows of bool (n, m) are true everywhere; nearly always all are, which is checked much faster."""
+    """Return which rows of bool (n, m) are true everywhere; nearly always all are, which is checked much faster."""
     return True if fine.all() else fine.all(axis=1)
 
 
 def _plain(texts: np.ndarray) -> Any:
-    """Tell which of `texts`, uint8 (n, length), contain nothing that would end a JSON string."""
+    """Return which of `texts`, uint8 (n, length), contain nothing that would end a JSON string."""
     return _each((texts != ord('"')) & (texts != ord("\\")))
 
 

@@ -96,11 +96,11 @@ class LineFinder:
         yield from self._stream(source, fill, start, stop)
 
     def fits(self, size: int) -> bool:
-        """Tell whether a file of `size` bytes can be added before the next `flush`."""
+        """Return whether a file of `size` bytes can be added before the next `flush`."""
         return self._used + size < BUFFER
 
     def add(self, source: Source, name: str, read: ReadInto, most: int) -> int:
-        """Add a file of at most `most` bytes, for which there is room (`fits`), by one call of `read`.
+        """Add a file of at most `most` bytes, which fits (`fits`), by one call of `read`.
 
         Its lines wait for `flush`.
 

@@ -123,7 +123,7 @@ def usable_labels(names: Any, count: int) -> tuple[str, ...]:
 
 
 def label_of(value: Any, labels: Sequence[str] = ()) -> str | None:
-    """Name a class: a whole number is looked up in `labels`, text stands for itself, anything else is None."""
+    """Name a class: a whole number is an index of `labels`, text stands for itself, anything else is None."""
     index = index_of(value)
     if index is not None:
         return labels[index] if 0 <= index < len(labels) else str(index)

@@ -76,7 +76,7 @@ class Reader:
         yield from self._batches(self._lines.stream(source, fill, start, stop))
 
     def has_room(self, size: int) -> bool:
-        """Tell whether `read_small` may be called for a file of `size` bytes (negative: unknown) before `flush`."""
+        """Return whether `read_small` may be called for a file of `size` bytes (negative: unknown) before `flush`."""
         return self._lines.fits(SMALL if size < 0 else size)
 
     def read_small(self, file: str, read: ReadInto, size: int, series: Series) -> bool:

@@ -84,12 +84,12 @@ class Report:
 
     @property
     def per_day(self) -> float:
-        """Captures a day, of a shorter time projected; NaN where no capture tells its time."""
+        """Captures a day, of a shorter time projected; NaN if no capture has a time."""
         return self.total.count * 24 / self.hours if self.hours else math.nan
 
     @property
     def unfamiliar(self) -> int | None:
-        """Captures below the familiarity threshold; None where none tells its familiarity."""
+        """Captures below the familiarity threshold; None if none has a familiarity."""
         if self.total.familiarity is None:
             return None
         cut = round(self.familiarity_threshold * len(self.total.familiarity))

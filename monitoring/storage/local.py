@@ -31,7 +31,7 @@ class LocalStore:
         """List as `Store.folders` says; hidden names and links to folders are left out.
 
         SageMaker writes a file once, so an hour folder whose modification time is that of `known` is not read again.
-        In any other folder every file is looked up.
+        In any other folder every file is checked.
         """
         if not self.root.is_dir():
             raise StorageError(f"There is no folder {self.root}: name one with capture files (*{SUFFIX}).")

@@ -37,8 +37,13 @@ FORBIDDEN = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): instead for words, 
 NAMES = re.compile(r"^(twins|kept|pictures?|places?|here|watching|pickup|guardian|leash|usual|answers?)$")
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = ("dropsort/cli", "dropsort/client", "dropsort/contract")
-MODULE_FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+PACKAGES = ("dropsort", "handlers", "monitoring", "training")
+MODULE_FILES = [
+    path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if "resources" not in path.parts
+]
 
 
 def violations(text: str) -> list[str]:

@@ -26,7 +26,7 @@ def read(source: Path, *, check: bool = True, progress: Progress = no_progress) 
     ----------
     source
         A folder, a table (`.csv` with the columns label and file), a `.lst` index (number, class, path; `labels.json`
-        beside it names the classes), or an augmented manifest (`.manifest`, `.jsonl`) of local files.
+        next to it names the classes), or an augmented manifest (`.manifest`, `.jsonl`) of local files.
     check
         Decode every file, which finds damaged ones; False only checks that it exists.
     progress

@@ -1,6 +1,6 @@
 """The source of a training job: this package and the requirements that SageMaker's image lacks.
 
-In the container it is the working directory, with `training/` and `dropsort/contract/` in it and `requirements.txt` beside them.
+In the container it is the working directory, with `training/` and `dropsort/contract/` in it and `requirements.txt` next to them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from dropsort.contract import keys
-from handlers.recording import CONFLICT, Answer, Delete, Entry, Head, Operation, Put, record
+from handlers.recording import CONFLICT, Delete, Entry, Head, Operation, Put, Response, record
 
 PLACES = keys.result_keys("cam1/a.jpg")
 Store = tuple[tuple[str, str, Entry], ...]  # key, ETag, what lies there; sorted by key
@@ -39,7 +39,7 @@ class Recorder:
             return bool(stop.value)
         return operation
 
-    def told(self, answer: Answer) -> Recorder:
+    def told(self, answer: Response) -> Recorder:
         """After one more answer."""
         kept = (answer[0], tuple(answer[1].items())) if isinstance(answer, tuple) else answer
         return replace(self, answers=(*self.answers, kept))
@@ -50,11 +50,11 @@ class Recorder:
         return replace(self, entry=later, attempt=self.attempt + 1, answers=())
 
 
-def call(store: Store, operation: Operation, etag: str) -> tuple[Store, Answer]:
+def call(store: Store, operation: Operation, etag: str) -> tuple[Store, Response]:
     """What S3 makes of one call."""
     objects = {key: (tag, entry) for key, tag, entry in store}
     there = objects.get(operation.key)
-    answer: Answer = None
+    answer: Response = None
     match operation:
         case Put(key, if_match, entry):
             if (there[0] if there else None) != if_match:

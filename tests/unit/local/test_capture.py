@@ -26,8 +26,8 @@ def request(number: int = 0, when: float = WHEN, **changes: Any) -> Request:
         "when": when,
         "body": b"\x89PNG" + bytes([number % 256]),
         "content_type": "image/png",
-        "answer": b"[0.98, 0.02]",
-        "answer_type": "application/json",
+        "response": b"[0.98, 0.02]",
+        "response_type": "application/json",
         "inference_id": str(number),
     }
     return Request(**(fields | changes))
