@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from dropsort.contract.defaults import THRESHOLD
 from dropsort.contract.statistics import wilson
 from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
 from monitoring.aggregates.histograms import bin_of, units
@@ -24,7 +25,6 @@ from monitoring.drift.sample import Moments, Sample
 from monitoring.drift.windows import HOUR, check, hour_of
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
-THRESHOLD = 0.93
 BRIGHTNESS = 110.0  # grey levels
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import pipeline_alone, pipeline_arms, pipeline_report, pipeline_rounds
 from benchmarks.pipeline_arms import Arm, Baseline, Ours
 from benchmarks.pipeline_rounds import Round
+from dropsort.contract.keys import INCOMING
 from dropsort.contract.progress import OnStep
 from dropsort.deployment import package
 from dropsort.local.service import Service
@@ -196,7 +197,7 @@ def _alone(service: Service, ours: Arm, baseline: Arm, pictures: Sequence[bytes]
     inputs: dict[str, list[dict[str, Any]]] = {ours.name: [], baseline.name: []}
     for index, picture in enumerate(pictures):
         # Into a bucket that starts nothing.
-        key = f"incoming/alone/{index:05d}.png"
+        key = f"{INCOMING}alone/{index:05d}.png"
         put = s3.put_object(Bucket=baseline.bucket, Key=key, Body=picture)
         s3_object = {
             "key": key,

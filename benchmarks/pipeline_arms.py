@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import boto3
 
+from dropsort.contract.keys import INCOMING
 from dropsort.deployment.package import CACHE, SERVICE, Packages
 from dropsort.local import shared_layer
 from dropsort.local.service import Service
@@ -55,12 +56,12 @@ class Ours:
 
     def submit(self, name: str, image: bytes) -> None:
         """Upload."""
-        self._s3.put_object(Bucket=self.bucket, Key=f"incoming/{name}", Body=image)
+        self._s3.put_object(Bucket=self.bucket, Key=f"{INCOMING}{name}", Body=image)
 
     def key_of(self, started_with: Mapping[str, Any]) -> str:
         """From the event."""
         key: str = started_with["detail"]["object"]["key"]
-        return key.removeprefix("incoming/")
+        return key.removeprefix(INCOMING)
 
 
 class Baseline:

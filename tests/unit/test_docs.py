@@ -96,3 +96,16 @@ def test_every_step_of_an_item_is_a_module() -> None:
     assert len(steps) > 35
     for step in steps:
         assert (ROOT / step).exists(), f"the architecture page names {step}, which does not exist"
+
+
+# ---- Form ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_lines_are_wrapped_and_tables_fit_a_screen(page: Path) -> None:
+    lines = FENCED.sub("", page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if not line.startswith(("|", "![")) and len(line) > 120] == []
+    # Without the targets of links, which a reader does not see.
+    rows = [LINK.sub("]", line) for line in lines if line.startswith("|")]
+    if page.name != "threat-model.md":  # one threat, its protection and the name of its test a row
+        assert [row for row in rows if len(row) > 165] == []
