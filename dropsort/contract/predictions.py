@@ -32,7 +32,7 @@ _SHOWN = 200
 
 
 class InvalidPrediction(ValueError):
-    """The output holds no class probabilities; the message tells what it holds."""
+    """The output holds no class probabilities; the message decides what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _read(output: Any, labels: Sequence[str]) -> Prediction:
 
 
 def _check_named(output: dict[str, Any], member: str | None, labels: Sequence[str]) -> None:
-    """A score beside a label is that of the label, and of no use without the others; of the classes 0 and 1 it is that of class 1."""
+    """A score next to a label is that of the label, and of no use without the others; of the classes 0 and 1 it is that of class 1."""
     named = next(
         (output[name] for name in ("predicted_label", "label", "class") if output.get(name) is not None), None
     )

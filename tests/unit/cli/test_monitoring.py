@@ -142,7 +142,7 @@ def test_a_reference_that_cannot_fit_is_refused(run: Run, captures: Path, tmp_pa
     def refused(path: Path) -> str:
         return run("report", "captures", "--reference", path.name, "--no-open", code=1).stderr
 
-    assert "knows the labels cat, the captures bicycle" in refused(other)
+    assert "has the labels cat, the captures bicycle" in refused(other)
     assert "broken.json is not JSON" in refused(broken)
     assert "no-list.json: not a reference" in refused(no_list)
 
@@ -181,7 +181,12 @@ def test_anew_forgets_what_an_interrupted_run_left_and_nothing_else(
     run: Run, captures: Path, tmp_path: Path
 ) -> None:
     run(
-        "monitor", "captures", "--state", "state", code=130, program=INTERRUPTED.format(method="put_manifest")
+        "monitor",
+        "captures",
+        "--state",
+        "state",
+        code=130,
+        program=INTERRUPTED.format(method="write_manifest"),
     )
     run("monitor", "captures", "--state", "state", "--anew")
 
