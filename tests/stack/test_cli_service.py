@@ -117,7 +117,7 @@ def test_redrive_sorts_what_has_lost_its_result(
     run: Run, s3: Any, service: Service, wait_for_result: Callable[[str], str], tmp_path: Path
 ) -> None:
     # GIVEN an upload whose result is gone
-    Image.new("RGB", (40, 40), "red").save(tmp_path / "lost.png")
+    Image.linear_gradient("L").resize((40, 40)).save(tmp_path / "lost.png")
     run("drop", str(tmp_path / "lost.png"), "--prefix", "redrive", "--wait")
     s3.delete_object(Bucket=service.bucket, Key=wait_for_result("incoming/redrive/lost.png"))
 

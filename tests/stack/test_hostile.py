@@ -25,17 +25,17 @@ CODES = {
     "page.html.png": "not_an_image",
     "program.jpg": "not_an_image",
     "archive.png": "not_an_image",
-    "vector.svg": "not_an_image",
+    "vector.svg": "unsupported_format",
     "random.png": "not_an_image",
     "random-large.jpg": "not_an_image",
     "pixel-bomb.png": "too_many_pixels",
     "widest.png": "too_many_pixels",
+    "zeros.png": "blank_image",
 }
 READABLE = (
     "jpeg-named.png",
     "png-named.txt",
     "no-extension",
-    "zeros.png",
     "concatenated.jpg",
     "trailing.png",
 )
