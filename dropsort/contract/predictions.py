@@ -32,7 +32,7 @@ _SHOWN = 200
 
 
 class InvalidPrediction(ValueError):
-    """The output holds no class probabilities; the message decides what it holds."""
+    """The output holds no class probabilities; the message says what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
