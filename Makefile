@@ -1,4 +1,4 @@
-# make demo   sets everything up and sorts sample pictures on an embedded AWS
+# make demo   sets everything up and classifies sample images on an embedded AWS
 # make test   sets everything up and runs every test, on all processors
 # make lint   ruff, mypy, cfn-lint
 # make checkov   security checks of the template

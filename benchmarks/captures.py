@@ -2,7 +2,7 @@
 
 Three workloads in the layout that SageMaker writes: images of 3 KB, images of 300 KB, and 20,000 files of one or two
 records. Every measurement is a process of its own (CPU time without imports, peak memory with them); the arms take turns,
-the best round of each counts. Ours is the whole of ``monitoring.aggregation.run.run``: listing, reading, duplicates, histograms,
+the best round of each counts. Ours is the whole of ``monitoring.incremental.run.run``: listing, reading, duplicates, histograms,
 state, Parquet; the others only read. The last line has the ratios.
 """
 

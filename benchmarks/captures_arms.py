@@ -13,14 +13,14 @@ from pathlib import Path
 
 def ours(folder: Path, state: Path) -> int:
     """Aggregate in one process."""
-    from monitoring.aggregation.run import run
+    from monitoring.incremental.run import run
 
     return run(folder, state, labels=["bicycle", "motorcycle"], processes=1).health.records
 
 
 def two(folder: Path, state: Path) -> int:
     """Aggregate in two processes."""
-    from monitoring.aggregation.run import run
+    from monitoring.incremental.run import run
 
     return run(folder, f"{state}-two", labels=["bicycle", "motorcycle"], processes=2).health.records
 
@@ -75,7 +75,7 @@ def peak_megabytes() -> float:
 def main() -> None:
     """Run one arm and print what it took."""
     arm, folder, state = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    import monitoring.aggregation.run
+    import monitoring.incremental.run
     import monitoring.storage.parquet  # noqa: F401 - imports are not what is measured
 
     begun, before = time.perf_counter(), time.process_time()

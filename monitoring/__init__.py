@@ -4,7 +4,7 @@
 ingest/            capture files → records and predictions as arrays
 aggregates/        counts, sums and histograms of an hour, which add up exactly
 storage/           folders and buckets; what one run leaves for the next
-aggregation/       one run: new files, read once, added to the stored aggregates
+incremental/       one run: new files, read once, added to the stored aggregates
 drift/             windows of captures compared with a reference
 quality/           captures joined with ground truth
 report/            the figures and images that the pages show

@@ -1,7 +1,7 @@
 """The aggregation as SQL for Athena, for more captures than one machine should read.
 
 `TABLE` reads capture files as they lie in the bucket, through partition projection: no crawler, no partitions to add.
-``monitoring/athena.sql`` computes what `monitoring.aggregation.run` computes, for the outputs that an image endpoint has: lists of
+``monitoring/athena.sql`` computes what `monitoring.incremental.run` computes, for the outputs that an image endpoint has: lists of
 probabilities, ``probabilities``, ``prediction``/``predictions``, ``predicted_label`` with ``score``, single scores; JSON,
 JSON lines, CSV, base64; inference times in UTC with a Z.
 """

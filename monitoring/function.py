@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from dropsort.contract import metrics as names
 from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
-from monitoring.aggregation.run import load, run
 from monitoring.cloudwatch import metrics
 from monitoring.cloudwatch.pending import pending
 from monitoring.cloudwatch.prices import ResourceUse, cost
@@ -26,6 +25,7 @@ from monitoring.drift.sample import Sample
 from monitoring.drift.windows import DAY, HOUR, check, hour_of, sample
 from monitoring.errors import MonitoringError
 from monitoring.history import History
+from monitoring.incremental.run import load, run
 from monitoring.settings import Settings
 from monitoring.storage import open_store
 from monitoring.storage.documents import JsonDocuments

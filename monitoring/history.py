@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from dropsort.contract import reference as reference_file
-from monitoring.aggregation.run import load
-from monitoring.aggregation.summary import Summary
 from monitoring.drift.reference import Reference, parse_reference
 from monitoring.drift.windows import DAY, HOUR, first_reference, hour_of, hourly, moment_of
 from monitoring.errors import MonitoringError
+from monitoring.incremental.run import load
+from monitoring.incremental.summary import Summary
 from monitoring.storage.documents import JsonDocuments
 
 TRAFFIC = timedelta(days=30)  # how far back traffic is stored

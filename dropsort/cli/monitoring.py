@@ -29,7 +29,7 @@ from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from monitoring.aggregates.cells import Aggregate
-    from monitoring.aggregation.summary import Summary
+    from monitoring.incremental.summary import Summary
 
 NAMED = 10  # files and lines that are named one by one
 
@@ -159,7 +159,7 @@ def report(
     Without SOURCE, it reports on the last demo in this folder, or with --stack on a service.
     """
     from dropsort.pages import report as writing
-    from monitoring.aggregation.run import load
+    from monitoring.incremental.run import load
 
     where = locate(source, state, labels, stack, aws)
     _aggregate(where, anew, images, processes, aws)
@@ -229,7 +229,7 @@ def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:
 
 
 def _aggregate(where: Location, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
-    from monitoring.aggregation.run import run
+    from monitoring.incremental.run import run
 
     if anew:
         _forget(where.state)

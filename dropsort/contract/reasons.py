@@ -1,4 +1,4 @@
-"""Why an image has no label: every reason code of a result, its sentence, and whether running it again may help."""
+"""Why an image is not classified: every reason code of a result, its sentence, and whether running it again may help."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Service:
     ------
     LocalError
         The service cannot start; the message says why and what to do.
-    infra.errors.DeploymentError
+    dropsort.deployment.errors.DeploymentError
         The functions cannot be packaged or the stack not deployed.
     """
 

@@ -200,7 +200,7 @@ def parse(
     if known is None:
         raise SignatureFault(
             "InvalidClientTokenId" if service != "s3" else "InvalidAccessKeyId",
-            "The access key is none of this service: take the lines that `dropsort up` prints.",
+            "The access key does not belong to this service: take the lines that `dropsort up` prints.",
         )
     signer = (_S3Signer if service == "s3" else _Signer)(Credentials(access_key_id, known), service, region)
     query = query.replace("+", "%20")  # both mean a space, and this one is signed

@@ -1,4 +1,4 @@
-"""Charts as SVG: a `Chart` becomes a drawing of plain elements, which the template ``chart.html`` writes out.
+"""Charts as SVG: a `Chart` becomes a drawing of plain elements, which the templates write out.
 
 Colours, dashes and hatches are classes of the style sheet, so that one chart serves light, dark and paper. Nothing is escaped
 here: that is the template's part.

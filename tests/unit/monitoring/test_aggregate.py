@@ -14,8 +14,8 @@ import duckdb
 import pytest
 
 from monitoring.aggregates.cells import Aggregate
-from monitoring.aggregation import run as aggregate
 from monitoring.errors import MonitoringError
+from monitoring.incremental import run as aggregate
 from monitoring.ingest import tasks
 from monitoring.storage import open_store, state
 from monitoring.storage.local import LocalStore
@@ -231,7 +231,7 @@ def test_killed_process_leaves_a_state_that_goes_on(tmp_path):
         write(tmp_path / "source", name, *rows)
     program = (
         "import os, signal\n"
-        "from monitoring.aggregation import run as aggregate\n"
+        "from monitoring.incremental import run as aggregate\n"
         "from monitoring.storage import state\n"
         "state.State.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"aggregate.run({str(tmp_path / 'source')!r}, {str(tmp_path / 'state')!r}, labels={LABELS})\n"
@@ -264,8 +264,8 @@ def test_out_of_time_goes_on_next_time(tmp_path, monkeypatch):
 def test_little_memory_gives_the_same(tmp_path, monkeypatch):
     # GIVEN limits that make a run write its hours out again and again
     whole = at_once(tmp_path / "whole", files_of())
-    monkeypatch.setattr("monitoring.aggregation.accumulate._IDS_HELD", 5)
-    monkeypatch.setattr("monitoring.aggregation.accumulate._CELLS_HELD", 2)
+    monkeypatch.setattr("monitoring.incremental.accumulate._IDS_HELD", 5)
+    monkeypatch.setattr("monitoring.incremental.accumulate._CELLS_HELD", 2)
     monkeypatch.setattr("monitoring.storage.ledger._LEDGERS_HELD", 1)
     monkeypatch.setattr(aggregate, "COMMIT_SECONDS", 0)
     monkeypatch.setattr(tasks, "TASK_FILES", 1)

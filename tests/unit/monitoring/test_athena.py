@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from monitoring.aggregation import run as aggregate
 from monitoring.athena import query_sql, table_sql
 from monitoring.errors import MonitoringError
+from monitoring.incremental import run as aggregate
 from monitoring.ingest.schema import series_of_path
 from tests.unit.monitoring.capture_cases import LABELS, line, packed
 from tests.unit.monitoring.test_aggregate import write

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitoring.aggregates.cells import LEAST_CERTAIN
-from monitoring.aggregation import run as aggregate
+from monitoring.incremental import run as aggregate
 from monitoring.ingest import lines
 from monitoring.ingest import reader as captures
 from tests.unit.monitoring.capture_cases import LABELS, LINES, OUTPUTS, PICTURE, TIMES, TREE, line

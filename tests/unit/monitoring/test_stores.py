@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from monitoring.aggregation import run as aggregate
 from monitoring.errors import MissingFileError, MonitoringError
+from monitoring.incremental import run as aggregate
 from monitoring.ingest import tasks, workers
 from monitoring.storage import open_store
 from monitoring.storage.base import Access

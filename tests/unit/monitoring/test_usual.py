@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring.aggregation import run as aggregate
+from monitoring.incremental import run as aggregate
 from monitoring.ingest import fast_path as usual
 from monitoring.ingest.schema import Malformed, read_line
 from tests.unit.monitoring.capture_cases import LABELS, TREE, line

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from monitoring.aggregates.cells import BadLine, Health
-from monitoring.aggregation.discovery import Discovery
-from monitoring.aggregation.summary import Summary
+from monitoring.incremental.discovery import Discovery
+from monitoring.incremental.summary import Summary
 from monitoring.ingest.batch import Batch, FileCounts
 from monitoring.ingest.tasks import Task
 from monitoring.storage.base import CaptureFile

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from monitoring.aggregates.cells import BadLine
-from monitoring.aggregation.summary import Summary
+from monitoring.incremental.summary import Summary
 from monitoring.ingest.predictions import clean
 from monitoring.ingest.schema import series_of_path
 from monitoring.storage.base import CaptureFile, Folder, Store

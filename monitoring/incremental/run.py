@@ -21,11 +21,11 @@ from datetime import UTC, datetime, timedelta
 
 from dropsort.contract.progress import Progress, no_progress
 from monitoring.aggregates.cells import UNKNOWN, Aggregate
-from monitoring.aggregation.accumulate import Accumulator
-from monitoring.aggregation.discovery import Discovery
-from monitoring.aggregation.file_totals import FileTotals
-from monitoring.aggregation.summary import Summary
 from monitoring.errors import MonitoringError
+from monitoring.incremental.accumulate import Accumulator
+from monitoring.incremental.discovery import Discovery
+from monitoring.incremental.file_totals import FileTotals
+from monitoring.incremental.summary import Summary
 from monitoring.ingest.tasks import Task, tasks
 from monitoring.ingest.workers import ReadOptions, read_tasks
 from monitoring.storage import open_store
