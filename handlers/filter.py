@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         execution=event.get("execution"),
         trace=os.environ.get("_X_AMZN_TRACE_ID"),
     )
-    stands, key = _record(upload, result)
+    stands, key = _record(upload, result, state.get("upload", {}).get("uploaded"))
     _observe(result, now, event["input"], stands)
     telemetry.note(outcome=result["outcome"], label=result["label"], execution=event.get("execution"))
     return {
@@ -107,13 +107,14 @@ def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, 
     return prediction, decision, None
 
 
-def _record(upload: Upload, result: dict[str, Any]) -> tuple[bool, str]:
+def _record(upload: Upload, result: dict[str, Any], last_modified: str | None) -> tuple[bool, str]:
+    """Record the result; only S3's own time of the object orders it, as that of the event may be a second later."""
     result_keys = keys.result_keys(upload.path)
     entry = recording.Entry(
         sequencer=upload.sequencer,
         version_id=upload.version_id,
         etag=upload.etag,
-        uploaded=upload.uploaded,
+        uploaded=last_modified,
         recorded=result["times"]["recorded"],
         outcome=result["outcome"],
     )

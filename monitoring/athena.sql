@@ -1,4 +1,4 @@
--- Captures into aggregates, for Athena (engine 3). Same numbers as monitoring/aggregation/run.py, one row a histogram bin:
+-- Captures into aggregates, for Athena (engine 3). Same numbers as monitoring/incremental/run.py, one row a histogram bin:
 -- sum the rows of a label for its cell. {placeholders} are filled in by monitoring/athena.py.
 -- Late files: path hours up to {margin} hours behind the hours of inference are read too.
 WITH

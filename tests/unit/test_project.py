@@ -76,7 +76,9 @@ def test_every_program_and_path_of_a_command_exists() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     named = re.findall(r"`([\w./-]+/[\w.-]*|[\w/]+\.(?:py|md|yaml|json|toml|in))`", text(page))
-    named = [name for name in named if name.split("/")[0] not in ("build", "dist") and "{" not in name]
+    named = [
+        name for name in named if name.split("/")[0] not in ("build", "dist", ".venv") and "{" not in name
+    ]
     outcomes = ("failed/", "low-confidence/", "classified/", "incoming/", ".dropsort/")
     assert [name for name in named if not (ROOT / name).exists() and not name.startswith(outcomes)] == []
     for target in re.findall(r"\]\(([^)\s#]+)", text(page)):

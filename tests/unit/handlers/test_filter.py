@@ -148,6 +148,21 @@ def test_what_a_catch_reports_of_serialize_knows_the_upload_from_the_event(
     assert result["inference_id"] == Upload.from_input(started).inference_id
 
 
+def test_the_time_of_an_event_orders_nothing(s3: Any, started: Document, context: SimpleNamespace) -> None:
+    # GIVEN two uploads within a second: the newer one read, the event of the older one stamped a second late
+    newer = payload(started)
+    newer["state"]["upload"] |= {"sequencer": "617f08299329d190", "version_id": "newer"}
+    late = started | {"time": "2021-11-12T00:00:01Z"}
+    older = {"state": late | {"error": {"Error": "States.Timeout"}}, "input": late, "execution": EXECUTION}
+
+    # WHEN both are recorded, the older one last
+    for event in (newer, older):
+        last.handler(event, context)
+
+    # THEN the newer upload's result stands
+    assert only(s3)[1]["source"]["version_id"] == "newer"
+
+
 def test_a_superseded_upload_leaves_no_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
     event = payload(started, superseded=True)
     assert last.handler(event, context) == {"outcome": "superseded", "s3_key": "incoming/cam1/a.jpg"}
