@@ -10,7 +10,7 @@ from handlers.rejections import Rejection
 
 __all__ = ["MAX_TRAVEL_BYTES", "Prediction", "parse"]
 
-# As JSON; a thousand classes with their names are half of it. It travels in the workflow's state, of at most 262,144 bytes.
+# As JSON; a thousand classes with their names are half of it. It is part of the workflow's state, of at most 262,144 bytes.
 MAX_TRAVEL_BYTES = 96 * 1024
 
 
@@ -34,6 +34,6 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     count = len(prediction.probabilities)
     if len(json.dumps((prediction.probabilities, prediction.labels))) > MAX_TRAVEL_BYTES:
         raise Rejection(
-            "invalid_prediction", f"{count} probabilities and their labels are too large to travel."
+            "invalid_prediction", f"{count} probabilities and their labels do not fit the Step Functions payload limit."
         )
     return prediction

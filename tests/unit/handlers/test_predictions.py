@@ -127,7 +127,7 @@ def test_a_thousand_named_classes_travel_and_a_hundred_thousand_do_not() -> None
     body = {"probabilities": [*values, 1 - sum(values)], "labels": names}
     prediction = parse(json.dumps(body).encode())
     assert len(prediction.labels) == 1000
-    assert "too large to travel" in refused([1, *[0] * 99_999])
+    assert "do not fit the Step Functions payload limit" in refused([1, *[0] * 99_999])
 
 
 @given(st.binary(max_size=300))
