@@ -34,6 +34,7 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     count = len(prediction.probabilities)
     if len(json.dumps((prediction.probabilities, prediction.labels))) > MAX_TRAVEL_BYTES:
         raise Rejection(
-            "invalid_prediction", f"{count} probabilities and their labels do not fit the Step Functions payload limit."
+            "invalid_prediction",
+            f"{count} probabilities and their labels do not fit the Step Functions payload limit.",
         )
     return prediction
