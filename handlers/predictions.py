@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dropsort.contract.predictions import InvalidPrediction, Prediction, normalise
 from handlers.rejections import Rejection
 
-__all__ = ["MAX_TRAVEL_BYTES", "Prediction", "parse"]
+__all__ = ["MAX_STATE_BYTES", "Prediction", "parse"]
 
 # As JSON; a thousand classes with their names are half of it. It is part of the workflow's state, of at most 262,144 bytes.
-MAX_TRAVEL_BYTES = 96 * 1024
+MAX_STATE_BYTES = 96 * 1024
 
 
 def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
@@ -32,7 +32,7 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     except InvalidPrediction as error:
         raise Rejection("invalid_prediction", str(error)) from error
     count = len(prediction.probabilities)
-    if len(json.dumps((prediction.probabilities, prediction.labels))) > MAX_TRAVEL_BYTES:
+    if len(json.dumps((prediction.probabilities, prediction.labels))) > MAX_STATE_BYTES:
         raise Rejection(
             "invalid_prediction",
             f"{count} probabilities and their labels do not fit the Step Functions payload limit.",

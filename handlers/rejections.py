@@ -1,4 +1,4 @@
-"""A rejection: an upload that gets no label, as an outcome and not as an error.
+"""A rejection: why an upload is not classified, as an outcome and not as an error.
 
 It is returned as data, is not retried and raises no alarm. `dropsort.contract.reasons` has the codes.
 """

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from handlers import imaging
-from handlers.imaging import MAX_TRAVEL_BYTES, Normalised
+from handlers.imaging import MAX_STATE_BYTES, Normalised
 from handlers.rejections import Rejection
 
 SIDE = 64
@@ -104,7 +104,7 @@ def png_header(width: int, height: int) -> bytes:
 def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Normalised:
     """What travels of a file, held to be small and of the type that it says."""
     picture = imaging.prepare(data, side=side, max_pixels=max_pixels)
-    assert len(picture.data) <= MAX_TRAVEL_BYTES
+    assert len(picture.data) <= MAX_STATE_BYTES
     with Image.open(io.BytesIO(picture.data), formats=("JPEG", "PNG")) as image:
         assert Image.MIME[image.format or ""] == picture.content_type
     return picture
