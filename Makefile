@@ -2,13 +2,14 @@
 # make test   sets everything up and runs every test, on all processors
 # make lint   ruff, mypy, cfn-lint
 # make checkov   security checks of the template
+# make faults   faults in the embedded service: no image may be lost, doubled or stale
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint checkov clean bench-pipeline bench-captures bench-endpoint bench-drift
+.PHONY: demo test lint checkov clean faults bench-pipeline bench-captures bench-endpoint bench-drift
 demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
@@ -23,6 +24,9 @@ lint: $(VENV)/dev.done
 
 bench-pipeline bench-captures bench-drift: bench-%: $(VENV)/run.done
 	$(BIN)/python -m benchmarks.$*
+
+faults: $(VENV)/run.done
+	$(BIN)/python -m benchmarks.faults
 
 # Beside the same network in torch.
 bench-endpoint: $(VENV)/run.done

@@ -73,13 +73,17 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 def _upload(state: dict[str, Any], started_with: dict[str, Any]) -> Upload:
     """The upload as Serialize read it, or, if it did not, as the event names it."""
     upload = Upload.from_state(state) if "upload" in state else Upload.from_input(started_with)
-    time = _event_time(started_with)
-    return upload.with_defaults(uploaded=f"{time[:19]}Z" if time else None)
+    return upload.with_defaults(uploaded=_event_time(started_with))
 
 
 def _event_time(started_with: dict[str, Any]) -> str | None:
-    """When the upload was there, as the event says; None for a run that was started by hand."""
-    return started_with.get("time") if "detail" in started_with else None
+    """When the upload was there, to the second, as the event says; None for a run by hand, whose event may have no time that is one."""
+    if "detail" not in started_with:
+        return None
+    try:
+        return datetime.fromisoformat(started_with["time"]).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Rejection | None]:

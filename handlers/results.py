@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dropsort.contract import keys
+from dropsort.contract import keys, reasons
 from handlers.decision import Decision
 from handlers.predictions import Prediction
 from handlers.rejections import Rejection
@@ -38,6 +38,9 @@ def document(
         ``endpoint`` and ``variant`` that responded.
     """
     rejection = decision.rejection if decision else rejection
+    reason = rejection.reason() if rejection else None
+    if reason:
+        reason["retryable"] = reasons.is_retryable(reason["code"], upload.uploaded, recorded)
     return {
         "schema": keys.RESULT_SCHEMA,
         "outcome": decision.outcome if decision else keys.FAILED,
@@ -50,7 +53,7 @@ def document(
         "familiarity": prediction.familiarity if prediction else None,
         "threshold": decision.threshold if decision else None,
         "familiarity_threshold": familiarity_threshold if decision else None,
-        "reason": rejection.reason() if rejection else None,
+        "reason": reason,
         "model": {**endpoint, "version": prediction.model if prediction else None} if endpoint else None,
         "image": dict(image) if image else None,
         "inference_id": upload.inference_id,

@@ -80,7 +80,9 @@ class Upload:
                 raise ValueError(f"{document['detail-type']!r} is not {_CREATED!r}")
             upload = cls._from_event(document["detail"]) if "detail" in document else cls._by_hand(document)
             upload.path  # noqa: B018 - says whether the key is one of ours
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if len(upload.key.encode()) > keys.MAX_KEY_BYTES:
+                raise ValueError(f"a key of more than {keys.MAX_KEY_BYTES} bytes")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidInput(
                 f"The input names no upload ({type(error).__name__}: {error}). Start the workflow with an S3 Object Created event "
                 f'or with {{"s3_bucket": "...", "s3_key": "{keys.INCOMING}..."}}.'
@@ -106,7 +108,12 @@ class Upload:
 
 
 def _optional(value: Any) -> str | None:
-    return None if value is None or value == "" else _text(value)
+    """What S3 made up itself: it goes into headers of requests and of results."""
+    if value is None or value == "":
+        return None
+    if not (text := _text(value)).isascii() or not text.isprintable() or len(text) > keys.MAX_KEY_BYTES:
+        raise ValueError(f"expected printable ASCII characters, got {text!r:.100}")
+    return text
 
 
 def _text(value: Any) -> str:

@@ -18,8 +18,8 @@ RESULT_SCHEMA = "dropsort/result/1"  # the `schema` member of a result: docs/ref
 
 _SUFFIX = ".json"
 _CUT = re.compile(r"~[0-9a-f]{32}\Z")
-_MAX_KEY_BYTES = 1024
-_MAX_PATH_BYTES = _MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(_SUFFIX)
+MAX_KEY_BYTES = 1024  # of S3
+_MAX_PATH_BYTES = MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(_SUFFIX)
 
 
 def path_of(key: str) -> str:

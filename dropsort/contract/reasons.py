@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 
@@ -35,7 +36,7 @@ REASONS: dict[str, Reason] = {
     # Classify: the endpoint returned no usable prediction.
     "refused_by_model": Reason("The model responded that it cannot read this image.", False),
     "invalid_prediction": Reason(
-        "The model's response is no probability distribution over its labels.", False
+        "The model's response is no probability distribution over its labels.", True
     ),
     "tied_prediction": Reason("The model finds several labels equally likely.", False),
     # Filter: a prediction below a threshold.
@@ -52,3 +53,42 @@ REASONS: dict[str, Reason] = {
     # A fault that comes again with the same image.
     "function_crashed": Reason("A function ran out of memory or time on this image each time.", False),
 }
+
+# Codes that an endpoint out of order causes, or the image itself, which nobody can tell apart: retryable for so long after the upload.
+RETRY_LIMITS = {"invalid_prediction": timedelta(days=1)}
+
+
+def is_retryable(code: str, uploaded: str | None, recorded: str) -> bool:
+    """Whether an image that failed with a reason code at `recorded` is to be run again.
+
+    Parameters
+    ----------
+    code
+        A key of `REASONS`.
+    uploaded, recorded
+        ISO 8601 with an offset from UTC; ``uploaded`` is None if it is not known.
+    """
+    if code not in RETRY_LIMITS or uploaded is None:
+        return REASONS[code].retryable
+    return _between(uploaded, recorded) < RETRY_LIMITS[code]
+
+
+def is_due(code: str, uploaded: str | None, recorded: str, now: datetime) -> bool:
+    """Whether it is time to run a retryable image again.
+
+    At once for all codes but those of `RETRY_LIMITS`: these wait for as long again as it took from the upload to the failure, so that
+    an image that fails each time is run less and less often, and one of an endpoint that works again waits no longer than it was away.
+
+    Examples
+    --------
+    >>> failed = ("2026-01-01T00:00:00Z", "2026-01-01T00:10:00Z")
+    >>> [is_due("invalid_prediction", *failed, datetime.fromisoformat(f"2026-01-01T00:{m}:00Z")) for m in (15, 20)]
+    [False, True]
+    """
+    if code not in RETRY_LIMITS or uploaded is None:
+        return True
+    return now - datetime.fromisoformat(recorded) >= _between(uploaded, recorded)
+
+
+def _between(uploaded: str, recorded: str) -> timedelta:
+    return datetime.fromisoformat(recorded) - datetime.fromisoformat(uploaded)

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from dropsort.contract import keys, result
+from dropsort.contract import keys, reasons, result
 
 NO_RESULT = "no result"
 SEVERAL_RESULTS = "several results"
@@ -137,8 +137,11 @@ def _judge(client: Any, bucket: str, upload: Version, location: str) -> Checked:
         return Checked(upload, NO_RESULT)
     if not location.startswith(f"{document['outcome']}/") or not _is_of(upload, document["source"]):
         return Checked(upload, NO_RESULT)
-    retryable = bool((document.get("reason") or {}).get("retryable"))
-    return Checked(upload, RETRYABLE if retryable else None)
+    reason, times = document.get("reason") or {}, document["times"]
+    due = reason.get("retryable") and reasons.is_due(
+        reason["code"], times.get("uploaded"), times["recorded"], datetime.now(UTC)
+    )
+    return Checked(upload, RETRYABLE if due else None)
 
 
 def _is_of(upload: Version, source: dict[str, Any]) -> bool:

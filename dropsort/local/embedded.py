@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
+from dropsort.local.disk import RESERVE_BYTES
 from dropsort.local.errors import InUseError
 from dropsort.local.process import Lifeline, Process
 
@@ -59,6 +60,8 @@ class EmbeddedAws:
         File descriptors that it keeps open as long as it runs.
     secrets
         File of its credentials, which are made if they are not there; None takes one in its folder.
+    reserve
+        Bytes of disk space that stay free when uploads are accepted.
 
     Raises
     ------
@@ -76,8 +79,10 @@ class EmbeddedAws:
         keep: bool = False,
         holders: Sequence[int] = (),
         secrets: Path | None = None,
+        reserve: int = RESERVE_BYTES,
     ) -> None:
         self._python, self._folder, self._keep, self._holders = python, folder, keep, tuple(holders)
+        self._reserve = reserve
         self.port = free_port(port)
         self.log = folder / "embedded-aws.log"
         self.secrets = secrets or folder / credentials.FILE
@@ -105,6 +110,7 @@ class EmbeddedAws:
         temporary = self._folder / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # of a life that was cut short
         temporary.mkdir(parents=True)
+        (self._folder / "s3").mkdir(exist_ok=True)
         self._process = Process(
             "The embedded AWS",
             self._command(),
@@ -124,6 +130,11 @@ class EmbeddedAws:
         """Whether it runs."""
         return self._process is not None and self._process.running()
 
+    def kill(self) -> None:
+        """Have it end at once, without saving anything; returns before it has."""
+        if self._process:
+            self._process.kill()
+
     def stop(self) -> None:
         """Stop it, with all its functions; with `keep` its state is saved first."""
         if self._process:
@@ -132,7 +143,7 @@ class EmbeddedAws:
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
 
     def _command(self) -> list[str]:
-        return [str(self._python), "-P", str(PROGRAM), str(self.port), str(self.secrets)]
+        return [str(self._python), "-P", str(PROGRAM), str(self.port), str(self.secrets), str(self._reserve)]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         return {

@@ -1,8 +1,9 @@
-"""The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS``, run by the interpreter of its own environment.
+"""The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS RESERVE``, run by the interpreter of its own environment.
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
-consists of are reachable here, below this folder's package. Three things of ministack are changed: the gate stands in front
-of it, functions get credentials that only this service can make, and errors of functions get the names that they have on AWS.
+consists of are reachable here, below this folder's package. Four things of ministack are changed: the gate stands in front
+of it, functions get credentials that only this service can make, errors of functions get the names that they have on AWS, and
+S3 rejects what the disk has no space for; RESERVE is the bytes that stay free.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ PACKAGE = "dropsort"
 READY = "/_ministack/ready"
 
 
-def main(port: int, file: Path) -> None:
+def main(port: int, file: Path, reserve: int) -> None:
     """Serve until SIGTERM."""
     _reach_own_package()
-    from dropsort.local import credentials, embedded_errors
+    from dropsort.local import credentials, disk, embedded_errors
     from dropsort.local.gate import Gate
 
     found = credentials.read(file)
@@ -35,8 +36,11 @@ def main(port: int, file: Path) -> None:
     lambda_runtime.execution_credentials = _function_credentials(found)  # others import it by name
     embedded_errors.correct()
     from ministack import app
+    from ministack.services import s3
 
-    app.app = Gate(app.app, port, _secret(found), READY)
+    disk.report_lost_writes(s3)
+    behind = disk.Reserve(app.app, Path(s3.DATA_DIR), reserve)
+    app.app = Gate(behind, port, _secret(found), READY)
     sys.argv[1:] = []
     app.main()
 
@@ -96,4 +100,4 @@ def _secret(credentials: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -121,6 +121,11 @@ class EmbeddedEndpoint:
         """Have everything that it captured written into the bucket; return whether that is done."""
         return self._call("POST", "/flush")
 
+    def kill(self) -> None:
+        """Have it end at once, without saving anything; returns before it has."""
+        if self._process:
+            self._process.kill()
+
     def stop(self) -> None:
         """Stop it, after it has completed its requests and written its captures."""
         if self._process:

@@ -84,10 +84,10 @@ class MetricsBridge:
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Forward what is left, and end."""
+    def stop(self, *, forward: bool = True) -> None:
+        """Forward what is left, and end; not `forward`: end."""
         self._stop.set()
-        if self._thread:
+        if self._thread and forward:
             self._thread.join()
             self._thread = None
             self._try()

@@ -22,10 +22,12 @@ from dropsort.deployment import deploy, package
 from dropsort.local import clients, endpoint_config, reference, venv
 from dropsort.local.automatic_redrive import AutomaticRedrive
 from dropsort.local.clients import EmbeddedSession
+from dropsort.local.disk import RESERVE_BYTES, DiskWatch
 from dropsort.local.embedded import EmbeddedAws, free_port
 from dropsort.local.endpoint_process import EmbeddedEndpoint
 from dropsort.local.errors import InUseError, StartError
 from dropsort.local.folder import ServiceFolder
+from dropsort.local.interrupts import Interrupts
 from dropsort.local.metrics import MetricsBridge
 from dropsort.local.shared_layer import share
 
@@ -51,6 +53,8 @@ class Service:
         Called with a sentence at each step.
     threads
         Requests that the endpoint works on at once; None takes one per processor.
+    reserve
+        Bytes of disk space below which uploads are rejected.
 
     Raises
     ------
@@ -69,15 +73,20 @@ class Service:
         parameters: Mapping[str, str] | None = None,
         on_step: OnStep = no_steps,
         threads: int | None = None,
+        reserve: int = RESERVE_BYTES,
     ) -> None:
-        self._data, self._port, self._model = data, port, model
+        self._data, self._port, self._model, self._reserve = data, port, model, reserve
         self._parameters, self._on_step, self._threads = dict(parameters or {}), on_step, threads
         self._cleanup = ExitStack()
         self.stack, self.bucket = STACK, BUCKET
         self.outputs: dict[str, str] = {}
+        self._interrupts = Interrupts(on_step, self._kill)
+        self._killed = False
+        self._parts: list[EmbeddedAws | EmbeddedEndpoint] = []
 
     def __enter__(self) -> Service:
         """Start it."""
+        self._interrupts.install()
         try:
             self._start()
         except BaseException as error:
@@ -120,6 +129,15 @@ class Service:
         self._endpoint.flush()
         self._metrics.forward()
 
+    def restart_endpoint(self) -> None:
+        """Start the endpoint again after its process has ended, at the same address."""
+        self._endpoint.stop()
+        self._endpoint.start(holders=[self._aws.lifeline.held])
+
+    def redeploy(self, parameters: Mapping[str, str]) -> None:
+        """Update the stack while it is in use, with `parameters` in place of those that it was started with."""
+        self._deploy({**self._all_parameters(), **parameters}, self._packages.result())
+
     def check(self) -> None:
         """Make sure that it runs.
 
@@ -148,17 +166,29 @@ class Service:
     def _end(self, error: BaseException | None) -> None:
         if isinstance(error, StartError):  # it names a log
             self._folder.keep_logs = True
-        self._cleanup.close()
+        try:
+            self._cleanup.close()
+        finally:
+            self._interrupts.restore()
+
+    def _kill(self) -> None:
+        """End every process at once; what is not saved is lost."""
+        self._killed = True
+        for part in self._parts:
+            part.kill()
 
     def _start(self) -> None:
         self._ended = threading.Event()
         self._folder = folder = ServiceFolder(self._data)
         self._cleanup.callback(folder.release)
         folder.acquire()
+        disk = DiskWatch(folder.path, self._reserve, self._on_step)
+        self._cleanup.callback(disk.stop)
+        disk.start()
         known = folder.prepare()
         before = folder.deployed()
         with ThreadPoolExecutor(2) as pool:
-            packages = pool.submit(self._package)
+            packages = self._packages = pool.submit(self._package)
             self._aws = EmbeddedAws(
                 venv.ensure(on_step=self._on_step),
                 folder.aws,
@@ -166,7 +196,9 @@ class Service:
                 keep=folder.keep,
                 holders=[folder.lock],
                 secrets=folder.credentials,
+                reserve=self._reserve,
             )
+            self._parts.append(self._aws)
             self._cleanup.callback(self._aws.stop)
             self._launch_endpoint(folder, before)
             self._aws.start()
@@ -218,6 +250,7 @@ class Service:
             self._threads,
             secrets=folder.credentials,
         )
+        self._parts.append(self._endpoint)
         self._cleanup.callback(self._endpoint.stop)
         # The embedded AWS outlives the endpoint, which has captures to write, even if we are killed.
         self._endpoint.launch(holders=[self._aws.lifeline.held])
@@ -258,7 +291,7 @@ class Service:
         self._ended.set()
         self._pick_up.stop()
         self._endpoint.stop()
-        self._metrics.stop()
+        self._metrics.stop(forward=not self._killed)
 
 
 def _key(parameters: Mapping[str, str], packages: package.Packages) -> str:

@@ -190,7 +190,15 @@ def test_a_second_service_on_one_folder_is_refused(folder: Path, start: Callable
         pass
     # AND the first one is not harmed
     assert life.s3.list_buckets()["Buckets"]
+    # AND when Ctrl-C is pressed again and again, with images in it, nothing of it is left when the command is gone
+    for number in range(6):
+        life.s3.put_object(Bucket=life.bucket, Key=f"incoming/{number}.png", Body=picture(number))
+    processes = children_of(life.process.pid)
+    for _ in range(7):
+        life.process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
     life.end(signal.SIGINT)
+    assert gone(processes, 10)
 
 
 def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> None:

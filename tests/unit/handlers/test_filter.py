@@ -148,6 +148,17 @@ def test_what_a_catch_reports_of_serialize_knows_the_upload_from_the_event(
     assert result["inference_id"] == Upload.from_input(started).inference_id
 
 
+@pytest.mark.parametrize("time", [5, None, "yesterday", "9999-99-99T99:99:99Z", ["2021"]])
+def test_an_event_by_hand_with_no_time_is_recorded_without_one(
+    s3: Any, started: Document, context: SimpleNamespace, time: Any
+) -> None:
+    event = payload(started)
+    event["input"] = started | {"time": time}
+    event["state"]["upload"]["uploaded"] = None
+    last.handler(event, context)
+    assert only(s3)[1]["times"]["uploaded"] is None
+
+
 def test_the_time_of_an_event_orders_nothing(s3: Any, started: Document, context: SimpleNamespace) -> None:
     # GIVEN two uploads within a second: the newer one read, the event of the older one stamped a second late
     newer = payload(started)

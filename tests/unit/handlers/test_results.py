@@ -44,6 +44,18 @@ def document(**members: Any) -> dict[str, Any]:
     )
 
 
+@pytest.mark.parametrize(
+    ("recorded", "retryable"), [("2026-11-22T08:59:59.999Z", True), ("2026-11-22T09:00:00.000Z", False)]
+)
+def test_an_invalid_prediction_is_retryable_for_a_day(recorded: str, retryable: bool) -> None:
+    # Whether the endpoint was out of order or the image is to blame shows when the endpoint is well again.
+    result = results.document(
+        UPLOAD, recorded=recorded, rejection=Rejection("invalid_prediction", "b'<html>'")
+    )
+    VALIDATOR.validate(result)
+    assert result["reason"]["retryable"] is retryable
+
+
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["properties"]["schema"]["const"] == keys.RESULT_SCHEMA

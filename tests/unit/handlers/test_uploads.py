@@ -80,6 +80,10 @@ def test_keys_arrive_raw_and_are_not_decoded(sample_event: Any, path: str) -> No
         {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "version-id": ["v"]}}},
         {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "etag": {"a": 1}}}},
         {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "sequencer": False}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "size": float("inf")}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "etag": "a\nb: c"}}},
+        {"detail": {"bucket": {"name": "b"}, "object": {"key": "incoming/a", "sequencer": "ä"}}},
+        {"s3_bucket": "b", "s3_key": "incoming/" + "x" * 1016},
         {"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "incoming/a"}}}]},
     ],
 )  # fmt: skip

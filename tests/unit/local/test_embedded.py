@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from dropsort.local.embedded import EmbeddedAws, free_port
 from dropsort.local.errors import InUseError, StartError
@@ -48,12 +50,14 @@ def test_settings_of_the_machine_do_not_reach_it(tmp_path: Path, monkeypatch: py
 
 
 def test_it_keeps_objects_and_state_from_life_to_life(embedded_python: Path, tmp_path: Path) -> None:
-    # GIVEN one that keeps, with an object and a queue
-    aws = EmbeddedAws(embedded_python, tmp_path, keep=True)
+    # GIVEN one that keeps, with an object and a queue, and no space for uploads
+    aws = EmbeddedAws(embedded_python, tmp_path, keep=True, reserve=2 * shutil.disk_usage(tmp_path).free)
     aws.start()
     aws.session().client("s3").create_bucket(Bucket="pictures")
     aws.session().client("s3").put_object(Bucket="pictures", Key="a b+c%2B", Body=b"1")
     aws.session().client("sqs").create_queue(QueueName="waiting")
+    with pytest.raises(ClientError, match=r"InsufficientStorage.*free some space"):
+        aws.session().client("s3").put_object(Bucket="pictures", Key="incoming/a", Body=b"1")
     # WHEN it is stopped and started
     aws.stop()
     assert not aws.running()

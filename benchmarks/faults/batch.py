@@ -1,0 +1,219 @@
+"""The images of one kind of fault: what was uploaded, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from dropsort.contract import keys, result
+
+_CLIENTS = 8
+_CHECK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Site:
+    """A service as the kinds reach it: boto3 clients, and the names that its stack has."""
+
+    s3: Any
+    states: Any
+    bucket: str
+    machine: str
+
+    def running(self) -> bool:
+        """Whether an execution of the workflow runs."""
+        found = self.states.list_executions(
+            stateMachineArn=self.machine, statusFilter="RUNNING", maxResults=1
+        )
+        return bool(found["executions"])
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The newest upload of a key."""
+
+    etag: str
+    version_id: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of the images.
+
+    ``lost``: no result of any upload of the key, or a final failure that the fault does not warrant. ``doubled``: several results of one
+    key. ``stale``: the result of an older upload. ``waiting``: a failure that is to be tried again.
+    """
+
+    images: int
+    lost: int = 0
+    doubled: int = 0
+    stale: int = 0
+    waiting: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every image has its one result."""
+        return not (self.lost or self.doubled or self.stale or self.waiting)
+
+
+class Batch:
+    """Images below a folder of their own.
+
+    Parameters
+    ----------
+    folder
+        Below ``incoming/``.
+    count
+        Number of images.
+    images
+        Contents, taken in turn; each upload gets some bytes more at its end, so that no two are alike.
+    """
+
+    def __init__(self, folder: str, count: int, images: Sequence[bytes]) -> None:
+        self.folder, self.count, self._images = folder, count, images
+        self.uploads: dict[str, Upload] = {}
+        self.deleted: set[str] = set()
+        self.final: set[str] = set()
+        """Reason codes of final failures that are right for this fault."""
+        self._sent = 0
+
+    def key(self, index: int) -> str:
+        """Key of an image."""
+        return f"{keys.INCOMING}{self.folder}/{index:05d}.png"
+
+    def content(self, index: int) -> bytes:
+        """Content for one upload, unlike every other's."""
+        self._sent += 1
+        return self._images[index % len(self._images)] + f" {self._sent}".encode()
+
+    def put(self, site: Site, index: int, content: bytes | None = None) -> Upload:
+        """Upload one image, and remember it as the newest of its key."""
+        key = self.key(index)
+        put = site.s3.put_object(Bucket=site.bucket, Key=key, Body=content or self.content(index))
+        self.uploads[key] = Upload(put["ETag"].strip('"'), put.get("VersionId"))
+        return self.uploads[key]
+
+    def put_all(self, site: Site, indices: Iterable[int] | None = None, clients: int = _CLIENTS) -> None:
+        """Upload all images, or some, several at a time."""
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(lambda index: self.put(site, index), indices or range(self.count)))
+
+    def delete(self, site: Site, index: int) -> None:
+        """Delete an upload."""
+        key = self.key(index)
+        site.s3.delete_object(Bucket=site.bucket, Key=key)
+        self.uploads.pop(key, None)
+        self.deleted.add(key)
+
+    def results(self, site: Site) -> dict[str, list[str]]:
+        """Keys of the results of each key, found by listing; a key that has none is not in it."""
+        path_of = {
+            location: key
+            for key in (*self.uploads, *self.deleted)
+            for location in keys.result_keys(keys.path_of(key)).values()
+        }
+        found: dict[str, list[str]] = {}
+        for outcome in keys.OUTCOMES:
+            pages = site.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=site.bucket, Prefix=f"{outcome}/{self.folder}/"
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if item["Key"] in path_of:
+                        found.setdefault(path_of[item["Key"]], []).append(item["Key"])
+        return found
+
+    def check(self, site: Site) -> Verdict:
+        """What became of the images by now."""
+        found = self.results(site)
+        examples: dict[str, str] = {}
+        counts = {"lost": 0, "doubled": 0, "stale": 0, "waiting": 0}
+
+        def add(name: str, key: str, why: str) -> None:
+            counts[name] += 1
+            examples.setdefault(name, f"{key}: {why}")
+
+        for key, locations in found.items():
+            if len(locations) > 1:
+                add("doubled", key, ", ".join(locations))
+        missing = [key for key in self.uploads if key not in found]
+        for key in missing:
+            add("lost", key, "no result")
+        single = [(key, found[key][0]) for key in self.uploads if len(found.get(key, ())) == 1]
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            judged = pool.map(lambda item: self._judge(site, *item), single)
+            for (key, _), (name, why) in zip(single, judged, strict=True):
+                if name:
+                    add(name, key, why)
+        return Verdict(len(self.uploads) + len(self.deleted), **counts, examples=examples)
+
+    def _judge(self, site: Site, key: str, location: str) -> tuple[str, str]:
+        """What is wrong with a key's only result, and why; "" if it is right."""
+        try:
+            body = site.s3.get_object(Bucket=site.bucket, Key=location)["Body"].read()
+            document = result.parse(body, key)
+        except (ValueError, ClientError) as error:
+            return "lost", str(error)
+        upload, source = self.uploads[key], document["source"]
+        same = (source.get("version_id") or upload.version_id) == upload.version_id
+        if source.get("etag") != upload.etag or not same:
+            return "stale", f"of {source.get('etag')}, and {upload.etag} is the newest"
+        reason = document.get("reason") or {}
+        if reason.get("retryable"):
+            return "waiting", str(reason)
+        if document["outcome"] == keys.FAILED and reason.get("code") not in self.final:
+            return "lost", str(reason)
+        return "", ""
+
+    def drain(
+        self, site: Site, patience_seconds: float, progress: Callable[[Verdict], None] = lambda _: None
+    ) -> tuple[Verdict, float]:
+        """Wait until every image has its one result and nothing runs; return what there is then, and the seconds that it took.
+
+        Parameters
+        ----------
+        patience_seconds
+            How long to go on; then whatever is there is the verdict.
+        """
+        begin = time.monotonic()
+        finished: float | None = None
+        while True:
+            verdict = self.check(site)
+            progress(verdict)
+            now = time.monotonic()
+            if not verdict.finished or site.running():
+                finished = None
+            elif finished is None:
+                finished = now  # once more: something late may have come in between
+            else:
+                return verdict, finished - begin
+            if now - begin > patience_seconds:
+                return verdict, now - begin
+            time.sleep(_CHECK_SECONDS)
+
+    def overwrite_result(self, site: Site, key: str, body: bytes) -> None:
+        """Put something in place of a key's result, as a user could."""
+        (location,) = self.results(site)[key]
+        site.s3.put_object(Bucket=site.bucket, Key=location, Body=body)
+
+
+def events_of(
+    site: Site, queue: Any, url: str, count: int, patience_seconds: float = 30.0
+) -> list[dict[str, Any]]:
+    """The events of so many uploads, from a queue that a rule sends them to."""
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + patience_seconds
+    while len(found) < count and time.monotonic() < deadline:
+        for message in queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+            "Messages", ()
+        ):
+            found.append(json.loads(message["Body"]))
+            queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found

@@ -1,0 +1,129 @@
+"""Faults of the endpoint: what it responds, how late, and whether it is there at all."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from benchmarks.faults import proxy
+from benchmarks.faults.batch import Batch
+from benchmarks.faults.kinds import kind
+from benchmarks.faults.stand import INVOCATION_TIMEOUT_SECONDS, Stand, endpoint_processes, send, wait_until
+
+SECONDS = 5.0  # how long a fault goes on after the last upload
+
+
+def _for_a_while(stand: Stand, batch: Batch, response: proxy.Fault) -> None:
+    """Upload while the endpoint does nothing but this, and for some seconds more."""
+    with stand.injected(proxy.of("endpoint", response)):
+        batch.put_all(stand.site)
+        time.sleep(SECONDS)
+
+
+@kind("endpoint-500", "the container responds 500")
+def _failing(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.always(proxy.model_error(500)))
+
+
+@kind("endpoint-429", "the container responds 429")
+def _too_many(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.always(proxy.model_error(429)))
+
+
+@kind("endpoint-503", "the container responds 503")
+def _unavailable(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.always(proxy.model_error(503)))
+
+
+@kind("endpoint-415", "the container takes no image: 415")
+def _misconfigured(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.always(proxy.model_error(415)))
+
+
+@kind("endpoint-400", "the container says of every image that it is bad: 400")
+def _refusing(stand: Stand, batch: Batch) -> None:
+    batch.final.add("refused_by_model")  # what a container says of an image is final
+    _for_a_while(stand, batch, proxy.always(proxy.model_error(400)))
+
+
+@kind("throttled-without-text", "SageMaker throttles above 20 requests a second: 400 without any text")
+def _throttled(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.Limited(20, proxy.runtime_error(400, "")))
+
+
+@kind("rate-limited", "the endpoint takes 2 images a second and responds 503 above")
+def _limited(stand: Stand, batch: Batch) -> None:
+    # Not lifted: all of the images have to get through at this rate.
+    stand.proxy.inject(proxy.of("endpoint", proxy.Limited(2, proxy.model_error(503))))
+    batch.put_all(stand.site)
+
+
+@kind("endpoint-slow", "the endpoint responds after the read timeout")
+def _slow(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.after(INVOCATION_TIMEOUT_SECONDS * 1.5, None))
+
+
+@kind("endpoint-hanging", "the endpoint's process is stopped: it accepts and never responds")
+def _hanging(stand: Stand, batch: Batch) -> None:
+    pids = endpoint_processes()
+    send(pids, signal.SIGSTOP)
+    try:
+        batch.put_all(stand.site)
+        time.sleep(SECONDS)
+    finally:
+        send(pids, signal.SIGCONT)
+
+
+@kind("endpoint-half-a-body", "the response breaks off in the middle")
+def _half(stand: Stand, batch: Batch) -> None:
+    _for_a_while(stand, batch, proxy.always(proxy.Response(200, b'{"predictions": [0.', length=900)))
+
+
+@kind("endpoint-garbage", "the endpoint responds 200 with a page of HTML")
+def _garbage(stand: Stand, batch: Batch) -> None:
+    page = b"<!doctype html><title>Welcome to nginx!</title>"
+    _for_a_while(stand, batch, proxy.always(proxy.Response(200, page, {"Content-Type": "text/html"})))
+
+
+@kind("endpoint-wrong", "the endpoint responds 200 with nothing, or with what is no prediction")
+def _wrong(stand: Stand, batch: Batch) -> None:
+    bodies = (
+        b"",
+        b"[]",
+        b"[NaN, NaN]",
+        b"[0.1, 0.1]",
+        b"[[0.5, 0.5], [1, 0]]",
+        b"null",
+        b'{"error": "oops"}',
+        b"[1.0]",
+        b"\xff\xfe",
+    )
+    turn = iter(range(10**9))
+
+    def one(_: proxy.Request) -> proxy.Response:
+        return proxy.Response(200, bodies[next(turn) % len(bodies)], {"Content-Type": "application/json"})
+
+    _for_a_while(stand, batch, one)
+
+
+@kind("endpoint-gone", "the endpoint's process is killed, and started again later")
+def _gone(stand: Stand, batch: Batch) -> None:
+    send(endpoint_processes(), signal.SIGKILL)
+    batch.put_all(stand.site)
+    time.sleep(SECONDS)
+    stand.service.restart_endpoint()
+
+
+@kind(
+    "endpoint-flapping",
+    "the endpoint breaks every connection, comes back, and breaks them again, three times",
+)
+def _flapping(stand: Stand, batch: Batch) -> None:
+    begin = time.monotonic()
+
+    def every_other_second(request: proxy.Request) -> proxy.Response | None:
+        return proxy.reset(request) if int(time.monotonic() - begin) % 2 == 0 else None
+
+    with stand.injected(proxy.of("endpoint", every_other_second)):
+        batch.put_all(stand.site)
+        wait_until(lambda: time.monotonic() - begin > 6, 10)

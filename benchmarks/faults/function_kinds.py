@@ -1,0 +1,85 @@
+"""Faults of the functions: killed, without memory, without time, throttled; and deployed anew in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.faults import proxy
+from benchmarks.faults.batch import Batch
+from benchmarks.faults.kinds import Skipped, kind
+from benchmarks.faults.stand import Stand, images, send, workers
+
+SECONDS = 5.0
+
+
+@kind("functions-killed", "every worker of the functions is killed, four times, with images in it")
+def _killed(stand: Stand, batch: Batch) -> None:
+    batch.put_all(stand.site, range(batch.count // 2))
+    for turn in range(4):
+        time.sleep(0.5)
+        send(workers(), signal.SIGKILL)
+        quarter = range(
+            batch.count // 2 + turn * batch.count // 8, batch.count // 2 + (turn + 1) * batch.count // 8
+        )
+        batch.put_all(stand.site, quarter)
+    batch.put_all(
+        stand.site, [index for index in range(batch.count) if batch.key(index) not in batch.uploads]
+    )
+
+
+@kind("out-of-memory", "the functions can allocate no memory")
+def _no_memory(stand: Stand, batch: Batch) -> None:
+    if sys.platform != "linux":
+        raise Skipped("limits of other processes are Linux's")
+    batch.final |= {"function_crashed", "too_complex"}  # final by design, with a code that says so
+    large = Batch(batch.folder, batch.count, images(8, side=700))
+    large.uploads = batch.uploads
+    limited: set[int] = set()
+    deadline = time.monotonic() + SECONDS
+    large.put_all(stand.site)
+    while time.monotonic() < deadline:
+        for pid in set(workers()) - limited:
+            with contextlib.suppress(OSError):
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+                resource.prlimit(
+                    pid, resource.RLIMIT_AS, (pages * resource.getpagesize(), resource.RLIM_INFINITY)
+                )
+                limited.add(pid)
+        time.sleep(0.1)
+    for pid in limited:
+        with contextlib.suppress(OSError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+@kind("functions-timed-out", "Serialize runs into its time limit, as S3 takes long")
+def _timed_out(stand: Stand, batch: Batch) -> None:
+    with (
+        stand.configured("SerializeFunction", Timeout=1),
+        stand.injected(proxy.of("s3", proxy.after(2.5, None), "GET")),
+    ):
+        batch.put_all(stand.site)
+        time.sleep(SECONDS)
+
+
+@kind("functions-throttled", "Lambda throttles: Serialize altogether, Classify above one at a time")
+def _throttled(stand: Stand, batch: Batch) -> None:
+    with stand.reserved("ClassifyFunction", 1):
+        with stand.reserved("SerializeFunction", 0):
+            batch.put_all(stand.site)
+            time.sleep(SECONDS)
+        time.sleep(SECONDS)
+
+
+@kind("redeployed", "the stack is updated in the middle, and back again")
+def _redeployed(stand: Stand, batch: Batch) -> None:
+    half = batch.count // 2
+    batch.put_all(stand.site, range(half))
+    stand.service.redeploy({"Threshold": "0.9"})
+    batch.put_all(stand.site, range(half, batch.count))
+    stand.service.redeploy({})
+    stand.route()

@@ -1,0 +1,43 @@
+"""What a kind of fault is, and all of them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.faults.batch import Batch
+    from benchmarks.faults.stand import Stand
+
+
+class Skipped(Exception):
+    """The kind cannot be injected on this machine; the text says why."""
+
+
+Run = Callable[["Stand", "Batch"], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault in the shared service.
+
+    ``run`` uploads the images of its batch, injects the fault, and returns when the fault is over.
+    """
+
+    name: str
+    sentence: str
+    run: Run
+
+
+SHARED: dict[str, Kind] = {}
+
+
+def kind(name: str, sentence: str) -> Callable[[Run], Run]:
+    """Register a function as a kind of fault."""
+
+    def register(run: Run) -> Run:
+        SHARED[name] = Kind(name, sentence, run)
+        return run
+
+    return register

@@ -1,0 +1,62 @@
+"""Runs one kind of fault and says what became of its images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from benchmarks.faults import endpoint_kinds, event_kinds, function_kinds, storage_kinds
+from benchmarks.faults.batch import Batch, Verdict
+from benchmarks.faults.kinds import SHARED, Skipped
+from benchmarks.faults.service_kinds import ALONE
+from benchmarks.faults.stand import Stand, images
+
+MODULES = (endpoint_kinds, function_kinds, event_kinds, storage_kinds)  # importing them registers their kinds
+PATIENCE_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind's row of the table; ``skipped`` says why it was not run."""
+
+    kind: str
+    sentence: str
+    verdict: Verdict
+    injected_seconds: float = 0.0
+    drained_seconds: float = 0.0
+    skipped: str = ""
+
+
+def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PATIENCE_SECONDS) -> Row:
+    """Run one kind in a service that runs.
+
+    Parameters
+    ----------
+    count
+        Number of images.
+    patience_seconds
+        How long to wait after the fault until every image has its result.
+    """
+    kind = SHARED[name]
+    batch = Batch(f"faults/{name}", count, images(min(count, 24)))
+    begin = time.monotonic()
+    try:
+        kind.run(stand, batch)
+        injected = time.monotonic() - begin
+        verdict, drained = batch.drain(stand.site, patience_seconds)
+    except Skipped as reason:
+        return Row(name, kind.sentence, Verdict(0), skipped=str(reason))
+    finally:
+        stand.proxy.inject(None)
+    return Row(name, kind.sentence, verdict, injected, drained)
+
+
+def run_alone(name: str, count: int) -> Row:
+    """Run one kind that starts a service of its own."""
+    kind = ALONE[name]
+    begin = time.monotonic()
+    try:
+        verdict, drained = kind.run(count)
+    except Skipped as reason:
+        return Row(name, kind.sentence, Verdict(0), skipped=str(reason))
+    return Row(name, kind.sentence, verdict, time.monotonic() - begin - drained, drained)

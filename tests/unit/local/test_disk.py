@@ -1,0 +1,112 @@
+"""Free disk space: uploads are rejected before the disk is full, and it is said before and while they are."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dropsort.local.disk import DiskWatch, NotStored, Reserve, report_lost_writes
+
+
+def test_a_write_that_the_disk_does_not_take_is_an_error_of_its_request() -> None:
+    # GIVEN an S3 that goes on when its disk is full
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def put() -> None:
+        try:
+            s3._atomic_write("a", b"1")
+        except Exception:
+            return
+
+    s3 = SimpleNamespace(_atomic_write=full)
+    put()
+    # WHEN lost writes are reported THEN it cannot pass over them
+    report_lost_writes(s3)
+    with pytest.raises(NotStored, match="No space left"):
+        put()
+
+
+def test_changes_are_reported_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    watch = DiskWatch(tmp_path, 1_000_000_000, said.append)
+    for free in (9_000_000_000, 1_900_000_000, 1_800_000_000, 900_000_000, 800_000_000, 2_100_000_000):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        watch.check()
+    assert [sentence.partition(" has ")[2] for sentence in said] == [
+        "1,900 MB left: uploads are rejected below 1,000 MB",
+        "900 MB left, less than 1,000 MB: uploads are rejected until there is more",
+        "2,100 MB left: uploads are accepted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [
+        ("/dropsort/incoming/a.png", 399, 200),
+        ("/dropsort/incoming/a.png", 401, 507),
+        ("/dropsort/classified/a.png.json", 800, 200),
+        ("/dropsort/classified/a.png.json", 901, 507),
+    ],
+)
+def test_an_upload_leaves_the_reserve_and_a_result_a_fourth_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, size: int, status: int
+) -> None:
+    # GIVEN a disk with 1,000 bytes left, of which 600 are the reserve for results
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    # WHEN an object arrives THEN it is written only if that much stays
+    assert asyncio.run(put(Reserve(written, tmp_path, 600), path, size)) == status
+
+
+def test_uploads_that_arrive_at_the_same_time_share_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+
+    async def both() -> list[int]:
+        reserve = Reserve(written, tmp_path, 600)
+        return list(await asyncio.gather(*(put(reserve, "/dropsort/incoming/a", 300) for _ in range(2))))
+
+    assert sorted(asyncio.run(both())) == [200, 507]
+
+
+async def written(_scope: Any, receive: Any, send: Any) -> None:
+    """An application that takes a while to write what it gets."""
+    while (await receive()).get("more_body"):
+        await asyncio.sleep(0.01)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+async def put(application: Any, path: str, size: int) -> int:
+    """Status of the response to a PUT of so many bytes, which come in two parts."""
+    parts = [
+        {"type": "http.request", "body": b"", "more_body": False},
+        {"type": "http.request", "body": b"x" * size, "more_body": True},
+    ]
+    status: list[int] = []
+
+    async def receive() -> Any:
+        return parts.pop()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            status.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": path,
+        "query_string": b"",
+        "headers": [
+            (b"authorization", b"AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, ..."),
+            (b"content-length", str(size).encode()),
+        ],
+    }
+    await application(scope, receive, send)
+    return status[0]

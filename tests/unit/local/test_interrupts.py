@@ -1,0 +1,86 @@
+"""Ctrl-C again and again: the end goes on, nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.local.test_process import FAMILY, STUBBORN, end, family
+
+# A command that runs a program deaf to SIGTERM, for as long as a minute after it was told to stop.
+COMMAND = """
+import os, signal, sys, time
+from pathlib import Path
+from dropsort.local.interrupts import Interrupts
+from dropsort.local.process import Lifeline, Process
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+parts = []
+interrupts = Interrupts(lambda sentence: print(sentence, flush=True), lambda: [part.kill() for part in parts])
+interrupts.install()
+try:
+    parts.append(Process("x", [sys.executable, "-c", sys.argv[2]], os.environ, Path(sys.argv[1]), 60, Lifeline()))
+    time.sleep(600)
+finally:
+    print("ending", flush=True)
+    parts[0].stop()
+    interrupts.restore()
+    print("ended", flush=True)
+"""
+
+
+def interrupted(tmp_path: Path, times: int) -> tuple[subprocess.Popen[str], list[int]]:
+    """The command after so many Ctrl-C, and the processes that it started."""
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(tmp_path / "log"), FAMILY.format(prelude=STUBBORN)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    pids = family(tmp_path / "log")
+    command.send_signal(signal.SIGINT)
+    assert command.stdout
+    assert command.stdout.readline() == "ending\n"
+    for _ in range(times - 1):
+        time.sleep(0.02)  # signals that come at the same time are one
+        command.send_signal(signal.SIGINT)
+    return command, pids
+
+
+def test_after_eight_nothing_is_left_at_once(tmp_path: Path) -> None:
+    command, pids = interrupted(tmp_path, 8)
+    begin = time.monotonic()
+    output, _ = command.communicate(timeout=50)
+    assert output.splitlines()[-1] == "ended"
+    assert end(pids)
+    assert time.monotonic() - begin < 30  # not the minute that the program has
+
+
+def test_the_second_one_says_what_the_third_one_does(tmp_path: Path) -> None:
+    command, pids = interrupted(tmp_path, 2)
+    assert command.stdout
+    # THEN it goes on ending in order
+    assert "Ctrl-C once more" in command.stdout.readline()
+    assert command.poll() is None
+    # AND the third one ends it
+    command.send_signal(signal.SIGINT)
+    assert command.communicate(timeout=50)[0] == "ended\n"
+    assert end(pids)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal")
+def test_without_the_command_the_program_has_its_time(tmp_path: Path) -> None:
+    # GIVEN a command that is killed: what it started saves what it has first
+    command, pids = interrupted(tmp_path, 1)
+    command.kill()
+    command.wait(60)
+    assert all(os.path.exists(f"/proc/{pid}") for pid in pids) or sys.platform != "linux"
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGKILL)
+    assert end(pids)
