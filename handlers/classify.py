@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """
     image = base64.b64decode(event["image_data"])
     inference_id = Upload.from_state(event).inference_id
-    note(s3_key=event["s3_key"], inference_id=inference_id)
+    note(s3_key=event["s3_key"])
     state = {name: value for name, value in event.items() if name != "image_data"}
     started = time.perf_counter()
     try:

@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """
     state = event["state"]
     upload = _upload(state, event["input"])
-    telemetry.note(s3_key=upload.key, inference_id=upload.inference_id)
+    telemetry.note(s3_key=upload.key)
     if state.get("superseded"):
         telemetry.emit(**{metrics.SUPERSEDED: 1})
         return {"outcome": "superseded", "s3_key": upload.key}
@@ -59,8 +59,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         trace=os.environ.get("_X_AMZN_TRACE_ID"),
     )
     stands, key = _record(upload, result, state.get("upload", {}).get("uploaded"))
-    _observe(result, now, event["input"], stands)
-    telemetry.note(outcome=result["outcome"], label=result["label"], execution=event.get("execution"))
+    _observe(result, prediction, now, event["input"], stands)
     return {
         "outcome": result["outcome"] if stands else "superseded",
         "result_key": key,
@@ -126,17 +125,33 @@ def _record(upload: Upload, result: dict[str, Any], last_modified: str | None) -
     return store.perform(aws.s3(), upload.bucket, results.encode(result), steps), result_keys[entry.outcome]
 
 
-def _observe(result: dict[str, Any], now: datetime, started_with: dict[str, Any], stands: bool) -> None:
+def _observe(
+    result: dict[str, Any],
+    prediction: Prediction | None,
+    now: datetime,
+    started_with: dict[str, Any],
+    stands: bool,
+) -> None:
     if not stands:
         telemetry.emit(**{metrics.SUPERSEDED: 1})
         return
-    telemetry.emit(**{_METRIC[result["outcome"]]: 1})
+    outcome = {_METRIC[result["outcome"]]: 1}
+    telemetry.emit(**outcome)
     reason = result["reason"]
     if result["outcome"] == keys.FAILED:
-        telemetry.emit(**{metrics.RETRYABLE_FAILED: int(reason["retryable"])})
-    if result["label"] is not None:
+        misconfigured = int(reason["code"] == "endpoint_misconfigured")
+        telemetry.emit(
+            **{
+                metrics.RETRYABLE_FAILED: int(reason["retryable"]),
+                metrics.ENDPOINT_MISCONFIGURED: misconfigured,
+            }
+        )
+    if result["label"] is not None and prediction:
         telemetry.emit(**{metrics.CONFIDENCE: result["confidence"]})
-        telemetry.emit_label(result["label"])
+        label = metrics.counted_label(result["label"], prediction.labels)
+        telemetry.emit_by(metrics.LABEL, label, **{metrics.LABELLED: 1})
+        if prediction.model and outcome.keys() <= metrics.BY_MODEL:
+            telemetry.emit_by(metrics.MODEL, prediction.model, **outcome)
     if reason:
         telemetry.note(reason=reason["code"])
     if uploaded := _event_time(started_with):  # a run by hand, perhaps days later, says nothing of latency

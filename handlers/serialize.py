@@ -40,7 +40,6 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         emit(**{REFUSED: 0})
         return state | {"superseded": True, "upload": upload.to_state()}
     state["upload"] = upload.to_state()
-    note(inference_id=upload.inference_id)
     try:
         if isinstance(content, Rejection):
             raise content

@@ -1,5 +1,7 @@
 """Logger, metrics and tracer of the functions; `dropsort.contract.metrics` names the metrics.
 
+Metrics of one invocation are one line, because a line costs as much as the work that it reports: half a dollar a gigabyte.
+
 The tracer rides on the X-Ray SDK, whose support ends in 2027-02: it is used here and nowhere else, so that it can be swapped here, and
 imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's.
 """
@@ -7,71 +9,82 @@ imported only where traces are recorded, since the import alone takes longer tha
 from __future__ import annotations
 
 import os
-import warnings
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 
-from dropsort.contract import defaults
-from dropsort.contract.metrics import LABEL, LABELLED, NAMESPACE, STACK, WORKFLOW
-
-# An invocation that raises has no metrics; that is no news.
-warnings.filterwarnings("ignore", message="No application metrics to publish")
+from dropsort.contract import defaults, emf
+from dropsort.contract.metrics import STACK, WORKFLOW
 
 _STACK_NAME = os.environ.get("STACK_NAME", defaults.STACK)
 
 logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
-metrics = Metrics(namespace=NAMESPACE)
-metrics.set_default_dimensions(**{STACK: _STACK_NAME})
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
+class Invocation:
+    """Metrics and notes of one invocation."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+        self.sets: dict[tuple[str, ...], list[str]] = {}  # metrics by their dimensions
+        self.dimensions = {STACK: _STACK_NAME}
+        self.notes: dict[str, Any] = {}
+
+    def line(self) -> str:
+        """All of it as one line; empty without a metric."""
+        now = time.time_ns() // 1_000_000
+        return emf.line(self.values, self.sets.items(), self.dimensions, WORKFLOW, now, self.notes)
+
+
+_invocation = Invocation()  # a function runs one at a time
+
+
 def observed(handler: Handler) -> Handler:
-    """Decorate a function's handler: traced, its metrics printed as one line when it returns, its exceptions as one line of JSON."""
+    """Decorate a function's handler: traced, its metrics printed as one line when it ends, its exceptions as one line of JSON."""
 
     @wraps(handler)
     def logged(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        metrics.clear_metrics()  # an invocation that raised before its first metric leaves its notes behind
+        global _invocation
+        _invocation = Invocation()
         try:
             return handler(event, context)
         except Exception:
-            logger.exception("The workflow will retry or record this.", extra=dict(metrics.metadata_set))
+            logger.exception("The workflow will retry or record this.", extra=dict(_invocation.notes))
             raise
+        finally:
+            if line := _invocation.line():
+                print(line)
 
-    measured = cast(Handler, metrics.log_metrics(logged))
     if os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("true", "1"):
-        return measured
+        return logged
     from aws_lambda_powertools.tracing import Tracer
 
-    return cast(Handler, Tracer(service="dropsort").capture_lambda_handler(measured, capture_response=False))
+    return cast(Handler, Tracer(service="dropsort").capture_lambda_handler(logged, capture_response=False))
 
 
 def emit(**values: float) -> None:
     """Add metrics, by name, to the line of this invocation."""
-    for name, value in values.items():
-        metrics.add_metric(name=name, unit=WORKFLOW[name].unit, value=value)
+    _add((STACK,), values)
 
 
-def emit_label(label: str) -> None:
-    """Count one image under its label, on a line of its own: its dimensions are others."""
-    # CloudWatch takes dimensions of ASCII alone, of at most 1,024 characters.
-    ascii_label = label.encode("ascii", "backslashreplace").decode()[:1024]
-    dimensions = {STACK: _STACK_NAME, LABEL: ascii_label}
-    with single_metric(
-        name=LABELLED,
-        unit=MetricUnit(WORKFLOW[LABELLED].unit),
-        value=1,
-        namespace=NAMESPACE,
-        default_dimensions=dimensions,
-    ):
-        pass
+def emit_by(dimension: str, value: str, **values: float) -> None:
+    """Add metrics with a second dimension; a metric has one value an invocation, whatever its dimensions."""
+    _invocation.dimensions[dimension] = emf.dimension(value)
+    _add((STACK, dimension), values)
 
 
 def note(**fields: Any) -> None:
-    """Put fields on the line of this invocation that are searched but not counted: key, inference id, outcome."""
-    for name, value in fields.items():
-        metrics.add_metadata(name, value)
+    """Put fields on the line of this invocation that are searched but not counted: key, reason."""
+    _invocation.notes.update(fields)
+
+
+def _add(dimensions: tuple[str, ...], values: dict[str, float]) -> None:
+    if unknown := sorted(values.keys() - WORKFLOW.keys()):
+        raise KeyError(f"not in dropsort/contract/metrics.py: {', '.join(unknown)}")
+    _invocation.values.update(values)
+    _invocation.sets.setdefault(dimensions, []).extend(values)

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.models import thresholds
+from dropsort.cli.models import figures
 from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import confirmed, console, echo, facts_table, note
+from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 
 STACK_NAME = re.compile(
@@ -43,6 +44,11 @@ STACK_NAME = re.compile(
     type=click.Choice(["arm64", "host"]),
     help="Platform of the libraries.  [default: arm64; host for an embedded AWS on this machine]",
 )
+@click.option(
+    "--no-probe",
+    is_flag=True,
+    help="Do not wait until an upload of a probe starts the workflow and has its result.",
+)
 @json_option
 @stack_option
 @aws_options
@@ -52,43 +58,50 @@ def deploy(
     endpoint: str | None,
     artifact_bucket: str | None,
     platform: str | None,
+    no_probe: bool,
     json_file: Path | None,
     stack: str,
     aws: Aws,
 ) -> int:
     """Create the service, or update it.
 
-    Packages the functions, uploads what is missing, shows the progress of CloudFormation, and prints the outputs.
-    Unchanged parts are not touched. If a resource fails, the update is rolled back and the resource is named.
+    Packages the functions, uploads what is missing, shows the progress of CloudFormation, waits until uploads start the
+    workflow, and prints the outputs. Unchanged parts are not touched. If a resource fails, the update is rolled back and
+    the resource is named.
     """
     from dropsort.contract import stack as stacks
-    from dropsort.deployment import package
+    from dropsort.deployment import package, probe
     from dropsort.deployment.deploy import deploy as run
 
     if model and endpoint:
         raise click.UsageError("--model and --endpoint exclude each other: the endpoint already has a model.")
     if not STACK_NAME.fullmatch(stack):
         raise click.BadParameter(
-            f"{stack!r}: letters, digits and hyphens, a letter first, at most 54 characters, as functions are named after it.",
+            f"{stack!r}: letters, digits and hyphens, a letter first, no hyphen at the end, at most 54 characters: functions "
+            "and the endpoint are named after it.",
             param_hint="--stack",
         )
     values = _pairs(parameters)
     existing = stacks.find(aws.client("cloudformation"), stack)
     before = existing.parameters if existing else {}
-    target = platform or ("host" if _is_here(aws) else "arm64")
-    packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
     if endpoint:
         values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
-    elif values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
+    if values.get("CreateEndpoint") == "false" and values.get("EndpointName") and not _is_here(aws):
+        values = _existing_endpoint(aws, values["EndpointName"]) | values
+    target = platform or ("host" if _is_here(aws) else "arm64")
+    packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
+    if values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
         model or not (values.get("ModelDataUrl") or before.get("ModelDataUrl"))
     ):
         values = _model(aws, model or DEFAULT_MODEL, artifact_bucket) | values
         if (
             before.get("CreateEndpoint") == "false"
         ):  # the name that is there is that of somebody else's endpoint
-            values = {"EndpointName": ""} | values
+            values = {"EndpointName": "", "EndpointArn": ""} | values
     if "ClassifyConcurrency" not in values.keys() | before.keys() and not _is_here(aws):
         values |= _concurrency(aws, {**before, **values})
+    if existing is None and not _is_here(aws):
+        _check_quotas(aws, values)
     outputs = run(
         aws.client,
         stack,
@@ -99,6 +112,9 @@ def deploy(
         artifact_bucket=artifact_bucket,
         tags={"application": "dropsort"},
     )
+    if not no_probe:
+        seconds = probe.run(aws.client("s3"), outputs["BucketName"], note)
+        note(f"A probe upload had its result after {seconds:.0f} seconds")
     console(stderr=str(json_file) == "-").print(facts_table(sorted(outputs.items())))
     write_json(json_file, {"stack": stack, "outputs": outputs})
     note(f"Next: dropsort drop PATH... --wait --stack {stack}")
@@ -117,7 +133,8 @@ def deploy(
 def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
     """Delete the service, after showing what is deleted and what remains, and asking for confirmation.
 
-    The bucket and its content remain unless --delete-images is given.
+    The bucket and its content remain unless --delete-images is given. To deploy over it again, name it: dropsort deploy
+    -p BucketName=NAME imports it.
     """
     from dropsort.deployment import destroy as destroying
 
@@ -150,6 +167,46 @@ def _is_here(aws: Aws) -> bool:
     )
 
 
+def _existing_endpoint(aws: Aws, name: str) -> dict[str, str]:
+    """The ARN of an endpoint that is not the stack's: it is in lower case however the name is written, and IAM compares case."""
+    from botocore.exceptions import ClientError
+
+    try:
+        found = aws.client("sagemaker").describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        if "Could not find" in error.response["Error"].get("Message", ""):
+            raise click.ClickException(
+                f"There is no endpoint {name} in this region: check --endpoint and --region."
+            ) from error
+        if name != name.lower():
+            raise click.ClickException(
+                f"Endpoint {name} cannot be looked up ({error}). Its name has capitals, so give its ARN: -p EndpointArn=ARN."
+            ) from error
+        note(f"Endpoint {name} was not checked: {error}")
+        return {}
+    if found["EndpointStatus"] != "InService":
+        note(f"Endpoint {name} is {found['EndpointStatus']}: images wait until it is InService")
+    return {"EndpointArn": found["EndpointArn"]}
+
+
+def _check_quotas(aws: Aws, values: dict[str, str]) -> None:
+    """Refuse a first deployment that a quota of the account would end halfway."""
+    from dropsort.deployment import quotas
+    from training.aws.template import Template
+
+    document = Template(TEMPLATE, {}).document
+    kinds = [resource["Type"] for resource in document["Resources"].values()]
+
+    def value(name: str) -> str:
+        return str(values.get(name) or document["Parameters"][name]["Default"])
+
+    instances = None
+    if value("CreateEndpoint") == "true":
+        most = max(int(value("EndpointInstanceCount")), int(value("EndpointMaxInstanceCount")))
+        instances = (value("EndpointInstanceType"), most)
+    quotas.check(aws.client, kinds.count("AWS::IAM::Role"), kinds.count("AWS::Events::Rule"), instances, note)
+
+
 def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
     """The reserved concurrency that the account's quota and the instances suggest."""
     from dropsort.deployment import quotas
@@ -174,16 +231,17 @@ def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]
     import tempfile
 
     from dropsort.deployment import artifacts
-    from training.model.artifact import write_artifact
+    from training.model.artifact import read_figures, write_artifact
 
     bucket = artifact_bucket or artifacts.ensure_bucket(aws.client, note)
     values = {"CreateEndpoint": "true"}
     with tempfile.TemporaryDirectory() as folder:
         if model.is_dir():
-            archive = write_artifact(model, Path(folder, "model.tar.gz"))
-            values |= thresholds(model)
+            archive = write_artifact(model, Path(folder, "model.tar.gz"), on_step=note)
+            values |= threshold_parameters(figures(model)) | version_parameter(figures(model))
         else:
             archive = model
+            values |= version_parameter(read_figures(model))
         key = artifacts.upload_digested(aws.client("s3"), bucket, archive, "models", note)
     values["ModelDataUrl"] = f"s3://{bucket}/{key}"
     return values

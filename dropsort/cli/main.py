@@ -23,6 +23,7 @@ MODULES = {
     "dropsort.cli.drop": ("drop",),
     "dropsort.cli.results": ("results",),
     "dropsort.cli.redrive": ("redrive",),
+    "dropsort.cli.cost": ("cost",),
     "dropsort.cli.deployment": ("deploy", "destroy"),
     "dropsort.cli.train": ("train",),
     "dropsort.cli.evaluate": ("evaluate",),

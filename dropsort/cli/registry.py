@@ -84,7 +84,7 @@ def register(
             figures = read_json(metrics, "give a metrics.json") if metrics else {}
         else:
             names, figures = model_packages.read_folder(model)
-            source = write_artifact(model, Path(folder, "model.tar.gz"))
+            source = write_artifact(model, Path(folder, "model.tar.gz"), on_step=note)
         model_options: dict[str, Any] = {
             "bucket": bucket or artifact_bucket(aws, stack, region, dry_run),
             "artifact": source,

@@ -21,6 +21,19 @@ WORKFLOW_TYPE = "EXPRESS"
 MODEL_PARAMETERS = {"threshold": "Threshold", "familiarity_threshold": "FamiliarityThreshold"}
 
 
+def version_parameter(figures: Mapping[str, object]) -> dict[str, str]:
+    """The template parameter for the version in a model's figures; empty if there is none, so that no former one stays.
+
+    Examples
+    --------
+    >>> version_parameter({"model": "bikes-1.0.0"})
+    {'ModelVersion': 'bikes-1.0.0'}
+    """
+    version = figures.get("model")
+    usable = isinstance(version, str) and version.isascii() and version.isprintable() and len(version) <= 256
+    return {"ModelVersion": str(version) if usable else ""}
+
+
 def threshold_parameters(figures: Mapping[str, object]) -> dict[str, str]:
     """Template parameters for the thresholds in a model's figures, without rounding; those missing are left out.
 

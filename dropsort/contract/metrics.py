@@ -5,11 +5,17 @@ Units are CloudWatch's; a share is between 0 and 1 and has the unit None.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 NAMESPACE = "Dropsort"
 STACK = "Stack"  # the dimension of every metric
 LABEL = "Label"  # the second dimension of the metrics in WITH_LABEL
+MODEL = "Model"  # the second dimension of the metrics in BY_MODEL, which are emitted without it too
+LABELS_COUNTED = (
+    20  # labels with metrics of their own; a metric costs $0.30 a month, and a model may have 1,000 labels
+)
+OTHER_LABELS = "other"  # the rest of the labels, together
 
 
 class Metric(NamedTuple):
@@ -23,6 +29,7 @@ CLASSIFIED = "Classified"
 LOW_CONFIDENCE = "LowConfidence"
 FAILED = "Failed"
 RETRYABLE_FAILED = "RetryableFailed"
+ENDPOINT_MISCONFIGURED = "EndpointMisconfigured"
 SUPERSEDED = "Superseded"
 LABELLED = "Labelled"
 CONFIDENCE = "Confidence"
@@ -37,8 +44,13 @@ WORKFLOW = {
     LOW_CONFIDENCE: Metric("Count", "images below a threshold"),
     FAILED: Metric("Count", "images without a prediction"),
     RETRYABLE_FAILED: Metric("Count", "failed images that may succeed later"),
+    ENDPOINT_MISCONFIGURED: Metric(
+        "Count", "failed images that the endpoint rejected for its own configuration"
+    ),
     SUPERSEDED: Metric("Count", "executions whose upload was replaced by a newer one"),
-    LABELLED: Metric("Count", "images with a label; with the dimension Label"),
+    LABELLED: Metric(
+        "Count", "images with a label; with the dimension Label: the model's first 20 labels, and other"
+    ),
     CONFIDENCE: Metric("None", "confidence of an image's label"),
     UPLOAD_TO_RESULT: Metric("Milliseconds", "time from the upload to its result"),
     ENDPOINT_LATENCY: Metric("Milliseconds", "time of one endpoint invocation, as Classify measures it"),
@@ -81,7 +93,10 @@ MONITORING = {
     LOW_CONFIDENCE_RATE: Metric("None", "share of 24 hours' captures below the threshold"),
     UNFAMILIAR_RATE: Metric("None", "share of 24 hours' captures that look like none of the classes"),
     ESTIMATED_ACCURACY: Metric("None", "accuracy that calibrated confidences promise: an estimate"),
-    LABEL_SHARE: Metric("None", "share of a label among 24 hours' captures; with the dimension Label"),
+    LABEL_SHARE: Metric(
+        "None",
+        "share of a label among 24 hours' captures; with the dimension Label: the 20 most frequent, and other",
+    ),
     LABEL_SHARE_CHANGE: Metric("None", "how far the share of the most changed label is from the reference's"),
     CONFIDENCE_WASSERSTEIN: Metric("None", "distance of 24 hours' confidences from the reference's"),
     CONFIDENCE_JENSEN_SHANNON: Metric("None", "Jensen-Shannon distance of the same two"),
@@ -98,3 +113,24 @@ MONITORING = {
     COST_SO_FAR: Metric("None", "estimated cost since the month began, US dollars"),
 }
 WITH_LABEL = frozenset({LABELLED, LABEL_SHARE})
+BY_MODEL = frozenset({CLASSIFIED, LOW_CONFIDENCE})
+
+
+def counted_label(label: str, labels: Sequence[str]) -> str:
+    """The label under which an image is counted: its own if it is one of the model's first `LABELS_COUNTED`, else `OTHER_LABELS`.
+
+    Examples
+    --------
+    >>> counted_label("bicycle", ["bicycle", "motorcycle"])
+    'bicycle'
+    """
+    return label if label in labels[:LABELS_COUNTED] else OTHER_LABELS
+
+
+def largest_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """The `LABELS_COUNTED` largest shares by label, and the sum of the others as `OTHER_LABELS`."""
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    found = dict(ordered[:LABELS_COUNTED])
+    if rest := ordered[LABELS_COUNTED:]:
+        found[OTHER_LABELS] = found.get(OTHER_LABELS, 0.0) + sum(share for _, share in rest)
+    return found

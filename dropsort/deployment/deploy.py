@@ -104,6 +104,8 @@ def deploy(
         Parameters=_parameter_list(uploaded.values, declared, former.parameters if former else {}, creating),
         Capabilities=CAPABILITIES,
         Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
+        # A bucket that an earlier stack left, if it is named, becomes this one's.
+        ImportExistingResources=creating and bool(parameters.get("BucketName")),
         **uploaded.source,
     )
     changes = stack_update.await_change_set(cloudformation, change_set["Id"])

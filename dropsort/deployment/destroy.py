@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from dropsort.contract import stack as stacks
 from dropsort.contract import stack_update
@@ -110,6 +110,8 @@ def destroy(
         raise DestroyError(
             f"Stack {stack.name} could not be deleted and is now {gone.status}: {stacks.failures(events) or gone.reason}"
         )
+    for arn in leftovers(client, stack.name):
+        on_step(f"Left over: {arn}")
     left = [bucket for bucket in planned.buckets if _exists(s3, bucket)]
     if delete_images:
         for bucket in left:
@@ -118,6 +120,20 @@ def destroy(
             on_step(f"Deleted bucket {bucket}")
         return []
     return left
+
+
+def leftovers(client: Clients, stack: str) -> list[str]:
+    """ARNs of what CloudFormation made for a stack and left: models and endpoint configurations that were replaced, its bucket.
+
+    Found by the tag that CloudFormation puts on its resources; empty where these credentials or this service know no tags.
+    """
+    tagged = client("resourcegroupstaggingapi").get_paginator("get_resources")
+    filters = [{"Key": "aws:cloudformation:stack-name", "Values": [stack]}]
+    try:
+        pages = tagged.paginate(TagFilters=filters)
+        return sorted(item["ResourceARN"] for page in pages for item in page["ResourceTagMappingList"])
+    except (ClientError, BotoCoreError):
+        return []
 
 
 def empty(s3: S3Client, bucket: str, on_step: OnStep = no_steps) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropsort.deployment import pip
+from dropsort.contract import pip
 from dropsort.deployment.errors import PackageError
 
 SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray")  # the tracer makes an X-Ray client on import

@@ -1,8 +1,15 @@
-"""How many requests to the endpoint at once the account allows and the instances need."""
+"""The account's quotas that a deployment needs: checked before it begins, and the concurrency of the endpoint that they allow."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dropsort.contract.clients import Clients
+from dropsort.contract.progress import OnStep, no_steps
+from dropsort.deployment.errors import DeployError
 
 PER_INSTANCE = 20  # five times the vCPUs of an ml.m5.xlarge: its workers never wait, and its queue of 100 requests never fills
 UNRESERVED = 100  # Lambda keeps so many for functions that reserve nothing
@@ -38,3 +45,86 @@ def account_concurrency(functions: Any) -> int:
     """
     limits = functions.get_account_settings()["AccountLimit"]
     return int(limits.get("UnreservedConcurrentExecutions", limits["ConcurrentExecutions"]))
+
+
+def check(
+    client: Clients, roles: int, rules: int, instances: tuple[str, int] | None, on_step: OnStep = no_steps
+) -> None:
+    """Check that the account's quotas let a first deployment succeed.
+
+    A quota that these credentials may not read is not checked; `on_step` is told.
+
+    Parameters
+    ----------
+    client
+        Makes a client of a service.
+    roles, rules
+        How many IAM roles and EventBridge rules the template has.
+    instances
+        Instance type of an endpoint of the stack's own, and how many it may grow to.
+
+    Raises
+    ------
+    DeployError
+        A quota is too small; the message says which, and where to request more.
+    """
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("IAM roles", lambda: _roles(client("iam"), roles)),
+        ("EventBridge rules", lambda: _rules(client("events"), client("service-quotas"), rules)),
+    ]
+    if instances:
+        checks.append(
+            ("endpoint instances", lambda: _instances(client("service-quotas"), *instances, on_step))
+        )
+    problems = []
+    for name, find in checks:
+        try:
+            problem = find()
+        except (ClientError, BotoCoreError) as error:
+            on_step(f"The quota of {name} was not checked: {error}")
+        else:
+            problems += [problem] if problem else []
+    if problems:
+        raise DeployError(
+            f"{' '.join(problems)} Request more at https://console.aws.amazon.com/servicequotas, or deploy in another region or "
+            "account. Nothing was created."
+        )
+
+
+def _roles(iam: Any, needed: int) -> str:
+    summary = iam.get_account_summary()["SummaryMap"]
+    free = summary["RolesQuota"] - summary["Roles"]
+    return "" if free >= needed else f"The stack needs {needed} IAM roles; the account has room for {free}."
+
+
+def _rules(events: Any, service_quotas: Any, needed: int) -> str:
+    most = _quota(service_quotas, "events", "Rules")
+    if most is None:
+        return ""
+    there = sum(len(page["Rules"]) for page in events.get_paginator("list_rules").paginate())
+    free = int(most) - there
+    return "" if free >= needed else f"The stack needs {needed} EventBridge rules; there is room for {free}."
+
+
+def _instances(service_quotas: Any, kind: str, needed: int, on_step: OnStep) -> str:
+    most = _quota(service_quotas, "sagemaker", f"{kind} for endpoint usage")
+    if most is None:
+        return ""
+    if most < needed:
+        return f"The endpoint needs {needed} {kind}; the account may run {most:.0f} (quota '{kind} for endpoint usage')."
+    if most < 2 * needed:
+        on_step(
+            f"The account may run {most:.0f} {kind}: an update of the endpoint, which starts a second fleet before it ends the first, "
+            f"needs {2 * needed}. Request them before you deploy another model."
+        )
+    return ""
+
+
+def _quota(service_quotas: Any, service: str, name: str) -> float | None:
+    """The account's value of a quota, else its default; None if there is no quota of that name."""
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        for page in service_quotas.get_paginator(operation).paginate(ServiceCode=service):
+            for quota in page["Quotas"]:
+                if quota["QuotaName"] == name:
+                    return float(quota["Value"])
+    return None

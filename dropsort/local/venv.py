@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dropsort.contract import caches, resources
+from dropsort.contract import caches, pip, resources
+from dropsort.contract.errors import DropsortError
 from dropsort.contract.progress import OnStep, no_steps
-from dropsort.deployment import pip
-from dropsort.deployment.errors import PackageError
 from dropsort.local.errors import InstallError
 
 LOCK = resources.requirements("embedded-aws.txt")
@@ -60,7 +59,9 @@ def ensure(lock: Path = LOCK, home: Path = HOME, on_step: OnStep = no_steps) -> 
             if not python.exists():  # another process may have been faster
                 on_step(f"Installing the embedded AWS into {finished} (once) ...")
                 _install(lock, finished, home)
-    except PackageError as error:
+    except InstallError:
+        raise
+    except DropsortError as error:
         raise InstallError(str(error)) from error
     except OSError as error:
         raise InstallError(f"Cannot install the embedded AWS into {home}: {error}") from error

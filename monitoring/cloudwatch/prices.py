@@ -1,13 +1,14 @@
-"""Estimated cost of the service: one table of prices that a reader can correct, and the sums.
+"""Estimated cost of the service: one table of prices that a reader can correct, what one image uses, and the sums.
 
-US dollars, us-east-1, on demand, without free tiers; as of November 2026. Other regions and discounts differ:
-the bill is what counts.
+US dollars, us-east-1, on demand, without free tiers; other regions and discounts differ: the bill is what counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
+AS_OF = "2026-11"
 # Dollars, and the vendor's page.
 PRICES: dict[str, tuple[float, str]] = {
     "states-standard-transition": (25e-6, "https://aws.amazon.com/step-functions/pricing/"),
@@ -17,16 +18,19 @@ PRICES: dict[str, tuple[float, str]] = {
     "lambda-arm-gb-second": (13.3334e-6, "https://aws.amazon.com/lambda/pricing/"),
     "lambda-x86-gb-second": (16.6667e-6, "https://aws.amazon.com/lambda/pricing/"),
     "logs-gb": (0.50, "https://aws.amazon.com/cloudwatch/pricing/"),
-    "s3-put": (5e-6, "https://aws.amazon.com/s3/pricing/"),
-    "s3-get": (0.4e-6, "https://aws.amazon.com/s3/pricing/"),
+    "s3-put": (5e-6, "https://aws.amazon.com/s3/pricing/"),  # LIST costs the same
+    "s3-get": (0.4e-6, "https://aws.amazon.com/s3/pricing/"),  # as does HEAD; DELETE is free
     "s3-gb-month": (0.023, "https://aws.amazon.com/s3/pricing/"),
     "eventbridge-event": (1e-6, "https://aws.amazon.com/eventbridge/pricing/"),
     "xray-trace": (5e-6, "https://aws.amazon.com/xray/pricing/"),
     "metric-month": (0.30, "https://aws.amazon.com/cloudwatch/pricing/"),
     "alarm-month": (0.10, "https://aws.amazon.com/cloudwatch/pricing/"),
+    "dashboard-month": (3.0, "https://aws.amazon.com/cloudwatch/pricing/"),
+    "metric-request": (10e-6, "https://aws.amazon.com/cloudwatch/pricing/"),
+    "endpoint-gb": (0.016, "https://aws.amazon.com/sagemaker/ai/pricing/"),
     "athena-tb": (5.0, "https://aws.amazon.com/athena/pricing/"),
 }
-# Dollars an hour of a real-time endpoint's instance: https://aws.amazon.com/sagemaker/pricing/
+# Dollars an hour of a real-time endpoint's instance: https://aws.amazon.com/sagemaker/ai/pricing/
 INSTANCES: dict[str, float] = {
     "ml.t2.medium": 0.056,
     "ml.m5.large": 0.115,
@@ -39,6 +43,9 @@ INSTANCES: dict[str, float] = {
     "ml.c7g.large": 0.087,
     "ml.g4dn.xlarge": 0.736,
 }
+HOURS = 30.4 * 24  # of a month
+VCPU_MEGABYTES = 1769  # of memory with which a function has one vCPU
+STATE_SECONDS = 0.01  # that Step Functions takes from one state to the next
 
 
 def price(name: str) -> float:
@@ -47,20 +54,43 @@ def price(name: str) -> float:
 
 
 @dataclass(frozen=True)
-class ResourceUse:
-    """Resources that one image uses; sums over the three functions, from `python -m benchmarks.pipeline` and S3's usual latency."""
+class FunctionUse:
+    """One warm invocation of a function. A function with less memory has less of a vCPU and takes longer, but waits at a lower price."""
 
+    megabytes: int
+    waits: float  # seconds, for S3 or the endpoint
+    computes: float  # seconds of one vCPU
+
+    @property
+    def seconds(self) -> float:
+        """Billed duration."""
+        return self.waits + self.computes / min(1.0, self.megabytes / VCPU_MEGABYTES)
+
+    @property
+    def gb_seconds(self) -> float:
+        """Billed memory and duration."""
+        return self.seconds * self.megabytes / 1024
+
+
+@dataclass(frozen=True)
+class ResourceUse:
+    """Resources that one image uses. Tests hold memory, requests and log bytes equal to those of the template and of a run."""
+
+    # Waits: S3 20 ms for a GET, 30 for a PUT, 12 for HEADs at once; 20 ms for the endpoint. vCPU: measured, see docs/performance.md.
+    functions: tuple[FunctionUse, ...] = (
+        FunctionUse(1769, 0.020, 0.004),  # Serialize
+        FunctionUse(256, 0.020, 0.003),  # Classify
+        FunctionUse(256, 0.042, 0.005),  # Filter
+    )
     express: bool = True
     transitions: int = 6
-    functions: int = 3
     event: bool = True
-    gb_seconds: float = 0.16  # serialize 60 ms at 1.77 GB, classify 45 and filter 60 at 0.5
     architecture: str = "arm"
-    workflow_seconds: float = 0.2
-    log_bytes: int = 2_000
-    puts: int = 2  # upload, result
+    log_bytes: int = 1_300
+    uploads: int = 1  # PUT requests of the upload itself
+    puts: int = 1  # of the result
     gets: int = 3  # the upload, checks of both other outcomes
-    traced: float = 0.05  # share of executions that X-Ray's default rule records, besides one a second
+    traced: float = 0.0  # share of executions with an X-Ray trace
 
     def dollars(self) -> float:
         """Dollars for one image, without the endpoint."""
@@ -69,17 +99,20 @@ class ResourceUse:
     def parts(self) -> dict[str, float]:
         """Dollars for one image by service, without the endpoint."""
         if self.express:
-            # Billed in 100 ms steps of 64 MB.
-            steps = -(-self.workflow_seconds // 0.1) * 0.1
-            flow = price("states-express-request") + steps * 0.0625 * price("states-express-gb-second")
+            # Billed in steps of 100 ms, of 64 MB.
+            seconds = sum(function.seconds + STATE_SECONDS for function in self.functions)
+            duration = ceil(round(seconds / 0.1, 6)) * 0.1 * 0.0625 * price("states-express-gb-second")
+            flow = price("states-express-request") + duration
         else:
             flow = self.transitions * price("states-standard-transition")
-        rate = price(f"lambda-{self.architecture}-gb-second")
+        memory = sum(function.gb_seconds for function in self.functions)
         return {
             "Step Functions": flow,
-            "Lambda requests": self.functions * price("lambda-request"),
-            "Lambda compute": self.gb_seconds * rate,
-            "S3 requests": self.puts * price("s3-put") + self.gets * price("s3-get"),
+            "Lambda requests": len(self.functions) * price("lambda-request"),
+            "Lambda compute": memory * price(f"lambda-{self.architecture}-gb-second"),
+            "S3 PUT of the upload": self.uploads * price("s3-put"),
+            "S3 PUT of the result": self.puts * price("s3-put"),
+            "S3 GET and HEAD": self.gets * price("s3-get"),
             "EventBridge": price("eventbridge-event") if self.event else 0.0,
             "CloudWatch Logs": self.log_bytes / 1e9 * price("logs-gb"),
             "X-Ray": self.traced * price("xray-trace"),

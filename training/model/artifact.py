@@ -1,67 +1,76 @@
 """The artifact of a model folder for SageMaker: `model.tar.gz` with the inference code, reproducible byte for byte.
 
-The container (PyTorch inference, CPU) installs `code/requirements.txt` before it loads `code/inference.py`. It lacks
-ONNX Runtime only; numpy and Pillow stay as the container has them.
+The container (PyTorch inference, CPU) installs `code/requirements.txt` before it loads `code/inference.py`. It lacks ONNX Runtime
+only; numpy and Pillow stay as the container has them. The wheels are in the archive: nothing comes from a package index.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import json
 import shutil
 import tarfile
-from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from dropsort.contract import resources
+from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.reference import FILE
 from training.errors import TrainingError
+from training.model import wheels
 
 CODE = "code"
-_NEEDED = ("onnxruntime", "flatbuffers", "protobuf", "packaging")  # onnxruntime's own needs but numpy
-_LOCK = resources.requirements("run.txt")
+WHEELS = "wheels"  # below `CODE`; pip finds it relative to the requirements file
 _FILES = ("model.onnx", "labels.json", "metrics.json", "card.md", FILE)
+_INFERENCE = Path(__file__).parents[1] / "inference.py"
+_LEVEL = 1  # of compression: weights and wheels become hardly smaller
 
 
 def requirements() -> str:
-    """Content of code/requirements.txt: pinned, with the hashes of the lock file.
+    """Content of code/requirements.txt: from the wheels alone, pinned, with the hashes of the lock file."""
+    return f"--no-index\n--find-links {WHEELS}\n{wheels.requirements()}"
 
-    If there is no lock file, the installed versions without hashes.
+
+def add_code(folder: Path, on_step: OnStep = no_steps) -> None:
+    """Write `code/` into the model folder, so that an archive of the folder can be deployed.
+
+    A training job must not fail at its end for want of an index: then, the container installs the same versions from one.
     """
-    if not _LOCK.is_file():
-        return "".join(f"{name}=={metadata.version(name)}\n" for name in _NEEDED)
-    blocks = _LOCK.read_text().replace("\\\n", "\\").splitlines()
-    found = [block.replace("\\", "\\\n") for block in blocks if block.split("==")[0] in _NEEDED]
-    return "\n".join(found) + "\n"
-
-
-def add_code(folder: Path) -> None:
-    """Write `code/` into the model folder, so that an archive of the folder can be deployed."""
     code = Path(folder) / CODE
     code.mkdir(exist_ok=True)
-    shutil.copyfile(Path(__file__).parents[1] / "inference.py", code / "inference.py")
+    shutil.copyfile(_INFERENCE, code / "inference.py")
+    try:
+        found = wheels.fetch(on_step)
+    except TrainingError as error:
+        on_step(f"{error}; the endpoint's container will install them from the index when it starts")
+        (code / "requirements.txt").write_text(wheels.requirements())
+        return
+    (code / WHEELS).mkdir(exist_ok=True)
+    for wheel in found:
+        shutil.copyfile(wheel, code / WHEELS / wheel.name)
     (code / "requirements.txt").write_text(requirements())
 
 
-def write_artifact(folder: Path, target: Path) -> Path:
+def write_artifact(folder: Path, target: Path, on_step: OnStep = no_steps) -> Path:
     """Write `target` (model.tar.gz) from a model folder and return it; the same folder gives the same bytes.
 
     Raises
     ------
     TrainingError
-        If the folder has no model.onnx or labels.json.
+        If the folder has no model.onnx or labels.json, or the wheels cannot be downloaded.
     """
     folder, target = Path(folder), Path(target)
     for name in _FILES[:2]:
         if not (folder / name).is_file():
             raise TrainingError(f"{folder / name} is missing: give a folder that training wrote")
     files = {name: (folder / name).read_bytes() for name in _FILES if (folder / name).is_file()}
-    files[f"{CODE}/inference.py"] = (Path(__file__).parents[1] / "inference.py").read_bytes()
+    files[f"{CODE}/inference.py"] = _INFERENCE.read_bytes()
     files[f"{CODE}/requirements.txt"] = requirements().encode()
+    files |= {f"{CODE}/{WHEELS}/{wheel.name}": wheel.read_bytes() for wheel in wheels.fetch(on_step)}
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         target.open("wb") as raw,
-        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+        gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name in sorted(files):
@@ -69,3 +78,24 @@ def write_artifact(folder: Path, target: Path) -> Path:
             entry.size, entry.mode = len(files[name]), 0o644
             archive.addfile(entry, io.BytesIO(files[name]))
     return target
+
+
+def read_figures(archive: Path) -> dict[str, Any]:
+    """The metrics.json of a model.tar.gz; empty if it has none.
+
+    Raises
+    ------
+    TrainingError
+        The file is no archive.
+    """
+    try:
+        with tarfile.open(archive) as files:
+            for entry in files:
+                if entry.isfile() and entry.name.removeprefix("./") == "metrics.json":
+                    found = json.loads((files.extractfile(entry) or io.BytesIO(b"null")).read())
+                    return found if isinstance(found, dict) else {}
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise TrainingError(f"{archive} cannot be read as model.tar.gz: {error}") from error
+    except ValueError:  # the model works without its figures
+        return {}
+    return {}

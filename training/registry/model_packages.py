@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dropsort.contract.defaults import MODEL_PARAMETERS
+from dropsort.contract.defaults import MODEL_PARAMETERS, version_parameter
 from training.aws.requests import AwsRequest, check, split_s3
 from training.errors import TrainingError
 
 PREFIX = "models"
+NAME = "model"  # of metrics.json: the version that the model returns
 LABELS = "DROPSORT_LABELS"  # in the container's environment, whose values may be long and hold commas
 METRICS = ("accuracy", "ece", "coverage", *MODEL_PARAMETERS)  # what the registry shows of metrics.json
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
@@ -42,6 +43,7 @@ class ModelPackage:
     model_data: str
     labels: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    name: str = ""  # the version that the model returns with its predictions
 
     def document(self) -> dict[str, Any]:
         """As something that `json.dumps` takes."""
@@ -112,6 +114,8 @@ def plan_register(
         for name in METRICS
         if isinstance(metrics.get(name), int | float)
     }
+    if name := version_parameter(metrics)["ModelVersion"]:
+        known[NAME] = name
     environment = {LABELS: ",".join(labels)}
     framework = {}
     if "pytorch" in image:
@@ -188,6 +192,7 @@ def read(response: Mapping[str, Any]) -> ModelPackage:
         image=container["Image"],
         model_data=container.get("ModelDataUrl", ""),
         labels=tuple(labels.split(",")) if labels else (),
+        name=properties.get(NAME, ""),
         metrics={name: float(properties[name]) for name in METRICS if name in properties},
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dropsort.contract.defaults import threshold_parameters
+from dropsort.contract.defaults import threshold_parameters, version_parameter
 from training.aws import endpoint
 from training.aws.requests import AwsRequest, check
 from training.errors import TrainingError
@@ -29,6 +29,7 @@ def parameters(
     canary needs two or more.
     """
     wanted = {"CreateEndpoint": "true", "ModelDataUrl": package.model_data, "ModelImageUri": package.image}
+    wanted |= version_parameter({"model": package.name})
     for image, accept in ACCEPT.items():
         if image in package.image:
             wanted["EndpointAccept"] = accept

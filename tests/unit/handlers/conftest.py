@@ -33,7 +33,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
     aws.s3.cache_clear()
     aws.sagemaker_runtime.cache_clear()
-    telemetry.metrics.clear_metrics()
+    telemetry._invocation = telemetry.Invocation()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from dropsort.contract import keys, metrics
+from dropsort.local import emf
 from handlers import filter as last
 from handlers import settings
 from handlers.uploads import InvalidInput, Upload
@@ -238,7 +239,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
         document = json.loads(line)
         for block in document["_aws"]["CloudWatchMetrics"]:
             assert block["Namespace"] == "Dropsort"
-            assert block["Dimensions"] in ([["Stack"]], [["Stack", "Label"]])
+            assert block["Dimensions"] in ([["Stack"]], [["Stack", "Label"]], [["Stack", "Model"]])
             for metric in block["Metrics"]:
                 assert metric["Unit"] == metrics.WORKFLOW[metric["Name"]].unit
                 value = document[metric["Name"]]
@@ -259,8 +260,30 @@ def test_what_is_counted(
     started["detail"]["object"]["version-id"] = "v9"
     last.handler(payload(started, error={"Error": "States.Timeout"}), context)
     counted = emitted(capsys)
-    assert set(counted) == {"Failed", "RetryableFailed", "UploadToResult"}
-    assert counted["RetryableFailed"] == 1
+    assert set(counted) == {"Failed", "RetryableFailed", "EndpointMisconfigured", "UploadToResult"}
+    assert (counted["RetryableFailed"], counted["EndpointMisconfigured"]) == (1, 0)
+
+
+def test_an_endpoint_that_is_set_up_wrongly_is_counted_apart(
+    s3: Any, started: Document, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last.handler(payload(started, error={"Error": "EndpointMisconfigured", "Cause": "415"}), context)
+    assert emitted(capsys)["EndpointMisconfigured"] == 1
+
+
+def test_outcomes_are_counted_by_model_and_the_first_labels_by_name(
+    s3: Any, started: Document, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [f"label-{number}" for number in range(25)]
+    last.handler(payload(started, labels=labels, inferences=[0.0] * 24 + [1.0]), context)
+    data = emf.parse(capsys.readouterr().out.strip())
+    assert [dict(datum.dimensions) for datum in data if datum.name == "Labelled"] == [
+        {"Stack": "dropsort", "Label": "other"}
+    ]
+    assert [dict(datum.dimensions) for datum in data if datum.name == "Classified"] == [
+        {"Stack": "dropsort"},
+        {"Stack": "dropsort", "Model": "bikes-1.0.0"},
+    ]
 
 
 def test_a_run_by_hand_says_nothing_of_latency(

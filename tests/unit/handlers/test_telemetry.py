@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from dropsort.contract import metrics
+from dropsort.local import emf
 from handlers import telemetry
-from handlers.telemetry import emit, emit_label, note, observed
+from handlers.telemetry import emit, emit_by, note, observed
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -96,10 +97,40 @@ def test_a_name_that_is_not_declared_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("label", ["bicycle", "Fahrrad für Kinder", "自転車", "x" * 2000])
-def test_a_label_is_a_dimension_that_cloudwatch_takes(label: str, capsys: pytest.CaptureFixture[str]) -> None:
-    emit_label(label)
+def test_a_label_is_a_dimension_that_cloudwatch_takes(
+    label: str, capsys: pytest.CaptureFixture[str], context: SimpleNamespace
+) -> None:
+    @observed
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        emit_by(metrics.LABEL, label, **{metrics.LABELLED: 1})
+        return event
+
+    handler({}, context)
     (line,) = lines(capsys)
     assert metric_names(line) == {"Labelled"}
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Stack", "Label"]]
     assert line["Label"].isascii()
     assert 0 < len(line["Label"]) <= 1024
+
+
+def test_metrics_of_several_dimensions_are_one_line_that_gives_each_its_own(
+    capsys: pytest.CaptureFixture[str], context: SimpleNamespace
+) -> None:
+    @observed
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        emit(**{metrics.CLASSIFIED: 1, metrics.CONFIDENCE: 0.5})
+        emit_by(metrics.LABEL, "bicycle", **{metrics.LABELLED: 1})
+        emit_by(metrics.MODEL, "bikes-1.0.0", **{metrics.CLASSIFIED: 1})
+        return event
+
+    handler({}, context)
+    found = [
+        (datum.name, dict(datum.dimensions), datum.values)
+        for datum in emf.parse(capsys.readouterr().out.strip())
+    ]
+    assert found == [
+        ("Classified", {"Stack": "dropsort"}, (1.0,)),
+        ("Confidence", {"Stack": "dropsort"}, (0.5,)),
+        ("Labelled", {"Stack": "dropsort", "Label": "bicycle"}, (1.0,)),
+        ("Classified", {"Stack": "dropsort", "Model": "bikes-1.0.0"}, (1.0,)),
+    ]

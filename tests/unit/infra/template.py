@@ -23,7 +23,8 @@ KNOWN = {
     "AWS::StackName": "dropsort",
     "Bucket": "pictures",
     "Bucket.Arn": "arn:aws:s3:::pictures",
-    "Endpoint": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/EndpointName",
+    "EndpointArn": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpointname",
+    "Endpoint": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpointname",
 }
 NO_VALUE = object()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
-from handlers import telemetry
+from dropsort.contract import metrics
 from handlers.settings import SETTINGS, load
 from tests.unit.infra.template import (
     FUNCTIONS,
@@ -164,10 +164,17 @@ def test_the_limits_of_the_parameters_are_within_those_of_the_functions() -> Non
 
 def test_the_bucket_keeps_what_it_is_given() -> None:
     bucket = RESOURCES["Bucket"]
-    properties = resolve(bucket["Properties"])
+    properties = resolve(bucket["Properties"], NamesKey=False)
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    (rule,) = resolve(bucket["Properties"])["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": "KmsKeyArn",
+    }
+    assert rule["BucketKeyEnabled"] is True, "otherwise each request to S3 is one to KMS"
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
     assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
@@ -238,7 +245,16 @@ def test_throttles_of_every_function_have_an_alarm() -> None:
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
         if alarm["Properties"].get("MetricName") == "Throttles"
     }
-    assert watched == {f"{name}Function" for name in FUNCTIONS}
+    assert watched == set(of_type("AWS::Lambda::Function"))
+
+
+def test_a_workflow_function_logs_one_line_an_invocation_and_what_went_wrong() -> None:
+    for name in FUNCTIONS:
+        logging = RESOURCES[f"{name}Function"]["Properties"]["LoggingConfig"]
+        # Lambda's own lines at INFO, START, END and REPORT, are more bytes than ours; time-outs and crashes are errors.
+        assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN")
+        # CloudWatch takes our line, which has no level, for INFO.
+        assert logging["ApplicationLogLevel"] == "INFO"
 
 
 def test_the_bucket_is_reached_by_tls_alone() -> None:
@@ -316,7 +332,8 @@ def test_a_function_is_slim_traced_and_logs_where_it_may(name: str) -> None:
     assert function["Architectures"] == ["arm64"]
     assert re.fullmatch(r"python3\.1\d", function["Runtime"])
     assert function["TracingConfig"] == {"Mode": "Tracing"}
-    assert PARAMETERS["Tracing"]["Default"] == "Active"
+    # A recorded trace costs as much as an upload.
+    assert PARAMETERS["Tracing"]["Default"] == "PassThrough"
     group = RESOURCES[function["LoggingConfig"]["LogGroup"]]
     assert resolve(group["Properties"]["LogGroupName"]) == f"/aws/lambda/{function['FunctionName']}"
     (layer,) = function["Layers"]
@@ -343,8 +360,8 @@ def test_the_workflow_is_an_express_one_unless_asked() -> None:
 
 
 def test_metrics_have_one_namespace_and_two_dimensions_at_most() -> None:
-    assert telemetry.NAMESPACE == "Dropsort"
+    assert metrics.NAMESPACE == "Dropsort"
     for alarm in of_type("AWS::CloudWatch::Alarm").values():
         properties = alarm["Properties"]
-        if properties.get("Namespace") == telemetry.NAMESPACE:
-            assert {one["Name"] for one in properties["Dimensions"]} <= {telemetry.STACK, telemetry.LABEL}
+        if properties.get("Namespace") == metrics.NAMESPACE:
+            assert {one["Name"] for one in properties["Dimensions"]} == {metrics.STACK}

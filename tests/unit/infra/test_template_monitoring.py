@@ -29,22 +29,24 @@ WITH_LABEL = metrics.WITH_LABEL
 #   AWS/Lambda     Lambda Developer Guide, "Types of metrics for Lambda functions", invocation metrics: view them with Sum
 #   AWS/SQS        SQS Developer Guide, "Available CloudWatch metrics for Amazon SQS": QueueName is the only dimension
 #   AWS/SageMaker  SageMaker AI Developer Guide, "Amazon SageMaker AI metrics in Amazon CloudWatch", endpoint invocation metrics
+#                  and "Auto-Rollback Configuration and Monitoring": with EndpointConfigName too, the metrics of one fleet of an update
 STATES, FUNCTION, QUEUE, VARIANT = (
     {"StateMachineArn"},
     {"FunctionName"},
     {"QueueName"},
     {"EndpointName", "VariantName"},
 )
+FLEET = VARIANT | {"EndpointConfigName"}
 OF_AWS = {
     ("AWS/States", "ExecutionsFailed"): (STATES, {"Sum"}),
     ("AWS/States", "ExecutionsTimedOut"): (STATES, {"Sum"}),
     ("AWS/Lambda", "Errors"): (FUNCTION, {"Sum"}),
     ("AWS/Lambda", "Throttles"): (FUNCTION, {"Sum"}),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): (QUEUE, {"Maximum"}),  # it is a level, no count
-    ("AWS/SageMaker", "Invocations"): (VARIANT, {"Sum"}),
-    ("AWS/SageMaker", "InvocationModelErrors"): (VARIANT, {"Sum"}),
+    ("AWS/SageMaker", "Invocations"): (FLEET, {"Sum"}),
+    ("AWS/SageMaker", "InvocationModelErrors"): (FLEET, {"Sum"}),
     ("AWS/SageMaker", "Invocation5XXErrors"): (VARIANT, {"Sum"}),
-    ("AWS/SageMaker", "ModelLatency"): (VARIANT, {"p90"}),
+    ("AWS/SageMaker", "ModelLatency"): (FLEET, {"p90"}),
 }
 
 # What the value of a dimension may be: a reference that gives just that value, by the type of the resource.
@@ -56,6 +58,7 @@ REFERENCES = {
 
 ASKED = [
     *watched.everything(),
+    *watched.everything(NamesVersion=False),
     *watched.everything(NamesEndpoint=False),
     *watched.everything(CreatesEndpoint=False),
 ]
@@ -66,7 +69,10 @@ ASKED = list(dict.fromkeys(ASKED))
 def test_our_metrics_are_asked_for_by_name_and_dimensions(asked: Watched) -> None:
     assert asked.name in OURS
     assert asked.name not in WITH_LABEL, "without its label it has no data: use SEARCH"
-    assert asked.dimensions == {("Stack", "dropsort")}
+    dimensions = dict(asked.dimensions)
+    if dimensions.pop("Model", None):
+        assert asked.name in metrics.BY_MODEL
+    assert dimensions == {"Stack": "dropsort"}
 
 
 @pytest.mark.parametrize("asked", [a for a in ASKED if a.namespace != "Dropsort"], ids=str)
@@ -78,7 +84,10 @@ def test_metrics_of_aws_are_documented_ones_of_a_resource_of_ours(asked: Watched
     assert asked.stat in statistics
     # AND their values belong to resources of the template
     values = dict(asked.dimensions)
-    if dimensions == VARIANT:
+    if dimensions >= VARIANT:
+        assert values.pop("EndpointConfigName", "EndpointConfig.EndpointConfigName") == (
+            "EndpointConfig.EndpointConfigName"
+        )
         endpoints = [
             resolve(RESOURCES["Endpoint"]["Properties"]["EndpointName"], NamesEndpoint=named)
             for named in (True, False)
@@ -149,10 +158,21 @@ def test_a_percentile_is_judged_however_few_there_are() -> None:
 
 
 def test_alarms_of_single_events_do_not_flap() -> None:
-    for name in ("FailedExecutionsAlarm", "LateExecutionsAlarm", "RetryableAlarm"):
+    for name in ("FailedExecutionsAlarm", "LateExecutionsAlarm", "RetryableAlarm", "MisconfiguredAlarm"):
         alarm = watched.alarms()[name]
         assert alarm["DatapointsToAlarm"] == 1
         assert alarm["EvaluationPeriods"] * alarm["Period"] == 3600
+
+
+def test_what_rolls_a_model_back_watches_the_new_fleet_alone() -> None:
+    """An alarm that the current fleet can trip would stop its replacement."""
+    rolls_back = RESOURCES["Endpoint"]["Properties"]["DeploymentConfig"]["AutoRollbackConfiguration"][
+        "Alarms"
+    ]
+    for alarm in rolls_back:
+        for asked in watched.of_alarm(watched.alarms()[alarm["AlarmName"]["Ref"]]):
+            names = {name for name, _ in asked.dimensions}
+            assert "EndpointConfigName" in names if asked.namespace == "AWS/SageMaker" else "Model" in names
 
 
 def test_an_alarm_without_conditions_asks_for_nothing_that_has_one() -> None:

@@ -54,6 +54,13 @@ WITHOUT_RESOURCE = {
 }
 LOG_DELIVERY = {action for action in WITHOUT_RESOURCE if action.startswith("logs:")}
 TRACES_OF_A_FUNCTION = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+# With a key of the customer's: reading decrypts, writing needs a data key.
+KEY = {
+    "SerializeRole": {"kms:Decrypt"},
+    "FilterRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "MonitorRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "EndpointRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+}
 TRACES_OF_A_WORKFLOW = {(action, "*") for action in WITHOUT_RESOURCE if action.startswith("xray:")}
 
 
@@ -184,7 +191,7 @@ def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
         case "DeleteObject":
             return {("s3:DeleteObject", item), ("s3:GetObject", item)}
         case "InvokeEndpoint":
-            name = parameters["EndpointName"]
+            name = parameters["EndpointName"].lower()  # as SageMaker writes ARNs
             return {("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{name}")}
     pytest.fail(f"say here what {operation} needs")
 
@@ -193,6 +200,8 @@ def runtime_needs(function: str) -> set[tuple[str, str]]:
     """What Lambda itself does in the function's name, and what makes S3 answer 404 instead of 403 for what is not there."""
     needs = {(action, f"{function}LogGroup.Arn") for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
     needs |= TRACES_OF_A_FUNCTION
+    if function != "Classify":
+        needs |= {(action, "KmsKeyArn") for action in KEY[f"{function}Role"]}
     if function != "Classify":
         needs.add(("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"))
     return needs
@@ -357,6 +366,22 @@ def test_the_accounts_are_those_of_the_table_of_images() -> None:
 ACTIONS = {role: sorted({action for action, _ in grants(role)}) for role in of_type("AWS::IAM::Role")}
 
 
+@pytest.mark.parametrize("role", of_type("AWS::IAM::Role"))
+def test_a_key_is_used_by_what_reads_and_writes_the_bucket_and_by_nothing_without_one(role: str) -> None:
+    objects = {
+        action.split(":")[1][:3]
+        for action, resource in grants(role)
+        if resource.startswith(f"arn:aws:s3:::{BUCKET}/")
+    }
+    wanted = {"kms:Decrypt"} if "Get" in objects else set()
+    if "Put" in objects:  # a part of a large object is decrypted when it is completed
+        wanted = {"kms:Decrypt", "kms:GenerateDataKey"}
+    used = {(action, resource) for action, resource in grants(role) if action.startswith("kms:")}
+    assert used == {(action, "KmsKeyArn") for action in wanted}
+    assert KEY.get(role, set()) == wanted
+    assert not [action for action, _ in grants(role, NamesKey=False) if action.startswith("kms:")]
+
+
 def test_no_role_may_change_rights_keys_or_whole_buckets() -> None:
     never = (
         "iam:",
@@ -369,7 +394,9 @@ def test_no_role_may_change_rights_keys_or_whole_buckets() -> None:
         "lambda:Create",
     )
     for role, actions in ACTIONS.items():
-        assert not [action for action in actions if action.startswith(never)], role
+        assert not [
+            action for action in actions if action.startswith(never) and action not in KEY.get(role, ())
+        ], role
         # AND each names its resources: no bucket, key or function by a wildcard alone
         for action, resource in grants(role):
             assert not resource.startswith(("arn:aws:s3:::*", "*arn")), f"{role} may {action} on {resource}"

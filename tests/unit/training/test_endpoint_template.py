@@ -118,7 +118,12 @@ def test_alarms_watch_the_endpoint_and_the_variant_that_there_are() -> None:
     found = template()
     variant = found.properties("EndpointConfig")["ProductionVariants"][0]["VariantName"]
     name = found.properties("Endpoint")["EndpointName"]
-    wanted = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": variant}]
+    config = found.values["EndpointConfig.EndpointConfigName"]
+    wanted = [
+        {"Name": "EndpointName", "Value": name},
+        {"Name": "VariantName", "Value": variant},
+        {"Name": "EndpointConfigName", "Value": config},
+    ]
     errors = found.properties("EndpointErrorsAlarm")["Metrics"]
     assert [m["MetricStat"]["Metric"]["Dimensions"] for m in errors if "MetricStat" in m] == [wanted] * 2
     assert found.properties("EndpointLatencyAlarm")["Dimensions"] == wanted

@@ -19,7 +19,7 @@ from PIL import Image
 from dropsort.contract import formats
 from training import inference
 from training.errors import TrainingError
-from training.model import artifact
+from training.model import artifact, wheels
 
 BIKES = Path(__file__).parents[3] / "models" / "bikes"
 
@@ -199,6 +199,11 @@ def test_package_is_the_same_every_time_and_runs_alone(model_folder: Path, tmp_p
     assert "onnxruntime==" in pins
     assert "--hash=sha256:" in pins
     assert "numpy" not in pins
+    # AND it names no index: the wheels are in the archive, which pip finds relative to the requirements
+    assert pins.startswith("--no-index\n--find-links wheels\n")
+    assert {path.name for path in (tmp_path / "container" / "code" / "wheels").iterdir()} == {
+        path.name for path in wheels.fetch()
+    }
 
 
 def test_package_wants_a_model_folder(tmp_path: Path) -> None:

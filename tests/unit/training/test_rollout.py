@@ -33,6 +33,7 @@ PACKAGE = ModelPackage(
     model_data=NEW,
     labels=("bicycle", "motorcycle"),
     metrics={"accuracy": 0.97, "threshold": 0.87, "familiarity_threshold": 0.02},
+    name="bikes-2.0.0",
 )
 PARAMETERS = {
     "CreateEndpoint": "true",
@@ -175,6 +176,7 @@ def test_a_model_brings_its_own_thresholds_and_labels() -> None:
         "Labels": "bicycle,motorcycle",
         "Threshold": "0.87",
         "FamiliarityThreshold": "0.02",
+        "ModelVersion": "bikes-2.0.0",
     }
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from dropsort.deployment.errors import PackageError
+from dropsort.contract.errors import DropsortError
 
 
 def command() -> list[str]:
@@ -14,7 +14,7 @@ def command() -> list[str]:
 
     Raises
     ------
-    PackageError
+    DropsortError
         There is no pip, neither in the environment nor with Python; the message says how to get one.
     """
     if importlib.util.find_spec("pip") is not None:
@@ -24,7 +24,7 @@ def command() -> list[str]:
         wheels = sorted(Path(bundled.origin).parent.glob("_bundled/pip-*.whl"))
         if wheels:
             return [sys.executable, str(wheels[-1] / "pip")]  # a wheel is a zip file, which Python can run
-    raise PackageError(
-        f"{sys.executable} has no pip, which installs the functions' libraries and the embedded AWS: "
+    raise DropsortError(
+        f"{sys.executable} has no pip, which installs the functions' libraries, the embedded AWS and a model's packages: "
         "install it there (`uv pip install pip`, `uv tool install --with pip dropsort`, or the system's python3-venv)."
     )

@@ -1,0 +1,121 @@
+"""The whole bill of a month, item by item: for `dropsort cost`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dropsort.contract.metrics import BY_MODEL, LABELS_COUNTED, MONITORING, WITH_LABEL, WORKFLOW
+from monitoring.cloudwatch.prices import HOURS, INSTANCES, ResourceUse, price
+
+MILLION = 1_000_000
+NORMALISED_KILOBYTES = 20.0  # a usual image of 256 pixels, as the endpoint gets it and captures keep it
+RESULT_KILOBYTES = 1.3
+PREDICTION_KILOBYTES = 0.6  # and what a capture adds to it
+RECORDS_PER_CAPTURE_FILE = 1.86  # of the real capture files; more where there is more traffic
+MONITOR_SECONDS = 10.0  # of an hourly run, at 1 GB
+MONITOR_LISTS, MONITOR_QUERIES = (
+    20,
+    6,
+)  # requests of an hourly run, beside those that compare uploads with results
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is to be paid for.
+
+    Parameters
+    ----------
+    uploads
+        A month.
+    kilobytes
+        Of a usual upload.
+    labels
+        Of the model.
+    captured
+        Share of requests that data capture records.
+    tracing
+        Whether X-Ray records one execution a second and 5 % of the others.
+    """
+
+    uploads: float = MILLION
+    kilobytes: float = 100.0
+    labels: int = 2
+    captured: float = 1.0
+    instance: str = "ml.m5.xlarge"
+    instances: int = 1
+    express: bool = True
+    tracing: bool = False
+
+    def use(self) -> ResourceUse:
+        """What one image uses."""
+        per_second = self.uploads / (HOURS * 3600)
+        traced = min(1.0, 1 / per_second + 0.05) if self.tracing and per_second else 0.0
+        return ResourceUse(express=self.express, traced=traced)
+
+
+def per_million(traffic: Traffic) -> dict[str, float]:
+    """Dollars for a million images, apart from the endpoint."""
+    return {name: dollars * MILLION for name, dollars in traffic.use().parts().items() if dollars}
+
+
+def endpoint_per_million(traffic: Traffic) -> dict[str, float]:
+    """Dollars for a million images that come with an endpoint of the stack's own, beside its instances."""
+    sent = min(traffic.kilobytes, NORMALISED_KILOBYTES) + PREDICTION_KILOBYTES
+    files = traffic.captured / RECORDS_PER_CAPTURE_FILE
+    return {
+        "SageMaker data processed": MILLION * sent / 1e6 * price("endpoint-gb"),
+        "S3 PUT of captures": MILLION * files * price("s3-put"),
+        "S3 GET of captures (monitoring)": MILLION * files * price("s3-get"),
+    }
+
+
+def stored_per_million(traffic: Traffic) -> dict[str, float]:
+    """Dollars a month for a million images that stay in the bucket."""
+    normalised = min(traffic.kilobytes, NORMALISED_KILOBYTES) * 4 / 3  # captures are base64
+
+    def stored(kilobytes: float) -> float:
+        return MILLION * kilobytes / 1e6 * price("s3-gb-month")
+
+    return {
+        f"uploads of {traffic.kilobytes:g} KB": stored(traffic.kilobytes),
+        "results": stored(RESULT_KILOBYTES),
+        "captures, as long as they are retained": stored(
+            traffic.captured * (normalised + PREDICTION_KILOBYTES)
+        ),
+        "S3 LIST that compares uploads with results, hourly": 2 * MILLION / 1000 * HOURS * price("s3-put"),
+    }
+
+
+def fixed(traffic: Traffic, alarms: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Dollars a month whatever the traffic, apart from the endpoint.
+
+    Parameters
+    ----------
+    alarms
+        The properties of the template's alarms.
+    """
+    names = WORKFLOW.keys() | MONITORING.keys()
+    labels = min(traffic.labels, LABELS_COUNTED + 1)
+    metrics = len(names - WITH_LABEL) + labels * len(WITH_LABEL) + len(BY_MODEL)
+    watched = sum(sum("MetricStat" in row for row in alarm.get("Metrics", ())) or 1 for alarm in alarms)
+    run = MONITOR_SECONDS * price("lambda-arm-gb-second") + price("lambda-request")
+    run += MONITOR_LISTS * price("s3-put") + MONITOR_QUERIES * price("metric-request")
+    return {
+        f"CloudWatch metrics ({metrics})": metrics * price("metric-month"),
+        f"CloudWatch alarms ({watched} metrics)": watched * price("alarm-month"),
+        "CloudWatch dashboard": price("dashboard-month"),
+        "monitoring function, hourly": HOURS * run,
+    }
+
+
+def endpoint_idle(traffic: Traffic) -> float:
+    """Dollars a month for the endpoint's instances, busy or idle.
+
+    Raises
+    ------
+    KeyError
+        The table has no price of the instance type.
+    """
+    return HOURS * INSTANCES[traffic.instance] * traffic.instances

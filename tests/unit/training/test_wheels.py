@@ -1,0 +1,97 @@
+"""The wheels in model.tar.gz: the container installs them for its own Python, from the archive alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+from dropsort.contract import pip
+from training.aws.container_images import image_uri
+from training.errors import TrainingError
+from training.model import artifact, wheels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model folder as far as packing it goes."""
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "model.onnx").write_bytes(b"weights")
+    (path / "labels.json").write_text('["bicycle", "motorcycle"]')
+    return path
+
+
+def test_the_wheels_are_for_the_python_and_the_platform_of_the_container() -> None:
+    assert (wheels.PYTHON, image_uri("pytorch-inference", "us-east-1").rpartition("-")[2]) == (
+        "3.12",
+        "py312",
+    )
+    supported = set(cpython_tags((3, 12), platforms=list(wheels.PLATFORMS)))
+    supported |= set(compatible_tags((3, 12), platforms=list(wheels.PLATFORMS)))
+    found = {name: tags for name, _, _, tags in (parse_wheel_filename(path.name) for path in wheels.fetch())}
+    assert set(found) == set(wheels.NEEDED)
+    for name, tags in found.items():
+        assert tags & supported, f"{name}: {tags}"
+
+
+def test_the_container_installs_from_the_archive_alone(folder: Path, tmp_path: Path) -> None:
+    # GIVEN the archive unpacked, as the container does it
+    artifact.write_artifact(folder, tmp_path / "model.tar.gz")
+    shutil.unpack_archive(tmp_path / "model.tar.gz", tmp_path / "container")
+    # WHEN its requirements are installed for its Python, with no index to be reached
+    command = [
+        *pip.command(),
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+        "--target",
+        str(tmp_path / "empty"),
+        *wheels.target_options(),
+    ]
+    command += ["-r", str(tmp_path / "container" / "code" / "requirements.txt")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=environment | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"},
+    )  # fmt: skip
+    # THEN everything is there
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "empty" / "onnxruntime" / "capi").glob("*cpython-312-x86_64*.so"))
+
+
+def test_without_an_index_a_trained_model_is_still_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a training job at its end, no cache, and an index that cannot be reached
+    monkeypatch.setattr(wheels.caches, "folder", lambda name: tmp_path / name)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    said: list[str] = []
+    # WHEN the code is added THEN the container will take the pinned packages from an index
+    artifact.add_code(folder, said.append)
+    pins = (folder / "code" / "requirements.txt").read_text()
+    assert "--no-index" not in pins
+    assert "onnxruntime==" in pins
+    assert "cannot be downloaded" in said[-1]
+
+
+def test_the_figures_of_an_archive(folder: Path, tmp_path: Path) -> None:
+    (folder / "metrics.json").write_text('{"model": "signs-2.0.0"}')
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(folder, ".")
+    assert artifact.read_figures(archive) == {"model": "signs-2.0.0"}
+    (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(TrainingError, match=r"broken\.tar\.gz"):
+        artifact.read_figures(tmp_path / "broken.tar.gz")
