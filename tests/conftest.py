@@ -12,8 +12,10 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from dropsort.deployment import package
 from dropsort.deployment.errors import PackageError
@@ -27,8 +29,25 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure() -> None:
     """A requirement with a typing mistake ends the run before it begins."""
     needs.required()
+    _share_models()
     # In the background a shell makes its jobs ignore Ctrl-C, and what tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _share_models() -> None:
+    """Let all sessions of botocore share what they read of its data.
+
+    Each session would list and parse the API models for its first client of a service, a fifth of a second; and each test
+    makes sessions of its own.
+    """
+    read: dict[tuple[str, ...], dict[Any, Any]] = {}
+    initialise = Loader.__init__
+
+    def shared(self: Any, *arguments: Any, **options: Any) -> None:
+        initialise(self, *arguments, **options)
+        self._cache = read.setdefault(tuple(self.search_paths), {})
+
+    Loader.__init__ = shared
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -108,19 +108,19 @@ def test_descriptions_of_the_template() -> None:
     assert [(text, bad) for text in found if (bad := violations(text))] == []
 
 
-@pytest.mark.parametrize("module", MODULE_FILES, ids=name)
-def test_docstrings(module: Path) -> None:
-    tree = ast.parse(module.read_text(encoding="utf-8"))
+def test_docstrings_and_names_of_modules_and_classes() -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    texts = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
-    assert [bad for text in texts if (bad := violations(re.sub(r"``?[^`]*``?", "", text)))] == []
-
-
-@pytest.mark.parametrize("module", MODULE_FILES, ids=name)
-def test_names_of_modules_and_classes(module: Path) -> None:
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    names = [module.stem, *(node.name.lower() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
-    assert [found for found in names if NAMES.match(found)] == []
+    for module in MODULE_FILES:
+        nodes = [
+            node
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+            if isinstance(node, kinds)
+        ]
+        texts = [ast.get_docstring(node) or "" for node in nodes]
+        found = [bad for text in texts if (bad := violations(re.sub(r"``?[^`]*``?", "", text)))]
+        assert found == [], name(module)
+        names = [module.stem, *(node.name.lower() for node in nodes if isinstance(node, ast.ClassDef))]
+        assert [found for found in names if NAMES.match(found)] == [], name(module)
 
 
 def test_the_words_are_found() -> None:

@@ -11,7 +11,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dropsort.client import drop as drop_module
+
 BUCKET = "images"
+
+
+@pytest.fixture(autouse=True)
+def settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was just written counts as complete after a tenth of a second."""
+    monkeypatch.setattr(drop_module, "SETTLE_SECONDS", 0.1)
 
 
 @pytest.fixture

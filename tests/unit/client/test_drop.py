@@ -15,12 +15,6 @@ from dropsort.client.errors import DropError
 from tests.unit.client.conftest import BUCKET
 
 
-@pytest.fixture(autouse=True)
-def settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was just written counts as complete after a tenth of a second."""
-    monkeypatch.setattr(drop_module, "SETTLE_SECONDS", 0.1)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for number in range(40):

@@ -36,12 +36,12 @@ def service(s3: Any, write_result: Callable[..., str]) -> Iterator[set[str]]:
     end = threading.Event()
 
     def serve() -> None:
-        while not end.wait(0.01):
-            for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="incoming/").get("Contents", []):
-                version = s3.head_object(Bucket=BUCKET, Key=item["Key"])["VersionId"]
-                if item["Key"] not in ignored and known.get(item["Key"]) != version:
-                    known[item["Key"]] = version
-                    write_result(item["Key"])
+        while not end.wait(0.02):
+            for item in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/").get("Versions", []):
+                key, version = item["Key"], item["VersionId"]
+                if item["IsLatest"] and key not in ignored and known.get(key) != version:
+                    known[key] = version
+                    write_result(key)
 
     thread = threading.Thread(target=serve)
     thread.start()

@@ -17,12 +17,12 @@ BIDI = [*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u06
 ANY = st.text(st.characters(exclude_categories=[]) | st.sampled_from([*HOSTILE, *BIDI, "\u2028", "\ud800"]))
 
 
-@pytest.mark.parametrize("sign", [*HOSTILE, *BIDI, "\u2028", "\u2029", "\ufeff", "\U000e0001", "\ud800"])
-def test_every_control_character_is_replaced_and_escaped(sign: str) -> None:
-    assert printable(f"a{sign}b") == f"a{REPLACEMENT}b"
-    document = escaped_json(json.dumps(f"a{sign}b", ensure_ascii=False))
-    assert sign not in document
-    assert json.loads(document) == f"a{sign}b"
+def test_every_control_character_is_replaced_and_escaped() -> None:
+    for sign in (*HOSTILE, *BIDI, "\u2028", "\u2029", "\ufeff", "\U000e0001", "\ud800"):
+        assert printable(f"a{sign}b") == f"a{REPLACEMENT}b", ascii(sign)
+        document = escaped_json(json.dumps(f"a{sign}b", ensure_ascii=False))
+        assert sign not in document, ascii(sign)
+        assert json.loads(document) == f"a{sign}b", ascii(sign)
 
 
 @settings(deadline=None)

@@ -39,12 +39,17 @@ def test_decoding_leaves_room_for_the_object_and_the_libraries() -> None:
 
 PROGRAM = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
 from handlers import imaging
-result = imaging.prepare(open(sys.argv[1], "rb").read(), side=256, max_pixels=100_000_000)
+data = open(sys.argv[1], "rb").read()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+limit = used + int(float(sys.argv[3]) * (int(sys.argv[2]) - used))
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+result = imaging.prepare(data, side=256, max_pixels=100_000_000)
 print(result.width * result.height, resource.getrusage(resource.RUSAGE_SELF).ru_utime)
 """
 
+# Memory and time grow with the pixels, so that an eighth of them shows whether they fit; two formats are decoded in full as well.
+SHARE = 1 / 8
 LARGEST: list[tuple[str, str, dict[str, Any]]] = [
     ("JPEG", "RGB", {}), ("JPEG", "RGB", {"progressive": True}), ("JPEG", "CMYK", {"progressive": True, "subsampling": 0}),
     ("PNG", "RGBA", {"compress_level": 1}), ("PNG", "I;16", {"compress_level": 1}), ("GIF", "P", {}), ("BMP", "RGB", {}),
@@ -56,18 +61,21 @@ LARGEST: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize(("fmt", "mode", "options"), LARGEST)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("fmt", "mode", "options", "share"),
+    [(*LARGEST[0], 1.0), (*LARGEST[3], 1.0), *((*kind, SHARE) for kind in LARGEST)],
+)
 def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
-    tmp_path: Path, fmt: str, mode: str, options: dict[str, Any]
+    tmp_path: Path, fmt: str, mode: str, options: dict[str, Any], share: float
 ) -> None:
-    # GIVEN an image of as many pixels as are allowed of its format
+    # GIVEN an image of as many pixels as are allowed of its format, or a share of them
     most = (
         limits.DECODING_BYTES / limits.bytes_per_pixel(fmt, mode)
         if fmt not in ("JPEG", "JPEG2000")
         else 10**8
     )
-    height = min(10_000, int(most / 10_000) - 1)
+    height = int(share * min(10_000, int(most / 10_000) - 1))
     grey = Image.radial_gradient("L").resize((1000, 1000))
     image = Image.merge("RGB", (grey, grey.rotate(90), grey)).resize(
         (10_000, height), Image.Resampling.NEAREST
@@ -82,10 +90,10 @@ def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
     image.save(path, fmt, **options)
     del image
 
-    # WHEN it is normalised within the function's memory
+    # WHEN it is normalised within the function's memory, or that share of what is free of it
     limit = function()["MemorySize"] * 2**20
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path), str(limit)],
+        [sys.executable, "-c", PROGRAM, str(path), str(limit), str(share)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -96,7 +104,7 @@ def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
     assert result.returncode == 0, result.stderr[-500:]
     pixels, seconds = result.stdout.split()
     assert int(pixels) == 10_000 * height
-    assert float(seconds) < function()["Timeout"] / 2
+    assert float(seconds) < share * function()["Timeout"] / 2
 
 
 def test_a_webp_of_38_bytes_is_rejected_by_its_header() -> None:

@@ -74,12 +74,12 @@ def test_what_is_no_distribution_is_refused(body: bytes) -> None:
     refused(body)
 
 
-@pytest.mark.parametrize("depth", [*range(50, 1200, 37), 5_000, 200_000])
 @pytest.mark.parametrize(
     "form", ["[{}]", '{{"probabilities": [1], "labels": {}}}', '{{"probabilities": [1], "familiarity": {}}}']
 )
-def test_deep_nesting_is_refused(depth: int, form: str) -> None:
-    refused(form.format("[" * depth + "]" * depth).encode())
+def test_deep_nesting_is_refused(form: str) -> None:
+    for depth in (*range(50, 1200, 37), 5_000, 200_000):
+        refused(form.format("[" * depth + "]" * depth).encode())
 
 
 @pytest.mark.parametrize("depth", [100, 900, 5_000])

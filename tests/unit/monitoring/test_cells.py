@@ -40,10 +40,10 @@ def test_histogram_answers_what_the_values_would(values):
         assert abs(quantile(bins, q) - exact) <= 1.001 / BINS
 
 
-@pytest.mark.parametrize("threshold", [t / 1000 for t in range(1000)])
-def test_value_at_a_threshold_is_at_least_it(threshold):
-    bins = dense({int(bin_of(units(threshold))): 1}, BINS)
-    assert share_at_least(bins, threshold) == 1.0
+def test_value_at_a_threshold_is_at_least_it():
+    for threshold in (t / 1000 for t in range(1000)):
+        bins = dense({int(bin_of(units(threshold))): 1}, BINS)
+        assert share_at_least(bins, threshold) == 1.0, threshold
 
 
 def test_empty_cell_has_no_mean():
