@@ -1,7 +1,7 @@
 """A discrete-event simulation of the deployment: uploads, executions with their retriers, functions with their limits, an endpoint.
 
 Time is in seconds. Each upload is a process of simpy; functions and endpoint are counters, as nothing there has a queue of its own: Lambda
-refuses what is above a limit, and a container refuses what its queue does not hold.
+rejects what is above a limit, and a container rejects what its queue does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import simpy
 
 from benchmarks.capacity_template import FUNCTIONS, Deployment, State
-from monitoring.cloudwatch.prices import ResourceUse, price
+from monitoring.prices import ResourceUse, price
 
 Steps = Generator[Any, Any, Any]
 

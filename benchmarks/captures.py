@@ -32,7 +32,7 @@ START = datetime(2026, 11, 20, tzinfo=UTC)
 def write_workload(folder: Path, size: int, records: float, files: int) -> int:
     """Write capture files over 24 hours of one variant; returns the number of records."""
     numbers = random.Random(7)
-    picture = base64.b64encode(numbers.randbytes(size * 3)).decode()
+    image = base64.b64encode(numbers.randbytes(size * 3)).decode()
     total = 0
     old = (START + timedelta(days=1)).timestamp()
     for index in range(files):
@@ -44,13 +44,13 @@ def write_workload(folder: Path, size: int, records: float, files: int) -> int:
         for _ in range(count):
             at = moment + timedelta(seconds=numbers.randrange(3600))
             first = round(numbers.random() ** 0.1, 16)
-            begin = numbers.randrange(len(picture) - size)
+            begin = numbers.randrange(len(image) - size)
             given = {
                 "observedContentType": "image/png",
                 "mode": "INPUT",
-                "data": picture[begin : begin + size],
+                "data": image[begin : begin + size],
             }
-            answer = {
+            output = {
                 "observedContentType": "application/json",
                 "mode": "OUTPUT",
                 "data": f"[{first}, {1 - first}]",
@@ -61,7 +61,7 @@ def write_workload(folder: Path, size: int, records: float, files: int) -> int:
             }
             capture = {
                 "endpointInput": {**given, "encoding": "BASE64"},
-                "endpointOutput": {**answer, "encoding": "JSON"},
+                "endpointOutput": {**output, "encoding": "JSON"},
             }
             record = {"captureData": capture, "eventMetadata": meta, "eventVersion": "0"}
             lines.append(json.dumps(record, separators=(",", ":")) + "\n")

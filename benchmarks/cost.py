@@ -1,13 +1,13 @@
-"""What a million images cost, beside the notebooks' workflow: ``python -m benchmarks.cost``.
+"""What a million images cost, compared with the notebooks' workflow: ``python -m benchmarks.cost``.
 
-An estimate from one table of prices, `monitoring.cloudwatch.prices`; ``dropsort cost`` prints the whole bill of the service.
+An estimate from one table of prices, `monitoring.prices`; ``dropsort cost`` prints the whole bill of the service.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitoring.cloudwatch.prices import FunctionUse, ResourceUse
+from monitoring.prices import FunctionUse, ResourceUse
 
 OURS = ResourceUse()
 STANDARD = ResourceUse(express=False)

@@ -1,6 +1,6 @@
 """False alarms and power of drift detection, by simulation: ``python -m benchmarks.drift``.
 
-Whole days are simulated hour by hour and looked at as the hourly function looks (monitoring/drift/windows.py): every look, both
+Whole days are simulated hour by hour and checked as the hourly function checks them (monitoring/drift/windows.py): every check, both
 windows, silence and all signals. A day counts as alarmed if any of it alarmed. Then shifts of stated sizes are put into
 single windows of growing size, to see how many images it takes to find nine of ten.
 """
@@ -30,10 +30,10 @@ BRIGHTNESS = 110.0  # grey levels
 
 @dataclass(frozen=True)
 class World:
-    """What the pictures and the model are like: the defaults are a good two-class model."""
+    """What the images and the model are like: the defaults are a good two-class model."""
 
     share: float = 0.5  # of the first label
-    sure: float = 0.87  # of the pictures, with confidence near 1; the rest are spread over [0.5, 1]
+    sure: float = 0.87  # of the images, with confidence near 1; the rest are spread over [0.5, 1]
     unfamiliar: float = 0.02
     brightness: float = BRIGHTNESS
 

@@ -2,10 +2,11 @@
 
     python -m benchmarks.fuzz_images --minutes 60 --seed 1 --keep fuzz-findings
 
-Needs what requirements/fuzz.in names, beside Pillow. Parts of a file (chunks, segments, boxes, tags) are mutated, left out, doubled and
-put in another order, with lengths and checksums made right again. Each file is normalised in a process of its own with the memory of the
-function as its hard limit; the process is replaced when it dies. A finding is a crash, an exception that is no rejection, more CPU time
-than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV by more than rounding.
+Needs what requirements/fuzz.in names, in addition to Pillow. Parts of a file (chunks, segments, boxes, tags) are mutated, left
+out, doubled and put in another order, with lengths and checksums made right again. Each file is normalised in a process of its own with
+the memory of the function as its hard limit; the process is replaced when it dies. A finding is a crash, an exception that is no
+rejection, more CPU time than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV by more
+than rounding.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ MUTATORS: dict[str, tuple[Mutator, ...]] = {
 
 
 def worker(pipe: Connection) -> None:
-    """Normalise what comes, under the function's memory, and answer with the outcome and its CPU time."""
+    """Normalise what comes, under the function's memory, and respond with the outcome and its CPU time."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from handlers import imaging
@@ -263,7 +264,7 @@ class Process:
 
 
 def difference(data: bytes, result: bytes) -> float | None:
-    """Mean difference of what we read to what OpenCV reads; None if that cannot be told."""
+    """Mean difference of what we read to what OpenCV reads; None if that cannot be determined."""
     import cv2
     import numpy as np
 

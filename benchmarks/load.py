@@ -1,6 +1,6 @@
 """Many uploads at once through the embedded service: ``python -m benchmarks.load --uploads 1000 --clients 16``.
 
-The clients upload as fast as they can, nobody waits for results in between. Then every upload must have exactly one result. Printed beside
+The clients upload as fast as they can, nobody waits for results in between. Then every upload must have exactly one result. Printed with
 it: the rate, the time from an upload to its result, and the memory of our own processes and of the embedded AWS before and after.
 """
 

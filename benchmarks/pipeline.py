@@ -1,4 +1,4 @@
-"""Dropsort beside a plain three-function workflow, on one embedded AWS and one endpoint: ``python -m benchmarks.pipeline``.
+"""Dropsort compared with a plain three-function workflow, on one embedded AWS and one endpoint: ``python -m benchmarks.pipeline``.
 
 Arms take turns, chunk by chunk, so that whatever else the machine does hits all of them. docs/performance.md says how to read the table.
 """
@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     try:
-        pictures = load(options.images)
+        images = load(options.images)
     except (OSError, ValueError) as error:
         print(f"benchmarks.pipeline: {error}", file=sys.stderr)
         return 2
-    figures = measure(pictures, lambda text: print(text, file=sys.stderr, flush=True))
+    figures = measure(images, lambda text: print(text, file=sys.stderr, flush=True))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     print(pipeline_report.text(figures))
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load(where: str) -> list[bytes]:
-    """Pictures: so many drawn ones, or up to 200 files of a folder, spread evenly over it.
+    """Images: so many drawn ones, or up to 200 files of a folder, spread evenly over it.
 
     Raises
     ------
@@ -73,9 +73,9 @@ def load(where: str) -> list[bytes]:
     return [path.read_bytes() for path in files[::step][:200]]
 
 
-def measure(pictures: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
+def measure(images: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
     """All figures of the bench, for JSON and for `pipeline_report.text`."""
-    images = list(enumerate(pictures))
+    numbered = list(enumerate(images))
     rounds: dict[str, dict[str, Round]] = {}
     with Service() as service:
         arms: list[Arm] = [Ours(service), Baseline(service), Baseline(service, eased=True)]
@@ -83,7 +83,7 @@ def measure(pictures: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
             for arm in arms:
                 pipeline_arms.make_cold(service, arm)
             # The first chunk of an arm is cold, and after it comes one that is not counted.
-            for number, chunk in enumerate([images[:CHUNK], images[-CHUNK:], *chunks(images)]):
+            for number, chunk in enumerate([numbered[:CHUNK], numbered[-CHUNK:], *chunks(numbered)]):
                 temperature = ("cold", "settling")[number] if number < 2 else "warm"
                 for arm in arms[number % 3 :] + arms[: number % 3]:
                     tag = f"bench-{uploaders}-{number}"
@@ -92,15 +92,15 @@ def measure(pictures: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
                     if temperature != "settling":
                         rounds.setdefault(arm.name, {}).setdefault(key, Round()).__iadd__(result)
                     on_step(f"{tag} {arm.name}: {result.rate:.1f} images/s")
-        expected = {arm.name: [_answer(service, _sent(arm, picture)) for picture in pictures] for arm in arms}
-        figures: dict[str, Any] = {"images": len(pictures), "arms": {}}
+        expected = {arm.name: [_prediction(service, _sent(arm, image)) for image in images] for arm in arms}
+        figures: dict[str, Any] = {"images": len(images), "arms": {}}
         for arm in arms:
             figures["arms"][arm.name] = {
                 key: _figures(result) | _judged(service, arm, result, expected[arm.name])
                 for key, result in rounds[arm.name].items()
             }
         on_step("functions alone")
-        figures["alone"] = _alone(service, arms[0], arms[1], pictures)
+        figures["alone"] = _alone(service, arms[0], arms[1], images)
     on_step("imports")
     packages = package.build("host", package.CACHE)
     figures["imports"] = {
@@ -126,26 +126,26 @@ def _figures(result: Round) -> dict[str, Any]:
     }
 
 
-def _sent(arm: Arm, picture: bytes) -> bytes:
+def _sent(arm: Arm, image: bytes) -> bytes:
     """What an arm sends to the endpoint for an image."""
     if not isinstance(arm, Ours):
-        return picture
+        return image
     try:
-        return imaging.prepare(picture, side=256, max_pixels=100_000_000).data
+        return imaging.prepare(image, side=256, max_pixels=100_000_000).data
     except Rejection:
         return b""
 
 
-def _answer(service: Service, picture: bytes) -> list[float] | None:
+def _prediction(service: Service, image: bytes) -> list[float] | None:
     """The endpoint's own prediction for an image; None if it has none."""
     client = service.session().client("sagemaker-runtime")
-    if not picture:
+    if not image:
         return None
     try:
-        answer = client.invoke_endpoint(
-            EndpointName=service.outputs["EndpointName"], Body=picture, ContentType="application/x-image"
+        response = client.invoke_endpoint(
+            EndpointName=service.outputs["EndpointName"], Body=image, ContentType="application/x-image"
         )
-        return list(json.loads(answer["Body"].read()))
+        return list(json.loads(response["Body"].read()))
     except client.exceptions.ModelError:
         return None
 
@@ -158,7 +158,7 @@ def _judged(
         "below_threshold": 0,
         "lost": result.images - len(result.done),
         "written": 0,
-        "other_answer": 0,
+        "other_prediction": 0,
         "other_class": 0,
     }
     s3 = service.session().client("s3")
@@ -181,7 +181,9 @@ def _judged(
         if wanted is None or probabilities is None:
             counts["other_class"] += (wanted is None) != (probabilities is None)
             continue
-        counts["other_answer"] += any(abs(a - b) > 1e-4 for a, b in zip(wanted, probabilities, strict=True))
+        counts["other_prediction"] += any(
+            abs(a - b) > 1e-4 for a, b in zip(wanted, probabilities, strict=True)
+        )
         counts["other_class"] += _top(wanted) != _top(probabilities)
     return counts
 
@@ -190,18 +192,18 @@ def _top(probabilities: Sequence[float]) -> int:
     return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
-def _alone(service: Service, ours: Arm, baseline: Arm, pictures: Sequence[bytes]) -> dict[str, float]:
+def _alone(service: Service, ours: Arm, baseline: Arm, images: Sequence[bytes]) -> dict[str, float]:
     """Processor milliseconds an image of the functions alone, by arm: the median of three turns."""
     session = service.session()
     s3, functions = session.client("s3"), session.client("lambda")
     inputs: dict[str, list[dict[str, Any]]] = {ours.name: [], baseline.name: []}
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         # Into a bucket that starts nothing.
         key = f"{INCOMING}alone/{index:05d}.png"
-        put = s3.put_object(Bucket=baseline.bucket, Key=key, Body=picture)
+        put = s3.put_object(Bucket=baseline.bucket, Key=key, Body=image)
         s3_object = {
             "key": key,
-            "size": len(picture),
+            "size": len(image),
             "etag": put["ETag"].strip('"'),
             "sequencer": f"{index:016X}",
         }

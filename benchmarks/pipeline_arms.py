@@ -71,7 +71,7 @@ class Baseline:
     ----------
     eased
         Spare it two things that this emulator does and AWS does not: every function prints a line, since the emulator waits 50 ms for one
-        after an invocation that prints none, and no picture is below the threshold, since the emulator ends a process that raised.
+        after an invocation that prints none, and no image is below the threshold, since the emulator ends a process that raised.
     """
 
     def __init__(self, service: Service, *, eased: bool = False) -> None:

@@ -14,7 +14,7 @@ _ROWS = (
     ("below the threshold: no result", "below_threshold", "{:d}", 1),
     ("lost", "lost", "{:d}", 1),
     ("results written", "written", "{:d}", 1),
-    ("with another image's answer", "other_answer", "{:d}", 1),
+    ("with another image's prediction", "other_prediction", "{:d}", 1),
     ("with another image's class", "other_class", "{:d}", 1),
 )
 _NOTES = """\

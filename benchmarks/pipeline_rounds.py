@@ -22,7 +22,7 @@ from dropsort.local.service import Service
 
 PATIENCE_SECONDS = 120.0
 _LOOK_SECONDS = 0.03
-_NEWEST = 24  # executions that a look lists: more than end between two
+_NEWEST = 24  # executions that a check lists: more than end between two
 
 
 @dataclass(frozen=True)

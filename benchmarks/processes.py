@@ -15,7 +15,7 @@ _PROC = Path("/proc")
 class Process:
     """One process at one moment.
 
-    ``cpu_seconds`` includes children that have ended and were waited for, where the system tells (Linux).
+    ``cpu_seconds`` includes children that have ended and were waited for, where the system reports it (Linux).
     """
 
     pid: int

@@ -28,7 +28,7 @@ def decide(
     label_thresholds: Mapping[str, float] | None = None,
     familiarity_threshold: float = 0.0,
 ) -> Decision:
-    """Trust a prediction or not.
+    """Accept a prediction or not.
 
     Parameters
     ----------

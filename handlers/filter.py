@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dropsort.contract import keys, metrics
-from handlers import aws, recording, results, settings, store, telemetry
+from handlers import aws, recording, recording_requests, results, settings, telemetry
 from handlers.decision import Decision, decide
 from handlers.predictions import Prediction
 from handlers.rejections import Rejection, from_error
@@ -122,7 +122,9 @@ def _record(upload: Upload, result: dict[str, Any], last_modified: str | None) -
         outcome=result["outcome"],
     )
     steps = recording.record(entry, result_keys)
-    return store.perform(aws.s3(), upload.bucket, results.encode(result), steps), result_keys[entry.outcome]
+    return recording_requests.perform(aws.s3(), upload.bucket, results.encode(result), steps), result_keys[
+        entry.outcome
+    ]
 
 
 def _observe(

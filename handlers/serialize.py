@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from dropsort.contract.metrics import REFUSED, SERIALIZED_BYTES
-from handlers import aws, imaging, settings, store
+from dropsort.contract.metrics import REJECTED, SERIALIZED_BYTES
+from handlers import aws, imaging, reading, settings
 from handlers.rejections import Rejection
 from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
@@ -35,22 +35,22 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     state: dict[str, Any] = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
     note(s3_key=upload.key)
     try:
-        upload, content = store.read(aws.s3(), upload, _SETTINGS.max_bytes)
-    except store.Overwritten:
-        emit(**{REFUSED: 0})
+        upload, content = reading.read(aws.s3(), upload, _SETTINGS.max_bytes)
+    except reading.Overwritten:
+        emit(**{REJECTED: 0})
         return state | {"superseded": True, "upload": upload.to_state()}
     state["upload"] = upload.to_state()
     try:
         if isinstance(content, Rejection):
             raise content
-        picture = imaging.prepare(content, side=_SETTINGS.image_side, max_pixels=_SETTINGS.max_pixels)
+        image = imaging.prepare(content, side=_SETTINGS.image_side, max_pixels=_SETTINGS.max_pixels)
     except Rejection as rejection:
         note(rejection=rejection.code)
-        emit(**{REFUSED: 1})
+        emit(**{REJECTED: 1})
         return state | {"rejection": {"code": rejection.code, "message": str(rejection)}}
-    emit(**{SERIALIZED_BYTES: len(picture.data)})
+    emit(**{SERIALIZED_BYTES: len(image.data)})
     return state | {
-        "image_data": base64.b64encode(picture.data).decode(),
-        "content_type": picture.content_type,
-        "image": {"format": picture.format, "width": picture.width, "height": picture.height},
+        "image_data": base64.b64encode(image.data).decode(),
+        "content_type": image.content_type,
+        "image": {"format": image.format, "width": image.width, "height": image.height},
     }

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dropsort.contract import metrics as names
 from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
-from monitoring.cloudwatch import metrics
-from monitoring.cloudwatch.pending import pending
-from monitoring.cloudwatch.prices import ResourceUse, cost
+from monitoring.cloudwatch.emf import emf
 from monitoring.cloudwatch.usage import counted
 from monitoring.cloudwatch.values import metric_values
 from monitoring.drift.sample import Sample
@@ -26,6 +24,8 @@ from monitoring.drift.windows import DAY, HOUR, check, hour_of, sample
 from monitoring.errors import MonitoringError
 from monitoring.history import History
 from monitoring.incremental.run import load, run
+from monitoring.pending import pending
+from monitoring.prices import ResourceUse, cost
 from monitoring.settings import Settings
 from monitoring.storage import open_store
 from monitoring.storage.documents import JsonDocuments
@@ -143,7 +143,7 @@ def observe(
     }
     history.store_latest(response)
     notes = {name: response[name] for name in ("alarms", "complete", "uploads_compared", "oldest_upload")}
-    return metrics.emf(settings.stack_name, values, shares, now, notes), response
+    return emf(settings.stack_name, values, shares, now, notes), response
 
 
 def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:

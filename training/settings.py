@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--model", type=Path, default=env.get("SM_MODEL_DIR", "models/mine"), help="folder to write"
     )
+    options.add_argument("--replace", action="store_true", help="replace the model that the folder contains")
     options.add_argument("--arch", default=default.arch, help="efficientnet-lite0 (default) or resnet8")
     options.add_argument(
         "--epochs", type=int, default=default.epochs, help="0: the default of the architecture"

@@ -32,7 +32,7 @@ from training.model import artifact
 from training.progress import OnEpoch, no_epoch, progress_line
 from training.settings import Settings, parser
 
-__all__ = ["Settings", "TrainingResult", "gather", "main", "train"]
+__all__ = ["Settings", "TrainingResult", "check_folder", "gather", "main", "train"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def train(
     started, cpu = time.perf_counter(), time.process_time()
     fitted = fit(data, settings, progress)
     calibrated = calibrate(fitted, settings)
-    name = settings.name or f"{folder.resolve().name}-{time.strftime('%Y%m%d')}"
+    name = settings.name or f"{folder.resolve().name}-{time.strftime('%Y%m%d-%H%M%S')}"
     rounding = export(folder, data.labels, fitted, calibrated, name=name, seed=settings.seed)
     figures: dict[str, Any] = {
         "model": name,
@@ -102,13 +102,39 @@ def gather(images: Path, validation_images: Path | None, settings: Settings) -> 
     return dataset.split(data, validation=settings.validation, test=settings.test)
 
 
+def check_folder(folder: Path, *, replace_model: bool = False) -> None:
+    """Check before the training that its model folder overwrites nothing.
+
+    Raises
+    ------
+    TrainingError
+        The folder contains something: a model, unless `replace_model`, or files that no training wrote.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is a file: name a folder for the model")
+    found = {item.name for item in folder.iterdir()}
+    if found and "model.onnx" not in found:
+        raise TrainingError(
+            f"{folder} contains {min(found)} and no model: name a new or an empty folder for the model"
+        )
+    if found and not replace_model:
+        raise TrainingError(
+            f"{folder} already contains a model: name another folder, or replace it with --replace"
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; 0 if a model was written, 1 with a sentence on stderr if not."""
     arguments = vars(parser().parse_args(argv))
-    images, held, folder = (arguments.pop(name) for name in ("images", "validation_images", "model"))
+    images, held, folder, again = (
+        arguments.pop(name) for name in ("images", "validation_images", "model", "replace")
+    )
     try:
         if images is None:
             raise TrainingError("no images: give a folder or manifest with --images")
+        check_folder(Path(folder), replace_model=again)
         settings = Settings(**arguments)
         data = gather(Path(images), Path(held) if held else None, settings)
         for path, reason in data.rejected:

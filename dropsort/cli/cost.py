@@ -79,8 +79,8 @@ def cost(
 
     An estimate by the prices of us-east-1, without free tiers. It needs no account.
     """
-    from monitoring.cloudwatch import bill
-    from monitoring.cloudwatch.prices import AS_OF, INSTANCES
+    from monitoring import bill
+    from monitoring.prices import AS_OF, INSTANCES
 
     if instance_type not in INSTANCES:
         raise click.BadParameter(

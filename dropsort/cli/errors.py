@@ -22,15 +22,31 @@ def sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (DROPSORT_TRACEBACK=1 shows where)"
 
 
+def _running_here() -> str:
+    """A sentence about services that run on this machine; empty without any."""
+    from dropsort.local import running
+
+    found = running.services()
+    if not found:
+        return ""
+    data = f" --data {found[0].folder}" if len(found) > 1 else ""
+    return f' A service runs on this machine, at {found[0].endpoint_url}: run eval "$(dropsort env{data})" first.'
+
+
 def _of_aws(error: Exception) -> str | None:
     from botocore import exceptions as aws
 
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
-        return "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
+        return (
+            "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
+            + _running_here()
+        )
     if isinstance(error, aws.NoRegionError):
-        return "No AWS region: name one with --region, or set AWS_DEFAULT_REGION."
+        return "No AWS region: name one with --region, or set AWS_DEFAULT_REGION." + _running_here()
     if isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError):
-        return f"{' '.join(str(error).split())} Is the service up, and AWS_ENDPOINT_URL right?"
+        return (
+            f"{' '.join(str(error).split())} Is the service up, and AWS_ENDPOINT_URL right?" + _running_here()
+        )
     if isinstance(error, aws.ClientError):
         details = error.response.get("Error", {})
         return f"AWS rejected {error.operation_name}: {details.get('Code')}: {' '.join(str(details.get('Message')).split())}"

@@ -13,6 +13,8 @@ from dropsort.cli.options import amount, existing, json_option, threshold_option
 from dropsort.cli.output import bars, console, facts_table, note
 from dropsort.contract.text import printable
 
+NAMED = 10  # images that are named one by one
+
 
 @click.command(short_help="Evaluate a model on labelled images.")
 @existing(
@@ -63,6 +65,7 @@ def evaluate(
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     note_bad_files(result.rejected)
+    note_overlap(result.overlap)
     summary = result.summary()
     console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
@@ -71,7 +74,7 @@ def evaluate(
 
         note(f"Page: {write_page(result, html)}")
     if reference:
-        from training.evaluation.reference import write
+        from training.evaluation.reference_file import write
 
         write(reference, result.predictions, result.labels)
         note(f"Reference: {reference}, {summary['images']} predictions")
@@ -89,6 +92,8 @@ def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
         if interval := figures.get("accuracy_interval"):
             text += f" (95 % interval {interval[0]:.3f} to {interval[1]:.3f})"
         facts.append(("accuracy", text))
+    if figures.get("overlap"):
+        facts.append(("", f"{figures['overlap']:,} images that the model was made from are left out"))
     if figures.get("near_duplicates"):
         without = figures["accuracy_without_near_duplicates"]
         facts.append(
@@ -107,6 +112,14 @@ def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
         passed = f"{others['classified']} of {others['images']} images of something else are classified"
         facts.append(("others", passed))
     return facts
+
+
+def note_overlap(overlap: list[Path]) -> None:
+    """Name the images that the model was made from."""
+    for path in overlap[:NAMED]:
+        note(f"left out, as the model was made from it: {printable(str(path))}")
+    if len(overlap) > NAMED:
+        note(f"... and {len(overlap) - NAMED:,} more")
 
 
 def note_bad_files(bad: list[tuple[Path, str]]) -> None:

@@ -51,19 +51,24 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
     The template is deployed unchanged to an embedded AWS. Any AWS client can use the service with the variables that are
     printed. With --data, a restart continues with uploads that have no result.
     """
+    from dropsort.local.running import announced
     from dropsort.local.service import Service
 
     with (
         Steps() as steps,
         Service(data, port, model=model, parameters=thresholds(model), on_step=steps) as service,
+        announced(service.running),
     ):
         steps.stop()
         output = console()
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in service.environment.items())
         output.print(f"Dropsort is up: s3://{service.bucket} at {service.endpoint_url}", soft_wrap=True)
+        output.print(f"Model: {printable(service.model)}", soft_wrap=True, markup=False)
+        for change in service.changes:
+            output.print(printable(change), soft_wrap=True, markup=False)
         output.print("In another terminal:\n", soft_wrap=True)
         for line in (
-            f"  export {exports}",
+            f"  export {exports}",  # `eval "$(dropsort env)"` does the same
             "  dropsort drop FOLDER --wait",
             f"  aws s3 cp --recursive FOLDER s3://{service.bucket}/incoming/ --endpoint-url {service.endpoint_url}",
             f"  aws s3 ls --recursive s3://{service.bucket}/classified/ --endpoint-url {service.endpoint_url}",

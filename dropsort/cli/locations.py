@@ -92,9 +92,11 @@ def _folder(source: str) -> Path:
     """The named folder, checked before anything is created."""
     path = Path(source)
     if path.is_file():
-        raise click.ClickException(f"{source} is a file: name the folder that it is in.")
+        raise click.BadParameter(f"{source} is a file: name the folder that it is in.", param_hint="SOURCE")
     if not path.is_dir():
-        raise click.ClickException(f"There is no folder {source}: name one with capture files (*.jsonl).")
+        raise click.BadParameter(
+            f"There is no folder {source}: name one with capture files (*.jsonl).", param_hint="SOURCE"
+        )
     return path.resolve()
 
 

@@ -20,7 +20,9 @@ from dropsort.cli.output import echo, show_usage
 # The subcommands in the order in which --help lists them, by the module that has them in its COMMANDS.
 MODULES = {
     "dropsort.cli.local": ("demo", "up"),
+    "dropsort.cli.environment": ("env",),
     "dropsort.cli.drop": ("drop",),
+    "dropsort.cli.watch": ("watch",),
     "dropsort.cli.results": ("results",),
     "dropsort.cli.redrive": ("redrive",),
     "dropsort.cli.cost": ("cost",),

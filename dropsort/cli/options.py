@@ -7,10 +7,15 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+
+if TYPE_CHECKING:
+    import boto3
+
+    from dropsort.contract.clients import Clients
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -27,14 +32,18 @@ class Aws:
         self._lock = threading.Lock()
 
     @functools.cached_property
-    def session(self) -> Any:
+    def session(self) -> boto3.Session:
         """The boto3 session."""
         import boto3
 
         return boto3.Session(profile_name=self.profile, region_name=self.region)
 
-    def client(self, service: str) -> Any:
-        """The client of a service, with retries for interactive use."""
+    @property
+    def client(self) -> Clients:
+        """Makes the client of a service, with retries for interactive use."""
+        return self._client
+
+    def _client(self, service: str) -> Any:
         from botocore.config import Config
 
         with self._lock:

@@ -1,9 +1,10 @@
-"""`dropsort results`: a table of results, counts, accuracy, and how many uploads have none yet."""
+"""`dropsort results`: a table of results, counts and accuracy; of one image everything that the bucket knows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +14,14 @@ from dropsort.cli.options import Aws, amount, aws_options, json_to, prefix_optio
 from dropsort.cli.output import console, facts_table, note, results_table
 from dropsort.contract.keys import INCOMING, OUTCOMES
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from dropsort.client.results import Result
+
 
 @click.command(short_help="Show results.")
+@click.argument("key", metavar="[KEY]", required=False)
 @click.option(
     "--outcome", type=click.Choice(OUTCOMES), multiple=True, help="Only this outcome; may be repeated."
 )
@@ -25,6 +32,7 @@ from dropsort.contract.keys import INCOMING, OUTCOMES
 @stack_option
 @aws_options
 def results(
+    key: str | None,
     outcome: tuple[str, ...],
     label: str | None,
     prefix: str,
@@ -33,7 +41,11 @@ def results(
     stack: str,
     aws: Aws,
 ) -> int:
-    """Show results: a table, counts, accuracy where folders are labels, and how many uploads have no result yet."""
+    """Show results: a table, counts, accuracy where folders are labels, and how many uploads have no result yet.
+
+    With KEY, such as cam1/a.jpg, show everything about one image: its result with the reason in words, and the versions
+    of its upload.
+    """
     from dropsort.client import redrive
     from dropsort.client import results as reading
     from dropsort.client import stack as stacks
@@ -41,6 +53,10 @@ def results(
 
     service = stacks.find(aws.client, stack)
     s3 = aws.client("s3")
+    if key is not None:
+        if outcome or label or prefix:
+            raise click.UsageError("KEY is one image: --outcome, --label and --prefix select among several.")
+        return _story(s3, service.bucket, key, json_file)
     unreadable: list[str] = []
     found = list(
         reading.iterate(
@@ -72,6 +88,56 @@ def results(
     if not found and not waiting:
         hint_prefix(prefix)
     return EXIT_FAILURE if unreadable else 0
+
+
+def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
+    """Show one image."""
+    from dropsort.client import story as stories
+
+    story = stories.find(s3, bucket, stories.upload_key(name, bucket))
+    write_json_lines(json_file, (result.document for result in story.results))
+    facts = [("image", f"s3://{bucket}/{story.key}")]
+    for result in story.results:
+        facts += _facts(result, bucket)
+    if not story.results:
+        facts.append(("result", "none yet; if it does not arrive: dropsort redrive"))
+    for number, version in enumerate(story.versions):
+        what = "deleted" if version.size is None else f"{version.size:,} bytes"
+        facts.append(
+            (
+                "" if number else "uploads",
+                f"{version.written:%Y-%m-%d %H:%M:%S} UTC, {what}, {version.version_id}",
+            )
+        )
+    console(stderr=str(json_file) == "-").print(facts_table(facts))
+    return 0
+
+
+def _facts(result: Result, bucket: str) -> list[tuple[str, str]]:
+    """What a result says, as names and values; members without a value are left out."""
+    document = result.document
+    facts = [("result", f"s3://{bucket}/{result.location}"), ("outcome", result.outcome)]
+    if result.reason:
+        facts.append(("reason", f"{result.reason.get('message')} ({result.reason.get('code')})"))
+    shares = document.get("probabilities") or {}
+    ordered = sorted(shares.items(), key=lambda pair: -pair[1])
+    facts += [
+        ("" if number else "label", f"{label} {share:.4f}") for number, (label, share) in enumerate(ordered)
+    ]
+    for name in ("threshold", "familiarity", "familiarity_threshold", "inference_id", "execution", "trace"):
+        if document.get(name) is not None:
+            facts.append((name.replace("_", " "), str(document[name])))
+    for name in ("model", "image", "times"):
+        if document.get(name):
+            facts.append(
+                (
+                    name,
+                    ", ".join(
+                        f"{part} {value}" for part, value in document[name].items() if value is not None
+                    ),
+                )
+            )
+    return facts
 
 
 def hint_prefix(prefix: str) -> None:

@@ -27,6 +27,7 @@ DEFAULT = Settings()
     metavar="DIR",
     help="Model folder to write.",
 )
+@click.option("--replace", is_flag=True, help="Replace the model that the folder contains.")
 @click.option(
     "--arch",
     type=click.Choice(["efficientnet-lite0", "resnet8"]),
@@ -77,7 +78,7 @@ DEFAULT = Settings()
     "--name",
     default="",
     metavar="TEXT",
-    help="Version of the model in its predictions.  [default: folder and date]",
+    help="Version of the model in its predictions.  [default: folder, date and time]",
 )
 @amount("--threads", click.IntRange(min=0), "Threads.  [default: one]")
 @click.option(
@@ -124,6 +125,7 @@ DEFAULT = Settings()
 def train(
     images: Path | None,
     model: Path,
+    replace: bool,
     where: str,
     json_file: Path | None,
     **options: Any,
@@ -141,6 +143,7 @@ def train(
         raise click.UsageError("--images is required: the folder or manifest of the labelled images.")
     from training import train as training
 
+    training.check_folder(model, replace_model=replace)
     settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
     data = training.gather(images, None, settings)
     note_bad_files(data.rejected)

@@ -117,11 +117,11 @@ def _below(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
         yield root
         return
 
-    def refused(error: OSError) -> None:
+    def skip(error: OSError) -> None:
         skipped.append(Skipped(Path(error.filename), error.strerror or str(error)))
 
     entered: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=refused):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=skip):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in entered:
             folders.clear()

@@ -1,4 +1,4 @@
-"""Where what is built or installed once is kept: the embedded AWS, the functions' packages."""
+"""Where what is built or installed once is stored: the embedded AWS, the functions' packages."""
 
 from __future__ import annotations
 

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_sts import STSClient
 
 
@@ -17,9 +21,17 @@ class Clients(Protocol):
     @overload
     def __call__(self, service_name: Literal["cloudformation"], /) -> CloudFormationClient: ...
     @overload
+    def __call__(self, service_name: Literal["cloudwatch"], /) -> CloudWatchClient: ...
+    @overload
+    def __call__(self, service_name: Literal["lambda"], /) -> LambdaClient: ...
+    @overload
+    def __call__(self, service_name: Literal["logs"], /) -> CloudWatchLogsClient: ...
+    @overload
     def __call__(self, service_name: Literal["s3"], /) -> S3Client: ...
     @overload
     def __call__(self, service_name: Literal["sagemaker"], /) -> SageMakerClient: ...
+    @overload
+    def __call__(self, service_name: Literal["stepfunctions"], /) -> SFNClient: ...
     @overload
     def __call__(self, service_name: Literal["sts"], /) -> STSClient: ...
     @overload

@@ -36,7 +36,7 @@ CONFIDENCE = "Confidence"
 UPLOAD_TO_RESULT = "UploadToResult"
 ENDPOINT_LATENCY = "EndpointLatency"
 SERIALIZED_BYTES = "SerializedBytes"
-REFUSED = "Refused"
+REJECTED = "Rejected"
 
 # Emitted by the functions of the workflow, for each image.
 WORKFLOW = {
@@ -55,7 +55,7 @@ WORKFLOW = {
     UPLOAD_TO_RESULT: Metric("Milliseconds", "time from the upload to its result"),
     ENDPOINT_LATENCY: Metric("Milliseconds", "time of one endpoint invocation, as Classify measures it"),
     SERIALIZED_BYTES: Metric("Bytes", "size of the image in the workflow's state"),
-    REFUSED: Metric("Count", "uploads that Serialize rejected"),
+    REJECTED: Metric("Count", "uploads that Serialize rejected: not there, not readable, or no image"),
 }
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded image
 

@@ -14,9 +14,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import keys, reasons, result
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 NO_RESULT = "no result"
 SEVERAL_RESULTS = "several results"
@@ -52,7 +55,7 @@ class Checked:
     why: str | None
 
 
-def check(client: Any, bucket: str, *, prefix: str = "", failures: bool = True) -> Iterator[Checked]:
+def check(client: S3Client, bucket: str, *, prefix: str = "", failures: bool = True) -> Iterator[Checked]:
     """Every upload below ``incoming/`` + `prefix`, in about the order of the keys, and whether it is finished.
 
     A damaged result counts as none, for its key alone. Folder markers (keys that end in ``/``) are uploads as any other;
@@ -121,15 +124,15 @@ def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> s
     return _READ if read else None
 
 
-def _judge(client: Any, bucket: str, upload: Version, location: str) -> Checked:
+def _judge(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
     """The verdict on an upload's only result, by its content."""
     try:
-        answer = client.get_object(Bucket=bucket, Key=location)
+        response = client.get_object(Bucket=bucket, Key=location)
     except Exception as error:
         if _code(error) in _GONE:  # replaced since it was listed: its upload is being worked on
             return Checked(upload, None)
         raise
-    with answer["Body"] as stream:
+    with response["Body"] as stream:
         body = stream.read(result.MAX_BYTES + 1)
     try:
         document = result.parse(body, upload.key)
@@ -152,7 +155,7 @@ def _is_of(upload: Version, source: dict[str, Any]) -> bool:
     return not etag or etag == upload.etag
 
 
-def _look_up(client: Any, bucket: str, upload: Version, failures: bool) -> Checked:
+def _look_up(client: S3Client, bucket: str, upload: Version, failures: bool) -> Checked:
     """The verdict on an upload whose result's key does not sort with it: its three possible keys one by one."""
     locations = keys.result_keys(keys.path_of(upload.key))
     found = {}
@@ -177,7 +180,7 @@ def _value(item: Checked | Future[Checked]) -> Checked:
     return item if isinstance(item, Checked) else item.result()
 
 
-def _newest(client: Any, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> Iterator[Version]:
+def _newest(client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> Iterator[Version]:
     """The newest version of every key below a prefix that was not deleted, by key; one page is read ahead."""
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
     return _newest_of(_read_ahead(pages, pool))
@@ -238,7 +241,7 @@ def _located(item: tuple[str, str, Version]) -> tuple[Version, dict[str, str]]:
 class _Results:
     """The listing of one outcome, read for keys in ascending order."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> None:
         self._versions = _newest(client, bucket, prefix, pool)
         self._next = next(self._versions, None)
 

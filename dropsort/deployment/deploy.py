@@ -1,6 +1,6 @@
 """Deploys the template: package, upload, change set, follow; the same on AWS and on the embedded AWS.
 
-What exists already is kept: zips and templates that were uploaded before, parameters that are not given again, a stack that
+What exists already is not replaced: zips and templates that were uploaded before, parameters that are not given again, a stack that
 needs no change. After a failure CloudFormation rolls back, and the error names the resources and reasons.
 """
 
@@ -174,8 +174,8 @@ def _parameter_list(
     given: list[ParameterTypeDef] = [
         {"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()
     ]
-    kept = sorted((declared & before.keys()) - values.keys())
-    for key in kept:
+    unchanged = sorted((declared & before.keys()) - values.keys())
+    for key in unchanged:
         if creating:
             given.append({"ParameterKey": key, "ParameterValue": before[key]})
         else:

@@ -1,4 +1,4 @@
-"""Deletes a stack: lists first what is deleted and what is kept, then deletes, the bucket last.
+"""Deletes a stack: lists first what is deleted and what remains, then deletes, the bucket last.
 
 The bucket outlives its stack (DeletionPolicy Retain): images are only deleted on demand, every version of them.
 """

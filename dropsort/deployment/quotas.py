@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dropsort.contract.clients import Clients
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment.errors import DeployError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 PER_INSTANCE = 20  # five times the vCPUs of an ml.m5.xlarge: its workers never wait, and its queue of 100 requests never fills
 UNRESERVED = 100  # Lambda keeps so many for functions that reserve nothing
@@ -35,7 +38,7 @@ def classify_concurrency(account_concurrency: int, instances: int) -> int:
     return max(0, min(PER_INSTANCE * max(1, instances), spare))
 
 
-def account_concurrency(functions: Any) -> int:
+def account_concurrency(functions: LambdaClient) -> int:
     """Functions that may run at once in the region without those that others have reserved.
 
     Parameters
@@ -52,7 +55,7 @@ def check(
 ) -> None:
     """Check that the account's quotas let a first deployment succeed.
 
-    A quota that these credentials may not read is not checked; `on_step` is told.
+    A quota that these credentials may not read is not checked; `on_step` is called with its name.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ class EmbeddedAws:
             It did not start; the message has its last words and names the log.
         """
         temporary = self._folder / "tmp"
-        shutil.rmtree(temporary, ignore_errors=True)  # of a life that was cut short
+        shutil.rmtree(temporary, ignore_errors=True)  # of a run that was cut short
         temporary.mkdir(parents=True)
         (self._folder / "s3").mkdir(exist_ok=True)
         self._process = Process(
@@ -121,7 +121,7 @@ class EmbeddedAws:
             holders=self._holders,
         )
         try:
-            self._process.wait_until(self._answers, START_SECONDS)
+            self._process.wait_until(self._responds, START_SECONDS)
         except BaseException:
             self.stop()
             raise
@@ -159,10 +159,10 @@ class EmbeddedAws:
             "S3_DATA_DIR": str(self._folder / "s3"),
         }
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
-            with OPENER.open(f"{self.url}/_ministack/ready", timeout=2) as answer:
-                return bool(answer.status == 200)
+            with OPENER.open(f"{self.url}/_ministack/ready", timeout=2) as response:
+                return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 

@@ -115,7 +115,7 @@ class Endpoint:
         request_id = str(uuid.uuid4()).encode()
         headers = dict(scope["headers"])
         body = await _read(receive, headers)
-        fault = self._refusal(name, headers) if body is not None else runtime_errors.too_large(BODY_LIMIT)
+        fault = self._rejection(name, headers) if body is not None else runtime_errors.too_large(BODY_LIMIT)
         if fault or body is None:
             await _fault(send, fault or runtime_errors.too_large(BODY_LIMIT), request_id)
             return
@@ -153,7 +153,7 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._container, body, content_type, accept)
 
-    def _refusal(self, name: str, headers: dict[bytes, bytes]) -> RuntimeFault | None:
+    def _rejection(self, name: str, headers: dict[bytes, bytes]) -> RuntimeFault | None:
         if name != self._name:
             return runtime_errors.unknown_endpoint(name, self._account)
         inference_id = headers.get(b"x-amzn-sagemaker-inference-id")

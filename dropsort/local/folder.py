@@ -17,11 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract import litter
+from dropsort.contract.text import printable
 from dropsort.local import credentials
 from dropsort.local.errors import InUseError, LocalError
 
 WAIT_SECONDS = 30.0
 _PREFIX = "dropsort-service-"
+LOCK = "lock"
 
 
 class ServiceFolder:
@@ -30,7 +33,12 @@ class ServiceFolder:
     Parameters
     ----------
     path
-        Kept after the end; None takes a temporary one.
+        Remains after the end; None takes a temporary one.
+
+    Raises
+    ------
+    LocalError
+        The folder cannot be used, or contains something else than a service.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -38,13 +46,14 @@ class ServiceFolder:
         self.keep_logs = False
         try:
             if path:
+                _check_unused(path)
                 path.mkdir(parents=True, exist_ok=True)
                 self.path = path.resolve()
                 self.path.chmod(0o700)  # images, results and credentials are for nobody else on this machine
             else:
                 _sweep()
                 self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise LocalError(f"Cannot use {path or 'a temporary folder'}: {error.strerror}.") from error
 
@@ -139,11 +148,24 @@ class ServiceFolder:
             shutil.copytree(copy, self.aws / "state")
 
 
+def _check_unused(path: Path) -> None:
+    """Raise an error if a folder contains something else than a service, such as the images to upload."""
+    if not path.is_dir() or (path / LOCK).is_file():
+        return
+    ignored = litter.Matcher(litter.PATTERNS)
+    found = sorted(item.name for item in path.iterdir() if not ignored(item.name))
+    if found:
+        raise LocalError(
+            f"{path} contains {printable(found[0])} and is not the folder of a service: name a new or an empty folder "
+            "for its data."
+        )
+
+
 def _sweep() -> None:
     """Remove temporary folders of services that were killed."""
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            with (left / "lock").open("r+b") as lock:
+            with (left / LOCK).open("r+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(left, ignore_errors=True)
         except OSError:  # in use, or not ours

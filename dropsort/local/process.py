@@ -49,7 +49,7 @@ class Process:
     lifeline
         What keeps it running besides us.
     holders
-        File descriptors that the command keeps open: a locked file stays locked as long as it lives.
+        File descriptors that the command keeps open: a locked file stays locked as long as it runs.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Process:
         lifeline: Lifeline,
         holders: Sequence[int] = (),
     ) -> None:
-        self.name, self.log, self._grace, self._leash = name, log, grace, lifeline
+        self.name, self.log, self._grace, self._lifeline = name, log, grace, lifeline
         with log.open("ab") as output:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(SUPERVISOR), str(grace), str(lifeline.watched), *command],
@@ -95,14 +95,14 @@ class Process:
             time.sleep(0.02)
 
     def last_words(self) -> str:
-        """Last line of its log that says something."""
+        """Last line of its log that is not empty."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(0, self.log.stat().st_size - 4096))
                 lines = log.read().decode(errors="replace").split("\n")
         except OSError:
             lines = []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
     def kill(self) -> None:
         """Have it end at once, without saving anything; returns before it has."""

@@ -16,10 +16,11 @@ from pathlib import Path
 from types import TracebackType
 
 from dropsort.contract import stack as stacks
+from dropsort.contract.defaults import MODEL_PARAMETERS
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package
-from dropsort.local import clients, endpoint_config, reference, venv
+from dropsort.local import clients, endpoint_config, model_version, reference_object, venv
 from dropsort.local.automatic_redrive import AutomaticRedrive
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.disk import RESERVE_BYTES, DiskWatch
@@ -28,7 +29,8 @@ from dropsort.local.endpoint_process import EmbeddedEndpoint
 from dropsort.local.errors import InUseError, StartError
 from dropsort.local.folder import ServiceFolder
 from dropsort.local.interrupts import Interrupts
-from dropsort.local.metrics import MetricsBridge
+from dropsort.local.metrics_bridge import MetricsBridge
+from dropsort.local.running import Running
 from dropsort.local.shared_layer import share
 
 STACK = "dropsort"
@@ -83,6 +85,7 @@ class Service:
         self._interrupts = Interrupts(on_step, self._kill)
         self._killed = False
         self._parts: list[EmbeddedAws | EmbeddedEndpoint] = []
+        self.changes: list[str] = []  # of model and thresholds since the previous run, in words
 
     def __enter__(self) -> Service:
         """Start it."""
@@ -111,6 +114,11 @@ class Service:
         return self._endpoint.url
 
     @property
+    def running(self) -> Running:
+        """Where it is, for commands in another terminal."""
+        return Running(str(self._folder.path), self.endpoint_url, self.runtime_url)
+
+    @property
     def environment(self) -> dict[str, str]:
         """Environment variables with which any AWS client reaches the service."""
         return clients.environment(self._aws.credentials, self.endpoint_url, self.runtime_url)
@@ -119,6 +127,16 @@ class Service:
     def logs(self) -> tuple[Path, Path]:
         """Log files of embedded AWS and endpoint."""
         return self._aws.log, self._endpoint.log
+
+    @property
+    def model(self) -> str:
+        """Version of the model, and the thresholds of the stack, in words."""
+        found = stacks.find(self._aws.session().client("cloudformation"), STACK)
+        values = found.parameters if found else {}
+        thresholds = ", ".join(
+            f"{name} {values[name]}" for name in MODEL_PARAMETERS.values() if name in values
+        )
+        return f"{model_version.identify(self._model).name} ({thresholds})"
 
     def session(self) -> EmbeddedSession:
         """A boto3 session for the service, independent of this machine's AWS settings."""
@@ -136,7 +154,7 @@ class Service:
 
     def redeploy(self, parameters: Mapping[str, str]) -> None:
         """Update the stack while it is in use, with `parameters` in place of those that it was started with."""
-        self._deploy({**self._all_parameters(), **parameters}, self._packages.result())
+        self._deploy({**self._parameters, **self._local_parameters(), **parameters}, self._packages.result())
 
     def check(self) -> None:
         """Make sure that it runs.
@@ -187,6 +205,8 @@ class Service:
         disk.start()
         known = folder.prepare()
         before = folder.deployed()
+        model = model_version.identify(self._model)
+        self.changes = model_version.changes(before, model, self._parameters)
         with ThreadPoolExecutor(2) as pool:
             packages = self._packages = pool.submit(self._package)
             self._aws = EmbeddedAws(
@@ -202,17 +222,21 @@ class Service:
             self._cleanup.callback(self._aws.stop)
             self._launch_endpoint(folder, before)
             self._aws.start()
-            parameters = self._all_parameters()
+            parameters = {**self._parameters, **self._local_parameters()}
             plan = {
                 "key": _key(parameters, packages.result()),
                 "port": self._aws.port,
                 "endpoint_port": self._endpoint.port,
+                **model_version.record(model, self._parameters),
             }
             if known and not self._has_stack():
                 self._aws.stop()
                 folder.restore()
                 self._aws.start()
             if plan != before or not self._has_stack():
+                if self._has_stack():
+                    requested = model_version.to_deploy(before, self._parameters)
+                    parameters = {**requested, **self._local_parameters()}
                 self._deploy(parameters, packages.result())
                 if folder.keep:  # only a clean stop saves it
                     self._aws.stop()
@@ -220,7 +244,7 @@ class Service:
                     self._aws.start()
             self._endpoint.wait()
         session = self.session()
-        reference.put(session.client("s3"), self.bucket, self._model)
+        reference_object.put(session.client("s3"), self.bucket, self._model)
         self._metrics = MetricsBridge(
             session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
         )
@@ -265,10 +289,9 @@ class Service:
                 return 0
         return wanted or 0
 
-    def _all_parameters(self) -> dict[str, str]:
-        """What this machine needs, in addition to what was requested; docs/concepts/embedded-aws.md has the reasons."""
+    def _local_parameters(self) -> dict[str, str]:
+        """Template parameters that this machine needs; docs/concepts/embedded-aws.md has the reasons."""
         return {
-            **self._parameters,
             "BucketName": BUCKET,
             "CreateEndpoint": "false",
             "EndpointName": ENDPOINT,

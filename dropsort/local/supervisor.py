@@ -70,7 +70,7 @@ def _start(command: list[str], close: tuple[int, ...]) -> int:
             os.close(descriptor)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != supervisor:  # it died before we asked
+            if os.getppid() != supervisor:  # it died before this check
                 os._exit(1)
         os.execv(command[0], command)  # noqa: S606
     except OSError as error:

@@ -28,11 +28,12 @@ from dropsort.pages.chart import (
 from dropsort.pages.images import GalleryImage, NoThumbnail, thumbnail
 from dropsort.pages.parts import Tile
 from dropsort.pages.words import decimal, percent, short
-from training.evaluation import metrics
+from training.evaluation import scores
 from training.evaluation.predictions import Evaluation, Predictions
 
 SHOWN = 24  # images in each gallery
 _REJECTED = 100  # files named one by one
+_OVERLAP = 5  # names of them that are shown
 _BARS = 20  # of the histogram
 
 
@@ -74,6 +75,7 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
             f"{figures['images']:,} images of {', '.join(labels)}.",
             f"Threshold {evaluation.threshold:.3f} ({evaluation.threshold_from}), familiarity of at least "
             f"{evaluation.familiarity_threshold:g}.",
+            *_overlap(evaluation),
         ],
         tiles=tiles(figures),
         charts=charts(evaluation),
@@ -85,6 +87,15 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
         rejected=[(path.name, why) for path, why in evaluation.rejected[:_REJECTED]],
         rejected_count=len(evaluation.rejected),
     )
+
+
+def _overlap(evaluation: Evaluation) -> list[str]:
+    """A sentence about the images that the model was made from; none without any."""
+    names = [path.name for path in evaluation.overlap]
+    if not names:
+        return []
+    some = ", ".join(names[:_OVERLAP]) + (", …" if len(names) > _OVERLAP else "")
+    return [f"Left out, as the model was made from them: {len(names):,} images ({some})."]
 
 
 def tiles(figures: dict[str, Any]) -> list[Tile]:
@@ -163,7 +174,7 @@ def _reliability(evaluation: Evaluation) -> Chart:
 
 def _risk_coverage(evaluation: Evaluation) -> Chart:
     confidence = evaluation.predictions.confidence
-    risk = metrics.risk_coverage(confidence, evaluation.correct)
+    risk = scores.risk_coverage(confidence, evaluation.correct)
     top = max(0.01, max((r for _, r in risk), default=0.01)) * 1.1
     coverage = float((confidence >= evaluation.threshold).mean())
     step = 1 / 50

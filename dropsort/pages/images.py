@@ -17,7 +17,7 @@ from monitoring.report.images import Lines, NoImage, image_of
 
 PIXELS = 50_000_000
 SIDE = 160  # longest side on the page, pixels
-_TINY = 64  # up to this side pixels are kept as they are
+_TINY = 64  # up to this side pixels are not changed
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
 

@@ -151,7 +151,7 @@ def _mark(mark: Mark, chart: Chart, axes: Any) -> None:
             axes.axvline(mark.value, label=mark.name, **style)
         case Rule():
             axes.axhline(mark.value, label=mark.name, **style)
-        case Texts():  # the values stand beside the names, see _axis
+        case Texts():  # the values are part of the names, see _axis
             pass
 
 

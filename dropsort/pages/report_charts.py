@@ -107,7 +107,7 @@ def _histogram(report: Report, zone: tzinfo) -> Chart:
         share = report.total.count / report.reference.count
         before = report.reference.confidence.reshape(BARS, _WIDTH).sum(axis=1) * share
     tallest = max(1.0, float(counts.max()), float(before.max()) if before is not None else 0)
-    # A square-root scale where the few below the threshold would vanish beside the many above it.
+    # A square-root scale where the few below the threshold would vanish next to the many above it.
     few = bool(counts[: max(1, int(report.threshold * BARS))].max() < 0.08 * tallest)
     if few:
         values = _square_ticks(tallest)

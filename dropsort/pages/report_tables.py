@@ -127,7 +127,7 @@ def what_if_table(report: Report) -> WhatIf | None:
     if 0 < report.hours < 24:
         about += f" The load of a day is projected from {report.hours} h."
     if report.unfamiliar:
-        about += f" Images that are unfamiliar ({report.unfamiliar:,}) are low-confidence besides."
+        about += f" In addition, unfamiliar images ({report.unfamiliar:,}) are to review, at any threshold."
     per_day = round(report.per_day, 1) if report.hours else None
     counts: dict[str, object] = {"total": total.count, "perDay": per_day, "bins": bins}
     return WhatIf(about, round(report.threshold * 1000), rows, counts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from monitoring.cloudwatch import alarms
 from monitoring.cloudwatch.widgets import Line, Widget, lines, widgets
 from monitoring.errors import MonitoringError
 
@@ -98,7 +99,7 @@ def fetch(
             Panel(
                 widget,
                 tuple(lines(client, widget, start, end)) if widget.kind == "metric" else (),
-                _alarms(client, widget) if widget.kind == "alarm" else (),
+                _alarms(client, widget, end) if widget.kind == "alarm" else (),
             )
             for widget in ordered
         )
@@ -107,10 +108,10 @@ def fetch(
     return Dashboard(start, end, panels)
 
 
-def _alarms(client: CloudWatchClient, widget: Widget) -> tuple[Alarm, ...]:
+def _alarms(client: CloudWatchClient, widget: Widget, now: datetime) -> tuple[Alarm, ...]:
     found: dict[str, Alarm] = {}
     for i in range(0, len(widget.alarms), _BATCH):
         for row in client.describe_alarms(AlarmNames=list(widget.alarms[i : i + _BATCH]))["MetricAlarms"]:
             name = row["AlarmName"]
-            found[name] = Alarm(name, row["StateValue"], row.get("AlarmDescription") or "")
+            found[name] = Alarm(name, alarms.state(client, row, now), row.get("AlarmDescription") or "")
     return tuple(found.get(name, Alarm(name, "")) for name in widget.alarms)

@@ -6,8 +6,8 @@ import math
 
 from dropsort.contract import metrics as names
 from monitoring.aggregates.cells import Aggregate, Health
-from monitoring.cloudwatch.pending import Pending
 from monitoring.drift.windows import DriftCheck, sample
+from monitoring.pending import Pending
 from monitoring.settings import Settings
 
 _DISTANCES = (

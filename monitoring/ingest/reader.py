@@ -75,7 +75,7 @@ class Reader:
         source = Source(FileCounts(file, start, size), series_of_path(path or file))
         yield from self._batches(self._lines.stream(source, fill, start, stop))
 
-    def has_room(self, size: int) -> bool:
+    def has_space(self, size: int) -> bool:
         """Return whether `read_small` may be called for a file of `size` bytes (negative: unknown) before `flush`."""
         return self._lines.fits(SMALL if size < 0 else size)
 

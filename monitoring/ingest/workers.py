@@ -113,7 +113,7 @@ class _Worker:
                 self._failed += [_failure(file.name, error) for file in files]
                 return
             for file in files:
-                if file.size < SMALL and not reader.has_room(file.size):
+                if file.size < SMALL and not reader.has_space(file.size):
                     yield from reader.flush()
                 try:
                     small = file.size < SMALL and reader.read_small(file.name, read, file.size, series)

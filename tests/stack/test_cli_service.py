@@ -16,33 +16,16 @@ import pytest
 from PIL import Image
 
 from dropsort.local.service import Service
+from tests.commands import ROOT, Run, runner
 from training.dataset import samples
 
 pytestmark = pytest.mark.stack
-
-ROOT = Path(__file__).resolve().parents[2]
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def run(service: Service, tmp_path: Path) -> Run:
     """Runs `dropsort` in an empty folder, with the variables that `dropsort up` prints."""
-
-    def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            [sys.executable, "-m", "dropsort.cli", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **service.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == code, result.stderr + result.stdout
-        assert "Traceback" not in result.stderr
-        return result
-
-    return call
+    return runner(tmp_path, {**os.environ, **service.environment})
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -96,6 +97,41 @@ def test_every_step_of_an_item_is_a_module() -> None:
     assert len(steps) > 35
     for step in steps:
         assert (ROOT / step).exists(), f"the architecture page names {step}, which does not exist"
+
+
+def trace(heading: str) -> list[tuple[bool, str]]:
+    """The steps of one item: whether an earlier step calls it, and its module."""
+    part = section("Follow one item through the code").split(f"### {heading}\n")[1].split("\n### ")[0]
+    return [
+        (words.startswith("…"), step)
+        for words, step in re.findall(r"^\| (.+) \| `([\w/.]+)` \|$", part, re.MULTILINE)
+    ]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Files and packages of ours that a module imports, also through a package that hands them on."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found |= {name.replace(".", "/") for name in names}
+    packages = {name for name in found if (ROOT / name / "__init__.py").is_file()}
+    for name in packages:
+        init = ROOT / name / "__init__.py"
+        if init != path:
+            found |= imported_modules(init)
+    return found
+
+
+@pytest.mark.parametrize("item", ["One upload", "One capture file", "One training folder", "One deployment"])
+def test_every_inner_step_of_an_item_is_imported_by_an_earlier_one(item: str) -> None:
+    steps = trace(item)
+    assert len(steps) > 5
+    for number, (inner, step) in enumerate(steps):
+        if inner and step.endswith(".py") and step != "training/inference.py":  # in the endpoint's container
+            earlier = [ROOT / before for _, before in steps[:number] if before.endswith(".py")]
+            callers = [path for path in earlier if step.removesuffix(".py") in imported_modules(path)]
+            assert callers, f"no step before {step} imports it"
 
 
 # ---- Form ------------------------------------------------------------------------------------------------------------

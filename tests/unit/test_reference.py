@@ -16,7 +16,7 @@ from monitoring.drift.reference import read_reference
 from monitoring.drift.sample import Sample
 from monitoring.storage.documents import JsonDocuments
 from training.dataset import LabelledImage
-from training.evaluation import reference
+from training.evaluation import reference_file
 from training.evaluation.predictions import Predictions
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "bikes"
@@ -40,7 +40,7 @@ def test_monitoring_counts_the_numbers_that_training_wrote(tmp_path: Path, count
     labels, given = ["bicycle", "vélo 🚲", 'a "b"\n'], predictions(count, judged)
 
     # WHEN training writes them and monitoring reads them
-    reference.write(tmp_path / "model" / FILE, given, labels)
+    reference_file.write(tmp_path / "model" / FILE, given, labels)
     found = read_reference(tmp_path / "model" / FILE)
 
     # THEN they are the same predictions, counted

@@ -12,10 +12,13 @@ import json
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from training.dataset.images import PARTS, Dataset, LabelledImage
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 OnObject = Callable[[int, int, str], None]  # done, total, S3 key
 
@@ -77,7 +80,7 @@ class Uploaded(NamedTuple):
 
 def upload(
     data: Dataset,
-    client: Any,
+    client: S3Client,
     bucket: str,
     prefix: str = "training/images",
     *,

@@ -22,7 +22,7 @@ from dropsort.contract.progress import Progress, no_progress
 from training.errors import TrainingError
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
-MD5 = "eb9058c3a382ffc7106e4002c42a8d85"  # as published beside it
+MD5 = "eb9058c3a382ffc7106e4002c42a8d85"  # as published with it
 _CHUNK = 1 << 18
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation import metrics
+from training.evaluation import scores
 
 _MISTAKES = 5  # with fewer, no sharper softmax is justified: without any, the best temperature would be 0
 
@@ -16,21 +16,21 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> tuple[fl
     Each half of the images is scored with the temperature that fits the other half.
     """
     half = np.arange(len(truth)) % 2 == 0
-    before = metrics.log_loss(metrics.softmax(logits), truth)
+    before = scores.log_loss(scores.softmax(logits), truth)
     after = 0.0
     for part in (half, ~half):
         if not part.any() or part.all():
             return 1.0, "none: too few held-out images"
-        temperature = metrics.fit_temperature(logits[~part], truth[~part])
-        after += part.mean() * metrics.log_loss(metrics.softmax(logits[part], temperature), truth[part])
+        temperature = scores.fit_temperature(logits[~part], truth[~part])
+        after += part.mean() * scores.log_loss(scores.softmax(logits[part], temperature), truth[part])
     mistakes = int((logits.argmax(1) != truth).sum())
-    if mistakes < _MISTAKES and metrics.fit_temperature(logits, truth) < 1:
+    if mistakes < _MISTAKES and scores.fit_temperature(logits, truth) < 1:
         return (
             1.0,
             f"none: {mistakes} mistakes among {len(truth)} held-out images are too few for a sharper softmax",
         )
     if after >= before:
         return 1.0, f"none: held-out log-loss would go from {before:.4f} to {after:.4f}"
-    return metrics.fit_temperature(
+    return scores.fit_temperature(
         logits, truth
     ), f"temperature: held-out log-loss from {before:.4f} to {after:.4f}"

@@ -12,7 +12,7 @@ import numpy as np
 from dropsort.contract.defaults import THRESHOLD
 from dropsort.contract.progress import Progress, no_progress
 from training import dataset, inference
-from training.dataset import Dataset, LabelledImage, near_duplicates
+from training.dataset import Dataset, LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
 from training.evaluation.predictions import Evaluation, Predictions
 from training.evaluation.threshold import choose_threshold
@@ -49,13 +49,16 @@ def predict(
 ) -> Predictions:
     """The model's predictions for images that can all be read."""
     probabilities, familiarity = np.zeros((len(images), len(model.labels))), np.ones(len(images))
+    digests = []
     for i, image in enumerate(images):
-        prediction = model.run(inference.decode(image.path.read_bytes()))
+        pixels = inference.decode(image.path.read_bytes())
+        digests.append(fingerprints.pixel_digest(pixels))
+        prediction = model.run(pixels)
         probabilities[i] = prediction["probabilities"]
         familiarity[i] = prediction.get("familiarity", 1.0)
         progress(i + 1, len(images))
     return Predictions(
-        list(images), probabilities, familiarity, has_familiarity="familiarity" in model.outputs
+        list(images), probabilities, familiarity, "familiarity" in model.outputs, tuple(digests)
     )
 
 
@@ -71,6 +74,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate on the test part of `data`, or on all of it if it has no parts.
 
+    Images that the model was trained on, or its threshold chosen on, are left out of every figure and named in the result.
+
     Parameters
     ----------
     threshold
@@ -84,9 +89,11 @@ def evaluate(
     Raises
     ------
     TrainingError
-        The model folder is unusable, a label is not one of the model's, or `precision` is given without `choose_on`.
+        The model folder is unusable, a label is not one of the model's, `precision` is given without `choose_on`, or the
+        model was made from all of the images.
     """
     model, figures = load_model(model_folder)
+    known = fingerprints.read(model_folder)
     test = data.part("test") or data.images
     unknown = sorted({image.label for image in test} - set(model.labels))
     if unknown:
@@ -97,9 +104,21 @@ def evaluate(
     chosen = _threshold(model, figures, threshold, precision, choose_on)
     total = len(test) + len(others)
     predictions = predict(model, test, lambda done, _: progress(done, total))
+    seen = np.array([digest in known.pixels for digest in predictions.digests])
+    overlap = [image.path for image, is_seen in zip(test, seen, strict=True) if is_seen]
+    if overlap:
+        predictions = predictions.only(~seen)
+        test = predictions.images
+    if not test:
+        raise TrainingError(
+            f"the model was made from all of these {len(overlap)} images: figures on them say nothing about new ones; "
+            "evaluate on images that it has not seen"
+        )
     other = predict(model, others, lambda done, _: progress(len(test) + done, total)) if others else None
     train = data.part("train") if near_duplicates.available() else []
     near = near_duplicates.near(test, train) if train else set()
+    hashes = known.perceptual if near_duplicates.available() else ()
+    near |= near_duplicates.near_hashes(test, hashes) if hashes else set()
     names = near_duplicates.published(test[0].path.parent)
     return Evaluation(
         model=model.name,
@@ -112,10 +131,11 @@ def evaluate(
         threshold_from=chosen.origin,
         near_duplicates_from=[
             *(["published list"] if names else []),
-            *(["perceptual hashes"] if train else []),
+            *(["perceptual hashes"] if train or hashes else []),
         ],
         others=other,
         rejected=data.rejected,
+        overlap=overlap,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dropsort.contract.defaults import MODEL_PARAMETERS
 from dropsort.contract.statistics import auroc, brier, calibration_error, wilson
 from training.dataset import LabelledImage
-from training.evaluation import metrics
+from training.evaluation import scores
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,17 @@ class Predictions:
     probabilities: NDArray[np.float64]
     familiarity: NDArray[np.float64]
     has_familiarity: bool = True
+    digests: tuple[str, ...] = ()  # of the decoded pixels (training.dataset.fingerprints), one for each image
+
+    def only(self, chosen: NDArray[np.bool_]) -> Predictions:
+        """The predictions for those images for which `chosen`, [N], is true."""
+        return replace(
+            self,
+            images=[image for image, wanted in zip(self.images, chosen, strict=True) if wanted],
+            probabilities=self.probabilities[chosen],
+            familiarity=self.familiarity[chosen],
+            digests=tuple(digest for digest, wanted in zip(self.digests, chosen, strict=True) if wanted),
+        )
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -51,6 +62,9 @@ class Evaluation:
     near_duplicates_from: list[str] = field(default_factory=list)  # how near-duplicates were found
     others: Predictions | None = None
     rejected: list[tuple[Path, str]] = field(default_factory=list)
+    overlap: list[Path] = field(
+        default_factory=list
+    )  # images the model was made from, left out of every figure
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -73,6 +87,7 @@ class Evaluation:
             "model": self.model,
             "labels": self.labels,
             "images": len(correct),
+            "overlap": len(self.overlap),
             "accuracy": hits / len(correct),
             "accuracy_interval": list(wilson(hits, len(correct))),
             "near_duplicates": int(self.near_duplicate.sum()),
@@ -81,12 +96,12 @@ class Evaluation:
             "accuracy_without_near_duplicates_interval": list(
                 wilson(int(correct[rest].sum()), int(rest.sum()))
             ),
-            "confusion": metrics.confusion(
+            "confusion": scores.confusion(
                 self.truth, self.predictions.probabilities.argmax(1), len(self.labels)
             ),
             "ece": calibration_error(confidence.tolist(), correct.tolist()),
             "brier": brier(self.predictions.probabilities.tolist(), self.truth.tolist()),
-            "log_loss": metrics.log_loss(self.predictions.probabilities, self.truth),
+            "log_loss": scores.log_loss(self.predictions.probabilities, self.truth),
             "auroc": auroc(confidence[correct].tolist(), confidence[~correct].tolist()),
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
@@ -103,7 +118,7 @@ class Evaluation:
             found["others"] = {
                 "images": len(passed),
                 "classified": int(passed.sum()),
-                "classified_share": metrics.share(int(passed.sum()), len(passed))._asdict(),
+                "classified_share": scores.share(int(passed.sum()), len(passed))._asdict(),
                 "confident_share": float((self.others.confidence >= self.threshold).mean()),
                 "familiarity_auroc": auroc(
                     self.predictions.familiarity.tolist(), self.others.familiarity.tolist()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.evaluation.metrics import Array, Flags
+from training.evaluation.scores import Array, Flags
 
 
 class Threshold(NamedTuple):

@@ -9,17 +9,20 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from training.errors import TrainingError
 from training.jobs.source import REQUIREMENTS
 
+if TYPE_CHECKING:
+    import boto3
+
 
 def start(
     request: Mapping[str, Any],
-    session: Any,
+    session: boto3.Session,
     bucket: str,
     prefix: str,
     base_name: str,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropsort.contract.statistics import calibration_error
-from training.evaluation import calibration, metrics
+from training.evaluation import calibration, scores
 from training.evaluation.threshold import Threshold, choose_threshold
 from training.settings import Settings
 from training.stages.fit import Fitted
@@ -25,14 +25,14 @@ class Calibrated:
 def calibrate(fitted: Fitted, settings: Settings) -> Calibrated:
     """Fit the temperature, then choose the lowest threshold that reaches `settings.precision`."""
     temperature, reason = calibration.calibrate(fitted.logits, fitted.truth)
-    probabilities = metrics.softmax(fitted.logits, temperature)
+    probabilities = scores.softmax(fitted.logits, temperature)
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == fitted.truth
     chance = 1 / probabilities.shape[1]
     threshold = choose_threshold(confidence, correct, settings.precision, chance)
     figures = {
         "how": f"out of fold, {settings.folds} folds" if settings.folds else "validation part",
         "images": len(fitted.truth),
-        "accuracy": metrics.share(int(correct.sum()), len(correct))._asdict(),
+        "accuracy": scores.share(int(correct.sum()), len(correct))._asdict(),
         "ece": round(calibration_error(confidence.tolist(), correct.tolist()), 4),
         "precision": round(threshold.precision, 4),
         "coverage": round(threshold.coverage, 4),

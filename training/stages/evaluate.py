@@ -1,4 +1,4 @@
-"""Stage 4: evaluate the written model on the test part; write metrics.json, card.md and the reference of drift."""
+"""Stage 4: evaluate the written model on the test part; write metrics.json, card.md, fingerprints and the reference of drift."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dropsort.contract.reference import FILE as REFERENCE_FILE
-from training.dataset import Dataset
+from training.dataset import Dataset, fingerprints
 from training.evaluation import evaluate as evaluation
-from training.evaluation import reference
+from training.evaluation import reference_file
 from training.evaluation.predictions import Predictions
 from training.model import card
 from training.settings import Settings
@@ -22,6 +22,7 @@ def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str,
     metrics.json is written before the evaluation, which reads the thresholds from it, and again after it.
     """
     _write_figures(folder, figures, data)
+    fingerprints.write(folder, [*data.part("train"), *data.part("validation")])
     predictions = None
     if data.part("test"):
         # With folds the model trained on the validation part, too: near-duplicates there count as well.
@@ -48,4 +49,4 @@ def _write_reference(folder: Path, predictions: Predictions | None, labels: list
     if predictions is None:
         (folder / REFERENCE_FILE).unlink(missing_ok=True)
     else:
-        reference.write(folder / REFERENCE_FILE, predictions, labels)
+        reference_file.write(folder / REFERENCE_FILE, predictions, labels)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from training.evaluation import metrics
+from training.evaluation import scores
 from training.inference import session_options
 from training.model import familiarity, graph
 from training.model.classifier import Classifier
@@ -49,7 +49,7 @@ def weight_rounding(
         path.read_bytes(), session_options(), providers=["CPUExecutionProvider"]
     )
     found = np.concatenate([session.run([graph.PROBABILITIES], {graph.INPUT: p[None]})[0] for p in images])
-    exact = metrics.softmax(classifier.logits(images), temperature)
+    exact = scores.softmax(classifier.logits(images), temperature)
     return {
         "images": len(images),
         "other_class": round(float((found.argmax(1) != exact.argmax(1)).mean()), 4),

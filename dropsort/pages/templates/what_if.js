@@ -18,7 +18,7 @@
     set("classified", (100 * share).toFixed(1) + "%");
     set("review", (data.total - classified).toLocaleString("en"));
     var load = (1 - share) * data.perDay;
-    set("load", data.perDay === null ? "–" : load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
+    set("load", data.perDay === null ? "–" : load === 0 ? "0" : load < 0.05 ? "< 0.1" : load < 10 ? load.toFixed(1) : Math.round(load).toLocaleString("en"));
     set("estimated", classified ? (100 * sums[bins - edge] / classified).toFixed(1) + "%" : "–");
     slider.setAttribute("aria-valuetext", (edge / bins).toFixed(3));
     var d = cursor.dataset, x = +d.left + edge / bins * (d.right - d.left), y = +d.bottom - share * (d.bottom - d.top);

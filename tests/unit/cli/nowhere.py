@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 ENVIRONMENT = {
@@ -11,5 +12,6 @@ ENVIRONMENT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
+    "XDG_RUNTIME_DIR": tempfile.mkdtemp(),  # no service that runs on this machine
     "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
 }

@@ -13,7 +13,7 @@ from benchmarks import cost as compared
 from dropsort.cli.main import main
 from dropsort.contract.resources import TEMPLATE
 from monitoring.cloudwatch import prices
-from monitoring.cloudwatch.prices import PRICES, FunctionUse, ResourceUse
+from monitoring.prices import PRICES, FunctionUse, ResourceUse
 
 
 def bill(tmp_path: Path, *arguments: str) -> dict[str, Any]:

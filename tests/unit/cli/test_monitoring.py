@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,30 +12,14 @@ import pytest
 from dropsort.cli import monitoring as watching
 from dropsort.cli.locations import Location
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
+from tests.commands import Run, runner
 from tests.unit.cli.nowhere import ENVIRONMENT
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs `dropsort` in an empty folder; what it says on standard error is never a traceback."""
-
-    def call(*arguments: str, code: int = 0, program: str = "") -> subprocess.CompletedProcess[str]:
-        start = ["-c", program] if program else ["-m", "dropsort.cli"]
-        result = subprocess.run(
-            [sys.executable, *start, *arguments],
-            cwd=tmp_path,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == code, result.stderr + result.stdout
-        assert "Traceback" not in result.stderr
-        return result
-
-    return call
+    """Runs `dropsort` in an empty folder."""
+    return runner(tmp_path, ENVIRONMENT)
 
 
 def line(number: int, label: str = "bicycle", confidence: float = 0.95) -> str:
@@ -79,8 +60,8 @@ def captures(tmp_path: Path) -> Path:
 def test_a_wrong_place_is_said_and_leaves_nothing(run: Run, captures: Path, tmp_path: Path) -> None:
     file = next(captures.rglob("*.jsonl"))
     for verb in ("monitor", "report"):
-        assert run(verb, "nowhere", code=1).stderr.startswith("dropsort: There is no folder nowhere: ")
-        assert "is a file: name the folder" in run(verb, str(file), code=1).stderr
+        assert "There is no folder nowhere: name one" in run(verb, "nowhere", code=2).stderr
+        assert "is a file: name the folder" in run(verb, str(file), code=2).stderr
     assert not (tmp_path / ".dropsort").exists()
 
 

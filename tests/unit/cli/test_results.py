@@ -1,4 +1,4 @@
-"""`dropsort results` and `redrive`: what they say of uploads without a result, of filters, and of a prefix that matches nothing."""
+"""`dropsort results` and `redrive`: uploads without a result, filters, a prefix that matches nothing, and one image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from dropsort.cli.redrive import redrive
 from dropsort.cli.results import results
+from dropsort.client.errors import NotFoundError
 from tests.unit.client.conftest import BUCKET
 
 TEMPLATE = {
@@ -53,3 +54,40 @@ def test_a_prefix_that_repeats_incoming_gets_a_hint(run: Callable[..., Result]) 
     started = CliRunner().invoke(redrive, ["--dry-run", "--prefix", "incoming/cam"], catch_exceptions=False)
     assert "try --prefix cam" in started.stderr
     assert "try --prefix" not in run("--prefix", "nothing").stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cam/motorcycle/b.jpg", "incoming/cam/motorcycle/b.jpg", "s3://images/incoming/cam/motorcycle/b.jpg"],
+)
+def test_one_image_is_shown_with_its_reason_and_the_versions_of_its_upload(
+    run: Callable[..., Result], s3: Any, write_result: Callable[..., str], name: str
+) -> None:
+    # GIVEN an upload that was deleted once and uploaded again, and its result with a reason
+    key = "incoming/cam/motorcycle/b.jpg"
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"second")
+    s3.put_object(Bucket=BUCKET, Key=f"{key}.bak", Body=b"of another key")
+    reason = {
+        "code": "below_threshold",
+        "message": "The confidence is below the threshold.",
+        "retryable": False,
+    }
+    write_result(key, "low-confidence", reason=reason, threshold=0.98, inference_id="abc")
+
+    shown = run(name).stdout
+
+    assert "s3://images/low-confidence/cam/motorcycle/b.jpg.json" in shown
+    assert "The confidence is below the threshold. (below_threshold)" in shown
+    assert "bicycle 0.9700" in shown
+    assert "abc" in shown
+    assert "6 bytes" in shown
+    assert shown.count("UTC, deleted") == 1
+    assert "14 bytes" not in shown
+
+
+def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) -> None:
+    assert "none yet" in run("cam/bicycle/waiting.jpg").stdout
+    with pytest.raises(NotFoundError, match="There is no upload incoming/cam/bicycle in s3://images"):
+        run("cam/bicycle")
+    assert "KEY is one image" in run("cam/bicycle/a.jpg", "--label", "bicycle").stderr

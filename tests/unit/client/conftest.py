@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -70,3 +71,25 @@ def write_result(s3: Any) -> Callable[..., str]:
         return location
 
     return write
+
+
+@pytest.fixture
+def service(s3: Any, write_result: Callable[..., str]) -> Iterator[set[str]]:
+    """A thread that gives every upload its result, but those in the set."""
+    ignored: set[str] = set()
+    known: dict[str, str] = {}
+    end = threading.Event()
+
+    def serve() -> None:
+        while not end.wait(0.02):
+            for item in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/").get("Versions", []):
+                key, version = item["Key"], item["VersionId"]
+                if item["IsLatest"] and key not in ignored and known.get(key) != version:
+                    known[key] = version
+                    write_result(key)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield ignored
+    end.set()
+    thread.join()

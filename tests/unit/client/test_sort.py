@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,28 +25,6 @@ def found(tmp_path: Path) -> list[files.File]:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes([number]))
     return files.walk([tmp_path])[0]
-
-
-@pytest.fixture
-def service(s3: Any, write_result: Callable[..., str]) -> Iterator[set[str]]:
-    """A thread that gives every upload its result, but those in the set."""
-    ignored: set[str] = set()
-    known: dict[str, str] = {}
-    end = threading.Event()
-
-    def serve() -> None:
-        while not end.wait(0.02):
-            for item in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/").get("Versions", []):
-                key, version = item["Key"], item["VersionId"]
-                if item["IsLatest"] and key not in ignored and known.get(key) != version:
-                    known[key] = version
-                    write_result(key)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield ignored
-    end.set()
-    thread.join()
 
 
 @pytest.mark.parametrize("in_flight", [None, 1, 4])

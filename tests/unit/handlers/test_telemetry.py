@@ -48,7 +48,7 @@ def test_metrics_of_one_invocation_do_not_reach_the_next(
         note(**event)
         if "s3_key" in event:
             raise RuntimeError("no metric yet")
-        emit(**{metrics.REFUSED: 1})
+        emit(**{metrics.REJECTED: 1})
         return {}
 
     with pytest.raises(RuntimeError):

@@ -150,3 +150,22 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalError, match="file"):
         ServiceFolder(tmp_path / "file")
+
+
+def test_a_folder_of_images_is_rejected_and_not_changed(tmp_path: Path) -> None:
+    # GIVEN a folder with images of a user, and one with nothing but what a system leaves there
+    images, empty = tmp_path / "images", tmp_path / "empty"
+    for folder, name in ((images, "a.jpg"), (empty, ".DS_Store")):
+        folder.mkdir(mode=0o755)
+        (folder / name).write_bytes(b"x")
+
+    # WHEN the first is named for the data THEN the error names a file, and nothing was written or changed
+    with pytest.raises(LocalError, match=r"contains a\.jpg and is not the folder of a service"):
+        ServiceFolder(images)
+    assert [item.name for item in images.iterdir()] == ["a.jpg"]
+    assert images.stat().st_mode & 0o777 == 0o755
+
+    # AND the second is used, also after a run that was killed before it was complete
+    ServiceFolder(empty)
+    (empty / "aws").mkdir()
+    ServiceFolder(empty)

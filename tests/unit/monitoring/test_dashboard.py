@@ -132,7 +132,9 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Any:
             AlarmName="s-drift", MetricName="DriftAlarms", Namespace="Dropsort", Period=60, EvaluationPeriods=1, Threshold=1,
             ComparisonOperator="GreaterThanThreshold", Statistic="Sum", AlarmDescription="Run <this>.",
         )  # fmt: skip
-        client.set_alarm_state(AlarmName="s-drift", StateValue="ALARM", StateReason="a test")
+        client.set_alarm_state(AlarmName="s-drift", StateValue="OK", StateReason="judged here, not there")
+        datum = {"MetricName": "DriftAlarms", "Timestamp": NOW - timedelta(seconds=30), "Value": 2.0}
+        client.put_metric_data(Namespace="Dropsort", MetricData=[datum])
         yield client
 
 

@@ -16,9 +16,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from dropsort.contract.metrics import MONITORING
-from monitoring.cloudwatch.pending import Pending
 from monitoring.errors import MonitoringError
 from monitoring.function import handler, observe
+from monitoring.pending import Pending
 from monitoring.settings import Settings
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)

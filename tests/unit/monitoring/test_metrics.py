@@ -13,9 +13,9 @@ from moto import mock_aws
 
 from dropsort.contract.keys import result_keys
 from dropsort.contract.metrics import NAMESPACE
-from monitoring.cloudwatch import metrics
-from monitoring.cloudwatch.pending import pending
-from monitoring.cloudwatch.prices import INSTANCES, PRICES, ResourceUse, cost
+from monitoring.cloudwatch.emf import emf
+from monitoring.pending import pending
+from monitoring.prices import INSTANCES, PRICES, ResourceUse, cost
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def test_lines_name_metrics_units_and_dimensions() -> None:
     values = {"Captured": 12, "MeanConfidence": 0.97, "EstimatedAccuracy": math.nan}
     shares = {"bicycle": 0.75, "motör cycle": 0.25}
 
-    lines = [json.loads(line) for line in metrics.emf("s", values, shares, NOW, {"alarms": ["x"]})]
+    lines = [json.loads(line) for line in emf("s", values, shares, NOW, {"alarms": ["x"]})]
 
     found = set()
     for line in lines:
@@ -47,12 +47,12 @@ def test_lines_name_metrics_units_and_dimensions() -> None:
 def test_an_unknown_metric_is_refused() -> None:
     """GIVEN a name that is not in the table WHEN emitted THEN it is an error: names have one place."""
     with pytest.raises(KeyError, match="Nonsense"):
-        metrics.emf("s", {"Nonsense": 1}, None, NOW)
+        emf("s", {"Nonsense": 1}, None, NOW)
 
 
 def test_nothing_finite_is_no_line() -> None:
     """GIVEN values that are not finite WHEN emitted THEN there is no line."""
-    assert metrics.emf("s", {"MeanConfidence": math.nan, "CostSoFar": math.inf}, {}, NOW) == []
+    assert emf("s", {"MeanConfidence": math.nan, "CostSoFar": math.inf}, {}, NOW) == []
 
 
 def test_costs_are_those_of_the_vendors_examples() -> None:
@@ -158,7 +158,7 @@ def test_a_result_of_any_length_of_path_ends_the_wait(length: int, tail: str) ->
 def test_a_thousand_labels_are_the_most_frequent_and_the_others_together() -> None:
     """GIVEN a model of 1,000 labels WHEN their shares are emitted THEN 20 and "other" are, which cost 21 metrics, not 1,000."""
     shares = {f"label-{number:03}": (number + 1) / 500500 for number in range(1000)}
-    lines = [json.loads(line) for line in metrics.emf("s", {}, shares, NOW)]
+    lines = [json.loads(line) for line in emf("s", {}, shares, NOW)]
     found = {line["Label"]: line["LabelShare"] for line in lines}
     assert len(found) == 21
     assert "label-999" in found

@@ -72,7 +72,7 @@ def test_captures_without_a_time_are_no_absent_captures(tmp_path: Path) -> None:
     assert {p.stem for p in tmp_path.glob("*.png")} == {"histogram", "label-shares", "threshold-what-if"}
 
 
-def test_unfamiliar_pictures_are_told_beside_the_threshold(tmp_path: Path) -> None:
+def test_unfamiliar_images_are_counted_in_addition_to_those_below_the_threshold(tmp_path: Path) -> None:
     """GIVEN captures with familiarity WHEN the page is written THEN those are counted that the filter sends to low-confidence."""
     total = an_hour()
     strange = sum(n for c in total.cells.values() for bin_, n in c.familiarity_histogram.items() if bin_ < 5)
@@ -81,7 +81,7 @@ def test_unfamiliar_pictures_are_told_beside_the_threshold(tmp_path: Path) -> No
     text = page(total, tmp_path, familiarity_threshold=0.05)
 
     assert f"<b>{strange / 40:.1%}</b><span>{strange} capture" in text
-    assert f"Images that are unfamiliar ({strange}) are low-confidence besides." in text
+    assert f"In addition, unfamiliar images ({strange}) are to review, at any threshold." in text
 
 
 def test_pictures_are_there_before_anybody_scrolls_or_prints(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from PIL import Image
 from dropsort.cli.evaluate import evaluate as command
 from dropsort.pages import evaluation as report
 from training import dataset
-from training.dataset import near_duplicates
+from training.dataset import fingerprints, near_duplicates
 from training.errors import TrainingError
-from training.evaluation import evaluate, reference
+from training.evaluation import evaluate, reference_file
 from training.model import familiarity
 
 
@@ -35,7 +35,7 @@ def test_figures_of_a_folder(model_folder: Path, image_tree: Callable[..., Path]
     low, high = figures["accuracy_interval"]
     assert low <= figures["accuracy"] <= high
     assert sum(map(sum, figures["confusion"])) == 40
-    reference.write(tmp_path / "new" / "r.json", found.predictions, found.labels)
+    reference_file.write(tmp_path / "new" / "r.json", found.predictions, found.labels)
     rows = json.loads((tmp_path / "new" / "r.json").read_text())
     assert len(rows) == 40
     assert sum(row["confidence"] >= 0.8 for row in rows) / 40 == figures["coverage"]
@@ -118,6 +118,56 @@ def test_near_duplicates_of_training_pictures_are_found(
     assert "copy.jpg" in names
     assert len(names) < 6
     assert found.summary()["near_duplicates_from"] == ["perceptual hashes"]
+
+
+def test_images_that_the_model_was_made_from_are_left_out_and_named(
+    model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN a model that knows its images, and two of them, under other names and in another format, among new ones
+    training_images = image_tree(6, below="used", side=64)
+    fingerprints.write(model_folder, dataset.read(training_images).images)
+    test = image_tree(6, below="new", side=64)
+    shutil.copy(training_images / "red" / "3.png", test / "red" / "renamed.png")
+    Image.open(training_images / "blue" / "2.png").save(test / "blue" / "renamed.bmp")
+
+    found = evaluate.evaluate_path(model_folder, test)
+
+    # THEN every figure is of the new images, and both are named, by the command and on the page
+    assert {path.name for path in found.overlap} == {"renamed.png", "renamed.bmp"}
+    figures = found.summary()
+    assert (figures["images"], figures["overlap"]) == (12, 2)
+    assert sum(map(sum, figures["confusion"])) == 12
+    assert "renamed.bmp" in report.render(found)
+    assert command.main(["--model", str(model_folder), "--images", str(test)], standalone_mode=False) == 0
+    assert "renamed.png" in capsys.readouterr().err
+
+    # AND where all of them were used, there is no accuracy of 1 but an error
+    with pytest.raises(TrainingError, match="made from all of these 12 images"):
+        evaluate.evaluate_path(model_folder, training_images)
+
+
+def test_near_duplicates_are_found_by_the_model_folder_alone(
+    model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    # GIVEN no folder of training images, but their perceptual hashes in the model folder
+    training_images = image_tree(6, below="used", side=64)
+    fingerprints.write(model_folder, dataset.read(training_images).images)
+    test = image_tree(6, below="new", side=64)
+    Image.open(training_images / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
+
+    found = evaluate.evaluate_path(model_folder, test)
+
+    near = zip(found.predictions.images, found.near_duplicate, strict=True)
+    assert "copy.jpg" in [image.path.name for image, is_near in near if is_near]
+    assert found.overlap == []
+
+
+def test_damaged_fingerprints_are_an_error_that_names_the_file(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    (model_folder / fingerprints.FILE).write_text('{"pixels": 3}')
+    with pytest.raises(TrainingError, match=r"training-images\.json is damaged"):
+        evaluate.evaluate_path(model_folder, image_tree(2))
 
 
 def test_published_duplicates_are_known(real_data: Path) -> None:

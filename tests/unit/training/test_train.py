@@ -62,6 +62,7 @@ def test_three_classes_from_a_folder_to_an_answer(image_tree: Callable[..., Path
         "metrics.json",
         "card.md",
         "reference.json",
+        "training-images.json",
     }
     figures = json.loads((result.folder / "metrics.json").read_text())
     assert {"accuracy", "ece", "threshold", "coverage", "familiarity_threshold"} <= figures.keys()

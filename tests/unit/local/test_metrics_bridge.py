@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.local.metrics import MetricsBridge
+from dropsort.local.metrics_bridge import MetricsBridge
 
 GROUP = "/aws/lambda/dropsort-filter"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropsort.contract.metrics import BY_MODEL, LABELS_COUNTED, MONITORING, WITH_LABEL, WORKFLOW
-from monitoring.cloudwatch.prices import HOURS, INSTANCES, ResourceUse, price
+from monitoring.prices import HOURS, INSTANCES, ResourceUse, price
 
 MILLION = 1_000_000
 NORMALISED_KILOBYTES = 20.0  # a usual image of 256 pixels, as the endpoint gets it and captures keep it

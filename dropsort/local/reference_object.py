@@ -7,14 +7,17 @@ made of captures, stays.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dropsort.contract.reference import FILE, KEY
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 MARK = "model-folder"  # metadata of the object that came from one
 
 
-def put(s3: Any, bucket: str, model: Path) -> None:
+def put(s3: S3Client, bucket: str, model: Path) -> None:
     """Put the reference of a model folder into the bucket, in place of a former model's; one without has none."""
     try:
         there = s3.head_object(Bucket=bucket, Key=KEY)

@@ -2,7 +2,7 @@
 
 Each pass reads the events of every log group since the last one, with some overlap because events of parallel
 invocations appear out of order; what the overlap brings twice is known by stream, time and text. What has been
-forwarded is kept in a file, so that a restart continues where the previous run stopped; between the request to CloudWatch
+forwarded is stored in a file, so that a restart continues where the previous run stopped; between the request to CloudWatch
 and that file lies the only moment in which a kill makes a few metrics count twice.
 """
 
@@ -17,15 +17,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from dropsort.local import emf
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
 PREFIX = "/aws/lambda/"
 OVERLAP_MS = 2000
 INTERVAL_SECONDS = 2.0
 LONGEST_SECONDS = 10.0
 PAGE = 10_000
+
+
+class NextToken(TypedDict, total=False):
+    """The argument with which a listing continues; empty at its beginning."""
+
+    nextToken: str
 
 
 @dataclass
@@ -35,7 +46,9 @@ class Mark:
     newest: int = 0
     known: dict[str, tuple[int, int]] = field(default_factory=dict)  # identity: time and how many of it
 
-    def unknown(self, events: Iterable[dict[str, Any]], seen: Counter[str]) -> list[dict[str, Any]]:
+    def unknown(
+        self, events: Iterable[FilteredLogEventTypeDef], seen: Counter[str]
+    ) -> list[FilteredLogEventTypeDef]:
         """Those of `events` that are new; equal lines of one stream and time are distinguished by counting."""
         fresh = []
         for event in events:
@@ -45,7 +58,7 @@ class Mark:
                 fresh.append(event)
         return fresh
 
-    def remember(self, events: Iterable[dict[str, Any]]) -> None:
+    def remember(self, events: Iterable[FilteredLogEventTypeDef]) -> None:
         """Note that `events` have been forwarded, and forget what no later pass will see again."""
         for event in events:
             identity = _identity(event)
@@ -69,7 +82,11 @@ class MetricsBridge:
     """
 
     def __init__(
-        self, logs: Any, cloudwatch: Any, checkpoint: Path | None = None, prefix: str = PREFIX
+        self,
+        logs: CloudWatchLogsClient,
+        cloudwatch: CloudWatchClient,
+        checkpoint: Path | None = None,
+        prefix: str = PREFIX,
     ) -> None:
         self._logs, self._cloudwatch, self._prefix = logs, cloudwatch, prefix
         self._checkpoint = checkpoint
@@ -127,9 +144,9 @@ class MetricsBridge:
         pages = self._logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=self._prefix)
         return [group["logGroupName"] for page in pages for group in page["logGroups"]]
 
-    def _fresh(self, group: str, mark: Mark) -> Iterator[list[dict[str, Any]]]:
+    def _fresh(self, group: str, mark: Mark) -> Iterator[list[FilteredLogEventTypeDef]]:
         """Pages of events that were not forwarded yet."""
-        token: dict[str, str] = {}
+        token: NextToken = {}
         start = max(0, mark.newest - OVERLAP_MS)
         seen: Counter[str] = Counter()
         while True:
@@ -144,7 +161,7 @@ class MetricsBridge:
             if page.get("nextToken"):
                 token = {"nextToken": page["nextToken"]}
             elif len(events) >= PAGE and events[-1]["timestamp"] > start:
-                start = events[-1]["timestamp"]  # a full page without a token, as the embedded AWS answers
+                start = events[-1]["timestamp"]  # a full page without a token, as the embedded AWS returns it
                 seen.clear()
             else:
                 return
@@ -171,6 +188,6 @@ def _read(checkpoint: Path | None) -> dict[str, Mark]:
         return {}
 
 
-def _identity(event: dict[str, Any]) -> str:
+def _identity(event: FilteredLogEventTypeDef) -> str:
     name = event.get("eventId") or f"{event['logStreamName']}\n{event['timestamp']}\n{event['message']}"
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.local.reference import KEY, put
+from dropsort.local.reference_object import KEY, put
 
 
 @pytest.fixture

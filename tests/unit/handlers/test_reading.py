@@ -1,8 +1,7 @@
-"""S3 as the functions use it: the exact upload is read, conditions hold, and recording through a real client ends with the newest."""
+"""Reading an upload from S3: exactly the version of the event, and what cannot be read."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
@@ -11,15 +10,15 @@ from botocore.stub import Stubber
 
 from dropsort.contract import keys
 from dropsort.contract.reasons import REASONS
-from handlers import aws, store
+from handlers import aws
+from handlers.reading import Overwritten, read
 from handlers.recording import Entry, record
+from handlers.recording_requests import perform
 from handlers.rejections import Rejection
-from handlers.store import Overwritten, perform, read
 from handlers.uploads import Upload
 from tests.unit.handlers.conftest import BUCKET
 
 KEY = "incoming/cam1/a.jpg"
-PLACES = keys.result_keys("cam1/a.jpg")
 
 
 def test_exactly_the_version_of_the_event_is_read(s3: Any) -> None:
@@ -164,77 +163,3 @@ def test_other_failures_of_s3_are_errors_to_retry(status: int) -> None:
         stub.add_client_error("get_object", "SlowDown" if status == 503 else "Other", http_status_code=status)
         with pytest.raises(ClientError):
             read(client, Upload(BUCKET, KEY), 100)
-
-
-def entry(upload: int, outcome: str) -> Entry:
-    return Entry(f"{upload:08x}", f"v{upload}", f"e{upload}", f"2026-01-01T00:00:0{upload}Z", "2026", outcome)
-
-
-def results(s3: Any) -> dict[str, str]:
-    listing = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    return {
-        item["Key"]: s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().decode() for item in listing
-    }
-
-
-def interleaved(client: Any, order: tuple[int, ...], first: Entry, second: Entry) -> None:
-    """Make the calls of two recordings in an order of ours, through the real client."""
-    answers: list[Any] = [None, None]
-    steps: list[Any] = [record(first, PLACES), record(second, PLACES)]
-    waiting: list[Any] = [next(one) for one in steps]
-    for turn in (*order, *itertools.repeat(0, 60), *itertools.repeat(1, 60)):
-        if waiting[turn] is None:
-            continue
-        answers[turn] = store._call(client, BUCKET, str(turn + 1).encode(), waiting[turn])
-        try:
-            waiting[turn] = steps[turn].send(answers[turn])
-        except StopIteration:
-            waiting[turn] = None
-
-
-@pytest.mark.parametrize("outcomes", list(itertools.product(keys.OUTCOMES, keys.OUTCOMES)))
-def test_two_recordings_through_a_client_end_with_the_newest(s3: Any, outcomes: tuple[str, str]) -> None:
-    client = aws.s3()
-    for number, order in enumerate(itertools.product((0, 1), repeat=3)):
-        first, second = entry(1, outcomes[0]), entry(2, outcomes[1])
-        if number % 2:
-            interleaved(client, order, second, first)
-            assert results(s3) == {PLACES[outcomes[1]]: "1"}, order
-        else:
-            interleaved(client, order, first, second)
-            assert results(s3) == {PLACES[outcomes[1]]: "2"}, order
-        for key in results(s3):
-            s3.delete_object(Bucket=BUCKET, Key=key)
-
-
-def test_a_result_tells_its_order_by_a_head_alone(s3: Any) -> None:
-    assert perform(aws.s3(), BUCKET, b"{}", record(entry(1, "classified"), PLACES))
-    head = s3.head_object(Bucket=BUCKET, Key=PLACES["classified"])
-    assert head["ContentType"] == "application/json"
-    assert Entry.from_metadata(head["Metadata"], "classified") == entry(1, "classified")
-
-
-@pytest.mark.parametrize("operation", ["put_object", "head_object"])
-def test_a_recording_that_s3_refuses_is_an_error_to_retry(operation: str) -> None:
-    client = aws.s3()
-    with Stubber(client) as stub:
-        if operation == "head_object":
-            stub.add_response("put_object", {"ETag": '"e"'})
-        stub.add_client_error(operation, "AccessDenied", http_status_code=403)
-        with pytest.raises(ClientError):
-            perform(client, BUCKET, b"{}", record(entry(1, "classified"), PLACES))
-
-
-def test_a_conflict_of_simultaneous_puts_is_a_lost_race() -> None:
-    # GIVEN S3's 409 for two conditional puts at once, and one whose object is deleted in between (404)
-    client = aws.s3()
-    with Stubber(client) as stub:
-        stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        stub.add_client_error("put_object", "NoSuchKey", http_status_code=404)
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        stub.add_response("put_object", {"ETag": '"e"'})
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        assert perform(client, BUCKET, b"{}", record(entry(1, "classified"), PLACES)) is True
-        stub.assert_no_pending_responses()

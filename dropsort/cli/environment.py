@@ -1,0 +1,42 @@
+"""`dropsort env`: the variables with which a terminal reaches a service on this machine."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from dropsort.cli.output import echo
+
+
+@click.command(short_help="Print the variables of a running local service.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The service that stores its data in DIR.  [default: the only one that runs]",
+)
+def env(data: Path | None) -> int:
+    """Print the export line of a service that runs on this machine.
+
+    In any terminal of the same user: eval "$(dropsort env)"
+    """
+    from dropsort.local import running
+
+    found = running.services()
+    if data is not None:
+        found = [service for service in found if Path(service.folder) == data.resolve()]
+    if not found:
+        where = f" with its data in {data}" if data is not None else ""
+        raise click.ClickException(f"No service{where} runs on this machine: start one with `dropsort up`.")
+    if len(found) > 1:
+        folders = ", ".join(service.folder for service in found)
+        raise click.ClickException(
+            f"{len(found)} services run on this machine: choose one with --data ({folders})."
+        )
+    echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in found[0].environment.items()))
+    return 0
+
+
+COMMANDS = [env]

@@ -1,0 +1,71 @@
+"""Everything the bucket knows of one image: the versions of its upload, and its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dropsort.client import results
+from dropsort.client.errors import NotFoundError
+from dropsort.client.results import Result
+from dropsort.contract import keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class UploadVersion:
+    """One version of an upload; `size` in bytes, None for a mark of its deletion."""
+
+    version_id: str
+    written: datetime
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Story:
+    """An image by its key: versions of its upload, newest first, and its results: one, none yet, or two for a moment."""
+
+    key: str
+    versions: list[UploadVersion]
+    results: list[Result]
+
+
+def upload_key(name: str, bucket: str) -> str:
+    """The key of an upload, from whatever names it: a path below ``incoming/``, a key, or an address of S3.
+
+    Examples
+    --------
+    >>> upload_key("cam1/a.jpg", "b"), upload_key("s3://b/incoming/cam1/a.jpg", "b")
+    ('incoming/cam1/a.jpg', 'incoming/cam1/a.jpg')
+    """
+    name = name.removeprefix(f"s3://{bucket}/")
+    return name if name.startswith(keys.INCOMING) else keys.INCOMING + name
+
+
+def find(s3: S3Client, bucket: str, key: str) -> Story:
+    """The story of an upload.
+
+    Raises
+    ------
+    NotFoundError
+        There is neither an upload nor a result of this key.
+    UnreadableResult
+        What lies under the key of its result is none.
+    """
+    versions = []
+    # The key itself comes first of all that begin with it.
+    page = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=1000)
+    for item in page.get("Versions", ()):
+        if item["Key"] == key:
+            versions.append(UploadVersion(item["VersionId"], item["LastModified"], item["Size"]))
+    for mark in page.get("DeleteMarkers", ()):
+        if mark["Key"] == key:
+            versions.append(UploadVersion(mark["VersionId"], mark["LastModified"], None))
+    locations = keys.result_keys(keys.path_of(key)).values()
+    found = [result for location in locations if (result := results.get(s3, bucket, location)) is not None]
+    if not versions and not found:
+        raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.")
+    return Story(key, sorted(versions, key=lambda version: version.written, reverse=True), found)

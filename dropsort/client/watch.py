@@ -1,0 +1,199 @@
+"""Watches a folder: uploads each file once it is complete, and returns its result when it arrives.
+
+- A file is complete when it has not changed between two scans. One that changes later is uploaded again.
+- Nothing is remembered on disk. After a restart, files that are in the bucket already are not uploaded again (`drop`),
+  and their results are returned once more: what is done with them must be harmless when it is repeated, as `store` is.
+- Errors of the service or of a file are reported and tried again with the next scan.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError as AwsError
+
+from dropsort.client import files
+from dropsort.client.drop import drop
+from dropsort.client.errors import ClientError
+from dropsort.client.files import File
+from dropsort.client.results import Result
+from dropsort.client.wait import Sorted, Waiter
+from dropsort.contract.keys import CLASSIFIED
+from dropsort.contract.text import printable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+INTERVAL_SECONDS = 1.0  # between two scans, at least
+_State = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
+
+
+class Watch:
+    """One watched folder; `step` makes one scan.
+
+    Parameters
+    ----------
+    s3, bucket
+        The service.
+    folder
+        The folder to watch.
+    prefix, exclude, include
+        As in `files.walk`.
+    """
+
+    def __init__(
+        self,
+        s3: S3Client,
+        bucket: str,
+        folder: Path,
+        prefix: str = "",
+        *,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
+    ) -> None:
+        self._s3, self._bucket, self._folder, self._prefix = s3, bucket, folder, prefix
+        self._exclude, self._include = tuple(exclude), tuple(include)
+        self._before: dict[Path, _State] = {}  # of the previous scan
+        self._uploaded: dict[Path, _State] = {}
+        self._waiter = Waiter(s3, bucket)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every file of the last scan is uploaded and has its result."""
+        return self._before == self._uploaded and not self._waiter.missing
+
+    @property
+    def waiting(self) -> int:
+        """Uploads without a result."""
+        return len(self._waiter.missing)
+
+    def step(self) -> list[Sorted]:
+        """Scan, upload what is complete, and return the results that arrived since the last step.
+
+        Raises
+        ------
+        ClientError, OSError, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError
+            A file or the service; the next step tries again.
+        """
+        found = files.walk([self._folder], self._prefix, exclude=self._exclude, include=self._include).files
+        now = {file.path: state for file in found if (state := _state(file.path)) is not None}
+        complete = [
+            file
+            for file in found
+            if (state := now.get(file.path)) is not None
+            and self._before.get(file.path) == state
+            and self._uploaded.get(file.path) != state
+        ]
+        self._before = now
+        self._uploaded = {path: state for path, state in self._uploaded.items() if path in now}
+        for upload in drop(self._s3, self._bucket, complete):
+            self._uploaded[upload.file.path] = now[upload.file.path]
+            self._waiter.expect([upload])
+        return self._waiter.poll() if self._waiter.missing else []
+
+
+def run(
+    watch: Watch,
+    stop: threading.Event,
+    *,
+    once: bool = False,
+    done: Callable[[Sorted], None],
+    problem: Callable[[str], None],
+    interval_seconds: float = INTERVAL_SECONDS,
+) -> None:
+    """Make steps until `stop` is set, or with `once` until every file has its result.
+
+    Parameters
+    ----------
+    done
+        Called for each result. An OSError that it raises is reported; the file counts as done.
+    problem
+        Called with a sentence for what went wrong, once as long as it stays the same.
+    """
+    reported = ""
+    while True:
+        begin = time.monotonic()
+        text = ""
+        try:
+            for item in watch.step():
+                done(item)
+        except (ClientError, AwsError, BotoCoreError, OSError) as error:
+            text = " ".join(str(error).split())
+            if text != reported:
+                problem(text)
+        reported = text
+        if once and not text and watch.idle:
+            return
+        # A scan of a large folder takes long: scan less often then.
+        if stop.wait(max(interval_seconds, 5 * (time.monotonic() - begin))):
+            return
+
+
+def store(item: Sorted, folder: Path, into: Path) -> Path | None:
+    """Copy an image into the folder of its label below `into`; into that of its outcome if it is not classified.
+
+    The copy appears under its name in one step, and one that is there already is left: the function can be repeated and
+    interrupted at any time. None if the file has changed or gone since it was uploaded; its next result counts then.
+    """
+    source = item.upload.file.path
+    before = _state(source)
+    if before is None or before[0] != item.upload.file.size:
+        return None
+    target = into / part_of(item.result) / source.relative_to(folder)
+    if _state(target) == before:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    try:
+        shutil.copy2(source, temporary)
+        if _state(source) != before:
+            return None
+        temporary.replace(target)
+    except FileNotFoundError:
+        return None
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    return target
+
+
+def part_of(result: Result) -> str:
+    """The name of the folder for an image with this result: one component of a path, whatever the label is.
+
+    Examples
+    --------
+    >>> part_of(Result("", {"outcome": "classified", "label": "../x"}))
+    '.._x'
+    """
+    name = result.label if result.outcome == CLASSIFIED and result.label else result.outcome
+    name = (
+        printable(name).replace("/", "_").encode("utf-8", "replace")[:200].decode("utf-8", "ignore").strip()
+    )
+    return name if name.strip(".") else "_" + name
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def overlapping(folder: Path, into: Path) -> bool:
+    """Whether copies would be watched in turn, or images be overwritten: one folder lies in the other."""
+    one, other = folder.resolve(), into.resolve()
+    return one == other or one in other.parents or other in one.parents
+
+
+def name_of(file: File, folder: Path) -> str:
+    """The path of a file below the watched folder."""
+    return file.path.relative_to(folder).as_posix()

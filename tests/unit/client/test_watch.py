@@ -1,0 +1,150 @@
+"""Watching a folder: complete files are uploaded once, their results arrive, and copies survive a restart."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dropsort.cli.watch import watch as command
+from dropsort.client.drop import Uploaded
+from dropsort.client.files import File
+from dropsort.client.results import Result
+from dropsort.client.wait import Sorted
+from dropsort.client.watch import Watch, overlapping, part_of, run, store
+from tests.unit.client.conftest import BUCKET
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    (folder / "cam").mkdir(parents=True)
+    for name in ("a.jpg", "cam/b.jpg", "Thumbs.db"):
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def versions(s3: Any) -> list[str]:
+    return sorted(
+        item["Key"] for item in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/").get("Versions", [])
+    )
+
+
+def all_results(watch: Watch, **options: Any) -> list[Sorted]:
+    found: list[Sorted] = []
+    run(
+        watch,
+        threading.Event(),
+        once=True,
+        done=found.append,
+        problem=pytest.fail,
+        interval_seconds=0.01,
+        **options,
+    )
+    return found
+
+
+def test_every_file_gets_its_result_and_a_restart_uploads_nothing(
+    s3: Any, service: set[str], folder: Path
+) -> None:
+    found = all_results(Watch(s3, BUCKET, folder))
+    assert {item.result.key for item in found} == {"incoming/a.jpg", "incoming/cam/b.jpg"}
+
+    # WHEN it is started again THEN all results are there again, without another upload
+    assert len(all_results(Watch(s3, BUCKET, folder))) == 2
+    assert versions(s3) == ["incoming/a.jpg", "incoming/cam/b.jpg"]
+
+
+def test_a_file_is_uploaded_when_it_no_longer_changes(s3: Any, folder: Path) -> None:
+    watch = Watch(s3, BUCKET, folder)
+    watch.step()
+    (folder / "a.jpg").write_bytes(b"a.jpg, and more")
+    watch.step()
+    assert versions(s3) == ["incoming/cam/b.jpg"]
+    watch.step()
+    assert versions(s3) == ["incoming/a.jpg", "incoming/cam/b.jpg"]
+    assert s3.get_object(Bucket=BUCKET, Key="incoming/a.jpg")["Body"].read() == b"a.jpg, and more"
+    assert watch.waiting == 2
+    assert not watch.idle
+
+
+def test_a_file_that_vanishes_and_a_service_that_is_away_are_reported_once(s3: Any, folder: Path) -> None:
+    # GIVEN a bucket that does not exist
+    problems: list[str] = []
+    stop = threading.Event()
+    watch = Watch(s3, "gone", folder)
+
+    def problem(text: str) -> None:
+        problems.append(text)
+        threading.Timer(0.3, stop.set).start()
+
+    run(watch, stop, done=pytest.fail, problem=problem, interval_seconds=0.01)
+
+    assert len(problems) == 1
+    assert "NoSuchBucket" in problems[0]
+
+
+def sorted_item(path: Path, label: str | None, outcome: str = "classified") -> Sorted:
+    file = File(path, f"incoming/{path.name}", path.stat().st_size)
+    return Sorted(Uploaded(file, "etag"), Result("", {"outcome": outcome, "label": label}))
+
+
+def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None:
+    into = tmp_path / "out"
+    item = sorted_item(folder / "cam" / "b.jpg", "bicycle")
+
+    target = store(item, folder, into)
+
+    assert target == into / "bicycle" / "cam" / "b.jpg"
+    assert target.read_bytes() == b"cam/b.jpg"
+    inode = target.stat().st_ino
+    assert store(item, folder, into) == target
+    assert target.stat().st_ino == inode
+    assert [path.name for path in into.rglob("*") if path.is_file()] == ["b.jpg"]
+    assert (folder / "cam" / "b.jpg").is_file()
+
+
+def test_a_file_that_has_changed_since_its_upload_is_not_copied(folder: Path, tmp_path: Path) -> None:
+    item = sorted_item(folder / "a.jpg", "bicycle")
+    (folder / "a.jpg").write_bytes(b"something else")
+    assert store(item, folder, tmp_path / "out") is None
+    (folder / "a.jpg").unlink()
+    assert store(item, folder, tmp_path / "out") is None
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "outcome", "expected"),
+    [
+        ("bicycle", "classified", "bicycle"),
+        ("bicycle", "low-confidence", "low-confidence"),
+        (None, "failed", "failed"),
+        ("../../etc", "classified", ".._.._etc"),
+        ("..", "classified", "_.."),
+        ("/", "classified", "_"),
+        ("a\x1b[31m\n", "classified", "a�[31m�"),
+        ("ü" * 300, "classified", "ü" * 100),
+    ],
+)
+def test_any_label_is_one_folder(label: str | None, outcome: str, expected: str) -> None:
+    assert part_of(Result("", {"outcome": outcome, "label": label})) == expected
+
+
+def test_copies_are_not_watched_in_turn(folder: Path, tmp_path: Path) -> None:
+    assert overlapping(folder, folder / "sorted")
+    assert overlapping(folder / "cam", folder)
+    assert not overlapping(folder, tmp_path / "sorted")
+    result = CliRunner().invoke(command, [str(folder), "--sort-into", str(folder / "sorted")])
+    assert result.exit_code == 2
+    assert "contain one another" in result.stderr
+
+
+def test_a_copy_keeps_the_time_of_its_image(folder: Path, tmp_path: Path) -> None:
+    os.utime(folder / "a.jpg", (1, 1))
+    target = store(sorted_item(folder / "a.jpg", "bicycle"), folder, tmp_path / "out")
+    assert target is not None
+    assert target.stat().st_mtime == 1

@@ -1,0 +1,91 @@
+"""Services that run on this machine are found by other terminals of the same user, and by nobody else's word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropsort.cli.environment import env
+from dropsort.cli.errors import sentence
+from dropsort.local import credentials, running
+from dropsort.local.folder import ServiceFolder
+from dropsort.local.running import Running, announced, services
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "dropsort"
+
+
+def started(path: Path) -> tuple[ServiceFolder, Running]:
+    """A folder in use, as that of a running service."""
+    folder = ServiceFolder(path)
+    folder.acquire()
+    credentials.ensure(folder.credentials)
+    return folder, Running(str(folder.path), "http://127.0.0.1:4566", "http://127.0.0.1:4567")
+
+
+def printed() -> Result:
+    return CliRunner().invoke(env, [])
+
+
+def test_a_service_is_found_while_it_runs(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    with announced(service):
+        assert services() == [service]
+        line = printed().stdout
+        secret = credentials.read(folder.credentials).secret_access_key
+        assert line.startswith("export AWS_ENDPOINT_URL=http://127.0.0.1:4566 ")
+        assert f"AWS_SECRET_ACCESS_KEY={secret}" in line
+        assert not any(secret in path.read_text() for path in home.iterdir())
+    folder.release()
+    assert services() == []
+    assert "No service runs on this machine" in printed().stderr
+
+
+def test_the_file_of_a_service_that_was_killed_is_removed(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    folder.release()
+    home.mkdir(mode=0o700)
+    (home / "1.json").write_text(json.dumps({**vars(service)}))
+    (home / "2.json").write_text("damaged")
+    assert services() == []
+    assert not (home / "1.json").exists()
+
+
+def test_of_several_one_is_chosen_by_its_folder(home: Path, tmp_path: Path) -> None:
+    folders = [started(tmp_path / name) for name in ("one", "two")]
+    home.mkdir(mode=0o700)
+    for number, (_, service) in enumerate(folders):
+        (home / f"{number}.json").write_text(json.dumps(vars(service)))
+    assert "2 services run on this machine: choose one with --data" in printed().stderr
+    chosen = CliRunner().invoke(env, ["--data", str(tmp_path / "two")])
+    assert chosen.exit_code == 0
+    assert credentials.read(folders[1][0].credentials).access_key_id in chosen.stdout
+    for folder, _ in folders:
+        folder.release()
+
+
+def test_a_folder_that_others_can_write_is_not_believed(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+    with announced(service):
+        assert list(home.iterdir()) == []
+    (home / "1.json").write_text(json.dumps(vars(service)))
+    assert running.services() == []
+    folder.release()
+
+
+def test_an_error_without_credentials_names_the_service_that_runs(home: Path, tmp_path: Path) -> None:
+    from botocore.exceptions import NoCredentialsError, NoRegionError
+
+    folder, service = started(tmp_path / "data")
+    with announced(service):
+        for error in (NoCredentialsError(), NoRegionError()):
+            assert 'at http://127.0.0.1:4566: run eval "$(dropsort env)" first.' in sentence(error)
+    folder.release()

@@ -1,0 +1,91 @@
+"""Alarms judged by their own rules: periods, datapoints to alarm, missing data, and recovery."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from monitoring.cloudwatch.alarms import Rule, judge, state
+from tests.unit.infra.template import TEMPLATE
+
+NOW = datetime(2026, 11, 21, 9, 2, tzinfo=UTC)  # two minutes into a period of five
+
+
+def points(*values: float | None) -> dict[float, float]:
+    """Values of successive periods of five minutes, the last of which is the current one; None where there is none."""
+    current = NOW.timestamp() // 300
+    first = current - len(values) + 1
+    return {(first + i) * 300: value for i, value in enumerate(values) if value is not None}
+
+
+def rule(periods: int = 3, datapoints: int = 3, missing: str = "notBreaching") -> Rule:
+    return Rule("GreaterThanOrEqualToThreshold", 100, 300, periods, datapoints, missing)
+
+
+@pytest.mark.parametrize(
+    ("of", "values", "expected"),
+    [
+        (rule(), [0, 0, 500], "OK"),  # one datapoint where three are required
+        (rule(), [100, 100, 100], "ALARM"),
+        (rule(), [100, 100, 100, None], "ALARM"),  # the current period has no value yet
+        (rule(), [500, 500, 500, 0], "OK"),  # recovered
+        (rule(), [500, None, 500], "OK"),
+        (rule(missing="breaching"), [500, None, 500], "ALARM"),
+        (rule(3, 1), [500, 0, 0], "ALARM"),
+        (rule(3, 1), [500, 0, 0, 0], "OK"),
+        (rule(3, 1), [], "OK"),
+        (rule(3, 1, "missing"), [], "INSUFFICIENT_DATA"),
+        (rule(3, 3, "ignore"), [0, None, 0], "former"),
+    ],
+)
+def test_the_state_follows_from_the_last_periods(of: Rule, values: list[float | None], expected: str) -> None:
+    assert judge(of, points(*values), NOW, "former") == expected
+
+
+@pytest.mark.parametrize(
+    ("comparison", "value", "expected"),
+    [
+        ("GreaterThanThreshold", 100, "OK"),
+        ("GreaterThanOrEqualToThreshold", 100, "ALARM"),
+        ("LessThanThreshold", 100, "OK"),
+        ("LessThanOrEqualToThreshold", 100, "ALARM"),
+    ],
+)
+def test_every_comparison(comparison: str, value: float, expected: str) -> None:
+    assert judge(Rule(comparison, 100, 300, 1, 1, "missing"), points(value), NOW) == expected
+
+
+def test_the_first_burst_of_throttles_is_no_alarm_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN the template's alarm of throttles in a CloudWatch that went into alarm at the first burst, and stays there
+    template: dict[str, Any] = TEMPLATE["Resources"]["ThrottlesAlarm"]["Properties"]
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("cloudwatch", region_name="us-east-1")
+        dimensions = [{"Name": "FunctionName", "Value": "serialize"}]
+        taken = ("Namespace", "MetricName", "Period", "Statistic", "ComparisonOperator", "Threshold")
+        more = ("EvaluationPeriods", "TreatMissingData")
+        settings = {name: template[name] for name in (*taken, *more)}
+        client.put_metric_alarm(AlarmName="throttles", Dimensions=dimensions, **settings)
+        client.set_alarm_state(AlarmName="throttles", StateValue="ALARM", StateReason="the emulator's")
+
+        def judged(minutes_ago: tuple[int, ...]) -> str:
+            for minutes in minutes_ago:
+                datum = {
+                    "MetricName": template["MetricName"],
+                    "Dimensions": dimensions,
+                    "Timestamp": NOW - timedelta(minutes=minutes),
+                    "Value": 500.0,
+                }
+                client.put_metric_data(Namespace=template["Namespace"], MetricData=[datum])
+            (alarm,) = client.describe_alarms(AlarmNames=["throttles"])["MetricAlarms"]
+            return state(client, alarm, NOW)
+
+        # THEN one burst is none, throttles of a quarter of an hour are one
+        assert judged((5,)) == "OK"
+        assert judged((10, 15)) == "ALARM"

@@ -1,0 +1,52 @@
+"""Training never overwrites a folder that contains something, unless requested; no torch needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dropsort.cli.train import train as command
+from training import train
+from training.errors import TrainingError
+
+
+def test_a_new_and_an_empty_folder_are_taken(tmp_path: Path) -> None:
+    train.check_folder(tmp_path)
+    train.check_folder(tmp_path / "new")
+
+
+def test_a_model_is_replaced_on_request_only(model_folder: Path) -> None:
+    with pytest.raises(TrainingError, match=r"already contains a model.*--replace"):
+        train.check_folder(model_folder)
+    train.check_folder(model_folder, replace_model=True)
+
+
+def test_anything_else_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    for replace in (False, True):
+        with pytest.raises(TrainingError, match=r"contains a\.jpg and no model"):
+            train.check_folder(tmp_path, replace_model=replace)
+    with pytest.raises(TrainingError, match="is a file"):
+        train.check_folder(tmp_path / "a.jpg")
+
+
+def test_command_and_script_leave_the_model_as_it_is(
+    model_folder: Path, image_tree: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN a model folder and images to train on
+    images = image_tree(10)
+    before = {path: path.read_bytes() for path in model_folder.rglob("*") if path.is_file()}
+    options = ["--images", str(images), "--model", str(model_folder)]
+
+    # WHEN command and script are run without --replace
+    result = CliRunner().invoke(command, options)
+
+    # THEN both fail before the training begins, with what to do, and no file has changed
+    assert isinstance(result.exception, TrainingError)
+    assert train.main(options) == 1
+    assert "--replace" in str(result.exception)
+    assert "--replace" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in model_folder.rglob("*") if path.is_file()} == before
