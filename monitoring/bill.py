@@ -18,7 +18,7 @@ MONITOR_SECONDS = 10.0  # of an hourly run, at 1 GB
 MONITOR_LISTS, MONITOR_QUERIES = (
     20,
     6,
-)  # requests of an hourly run, beside those that compare uploads with results
+)  # requests of an hourly run, in addition to those that compare uploads with results
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def per_million(traffic: Traffic) -> dict[str, float]:
 
 
 def endpoint_per_million(traffic: Traffic) -> dict[str, float]:
-    """Dollars for a million images that come with an endpoint of the stack's own, beside its instances."""
+    """Dollars for a million images that come with an endpoint of the stack's own, in addition to its instances."""
     sent = min(traffic.kilobytes, NORMALISED_KILOBYTES) + PREDICTION_KILOBYTES
     files = traffic.captured / RECORDS_PER_CAPTURE_FILE
     return {

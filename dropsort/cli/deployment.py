@@ -190,7 +190,7 @@ def _existing_endpoint(aws: Aws, name: str) -> dict[str, str]:
 
 
 def _check_quotas(aws: Aws, values: dict[str, str]) -> None:
-    """Refuse a first deployment that a quota of the account would end halfway."""
+    """Reject a first deployment that a quota of the account would end halfway."""
     from dropsort.deployment import quotas
     from training.aws.template import Template
 

@@ -54,7 +54,7 @@ REASONS: dict[str, Reason] = {
     "function_crashed": Reason("A function ran out of memory or time on this image each time.", False),
 }
 
-# Codes that an endpoint out of order causes, or the image itself, which nobody can tell apart: retryable for so long after the upload.
+# Codes that an endpoint out of order causes, or the image itself, which cannot be distinguished: retryable for so long after the upload.
 RETRY_LIMITS = {"invalid_prediction": timedelta(days=1)}
 
 

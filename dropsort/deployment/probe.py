@@ -1,6 +1,6 @@
 """A probe upload: whether an upload starts the workflow yet, which a new bucket takes minutes for.
 
-S3 sends events to EventBridge only some minutes after it was told to, and an upload before that never starts anything. The probe is a
+S3 sends events to EventBridge only some minutes after that was configured, and an upload before that never starts anything. The probe is a
 text, so that it goes through every part but the endpoint and becomes a result of the outcome failed; both are deleted.
 """
 

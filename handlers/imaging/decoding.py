@@ -64,7 +64,7 @@ def _file(parts: Sequence[bytes | memoryview]) -> io.BytesIO | SplicedFile:
 
 
 def _open(file: io.BytesIO | SplicedFile, name: str) -> Image.Image:
-    return Image.open(file, formats=(name,))  # type: ignore[arg-type]  # it reads, seeks and tells
+    return Image.open(file, formats=(name,))  # type: ignore[arg-type]  # it has what Pillow calls
 
 
 def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
@@ -113,7 +113,7 @@ def _feed(
                 count, error = decoder.decode(rest)
             if found.one_scan or count < 0:
                 break
-            # After a whole scan it looks for a marker, and takes byte after byte; within one, it waits for several.
+            # After a whole scan it searches for a marker, and takes byte after byte; within one, it waits for several.
             rest = rest[count:] + fill[:1]
             if decoder.decode(rest)[0] != len(rest):
                 raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")

@@ -21,7 +21,7 @@ def sniff(data: bytes) -> str:
         return "PNG"
     name = _uncompressed(data) or _boxed(data)
     if name:
-        # A text encoding leaves the first bytes of these formats as they are, and some have no checksum that would tell.
+        # A text encoding leaves the first bytes of these formats as they are, and some have no checksum that would show it.
         if data[:65536].count(b"\xef\xbf\xbd") > 3 or _is_text(data):
             from handlers.imaging import foreign
 

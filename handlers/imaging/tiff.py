@@ -72,7 +72,7 @@ _SIZES = {
     18: 8,
 }
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_DIRECTORIES = 24  # that are looked at
+_DIRECTORIES = 24  # that are read
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ class CaptureFile(msgspec.Struct, frozen=True, gc=False):
     """A capture file."""
 
     name: str  # relative to the store, with slashes
-    size: int  # in bytes; negative: about so many, not looked up
+    size: int  # in bytes; negative: about so many, not requested
     version: str  # together with the size it changes whenever the content does
 
 

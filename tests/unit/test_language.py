@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,14 @@ WORDS = {
     r"who is told|trust out": "alarm notifications; drift reports and metrics",
 }
 ALLOWED = re.compile(
-    r"asks for confirmation|looks? up|looking up|Connection refused|ConnectionRefused\w*", re.IGNORECASE
+    r"asks for confirmation|looks? up|looking up|looked up|Connection refused|ConnectionRefused\w*",
+    re.IGNORECASE,
 )
 FORBIDDEN = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): instead for words, instead in WORDS.items()}
 NAMES = re.compile(r"^(twins|kept|pictures?|places?|here|watching|pickup|guardian|leash|usual|answers?)$")
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = ("dropsort", "handlers", "monitoring", "training")
+PACKAGES = ("dropsort", "handlers", "monitoring", "training", "benchmarks")
 MODULE_FILES = [
     path
     for package in PACKAGES
@@ -121,6 +123,18 @@ def test_docstrings_and_names_of_modules_and_classes() -> None:
         assert found == [], name(module)
         names = [module.stem, *(node.name.lower() for node in nodes if isinstance(node, ast.ClassDef))]
         assert [found for found in names if NAMES.match(found)] == [], name(module)
+
+
+def comments(path: Path) -> list[str]:
+    """The comments of a module."""
+    with path.open("rb") as code:
+        return [token.string for token in tokenize.tokenize(code.readline) if token.type == tokenize.COMMENT]
+
+
+def test_comments() -> None:
+    for module in MODULE_FILES:
+        texts = [re.sub(r"`[^`]*`", "", comment) for comment in comments(module)]
+        assert [bad for text in texts if (bad := violations(text))] == [], name(module)
 
 
 def test_the_words_are_found() -> None:

@@ -1,4 +1,4 @@
-"""Fingerprints of the images that a model was made from, kept in its folder, so that an evaluation recognises them.
+"""Fingerprints of the images that a model was made from, stored in its folder, so that an evaluation recognises them.
 
 An image is recognised by a digest of its decoded pixels, whatever its name and lossless format, and a near-duplicate by its
 perceptual hash. Neither gives the image away.

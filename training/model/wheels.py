@@ -1,4 +1,4 @@
-"""The packages that the inference container lacks, as wheels for its Python: they travel in `model.tar.gz`.
+"""The packages that the inference container lacks, as wheels for its Python: they are part of `model.tar.gz`.
 
 So a container that starts, in a new instance of the autoscaling too, needs no package index and installs what was tested. They are
 downloaded once, with the hashes of the lock file, and cached.
