@@ -1,7 +1,7 @@
 """The proxy between the functions and everything that they call: it passes requests on, or does to them what a fault would do.
 
 The functions reach it by the environment variable ``http_proxy``, so that their requests, and the signatures of these, are the same with
-and without it. It tells two services apart: S3, and SageMaker's runtime.
+and without it. It distinguishes two services: S3, and SageMaker's runtime.
 """
 
 from __future__ import annotations
