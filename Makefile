@@ -3,13 +3,14 @@
 # make lint   ruff, mypy, cfn-lint
 # make checkov   security checks of the template
 # make faults   faults in the embedded service: no image may be lost, doubled or stale
+# make conformance   what the service relies on, checked in the embedded AWS
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint checkov clean faults bench-pipeline bench-captures bench-endpoint bench-drift
+.PHONY: demo test lint checkov clean faults conformance bench-pipeline bench-captures bench-endpoint bench-drift
 demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
@@ -27,6 +28,9 @@ bench-pipeline bench-captures bench-drift: bench-%: $(VENV)/run.done
 
 faults: $(VENV)/run.done
 	$(BIN)/python -m benchmarks.faults
+
+conformance: $(VENV)/dev.done
+	$(BIN)/python -m tests.conformance
 
 # Beside the same network in torch.
 bench-endpoint: $(VENV)/run.done

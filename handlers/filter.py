@@ -120,6 +120,7 @@ def _record(upload: Upload, result: dict[str, Any], last_modified: str | None) -
         uploaded=last_modified,
         recorded=result["times"]["recorded"],
         outcome=result["outcome"],
+        key_digest=keys.digest(upload.key),
     )
     steps = recording.record(entry, result_keys)
     return recording_requests.perform(aws.s3(), upload.bucket, results.encode(result), steps), result_keys[

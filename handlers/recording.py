@@ -35,7 +35,10 @@ CONFLICT = Conflict.CONFLICT
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What orders results: stored as metadata of the result's object, so that a HEAD request returns it."""
+    """What orders results: stored as metadata of the result's object, so that a HEAD request returns it.
+
+    ``key_digest`` is `keys.digest` of the upload's key; a result that a user copied elsewhere is known by it, and by ``outcome``.
+    """
 
     sequencer: str | None
     version_id: str | None
@@ -43,18 +46,26 @@ class Entry:
     uploaded: str | None
     recorded: str
     outcome: str
+    key_digest: str | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """As user metadata of the object."""
-        names = ("sequencer", "version_id", "etag", "uploaded", "recorded")
+        names = ("sequencer", "version_id", "etag", "uploaded", "recorded", "outcome", "key_digest")
         return {name.replace("_", "-"): value for name in names if (value := getattr(self, name))}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], outcome: str) -> Entry:
         """The entry of an object; what somebody else put there loses against any result."""
-        names = ("sequencer", "version_id", "etag", "uploaded")
+        names = ("sequencer", "version_id", "etag", "uploaded", "key_digest")
         known = {name: metadata.get(name.replace("_", "-")) for name in names}
         return cls(**known, recorded=metadata.get("recorded", ""), outcome=outcome)
+
+    def found(self, metadata: Mapping[str, str], outcome: str) -> Entry:
+        """The entry of an object at a location of this entry's key: a result that was copied there from elsewhere is somebody else's."""
+        copied = metadata.get("key-digest", self.key_digest) != self.key_digest
+        if copied or metadata.get("outcome", outcome) != outcome:
+            return Entry.from_metadata({}, outcome)
+        return Entry.from_metadata(metadata, outcome)
 
     def beats(self, other: Entry) -> bool:
         """Whether this result is to stay and the other to go: the newer upload; of one upload, the one that knows its sequencer, then
@@ -208,7 +219,7 @@ def _inherit(mine: Entry, result_keys: Mapping[str, str]) -> Generator[Operation
     for outcome, key in result_keys.items():
         found = yield Head(key)
         if isinstance(found, tuple):
-            other = Entry.from_metadata(found[1], outcome)
+            other = mine.found(found[1], outcome)
             if other.sequencer and _same_upload(mine, other):
                 return replace(mine, sequencer=other.sequencer)
     return mine
@@ -223,7 +234,7 @@ def _put_own(mine: Entry, key: str) -> Generator[Operation, Response, str | None
             return etag
         found = yield Head(key)
         if isinstance(found, tuple):
-            if Entry.from_metadata(found[1], mine.outcome).beats(mine):
+            if mine.found(found[1], mine.outcome).beats(mine):
                 return None
             if_match = found[0]
         else:
@@ -236,7 +247,7 @@ def _clear(mine: Entry, outcome: str, key: str, found: Response) -> Generator[Op
     for _ in range(MAX_ROUNDS):
         if not isinstance(found, tuple):
             return True
-        if Entry.from_metadata(found[1], outcome).beats(mine):
+        if mine.found(found[1], outcome).beats(mine):
             return False
         if (yield Delete(key, if_match=found[0])) is None:
             return True

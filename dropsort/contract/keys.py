@@ -53,10 +53,14 @@ def result_keys(path: str) -> dict[str, str]:
 def result_path(path: str) -> str:
     """The path of an upload's result below each outcome's prefix; see `result_keys`."""
     if not is_whole(path):
-        encoded = path.encode()
-        digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
-        path = encoded[: _MAX_PATH_BYTES - len(digest)].decode(errors="ignore") + digest
+        cut = "~" + digest(path)
+        path = path.encode()[: _MAX_PATH_BYTES - len(cut)].decode(errors="ignore") + cut
     return path + _SUFFIX
+
+
+def digest(text: str) -> str:
+    """32 hexadecimal digits for a key or a path."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def is_whole(path: str) -> bool:

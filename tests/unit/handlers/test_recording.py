@@ -219,6 +219,19 @@ def test_what_somebody_else_put_there_is_replaced(outcome: str, foreign: str, by
     only_result_is_of(1, [entry(1, outcome, by_hand=by_hand)], lying(nobody))
 
 
+@pytest.mark.parametrize(("outcome", "foreign"), list(itertools.product(OUTCOMES, OUTCOMES)))
+def test_a_result_that_was_copied_from_elsewhere_is_replaced(outcome: str, foreign: str) -> None:
+    mine = replace(entry(1, outcome), key_digest="of this key")
+    # GIVEN a result of a newer upload of another key, or the same one from another outcome
+    copies = [replace(entry(2, foreign), key_digest="of another key")]
+    copies += [replace(mine, outcome=other, recorded="2027") for other in OUTCOMES if other != foreign]
+    for copied in copies:
+        start: Store = ((PLACES[foreign], "before", copied),)
+        for store, stands in ends([mine], start, kills=1):
+            assert store == ((PLACES[outcome], store[0][1], store[0][2]),)
+            assert (store[0][2].etag, store[0][2].key_digest, stands) == ("etag-1", "of this key", (True,))
+
+
 def events_of(*seconds: int | None) -> st.SearchStrategy[Entry]:
     """Results of events; of an object that could not be read, S3's time is not known."""
     results = st.builds(
