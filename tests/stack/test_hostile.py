@@ -81,3 +81,24 @@ def test_no_picture_makes_a_large_state(service: Service, capsys: pytest.Capture
     with capsys.disabled():
         print(f"\nlargest state: {largest[name]} bytes ({name[:40]})")
     assert largest[name] < STATE_BYTES
+
+
+def test_an_object_with_a_key_of_the_uploader_is_final(service: Service) -> None:
+    # GIVEN an image that S3 gives to nobody without the key of its uploader (SSE-C)
+    sorting = Sorting(service, "encrypted")
+    put = (
+        service.session()
+        .client("s3")
+        .put_object(
+            Bucket=service.bucket,
+            Key=sorting.key("a.png"),
+            Body=encoded(noise(32, 32), "PNG"),
+            SSECustomerAlgorithm="AES256",
+            SSECustomerKey=b"k" * 32,
+        )
+    )
+    # WHEN the workflow has processed it
+    result = sorting.settled({"a.png": put["ETag"].strip('"')})["a.png"]
+    # THEN it is a final result, as no retry reads it
+    assert (result["outcome"], result["reason"]["code"]) == (keys.FAILED, "unreadable_encryption")
+    assert not result["reason"]["retryable"]

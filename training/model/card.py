@@ -11,6 +11,7 @@ def card(figures: dict[str, Any], data: Dataset) -> str:
     """Markdown; figures as in metrics.json."""
     training, held = figures["training"], figures["held_out"]
     accuracy = held["accuracy"]
+    ece = f", ECE {held['ece']:.3f}" if "ece" in held else ""  # models of 0.1 have none, or of other bins
     lines = [
         f"# {figures['model']}",
         "",
@@ -21,7 +22,7 @@ def card(figures: dict[str, Any], data: Dataset) -> str:
         "- Input: decoded RGB images of any size. Resizing, normalisation, calibration and familiarity are in the graph.",
         f"- Calibration: {figures['calibration']}.",
         f"- Held out ({held['how']}, {held['images']:,} images): accuracy {accuracy['value']:.3f}"
-        f" (95 % {accuracy['low']:.3f} to {accuracy['high']:.3f}), ECE {held['ece']:.3f}.",
+        f" (95 % {accuracy['low']:.3f} to {accuracy['high']:.3f}){ece}.",
         f"- Threshold {figures['threshold']:.3f}, chosen there for precision {figures['wanted_precision']:.2f}"
         + ("." if held["precision_met"] else ", which no threshold reached: this is the best there is."),
         f"- Familiarity threshold {figures['familiarity_threshold']}: it rejects about that share of genuine images.",

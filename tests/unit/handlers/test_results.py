@@ -155,3 +155,15 @@ def test_what_is_no_number_is_never_written() -> None:
     decision = Decision("classified", "a", float("nan"), 0.9, None)
     with pytest.raises(ValueError, match="not JSON compliant"):
         results.encode(document(decision=decision, prediction=PREDICTION))
+
+
+def test_the_examples_of_the_page_are_results_of_the_model_that_is_part_of_dropsort() -> None:
+    blocks = re.findall(r"^```json\n(.*?)^```$", (DOCS / "results.md").read_text(), re.DOTALL | re.MULTILINE)
+    examples = [json.loads(block) for block in blocks]
+    assert [example["outcome"] for example in examples] == list(keys.OUTCOMES)
+    figures = json.loads((DOCS.parents[1] / "models" / "bikes" / "metrics.json").read_text())
+    for example in examples:
+        VALIDATOR.validate(example)
+        if example["model"]:
+            assert example["model"]["version"] == figures["model"]
+            assert example["threshold"] == figures["threshold"]
