@@ -273,7 +273,7 @@ def test_an_event_has_the_fields_that_are_read(
     assert (detail["object"]["etag"], detail["reason"]) == (event["sent"]["etag"], "PutObject")
     assert datetime.fromisoformat(event["time"]).tzinfo is not None
     with account.differs("version-id is missing in events"):
-        assert detail["object"]["version-id"] == event["sent"]["version-id"]
+        assert detail["object"].get("version-id") == event["sent"]["version-id"]
 
 
 def test_sequencers_grow_with_each_upload_of_a_key(
