@@ -1,7 +1,7 @@
 """How the deployment on AWS drains a burst: ``python -m benchmarks.capacity --uploads 10000 --seconds 5 --rate 150 --json FILE``.
 
-A simulation: limits and retriers are those of the template, what the template does not say are assumptions, each an option. One
-execution is one upload; what is redriven later is not simulated.
+A simulation: limits and retriers are those of the template, what the template does not say are assumptions, each an option. What fails
+is started again by runs of the backlog, until everything has its result.
 """
 
 from __future__ import annotations

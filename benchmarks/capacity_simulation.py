@@ -1,7 +1,8 @@
 """A discrete-event simulation of the deployment: uploads, executions with their retriers, functions with their limits, an endpoint.
 
 Time is in seconds. Each upload is a process of simpy; functions and endpoint are counters, as nothing there has a queue of its own: Lambda
-rejects what is above a limit, and a container rejects what its queue does not hold.
+rejects what is above a limit, and a container rejects what its queue does not hold. What fails is started again by runs of the backlog, as
+the backlog function does it, whose constants and circuit breaker are used as they are.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import simpy
 
 from benchmarks.capacity_template import FUNCTIONS, Deployment, State
+from dropsort.contract.reconciliation import LONGEST_WAIT
+from handlers.backlog import INTERVAL, MIN_AGE, PROBES
+from handlers.breaker import Breaker
 from monitoring.prices import ResourceUse, price
 
 Steps = Generator[Any, Any, Any]
@@ -43,6 +47,8 @@ class Assumptions:
     dead_seconds: float = 0.0  # how long the endpoint is dead
     hangs: bool = False  # a dead endpoint does not respond, rather than with an error
     new_environments: int = 1000  # of one function, in ten seconds
+    no_backlog: bool = False  # what failed stays so
+    horizon_days: float = 7.0  # what has no result by then counts as failed
 
 
 @dataclass
@@ -52,6 +58,9 @@ class Outcome:
     results: int = 0
     failed: int = 0  # recorded below failed/, retryable
     without_result: int = 0
+    redriven: int = 0  # items of runs of the backlog
+    runs: int = 0
+    max_waiting: int = 0  # retryable failures at one time
     max_concurrency: int = 0  # of Classify: requests to the endpoint at once
     max_concurrent_functions: int = 0
     drained_seconds: float = 0.0  # until the last upload had its result, from the first upload on
@@ -72,13 +81,13 @@ class _Functions:
     def __init__(self, environment: simpy.Environment, assumed: Assumptions) -> None:
         self._environment, self._assumed = environment, assumed
         self.running: Counter[str] = Counter()
-        self._idle: Counter[str] = Counter()
+        self._idle: dict[str, list[Breaker]] = {name: [] for name in FUNCTIONS}
         self._new: dict[str, float] = dict.fromkeys(FUNCTIONS, float(assumed.new_environments))
         self._since: dict[str, float] = dict.fromkeys(FUNCTIONS, 0.0)
         self.peak, self.peak_classify = 0, 0
 
-    def start(self, name: str) -> float | None:
-        """Seconds of a cold start, 0 of a warm one, or None if the invocation is throttled."""
+    def start(self, name: str) -> tuple[float, Breaker] | None:
+        """Seconds of a cold start, 0 of a warm one, and the instance's circuit breaker; None if the invocation is throttled."""
         assumed, reserved = self._assumed, self._assumed.concurrency
         if name == "Classify" and reserved:
             if self.running[name] >= reserved:
@@ -89,9 +98,9 @@ class _Functions:
             )
             if others >= assumed.account_concurrency - reserved:
                 return None
-        cold = 0.0
+        cold, breaker = 0.0, Breaker()
         if self._idle[name]:
-            self._idle[name] -= 1
+            breaker = self._idle[name].pop()
         else:
             now = self._environment.now
             grown = (now - self._since[name]) * assumed.new_environments / 10
@@ -104,11 +113,11 @@ class _Functions:
         self.running[name] += 1
         self.peak = max(self.peak, sum(self.running.values()))
         self.peak_classify = max(self.peak_classify, self.running["Classify"])
-        return cold
+        return cold, breaker
 
-    def end(self, name: str) -> None:
+    def end(self, name: str, breaker: Breaker) -> None:
         self.running[name] -= 1
-        self._idle[name] += 1
+        self._idle[name].append(breaker)
 
 
 class _Endpoint:
@@ -199,11 +208,16 @@ class Simulation:
         self._functions = _Functions(environment, self.assumed)
         self._endpoint = _Endpoint(environment, self.deployment, self.assumed)
         self._left = self.uploads
-        self._gb_seconds, self._invocations, self._workflow_seconds = 0.0, 0, 0.0
+        self._gb_seconds, self._invocations, self._workflow_seconds, self._executions = 0.0, 0, 0.0, 0
+        self._failures: list[tuple[float, float]] = []  # when to try again, and when it was uploaded
+        self._lost: list[float] = []  # when each upload without a result was uploaded
         environment.process(self._endpoint.scale())
         environment.process(self._arrive())
-        environment.run()
+        if not self.assumed.no_backlog:
+            environment.process(self._backlog())
+        environment.run(until=self.seconds + self.assumed.horizon_days * 86_400)
         outcome = self.outcome
+        outcome.failed, outcome.without_result = len(self._failures), len(self._lost)
         outcome.max_concurrency = self._functions.peak_classify
         outcome.max_concurrent_functions = self._functions.peak
         outcome.max_instances = self._endpoint.peak
@@ -215,13 +229,18 @@ class Simulation:
     def _arrive(self) -> Steps:
         gap = self.seconds / self.uploads
         for _ in range(self.uploads):
-            self._environment.process(self._execution())
+            self._environment.process(self._upload())
             yield self._environment.timeout(gap)
 
-    def _execution(self) -> Steps:
+    def _upload(self) -> Steps:
+        uploaded = self._environment.now
+        yield self._environment.timeout(self.assumed.event_seconds)
+        yield from self._execution(uploaded)
+
+    def _execution(self, uploaded: float) -> Steps:
         environment, states = self._environment, self.deployment.states
-        yield environment.timeout(self.assumed.event_seconds)
         began = environment.now
+        self._executions += 1
         deadline = began + self.deployment.workflow_timeout
         failed = False
         try:
@@ -232,17 +251,55 @@ class Simulation:
                     failed = True
                     break
             yield from self._task("Filter", states["Filter"], deadline)
+            now = environment.now
             if failed:
-                self.outcome.failed += 1
+                wait = min((now - uploaded) / 2, LONGEST_WAIT.total_seconds())
+                self._failures.append((now + wait, uploaded))
+                self.outcome.max_waiting = max(self.outcome.max_waiting, len(self._failures))
             else:
                 self.outcome.results += 1
-                self.outcome.drained_seconds = max(self.outcome.drained_seconds, environment.now)
+                self.outcome.drained_seconds = max(self.outcome.drained_seconds, now)
+                self._left -= 1
         except (FailedTask, TimeoutError):
-            self.outcome.without_result += 1
+            self._lost.append(uploaded)
         self._workflow_seconds += environment.now - began
-        self._left -= 1
-        if not self._left:
+        ended = self.outcome.results + len(self._failures) + len(self._lost) == self.uploads
+        if not self._left or (self.assumed.no_backlog and ended):
             self._endpoint.open = False
+
+    def _backlog(self) -> Steps:
+        """The backlog function and its runs, of which there is one at a time."""
+        environment, tick = self._environment, self.deployment.backlog_seconds
+        compared = 0.0
+        while self._left:
+            yield environment.timeout(tick - environment.now % tick)
+            now = environment.now
+            chosen = [uploaded for at, uploaded in self._failures if at <= now]
+            lost: list[float] = []
+            if now - compared >= INTERVAL.total_seconds():
+                compared = now
+                lost = [uploaded for uploaded in self._lost if now - uploaded >= MIN_AGE.total_seconds()]
+            if not chosen and not lost:
+                continue
+            well = False
+            for _ in range(min(PROBES, len(chosen) + len(lost))):
+                error = yield from self._invoke("Classify", self.deployment.states["Classify"])
+                well = well or error is None
+            if not well:
+                continue
+            self._failures = [item for item in self._failures if item[0] > now]
+            taken = Counter(lost)
+            self._lost = [item for item in self._lost if not taken[item]]
+            self.outcome.runs += 1
+            self.outcome.redriven += len(chosen) + len(lost)
+            items = iter(chosen + lost)
+            workers = min(self.deployment.backlog_concurrency, len(chosen) + len(lost))
+            yield environment.all_of([environment.process(self._items(items)) for _ in range(workers)])
+
+    def _items(self, items: Iterator[float]) -> Steps:
+        """What one of a run's concurrent executions works through."""
+        for uploaded in items:
+            yield from self._execution(uploaded)
 
     def _task(self, name: str, state: State, deadline: float) -> Steps:
         """A state: its function, tried again as its retriers say."""
@@ -264,19 +321,26 @@ class Simulation:
             yield self._environment.timeout(delay)
 
     def _invoke(self, name: str, state: State) -> Steps:
-        cold = self._functions.start(name)
-        if cold is None:
+        instance = self._functions.start(name)
+        if instance is None:
             self.outcome.throttles += 1
             yield self._environment.timeout(self.assumed.refused_seconds)
             return "Lambda.TooManyRequestsException"
+        cold, breaker = instance
         began = self._environment.now
         own = getattr(self.assumed, f"{name.lower()}_seconds")
         yield self._environment.timeout(cold + own)
         error = None
-        if name == "Classify":
+        if name == "Classify" and not breaker.allows(self._environment.now):
+            error = "EndpointUnavailable"
+        elif name == "Classify":
             error = yield from self._endpoint.request()
             self.outcome.busy += error == "EndpointBusy"
-        self._functions.end(name)
+            if error is None:
+                breaker.succeeded()
+            else:
+                breaker.failed(self._environment.now)
+        self._functions.end(name, breaker)
         self._invocations += 1
         self._gb_seconds += (self._environment.now - began) * state.memory_gb
         return error
@@ -291,7 +355,9 @@ class Simulation:
         gb = 0.0625  # an Express workflow is billed by 64 MB
         return (
             self.uploads * sum(fixed.values())
-            + self.uploads * price("states-express-request")
+            + self._executions * price("states-express-request")
+            + self.outcome.redriven
+            * price("states-standard-transition")  # an item of a Distributed Map is one
             + self._workflow_seconds * gb * price("states-express-gb-second")
             + self._invocations * price("lambda-request")
             + self._gb_seconds * price("lambda-arm-gb-second")

@@ -84,6 +84,8 @@ class Deployment:
     max_instances: int
     invocations_per_instance: float  # a minute, that autoscaling aims at
     scale_out_cooldown: float  # seconds
+    backlog_concurrency: int
+    backlog_seconds: float  # between two invocations of the backlog function
 
 
 def alarms(template: Path) -> list[dict[str, Any]]:
@@ -126,4 +128,7 @@ def read(template: Path = TEMPLATE) -> Deployment:
         max_instances=int(parameters["EndpointMaxInstanceCount"]["Default"]),
         invocations_per_instance=float(parameters["InvocationsPerInstance"]["Default"]),
         scale_out_cooldown=float(policy["ScaleOutCooldown"]),
+        backlog_concurrency=int(parameters["BacklogConcurrency"]["Default"]),
+        backlog_seconds=60.0
+        * int(resources["BacklogRule"]["Properties"]["ScheduleExpression"][5:].split()[0]),
     )

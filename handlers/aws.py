@@ -16,8 +16,10 @@ from botocore.session import get_session
 from handlers import settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 @cache
@@ -42,6 +44,33 @@ def sagemaker_runtime() -> SageMakerRuntimeClient:
         parameter_validation=False,
     )
     return cast("SageMakerRuntimeClient", get_session().create_client("sagemaker-runtime", config=config))
+
+
+@cache
+def lister() -> S3Client:
+    """S3 for listings and many reads at once, with retries: there is no workflow to retry them."""
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=3,
+        read_timeout=30,
+        max_pool_connections=32,
+        parameter_validation=False,
+    )
+    return cast("S3Client", get_session().create_client("s3", config=config))
+
+
+@cache
+def functions() -> LambdaClient:
+    """Lambda: one attempt, as a throttle is a result."""
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=70)
+    return cast("LambdaClient", get_session().create_client("lambda", config=config))
+
+
+@cache
+def stepfunctions() -> SFNClient:
+    """Step Functions, with a few retries."""
+    config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=3, read_timeout=10)
+    return cast("SFNClient", get_session().create_client("stepfunctions", config=config))
 
 
 def starting() -> bool:

@@ -14,11 +14,13 @@ from botocore.exceptions import ClientError
 
 from dropsort.contract.metrics import ENDPOINT_LATENCY
 from handlers import aws, endpoint_errors, predictions, settings
+from handlers.breaker import Breaker
 from handlers.rejections import Rejection
 from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
+_BREAKER = Breaker()
 if aws.starting():
     aws.sagemaker_runtime()
 
@@ -31,6 +33,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     ------
     EndpointBusy, EndpointMisconfigured
         See `handlers.endpoint_errors`; the workflow retries both, the first for minutes.
+    EndpointUnavailable
+        The circuit breaker is open; the workflow records it at once, and the backlog starts the upload again.
     ClientError, BotoCoreError
         The endpoint is away or failing; the workflow retries.
     """
@@ -38,6 +42,10 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     inference_id = Upload.from_state(event).inference_id
     note(s3_key=event["s3_key"])
     state = {name: value for name, value in event.items() if name != "image_data"}
+    if not _BREAKER.allows(time.monotonic()):
+        raise endpoint_errors.EndpointUnavailable(
+            f"{_BREAKER.failures} requests in a row failed; none is sent for the moment."
+        )
     started = time.perf_counter()
     try:
         answer, variant = _invoke(image, inference_id)
@@ -66,6 +74,16 @@ def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
             Accept=_SETTINGS.accept,
             InferenceId=inference_id,
         )
+        body = response["Body"].read()
     except ClientError as error:
-        raise endpoint_errors.meaning(error) from error
-    return response["Body"].read(), response.get("InvokedProductionVariant")
+        meaning = endpoint_errors.meaning(error)
+        if isinstance(meaning, Rejection):  # of the model, which is well
+            _BREAKER.succeeded()
+        else:
+            _BREAKER.failed(time.monotonic())
+        raise meaning from error
+    except Exception:
+        _BREAKER.failed(time.monotonic())
+        raise
+    _BREAKER.succeeded()
+    return body, response.get("InvokedProductionVariant")

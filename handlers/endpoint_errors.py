@@ -23,6 +23,10 @@ class EndpointBusy(Exception):
     """The endpoint has too much to do, or is about to be ready: waiting helps. The workflow's retrier has this name."""
 
 
+class EndpointUnavailable(Exception):
+    """No request of this function instance has succeeded for some time, so none is sent: the image waits in the backlog."""
+
+
 class EndpointMisconfigured(Exception):
     """The endpoint, its container or the function's role is set up wrongly: no image gets a prediction until somebody mends it."""
 

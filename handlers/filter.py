@@ -1,6 +1,7 @@
 """Last function of the workflow: decides by confidence and records exactly one result.
 
-In: ``state``, that of the state before; ``input``, the execution's; ``execution``, its ARN. Out: outcome, result key, label and confidence.
+In: ``state``, that of the state before; ``input``, the execution's, unless it is by hand; ``execution``, its ARN. Out: outcome, result key,
+label and confidence.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         The result could not be recorded; the workflow retries.
     """
     state = event["state"]
-    upload = _upload(state, event["input"])
+    started_with = event.get("input", state)  # what a run by hand is started with is part of every state
+    upload = _upload(state, started_with)
     telemetry.note(s3_key=upload.key)
     if state.get("superseded"):
         telemetry.emit(**{metrics.SUPERSEDED: 1})
@@ -59,7 +61,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         trace=os.environ.get("_X_AMZN_TRACE_ID"),
     )
     stands, key = _record(upload, result, state.get("upload", {}).get("uploaded"))
-    _observe(result, prediction, now, event["input"], stands)
+    _observe(result, prediction, now, started_with, stands)
     return {
         "outcome": result["outcome"] if stands else "superseded",
         "result_key": key,

@@ -52,6 +52,8 @@ def from_error(error: str, cause: str) -> Rejection:
     text = f"{error} {cause}".lower()
     if error in _CRASHES:
         code = "function_crashed"
+    elif error == "EndpointUnavailable":
+        code = "endpoint_unavailable"
     elif error == "EndpointMisconfigured":
         code = "endpoint_misconfigured"
     elif error == "EndpointBusy" or "throttl" in text or "toomanyrequests" in text or "slowdown" in text:

@@ -17,11 +17,13 @@ from typing import Any, cast
 from aws_lambda_powertools import Logger
 
 from dropsort.contract import defaults, emf
-from dropsort.contract.metrics import STACK, WORKFLOW
+from dropsort.contract.metrics import BACKLOG, STACK, WORKFLOW
 
 _STACK_NAME = os.environ.get("STACK_NAME", defaults.STACK)
 
 logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+
+_DECLARED = WORKFLOW | BACKLOG
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -38,7 +40,7 @@ class Invocation:
     def line(self) -> str:
         """All of it as one line; empty without a metric."""
         now = time.time_ns() // 1_000_000
-        return emf.line(self.values, self.sets.items(), self.dimensions, WORKFLOW, now, self.notes)
+        return emf.line(self.values, self.sets.items(), self.dimensions, _DECLARED, now, self.notes)
 
 
 _invocation = Invocation()  # a function runs one at a time
@@ -84,7 +86,7 @@ def note(**fields: Any) -> None:
 
 
 def _add(dimensions: tuple[str, ...], values: dict[str, float]) -> None:
-    if unknown := sorted(values.keys() - WORKFLOW.keys()):
+    if unknown := sorted(values.keys() - _DECLARED.keys()):
         raise KeyError(f"not in dropsort/contract/metrics.py: {', '.join(unknown)}")
     _invocation.values.update(values)
     _invocation.sets.setdefault(dimensions, []).extend(values)

@@ -129,3 +129,13 @@ def cost(
     """
     hourly = INSTANCES.get(instance, INSTANCES["ml.m5.xlarge"]) if instance else 0.0
     return images * use.dollars() + endpoint_hours * hourly * instances
+
+
+def redrive_dollars(uploads: int) -> float:
+    """Estimated dollars for uploads that a run of the backlog classifies again, without the endpoint.
+
+    An item of a Distributed Map is one transition of its workflow and an Express execution; there is no event and no upload,
+    and a run without a sequencer reads all three locations of a result first.
+    """
+    each = ResourceUse(event=False, puts=1, gets=6).dollars() + price("states-standard-transition")
+    return uploads * each

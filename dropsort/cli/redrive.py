@@ -1,4 +1,4 @@
-"""`dropsort redrive`: start the workflow again for uploads without a final result."""
+"""`dropsort redrive`: classify uploads again, as a run of the backlog."""
 
 from __future__ import annotations
 
@@ -8,60 +8,123 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import Aws, amount, aws_options, json_option, prefix_option, stack_option
-from dropsort.cli.output import bars, console
+from dropsort.cli.output import confirmed, console, note
 from dropsort.cli.results import hint_prefix
+from dropsort.contract.backlog import UploadList
+from dropsort.contract.keys import OUTCOMES
+from dropsort.contract.reasons import REASONS
 from dropsort.contract.text import printable
 
+MOST_NAMED = 10_000  # uploads in the JSON document; the count is always whole
 
-@click.command(short_help="Start uploads without a result again.")
+
+def estimate(uploads: int, seconds: float, dollars: float) -> str:
+    """A sentence about count, time and cost."""
+    minutes = f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{max(1, round(seconds))} seconds"
+    return f"{uploads:,} upload{'' if uploads == 1 else 's'}, about {minutes}, about ${dollars:,.2f} without the endpoint."
+
+
+@click.command(short_help="Classify uploads again.")
+@click.option("--all", "everything", is_flag=True, help="Every upload.")
+@click.option(
+    "--reason",
+    type=click.Choice(sorted(REASONS)),
+    multiple=True,
+    metavar="CODE",
+    help="Uploads whose result has this reason code; may be repeated.",
+)
+@click.option(
+    "--outcome",
+    type=click.Choice(OUTCOMES),
+    multiple=True,
+    help="Uploads whose result has this outcome; may be repeated.",
+)
+@click.option("--label", metavar="LABEL", help="Uploads whose result has this label.")
+@click.option(
+    "--model-before",
+    metavar="VERSION",
+    help="Uploads whose prediction is of a model version before VERSION.",
+)
 @prefix_option
 @amount(
     "--min-age",
     click.FloatRange(min=0),
     "Leave out younger uploads: they may still be in progress.",
-    default=300.0,
+    default=600.0,
     metavar="SECONDS",
 )
-@amount("--rate", click.FloatRange(min=0.1), "Executions to start per second.", default=20.0)
+@amount(
+    "--concurrency", click.IntRange(1, 10_000), "Uploads at the same time.  [default: BacklogConcurrency]"
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @stack_option
 @aws_options
 def redrive(
-    prefix: str, min_age: float, rate: float, dry_run: bool, json_file: Path | None, stack: str, aws: Aws
+    everything: bool,
+    reason: tuple[str, ...],
+    outcome: tuple[str, ...],
+    label: str | None,
+    model_before: str | None,
+    prefix: str,
+    min_age: float,
+    concurrency: int | None,
+    dry_run: bool,
+    yes: bool,
+    json_file: Path | None,
+    stack: str,
+    aws: Aws,
 ) -> int:
-    """Start the workflow again for uploads with no result, an outdated one, or one that is marked retryable.
+    """Classify uploads again: those with no result, an outdated one, or one that is marked retryable, or what the options select.
 
-    Harmless if run twice: the same upload gives the same result.
+    Shows how many they are, how long they take and what they cost, and waits for confirmation. Harmless if run twice.
     """
     from dropsort.client import redrive as redriving
     from dropsort.client import stack as stacks
+    from monitoring.prices import redrive_dollars
 
+    selection = redriving.Selection(everything, reason, outcome, label, model_before)
+    if everything and selection.by_result:
+        raise click.UsageError("--all selects every upload: leave out the other criteria.")
     service = stacks.find(aws.client, stack)
-    unsorted = redriving.find(aws.client("s3"), service.bucket, prefix=prefix, min_age_seconds=min_age)
+    at_once = concurrency or redriving.concurrency(service)
     output = console(stderr=str(json_file) == "-")
-    if dry_run:
-        for item in unsorted:
-            output.print(f"{printable(item.key)}  ({item.why})", markup=False)
-    else:
-        with bars() as progress:
-            task = progress.add_task("started", total=len(unsorted))
-            redriving.start(
-                aws.client("stepfunctions"),
-                service.state_machine,
-                service.bucket,
-                unsorted,
-                per_second=rate,
-                done=lambda _: progress.advance(task),
-            )
-    output.print(f"{len(unsorted)} uploads {'would be' if dry_run else 'were'} started again.")
-    if not unsorted:
+    named: list[dict[str, object]] = []
+    with UploadList() as uploads:
+        for item in redriving.select(
+            aws.client("s3"),
+            service.bucket,
+            selection,
+            prefix=prefix,
+            min_age_seconds=min_age,
+            unreadable=note,
+        ):
+            uploads.add(service.bucket, item.key)
+            if len(named) < MOST_NAMED:
+                named.append({"key": item.key, "uploaded": item.uploaded, "why": item.why})
+            if dry_run:
+                output.print(f"{printable(item.key)}  ({item.why})", markup=False)
+        count = uploads.count
+        seconds, dollars = redriving.estimated_seconds(count, at_once), redrive_dollars(count)
+        if count:
+            note(estimate(count, seconds, dollars))
+        run = None
+        if count and not dry_run:
+            if not confirmed(yes):
+                raise click.ClickException("Nothing was started.")
+            run = redriving.start(aws.client, service, uploads, at_once)
+    output.print(f"{count} uploads {'would be' if dry_run else 'were'} started again.")
+    if not count:
         hint_prefix(prefix)
     write_json(
         json_file,
         {
-            "started": 0 if dry_run else len(unsorted),
-            "uploads": [{"key": item.key, "uploaded": item.uploaded, "why": item.why} for item in unsorted],
+            "started": count if run else 0,
+            "run": run.id if run else None,
+            "estimated_seconds": seconds,
+            "estimated_dollars": dollars,
+            "uploads": named,
         },
     )
     return 0

@@ -68,7 +68,7 @@ def results(
             unreadable=unreadable.append,
         )
     )
-    waiting = sum(item.why == redrive.NO_RESULT for item in redrive.find(s3, service.bucket, prefix=prefix))
+    waiting = sum(item.why == redrive.NO_RESULT for item in redrive.select(s3, service.bucket, prefix=prefix))
     for problem in unreadable:
         note(problem)
     write_json_lines(json_file, (item.document for item in found))

@@ -1,26 +1,30 @@
-"""Starts the workflow again for unfinished uploads; `dropsort.contract.reconciliation` says which these are.
+"""Selects uploads to classify again and starts a run of the backlog for them.
 
 Running twice is harmless: the same upload gives the same result.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dropsort.contract import reconciliation
+from dropsort.client import results
+from dropsort.client.errors import ClientError
+from dropsort.client.stack import Service
+from dropsort.contract import backlog, keys, reconciliation
+from dropsort.contract.backlog import Run, UploadList
+from dropsort.contract.clients import Clients
 from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_stepfunctions import SFNClient
 
-__all__ = ["NO_RESULT", "RETRYABLE", "SEVERAL_RESULTS", "Unsorted", "find", "start"]
+__all__ = ["NO_RESULT", "RETRYABLE", "SEVERAL_RESULTS", "Selection", "Unsorted", "find", "select", "start"]
+
+SECONDS_EACH = 0.4  # of one execution, for the estimate
 
 
 @dataclass(frozen=True)
@@ -28,85 +32,142 @@ class Unsorted:
     """An upload to start again, and why."""
 
     key: str
-    uploaded: datetime
+    uploaded: datetime | None  # None where only its result was read
     why: str
 
 
-def find(
+@dataclass(frozen=True)
+class Selection:
+    """Which uploads to classify again; without any criterion those without a final result.
+
+    Parameters
+    ----------
+    everything
+        Every upload.
+    reasons, outcomes, label
+        Uploads whose result has one of these reason codes, one of these outcomes, this label.
+    model_before
+        Uploads whose prediction is of a model version that sorts before this one, or of one without a version.
+    """
+
+    everything: bool = False
+    reasons: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    label: str | None = None
+    model_before: str | None = None
+
+    @property
+    def by_result(self) -> bool:
+        """Whether results decide."""
+        return bool(self.reasons or self.outcomes or self.label or self.model_before)
+
+    def why(self, result: results.Result) -> str | None:
+        """Why the upload of a result is selected; None if it is not."""
+        if self.reasons and result.reason.get("code") not in self.reasons:
+            return None
+        if self.label is not None and result.label != self.label:
+            return None
+        version = (result.document.get("model") or {}).get("version")
+        if self.model_before is not None:
+            if result.label is None or (version and _order(str(version)) >= _order(self.model_before)):
+                return None
+            return f"model {version}"
+        return str(result.reason.get("code") or result.outcome)
+
+
+def _order(version: str) -> list[tuple[int, int, str]]:
+    """The order of versions: numbers by value, so that bikes-1.9.0 comes before bikes-1.10.0."""
+    parts = re.findall(r"\d+|\D+", version)
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+
+
+def select(
     s3: S3Client,
     bucket: str,
+    selection: Selection = Selection(),
     *,
     prefix: str = "",
     min_age_seconds: float = 0.0,
     progress: Callable[[int], None] = lambda _: None,
-) -> list[Unsorted]:
-    """Uploads that have no result, one of an older upload, several, or one whose failure may pass; oldest first.
-
-    Memory grows with what is returned, not with the bucket.
+    unreadable: Callable[[str], None] = lambda _: None,
+) -> Iterator[Unsorted]:
+    """The selected uploads, about in the order of their keys; memory does not grow with their number.
 
     Parameters
     ----------
     prefix
         Only uploads whose path below ``incoming/`` starts so.
     min_age_seconds
-        Leave out younger uploads: they may be on their way.
+        Leave out younger uploads: they may be in progress.
     progress
         Called after every 1,000 uploads with the number checked so far.
+    unreadable
+        Called with a sentence for every object that is no result, where results decide.
     """
-    now = datetime.now(UTC)
-    unsorted: list[Unsorted] = []
-    count = 0
+    if selection.by_result:
+        outcomes = selection.outcomes or keys.OUTCOMES
+        for result in results.iterate(s3, bucket, outcomes=outcomes, prefix=prefix, unreadable=unreadable):
+            why = selection.why(result)
+            if why is not None:
+                yield Unsorted(result.key, None, why)
+        return
+    now, count = datetime.now(UTC), 0
     for checked in reconciliation.check(s3, bucket, prefix=prefix):
         count += 1
         if count % 1000 == 0:
             progress(count)
         upload = checked.upload
         age = max(0.0, (now - upload.written).total_seconds())  # S3's clock may be ahead of this one
-        if checked.why and age >= min_age_seconds:
-            unsorted.append(Unsorted(upload.key, upload.written, checked.why))
+        if (checked.why or selection.everything) and age >= min_age_seconds:
+            yield Unsorted(upload.key, upload.written, checked.why or "selected")
     progress(count)
-    return sorted(unsorted, key=lambda item: (item.uploaded, item.key))
 
 
-def start(
-    stepfunctions: SFNClient,
-    state_machine: str,
-    bucket: str,
-    uploads: Iterable[Unsorted],
-    *,
-    per_second: float = 20.0,
-    done: Callable[[Unsorted], None] = lambda _: None,
-) -> int:
-    """Start one execution per upload, at most `per_second`; return how many were started.
+def find(s3: S3Client, bucket: str, *, prefix: str = "", min_age_seconds: float = 0.0) -> list[Unsorted]:
+    """Uploads that have no result, one of an older upload, several, or one whose failure may pass."""
+    return list(select(s3, bucket, prefix=prefix, min_age_seconds=min_age_seconds))
+
+
+def estimated_seconds(uploads: int, concurrency: int) -> float:
+    """How long a run takes about, if the endpoint keeps up."""
+    return uploads * SECONDS_EACH / concurrency
+
+
+def concurrency(service: Service) -> int:
+    """The concurrency of a run that the stack is set to."""
+    return int(service.parameters.get("BacklogConcurrency") or backlog.CONCURRENCY)
+
+
+def start(client: Clients, service: Service, uploads: UploadList, at_once: int | None = None) -> Run:
+    """Start a run of the backlog.
 
     Raises
     ------
-    botocore.exceptions.ClientError
-        Of the first start that failed; those before it go on.
+    dropsort.client.errors.ClientError
+        Another run is in progress, or the stack is of an older version and has no backlog.
     """
-    started = 0
-    begin = time.monotonic()
-    with ThreadPoolExecutor(8, thread_name_prefix="redrive") as pool:
-        for batch in _batches(uploads, 8):
+    machine = service.outputs.get("BacklogStateMachineArn")
+    if not machine:
+        raise ClientError(
+            f"Stack {service.name} has no backlog: update it with `dropsort deploy --stack {service.name}`."
+        )
+    try:
+        return backlog.start(
+            client("s3"),
+            client("stepfunctions"),
+            service.bucket,
+            machine,
+            uploads,
+            concurrency=at_once or concurrency(service),
+        )
+    except backlog.InProgress as error:
+        raise ClientError(f"{error} Try again when it has ended: `dropsort status`.") from error
 
-            def run(upload: Unsorted) -> Unsorted:
-                document = {"s3_bucket": bucket, "s3_key": upload.key}
-                stepfunctions.start_execution(stateMachineArn=state_machine, input=json.dumps(document))
-                return upload
 
-            for upload in pool.map(run, batch):
-                started += 1
-                done(upload)
-            time.sleep(max(0.0, begin + started / per_second - time.monotonic()))
-    return started
-
-
-def _batches(items: Iterable[Unsorted], size: int) -> Iterable[list[Unsorted]]:
-    batch: list[Unsorted] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def counts(states: Any, run: Run) -> dict[str, int] | None:
+    """Executions of a run by their status, as Step Functions counts them; None before it has begun."""
+    listed = states.list_map_runs(executionArn=run.execution)["mapRuns"]
+    if not listed:
+        return None
+    found = states.describe_map_run(mapRunArn=listed[0]["mapRunArn"])["itemCounts"]
+    return {name: int(found.get(name, 0)) for name in ("pending", "running", "succeeded", "failed", "total")}

@@ -59,6 +59,21 @@ WORKFLOW = {
 }
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded image
 
+REDRIVEN = "Redriven"
+ENDPOINT_UNWELL = "EndpointUnwell"
+RECONCILIATION_LATE = "ReconciliationLate"
+
+# Emitted by the backlog function, every five minutes.
+BACKLOG = {
+    REDRIVEN: Metric("Count", "uploads that a run of the backlog was started for"),
+    ENDPOINT_UNWELL: Metric(
+        "Count", "1 if uploads wait because the endpoint classified none of them, else 0"
+    ),
+    RECONCILIATION_LATE: Metric(
+        "Count", "1 if the comparison of all uploads with their results is overdue, else 0"
+    ),
+}
+
 CAPTURED = "Captured"
 BAD_LINES = "BadLines"
 DUPLICATES = "Duplicates"

@@ -48,6 +48,9 @@ REASONS: dict[str, Reason] = {
         "The endpoint takes no image as it is set up: see its log, the model's container and the function's role.",
         True,
     ),
+    "endpoint_unavailable": Reason(
+        "The endpoint has responded to no request for some time; the image waits until it does.", True
+    ),
     "timeout": Reason("A part of the service did not respond in time, after retries.", True),
     "service_error": Reason("A part of the service failed, after retries.", True),
     # A fault that comes again with the same image.

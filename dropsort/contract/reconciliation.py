@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import keys, reasons, result
@@ -49,13 +49,19 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An upload and why it is unfinished: `NO_RESULT`, `SEVERAL_RESULTS`, `RETRYABLE`, or None for a finished one."""
+    """An upload and why it is unfinished: `NO_RESULT`, `SEVERAL_RESULTS`, `RETRYABLE`, or None for a finished one.
+
+    A comparison that is interrupted after it continues from ``marker``; empty where it cannot be interrupted.
+    """
 
     upload: Version
     why: str | None
+    marker: str = ""
 
 
-def check(client: S3Client, bucket: str, *, prefix: str = "", failures: bool = True) -> Iterator[Checked]:
+def check(
+    client: S3Client, bucket: str, *, prefix: str = "", failures: bool = True, after: str = ""
+) -> Iterator[Checked]:
     """Every upload below ``incoming/`` + `prefix`, in about the order of the keys, and whether it is finished.
 
     A damaged result counts as none, for its key alone. Folder markers (keys that end in ``/``) are uploads as any other;
@@ -67,6 +73,8 @@ def check(client: S3Client, bucket: str, *, prefix: str = "", failures: bool = T
         boto3 S3 client.
     failures
         Read the results below ``failed/`` too: without, a retryable failure counts as finished.
+    after
+        Continue after this key, the marker of a `Checked`.
 
     Raises
     ------
@@ -78,11 +86,13 @@ def check(client: S3Client, bucket: str, *, prefix: str = "", failures: bool = T
     waiting: deque[Checked | Future[Checked]] = deque()
     with ThreadPoolExecutor(WORKERS + 1 + len(keys.OUTCOMES), thread_name_prefix="reconcile") as pool:
         try:
+            path = keys.path_of(after) if after else ""
             results = {
-                outcome: _Results(client, bucket, f"{outcome}/{prefix}", pool) for outcome in keys.OUTCOMES
+                outcome: _Results(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
+                for outcome in keys.OUTCOMES
             }
-            for upload, locations in _in_order_of_results(
-                _newest(client, bucket, keys.INCOMING + prefix, pool)
+            for upload, locations, marker in _in_order_of_results(
+                _newest(client, bucket, keys.INCOMING + prefix, pool, after)
             ):
                 if locations is None:  # its result's key is a digest, out of order
                     waiting.append(pool.submit(_look_up, client, bucket, upload, failures))
@@ -95,9 +105,9 @@ def check(client: S3Client, bucket: str, *, prefix: str = "", failures: bool = T
                 why = _by_listing(upload, found, failures)
                 if why is _READ:
                     (outcome,) = found
-                    waiting.append(pool.submit(_judge, client, bucket, upload, locations[outcome]))
+                    waiting.append(pool.submit(_judge, client, bucket, upload, locations[outcome], marker))
                 else:
-                    waiting.append(Checked(upload, why))
+                    waiting.append(Checked(upload, why, marker))
                 while len(waiting) > 4 * WORKERS:
                     yield _value(waiting.popleft())
             while waiting:
@@ -124,27 +134,87 @@ def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> s
     return _READ if read else None
 
 
-def _judge(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
-    """The verdict on an upload's only result, by its content."""
+def retryable(
+    client: S3Client, bucket: str, since: datetime, until: datetime
+) -> Iterator[tuple[str, datetime]]:
+    """Uploads whose failures may pass, with the time from which each is to be tried again, by the keys of their results.
+
+    An upload that keeps failing is tried less and less often: it waits half as long as the time from its upload to its last
+    failure, at most `LONGEST_WAIT`. Only results that were written from `since` to `until` are read; both are aware. A damaged
+    result is left to `check`.
+    """
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{keys.FAILED}/")
+    waiting: deque[Future[tuple[str, datetime] | None]] = deque()
+    with ThreadPoolExecutor(WORKERS + 1, thread_name_prefix="retryable") as pool:
+        try:
+            for page in _read_ahead(pages, pool):
+                for item in page.get("Contents", ()):
+                    if since <= item["LastModified"] <= until:
+                        waiting.append(pool.submit(_next_try, client, bucket, item["Key"]))
+                    while len(waiting) > 4 * WORKERS:
+                        if (found := waiting.popleft().result()) is not None:
+                            yield found
+            while waiting:
+                if (found := waiting.popleft().result()) is not None:
+                    yield found
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+LONGEST_WAIT = timedelta(minutes=30)
+
+
+def _next_try(client: S3Client, bucket: str, location: str) -> tuple[str, datetime] | None:
+    """Key of the upload of a retryable failure and when to try it again; None for any other result."""
+    try:
+        document = _read(client, bucket, location)
+    except ValueError:
+        return None
+    if document is None or not (document.get("reason") or {}).get("retryable"):
+        return None
+    recorded = datetime.fromisoformat(document["times"]["recorded"])
+    uploaded = document["times"].get("uploaded")
+    age = recorded - datetime.fromisoformat(uploaded) if uploaded else timedelta()
+    return document["source"]["key"], recorded + min(max(age / 2, timedelta()), LONGEST_WAIT)
+
+
+def _read(client: S3Client, bucket: str, location: str, key: str | None = None) -> dict[str, Any] | None:
+    """The result at a key; None if it has gone since it was listed.
+
+    Raises
+    ------
+    ValueError
+        It is no result, or none of the upload `key`.
+    """
     try:
         response = client.get_object(Bucket=bucket, Key=location)
     except Exception as error:
-        if _code(error) in _GONE:  # replaced since it was listed: its upload is being worked on
-            return Checked(upload, None)
+        if _code(error) in _GONE:
+            return None
         raise
     with response["Body"] as stream:
         body = stream.read(result.MAX_BYTES + 1)
+    document = result.parse(body, key)
+    keys.path_of(document["source"]["key"])
+    return document
+
+
+def _judge(client: S3Client, bucket: str, upload: Version, location: str, marker: str = "") -> Checked:
+    """The verdict on an upload's only result, by its content."""
     try:
-        document = result.parse(body, upload.key)
+        document = _read(client, bucket, location, upload.key)
     except ValueError:
-        return Checked(upload, NO_RESULT)
+        return Checked(upload, NO_RESULT, marker)
+    if document is None:  # replaced since it was listed: its upload is being worked on
+        return Checked(upload, None, marker)
     if not location.startswith(f"{document['outcome']}/") or not _is_of(upload, document["source"]):
-        return Checked(upload, NO_RESULT)
+        return Checked(upload, NO_RESULT, marker)
     reason, times = document.get("reason") or {}, document["times"]
     due = reason.get("retryable") and reasons.is_due(
         reason["code"], times.get("uploaded"), times["recorded"], datetime.now(UTC)
     )
-    return Checked(upload, RETRYABLE if due else None)
+    return Checked(upload, RETRYABLE if due else None, marker)
 
 
 def _is_of(upload: Version, source: dict[str, Any]) -> bool:
@@ -180,9 +250,12 @@ def _value(item: Checked | Future[Checked]) -> Checked:
     return item if isinstance(item, Checked) else item.result()
 
 
-def _newest(client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> Iterator[Version]:
+def _newest(
+    client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor, after: str = ""
+) -> Iterator[Version]:
     """The newest version of every key below a prefix that was not deleted, by key; one page is read ahead."""
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+    start: Any = {"KeyMarker": after} if after else {}
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix, **start)
     return _newest_of(_read_ahead(pages, pool))
 
 
@@ -212,37 +285,41 @@ def _version(item: dict[str, Any], count: int) -> Version:
     return Version(item["Key"], version, item["ETag"].strip('"'), item["LastModified"], single)
 
 
-def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, dict[str, str] | None]]:
-    """Uploads in the order of their results' keys, with those keys; None for those whose keys do not sort with them.
+def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, dict[str, str] | None, str]]:
+    """Uploads in the order of their results' keys, with those keys and a marker; None for those whose keys do not sort with them.
 
     ``a`` sorts before ``a-b``, but ``a.json`` after ``a-b.json``. An upload waits until one comes whose result sorts after its own:
     no later one's can sort before it then. Those that wait are each a prefix of the next, so at most 1,024 do.
     """
     waiting: list[tuple[str, str, Version]] = []
+    last = ""
     for upload in found:
         path = keys.path_of(upload.key)
         if not path:  # the folder marker of incoming/ itself
             continue
         place = keys.result_path(path)
         if not keys.is_whole(path):
-            yield upload, None
+            yield upload, None, ""
             continue
         while waiting and waiting[0][0] < place:
-            yield _located(heapq.heappop(waiting))
+            yield _located(heapq.heappop(waiting), "" if len(waiting) else last)
         heapq.heappush(waiting, (place, upload.key, upload))
+        last = upload.key
     while waiting:
-        yield _located(heapq.heappop(waiting))
+        yield _located(heapq.heappop(waiting), "" if len(waiting) else last)
 
 
-def _located(item: tuple[str, str, Version]) -> tuple[Version, dict[str, str]]:
-    return item[2], keys.result_keys(keys.path_of(item[2].key))
+def _located(item: tuple[str, str, Version], marker: str) -> tuple[Version, dict[str, str], str]:
+    return item[2], keys.result_keys(keys.path_of(item[2].key)), marker
 
 
 class _Results:
     """The listing of one outcome, read for keys in ascending order."""
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor) -> None:
-        self._versions = _newest(client, bucket, prefix, pool)
+    def __init__(
+        self, client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor, after: str = ""
+    ) -> None:
+        self._versions = _newest(client, bucket, prefix, pool, after)
         self._next = next(self._versions, None)
 
     def at(self, location: str) -> Version | None:

@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from botocore.config import Config
+
 from dropsort.contract import stack as stacks
 from dropsort.contract.defaults import MODEL_PARAMETERS
 from dropsort.contract.progress import OnStep, no_steps
@@ -248,16 +250,15 @@ class Service:
         self._metrics = MetricsBridge(
             session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
         )
-        self._pick_up = AutomaticRedrive(
-            session.client("s3"),
+        self._redrive = AutomaticRedrive(
+            session.client("lambda", config=Config(read_timeout=300, retries={"total_max_attempts": 1})),
             session.client("stepfunctions"),
-            self.bucket,
-            self.outputs["StateMachineArn"],
+            self.outputs,
             self._on_step,
         )
         self._cleanup.callback(self._stop_parts)
         self._metrics.start()
-        self._pick_up.start(at_once=known)
+        self._redrive.start(after_previous_run=known)
 
     def _package(self) -> package.Packages:
         return share(package.build("host", package.CACHE, self._on_step), package.CACHE / "shared")
@@ -312,7 +313,7 @@ class Service:
 
     def _stop_parts(self) -> None:
         self._ended.set()
-        self._pick_up.stop()
+        self._redrive.stop()
         self._endpoint.stop()
         self._metrics.stop(forward=not self._killed)
 

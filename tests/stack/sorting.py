@@ -12,7 +12,10 @@ from typing import Any
 
 import jsonschema
 
+from dropsort.client import redrive, stack
+from dropsort.client.errors import ClientError
 from dropsort.contract import keys
+from dropsort.contract.backlog import UploadList
 from dropsort.deployment.package import ROOT
 from dropsort.local.service import Service
 from training.dataset import samples
@@ -47,6 +50,23 @@ class Sorting:
         self.s3 = service.session().client("s3")
         self.states = service.session().client("stepfunctions")
         self.machine = service.outputs["StateMachineArn"]
+
+    def redrive(self, prefix: str) -> int:
+        """Start a run of the backlog for unfinished uploads, once no other is in progress; return how many they are."""
+        client = self.service.session().client
+        with UploadList() as uploads:
+            uploads.extend(
+                self.bucket, (item.key for item in redrive.select(self.s3, self.bucket, prefix=prefix))
+            )
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while uploads.count:
+                try:
+                    redrive.start(client, stack.find(client), uploads)
+                    break
+                except ClientError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.3)
+            return uploads.count
 
     def key(self, name: str) -> str:
         """The whole key of an upload."""

@@ -109,7 +109,7 @@ def test_redrive_sorts_what_has_lost_its_result(
     assert "incoming/redrive/lost.png  (no result)" in dry.stdout
 
     # WHEN it is started again THEN it has its result
-    run("redrive", "--prefix", "redrive/", "--min-age", "0", "--json", "redrive.json")
+    run("redrive", "--prefix", "redrive/", "--min-age", "0", "--json", "redrive.json", "--yes")
     assert json.loads((tmp_path / "redrive.json").read_text())["started"] == 1
     assert wait_for_result("incoming/redrive/lost.png")
 

@@ -46,8 +46,7 @@ def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: P
     # AND what this emulator, which ends all workers of a function when one cannot start, hit more often than is retried, is retryable
     for result in results.values():
         assert result["outcome"] == keys.CLASSIFIED or result["reason"]["retryable"], result["reason"]
-    again = redrive.find(sorting.s3, sorting.bucket, prefix="killed/")
-    redrive.start(sorting.states, sorting.machine, sorting.bucket, again)
+    sorting.redrive("killed/")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while redrive.find(sorting.s3, sorting.bucket, prefix="killed/") and time.monotonic() < deadline:
         time.sleep(0.3)
@@ -183,7 +182,7 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
     # WHEN it is redriven once the endpoint is back
     found = redrive.find(sorting.s3, sorting.bucket, prefix="redriven/")
     assert [(upload.key, upload.why) for upload in found] == [(sorting.key("a.png"), redrive.RETRYABLE)]
-    redrive.start(sorting.states, sorting.machine, sorting.bucket, found)
+    sorting.redrive("redriven/")
     # THEN the answer takes the failure's place
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (again := sorting.settled(etags)["a.png"])[

@@ -102,29 +102,40 @@ def test_something_else_in_the_place_of_a_result_counts_as_none(s3: Any, upload:
     assert found(s3) == {"incoming/a": redrive.NO_RESULT}
 
 
-def test_every_upload_is_started_once_with_its_key() -> None:
-    inputs: list[str] = []
-
-    class StepFunctions:
-        def start_execution(self, *, stateMachineArn: str, input: str) -> None:
-            assert stateMachineArn == "arn"
-            inputs.append(input)
-
-    now = datetime.now(UTC)
-    uploads = [redrive.Unsorted(f"incoming/{number} é", now, redrive.NO_RESULT) for number in range(50)]
-    done: list[Any] = []
-    assert redrive.start(StepFunctions(), "arn", BUCKET, uploads, per_second=10_000, done=done.append) == 50
-    assert sorted(json.loads(text)["s3_key"] for text in inputs) == sorted(item.key for item in uploads)
-    assert {json.loads(text)["s3_bucket"] for text in inputs} == {BUCKET}
-    assert done == uploads
+def selected(s3: Any, **criteria: Any) -> dict[str, str]:
+    chosen = redrive.select(s3, BUCKET, redrive.Selection(**criteria))
+    return {item.key.removeprefix("incoming/"): item.why for item in chosen}
 
 
-def test_oldest_first(s3: Any, upload: Callable[..., str]) -> None:
-    clock = Clock(s3)
-    now = datetime.now(UTC)
-    for number, name in enumerate("cab"):
-        clock.times[upload(name)] = now - timedelta(minutes=number)
-    assert [item.key for item in redrive.find(clock, BUCKET)] == ["incoming/b", "incoming/a", "incoming/c"]
+def test_results_decide_what_is_classified_again(
+    s3: Any, upload: Callable[..., str], write_result: Callable[..., str]
+) -> None:
+    # GIVEN results of two models and of each outcome, and an upload without one
+    for name in ("old", "new", "unnamed", "doubted", "archived", "hopeless", "lost"):
+        upload(name)
+    write_result("incoming/old", model={"version": "bikes-1.9.0"})
+    write_result("incoming/new", model={"version": "bikes-1.10.0"})
+    write_result("incoming/unnamed", model=None)
+    below = {"code": "below_threshold", "message": "m", "retryable": False}
+    write_result(
+        "incoming/doubted", "low-confidence", reason=below, label="motorcycle", model={"version": "a"}
+    )
+    archived = {"code": "object_archived", "message": "m", "retryable": False}
+    write_result("incoming/archived", "failed", reason=archived)
+    write_result("incoming/hopeless", "failed", reason=FINAL)
+    # THEN each criterion selects its own, and several together what matches all
+    assert selected(s3, model_before="bikes-1.10.0") == {
+        "old": "model bikes-1.9.0",
+        "unnamed": "model None",
+        "doubted": "model a",
+    }
+    assert selected(s3, reasons=("object_archived",)) == {"archived": "object_archived"}
+    assert selected(s3, outcomes=("failed", "low-confidence")).keys() == {"doubted", "archived", "hopeless"}
+    assert selected(s3, label="motorcycle").keys() == {"doubted"}
+    assert selected(s3, label="bicycle", model_before="bikes-1.10.0").keys() == {"old", "unnamed"}
+    assert selected(s3, everything=True)["lost"] == redrive.NO_RESULT
+    assert len(selected(s3, everything=True)) == 7
+    assert selected(s3) == {"lost": redrive.NO_RESULT}
 
 
 def test_a_stack_that_is_missing_or_something_else_is_said(aws: None) -> None:

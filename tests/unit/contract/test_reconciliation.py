@@ -219,3 +219,23 @@ def test_a_listing_out_of_order_is_no_basis() -> None:
 
     with pytest.raises(UnorderedListing, match="was listed after"):
         list(reconciliation.check(Directory(0, 0), BUCKET))
+
+
+def test_a_comparison_continues_after_any_of_its_markers(s3: Any) -> None:
+    # GIVEN uploads some of which sort differently from their results, every other one without a result
+    names = ["a", "a-", "a-b", "a-b-c", "a.png", "a/b", "b", "b+", "c" * 1000 + "d" * 10, "d"]
+    for number, name in enumerate(names):
+        source = upload(s3, name)
+        if number % 2:
+            write(s3, source)
+    whole = list(reconciliation.check(s3, BUCKET))
+    verdicts = {item.upload.key: item.why for item in whole}
+    assert len(verdicts) == len(names)
+    markers = [(number, item.marker) for number, item in enumerate(whole) if item.marker]
+    assert len(markers) >= 4
+    for number, marker in markers:
+        # THEN what was found before a marker and what is found after it are all of them, each once, with the same verdict
+        rest = list(reconciliation.check(s3, BUCKET, after=marker))
+        both = [item.upload.key for item in whole[: number + 1]] + [item.upload.key for item in rest]
+        assert sorted(both) == sorted(verdicts), marker
+        assert all(verdicts[item.upload.key] == item.why for item in rest)

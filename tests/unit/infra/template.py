@@ -84,13 +84,15 @@ def grants(role: str, **conditions: bool) -> set[tuple[str, str]]:
     }
 
 
-def definition() -> dict[str, Any]:
-    """The state machine's definition, its functions filled in by their ARNs."""
-    properties = RESOURCES["StateMachine"]["Properties"]
+def definition(machine: str = "StateMachine") -> dict[str, Any]:
+    """A state machine's definition, its functions filled in by their ARNs."""
+    properties = RESOURCES[machine]["Properties"]
     arns = {
         name: f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
-        for name in properties["DefinitionSubstitutions"]
-    } | {"Invoke": resolve(properties["DefinitionSubstitutions"]["Invoke"])}
+        if name in FUNCTIONS
+        else resolve(value)
+        for name, value in properties["DefinitionSubstitutions"].items()
+    }
 
     def filled(node: Any) -> Any:
         if isinstance(node, dict):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +15,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from handlers import aws, classify, serialize, settings
+from dropsort.contract import backlog as backlog_runs
+from dropsort.contract import keys
+from handlers import aws, backlog, classify, serialize, settings
 from handlers import filter as last
 from tests.unit.infra.template import (
     FUNCTIONS,
@@ -28,6 +33,7 @@ from training.aws.container_images import REGIONS, image_uri
 from training.errors import TrainingError
 
 BUCKET = "pictures"
+DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}})
 
 # Actions for which AWS knows no resource-level permission (Service Authorization Reference); for these alone "*" is right.
 WITHOUT_RESOURCE = {
@@ -59,6 +65,8 @@ KEY = {
     "SerializeRole": {"kms:Decrypt"},
     "FilterRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "MonitorRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "BacklogRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "BacklogStateMachineRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "EndpointRole": {"kms:Decrypt", "kms:GenerateDataKey"},
 }
 TRACES_OF_A_WORKFLOW = {(action, "*") for action in WITHOUT_RESOURCE if action.startswith("xray:")}
@@ -86,6 +94,24 @@ def test_the_workflow_may_do_exactly_what_its_definition_says(traces: bool) -> N
         needed |= TRACES_OF_A_WORKFLOW
     assert grants("StateMachineRole", Traces=traces) == needed
     assert properties["RoleArn"] == "StateMachineRole.Arn"
+    # AND a run of the backlog needs the same for its items, and what its Distributed Map does: it reads the list, writes its
+    # report, starts an execution of itself per item, and follows those (Step Functions Developer Guide, "IAM policies for using
+    # Distributed Map states").
+    (run,) = definition("BacklogStateMachine")["States"].values()
+    assert run["ItemReader"]["Resource"] == "arn:aws:states:::s3:getObject"
+    assert run["ResultWriter"]["Resource"] == "arn:aws:states:::s3:putObject"
+    lists = f"arn:aws:s3:::{BUCKET}/{backlog_runs.PREFIX}*"
+    own = "arn:aws:states:us-east-1:111122223333:{}:dropsort-backlog"
+    assert grants("BacklogStateMachineRole", Traces=traces) == needed | {
+        ("s3:GetObject", lists),
+        ("s3:PutObject", lists),
+        ("states:StartExecution", own.format("stateMachine")),
+        ("states:DescribeExecution", own.format("execution") + ":*"),
+        ("states:StopExecution", own.format("execution") + ":*"),
+        *((action, "KmsKeyArn") for action in KEY["BacklogStateMachineRole"]),
+    }
+    name = resolve(RESOURCES["BacklogStateMachine"]["Properties"]["StateMachineName"])
+    assert own.format("stateMachine").endswith(f":{name}")
 
 
 def test_every_rule_may_do_exactly_what_its_targets_need() -> None:
@@ -112,6 +138,7 @@ def test_every_rule_may_do_exactly_what_its_targets_need() -> None:
 
 SERVICE_OF = {
     "StateMachineRole": "states.amazonaws.com",
+    "BacklogStateMachineRole": "states.amazonaws.com",
     "UploadRuleRole": "events.amazonaws.com",
     "EndpointRole": "sagemaker.amazonaws.com",
     "TrainingRole": "sagemaker.amazonaws.com",
@@ -162,19 +189,20 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str,
     ):
         monkeypatch.delenv(name, raising=False)
     made: list[tuple[str, dict[str, Any]]] = []
-    aws.s3.cache_clear()
-    aws.sagemaker_runtime.cache_clear()
+    clients: tuple[Any, ...] = (aws.s3, aws.sagemaker_runtime, aws.lister, aws.stepfunctions, aws.functions)
+    for client in clients:
+        client.cache_clear()
     with mock_aws():
         owner = boto3.client("s3")
         owner.create_bucket(Bucket=BUCKET)
         owner.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        for client in (aws.s3(), aws.sagemaker_runtime()):
-            client.meta.events.register(
+        for client in clients:
+            client().meta.events.register(
                 "provide-client-params", lambda params, model, **_: made.append((model.name, dict(params)))
             )
         yield made
-    aws.s3.cache_clear()
-    aws.sagemaker_runtime.cache_clear()
+    for client in clients:
+        client.cache_clear()
 
 
 def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
@@ -190,6 +218,16 @@ def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
             return {("s3:PutObject", item)} | ({("s3:GetObject", item)} if "IfMatch" in parameters else set())
         case "DeleteObject":
             return {("s3:DeleteObject", item), ("s3:GetObject", item)}
+        case "ListObjectsV2":
+            return {("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}")}
+        case "ListObjectVersions":
+            return {("s3:ListBucketVersions", f"arn:aws:s3:::{parameters['Bucket']}")}
+        case "StartExecution":
+            return {("states:StartExecution", parameters["stateMachineArn"])}
+        case "DescribeExecution":
+            return {("states:DescribeExecution", parameters["executionArn"])}
+        case "Invoke":
+            return {("lambda:InvokeFunction", f"{parameters['FunctionName']}.Arn")}
         case "InvokeEndpoint":
             name = parameters["EndpointName"].lower()  # as SageMaker writes ARNs
             return {("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{name}")}
@@ -202,7 +240,7 @@ def runtime_needs(function: str) -> set[tuple[str, str]]:
     needs |= TRACES_OF_A_FUNCTION
     if function != "Classify":
         needs |= {(action, "KmsKeyArn") for action in KEY[f"{function}Role"]}
-    if function != "Classify":
+    if function in ("Serialize", "Filter"):  # the others list
         needs.add(("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"))
     return needs
 
@@ -279,6 +317,49 @@ def test_filter_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any
     held("Filter", calls)
 
 
+def test_the_backlog_function_may_do_exactly_what_it_does(
+    calls: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an upload without a result, and results of each outcome that have to be read, as the bucket holds older versions of them
+    s3, states = boto3.client("s3"), boto3.client("stepfunctions")
+    s3.put_object(Bucket=BUCKET, Key="incoming/lost", Body=b"x")
+    for outcome in keys.OUTCOMES:
+        for _ in range(2):
+            s3.put_object(Bucket=BUCKET, Key=f"incoming/{outcome}", Body=b"x")
+            s3.put_object(Bucket=BUCKET, Key=f"{outcome}/{outcome}.json", Body=b"{}")
+    role = "arn:aws:iam::123456789012:role/states"
+    machine = states.create_state_machine(name="dropsort-backlog", definition=DEFINITION, roleArn=role)
+    variables = resolve(RESOURCES["BacklogFunction"]["Properties"]["Environment"]["Variables"])
+    for name, value in (variables | {"BACKLOG_STATE_MACHINE": machine["stateMachineArn"]}).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("BACKLOG_CONCURRENCY", "5")
+    monkeypatch.setattr(backlog, "MIN_AGE", -timedelta(hours=1))
+
+    def invoke(**request: Any) -> dict[str, Any]:
+        calls.append(("Invoke", request))
+        body = b'{"image_data": "x"}' if request["FunctionName"].startswith("Serialize") else b"{}"
+        return {"Payload": io.BytesIO(body)}
+
+    monkeypatch.setattr(aws.functions(), "invoke", invoke)
+    context = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 60_000)
+    # WHEN it runs twice, the second time while its run is in progress
+    assert backlog.handler({"min_age_seconds": -3600}, context)["started"] == 4
+    assert backlog.handler({"min_age_seconds": -3600}, context)["started"] == 0
+    # THEN it does all that it may do, and nothing else
+    names = {
+        machine["stateMachineArn"]: "BacklogStateMachine",
+        "arn:aws:states:us-east-1:123456789012:execution:dropsort-backlog:": (
+            "arn:aws:states:us-east-1:111122223333:execution:BacklogStateMachine.Name:"
+        ),
+    }
+    for _, parameters in calls:
+        for member in ("stateMachineArn", "executionArn"):
+            for theirs, ours in names.items():
+                if str(parameters.get(member, "")).startswith(theirs):
+                    parameters[member] = parameters[member].replace(theirs, ours)
+    held("Backlog", calls)
+
+
 def test_the_functions_are_those_of_the_workflow() -> None:
     for name in FUNCTIONS:
         properties = RESOURCES[f"{name}Function"]["Properties"]
@@ -302,6 +383,7 @@ def test_the_endpoint_may_read_its_model_and_write_its_captures() -> None:
 LISTS = {
     "SerializeRole": ("StringLikeIfExists", ["incoming/*"]),
     "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
+    "BacklogRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
     "MonitorRole": (
         "StringLike",
         ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "captures/*", "monitoring/*"],

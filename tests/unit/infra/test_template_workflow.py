@@ -11,9 +11,11 @@ import pytest
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
 
 from handlers import imaging, predictions
+from handlers.endpoint_errors import EndpointUnavailable
 from tests.unit.infra.template import RESOURCES, definition, resolve
 
 DEFINITION = definition()
+BACKLOG = definition("BacklogStateMachine")
 STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 EXPRESS_SECONDS = 300
@@ -25,6 +27,35 @@ TRANSIENT = {"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.Sdk
 def test_a_parser_of_the_language_accepts_it() -> None:
     program, _ = AmazonStateLanguageParser.parse(json.dumps(DEFINITION))
     assert program
+    # This parser knows neither Express executions of a Distributed Map nor its tolerance, and no JSON lines.
+    found = json.loads(json.dumps(BACKLOG))
+    (run,) = found["States"].values()
+    del run["ToleratedFailurePercentage"]
+    run["ItemReader"]["ReaderConfig"]["InputType"] = "JSON"
+    run["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = "STANDARD"
+    program, _ = AmazonStateLanguageParser.parse(json.dumps(found))
+    assert program
+
+
+def test_an_item_of_the_backlog_goes_through_the_states_of_the_workflow() -> None:
+    (run,) = BACKLOG["States"].values()
+    item = run["ItemProcessor"]
+    assert item["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+    assert item["StartAt"] == DEFINITION["StartAt"]
+    expected = json.loads(json.dumps(STATES))
+    # Its input is a part of every state: an execution's input here is the item, and in the embedded AWS that of the run.
+    del expected["Filter"]["Parameters"]["Payload"]["input.$"]
+    assert item["States"] == expected
+
+
+def test_a_run_of_the_backlog_is_bounded_ends_whatever_fails_and_returns_no_results() -> None:
+    (run,) = BACKLOG["States"].values()
+    assert (run["MaxConcurrencyPath"], run["ToleratedFailurePercentage"]) == ("$.max_concurrency", 100)
+    assert run["ItemReader"]["ReaderConfig"] == {"InputType": "JSONL"}
+    assert "ResultWriter" in run, "the outputs of all items together would be larger than a state"
+    assert (run["ResultPath"], run["OutputPath"]) == ("$.report", "$.uploads")
+    assert "TimeoutSeconds" not in BACKLOG
+    assert RESOURCES["BacklogStateMachine"]["Properties"]["StateMachineType"] == "STANDARD"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +100,11 @@ def test_every_task_retries_throttles_and_faults_with_backoff_and_full_jitter(na
             continue
         assert retrier["JitterStrategy"] == "FULL"
         assert retrier.get("BackoffRate", 2) >= 1.5
+
+
+def test_an_endpoint_that_is_down_is_not_retried_but_recorded() -> None:
+    first = TASKS["Classify"]["Retry"][0]
+    assert first == {"ErrorEquals": [EndpointUnavailable.__name__], "MaxAttempts": 0}
 
 
 def test_a_busy_endpoint_and_a_throttled_function_share_one_retrier_of_minutes() -> None:
@@ -198,12 +234,15 @@ def test_the_largest_state_is_far_below_the_limit() -> None:
 
 
 def test_every_function_is_filled_in_and_called_by_its_alias_free_arn() -> None:
-    substitutions = dict(RESOURCES["StateMachine"]["Properties"]["DefinitionSubstitutions"])
-    text = json.dumps(RESOURCES["StateMachine"]["Properties"]["Definition"])
-    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(substitutions)
-    assert substitutions.pop("Invoke") == {"Fn::Sub": "arn:${AWS::Partition}:states:::lambda:invoke"}
-    for name, value in substitutions.items():
-        assert resolve(value) == f"{name}Function.Arn"
+    for machine in ("StateMachine", "BacklogStateMachine"):
+        substitutions = dict(RESOURCES[machine]["Properties"]["DefinitionSubstitutions"])
+        text = json.dumps(RESOURCES[machine]["Properties"]["Definition"])
+        assert set(re.findall(r"\$\{(\w+)\}", text)) == set(substitutions)
+        for name, value in substitutions.items():
+            if name in TASKS:
+                assert resolve(value) == f"{name}Function.Arn"
+            else:
+                assert value["Fn::Sub"].startswith("arn:${AWS::Partition}:states:::")
 
 
 def test_filter_gets_the_state_the_input_and_the_execution() -> None:

@@ -1,0 +1,173 @@
+"""Runs of the backlog: a list of uploads that the second state machine, a Distributed Map, classifies; never two runs at once.
+
+A run has a prefix of its own, ``backlog/{id}/``: its list ``uploads.jsonl`` and what Step Functions reports of it. ``backlog/current.json``
+names the latest run. Whoever starts one replaces that object under a condition, so of two that start at the same time one fails.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import Any
+
+PREFIX = "backlog/"
+CURRENT = f"{PREFIX}current.json"
+CONCURRENCY = 40  # executions of a run at the same time: the template's default
+STARTING = timedelta(minutes=1)  # after so long a run that was announced but never started counts as ended
+_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_MISSING = ("NoSuchKey", "404", "NotFound")
+
+
+class InProgress(Exception):
+    """Another run is in progress; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run: its id, its execution, when it was started and with how many uploads."""
+
+    id: str
+    execution: str
+    started: str
+    uploads: int
+
+
+class UploadList:
+    """The list of a run, in a temporary file until the run starts: memory does not grow with it."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self.count = 0
+
+    def __enter__(self) -> UploadList:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the file."""
+        self._file.close()
+
+    def add(self, bucket: str, key: str) -> None:
+        """Add an upload."""
+        self._file.write(json.dumps({"s3_bucket": bucket, "s3_key": key}).encode() + b"\n")
+        self.count += 1
+
+    def extend(self, bucket: str, found: Iterable[str]) -> None:
+        """Add uploads by their keys."""
+        for key in found:
+            self.add(bucket, key)
+
+    def body(self) -> Any:
+        """The file, from its beginning."""
+        self._file.seek(0)
+        return self._file
+
+
+def start(
+    s3: Any, states: Any, bucket: str, machine: str, uploads: UploadList, *, concurrency: int = CONCURRENCY
+) -> Run:
+    """Start a run.
+
+    Parameters
+    ----------
+    s3, states
+        boto3 clients of S3 and Step Functions.
+    machine
+        ARN of the backlog's state machine.
+    concurrency
+        Executions at the same time.
+
+    Raises
+    ------
+    InProgress
+        Another run is in progress, or was started at the same time.
+    botocore.exceptions.ClientError
+        S3 or Step Functions failed.
+    """
+    latest, etag = _latest(s3, bucket)
+    if latest is not None and running(states, latest):
+        raise InProgress(f"A run with {latest.uploads} uploads is in progress since {latest.started}.")
+    now = datetime.now(UTC)
+    name = f"{now:%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
+    run = Run(
+        name,
+        f"{machine.replace(':stateMachine:', ':execution:')}:{name}",
+        now.isoformat(timespec="seconds"),
+        uploads.count,
+    )
+    location = f"{PREFIX}{name}/uploads.jsonl"
+    s3.put_object(Bucket=bucket, Key=location, Body=uploads.body(), ContentType="application/jsonl")
+    announced = {member: getattr(run, member) for member in ("id", "execution", "started", "uploads")}
+    condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    try:
+        s3.put_object(
+            Bucket=bucket,
+            Key=CURRENT,
+            Body=json.dumps(announced).encode(),
+            ContentType="application/json",
+            **condition,
+        )
+    except Exception as error:
+        if _code(error) in _TAKEN:
+            raise InProgress("Another run was started at the same time.") from error
+        raise
+    document = {
+        "bucket": bucket,
+        "uploads": location,
+        "results": f"{PREFIX}{name}",
+        "max_concurrency": concurrency,
+    }
+    states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(document))
+    return run
+
+
+def current(s3: Any, states: Any, bucket: str) -> Run | None:
+    """The run in progress; None if there is none."""
+    latest, _ = _latest(s3, bucket)
+    return latest if latest is not None and running(states, latest) else None
+
+
+def running(states: Any, run: Run) -> bool:
+    """Whether a run is in progress, or about to be."""
+    try:
+        return bool(states.describe_execution(executionArn=run.execution)["status"] == "RUNNING")
+    except Exception as error:
+        if _code(error) != "ExecutionDoesNotExist":
+            raise
+    return datetime.now(UTC) - datetime.fromisoformat(run.started) < STARTING
+
+
+def _latest(s3: Any, bucket: str) -> tuple[Run | None, str | None]:
+    """The latest run and the ETag of the object that names it; what is damaged counts as no run."""
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=CURRENT)
+    except Exception as error:
+        if _code(error) in _MISSING:
+            return None, None
+        raise
+    with answer["Body"] as stream:
+        body = stream.read()
+    try:
+        document = json.loads(body)
+        run = Run(
+            str(document["id"]),
+            str(document["execution"]),
+            datetime.fromisoformat(document["started"]).astimezone(UTC).isoformat(),
+            int(document["uploads"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None, answer["ETag"]
+    return run, answer["ETag"]
+
+
+def _code(error: Exception) -> str:
+    """The code of botocore's ClientError, which this package does not import; "" of anything else."""
+    response = getattr(error, "response", None)
+    return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""

@@ -1,0 +1,312 @@
+"""Scheduled function: starts the workflow again for uploads that wait, once the endpoint is well.
+
+Retryable failures are found by listing ``failed/`` alone, every five minutes. All uploads are compared with their results at least every
+hour, or in a tenth of the time where that takes longer than six minutes; a comparison that one invocation cannot finish continues in the
+next. What is found becomes a run of the backlog (`dropsort.contract.backlog`); while one is in progress none is started.
+
+Before a run a few of its uploads are classified by the functions themselves: if that fails, the endpoint is not well, and all wait.
+What is kept between invocations is in ``backlog/state.json``; without it everything is compared anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from dropsort.contract import backlog, metrics, reconciliation
+from handlers import aws, telemetry
+
+STATE = f"{backlog.PREFIX}state.json"
+MOST_UPLOADS = 200_000  # of a run: what is left is found again after it
+RESERVE_SECONDS = 20.0  # of an invocation: for probe, list and start
+MIN_AGE = timedelta(minutes=10)  # the longest that an execution takes, with the delivery of its event
+INTERVAL = timedelta(hours=1)
+SHARE = 10  # a comparison takes at most one part in so many of the time
+CLOCKS = timedelta(seconds=60)  # how far the clocks of S3 and of the functions may differ
+PROBES, CANDIDATES = 3, 50  # uploads that are classified to try the endpoint, out of so many
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the template passes, from environment variables of the same names in upper case."""
+
+    bucket_name: str
+    backlog_state_machine: str
+    backlog_concurrency: int
+    serialize_function: str
+    classify_function: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the environment.
+
+        Raises
+        ------
+        KeyError
+            A variable is missing.
+        """
+        values: dict[str, Any] = {item.name: environment[item.name.upper()] for item in fields(cls)}
+        return cls(**values | {"backlog_concurrency": int(values["backlog_concurrency"])})
+
+
+@dataclass
+class Comparison:
+    """One comparison of all uploads with their results, in progress or ended; times are ISO 8601 in UTC."""
+
+    began: str
+    marker: str = ""
+    seconds: float = 0.0  # of work
+    uploads: int = 0
+    without_result: int = 0
+    oldest: str = ""  # key of the oldest upload without a result
+    oldest_uploaded: str = ""
+    ended: str = ""
+
+    def add(self, checked: reconciliation.Checked, latest: datetime) -> bool:
+        """Count an upload; whether it is unfinished and was uploaded before `latest`."""
+        self.uploads += 1
+        upload = checked.upload
+        if checked.why is None or upload.written > latest:
+            return False
+        if checked.why == reconciliation.NO_RESULT:
+            self.without_result += 1
+            uploaded = upload.written.isoformat()
+            if not self.oldest or (uploaded, upload.key) < (self.oldest_uploaded, self.oldest):
+                self.oldest, self.oldest_uploaded = upload.key, uploaded
+        return True
+
+
+@dataclass
+class State:
+    """What is kept between invocations."""
+
+    retryable_since: str = ""  # results below failed/ written before need not be read again
+    comparison: Comparison | None = None  # in progress
+    last: Comparison | None = None  # the last one that ended
+
+    @classmethod
+    def load(cls, s3: Any, bucket: str) -> tuple[State, str | None]:
+        """The state and its ETag; a new one where there is none or it is damaged."""
+        try:
+            answer = s3.get_object(Bucket=bucket, Key=STATE)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return cls(), None
+            raise
+        with answer["Body"] as stream:
+            body = stream.read()
+        try:
+            document = json.loads(body)
+            parts = {
+                name: Comparison(**document[name]) if document[name] else None
+                for name in ("comparison", "last")
+            }
+            for part in filter(None, parts.values()):
+                datetime.fromisoformat(part.began)
+            state = cls(str(document["retryable_since"]), **parts)
+            state.since()
+        except (ValueError, TypeError, KeyError):
+            return cls(), answer["ETag"]
+        return state, answer["ETag"]
+
+    def save(self, s3: Any, bucket: str, etag: str | None) -> None:
+        """Save it, unless another invocation has in the meantime: then its state stands."""
+        condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        try:
+            s3.put_object(Bucket=bucket, Key=STATE, Body=json.dumps(asdict(self)).encode(), **condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in (
+                "PreconditionFailed",
+                "ConditionalRequestConflict",
+                "412",
+            ):
+                raise
+
+    def since(self) -> datetime:
+        """From when on results below ``failed/`` are read."""
+        return datetime.fromisoformat(self.retryable_since) if self.retryable_since else _EPOCH
+
+    def due(self, now: datetime, interval: timedelta) -> bool:
+        """Whether a comparison is in progress or to begin."""
+        return self.comparison is not None or now >= self._next(interval)
+
+    def late(self, now: datetime) -> bool:
+        """Whether a comparison should have ended by now: a whole interval after it was to begin."""
+        if self.last is None:
+            began = datetime.fromisoformat(self.comparison.began) if self.comparison else now
+            return now - began > 3 * INTERVAL
+        begin = self._next(INTERVAL)
+        return now > begin + (begin - datetime.fromisoformat(self.last.began))
+
+    def _next(self, interval: timedelta) -> datetime:
+        if self.last is None:
+            return _EPOCH
+        rest = max(interval, timedelta(seconds=SHARE * self.last.seconds))
+        return datetime.fromisoformat(self.last.began) + rest
+
+
+@dataclass
+class Tick:
+    """One invocation.
+
+    Parameters
+    ----------
+    min_age, interval
+        Age below which an upload without a result is not started again, and time from comparison to comparison.
+    deadline
+        When to stop comparing, in seconds of `time.monotonic`.
+    """
+
+    settings: Settings
+    s3: Any
+    states: Any
+    functions: Any
+    now: datetime
+    min_age: timedelta
+    interval: timedelta
+    deadline: float
+    started: int = 0
+    unwell: bool = False
+    _keys: set[str] = field(default_factory=set)
+    _is_well: bool | None = None
+
+    def run(self) -> State:
+        """Find what waits, start a run if the endpoint is well, and compare on."""
+        bucket = self.settings.bucket_name
+        state, etag = State.load(self.s3, bucket)
+        busy = backlog.current(self.s3, self.states, bucket) is not None
+        with backlog.UploadList() as uploads:
+            since = None if busy else self._collect(uploads, state)
+            if state.due(self.now, self.interval):
+                self._compare(state, uploads, keep=not busy)
+            if uploads.count and self._well():
+                self._start(uploads)
+        if since is not None and not self.unwell:
+            state.retryable_since = since.isoformat()
+        state.save(self.s3, bucket, etag)
+        return state
+
+    def _collect(self, uploads: backlog.UploadList, state: State) -> datetime | None:
+        """Add the failures whose time has come; from when on results have to be read next time, None as now.
+
+        If the endpoint is not well, that is known after the first few, and the others are not read.
+        """
+        since, until = self.now - CLOCKS, self.now + CLOCKS
+        deadline = (time.monotonic() + self.deadline) / 2
+        for key, at in reconciliation.retryable(self.s3, self.settings.bucket_name, state.since(), until):
+            if at > self.now or uploads.count >= MOST_UPLOADS:
+                # It was recorded at most so long before: it has to be found again.
+                since = min(since, at - reconciliation.LONGEST_WAIT - CLOCKS)
+                continue
+            self._add(uploads, key)
+            if (uploads.count == CANDIDATES and not self._well()) or time.monotonic() > deadline:
+                return None
+        return max(since, state.since())
+
+    def _compare(self, state: State, uploads: backlog.UploadList, keep: bool) -> None:
+        """Go on with the comparison until the deadline or its end; uploads to start again are kept if `keep`."""
+        current = state.comparison or Comparison(self.now.isoformat())
+        begun, latest = time.monotonic(), self.now - self.min_age
+        for checked in reconciliation.check(self.s3, self.settings.bucket_name, after=current.marker):
+            if current.add(checked, latest) and keep and uploads.count < MOST_UPLOADS:
+                self._add(uploads, checked.upload.key)
+            if checked.marker:
+                current.marker = checked.marker
+                if time.monotonic() > self.deadline:
+                    break
+        else:
+            current.ended = datetime.now(UTC).isoformat()
+        current.seconds += time.monotonic() - begun
+        state.comparison, state.last = (None, current) if current.ended else (current, state.last)
+
+    def _add(self, uploads: backlog.UploadList, key: str) -> None:
+        if key not in self._keys:
+            self._keys.add(key)
+            uploads.add(self.settings.bucket_name, key)
+
+    def _well(self) -> bool:
+        """Whether the endpoint is well: of a few uploads found so far, chosen by chance, one is classified, or none needs the endpoint."""
+        if self._is_well is None:
+            chosen = random.sample(sorted(self._keys), min(PROBES, len(self._keys)))
+            found = [well(self.functions, self.settings, key) for key in chosen]
+            self._is_well = True in found or False not in found
+            self.unwell = not self._is_well
+        return self._is_well
+
+    def _start(self, uploads: backlog.UploadList) -> None:
+        try:
+            run = backlog.start(
+                self.s3,
+                self.states,
+                self.settings.bucket_name,
+                self.settings.backlog_state_machine,
+                uploads,
+                concurrency=self.settings.backlog_concurrency,
+            )
+        except backlog.InProgress:  # somebody else was faster
+            return
+        self.started = run.uploads
+
+
+def well(functions: Any, settings: Settings, key: str) -> bool | None:
+    """Whether the endpoint classifies an upload; None if the upload is rejected before it reaches the endpoint.
+
+    The functions of the workflow are invoked, so that it is their roles, limits and settings that are tried. A throttle counts as
+    not well: what waits would only wait elsewhere.
+    """
+    state: Any = {"s3_bucket": settings.bucket_name, "s3_key": key}
+    for name in (settings.serialize_function, settings.classify_function):
+        try:
+            answer = functions.invoke(FunctionName=name, Payload=json.dumps(state).encode())
+        except ClientError as error:
+            telemetry.note(probe=error.response["Error"]["Code"])
+            return False
+        body = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            telemetry.note(probe=str((body or {}).get("errorType")))
+            return False
+        if name == settings.serialize_function and "image_data" not in body:
+            return None
+        state = body
+    return True
+
+
+@telemetry.observed
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Run once; ``min_age_seconds`` and ``interval_seconds`` of the event replace the defaults."""
+    remaining = context.get_remaining_time_in_millis() / 1000
+    tick = Tick(
+        Settings.of(os.environ),
+        aws.lister(),
+        aws.stepfunctions(),
+        aws.functions(),
+        datetime.now(UTC),
+        timedelta(seconds=event.get("min_age_seconds", MIN_AGE.total_seconds())),
+        timedelta(seconds=event.get("interval_seconds", INTERVAL.total_seconds())),
+        time.monotonic() + max(0.0, remaining - RESERVE_SECONDS),
+    )
+    state = tick.run()
+    telemetry.emit(
+        **{
+            metrics.REDRIVEN: tick.started,
+            metrics.ENDPOINT_UNWELL: int(tick.unwell),
+            metrics.RECONCILIATION_LATE: int(state.late(tick.now)),
+        }
+    )
+    last = state.last
+    return {
+        "started": tick.started,
+        "endpoint_unwell": tick.unwell,
+        "compared": last.uploads if last else None,
+        "without_result": last.without_result if last else None,
+        "oldest": last.oldest if last else None,
+    }

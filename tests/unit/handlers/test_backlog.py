@@ -1,0 +1,242 @@
+"""The backlog function: what it starts and when, what it leaves alone, and that it continues where it stopped (moto's services)."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from PIL import Image
+
+from dropsort.contract import backlog as contract
+from handlers import backlog, classify, serialize, settings
+from handlers.backlog import Settings, State, Tick
+from tests.unit.handlers.conftest import BUCKET, Runtime
+
+DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}})
+CONTEXT = SimpleNamespace(
+    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
+)
+
+
+def image(seed: int) -> bytes:
+    content = io.BytesIO()
+    Image.effect_noise((16, 16), 20 + seed).save(content, "PNG")
+    return content.getvalue()
+
+
+class Functions:
+    """Lambda, which runs the workflow's functions in this process."""
+
+    def __init__(self) -> None:
+        self.invoked: list[str] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        self.invoked.append(FunctionName)
+        handler = {"serialize": serialize.handler, "classify": classify.handler}[FunctionName]
+        try:
+            found: Any = handler(json.loads(Payload), CONTEXT)
+            return {"Payload": io.BytesIO(json.dumps(found).encode())}
+        except Exception as error:
+            body = json.dumps({"errorType": type(error).__name__}).encode()
+            return {"Payload": io.BytesIO(body), "FunctionError": "Unhandled"}
+
+
+class World:
+    """A bucket, a state machine that does nothing, and the functions in front of an endpoint."""
+
+    def __init__(self) -> None:
+        self.s3: Any = boto3.client("s3")
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        self.states: Any = boto3.client("stepfunctions")
+        role = "arn:aws:iam::123456789012:role/states"
+        made = self.states.create_state_machine(name="backlog", definition=DEFINITION, roleArn=role)
+        self.machine = made["stateMachineArn"]
+        self.functions = Functions()
+        self.now = datetime.now(UTC)
+
+    def upload(self, name: str) -> dict[str, Any]:
+        put = self.s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=image(len(name)))
+        return {"key": f"incoming/{name}", "etag": put["ETag"].strip('"'), "version_id": put["VersionId"]}
+
+    def result(self, source: dict[str, Any], retryable: bool | None = None, age: float = 0.0) -> None:
+        """Write a result; `age` in seconds from the upload to the recording."""
+        now = datetime.now(UTC)
+        outcome = "classified" if retryable is None else "failed"
+        reason = None if retryable is None else {"code": "throttled", "message": "m", "retryable": retryable}
+        times = {"uploaded": (now - timedelta(seconds=age)).isoformat(), "recorded": now.isoformat()}
+        document = {"outcome": outcome, "source": source, "reason": reason, "times": times}
+        key = f"{outcome}/{source['key'].removeprefix('incoming/')}.json"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document).encode())
+
+    def tick(self, later: float = 5.0, seconds: float = 60.0) -> tuple[Tick, State]:
+        """Run the function once, so many seconds from now, with so many to run."""
+        made = Settings(BUCKET, self.machine, 7, "serialize", "classify")
+        tick = Tick(
+            made,
+            self.s3,
+            self.states,
+            self.functions,
+            self.now + timedelta(seconds=later),
+            timedelta(minutes=10),
+            timedelta(hours=1),
+            time.monotonic() + seconds,
+        )
+        return tick, tick.run()
+
+    def started(self) -> list[list[str]]:
+        """Names of the uploads of each run, the newest first; checks what the runs are started with."""
+        runs = []
+        for item in self.states.list_executions(stateMachineArn=self.machine)["executions"]:
+            document = json.loads(self.states.describe_execution(executionArn=item["executionArn"])["input"])
+            assert (document["bucket"], document["max_concurrency"]) == (BUCKET, 7)
+            body = self.s3.get_object(Bucket=BUCKET, Key=document["uploads"])["Body"].read().decode()
+            uploads = [json.loads(line) for line in body.splitlines()]
+            assert {upload["s3_bucket"] for upload in uploads} == {BUCKET}
+            runs.append([upload["s3_key"].removeprefix("incoming/") for upload in uploads])
+        return runs
+
+    def end_runs(self) -> None:
+        """Moto's executions run until somebody stops them."""
+        for item in self.states.list_executions(stateMachineArn=self.machine)["executions"]:
+            self.states.stop_execution(executionArn=item["executionArn"])
+
+
+@pytest.fixture
+def world(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(classify, "_SETTINGS", settings.load({"ENDPOINT_NAME": "bikes"}))
+    with mock_aws():
+        yield World()
+
+
+def test_failures_that_may_pass_are_started_once_the_endpoint_is_well(world: World, runtime: Runtime) -> None:
+    # GIVEN failures that may pass, one that does not, and a result, while the endpoint is down
+    for name in ("a.png", "b.png"):
+        world.result(world.upload(name), retryable=True)
+    world.result(world.upload("hopeless"), retryable=False)
+    world.result(world.upload("fine"))
+    runtime.says(b"down", 503)
+    # THEN nothing is started, after no more than three attempts
+    tick, _ = world.tick()
+    assert (tick.started, tick.unwell, world.started()) == (0, True, [])
+    assert len(runtime.requests) <= backlog.PROBES
+    # WHEN it works again THEN they are started in one run
+    runtime.says([0.9, 0.1])
+    tick, _ = world.tick(300)
+    assert (tick.started, tick.unwell) == (2, False)
+    assert world.started() == [["a.png", "b.png"]]
+
+
+def test_while_a_run_is_in_progress_none_is_started(world: World) -> None:
+    source = world.upload("a.png")
+    world.result(source, retryable=True)
+    assert world.tick()[0].started == 1
+    world.result(world.upload("b.png"), retryable=True)
+    assert world.tick(300)[0].started == 0
+    # AND once it has ended, what failed in the meantime and what failed again is started
+    world.end_runs()
+    world.result(source, retryable=True)
+    assert world.tick(600)[0].started == 2
+
+
+def test_a_failure_is_not_read_again_but_one_that_waits_is(world: World) -> None:
+    # GIVEN one failure of a new upload, and one of an upload that has failed for an hour
+    source = world.upload("new.png")
+    world.result(source, retryable=True)
+    world.result(world.upload("old.png"), retryable=True, age=3600)
+    assert world.tick()[0].started == 1
+    assert world.started() == [["new.png"]]
+    world.end_runs()
+    world.s3.delete_object(Bucket=BUCKET, Key="failed/new.png.json")
+    world.result(source)
+    # THEN the second is found again when its time has come, half an hour later, although nothing was written since
+    assert world.tick(1200)[0].started == 0
+    _, state = world.tick(1860)
+    assert world.started()[0] == ["old.png"]
+    # AND what need not be read again is not
+    assert state.since() > world.now
+
+
+def test_uploads_without_a_result_are_started_when_no_execution_can_run_any_more(world: World) -> None:
+    world.upload("lost.png")
+    world.result(world.upload("fine.png"))
+    # GIVEN an upload that is a minute old THEN it is left alone, and compared again an hour later
+    assert world.tick(60)[0].started == 0
+    assert world.tick(1200)[0].started == 0
+    tick, state = world.tick(3700)
+    assert (tick.started, world.started()) == (1, [["lost.png"]])
+    assert state.last is not None
+    assert (state.last.uploads, state.last.without_result, state.last.oldest) == (2, 1, "incoming/lost.png")
+
+
+def test_a_comparison_continues_where_the_time_was_up(world: World) -> None:
+    # GIVEN invocations with time for one upload each, some of which sort differently from their results
+    names = ["a", "a-b", "a-b-c", "b.png", "c.png", "d.png"]
+    for name in names:
+        world.upload(name)
+    ticks = 0
+    state = State()
+    while state.last is None and ticks < 20:
+        _, state = world.tick(3700, seconds=0.0)
+        world.end_runs()
+        ticks += 1
+    # THEN together they compare all of them, each once
+    assert state.last is not None
+    assert (state.last.uploads, state.last.without_result) == (6, 6)
+    assert ticks > 2
+    assert sorted(name for run in world.started() for name in run) == names
+
+
+def test_a_comparison_that_is_overdue_is_late() -> None:
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    state = State(last=backlog.Comparison((now - timedelta(hours=2, minutes=1)).isoformat(), seconds=20.0))
+    assert state.late(now)
+    # One that works for a quarter of an hour is begun every two and a half.
+    state.last = backlog.Comparison((now - timedelta(hours=4)).isoformat(), seconds=900.0)
+    assert not state.late(now)
+    assert state.due(now, backlog.INTERVAL)
+    assert state.late(now + timedelta(hours=1, minutes=1))
+    # AND before the first has ended
+    assert not State().late(now)
+    assert State(comparison=backlog.Comparison((now - timedelta(hours=4)).isoformat())).late(now)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"retryable_since": "soon", "comparison": null, "last": null}']
+)
+def test_a_damaged_state_is_replaced(world: World, body: bytes) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=backlog.STATE, Body=body)
+    world.s3.put_object(Bucket=BUCKET, Key=contract.CURRENT, Body=body)
+    world.result(world.upload("a.png"), retryable=True)
+    assert world.tick()[0].started == 1
+    assert world.tick()[1].last is not None
+
+
+def test_one_image_that_always_fails_does_not_stop_the_others(
+    world: World, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an endpoint that fails with one of two images
+    for name in ("a.png", "bb.png"):
+        world.result(world.upload(name), retryable=True)
+    runtime.answers = [(500, {}, b"no"), (200, {"Content-Type": "application/json"}, b"[0.9, 0.1]")]
+    assert world.tick()[0].started == 2
+
+
+def test_an_upload_that_does_not_reach_the_endpoint_is_no_sign_of_its_health(
+    world: World, runtime: Runtime
+) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"text")
+    world.upload("b.png")
+    runtime.says(b"down", 503)
+    assert world.tick(3700)[0].unwell
+    # AND if there is nothing else it is started
+    world.s3.delete_object(Bucket=BUCKET, Key="incoming/b.png")
+    assert world.tick(7400)[0].started == 1

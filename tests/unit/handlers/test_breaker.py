@@ -1,0 +1,94 @@
+"""The circuit breaker opens when nothing succeeds for some time, tries the endpoint after a pause, and closes at the first success."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+
+from handlers import classify
+from handlers.breaker import FAILING_SECONDS, PAUSE_SECONDS, Breaker
+from handlers.endpoint_errors import EndpointBusy, EndpointUnavailable
+from handlers.rejections import from_error
+from tests.unit.handlers.conftest import Runtime
+from tests.unit.handlers.test_classify import endpoint, state  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.usefixtures("endpoint")
+
+
+def test_a_busy_endpoint_that_responds_now_and_then_does_not_open_it() -> None:
+    breaker = Breaker()
+    for now in range(0, 600, 2):
+        if now % 20 == 0:
+            breaker.succeeded()
+        else:
+            breaker.failed(now)
+        assert breaker.allows(now)
+
+
+def test_failures_within_a_few_seconds_do_not_open_it() -> None:
+    breaker = Breaker()
+    for tenth in range(10 * int(FAILING_SECONDS)):
+        breaker.failed(tenth / 10)
+    assert breaker.allows(FAILING_SECONDS)
+
+
+def test_after_a_pause_one_request_decides() -> None:
+    breaker = Breaker()
+    for now in (0.0, 10.0, FAILING_SECONDS):
+        breaker.failed(now)
+    reopened = FAILING_SECONDS + PAUSE_SECONDS
+    assert not breaker.allows(reopened - 1)
+    assert breaker.allows(reopened)
+    breaker.failed(reopened)
+    assert not breaker.allows(reopened + 1)
+    breaker.succeeded()
+    assert breaker.allows(reopened + 1)
+    breaker.failed(reopened + 2)
+    assert breaker.allows(reopened + 2), "it counts anew"
+
+
+def test_classify_sends_nothing_while_it_is_open(
+    runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an endpoint that has failed for half a minute
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(
+        classify, "time", SimpleNamespace(monotonic=lambda: clock.now, perf_counter=perf_counter)
+    )
+    monkeypatch.setattr(classify, "_BREAKER", Breaker())
+    runtime.says(b"down", 503)
+    for seconds in (0, 10, 20, 32):
+        clock.now = 1000.0 + seconds
+        with pytest.raises(EndpointBusy):
+            classify.handler(state(), context)
+    sent = len(runtime.requests)
+    # THEN no request is sent, and the error is the one that the workflow does not retry
+    with pytest.raises(EndpointUnavailable, match="4 requests in a row failed"):
+        classify.handler(state(), context)
+    assert len(runtime.requests) == sent
+    reason = from_error("EndpointUnavailable", "").reason()
+    assert (reason["code"], reason["retryable"]) == ("endpoint_unavailable", True)
+    # WHEN it works again after the pause THEN everything does
+    clock.now += PAUSE_SECONDS
+    runtime.says([0.9, 0.1])
+    assert classify.handler(state(), context)["inferences"] == (0.9, 0.1)
+    assert classify.handler(state(), context)["inferences"] == (0.9, 0.1)
+
+
+@pytest.mark.parametrize(("status", "failed"), [(422, False), (500, True)])
+def test_a_model_that_rejects_an_image_is_well(
+    runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, status: int, failed: bool
+) -> None:
+    breaker = Breaker(failures=2)
+    monkeypatch.setattr(classify, "_BREAKER", breaker)
+    document = {"OriginalStatusCode": status, "OriginalMessage": "no", "Message": "m", "Code": "ModelError"}
+    runtime.says(document, 424, **{"x-amzn-ErrorType": "ModelError"})
+    if failed:
+        with pytest.raises(ClientError):
+            classify.handler(state(), context)
+    else:
+        assert "rejection" in classify.handler(state(), context)
+    assert breaker.failures == (3 if failed else 0)
