@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
 import zipfile
@@ -127,7 +126,9 @@ def _layer(platform: Platform, out: Path, part: Part, on_step: OnStep) -> Path:
             libraries.install(lock, target, tree)
             libraries.prune(tree, part.services)
             on_step(f"Zipping {lock.name} for {target.name}")
-            _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"))
+            # That of this machine is unpacked on it once, so its size matters less than its time.
+            level = 1 if platform == "host" else None
+            _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"), level)
             _publish(finished, cached)
     zips = sorted(cached.glob(f"{lock.stem}-{platform}-{'[0-9a-f]' * _DIGITS}.zip"))
     if len(zips) != 1:
@@ -161,8 +162,8 @@ def _tree_files(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
             yield f"{prefix}/{path.relative_to(root).as_posix()}", path
 
 
-def _archive(folder: Path, stem: str, files: Iterable[tuple[str, Path]]) -> Path:
-    """Zip `files` to ``{stem}-{digest of names and contents}.zip``, once."""
+def _archive(folder: Path, stem: str, files: Iterable[tuple[str, Path]], level: int | None = None) -> Path:
+    """Zip `files` to ``{stem}-{digest of names and contents}.zip``, once, at a level of compression (1 to 9, None for zlib's)."""
     entries = sorted(files)
     digest = hashlib.sha256()
     for name, path in entries:
@@ -178,9 +179,7 @@ def _archive(folder: Path, stem: str, files: Iterable[tuple[str, Path]]) -> Path
                 info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 info.create_system = 3  # Unix, wherever it was built: the mode below counts
                 info.external_attr = (stat.S_IFREG | _mode(path)) << 16
-                info.compress_type = zipfile.ZIP_DEFLATED
-                with path.open("rb") as source, archive.open(info, "w") as sink:
-                    shutil.copyfileobj(source, sink)
+                archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED, level)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(target)
     except BaseException:

@@ -13,12 +13,15 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import dropsort
-from dropsort.deployment import package
+from dropsort.deployment import libraries, package
+from tests.stack.test_local_lives import children_of, gone
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +31,7 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "infra", "models", "require
 # What an installed command reads besides its modules: what the links in dropsort/resources lead to.
 RESOURCES = {
     "infra/cloudformation.yaml",
+    "infra/deployer-policy.json",
     *(
         f"models/bikes/{name}"
         for name in ("card.md", "labels.json", "metrics.json", "model.onnx", "reference.json")
@@ -47,9 +51,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignore)
         else:
             shutil.copyfile(ROOT / name, tree / name)
-    build = [sys.executable, "-m", "build", "--no-isolation", str(tree), "--outdir"]
-    for command in ([*build, str(out)], [*build, str(out / "direct"), "--wheel"]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    build = [sys.executable, "-m", "build", "--no-isolation", str(tree), "--outdir", str(out)]
+    direct = f"from setuptools import build_meta as backend; backend.build_wheel({str(out / 'direct')!r})"
+    for command in (build, [sys.executable, "-c", direct]):
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -95,6 +100,19 @@ def test_the_sdist_has_files_and_no_links(built: Path) -> None:
     assert not [member.name for member in members if "/tests/" in member.name or "/docs/" in member.name]
 
 
+def link(pin: Requirement, site: Path) -> None:
+    """Put a package that is installed here into another environment, file by file, without its commands."""
+    package = distribution(pin.name)
+    assert package.version in pin.specifier, (
+        f"{pin} is locked, {package.version} is here: make .venv/dev.done"
+    )
+    for file in package.files or ():
+        source = Path(str(package.locate_file(file)))
+        if ".." not in file.parts and source.is_file():
+            (site / file).parent.mkdir(parents=True, exist_ok=True)
+            (site / file).symlink_to(source)
+
+
 @pytest.fixture(scope="module")
 def installed(
     built: Path,
@@ -102,24 +120,23 @@ def installed(
     host_packages: package.Packages,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """Folder of the commands of an environment with the wheel, its locked dependencies and nothing else."""
+    """Folder of the commands of an environment with the wheel, the locked packages and nothing else.
+
+    The packages are those that this environment has of the same lock: each file of theirs is linked to. pip then installs the
+    wheel without an index, so that it fails if the wheel declares a dependency that is not among them.
+    """
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    python = environment / "bin" / "python"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--quiet",
-        "--python",
-        python,
-        "install",
-    ]
-    lock = ROOT / "requirements" / "run.txt"
-    for what in (["--require-hashes", "--no-compile", "-r", lock], ["--no-deps", wheel(built)]):
-        done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    (site,) = environment.glob("lib/python*/site-packages")
+    lock = (ROOT / "requirements" / "run.txt").read_text()
+    for pin in libraries.requirements(lock, libraries.TARGETS["host"]()):
+        link(Requirement(pin.split(" ")[0]), site)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet",
+         "--python", environment / "bin" / "python", "install", "--no-index", wheel(built)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     # Made from the same locks for the same Python: making them anew is tested where they are made.
     for cache in (embedded_python.parents[2], package.CACHE):
         (environment / cache.name).symlink_to(cache)
@@ -160,7 +177,7 @@ def run(installed: Path, empty: Path, variables: dict[str, str]) -> Run:
 
 @pytest.fixture
 def service(installed: Path, empty: Path, variables: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A service that `dropsort up` runs; the variables that it prints. Ctrl-C ends it."""
+    """A service that `dropsort up` runs; the variables that it prints. SIGTERM ends it, and no process of it is left."""
     output = empty.with_name("output")
     with output.open("w") as stdout:
         process = subprocess.Popen([installed / "dropsort", "up"], cwd=empty, env=variables, stdout=stdout)
@@ -170,12 +187,15 @@ def service(installed: Path, empty: Path, variables: dict[str, str]) -> Iterator
         assert time.monotonic() < deadline
         time.sleep(0.1)
     yield dict(re.findall(r"(AWS_[A-Z_]+)=(\S+)", output.read_text()))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(120) == 128 + signal.SIGINT
+    children = children_of(process.pid)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 128 + signal.SIGTERM
+    assert gone(children, 0)
 
 
 def test_demo_and_report_work_in_an_empty_folder(run: Run, empty: Path) -> None:
-    run("demo", "--count", "4", "--json", "summary.json")
+    shown = run("demo", "--count", "4", "--json", "summary.json")
+    assert re.search(r"^results +5 *$", shown, re.MULTILINE)
     summary = json.loads((empty / "summary.json").read_text())
     assert summary["images"] == summary["results"] == 5
     page = run("report", "--no-open").strip()

@@ -20,7 +20,7 @@ from tests.unit.client.conftest import BUCKET
 
 @pytest.fixture
 def found(tmp_path: Path) -> list[files.File]:
-    for number in range(20):
+    for number in range(8):
         path = tmp_path / ("bicycle" if number % 2 else "motorcycle") / f"{number:02}.jpg"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes([number]))
@@ -39,7 +39,7 @@ def test_every_upload_gets_its_result(
     ordered = sort(s3, BUCKET, found, in_flight=in_flight, uploaded=count("uploaded"), done=count("done"))
     assert sorted(item.upload.file.key for item in ordered) == [file.key for file in found]
     assert all(item.result.key == item.upload.file.key for item in ordered)
-    assert counts == {"uploaded": 20, "done": 20}
+    assert counts == {"uploaded": 8, "done": 8}
 
 
 def test_at_most_so_many_are_in_flight(s3: Any, service: set[str], found: list[files.File]) -> None:
@@ -64,7 +64,7 @@ def test_missing_results_end_the_wait_and_are_named(
 ) -> None:
     service |= {found[3].key, found[4].key}
     came: list[str] = []
-    with pytest.raises(MissingResultsError, match=r"of 20 uploads have no result.*redrive") as error:
+    with pytest.raises(MissingResultsError, match=r"of 8 uploads have no result.*redrive") as error:
         sort(
             s3,
             BUCKET,
@@ -82,7 +82,7 @@ def test_results_of_an_earlier_drop_count_for_what_was_there(
 ) -> None:
     sort(s3, BUCKET, found)
     again = sort(s3, BUCKET, found)
-    assert len(again) == 20
+    assert len(again) == 8
     assert all(item.latency_seconds is None for item in again)
 
 
@@ -131,10 +131,10 @@ def test_summary_counts_measures_and_compares_with_folders(
 ) -> None:
     ordered = sort(s3, BUCKET, found)
     summary = summarise(len(found), ordered)
-    assert (summary["images"], summary["results"]) == (20, 20)
-    assert summary["outcomes"] == {"classified": 20, "low-confidence": 0, "failed": 0}
+    assert (summary["images"], summary["results"]) == (8, 8)
+    assert summary["outcomes"] == {"classified": 8, "low-confidence": 0, "failed": 0}
     assert summary["accuracy"] == 0.5  # every result says bicycle
-    assert summary["by_folder"]["right"] == 10
+    assert summary["by_folder"]["right"] == 4
     assert 0 <= summary["latency_seconds"]["p50"] <= summary["latency_seconds"]["p95"]
     assert summary["images_per_second"] > 0
 

@@ -110,11 +110,11 @@ def test_interrupted_build_leaves_nothing_half_made(
     written: list[str] = []
     original = zipfile.ZipFile.open
 
-    def interrupted(self: zipfile.ZipFile, info: zipfile.ZipInfo, *arguments: object) -> object:
+    def interrupted(self: zipfile.ZipFile, info: zipfile.ZipInfo, mode: str) -> object:
         written.append(info.filename)
         if info.filename.startswith("python/"):
             raise KeyboardInterrupt
-        return original(self, info, *arguments)  # type: ignore[arg-type]
+        return original(self, info, mode)  # type: ignore[call-overload]
 
     monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
     with pytest.raises(KeyboardInterrupt):

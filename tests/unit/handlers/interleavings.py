@@ -7,8 +7,8 @@ each recorder's answers, states that were seen are not followed again, and all i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from dropsort.contract import keys
@@ -18,18 +18,26 @@ PLACES = keys.result_keys("cam1/a.jpg")
 Store = tuple[tuple[str, str, Entry], ...]  # key, ETag, what lies there; sorted by key
 
 
-@dataclass(frozen=True)
 class Recorder:
-    """One run of the last function: what it records, how often it was killed, the answers since it started."""
+    """One run of the last function: what it records, how often it was killed, the answers since it started.
 
-    entry: Entry
-    number: int
-    attempt: int = 0
-    answers: tuple[Any, ...] = ()  # metadata as pairs, so that a state can be hashed
+    Runs that start alike and get the same answers are the same object, so that states are compared quickly.
+    """
 
-    @lru_cache(maxsize=50_000)  # noqa: B019 - the recorders of one test differ little
-    def next(self) -> Operation | bool:
-        """The call that it makes next, or its result."""
+    def __init__(
+        self,
+        entry: Entry,
+        number: int,
+        attempt: int = 0,
+        answers: tuple[Any, ...] = (),
+        runs: dict[int, Recorder] | None = None,
+    ) -> None:
+        self.entry, self.number, self.attempt, self.answers = entry, number, attempt, answers
+        self._runs = {} if runs is None else runs  # by attempt, at their start
+        self._after: dict[Any, Recorder] = {}
+
+    @cached_property
+    def _next(self) -> Operation | bool:
         steps = record(self.entry, PLACES)
         try:
             operation = next(steps)
@@ -39,15 +47,25 @@ class Recorder:
             return bool(stop.value)
         return operation
 
+    def next(self) -> Operation | bool:
+        """The call that it makes next, or its result."""
+        return self._next
+
     def told(self, answer: Response) -> Recorder:
         """After one more answer."""
         kept = (answer[0], tuple(answer[1].items())) if isinstance(answer, tuple) else answer
-        return replace(self, answers=(*self.answers, kept))
+        if kept not in self._after:
+            answers = (*self.answers, kept)
+            self._after[kept] = Recorder(self.entry, self.number, self.attempt, answers, self._runs)
+        return self._after[kept]
 
     def again(self) -> Recorder:
         """Killed and retried: the same upload and outcome, recorded later."""
-        later = replace(self.entry, recorded=f"{self.entry.recorded}+{self.attempt + 1}")
-        return replace(self, entry=later, attempt=self.attempt + 1, answers=())
+        attempt = self.attempt + 1
+        if attempt not in self._runs:
+            later = replace(self.entry, recorded=f"{self.entry.recorded}+{attempt}")
+            self._runs[attempt] = Recorder(later, self.number, attempt, runs=self._runs)
+        return self._runs[attempt]
 
 
 def call(store: Store, operation: Operation, etag: str) -> tuple[Store, Response]:

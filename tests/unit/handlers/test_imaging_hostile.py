@@ -28,7 +28,7 @@ from tests.unit.handlers.pictures import (
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_compressed_metadata_is_no_bomb(kind: bytes) -> None:
-    bomb = b"name\0\0" + zlib.compress(b"0" * 200_000_000, 9)
+    bomb = b"name\0\0" + zlib.compress(b"0" * 100_000_000, 1)
     data = with_chunk(encoded(drawn(), "PNG"), kind, bomb)
     assert rejection(data).code == "corrupt_image"
 

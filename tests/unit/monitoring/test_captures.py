@@ -105,8 +105,9 @@ def test_path_tells_endpoint_and_variant_and_the_hour_of_records_without_time(tm
     hold_against_slow_reader(tmp_path, {path: line(time=None) + b"\n" + line(event="two")})
 
 
-@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
-@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+@pytest.mark.parametrize(
+    ("newline", "bom"), [(b"\n", b""), (b"\r\n", b"\xef\xbb\xbf")], ids=["lf", "crlf and bom"]
+)
 @pytest.mark.parametrize("size", [10, 3_000, 300_000, 2_000_000])
 def test_inputs_of_any_size(tmp_path, size, newline, bom):
     # GIVEN inputs smaller and larger than the buffer, in files that are read whole and streamed
@@ -209,7 +210,7 @@ def _files(draw):
     return _mutated(rng, data) if draw(st.booleans()) else data
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files=st.lists(_files(), min_size=1, max_size=3), labels=st.sampled_from([(), LABELS]))
 def test_any_bytes(tmp_path_factory, files, labels):
     named = {f"{TREE if i % 2 else 'flat'}/{i}.jsonl": data for i, data in enumerate(files)}

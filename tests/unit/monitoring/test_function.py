@@ -142,16 +142,16 @@ def test_a_second_run_adds_nothing(aws: tuple[Any, Any]) -> None:
 def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
     aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN five days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
+    """GIVEN two and a half days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
     s3, cloudwatch = aws
     monkeypatch.setattr(
-        "monitoring.ingest.tasks.TASK_FILES", 35
+        "monitoring.ingest.tasks.TASK_FILES", 18
     )  # that a run reads before it looks at the time
     now = datetime.now(UTC)
-    for i in range(1, 121):
-        put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 12)
+    for i in range(1, 61):
+        put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 24)
     common = {"Dimensions": [{"Name": "Stack", "Value": "dropsort"}], "Timestamp": now - timedelta(hours=3)}
-    latency = {"MetricName": "EndpointLatency", "Values": [20.0], "Counts": [288.0], **common}
+    latency = {"MetricName": "EndpointLatency", "Values": [20.0], "Counts": [576.0], **common}
     cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[latency])
 
     captured, runs = 0.0, 0
@@ -167,7 +167,7 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
     lines, response = observe(SETTINGS, now, s3=s3, cloudwatch=cloudwatch)
 
     assert runs == 5
-    assert captured == 120 * 12
+    assert captured == 60 * 24
     assert response["complete"]
     assert response["day"]["reference_size"] >= 1000
     assert metrics_of(lines)["Behind"] == metrics_of(lines)["SilenceAlarm"] == 0

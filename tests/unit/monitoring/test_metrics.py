@@ -143,16 +143,16 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @mock_aws
-@pytest.mark.parametrize("length", range(999, 1016))
 @pytest.mark.parametrize("tail", ["", "~" + "0f" * 16], ids=["plain", "as if cut"])
-def test_a_result_of_any_length_of_path_ends_the_wait(length: int, tail: str) -> None:
+def test_a_result_of_any_length_of_path_ends_the_wait(tail: str) -> None:
     """GIVEN an upload around the length from which results' keys are cut WHEN its result is written THEN it waits no longer."""
     bucket = Bucket()
-    path = "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
-    bucket.put(f"incoming/{path}")
-    assert bucket.look().oldest == f"incoming/{path}"
-    bucket.put(result_keys(path)["classified"])
-    assert bucket.look().waiting == 0
+    for length in range(999, 1016):
+        path = "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
+        bucket.put(f"incoming/{path}")
+        assert bucket.look().oldest == f"incoming/{path}"
+        bucket.put(result_keys(path)["classified"])
+        assert bucket.look().waiting == 0, length
 
 
 def test_a_thousand_labels_are_the_most_frequent_and_the_others_together() -> None:
