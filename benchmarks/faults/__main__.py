@@ -60,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; 1 if an image was lost, doubled, stale or waits."""
     options = _arguments(arguments)
     if options.list:
-        for name, kind in {**SHARED, **ALONE}.items():
-            print(f"{name:24s}{kind.sentence}")
+        sentences = {kind.name: kind.sentence for kind in SHARED.values()}
+        sentences |= {kind.name: kind.sentence for kind in ALONE.values()}
+        for name, sentence in sentences.items():
+            print(f"{name:24s}{sentence}")
         return 0
     hasten()
     rows: list[Row] = []

@@ -44,7 +44,7 @@ class Apart:
             raise RuntimeError("the service did not start")
         told = json.loads(line)
         session = EmbeddedSession(credentials.read(folder / credentials.FILE), told["url"])
-        self.site: Site = site_of(session, told["bucket"], told["machine"])
+        self.site: Site = site_of(session, told["bucket"], told["outputs"])
 
     def stop(self) -> None:
         """Ctrl-C."""
@@ -72,7 +72,7 @@ def main(folder: Path, reserve: int) -> int:
             told = {
                 "url": service.endpoint_url,
                 "bucket": service.bucket,
-                "machine": service.outputs["StateMachineArn"],
+                "outputs": service.outputs,
             }
             print(json.dumps(told), flush=True)
             service.wait()

@@ -19,35 +19,39 @@ _CHECK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Site:
-    """A service as the kinds reach it: boto3 clients, and the names that its stack has."""
+    """A service as the kinds reach it: boto3 clients, and the names that its stack has; ``machine`` is the workflow."""
 
     s3: Any
     states: Any
     bucket: str
     machine: str
+    backlog: str
 
     def running(self) -> bool:
-        """Whether an execution of the workflow runs."""
-        found = self.states.list_executions(
-            stateMachineArn=self.machine, statusFilter="RUNNING", maxResults=1
+        """Whether an execution of the workflow runs, or of the backlog."""
+        return any(
+            self.states.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1)[
+                "executions"
+            ]
+            for machine in (self.machine, self.backlog)
         )
-        return bool(found["executions"])
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The newest upload of a key."""
+    """The newest upload of a key; ``label`` is what a right prediction has, None if that is not known."""
 
     etag: str
     version_id: str | None
+    label: str | None
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What became of the images.
 
-    ``lost``: no result of any upload of the key, or a final failure that the fault does not warrant. ``doubled``: several results of one
-    key. ``stale``: the result of an older upload. ``waiting``: a failure that is to be tried again.
+    ``lost``: no result of any upload of the key, a wrong label, or a final failure that the fault does not warrant. ``doubled``:
+    several results of one key. ``stale``: the result of an older upload. ``waiting``: a failure that is to be tried again.
     """
 
     images: int
@@ -73,10 +77,10 @@ class Batch:
     count
         Number of images.
     images
-        Contents, taken in turn; each upload gets some bytes more at its end, so that no two are alike.
+        Contents and their labels, taken in turn; each upload gets some bytes more at its end, so that no two are alike.
     """
 
-    def __init__(self, folder: str, count: int, images: Sequence[bytes]) -> None:
+    def __init__(self, folder: str, count: int, images: Sequence[tuple[bytes, str]]) -> None:
         self.folder, self.count, self._images = folder, count, images
         self.uploads: dict[str, Upload] = {}
         self.deleted: set[str] = set()
@@ -91,13 +95,14 @@ class Batch:
     def content(self, index: int) -> bytes:
         """Content for one upload, unlike every other's."""
         self._sent += 1
-        return self._images[index % len(self._images)] + f" {self._sent}".encode()
+        return self._images[index % len(self._images)][0] + f" {self._sent}".encode()
 
     def put(self, site: Site, index: int, content: bytes | None = None) -> Upload:
         """Upload one image, and remember it as the newest of its key."""
         key = self.key(index)
         put = site.s3.put_object(Bucket=site.bucket, Key=key, Body=content or self.content(index))
-        self.uploads[key] = Upload(put["ETag"].strip('"'), put.get("VersionId"))
+        label = self._images[index % len(self._images)][1] if content is None else None
+        self.uploads[key] = Upload(put["ETag"].strip('"'), put.get("VersionId"), label)
         return self.uploads[key]
 
     def put_all(self, site: Site, indices: Iterable[int] | None = None, clients: int = _CLIENTS) -> None:
@@ -152,7 +157,7 @@ class Batch:
             for (key, _), (name, why) in zip(single, judged, strict=True):
                 if name:
                     add(name, key, why)
-        return Verdict(len(self.uploads) + len(self.deleted), **counts, examples=examples)
+        return Verdict(self.count, **counts, examples=examples)
 
     def _judge(self, site: Site, key: str, location: str) -> tuple[str, str]:
         """What is wrong with a key's only result, and why; "" if it is right."""
@@ -170,6 +175,8 @@ class Batch:
             return "waiting", str(reason)
         if document["outcome"] == keys.FAILED and reason.get("code") not in self.final:
             return "lost", str(reason)
+        if document["label"] is not None and upload.label not in (None, document["label"]):
+            return "lost", f"it is a {upload.label}, not a {document['label']}"
         return "", ""
 
     def drain(

@@ -25,7 +25,7 @@ _PATIENCE_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Request:
-    """What a function sends: ``service`` is ``s3`` or ``endpoint``."""
+    """What a function sends: ``service`` is ``endpoint``, ``s3`` or ``other``."""
 
     service: str
     method: str
@@ -62,11 +62,13 @@ class Proxy:
     Parameters
     ----------
     runtime_url
-        Address of the embedded endpoint: requests to it are the endpoint's, all others are S3's.
+        Address of the embedded endpoint.
+    bucket
+        The service's bucket: requests to it are S3's.
     """
 
-    def __init__(self, runtime_url: str) -> None:
-        self._runtime = urlsplit(runtime_url).netloc
+    def __init__(self, runtime_url: str, bucket: str) -> None:
+        self._runtime, self._bucket = urlsplit(runtime_url).netloc, bucket
         self._fault: Fault | None = None
         self._lock = threading.Lock()
         self.passed = self.stopped = 0
@@ -98,9 +100,11 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def service(self, host: str) -> str:
-        """Which service a host is."""
-        return "endpoint" if host == self._runtime else "s3"
+    def service(self, host: str, path: str) -> str:
+        """Which service a request is for."""
+        if host == self._runtime:
+            return "endpoint"
+        return "s3" if path.split("/")[1:2] == [self._bucket] else "other"
 
     def response(self, request: Request) -> Response | None:
         """What the fault of now does to a request; None: nothing.
@@ -146,7 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
-            found = self.owner.response(Request(self.owner.service(target.netloc), self.command, target.path))
+            found = self.owner.response(
+                Request(self.owner.service(target.netloc, target.path), self.command, target.path)
+            )
             if found is not None:
                 self._reply(found.status, found.headers, found.body, found.length)
             else:

@@ -23,7 +23,7 @@ from dropsort.local import automatic_redrive
 from dropsort.local.service import Service
 from training.dataset import samples
 
-FUNCTIONS = ("SerializeFunction", "ClassifyFunction", "FilterFunction")
+FUNCTIONS = ("SerializeFunction", "ClassifyFunction", "FilterFunction", "BacklogFunction")
 INVOCATION_TIMEOUT_SECONDS = 2
 REDRIVE_SECONDS = 2.0
 PARAMETERS = {"InvocationTimeoutSeconds": str(INVOCATION_TIMEOUT_SECONDS)}
@@ -32,26 +32,30 @@ PARAMETERS = {"InvocationTimeoutSeconds": str(INVOCATION_TIMEOUT_SECONDS)}
 def hasten() -> None:
     """Have the automatic redrive of services in this process check every few seconds; what it does is the same."""
     automatic_redrive.INTERVAL_SECONDS = automatic_redrive.MIN_AGE_SECONDS = REDRIVE_SECONDS
+    automatic_redrive.LONGEST_INTERVAL_SECONDS = 4 * REDRIVE_SECONDS
+    automatic_redrive.SHARE = 1
 
 
-def images(count: int = 24, side: int | None = None) -> list[bytes]:
-    """Drawn images that the model is sure of; `side` enlarges them to so many pixels."""
+def images(count: int = 24, side: int | None = None) -> list[tuple[bytes, str]]:
+    """Drawn images that the model is sure of, with their labels; `side` enlarges them to so many pixels."""
     with tempfile.TemporaryDirectory() as folder:
-        contents = [path.read_bytes() for path in samples.drawn(Path(folder), count, seed=1).images]
+        paths = samples.drawn(Path(folder), count, seed=1).images
+        return [(_enlarged(path.read_bytes(), side), path.parent.name) for path in paths]
+
+
+def _enlarged(content: bytes, side: int | None) -> bytes:
     if side is None:
-        return contents
-    enlarged = []
-    for content in contents:
-        with Image.open(io.BytesIO(content)) as image:
-            buffer = io.BytesIO()
-            image.convert("RGB").resize((side, side)).save(buffer, "PNG", compress_level=1)
-        enlarged.append(buffer.getvalue())
-    return enlarged
+        return content
+    with Image.open(io.BytesIO(content)) as image:
+        buffer = io.BytesIO()
+        image.convert("RGB").resize((side, side)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
-def site_of(session: Any, bucket: str, machine: str) -> Site:
-    """The clients of a service."""
-    return Site(session.client("s3"), session.client("stepfunctions"), bucket, machine)
+def site_of(session: Any, bucket: str, outputs: Mapping[str, str]) -> Site:
+    """The clients of a service, and the names that are in the outputs of its stack."""
+    machines = (outputs["StateMachineArn"], outputs["BacklogStateMachineArn"])
+    return Site(session.client("s3"), session.client("stepfunctions"), bucket, *machines)
 
 
 class Stand:
@@ -67,8 +71,8 @@ class Stand:
         self.service = service
         self.session = service.session()
         self.functions, self.events = self.session.client("lambda"), self.session.client("events")
-        self.site = site_of(self.session, service.bucket, service.outputs["StateMachineArn"])
-        self.proxy = Proxy(service.runtime_url)
+        self.site = site_of(self.session, service.bucket, service.outputs)
+        self.proxy = Proxy(service.runtime_url, service.bucket)
         self.route()
 
     def route(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 INTERVAL_SECONDS = 30.0
 LONGEST_INTERVAL_SECONDS = 600.0
 MIN_AGE_SECONDS = 30.0
+SHARE = 50  # a check takes at most about one part in so many of the time
 # An execution that runs for longer is not waited for: on AWS it would have ended by its time limit.
 LONGEST_EXECUTION = timedelta(minutes=5)
 
@@ -105,4 +106,4 @@ class AutomaticRedrive:
                     self._report(f"Uploads without a result could not be started again: {error}")
             everything = False
             # A large bucket takes long to list.
-            pause = max(self._interval, 50 * (time.monotonic() - started))
+            pause = max(self._interval, SHARE * (time.monotonic() - started))

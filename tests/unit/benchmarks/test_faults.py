@@ -28,7 +28,9 @@ def site() -> Iterator[Site]:
         s3 = boto3.client("s3", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
         s3.create_bucket(Bucket=BUCKET)
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        yield Site(s3, SimpleNamespace(list_executions=lambda **_: {"executions": []}), BUCKET, "machine")
+        yield Site(
+            s3, SimpleNamespace(list_executions=lambda **_: {"executions": []}), BUCKET, "workflow", "backlog"
+        )
 
 
 def write(site: Site, batch: Batch, index: int, outcome: str = "classified", **changed: Any) -> None:
@@ -48,8 +50,8 @@ def write(site: Site, batch: Batch, index: int, outcome: str = "classified", **c
 
 
 def test_each_image_is_judged_by_its_newest_upload(site: Site) -> None:
-    # GIVEN ten images, of which six are not as they should be
-    batch = Batch("some", 10, [b"image"])
+    # GIVEN ten images, of which seven are not as they should be
+    batch = Batch("some", 10, [(b"image", "bicycle")])
     batch.put_all(site)
     for index in range(10):
         if index not in (1, 5):  # 1: no result
@@ -59,21 +61,22 @@ def test_each_image_is_judged_by_its_newest_upload(site: Site) -> None:
     site.s3.put_object(Bucket=BUCKET, Key="classified/some/00004.png.json", Body=b"{}")
     write(site, batch, 5, "failed", reason={"code": "throttled", "message": "", "retryable": True})
     site.s3.delete_object(Bucket=BUCKET, Key="classified/some/00006.png.json")
+    write(site, batch, 8, label="motorcycle")  # a wrong label
     write(site, batch, 6, "failed", reason={"code": "not_an_image", "message": "", "retryable": False})
     batch.delete(site, 7)  # whose result is no loss
     # THEN each counts as what it is
     found = batch.check(site)
-    assert (found.images, found.lost, found.doubled, found.stale, found.waiting) == (10, 3, 1, 1, 1)
+    assert (found.images, found.lost, found.doubled, found.stale, found.waiting) == (10, 4, 1, 1, 1)
     # AND a failure that the fault warrants is none
     batch.final.add("not_an_image")
-    assert batch.check(site).lost == 2
+    assert batch.check(site).lost == 3
     # AND whoever has waited long enough gets what there is
     verdict, _ = batch.drain(site, 0.0)
     assert not verdict.finished
 
 
 def test_all_is_well_when_every_image_has_its_result(site: Site) -> None:
-    batch = Batch("some", 2, [b"image"])
+    batch = Batch("some", 2, [(b"image", "bicycle")])
     batch.put_all(site)
     write(site, batch, 0)
     write(site, batch, 1, "low-confidence")
@@ -106,7 +109,7 @@ def behind() -> Iterator[tuple[proxy.Proxy, str, str]]:
     for server in servers:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     endpoint, s3 = (f"127.0.0.1:{server.server_port}" for server in servers)
-    between = proxy.Proxy(f"http://{endpoint}")
+    between = proxy.Proxy(f"http://{endpoint}", BUCKET)
     yield between, endpoint, s3
     between.close()
     for server in servers:
@@ -117,13 +120,18 @@ def behind() -> Iterator[tuple[proxy.Proxy, str, str]]:
 def through(between: proxy.Proxy, host: str) -> tuple[int, bytes]:
     """Status and body of a PUT through the proxy."""
     connection = http.client.HTTPConnection(between.url.removeprefix("http://"), timeout=30)
-    connection.request("PUT", f"http://{host}/a%20b?c=d", b"content")
+    connection.request("PUT", f"http://{host}/{BUCKET}/a%20b?c=d", b"content")
     response = connection.getresponse()
     return response.status, response.read()
 
 
 def test_a_fault_is_of_one_service_and_ends(behind: tuple[proxy.Proxy, str, str]) -> None:
     between, endpoint, s3 = behind
+    assert [between.service(s3, path) for path in (f"/{BUCKET}", f"/{BUCKET}/a", "/")] == [
+        "s3",
+        "s3",
+        "other",
+    ]
     between.inject(proxy.of("endpoint", proxy.always(proxy.model_error(503)), "PUT"))
     assert through(between, endpoint)[0] == 424
     assert through(between, s3) == (200, b"content")
