@@ -16,7 +16,7 @@ from dropsort.contract.metrics import ENDPOINT_LATENCY
 from handlers import aws, endpoint_errors, predictions, settings
 from handlers.breaker import Breaker
 from handlers.rejections import Rejection
-from handlers.telemetry import emit, note, observed
+from handlers.telemetry import note, observed
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
@@ -53,9 +53,10 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     except Rejection as rejection:
         note(rejection=rejection.code)
         return state | {"rejection": {"code": rejection.code, "message": str(rejection)}}
-    finally:
-        emit(**{ENDPOINT_LATENCY: (time.perf_counter() - started) * 1000})
+    milliseconds = round((time.perf_counter() - started) * 1000, 1)
     return state | {
+        # Only of invocations that got a prediction: data capture records no others.
+        "metrics": state.get("metrics", {}) | {ENDPOINT_LATENCY: milliseconds},
         "inferences": prediction.probabilities,
         "labels": prediction.labels,
         "familiarity": prediction.familiarity,

@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     state = event["state"]
     started_with = event.get("input", state)  # what a run by hand is started with is part of every state
     upload = _upload(state, started_with)
-    telemetry.note(s3_key=upload.key)
+    telemetry.emit(**_carried(state))
     if state.get("superseded"):
         telemetry.emit(**{metrics.SUPERSEDED: 1})
         return {"outcome": "superseded", "s3_key": upload.key}
@@ -68,6 +68,19 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "s3_key": upload.key,
         "label": result["label"],
         "confidence": result["confidence"],
+    }
+
+
+def _carried(state: dict[str, Any]) -> dict[str, float]:
+    """Metrics of the states before, which are emitted here: one line of the log an image."""
+    found = state.get("metrics")
+    carried = (
+        found if isinstance(found, dict) else {}
+    )  # without Serialize's output the state is the execution's input
+    return {
+        name: value
+        for name in (metrics.SERIALIZED_BYTES, metrics.REJECTED, metrics.ENDPOINT_LATENCY)
+        if isinstance(value := carried.get(name), int | float)
     }
 
 
@@ -158,7 +171,7 @@ def _observe(
         if prediction.model and outcome.keys() <= metrics.BY_MODEL:
             telemetry.emit_by(metrics.MODEL, prediction.model, **outcome)
     if reason:
-        telemetry.note(reason=reason["code"])
+        telemetry.note(s3_key=result["source"]["key"], reason=reason["code"])
     if uploaded := _event_time(started_with):  # a run by hand, perhaps days later, says nothing of latency
         milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000
-        telemetry.emit(**{metrics.UPLOAD_TO_RESULT: max(0.0, milliseconds)})
+        telemetry.emit(**{metrics.UPLOAD_TO_RESULT: max(0, round(milliseconds))})

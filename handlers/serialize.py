@@ -2,6 +2,9 @@
 
 In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
 need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, or ``superseded`` if a newer upload is there.
+
+It runs in two functions. The first waits for S3 most of its time, which costs by memory, and has little; an image that needs more is
+marked ``large`` and goes, with the input as it was, to the second.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from typing import Any
 from dropsort.contract.metrics import REJECTED, SERIALIZED_BYTES
 from handlers import aws, imaging, reading, settings
 from handlers.rejections import Rejection
-from handlers.telemetry import emit, note, observed
+from handlers.telemetry import note, observed
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
+_MOST_BYTES = _SETTINGS.decoding_bytes // 6  # of an object, which is held twice while it is read
+_NEEDS_MEMORY = ("object_too_large", "too_many_pixels", "too_complex")  # perhaps: the second function decides
 if aws.starting():
     aws.s3()
 
@@ -35,9 +40,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     state: dict[str, Any] = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
     note(s3_key=upload.key)
     try:
-        upload, content = reading.read(aws.s3(), upload, _SETTINGS.max_bytes)
+        upload, content = reading.read(aws.s3(), upload, min(_SETTINGS.max_bytes, _MOST_BYTES))
     except reading.Overwritten:
-        emit(**{REJECTED: 0})
         return state | {"superseded": True, "upload": upload.to_state()}
     state["upload"] = upload.to_state()
     try:
@@ -45,11 +49,15 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
             raise content
         image = imaging.prepare(content, side=_SETTINGS.image_side, max_pixels=_SETTINGS.max_pixels)
     except Rejection as rejection:
+        if rejection.code in _NEEDS_MEMORY and _SETTINGS.decoding_bytes < settings.LARGE_DECODING_BYTES:
+            return {name: value for name, value in event.items() if name != "image_data"} | {"large": True}
         note(rejection=rejection.code)
-        emit(**{REJECTED: 1})
-        return state | {"rejection": {"code": rejection.code, "message": str(rejection)}}
-    emit(**{SERIALIZED_BYTES: len(image.data)})
+        return state | {
+            "rejection": {"code": rejection.code, "message": str(rejection)},
+            "metrics": {REJECTED: 1},
+        }
     return state | {
+        "metrics": {SERIALIZED_BYTES: len(image.data)},
         "image_data": base64.b64encode(image.data).decode(),
         "content_type": image.content_type,
         "image": {"format": image.format, "width": image.width, "height": image.height},

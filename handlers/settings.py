@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 from dropsort.contract import defaults
 
+LARGE_DECODING_BYTES = (
+    1_300_000_000  # that the function for large images has: with less, an image may go there
+)
+
 
 class Setting(NamedTuple):
     """One environment variable of the functions."""
@@ -56,6 +60,11 @@ SETTINGS = (
         "Maximum object size, in units of 1,000,000 bytes.",
     ),
     Setting(
+        "DECODING_MEGABYTES",
+        str(LARGE_DECODING_BYTES // 1_000_000),
+        "Memory for decoding an image, in units of 1,000,000 bytes.",
+    ),
+    Setting(
         "MAX_MEGAPIXELS",
         str(defaults.MAX_MEGAPIXELS),
         "Maximum number of pixels, in units of 1,000,000.",
@@ -78,6 +87,7 @@ class Settings:
     image_side: int
     max_bytes: int
     max_pixels: int
+    decoding_bytes: int
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -118,4 +128,5 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         image_side=int(number("IMAGE_SIDE", 32, 1024)),
         max_bytes=int(number("MAX_OBJECT_MEGABYTES", 1, 200) * 1e6),
         max_pixels=int(number("MAX_MEGAPIXELS", 1, 100) * 1e6),
+        decoding_bytes=int(number("DECODING_MEGABYTES", 100, 1300) * 1e6),
     )

@@ -1,6 +1,7 @@
 """Logger, metrics and tracer of the functions; `dropsort.contract.metrics` names the metrics.
 
-Metrics of one invocation are one line, because a line costs as much as the work that it reports: half a dollar a gigabyte.
+Metrics of one image are one line, that of Filter, because a line costs as much as the work that it reports: half a dollar a gigabyte.
+Serialize and Classify put theirs into the state.
 
 The tracer rides on the X-Ray SDK, whose support ends in 2027-02: it is used here and nowhere else, so that it can be swapped here, and
 imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's.
@@ -61,6 +62,8 @@ def observed(handler: Handler) -> Handler:
         finally:
             if line := _invocation.line():
                 print(line)
+            else:
+                logger.debug("Done.", extra=dict(_invocation.notes))
 
     if os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("true", "1"):
         return logged

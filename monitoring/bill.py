@@ -35,6 +35,8 @@ class Traffic:
         Of the model.
     captured
         Share of requests that data capture records.
+    large
+        Share of uploads that take more than 250 MB to decode, such as a PNG of 20 megapixels.
     tracing
         Whether X-Ray records one execution a second and 5 % of the others.
     """
@@ -46,13 +48,14 @@ class Traffic:
     instance: str = "ml.m5.xlarge"
     instances: int = 1
     express: bool = True
+    large: float = 0.0
     tracing: bool = False
 
     def use(self) -> ResourceUse:
         """What one image uses."""
         per_second = self.uploads / (HOURS * 3600)
         traced = min(1.0, 1 / per_second + 0.05) if self.tracing and per_second else 0.0
-        return ResourceUse(express=self.express, traced=traced)
+        return ResourceUse(express=self.express, traced=traced, large=self.large)
 
 
 def per_million(traffic: Traffic) -> dict[str, float]:

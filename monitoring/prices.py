@@ -76,17 +76,21 @@ class FunctionUse:
 class ResourceUse:
     """Resources that one image uses. Tests hold memory, requests and log bytes equal to those of the template and of a run."""
 
-    # Waits: S3 20 ms for a GET, 30 for a PUT, 12 for HEADs at once; 20 ms for the endpoint. vCPU: measured, see docs/performance.md.
+    # Waits are assumed: S3 20 ms for a GET, 30 for a PUT, 12 for two HEADs at once; the endpoint 20 ms. vCPU is measured, 10.3 ms
+    # together (docs/performance.md).
     functions: tuple[FunctionUse, ...] = (
-        FunctionUse(1769, 0.020, 0.004),  # Serialize
-        FunctionUse(256, 0.020, 0.003),  # Classify
-        FunctionUse(256, 0.042, 0.005),  # Filter
+        FunctionUse(512, 0.020, 0.0028),  # Serialize
+        FunctionUse(256, 0.020, 0.0020),  # Classify
+        FunctionUse(256, 0.042, 0.0055),  # Filter
     )
+    # SerializeLarge, for an image that takes more than 250 MB to decode: a PNG of 20 megapixels, say. It takes a second and more.
+    larger: FunctionUse = FunctionUse(1769, 0.1, 1.0)
+    large: float = 0.0  # share of such images
     express: bool = True
     transitions: int = 6
     event: bool = True
     architecture: str = "arm"
-    log_bytes: int = 1_300
+    log_bytes: int = 750  # one line, and 26 bytes that CloudWatch adds
     uploads: int = 1  # PUT requests of the upload itself
     puts: int = 1  # of the result
     gets: int = 3  # the upload, checks of both other outcomes
@@ -101,18 +105,19 @@ class ResourceUse:
         if self.express:
             # Billed in steps of 100 ms, of 64 MB.
             seconds = sum(function.seconds + STATE_SECONDS for function in self.functions)
+            seconds += self.large * self.larger.seconds
             duration = ceil(round(seconds / 0.1, 6)) * 0.1 * 0.0625 * price("states-express-gb-second")
             flow = price("states-express-request") + duration
         else:
             flow = self.transitions * price("states-standard-transition")
-        memory = sum(function.gb_seconds for function in self.functions)
+        memory = sum(function.gb_seconds for function in self.functions) + self.large * self.larger.gb_seconds
         return {
             "Step Functions": flow,
-            "Lambda requests": len(self.functions) * price("lambda-request"),
+            "Lambda requests": (len(self.functions) + self.large) * price("lambda-request"),
             "Lambda compute": memory * price(f"lambda-{self.architecture}-gb-second"),
             "S3 PUT of the upload": self.uploads * price("s3-put"),
             "S3 PUT of the result": self.puts * price("s3-put"),
-            "S3 GET and HEAD": self.gets * price("s3-get"),
+            "S3 GET and HEAD": (self.gets + self.large) * price("s3-get"),
             "EventBridge": price("eventbridge-event") if self.event else 0.0,
             "CloudWatch Logs": self.log_bytes / 1e9 * price("logs-gb"),
             "X-Ray": self.traced * price("xray-trace"),

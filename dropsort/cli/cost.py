@@ -60,6 +60,14 @@ DAYS = {"day": 30.4, "month": 1.0}  # in a month
     metavar="N",
     help="Instances of the endpoint.",
 )
+@click.option(
+    "--large",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Percentage of uploads that take more than 250 MB to decode, such as a PNG of 20 megapixels.",
+)
 @click.option("--standard", is_flag=True, help="With WorkflowType=STANDARD.")
 @click.option("--tracing", is_flag=True, help="With Tracing=Active.")
 @json_option
@@ -71,6 +79,7 @@ def cost(
     captured: int,
     instance_type: str,
     instances: int,
+    large: float,
     standard: bool,
     tracing: bool,
     json_file: Path | None,
@@ -89,7 +98,15 @@ def cost(
         )
     monthly = uploads * DAYS[per]
     traffic = bill.Traffic(
-        monthly, kilobytes, labels, captured / 100, instance_type, instances, not standard, tracing
+        monthly,
+        kilobytes,
+        labels,
+        captured / 100,
+        instance_type,
+        instances,
+        not standard,
+        large / 100,
+        tracing,
     )
     sections = {
         "A million images": bill.per_million(traffic),

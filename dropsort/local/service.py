@@ -299,6 +299,7 @@ class Service:
             "SageMakerRuntimeEndpointUrl": self._endpoint.url,
             "RequireTls": "false",
             "Tracing": "PassThrough",
+            "LogLevel": "DEBUG",
         }
 
     def _has_stack(self) -> bool:

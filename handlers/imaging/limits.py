@@ -1,15 +1,16 @@
 """How much memory and time decoding may take: checked on headers, before anything is decoded.
 
-The function has 1,769 MiB and 55 s on one core. `DECODING_BYTES` leaves memory for Python, the libraries and the largest object, held twice
-while it is read. Bytes a pixel are measured at each format's peak, decoder, conversions and all; a test decodes the largest allowed image
-of each under a hard limit of the function's memory.
+The function for large images has 1,769 MiB and 55 s on one core. `DECODING_BYTES` leaves memory for Python, the libraries and the largest
+object, held twice while it is read. Bytes a pixel are measured at each format's peak, decoder, conversions and all; a test decodes the
+largest allowed image of each under a hard limit of the function's memory.
 """
 
 from __future__ import annotations
 
+from handlers import settings
 from handlers.rejections import Rejection
 
-DECODING_BYTES = 1_300_000_000
+DECODING_BYTES = settings.load().decoding_bytes
 MAX_SEGMENTS = 20_000  # marker segments of JPEG, blocks before the first frame of GIF
 MAX_CHUNKS = 200_000  # chunks of PNG: a hundred megabytes in the smallest that encoders write
 MAX_STRIPS = 100_000  # strips or tiles of TIFF, tiles of JPEG 2000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from handlers import serialize
+from handlers.imaging import limits
 from handlers.uploads import InvalidInput
 from tests.unit.handlers.conftest import BUCKET
 from tests.unit.handlers.pictures import drawn, encoded, noise
@@ -98,3 +100,37 @@ def test_what_names_no_upload_is_an_error(context: SimpleNamespace, sample_event
     for document in ({}, {"s3_bucket": "b", "s3_key": "classified/a"}, sample_event("object-tags-added")):
         with pytest.raises(InvalidInput):
             serialize.handler(document, context)
+
+
+@pytest.mark.parametrize(
+    "data", [encoded(noise(200, 150), "PNG"), encoded(drawn(200, 150), "PNG")], ids=["object", "pixels"]
+)
+def test_what_needs_more_memory_goes_to_the_function_that_has_it(
+    s3: Any, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.png", Body=data)
+    started = {"s3_bucket": BUCKET, "s3_key": "incoming/a.png"}
+    # GIVEN the function with little memory: too little for the object, or for its pixels
+    small = dataclasses.replace(serialize._SETTINGS, decoding_bytes=300_000)
+    monkeypatch.setattr(serialize, "_SETTINGS", small)
+    monkeypatch.setattr(serialize, "_MOST_BYTES", small.decoding_bytes // 6)
+    monkeypatch.setattr(limits, "DECODING_BYTES", small.decoding_bytes)
+    # WHEN it gets the image THEN it leaves it to the other
+    state = serialize.handler(started | {"image_data": ""}, context)
+    assert state == started | {"large": True}
+    # AND what has nothing to do with memory is decided at once
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.png", Body=b"text")
+    assert (
+        serialize.handler(started | {"s3_key": "incoming/b.png"}, context)["rejection"]["code"]
+        == "not_an_image"
+    )
+
+
+def test_with_all_memory_what_does_not_fit_is_rejected(
+    s3: Any, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/a.png", Body=encoded(drawn(200, 150), "PNG"))
+    monkeypatch.setattr(limits, "DECODING_BYTES", 300_000)
+    state = serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/a.png"}, context)
+    assert state["rejection"]["code"] == "too_many_pixels"
+    assert state["metrics"] == {"Rejected": 1}

@@ -11,7 +11,7 @@ import pytest
 from cfnlint.api import lint_file
 
 from dropsort.contract import metrics
-from handlers.settings import SETTINGS, load
+from handlers.settings import LARGE_DECODING_BYTES, SETTINGS, load
 from tests.unit.infra.template import (
     FUNCTIONS,
     PARAMETERS,
@@ -131,7 +131,7 @@ def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -
         "endpoint": "ENDPOINT_NAME", "accept": "ENDPOINT_ACCEPT", "labels": "LABELS", "threshold": "THRESHOLD",
         "label_thresholds": "LABEL_THRESHOLDS",
         "familiarity_threshold": "FAMILIARITY_THRESHOLD", "image_side": "IMAGE_SIDE",
-        "max_bytes": "MAX_OBJECT_MEGABYTES", "max_pixels": "MAX_MEGAPIXELS",
+        "max_bytes": "MAX_OBJECT_MEGABYTES", "max_pixels": "MAX_MEGAPIXELS", "decoding_bytes": "DECODING_MEGABYTES",
     }  # fmt: skip
     read = {fields[field] for field in re.findall(r"_SETTINGS\.(\w+)", source)}
     if "sagemaker_runtime" in source:
@@ -254,7 +254,26 @@ def test_a_workflow_function_logs_one_line_an_invocation_and_what_went_wrong() -
         # Lambda's own lines at INFO, START, END and REPORT, are more bytes than ours; time-outs and crashes are errors.
         assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN")
         # CloudWatch takes our line, which has no level, for INFO.
-        assert logging["ApplicationLogLevel"] == "INFO"
+        assert logging["ApplicationLogLevel"] == {"Ref": "LogLevel"}
+        assert variables(name)["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+    assert PARAMETERS["LogLevel"]["Default"] == "INFO"
+
+
+def test_large_images_have_the_same_function_with_the_memory_that_they_take() -> None:
+    small, large = (
+        resolve(RESOURCES[f"{name}Function"]["Properties"]) for name in ("Serialize", "SerializeLarge")
+    )
+    assert small["MemorySize"] < large["MemorySize"]
+    for name in ("Handler", "Runtime", "Layers", "Code", "Timeout"):
+        assert small[name] == large[name]
+    given = [one["Environment"]["Variables"] for one in (small, large)]
+    megabytes = [int(variables.pop("DECODING_MEGABYTES")) for variables in given]
+    assert given[0] == given[1]
+    # Beside decoding, there is an object held twice, and Python with its libraries in a hundred megabytes.
+    for available, function in zip(megabytes, (small, large), strict=True):
+        load({"DECODING_MEGABYTES": str(available)})
+        assert available + 2 * min(200, available / 6) / 1.05 + 100 < function["MemorySize"] * 1.05
+    assert megabytes[1] * 1_000_000 == LARGE_DECODING_BYTES
 
 
 def test_the_bucket_is_reached_by_tls_alone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -19,6 +20,8 @@ from dropsort.contract import backlog as backlog_runs
 from dropsort.contract import keys
 from handlers import aws, backlog, classify, serialize, settings
 from handlers import filter as last
+from monitoring.prices import ResourceUse
+from tests.unit.handlers.pictures import drawn, encoded
 from tests.unit.infra.template import (
     FUNCTIONS,
     RESOURCES,
@@ -63,6 +66,7 @@ TRACES_OF_A_FUNCTION = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecor
 # With a key of the customer's: reading decrypts, writing needs a data key.
 KEY = {
     "SerializeRole": {"kms:Decrypt"},
+    "SerializeLargeRole": {"kms:Decrypt"},
     "FilterRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "MonitorRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "BacklogRole": {"kms:Decrypt", "kms:GenerateDataKey"},
@@ -261,6 +265,7 @@ def held(function: str, made: list[tuple[str, dict[str, Any]]]) -> None:
         )
 
 
+PNG = encoded(drawn(32, 32), "PNG")
 CONTEXT = SimpleNamespace(
     function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
 )
@@ -276,6 +281,14 @@ def test_serialize_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, 
     serialize.handler(event("incoming/cam1/a.jpg", etag=put["ETag"].strip('"')), CONTEXT)
     serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/gone.jpg"}, CONTEXT)
     held("Serialize", calls)
+
+
+def test_the_same_for_large_images_may_do_the_same() -> None:
+    same = {
+        (action, item.replace("SerializeLargeLog", "SerializeLog"))
+        for action, item in grants("SerializeLargeRole")
+    }
+    assert same == grants("SerializeRole")
 
 
 @pytest.mark.parametrize("creates", [True, False])
@@ -360,6 +373,26 @@ def test_the_backlog_function_may_do_exactly_what_it_does(
     held("Backlog", calls)
 
 
+def test_one_upload_makes_the_requests_and_the_log_that_its_cost_counts(
+    calls: list[tuple[str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each further request to S3 costs 0.40 dollars a million, a PUT or LIST 5: this test says which there are."""
+    put = boto3.client("s3").put_object(Bucket=BUCKET, Key="incoming/cam1/a.png", Body=PNG)
+    started = event("incoming/cam1/a.png", **{"version-id": put["VersionId"]}) | {
+        "time": "2026-11-26T02:00:00Z"
+    }
+    state = serialize.handler(started, CONTEXT)
+    predicted = {"inferences": [0.99, 0.01], "labels": ["bicycle", "motorcycle"], "model": "bikes-1.0.0"}
+    predicted["metrics"] = state["metrics"] | {"EndpointLatency": 21.5}
+    last.handler({"state": state | predicted, "input": started, "execution": "e" * 160}, CONTEXT)
+    use = ResourceUse()
+    assert Counter(name for name, _ in calls) == {"GetObject": 1, "PutObject": 1, "HeadObject": 2}
+    assert (use.gets, use.puts) == (3, 1)
+    printed = capsys.readouterr().out.encode().splitlines()
+    assert len(printed) == 1
+    assert use.log_bytes - 60 < len(printed[0]) + 26 <= use.log_bytes
+
+
 def test_the_functions_are_those_of_the_workflow() -> None:
     for name in FUNCTIONS:
         properties = RESOURCES[f"{name}Function"]["Properties"]
@@ -382,6 +415,7 @@ def test_the_endpoint_may_read_its_model_and_write_its_captures() -> None:
 # Prefixes that each role lists. A function that reads single keys names none: IfExists lets that pass.
 LISTS = {
     "SerializeRole": ("StringLikeIfExists", ["incoming/*"]),
+    "SerializeLargeRole": ("StringLikeIfExists", ["incoming/*"]),
     "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
     "BacklogRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
     "MonitorRole": (

@@ -153,13 +153,30 @@ def test_every_fault_before_filter_is_caught_and_kept_beside_the_state(name: str
             "there is nobody to record that recording failed: the execution fails, which is the alarm"
         )
         return
-    assert TASKS[name]["Catch"] == [
-        {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Filter"}
+    *special, last = TASKS[name]["Catch"]
+    assert last == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Filter"}
+    # A crash of the first function may be for want of memory, of which the second has more.
+    crashed = {
+        "ErrorEquals": [*sorted(CRASHES), "States.Timeout"],
+        "ResultPath": "$.error",
+        "Next": "SerializeLarge",
+    }
+    assert [one | {"ErrorEquals": sorted(one["ErrorEquals"])} for one in special] == [crashed] * (
+        name == "Serialize"
+    )
+
+
+def test_what_needs_more_memory_is_serialized_again() -> None:
+    assert {"Variable": "$.large", "IsPresent": True, "Next": "SerializeLarge"} in STATES["IsImage"][
+        "Choices"
     ]
+    large = TASKS["SerializeLarge"]
+    assert large["Parameters"]["Payload.$"] == "$"
+    assert large["Next"] == "IsImage"
 
 
 def test_what_names_no_upload_is_not_retried() -> None:
-    for name in ("Serialize", "Filter"):
+    for name in ("Serialize", "SerializeLarge", "Filter"):
         assert TASKS[name]["Retry"][0] == {"ErrorEquals": ["InvalidInput"], "MaxAttempts": 0}
 
 
