@@ -1,0 +1,135 @@
+"""Each action of the functions' roles taken away in turn, in the embedded AWS, which enforces them: something must fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from dropsort.local.service import Service
+from tests.stack.helpers import picture
+from tests.unit.infra.template import grants
+
+pytestmark = pytest.mark.stack
+
+FOLDER = "incoming/roles"
+
+
+class Functions:
+    """The functions of the service, invoked by hand."""
+
+    def __init__(self, service: Service) -> None:
+        session = service.session()
+        self.bucket, self.outputs = service.bucket, service.outputs
+        self.s3, self.iam, self._lambda = (
+            session.client("s3"),
+            session.client("iam"),
+            session.client("lambda"),
+        )
+
+    def invoke(self, function: str, event: Any) -> dict[str, Any]:
+        """What a function returns; an AssertionError with its error if it fails."""
+        found = self._lambda.invoke(
+            FunctionName=self.outputs[f"{function}Function"], Payload=json.dumps(event)
+        )
+        document: dict[str, Any] = json.loads(found["Payload"].read())
+        assert "FunctionError" not in found, document
+        return document
+
+    @contextmanager
+    def without(self, function: str, action: str) -> Iterator[None]:
+        """Take an action away from the role of a function."""
+        name = self._lambda.get_function_configuration(FunctionName=self.outputs[f"{function}Function"])[
+            "Role"
+        ]
+        role = name.rpartition("/")[2]
+        (policy,) = self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        before = self.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        before = json.loads(before) if isinstance(before, str) else before
+        rest = []
+        for statement in before["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            if kept := [one for one in actions if one != action]:
+                rest.append(statement | {"Action": kept})
+        assert rest != before["Statement"], f"{role} has no {action}"
+        self._put(role, policy, {**before, "Statement": rest})
+        try:
+            yield
+        finally:
+            self._put(role, policy, before)
+
+    def _put(self, role: str, policy: str, document: Any) -> None:
+        self.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+    def serialize(self, key: str, **fields: str) -> dict[str, Any]:
+        """Serialize an upload, as its event names it."""
+        item = {"key": key, "sequencer": "1f", **fields}
+        return self.invoke("Serialize", {"detail": {"bucket": {"name": self.bucket}, "object": item}})
+
+    def record(self, name: str, number: int, probabilities: list[float]) -> str:
+        """Record the result of the upload with that number of a key; return its outcome."""
+        upload = dict.fromkeys(("version_id", "etag", "size", "uploaded")) | {"sequencer": f"{number:04x}"}
+        state = {"s3_bucket": self.bucket, "s3_key": f"{FOLDER}/{name}", "upload": upload}
+        state |= {"inferences": probabilities, "labels": ["a", "b"]}
+        return str(self.invoke("Filter", {"state": state, "input": {}, "execution": "e"})["outcome"])
+
+
+@pytest.fixture(scope="module")
+def functions(service: Service) -> Functions:
+    return Functions(service)
+
+
+def serialize_by_key(functions: Functions) -> None:
+    functions.s3.put_object(Bucket=functions.bucket, Key=f"{FOLDER}/a.png", Body=picture(1))
+    assert "image_data" in functions.serialize(f"{FOLDER}/a.png")
+
+
+def serialize_a_version(functions: Functions) -> None:
+    put = functions.s3.put_object(Bucket=functions.bucket, Key=f"{FOLDER}/a.png", Body=picture(1))
+    assert "image_data" in functions.serialize(f"{FOLDER}/a.png", **{"version-id": put["VersionId"]})
+
+
+def serialize_what_is_gone(functions: Functions) -> None:
+    assert functions.serialize(f"{FOLDER}/gone.png")["rejection"]["code"] == "object_not_found"
+
+
+def record_first(functions: Functions) -> None:
+    functions.s3.delete_object(Bucket=functions.bucket, Key="classified/roles/first.png.json")
+    assert functions.record("first.png", 1, [1.0, 0.0]) == "classified"
+
+
+def record_over_another(functions: Functions) -> None:
+    """A newer upload with another outcome takes the older result away."""
+    numbers = iter(range(1, 100))
+    for probabilities in ([1.0, 0.0], [0.6, 0.4], [1.0, 0.0]):
+        functions.record("again.png", next(numbers), probabilities)
+    found = functions.s3.list_objects_v2(Bucket=functions.bucket, Prefix="low-confidence/roles/again.png")
+    assert found["KeyCount"] == 0
+
+
+# By function and action: what cannot be done without it.
+NEEDED: dict[tuple[str, str], Callable[[Functions], None]] = {
+    ("Serialize", "s3:GetObject"): serialize_by_key,
+    ("Serialize", "s3:GetObjectVersion"): serialize_a_version,
+    ("Serialize", "s3:ListBucket"): serialize_what_is_gone,
+    ("Filter", "s3:PutObject"): record_first,
+    ("Filter", "s3:GetObject"): record_over_another,
+    ("Filter", "s3:DeleteObject"): record_over_another,
+    ("Filter", "s3:ListBucket"): record_first,
+}
+
+
+def test_every_action_on_objects_is_in_the_list() -> None:
+    for function in ("Serialize", "Filter"):
+        actions = {action for action, _ in grants(f"{function}Role") if action.startswith("s3:")}
+        assert actions == {action for name, action in NEEDED if name == function}
+
+
+@pytest.mark.parametrize("case", NEEDED, ids=" ".join)
+def test_without_an_action_something_fails(functions: Functions, case: tuple[str, str]) -> None:
+    NEEDED[case](functions)
+    with functions.without(*case), pytest.raises(AssertionError):
+        NEEDED[case](functions)
