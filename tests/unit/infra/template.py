@@ -89,7 +89,7 @@ def definition(machine: str = "StateMachine") -> dict[str, Any]:
     properties = RESOURCES[machine]["Properties"]
     arns = {
         name: f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
-        if name in FUNCTIONS
+        if name in (*FUNCTIONS, "SerializeLarge")
         else resolve(value)
         for name, value in properties["DefinitionSubstitutions"].items()
     }
