@@ -1,8 +1,11 @@
-"""The names of errors in the embedded AWS, corrected to those of AWS; part of its process (`dropsort.local.emulator`).
+"""Errors of functions in the embedded AWS, corrected to what they are on AWS; part of its process (`dropsort.local.emulator`).
 
 The embedded AWS loses the class of an exception that a function raises (every one is ``Runtime.HandlerError``), and calls a throttled
 invocation ``Lambda.Unknown``, which on AWS is a function that ran out of memory. The workflow's retriers go by these names, so they
 are put right here, in the functions that lose them; the version is pinned, and a test fails where it no longer has them.
+
+It also ends the process of a function whenever its handler raises: behind a busy endpoint nearly every invocation would then be a cold
+start. On AWS an exception leaves the environment as it is, and so it does here.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ def _keep_class(worker: Any, functions: Any) -> None:
 
     def with_class(self: Any, *arguments: Any, **options: Any) -> Any:
         result = invoke(self, *arguments, **options)
+        if isinstance(result, dict) and result.get(_RAISED):
+            result["status"] = "error"
         if isinstance(result, dict) and result.get("status") == "error":
             name = name_of(str(result.get("trace") or ""))
             if name:
@@ -52,6 +57,25 @@ def _keep_class(worker: Any, functions: Any) -> None:
     worker.invoke, functions._execute_function_warm = with_class, with_type
 
 
+_RAISED = "raised"
+_REPORT = '"status": "error", "error": str(e), "trace"'  # what a worker prints of its handler's exception
+
+
+def _keep_process(runtime: Any) -> None:
+    """Have a worker report an exception of its handler in a way that does not end it; `_keep_class` makes it an error again.
+
+    Raises
+    ------
+    LookupError
+        The worker's program is another one than that of the pinned version.
+    """
+    program = runtime._PYTHON_WORKER_SCRIPT
+    if program.count(_REPORT) != 1:
+        raise LookupError("the program of the embedded AWS's workers has changed")
+    kept = _REPORT.replace('"error", "error"', f'"ok", "{_RAISED}": True, "error"')
+    runtime._PYTHON_WORKER_SCRIPT = program.replace(_REPORT, kept)
+
+
 def _name_throttles(functions: Any) -> None:
     """Give a throttled invocation the name that Step Functions gives it on AWS."""
     respond = functions._throttle_response
@@ -65,7 +89,11 @@ def _name_throttles(functions: Any) -> None:
 
 
 def correct() -> None:
-    """Correct the names, before the embedded AWS serves."""
-    functions = import_module("ministack.services.lambda_svc")
-    _keep_class(import_module("ministack.core.lambda_runtime").Worker, functions)
+    """Correct them, before the embedded AWS serves."""
+    functions, runtime = (
+        import_module("ministack.services.lambda_svc"),
+        import_module("ministack.core.lambda_runtime"),
+    )
+    _keep_process(runtime)
+    _keep_class(runtime.Worker, functions)
     _name_throttles(functions)

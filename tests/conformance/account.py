@@ -20,7 +20,9 @@ PREFIX = "dropsort-conformance-"
 PATIENCE_SECONDS = 120.0
 # A function of the suite: the payload says what it does.
 FUNCTION = """
-import os, time
+import os, time, uuid
+
+PROCESS = uuid.uuid4().hex
 
 class Busy(Exception):
     pass
@@ -34,7 +36,7 @@ def handler(event, context):
     if event.get("exits"):
         os._exit(3)
     time.sleep(float(event.get("seconds", 0)))
-    return {"attempt": attempt, "item": event.get("item")}
+    return {"attempt": attempt, "item": event.get("item"), "process": PROCESS}
 """
 
 

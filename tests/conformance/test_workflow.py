@@ -54,7 +54,7 @@ def role(account: Account) -> str:
         },
         {
             "Effect": "Allow",
-            "Action": ["s3:ListBucket", "s3:GetObject"],
+            "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
             "Resource": f"arn:aws:s3:::{prefix}-*",
         },
         {
@@ -181,6 +181,20 @@ def test_reserved_concurrency_limits_a_function(account: Account) -> None:
     assert sorted((first.result(), second.result())) == ["", "TooManyRequestsException"]
 
 
+def test_an_exception_does_not_end_the_process_of_a_function(account: Account, function: str) -> None:
+    # GIVEN a function that is invoked once at a time
+    functions = account.client("lambda")
+
+    def invoke(payload: dict[str, Any]) -> Any:
+        answer = functions.invoke(FunctionName=function, Payload=json.dumps(payload))
+        return json.loads(answer["Payload"].read())
+
+    before = invoke({})["process"]
+    # WHEN it raises THEN the next invocation is no cold start
+    assert invoke({"busy": 1})["errorType"] == "Busy"
+    assert invoke({})["process"] == before
+
+
 def distributed(reader: dict[str, Any] | None, function: str, item: str, **fields: Any) -> dict[str, Any]:
     """A Distributed Map that calls a function for each item; `item` is the path of what it gets."""
     state: dict[str, Any] = {
@@ -247,6 +261,17 @@ def test_a_distributed_map_tolerates_failures_up_to_a_share(
     )
     found = output(run(state, {"items": [0, 1, 0]}))
     assert (found["error"]["Error"] if isinstance(found, dict) else None) == error
+
+
+def test_a_distributed_map_writes_its_results(account: Account, run: Run, function: str, listed: str) -> None:
+    writer = {
+        "Resource": "arn:aws:states:::s3:putObject",
+        "Parameters": {"Bucket": listed, "Prefix": "results"},
+    }
+    state = distributed(None, function, "$$.Map.Item.Value", ItemsPath="$.items", ResultWriter=writer)
+    found = output(run(state, {"items": [1, 2]}))
+    with account.differs("ResultWriter is ignored"):
+        assert "ResultWriterDetails" in found
 
 
 def test_a_distributed_map_puts_items_into_batches(

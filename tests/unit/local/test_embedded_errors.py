@@ -39,7 +39,9 @@ def test_class_and_throttle_reach_the_workflow() -> None:
     # GIVEN the two functions of the embedded AWS that lose them
     class Worker:
         def invoke(self, event: Any) -> dict[str, Any]:
-            return {"status": "error", "error": event, "trace": TRACE if event == "503" else ""}
+            if event == "died":
+                return {"status": "error", "error": event}
+            return {"status": "ok", "raised": True, "error": event, "trace": TRACE}
 
     def execute(event: str) -> dict[str, Any]:
         result = Worker().invoke(event)
@@ -59,3 +61,15 @@ def test_class_and_throttle_reach_the_workflow() -> None:
     }
     assert functions._execute_function_warm("died")["body"]["errorType"] == "Runtime.HandlerError"
     assert functions._throttle_response("x")["body"]["errorType"] == "Lambda.TooManyRequestsException"
+
+
+def test_an_exception_is_reported_without_ending_the_process() -> None:
+    # GIVEN the program of a worker, which ends after a status of "error"
+    report = 'json.dumps({"status": "error", "error": str(e), "trace": format_exc()})'
+    runtime = SimpleNamespace(_PYTHON_WORKER_SCRIPT=f"except Exception as e:\n    print({report})")
+    # WHEN it is corrected THEN it reports one of "ok", with what `_keep_class` knows it by
+    embedded_errors._keep_process(runtime)
+    assert '{"status": "ok", "raised": True, "error": str(e), "trace"' in runtime._PYTHON_WORKER_SCRIPT
+    # AND a program of another version is no surprise
+    with pytest.raises(LookupError):
+        embedded_errors._keep_process(runtime)
