@@ -6,7 +6,6 @@ Powertools' ``S3EventBridgeNotificationEvent`` is not used: it URL-decodes the k
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,8 +43,7 @@ class Upload:
     @property
     def inference_id(self) -> str:
         """SHA-256 hex of bucket, key and version id or etag: the same for every run of the same upload."""
-        identity = (self.bucket, self.key, self.version_id or self.etag or "")
-        return hashlib.sha256("\0".join(identity).encode()).hexdigest()
+        return keys.inference_id(self.bucket, self.key, self.version_id or self.etag or "")
 
     def with_defaults(self, **fields: Any) -> Upload:
         """A copy in which what was not known is known."""

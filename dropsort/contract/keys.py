@@ -58,6 +58,11 @@ def result_path(path: str) -> str:
     return path + _SUFFIX
 
 
+def inference_id(bucket: str, key: str, version: str) -> str:
+    """SHA-256 hex of bucket, key and version id or ETag: the same for every run of the same upload."""
+    return hashlib.sha256("\0".join((bucket, key, version)).encode()).hexdigest()
+
+
 def digest(text: str) -> str:
     """32 hexadecimal digits for a key or a path."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -95,7 +95,7 @@ def check(
                 _newest(client, bucket, keys.INCOMING + prefix, pool, after)
             ):
                 if locations is None:  # its result's key is a digest, out of order
-                    waiting.append(pool.submit(_look_up, client, bucket, upload, failures))
+                    waiting.append(pool.submit(_look_up, client, bucket, upload, failures, marker))
                     continue
                 found = {
                     outcome: written
@@ -225,7 +225,7 @@ def _is_of(upload: Version, source: dict[str, Any]) -> bool:
     return not etag or etag == upload.etag
 
 
-def _look_up(client: S3Client, bucket: str, upload: Version, failures: bool) -> Checked:
+def _look_up(client: S3Client, bucket: str, upload: Version, failures: bool, marker: str) -> Checked:
     """The verdict on an upload whose result's key does not sort with it: its three possible keys one by one."""
     locations = keys.result_keys(keys.path_of(upload.key))
     found = {}
@@ -235,9 +235,9 @@ def _look_up(client: S3Client, bucket: str, upload: Version, failures: bool) -> 
         if first is not None and first.key == location:
             found[outcome] = first
     why = _by_listing(upload, found, failures)
-    return (
-        _judge(client, bucket, upload, locations[next(iter(found))]) if why is _READ else Checked(upload, why)
-    )
+    if why is _READ:
+        return _judge(client, bucket, upload, locations[next(iter(found))], marker)
+    return Checked(upload, why, marker)
 
 
 def _code(error: Exception) -> str:
@@ -297,10 +297,7 @@ def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, di
         path = keys.path_of(upload.key)
         if not path:  # the folder marker of incoming/ itself
             continue
-        place = keys.result_path(path)
-        if not keys.is_whole(path):
-            yield upload, None, ""
-            continue
+        place = f"{path}.json"
         while waiting and waiting[0][0] < place:
             yield _located(heapq.heappop(waiting), "" if len(waiting) else last)
         heapq.heappush(waiting, (place, upload.key, upload))
@@ -309,8 +306,9 @@ def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, di
         yield _located(heapq.heappop(waiting), "" if len(waiting) else last)
 
 
-def _located(item: tuple[str, str, Version], marker: str) -> tuple[Version, dict[str, str], str]:
-    return item[2], keys.result_keys(keys.path_of(item[2].key)), marker
+def _located(item: tuple[str, str, Version], marker: str) -> tuple[Version, dict[str, str] | None, str]:
+    path = keys.path_of(item[2].key)
+    return item[2], keys.result_keys(path) if keys.is_whole(path) else None, marker
 
 
 class _Results:

@@ -221,6 +221,27 @@ def test_a_listing_out_of_order_is_no_basis() -> None:
         list(reconciliation.check(Directory(0, 0), BUCKET))
 
 
+class Markers:
+    """S3 that lists after a KeyMarker as AWS does: moto leaves out a key if the marker is none."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def get_paginator(self, name: str) -> Any:
+        paginator = self._s3.get_paginator(name)
+
+        class After:
+            def paginate(self, *, KeyMarker: str = "", **arguments: Any) -> Iterator[dict[str, Any]]:
+                for page in paginator.paginate(**arguments):
+                    found = [item for item in page.get("Versions", ()) if item["Key"] > KeyMarker]
+                    yield page | {"Versions": found}
+
+        return After()
+
+
 def test_a_comparison_continues_after_any_of_its_markers(s3: Any) -> None:
     # GIVEN uploads some of which sort differently from their results, every other one without a result
     names = ["a", "a-", "a-b", "a-b-c", "a.png", "a/b", "b", "b+", "c" * 1000 + "d" * 10, "d"]
@@ -235,7 +256,7 @@ def test_a_comparison_continues_after_any_of_its_markers(s3: Any) -> None:
     assert len(markers) >= 4
     for number, marker in markers:
         # THEN what was found before a marker and what is found after it are all of them, each once, with the same verdict
-        rest = list(reconciliation.check(s3, BUCKET, after=marker))
+        rest = list(reconciliation.check(Markers(s3), BUCKET, after=marker))
         both = [item.upload.key for item in whole[: number + 1]] + [item.upload.key for item in rest]
         assert sorted(both) == sorted(verdicts), marker
         assert all(verdicts[item.upload.key] == item.why for item in rest)

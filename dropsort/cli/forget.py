@@ -1,0 +1,74 @@
+"""`dropsort forget`: remove everything that is stored of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dropsort.cli.documents import write_json
+from dropsort.cli.options import Aws, aws_options, json_option, stack_option
+from dropsort.cli.output import confirmed, console, note
+from dropsort.contract.keys import INCOMING
+from dropsort.contract.text import printable
+
+
+@click.command(short_help="Remove everything stored of images.")
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.option(
+    "--ground-truth",
+    default="",
+    metavar="PREFIX",
+    help="Also remove lines of these images from ground truth below this prefix of the bucket.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@json_option
+@stack_option
+@aws_options
+def forget(
+    keys: tuple[str, ...], ground_truth: str, yes: bool, json_file: Path | None, stack: str, aws: Aws
+) -> int:
+    """Remove all versions of uploads and of their results, and their captured copies. KEY is a path below incoming/.
+
+    Shows what is stored first and waits for confirmation. It cannot be undone.
+    """
+    from dropsort.client import forget as forgetting
+    from dropsort.client import stack as stacks
+
+    service = stacks.find(aws.client, stack)
+    s3 = aws.client("s3")
+    output = console(stderr=str(json_file) == "-")
+    whole = [key if key.startswith(INCOMING) else INCOMING + key for key in dict.fromkeys(keys)]
+    found = [forgetting.find(s3, service, key, ground_truth) for key in whole]
+    for item in found:
+        what = (
+            f"{item.uploads} versions of the upload, {item.results} of results, {item.captured} captured copies, "
+            f"{item.labelled} lines of ground truth"
+        )
+        output.print(f"{printable(item.key)}: {'nothing is stored' if item.empty else what}", markup=False)
+    stored = [item for item in found if not item.empty]
+    if stored:
+        if not confirmed(yes):
+            raise click.ClickException("Nothing was removed.")
+        for item in stored:
+            forgetting.remove(s3, service, item)
+        note("Log lines that name these keys expire after LogRetentionDays.")
+    write_json(
+        json_file,
+        {
+            "images": [
+                {
+                    "key": item.key,
+                    "uploads": item.uploads,
+                    "results": item.results,
+                    "captures": item.captured,
+                    "ground_truth": item.labelled,
+                }
+                for item in found
+            ]
+        },
+    )
+    return 0
+
+
+COMMANDS = [forget]

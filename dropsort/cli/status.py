@@ -1,0 +1,76 @@
+"""`dropsort status`: what is in progress, what waits, what failed, and what is in alarm."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dropsort.cli.documents import write_json
+from dropsort.cli.options import Aws, aws_options, json_option, stack_option
+from dropsort.cli.output import console, facts_table
+from dropsort.contract.text import printable
+
+if TYPE_CHECKING:
+    from dropsort.client.status import Status
+
+WATCH_SECONDS = 5.0
+SHARE = 10  # --watch reads at most in one part of so many of the time
+
+
+@click.command(short_help="Show what is in progress, waits, failed.")
+@click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
+@json_option
+@stack_option
+@aws_options
+def status(watch: bool, json_file: Path | None, stack: str, aws: Aws) -> int:
+    """Show uploads in progress and waiting, failures by reason, the backlog, the endpoint and alarms.
+
+    Lists all uploads and results: $0.01 for a million images.
+    """
+    from dropsort.client import stack as stacks
+    from dropsort.client import status as reading
+
+    service = stacks.find(aws.client, stack)
+    output = console(stderr=str(json_file) == "-")
+    while True:
+        begun = time.monotonic()
+        found = reading.read(aws.client, service)
+        output.print(facts_table(facts(found)))
+        write_json(json_file, found.to_json())
+        if not watch:
+            return 0
+        time.sleep(max(WATCH_SECONDS, SHARE * (time.monotonic() - begun)))
+        output.print()
+
+
+def facts(found: Status) -> list[tuple[str, str]]:
+    """The lines of the table."""
+    rows = [
+        ("uploads", f"{found.uploads:,}"),
+        ("in progress", f"{found.in_progress:,}"),
+        ("waiting", f"{found.retryable:,} retryable, {found.without_result:,} without a result"),
+    ]
+    if found.oldest_uploaded:
+        rows.append(
+            (
+                "oldest without a result",
+                f"{printable(found.oldest)}, uploaded {found.oldest_uploaded:%Y-%m-%d %H:%M:%S} UTC",
+            )
+        )
+    rows += [("failed", f"{count:,} {printable(code)}") for code, count in found.failed.most_common()]
+    if found.run:
+        items = ", ".join(f"{count:,} {name}" for name, count in found.run_items.items() if count)
+        rows.append(
+            ("backlog", f"{found.run.uploads:,} uploads since {found.run.started}: {items or 'starting'}")
+        )
+    else:
+        rows.append(("backlog", "no run in progress"))
+    rows.append(("endpoint", found.endpoint))
+    rows.append(("alarms", ", ".join(found.alarms) or "none"))
+    return rows
+
+
+COMMANDS = [status]

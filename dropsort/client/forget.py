@@ -1,0 +1,143 @@
+"""Removes everything that is stored of an image: all versions of the upload and of its results, its captured copies, its ground truth.
+
+Captures are searched in the hours in which a result of the image was written, as it was sent to the endpoint then. What remains are counts,
+which name no image, and lines of logs with its key, until `LogRetentionDays` have passed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from dropsort.client.stack import Service
+from dropsort.contract import keys
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CAPTURES = "captures"
+
+
+@dataclass
+class Found:
+    """What is stored of one image: versions and deletion markers by their keys, and the lines of other files that are of it."""
+
+    key: str
+    versions: list[tuple[str, str]]
+    uploads: int
+    results: int
+    captures: dict[str, list[bytes]]  # by the key of a file, the lines that stay
+    captured: int
+    ground_truth: dict[str, list[bytes]]
+    labelled: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is stored."""
+        return not (self.versions or self.captured or self.labelled)
+
+
+def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Found:
+    """Everything that is stored of one image; nothing is changed.
+
+    Parameters
+    ----------
+    key
+        Key of the upload.
+    ground_truth
+        Prefix in the service's bucket below which ground truth is; empty for none.
+
+    Raises
+    ------
+    ValueError
+        The key is not below ``incoming/``.
+    """
+    bucket = service.bucket
+    uploads = list(_versions(s3, bucket, key))
+    results = [
+        item
+        for location in keys.result_keys(keys.path_of(key)).values()
+        for item in _versions(s3, bucket, location)
+    ]
+    ids = {
+        keys.inference_id(bucket, key, version)
+        for item in uploads
+        for version in (item["VersionId"], item.get("ETag", "").strip('"'))
+    }
+    captures, captured = _captures(s3, service, [item["LastModified"] for item in results], ids)
+    truth, labelled = _without(s3, bucket, [ground_truth] if ground_truth else [], ids, "eventId")
+    return Found(
+        key,
+        [(item["Key"], item["VersionId"]) for item in (*uploads, *results)],
+        len(uploads),
+        len(results),
+        captures,
+        captured,
+        truth,
+        labelled,
+    )
+
+
+def remove(s3: S3Client, service: Service, found: Found) -> None:
+    """Remove what `find` has found; the upload first, so that no execution begins in the meantime."""
+    for key, version in found.versions:
+        s3.delete_object(Bucket=service.bucket, Key=key, VersionId=version)
+    for key, lines in (found.captures | found.ground_truth).items():
+        older = [item["VersionId"] for item in _versions(s3, service.bucket, key)]
+        if lines:
+            s3.put_object(Bucket=service.bucket, Key=key, Body=b"\n".join(lines) + b"\n")
+        for version in older:
+            s3.delete_object(Bucket=service.bucket, Key=key, VersionId=version)
+
+
+def _versions(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
+    """All versions and deletion markers of one key."""
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+        for name in ("Versions", "DeleteMarkers"):
+            yield from (item for item in page.get(name, ()) if item["Key"] == key)
+
+
+def _captures(
+    s3: Any, service: Service, recorded: Iterable[datetime], ids: set[str]
+) -> tuple[dict[str, list[bytes]], int]:
+    """Capture files with records of the image, by key, with the lines that stay; and the number of those records."""
+    root = f"{CAPTURES}/{service.endpoint}/"
+    listed = s3.list_objects_v2(Bucket=service.bucket, Prefix=root, Delimiter="/")
+    hours = {
+        f"{moment - timedelta(hours=back):%Y/%m/%d/%H}/" for moment in recorded for back in (0, 1)
+    }  # the request is before the result, at times in the hour before
+    prefixes = [
+        f"{variant['Prefix']}{hour}" for variant in listed.get("CommonPrefixes", ()) for hour in hours
+    ]
+    return _without(s3, service.bucket, prefixes, ids, "inferenceId")
+
+
+def _without(
+    s3: Any, bucket: str, prefixes: Iterable[str], ids: set[str], member: str
+) -> tuple[dict[str, list[bytes]], int]:
+    """JSON-lines files below prefixes that have lines of these ids, by key, with the lines that stay; and how many do not."""
+    found: dict[str, list[bytes]] = {}
+    count = 0
+    for prefix in sorted(prefixes):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for item in page.get("Contents", ()):
+                body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                lines = [line for line in body.split(b"\n") if line.strip()]
+                stay = [line for line in lines if not _is_of(line, ids, member)]
+                if len(stay) < len(lines):
+                    found[item["Key"]] = stay
+                    count += len(lines) - len(stay)
+    return found, count
+
+
+def _is_of(line: bytes, ids: set[str], member: str) -> bool:
+    if not any(one.encode() in line for one in ids):  # most lines are not parsed
+        return False
+    try:
+        meta = json.loads(line)["eventMetadata"]
+        return meta.get(member) in ids
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False

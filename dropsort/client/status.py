@@ -1,0 +1,92 @@
+"""The state of a service: uploads in progress and waiting, failures by reason, the run of the backlog, endpoint, alarms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError as AwsError
+
+from dropsort.client import redrive, results
+from dropsort.client.stack import Service
+from dropsort.contract import backlog, keys, reconciliation
+from dropsort.contract.clients import Clients
+
+LONGEST = timedelta(minutes=10)  # an upload without a result may be in progress for so long
+
+
+@dataclass
+class Status:
+    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST`, `endpoint` is SageMaker's word."""
+
+    uploads: int = 0
+    in_progress: int = 0
+    retryable: int = 0
+    without_result: int = 0
+    oldest: str = ""
+    oldest_uploaded: datetime | None = None
+    failed: Counter[str] = field(default_factory=Counter)
+    run: backlog.Run | None = None
+    run_items: dict[str, int] = field(default_factory=dict)
+    endpoint: str = ""
+    alarms: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As one JSON document."""
+        return {
+            "uploads": self.uploads,
+            "in_progress": self.in_progress,
+            "retryable": self.retryable,
+            "without_result": self.without_result,
+            "oldest": self.oldest or None,
+            "oldest_uploaded": self.oldest_uploaded,
+            "failed": dict(self.failed.most_common()),
+            "run": {
+                "id": self.run.id,
+                "started": self.run.started,
+                "uploads": self.run.uploads,
+                **self.run_items,
+            }
+            if self.run
+            else None,
+            "endpoint": self.endpoint,
+            "alarms": self.alarms,
+        }
+
+
+def read(client: Clients, service: Service) -> Status:
+    """Read the state: lists all uploads and results, and reads the results below ``failed/``."""
+    found, s3, now = Status(), client("s3"), datetime.now(UTC)
+    for checked in reconciliation.check(s3, service.bucket):
+        upload = checked.upload
+        found.uploads += 1
+        if checked.why == reconciliation.RETRYABLE:
+            found.retryable += 1
+        elif checked.why and now - upload.written < LONGEST:
+            found.in_progress += 1
+        elif checked.why:
+            found.without_result += 1
+            if found.oldest_uploaded is None or upload.written < found.oldest_uploaded:
+                found.oldest, found.oldest_uploaded = upload.key, upload.written
+    for result in results.iterate(s3, service.bucket, outcomes=(keys.FAILED,)):
+        found.failed[str(result.reason.get("code"))] += 1
+    found.run = backlog.current(s3, client("stepfunctions"), service.bucket)
+    if found.run:
+        found.run_items = redrive.counts(client("stepfunctions"), found.run) or {}
+    found.endpoint = _endpoint(client, service)
+    alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{service.name}-", StateValue="ALARM")
+    found.alarms = sorted(
+        alarm["AlarmName"] for alarm in alarms["MetricAlarms"] if alarm["StateValue"] == "ALARM"
+    )
+    return found
+
+
+def _endpoint(client: Clients, service: Service) -> str:
+    """SageMaker's status of the endpoint; "unknown" where it has none of that name, as in the service on one machine."""
+    try:
+        return str(client("sagemaker").describe_endpoint(EndpointName=service.endpoint)["EndpointStatus"])
+    except (AwsError, BotoCoreError):
+        return "unknown"

@@ -1,0 +1,101 @@
+"""A backfill copies what is below a prefix, once, and continues where it was interrupted (moto's S3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dropsort.client import backfill
+from dropsort.client.errors import ClientError
+from tests.unit.client.conftest import BUCKET
+
+
+@pytest.fixture
+def archive(s3: Any) -> backfill.Source:
+    """Another bucket with forty images, a folder marker, and something beside them."""
+    s3.create_bucket(Bucket="archive")
+    for number in range(40):
+        s3.put_object(Bucket="archive", Key=f"2024/é {number:02}+.jpg", Body=b"%d" % number)
+    for key in ("2024/", "2025/a.jpg"):
+        s3.put_object(Bucket="archive", Key=key, Body=b"")
+    return backfill.source("s3://archive/2024/", None, BUCKET)
+
+
+def uploaded(s3: Any) -> list[str]:
+    found = s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/").get("Versions", [])
+    return [item["Key"] for item in found]
+
+
+def test_everything_below_the_prefix_is_copied(s3: Any, archive: backfill.Source) -> None:
+    assert backfill.plan(s3, archive) == backfill.Plan(40, 70)
+    assert backfill.copy(s3, BUCKET, archive, per_second=1e6) == 40
+    assert uploaded(s3) == [f"incoming/2024/é {number:02}+.jpg" for number in range(40)]
+    assert s3.get_object(Bucket=BUCKET, Key="incoming/2024/é 07+.jpg")["Body"].read() == b"7"
+    # AND a second time nothing is left
+    after = backfill.resumed_after(s3, BUCKET, archive)
+    assert backfill.plan(s3, archive, after) == backfill.Plan(0, 0)
+
+
+def test_it_continues_where_it_was_interrupted(s3: Any, archive: backfill.Source) -> None:
+    def interrupt(count: int) -> None:
+        if count == 15:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backfill.copy(s3, BUCKET, archive, per_second=1e6, done=interrupt)
+    after = backfill.resumed_after(s3, BUCKET, archive)
+    assert after == "2024/é 14+.jpg"
+    assert backfill.copy(s3, BUCKET, archive, per_second=1e6, after=after) == 25
+    assert set(uploaded(s3)) == {f"incoming/2024/é {number:02}+.jpg" for number in range(40)}
+
+
+def test_an_object_that_fails_is_where_it_continues(s3: Any, archive: backfill.Source) -> None:
+    class Denying:
+        """S3 that denies one object, and has lost another since it was listed."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(s3, name)
+
+        def copy_object(self, **request: Any) -> Any:
+            if request["CopySource"]["Key"] == "2024/é 20+.jpg":
+                request["CopySource"]["Bucket"] = "no-such-bucket"
+            if request["CopySource"]["Key"] == "2024/é 10+.jpg":
+                request["CopySource"]["Key"] = "2024/gone"
+            return s3.copy_object(**request)
+
+    with pytest.raises(s3.exceptions.ClientError, match="NoSuchBucket"):
+        backfill.copy(Denying(), BUCKET, archive, per_second=1e6)
+    assert backfill.resumed_after(s3, BUCKET, archive) == "2024/é 19+.jpg"
+    assert "incoming/2024/é 10+.jpg" not in uploaded(s3)
+
+
+def test_two_backfills_do_not_share_their_progress(s3: Any, archive: backfill.Source) -> None:
+    backfill.copy(s3, BUCKET, archive, per_second=1e6)
+    other = backfill.source("s3://archive/2024/", "elsewhere", BUCKET)
+    assert backfill.resumed_after(s3, BUCKET, other) == ""
+    assert other.target("2024/a/b.jpg") == "incoming/elsewhere/a/b.jpg"
+    s3.put_object(Bucket=BUCKET, Key=archive.place, Body=b"[")
+    assert backfill.resumed_after(s3, BUCKET, archive) == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "archive/2024",
+        "s3:///2024",
+        "https://archive/2024",
+        f"s3://{BUCKET}/incoming/cam1/",
+        f"s3://{BUCKET}/",
+        f"s3://{BUCKET}/inc",
+    ],
+)
+def test_what_cannot_be_a_source(url: str) -> None:
+    with pytest.raises(ClientError, match=r"is not s3://|is uploaded already"):
+        backfill.source(url, None, BUCKET)
+
+
+def test_another_prefix_of_the_services_own_bucket_can() -> None:
+    assert (
+        backfill.source(f"s3://{BUCKET}/old/a/", None, BUCKET).target("old/a/b.jpg") == "incoming/old/a/b.jpg"
+    )
