@@ -11,7 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 INTERVAL_SECONDS = 30.0
 LONGEST_INTERVAL_SECONDS = 600.0
@@ -35,7 +39,11 @@ class AutomaticRedrive:
     """
 
     def __init__(
-        self, functions: Any, stepfunctions: Any, outputs: dict[str, str], report: Callable[[str], None]
+        self,
+        functions: LambdaClient,
+        stepfunctions: SFNClient,
+        outputs: dict[str, str],
+        report: Callable[[str], None],
     ) -> None:
         self._functions, self._stepfunctions, self._outputs = functions, stepfunctions, outputs
         self._report = report
@@ -61,11 +69,11 @@ class AutomaticRedrive:
         event = {"interval_seconds": 0 if everything else self._interval}
         if quiet:  # otherwise an execution may still work on them
             event["min_age_seconds"] = 0 if everything else MIN_AGE_SECONDS
-        answer = self._functions.invoke(
+        response = self._functions.invoke(
             FunctionName=self._outputs["BacklogFunction"], Payload=json.dumps(event).encode()
         )
-        body = json.loads(answer["Payload"].read())
-        if answer.get("FunctionError"):
+        body = json.loads(response["Payload"].read())
+        if response.get("FunctionError"):
             raise RuntimeError(f"{body.get('errorType')}: {body.get('errorMessage')}")
         started = int(body["started"])
         # What is started again and again without a result is started less and less often.
