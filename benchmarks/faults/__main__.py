@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -56,8 +56,22 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _run(options: argparse.Namespace, add: Callable[[Row], None]) -> None:
+    """Run the kinds, those of one service first."""
+    shared = [name for name in options.kinds if name in SHARED]
+    if shared:
+        with Service(parameters=PARAMETERS) as service:
+            stand = Stand(service)
+            for name in shared:
+                add(run_shared(stand, name, options.images, options.patience))
+            stand.close()
+    for name in options.kinds:
+        if name in ALONE:
+            add(run_alone(name, options.images))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print; 1 if an image was lost, doubled, stale or waits."""
+    """Run and print; 1 if an image was lost, doubled, stale or waits, or if not every kind was run."""
     options = _arguments(arguments)
     if options.list:
         sentences = {kind.name: kind.sentence for kind in SHARED.values()}
@@ -72,16 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(row)
         print(_table([row]).partition("\n")[2], file=sys.stderr, flush=True)
 
-    shared = [name for name in options.kinds if name in SHARED]
-    if shared:
-        with Service(parameters=PARAMETERS) as service:
-            stand = Stand(service)
-            for name in shared:
-                add(run_shared(stand, name, options.images, options.patience))
-            stand.close()
-    for name in options.kinds:
-        if name in ALONE:
-            add(run_alone(name, options.images))
+    try:
+        _run(options, add)
+    except KeyboardInterrupt:
+        print("Interrupted: this is what was run.", file=sys.stderr)
     print(_table(rows))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
@@ -91,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"waiting {waiting}")
     lost, doubled, stale = (sum(getattr(v, name) for v in verdicts) for name in ("lost", "doubled", "stale"))
     print(f"lost {lost}, doubled {doubled}, stale {stale}")
-    return int(bool(lost or doubled or stale or waiting))
+    complete = len(rows) == len(options.kinds)
+    return int(bool(lost or doubled or stale or waiting or not complete))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.faults import endpoint_kinds, event_kinds, function_kinds, storage_kinds
@@ -39,24 +40,31 @@ def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PA
     """
     kind = SHARED[name]
     batch = Batch(f"faults/{name}", count, images(min(count, 24)))
-    begin = time.monotonic()
-    try:
-        kind.run(stand, batch)
-        injected = time.monotonic() - begin
-        verdict, drained = batch.drain(stand.site, patience_seconds)
-    except Skipped as reason:
-        return Row(name, kind.sentence, Verdict(0), skipped=str(reason))
-    finally:
-        stand.proxy.inject(None)
-    return Row(name, kind.sentence, verdict, injected, drained)
+
+    def run() -> tuple[Verdict, float]:
+        try:
+            kind.run(stand, batch)
+            return batch.drain(stand.site, patience_seconds)
+        finally:
+            stand.proxy.inject(None)
+
+    return _row(name, kind.sentence, count, run)
 
 
 def run_alone(name: str, count: int) -> Row:
     """Run one kind that starts a service of its own."""
     kind = ALONE[name]
+    return _row(name, kind.sentence, count, lambda: kind.run(count))
+
+
+def _row(name: str, sentence: str, count: int, run: Callable[[], tuple[Verdict, float]]) -> Row:
+    """The row of a kind; one that breaks off counts as if all of its images were lost, and the others are run."""
     begin = time.monotonic()
     try:
-        verdict, drained = kind.run(count)
+        verdict, drained = run()
     except Skipped as reason:
-        return Row(name, kind.sentence, Verdict(0), skipped=str(reason))
-    return Row(name, kind.sentence, verdict, time.monotonic() - begin - drained, drained)
+        return Row(name, sentence, Verdict(0), skipped=str(reason))
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        return Row(name, sentence, Verdict(count, lost=count, examples={"lost": why}))
+    return Row(name, sentence, verdict, time.monotonic() - begin - drained, drained)
