@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def run(
         s3.put_object(Bucket=service.bucket, Key=key, Body=images[number % len(images)])
         sent[key] = time.time()
 
-    before = memory()
+    before, started = memory(), datetime.now(UTC)
     begin = time.monotonic()
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(upload, range(uploads)))
@@ -114,6 +114,7 @@ def run(
             stateMachineArn=machine, statusFilter="FAILED"
         )
         for item in page["executions"]
+        if item["startDate"] >= started
     ]
     latencies = sorted(_latencies(s3, service.bucket, found, sent))
     after = memory()
@@ -169,7 +170,7 @@ def memory() -> Memory:
     server = [
         process
         for process in below
-        if "-m ministack" in process.command and "supervisor" not in process.command
+        if "emulator.py" in process.command and "supervisor" not in process.command
     ]
     return Memory(
         processes.this().memory_bytes,

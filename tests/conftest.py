@@ -34,6 +34,15 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors, as tests of the whole service wait for its processes.
+
+    It counts for ``-n auto`` alone.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return 1 + (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
 def _share_models() -> None:
     """Let all sessions of botocore share what they read of its data.
 
@@ -52,8 +61,10 @@ def _share_models() -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Say which tests stay on one processor."""
+    if item.get_closest_marker("xdist_group"):
+        return
     fixtures = set(getattr(item, "fixturenames", ()))
-    if "service" in fixtures:
+    if "service" in fixtures and item.nodeid.startswith("tests/stack/"):
         item.add_marker(pytest.mark.xdist_group("service"))
     elif "embedded_aws" in fixtures or not item.get_closest_marker("slow"):
         item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))

@@ -23,7 +23,7 @@ import dropsort
 from dropsort.deployment import libraries, package
 from tests.stack.test_local_lives import children_of, gone
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]  # built and installed once
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dropsort", "handlers", "monitoring", "training")
@@ -34,7 +34,14 @@ RESOURCES = {
     "infra/deployer-policy.json",
     *(
         f"models/bikes/{name}"
-        for name in ("card.md", "labels.json", "metrics.json", "model.onnx", "reference.json")
+        for name in (
+            "card.md",
+            "labels.json",
+            "metrics.json",
+            "model.onnx",
+            "reference.json",
+            "training-images.json",
+        )
     ),
     *(f"requirements/{name}.txt" for name in ("embedded-aws", "lambda", "monitoring", "run")),
     "requirements/train.in",

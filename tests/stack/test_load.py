@@ -1,44 +1,35 @@
 """Many uploads at once: as many results, none twice, memory of our own processes flat.
 
-``DROPSORT_UPLOADS`` says how many (200); ``python -m benchmarks.load`` prints the table for 1,000.
+``DROPSORT_UPLOADS`` says how many (120); ``python -m benchmarks.load`` prints the table for 1,000.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks import load
-from dropsort.deployment import package
 from dropsort.local.service import Service
 from tests.stack.sorting import drawn
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "200"))
+UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "120"))
 CLIENTS = 16
 GROWTH_BYTES = (
     40_000_000  # room for what an allocator keeps; a leak of a picture each would be more at 1,000 uploads
 )
 
 
-@pytest.fixture(scope="module")
-def alone(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
-    """A service of this test's own: nothing else's executions are counted."""
-    with Service() as running:
-        yield running
-
-
 def test_every_upload_has_one_result(
-    alone: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # GIVEN a fresh service
+    # GIVEN a service
     pictures = drawn(tmp_path, 8)
     # WHEN 16 clients upload as fast as they can
-    found = load.run(alone, pictures, UPLOADS, CLIENTS, patience_seconds=120)
+    found = load.run(service, pictures, UPLOADS, CLIENTS, patience_seconds=120)
     with capsys.disabled():
         print(f"\n{load.text(found)}")
     # THEN there are as many results, none twice, and no execution failed

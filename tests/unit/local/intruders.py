@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,7 +63,11 @@ def read_page(address: str, *flags: str) -> str:
     return done.stdout
 
 
-def open_page(target: str, host: str, *flags: str) -> dict[str, str]:
+def _never() -> bool:
+    return False
+
+
+def open_page(target: str, host: str, *flags: str, until: Callable[[], bool] = _never) -> dict[str, str]:
     """Open the attacking page in a browser; return what it got to see.
 
     Parameters
@@ -74,6 +78,8 @@ def open_page(target: str, host: str, *flags: str) -> dict[str, str]:
         Name of the page's server; all names below ``.test`` are this machine.
     flags
         Further flags; ``{port}`` stands for the port of the page's server.
+    until
+        The form that the page sends last has had its effect; without it, three seconds are enough.
     """
     program = browser()
     with (
@@ -94,7 +100,9 @@ def open_page(target: str, host: str, *flags: str) -> dict[str, str]:
         )
         try:
             assert server.done.wait(120), "the page did not come to its end"
-            time.sleep(3)  # its form is on its way
+            deadline = time.monotonic() + (3 if until is _never else 60)
+            while not until() and time.monotonic() < deadline:
+                time.sleep(0.1)
         finally:
             process.terminate()
             process.wait(30)

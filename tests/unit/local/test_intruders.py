@@ -12,6 +12,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Target:
         )
 
 
-@pytest.fixture
+@contextmanager
 def public_folder() -> Iterator[Path]:
     """A folder that every user of the machine can enter."""
     folder = Path(tempfile.mkdtemp())
@@ -87,27 +88,29 @@ def public_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def gated(embedded_python: Path, public_folder: Path) -> Iterator[Target]:
-    """A target in the folder of a service, as the service starts it."""
-    folder = ServiceFolder(public_folder / "data")
-    folder.prepare()
-    aws = EmbeddedAws(embedded_python, folder.aws, secrets=folder.credentials)
-    aws.start()
-    yield Target(aws, folder.path)
-    aws.stop()
-    folder.release()
+@pytest.fixture(scope="module")
+def gated(embedded_python: Path) -> Iterator[Target]:
+    """A target in the folder of a service, as the service starts it; each test leaves it untouched."""
+    with public_folder() as public:
+        folder = ServiceFolder(public / "data")
+        folder.prepare()
+        aws = EmbeddedAws(embedded_python, folder.aws, secrets=folder.credentials)
+        aws.start()
+        yield Target(aws, folder.path)
+        aws.stop()
+        folder.release()
 
 
 @pytest.fixture
-def ungated(embedded_python: Path, public_folder: Path) -> Iterator[Target]:
-    """The same without the gate."""
-    folder = public_folder / "ungated"
-    folder.mkdir()
-    aws = Ungated(embedded_python, folder)
-    aws.start()
-    yield Target(aws, folder)
-    aws.stop()
+def ungated(embedded_python: Path) -> Iterator[Target]:
+    """The same without the gate, for one test, which resets it."""
+    with public_folder() as public:
+        folder = public / "ungated"
+        folder.mkdir()
+        aws = Ungated(embedded_python, folder)
+        aws.start()
+        yield Target(aws, folder)
+        aws.stop()
 
 
 # A page of this machine, and one of the public internet, as far as the browser knows.
@@ -135,7 +138,7 @@ def test_a_page_in_a_browser_gets_nothing(gated: Target, host: str, flags: tuple
 def test_without_the_gate_a_page_reads_runs_and_resets(
     ungated: Target, host: str, flags: tuple[str, ...]
 ) -> None:
-    found = open_page(ungated.aws.url, host, *flags)
+    found = open_page(ungated.aws.url, host, *flags, until=lambda: not ungated.s3.list_buckets()["Buckets"])
     if not flags:  # some browsers keep public pages from reading, none keeps them from sending a form
         assert found["functions"].startswith("200 cors")
         assert found["run"].startswith("200 cors")

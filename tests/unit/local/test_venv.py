@@ -48,7 +48,9 @@ def version_in(python: Path) -> str:
     return done.stdout.strip()
 
 
-def test_it_is_made_once_and_found_again(tmp_path: Path) -> None:
+def test_it_is_made_once_found_again_and_made_anew_if_it_is_broken_or_the_lock_changes(
+    tmp_path: Path,
+) -> None:
     # GIVEN nothing
     wanted, said = lock(tmp_path), list[str]()
     python = venv.ensure(wanted, tmp_path / "home", said.append)
@@ -56,13 +58,13 @@ def test_it_is_made_once_and_found_again(tmp_path: Path) -> None:
     assert version_in(python) == "1.0"
     assert venv.ensure(wanted, tmp_path / "home", said.append) == python
     assert len(said) == 1
-
-
-def test_a_changed_lock_makes_another_in_place_of_the_first(tmp_path: Path) -> None:
-    first = venv.ensure(lock(tmp_path), tmp_path / "home")
+    # WHEN its interpreter is gone THEN it is made anew
+    shutil.rmtree(python.parent)
+    assert version_in(venv.ensure(wanted, tmp_path / "home")) == "1.0"
+    # WHEN the lock changes THEN another takes its place
     second = venv.ensure(lock(tmp_path, "2.0"), tmp_path / "home")
     assert version_in(second) == "2.0"
-    assert not first.exists()
+    assert not python.exists()
 
 
 def test_an_installation_killed_half_way_is_never_used(tmp_path: Path) -> None:
@@ -79,13 +81,6 @@ def test_an_installation_killed_half_way_is_never_used(tmp_path: Path) -> None:
     # WHEN it is wanted again, THEN it is whole, and the remains are gone
     assert version_in(venv.ensure(wanted, home)) == "1.0"
     assert not list(home.glob("building-*"))
-
-
-def test_an_environment_without_its_interpreter_is_made_anew(tmp_path: Path) -> None:
-    wanted = lock(tmp_path)
-    python = venv.ensure(wanted, tmp_path / "home")
-    shutil.rmtree(python.parent)
-    assert version_in(venv.ensure(wanted, tmp_path / "home")) == "1.0"
 
 
 def test_several_at_once_make_one(tmp_path: Path) -> None:
