@@ -83,7 +83,7 @@ def task(function: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def run(account: Account, role: str) -> Run:
-    """Runs one state, with a Catch that keeps the error beside the input."""
+    """Runs one state, with a Catch that adds the error to the input."""
     count = iter(range(1000))
 
     def run_state(state: dict[str, Any], started_with: Any = None, **of_machine: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def schema() -> jsonschema.Draft202012Validator:
 
 
 def drawn(folder: Path, count: int = 2) -> list[bytes]:
-    """Small pictures, by turns a bicycle and a motorcycle, that the model is sure of."""
+    """Small images, by turns a bicycle and a motorcycle, that the model is sure of."""
     return [path.read_bytes() for path in samples.drawn(folder, count, seed=1).images]
 
 

@@ -36,13 +36,13 @@ def captured(s3: Any, bucket: str) -> list[dict[str, Any]]:
 def test_an_upload_is_captured_under_the_inference_id_of_its_result(
     service: Service, s3: Any, wait_for_result: Callable[[str], str]
 ) -> None:
-    # GIVEN a small picture, which travels byte for byte
+    # GIVEN a small image, which is sent byte for byte
     content, key = picture(1), "incoming/local/captured.png"
     # WHEN it is uploaded, and what the endpoint saw is written
     s3.put_object(Bucket=service.bucket, Key=key, Body=content)
     result = json.loads(s3.get_object(Bucket=service.bucket, Key=wait_for_result(key))["Body"].read())
     service.flush()
-    # THEN there is one record of it, with the picture and what the result was made of
+    # THEN there is one record of it, with the image and what the result was made of
     records = [
         item
         for item in captured(s3, service.bucket)
@@ -82,13 +82,13 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(
         return float(sum(point["Sum"] for point in points))
 
     before = results()
-    # WHEN three pictures are sorted
+    # WHEN three images are sorted
     names = [f"incoming/local/counted-{number}.png" for number in range(3)]
     for number, name in enumerate(names):
         s3.put_object(Bucket=service.bucket, Key=name, Body=picture(number))
     for name in names:
         wait_for_result(name)
-    # THEN three more are counted, and looking again does not count again
+    # THEN three more are counted, and a second check does not count them again
     deadline = time.monotonic() + PATIENCE_SECONDS
     while results() < before + 3 and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -153,7 +153,7 @@ def test_a_functions_role_may_do_its_own_work_only(service: Service) -> None:
         aws_session_token=found["SessionToken"],
         config=Config(s3={"addressing_style": "path"}),
     )
-    # WHEN it writes a result, which is another function's work, THEN it is refused
+    # WHEN it writes a result, which is another function's work, THEN it is rejected
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.put_object(Bucket=service.bucket, Key="classified/forged.json", Body=b"{}")
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.stack
 UNITS = {name: unit for name, (unit, _) in (metrics.WORKFLOW | metrics.MONITORING).items()}
 WITH_LABEL = metrics.WITH_LABEL
 PATIENCE_SECONDS = 60
-SURE, UNSURE, TEXTS = 44, 12, 3  # more than 50 invocations: fewer do not tell the share that was captured
+SURE, UNSURE, TEXTS = 44, 12, 3  # more than 50 invocations: fewer do not show the share that was captured
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def reference(service: Service, s3: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPathFactory) -> Emitted:
-    """Pictures of every outcome go through the service, one upload is overtaken, and the hourly function looks."""
+    """Images of every outcome go through the service, one upload is overtaken, and the hourly function runs."""
     sorting = Sorting(service, "metrics")
     cloudwatch = service.session().client("cloudwatch")
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 
-    # Pictures that the model is sure of, noise, and what is no picture.
+    # Images that the model is sure of, noise, and what is no image.
     bicycle, motorcycle = drawn(tmp_path_factory.mktemp("drawn"))
     contents = {f"sure-{number}.png": (bicycle, motorcycle)[number % 2] for number in range(SURE)}
     contents |= {f"noise-{number}.png": picture(number) for number in range(UNSURE)}
@@ -135,7 +135,7 @@ OURS = [asked for asked in watched.everything(NamesVersion=False) if asked.names
 
 
 @pytest.mark.parametrize("asked", OURS, ids=str)
-def test_what_a_widget_or_an_alarm_asks_for_was_emitted(emitted: Emitted, asked: Watched) -> None:
+def test_what_a_widget_or_an_alarm_uses_was_emitted(emitted: Emitted, asked: Watched) -> None:
     assert asked.dimensions in emitted.series.get(asked.name, []), (
         f"emitted: {emitted.series.get(asked.name)}"
     )
@@ -144,7 +144,7 @@ def test_what_a_widget_or_an_alarm_asks_for_was_emitted(emitted: Emitted, asked:
     assert all(math.isfinite(point) for point in points)
 
 
-def test_every_metric_is_emitted_under_the_dimensions_and_with_the_unit_it_is_said_to_have(
+def test_every_metric_is_emitted_under_its_documented_dimensions_and_unit(
     emitted: Emitted, service: Service
 ) -> None:
     # GIVEN names, units and dimensions as the code declares them, THEN a run emits all of them and nothing else
@@ -203,7 +203,7 @@ def test_every_line_of_the_dashboard_has_points(emitted: Emitted, service: Servi
         assert [line.label for line in found if not line.points] == [], widget.title
 
 
-def test_what_was_deployed_asks_for_what_the_template_says(service: Service) -> None:
+def test_what_was_deployed_uses_the_metrics_of_the_template(service: Service) -> None:
     """So that nothing is forgotten above: the names come from the template, and are those that CloudWatch has."""
     # GIVEN dashboard and alarms as CloudWatch has them, for an endpoint that is not the stack's
     cloudwatch = service.session().client("cloudwatch")

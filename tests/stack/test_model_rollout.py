@@ -1,6 +1,6 @@
-"""The roll-out's CloudFormation half for real: change set, kept parameters, rejection, rollback, on the embedded AWS.
+"""The roll-out's CloudFormation half for real: change set, unchanged parameters, rejection, rollback, on the embedded AWS.
 
-The embedded AWS has no SageMaker: the registry and the endpoint answer from here, and in the stack a parameter of
+The embedded AWS has no SageMaker: the registry and the endpoint are local ones, and in the stack a parameter of
 Systems Manager stands where the endpoint configuration is.
 """
 
@@ -137,7 +137,7 @@ def test_a_roll_out_changes_the_model_and_keeps_the_rest(embedded_aws: EmbeddedA
     phases: list[str] = []
     # WHEN the version is rolled out
     result = rollout.execute("bikes", stack, session, on_step=phases.append)
-    # THEN the stack runs it, with its threshold, and has kept what was not the model's
+    # THEN the stack runs it, with its threshold, and what was not the model's is unchanged
     assert result.executed
     found = described(session, stack)
     assert found.status == "UPDATE_COMPLETE"
@@ -151,7 +151,7 @@ def test_a_roll_out_changes_the_model_and_keeps_the_rest(embedded_aws: EmbeddedA
     assert (again.executed, again.changed) == (False, {})
 
 
-def test_a_value_that_the_template_refuses_changes_nothing(embedded_aws: EmbeddedAws, stack: str) -> None:
+def test_a_value_that_the_template_rejects_changes_nothing(embedded_aws: EmbeddedAws, stack: str) -> None:
     session = Session(embedded_aws, "s3://models/new.tar.gz", 87)
     with pytest.raises(TrainingError, match="Threshold"):
         rollout.execute("bikes", stack, session)

@@ -58,7 +58,7 @@ def test_it_waits_for_events_that_are_not_on_yet(service: Service, s3: Any) -> N
     finally:
         waiting.set()
         switch.join()
-    # THEN it has said what it waits for, and a later upload came through
+    # THEN it has reported what it waits for, and a later upload came through
     assert "S3's events, which take some minutes" in said[0]
     assert left(s3, service.bucket) == []
 

@@ -49,7 +49,7 @@ def test_ci_requires_what_it_installs_and_the_data_where_it_is_promised() -> Non
 
 
 def test_a_test_skips_through_what_can_be_required_or_for_its_system() -> None:
-    # A file system may refuse names; whoever lacks a need asks tests/needs.py. Marks (skipif) are for the system.
+    # A file system may reject names; whoever lacks a need uses tests/needs.py. Marks (skipif) are for the system.
     calls = re.compile(r"pytest\.(skip\(|importorskip)|mark\.skip\b")
     found = {path.name for path in (ROOT / "tests").rglob("*.py") if calls.search(path.read_text())}
     assert found - {Path(__file__).name} == {

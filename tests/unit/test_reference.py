@@ -36,7 +36,7 @@ def predictions(count: int, judged: bool = True) -> Predictions:
 @pytest.mark.parametrize("judged", [True, False])
 @pytest.mark.parametrize("count", [1, 250])
 def test_monitoring_counts_the_numbers_that_training_wrote(tmp_path: Path, count: int, judged: bool) -> None:
-    # GIVEN a model's answers to pictures, with labels that are any text
+    # GIVEN a model's predictions for images, with labels that are any text
     labels, given = ["bicycle", "vélo 🚲", 'a "b"\n'], predictions(count, judged)
 
     # WHEN training writes them and monitoring reads them
@@ -75,7 +75,7 @@ def test_the_committed_model_has_the_reference_of_its_figures() -> None:
     assert {key for row in rows for key in row} == {"label", "confidence", "familiarity"}
 
 
-def test_the_service_puts_it_where_the_hourly_function_looks() -> None:
+def test_the_service_puts_it_where_the_hourly_function_reads_it() -> None:
     client = boto3.client("s3", region_name="us-east-1")
 
     assert JsonDocuments(client, "bucket", STATE_PREFIX).address(FILE) == f"s3://bucket/{KEY}"

@@ -82,7 +82,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def test_no_subpackage_depends_on_itself_through_others() -> None:
-    # GIVEN subpackages, and modules that stand beside them, such as monitoring.ingest or handlers.serialize
+    # GIVEN subpackages, and modules next to them, such as monitoring.ingest or handlers.serialize
     def unit(module: str) -> str:
         package = str(package_of(module))
         depth = package.count(".") + 2

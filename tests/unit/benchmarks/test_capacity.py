@@ -48,7 +48,7 @@ def test_an_idle_service_waits_for_nothing() -> None:
     assert outcome.drained_seconds < 303
 
 
-def test_without_reserved_concurrency_the_containers_queue_refuses() -> None:
+def test_without_reserved_concurrency_the_containers_queue_rejects() -> None:
     outcome = simulated(2000, 2.0, concurrency=0)
     assert outcome.busy > 0
     assert outcome.max_concurrency > PER_INSTANCE

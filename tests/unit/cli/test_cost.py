@@ -76,7 +76,7 @@ def test_a_day_is_a_thirtieth_of_a_month_and_more_instances_cost_more(tmp_path: 
     assert day["month"] > 30.4 * day["million"]["total"] + day["endpoint_idle_month"]
 
 
-def test_an_instance_without_a_price_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_instance_without_a_price_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["cost", "--instance-type", "ml.p9.large"])
     assert ended.value.code == 2

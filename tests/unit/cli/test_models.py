@@ -27,7 +27,7 @@ def test_damaged_metrics_are_named(tmp_path: Path) -> None:
         thresholds(tmp_path)
 
 
-def test_a_folder_that_is_no_model_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_model_is_an_error_before_anything_starts(tmp_path: Path) -> None:
     @click.command()
     @model_option
     def show(model: Path) -> None:

@@ -57,7 +57,7 @@ def captures(tmp_path: Path) -> Path:
     return tmp_path / "captures"
 
 
-def test_a_wrong_place_is_said_and_leaves_nothing(run: Run, captures: Path, tmp_path: Path) -> None:
+def test_a_wrong_location_is_an_error_and_leaves_nothing(run: Run, captures: Path, tmp_path: Path) -> None:
     file = next(captures.rglob("*.jsonl"))
     for verb in ("monitor", "report"):
         assert "There is no folder nowhere: name one" in run(verb, "nowhere", code=2).stderr
@@ -80,7 +80,7 @@ def test_a_folder_without_captures_is_no_success_story(run: Run, tmp_path: Path)
     (tmp_path / "other" / "a.png").write_bytes(b"\x89PNG")
     (tmp_path / "wrong" / "a.jsonl").write_text('x\n{"a": 1}\n')
 
-    # THEN each is said, bad lines by file and line
+    # THEN each is reported, bad lines by file and line
     for name in ("empty", "other"):
         assert "There are no capture files (*.jsonl)" in run("monitor", name).stderr
     wrong = run("monitor", "wrong", "--json", "-")
@@ -114,7 +114,7 @@ def test_the_report_says_what_it_compares_with(run: Run, captures: Path, tmp_pat
     assert "No change found" in page
 
 
-def test_a_reference_that_cannot_fit_is_refused(run: Run, captures: Path, tmp_path: Path) -> None:
+def test_a_reference_that_cannot_fit_is_rejected(run: Run, captures: Path, tmp_path: Path) -> None:
     other, broken, no_list = (tmp_path / name for name in ("other.json", "broken.json", "no-list.json"))
     other.write_text('[{"label": "cat", "confidence": 0.9}]')
     broken.write_text("[")

@@ -36,12 +36,12 @@ def test_progress_without_a_terminal_is_lines(monkeypatch: pytest.MonkeyPatch) -
             while f"{count} of 3 uploaded" not in said:
                 time.sleep(0.01)
 
-    # THEN each state is one line of those tasks that can be told
+    # THEN each state is one line of those tasks whose total is known
     assert len(said) == len(set(said))
     assert set(said) <= {f"{count} of 3 uploaded" for count in (0, 1, 2)}
 
 
-def test_nothing_is_said_by_what_ends_at_once_or_has_lines_of_its_own(
+def test_nothing_is_printed_for_what_ends_at_once_or_has_lines_of_its_own(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with show.bars() as progress:
@@ -57,7 +57,7 @@ def test_nothing_is_said_by_what_ends_at_once_or_has_lines_of_its_own(
     ("typed", "code", "said"),
     [("y\n", 0, "went on"), ("n\n", 3, "Continue?"), ("", 1, "Confirmation is needed")],
 )
-def test_only_a_person_says_yes(typed: str, code: int, said: str) -> None:
+def test_only_a_person_confirms(typed: str, code: int, said: str) -> None:
     @click.command()
     @click.pass_context
     def ask(context: Any) -> None:
@@ -67,11 +67,11 @@ def test_only_a_person_says_yes(typed: str, code: int, said: str) -> None:
     assert (result.exit_code, said in result.output) == (code, True)
 
 
-def test_who_has_said_yes_is_not_asked() -> None:
+def test_who_has_confirmed_is_not_prompted() -> None:
     assert show.confirmed(True)
 
 
-# Title of the window, colours, "answer who you are", backspace, DEL, the C1 forms of ESC [ and ESC ], a reversed name.
+# Title of the window, colours, a request for identification, backspace, DEL, the C1 forms of ESC [ and ESC ], a reversed name.
 HOSTILE = "a\x1b]0;title\x07\x1b[31m\x05\x08\x7f\x9b31m\x9d0;t\x9c\u202egpj.b"
 CONTROL = set(HOSTILE) - set("a]0;title[31m0;tgpj.b")
 RESULT: Any = SimpleNamespace(

@@ -13,7 +13,7 @@ from tests.unit.client.conftest import BUCKET
 
 @pytest.fixture
 def archive(s3: Any) -> backfill.Source:
-    """Another bucket with forty images, a folder marker, and something beside them."""
+    """Another bucket with forty images, a folder marker, and something next to them."""
     s3.create_bucket(Bucket="archive")
     for number in range(40):
         s3.put_object(Bucket="archive", Key=f"2024/é {number:02}+.jpg", Body=b"%d" % number)

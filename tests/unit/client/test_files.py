@@ -52,7 +52,7 @@ def test_a_file_is_dropped_under_its_name_and_a_folder_without_its_own(tmp_path:
     assert [file.key for file in files] == ["incoming/site/1/a.jpg", "incoming/site/1/b.jpg"]
 
 
-def test_two_files_of_one_key_are_refused_before_anything_is_uploaded(tmp_path: Path) -> None:
+def test_two_files_of_one_key_are_rejected_before_anything_is_uploaded(tmp_path: Path) -> None:
     make(tmp_path, "one/a.jpg", "two/a.jpg")
     with pytest.raises(
         DropError, match=r"one/a\.jpg and .*two/a\.jpg would both become incoming/a\.jpg.*--prefix"
@@ -72,7 +72,7 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_uploaded_is_reported(tmp_path: Path) -> None:
-    # GIVEN a dangling link, a socket and a name too long for a key beside a good file
+    # GIVEN a dangling link, a socket and a name too long for a key next to a good file
     make(tmp_path, "good.jpg")
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     server = socket.socket(socket.AF_UNIX)
@@ -117,7 +117,7 @@ LITTER = [
 ]  # fmt: skip
 
 
-def test_what_systems_leave_beside_images_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_what_systems_leave_next_to_images_is_left_out_and_counted(tmp_path: Path) -> None:
     make(tmp_path, *LITTER, "a.jpg", "cam/b._c.jpg", "tmp", "part.jpg", ".hidden.jpg")
     found = walk([tmp_path])
     assert [file.key for file in found.files] == [

@@ -85,7 +85,7 @@ def test_a_result_older_than_its_upload_counts_as_none(
     # THEN the upload is started again
     assert found(clock) == {"incoming/a": redrive.NO_RESULT}
 
-    # AND within one second, which S3's times cannot tell apart, the upload that the result names decides
+    # AND within one second, which S3's times do not distinguish, the upload that the result names decides
     clock.times = {"incoming/a": now + timedelta(seconds=1), location: now + timedelta(seconds=1)}
     recorded = {"uploaded": now.isoformat(), "recorded": now.isoformat()}
     s3.put_object(Bucket=BUCKET, Key="incoming/a", Body=b"first")
@@ -138,7 +138,7 @@ def test_results_decide_what_is_classified_again(
     assert selected(s3) == {"lost": redrive.NO_RESULT}
 
 
-def test_a_stack_that_is_missing_or_something_else_is_said(aws: None) -> None:
+def test_a_stack_that_is_missing_or_something_else_is_reported(aws: None) -> None:
     import boto3
 
     with pytest.raises(NotFoundError, match=r"no stack dropsort at .*dropsort up"):

@@ -89,7 +89,7 @@ def test_results_of_an_earlier_drop_count_for_what_was_there(
 def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(
     s3: Any, write_result: Callable[..., str], found: list[files.File]
 ) -> None:
-    # GIVEN a key with a result, whose picture is replaced by the same bytes once more
+    # GIVEN a key with a result, whose image is replaced by the same bytes once more
     file = found[0]
     drop(s3, BUCKET, [file])
     write_result(file.key)
@@ -102,7 +102,7 @@ def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(
     assert [item.result.outcome for item in waiter.poll()] == ["low-confidence"]
 
 
-def test_an_upload_that_somebody_replaced_is_answered_by_the_newer_result(
+def test_an_upload_that_somebody_replaced_gets_the_newer_result(
     s3: Any, write_result: Callable[..., str], found: list[files.File]
 ) -> None:
     (upload,) = drop(s3, BUCKET, found[:1])

@@ -1,4 +1,4 @@
-"""Key layout: one place a result, whatever the key looks like."""
+"""Key layout: one place a result, whatever the key is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("path", ODD)
-def test_a_path_is_kept_as_it_is(path: str) -> None:
+def test_a_path_is_not_changed(path: str) -> None:
     assert path_of(f"incoming/{path}") == path
     assert result_keys(path) == {outcome: f"{outcome}/{path}.json" for outcome in keys.OUTCOMES}
 
@@ -29,7 +29,7 @@ def test_the_prefix_itself_is_a_folder_marker_like_any() -> None:
 @pytest.mark.parametrize(
     "key", ["", "a.jpg", "Incoming/a.jpg", "/incoming/a.jpg", "incoming", "classified/a.jpg.json"]
 )
-def test_a_key_elsewhere_is_refused_with_the_place_to_use(key: str) -> None:
+def test_a_key_elsewhere_is_rejected_with_the_place_to_use(key: str) -> None:
     with pytest.raises(ValueError, match="upload it there"):
         path_of(key)
 

@@ -136,7 +136,7 @@ def test_missing_checkout_is_named(checkout: Path, installed: Callable[[], int],
         package.build("arm64", tmp_path / "out", parts=[package.SERVICE])
 
 
-def test_failed_installation_says_what_pip_said(tmp_path: Path) -> None:
+def test_failed_installation_shows_the_error_of_pip(tmp_path: Path) -> None:
     # GIVEN a lock whose hash is not that of the package
     lock = tmp_path / "lambda.txt"
     wheel = tmp_path / "wheels"

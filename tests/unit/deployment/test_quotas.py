@@ -26,7 +26,7 @@ from dropsort.deployment.errors import DeployError
 )
 def test_instances_and_quota_decide(account: int, instances: int, proposed: int) -> None:
     assert quotas.classify_concurrency(account, instances) == proposed
-    # Lambda refuses a reservation that leaves fewer than a hundred.
+    # Lambda rejects a reservation that leaves fewer than a hundred.
     assert proposed == 0 or account - proposed >= quotas.UNRESERVED + quotas.FOR_OTHERS
 
 
@@ -88,7 +88,9 @@ def test_a_usual_account_passes() -> None:
     ],
     ids=["roles", "instances", "rules"],
 )
-def test_a_quota_that_is_too_small_is_said_before_anything_is_created(account: Account, words: str) -> None:
+def test_a_quota_that_is_too_small_is_reported_before_anything_is_created(
+    account: Account, words: str
+) -> None:
     with pytest.raises(DeployError, match=f"{words}.*Nothing was created"):
         checked(account)
 

@@ -44,7 +44,7 @@ def sample_event() -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture
 def context() -> SimpleNamespace:
-    """What Lambda passes beside the event, as far as Powertools reads it."""
+    """What Lambda passes in addition to the event, as far as Powertools reads it."""
     return SimpleNamespace(
         function_name="dropsort-test",
         memory_limit_in_mb=512,
@@ -74,7 +74,7 @@ def plain_s3() -> Iterator[Any]:
 
 @dataclass
 class Runtime:
-    """SageMaker's runtime on a port of this machine: answers what it is told, keeps what it was asked.
+    """SageMaker's runtime on a port of this machine: returns what is set, records its requests.
 
     ``answers`` are used up one after another, the last one again and again: status, headers, body.
     """
@@ -84,7 +84,7 @@ class Runtime:
     delay: threading.Event | None = None
 
     def says(self, body: Any, status: int = 200, /, **headers: str) -> None:
-        """Answer this from now on."""
+        """Return this from now on."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.answers = [(status, {"Content-Type": "application/json", **headers}, data)]
 

@@ -1,7 +1,7 @@
 """Every interleaving of several recorders of one key, against an S3 in memory that knows conditions.
 
-A recorder is a deterministic generator: what it does next follows from the answers it was given. So a state of the world is the store and
-each recorder's answers, states that were seen are not followed again, and all interleavings of a few recorders are a few thousand states.
+A recorder is a deterministic generator: what it does next follows from the responses it got. So a state of the world is the store and
+each recorder's responses, states that were seen are not followed again, and all interleavings of a few recorders are a few thousand states.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Store = tuple[tuple[str, str, Entry], ...]  # key, ETag, what lies there; sorted
 
 
 class Recorder:
-    """One run of the last function: what it records, how often it was killed, the answers since it started.
+    """One run of the last function: what it records, how often it was killed, the responses since it started.
 
-    Runs that start alike and get the same answers are the same object, so that states are compared quickly.
+    Runs that start alike and get the same responses are the same object, so that states are compared quickly.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Recorder:
         return self._next
 
     def told(self, answer: Response) -> Recorder:
-        """After one more answer."""
+        """After one more response."""
         kept = (answer[0], tuple(answer[1].items())) if isinstance(answer, tuple) else answer
         if kept not in self._after:
             answers = (*self.answers, kept)
@@ -92,7 +92,7 @@ def step(store: Store, recorder: Recorder) -> tuple[Store, Recorder]:
     """One call of one recorder."""
     operation = recorder.next()
     assert not isinstance(operation, bool)
-    # An ETag says who wrote and when in that writer's life: no two writes share one.
+    # An ETag says who wrote and when in that writer's run: no two writes share one.
     etag = f"{recorder.number}.{recorder.attempt}.{len(recorder.answers)}"
     store, answer = call(store, operation, etag)
     return store, recorder.told(answer)
@@ -126,5 +126,5 @@ def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tu
             new_store, moved = step(store, recorder)
             open_states.append((new_store, (*before, moved, *after)))
             if recorder.attempt < kills:
-                # Killed after the call: its effect stays, its answer is lost.
+                # Killed after the call: its effect stays, its response is lost.
                 open_states.append((new_store, (*before, recorder.again(), *after)))

@@ -1,4 +1,4 @@
-"""Clients: patient enough for what they ask, and never longer than the function lives."""
+"""Clients: patient enough for what they ask, and never longer than the function runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def seconds(client: object, attempts: int) -> float:
 
 
 @pytest.mark.parametrize(("set_to", "timeout"), [("", 10), ("1", 1), ("60", 60)])
-def test_a_model_has_the_time_that_is_set_and_the_function_lives_to_say_that_it_took_longer(
+def test_a_model_has_the_time_that_is_set_and_the_function_can_report_that_it_took_longer(
     monkeypatch: pytest.MonkeyPatch, set_to: str, timeout: int
 ) -> None:
     monkeypatch.setenv("INVOCATION_TIMEOUT_SECONDS", set_to)
@@ -25,7 +25,7 @@ def test_a_model_has_the_time_that_is_set_and_the_function_lives_to_say_that_it_
     assert timeout <= longest < RESOURCES["ClassifyFunction"]["Properties"]["Timeout"]
 
 
-def test_reading_an_upload_twice_fits_into_the_functions_life() -> None:
+def test_reading_an_upload_twice_fits_into_the_functions_timeout() -> None:
     assert seconds(aws.s3(), attempts=2) < RESOURCES["SerializeFunction"]["Properties"]["Timeout"]
 
 

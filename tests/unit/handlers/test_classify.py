@@ -41,7 +41,7 @@ def state() -> dict[str, Any]:
     }
 
 
-def test_what_is_asked(runtime: Runtime, context: SimpleNamespace) -> None:
+def test_the_request(runtime: Runtime, context: SimpleNamespace) -> None:
     classify.handler(state(), context)
     (request,) = runtime.requests
     assert request.path == "/endpoints/bikes/invocations"
@@ -64,7 +64,7 @@ def test_what_is_asked(runtime: Runtime, context: SimpleNamespace) -> None:
         },
     ],
 )
-def test_what_is_answered(runtime: Runtime, context: SimpleNamespace, body: Any) -> None:
+def test_the_response(runtime: Runtime, context: SimpleNamespace, body: Any) -> None:
     runtime.says(body, **{"x-Amzn-Invoked-Production-Variant": "main"})
     answer = json.loads(json.dumps(classify.handler(state(), context)))
     assert answer["inferences"] == [0.98, 0.02]
@@ -78,7 +78,7 @@ def test_what_is_answered(runtime: Runtime, context: SimpleNamespace, body: Any)
 @pytest.mark.parametrize(
     "body", [b"<html>busy</html>", [0.5, 0.6], [], {"error": "no"}, [0.2, 0.3, 0.5], b"[NaN, 1]"]
 )
-def test_an_answer_that_is_no_prediction_is_a_refusal(
+def test_a_response_that_is_no_prediction_is_a_rejection(
     runtime: Runtime, context: SimpleNamespace, body: Any
 ) -> None:
     runtime.says(body)
@@ -89,7 +89,7 @@ def test_an_answer_that_is_no_prediction_is_a_refusal(
 
 
 def model_error(runtime: Runtime, status: int, message: str = "no picture") -> None:
-    """SageMaker's answer when the container answered with an error: always 424."""
+    """SageMaker's response when the container returned an error: always 424."""
     body = {
         "ErrorCode": "InternalFailure",
         "OriginalStatusCode": status,
@@ -101,7 +101,7 @@ def model_error(runtime: Runtime, status: int, message: str = "no picture") -> N
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_model_that_cannot_read_the_picture_is_a_refusal(
+def test_a_model_that_cannot_read_the_image_is_a_rejection(
     runtime: Runtime, context: SimpleNamespace, status: int
 ) -> None:
     model_error(runtime, status, "cannot identify image file")
@@ -189,7 +189,7 @@ def test_after_a_throttle_the_same_state_works(runtime: Runtime, context: Simple
     }
 
 
-def test_an_endpoint_that_does_not_answer_is_an_error_to_retry(
+def test_an_endpoint_that_does_not_respond_is_an_error_to_retry(
     runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime.delay = threading.Event()

@@ -1,4 +1,4 @@
-"""Decisions: confidence against thresholds, familiarity first, ties refused."""
+"""Decisions: confidence against thresholds, familiarity first, ties rejected."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_label_may_have_a_threshold_of_its_own() -> None:
         (1, "classified"),
     ],
 )
-def test_an_unfamiliar_picture_is_not_trusted_however_sure_the_model(
+def test_an_unfamiliar_image_is_not_classified_however_sure_the_model(
     familiarity: float | None, outcome: str
 ) -> None:
     decision = decide(
@@ -67,13 +67,13 @@ def test_an_unfamiliar_picture_is_not_trusted_however_sure_the_model(
         assert decision.rejection.code == "unfamiliar"
 
 
-def test_unfamiliar_is_said_before_unsure() -> None:
+def test_unfamiliar_is_reported_before_unsure() -> None:
     decision = decide(prediction(0.6, 0.4, familiarity=0.0), threshold=0.93, familiarity_threshold=0.02)
     assert decision.rejection is not None
     assert decision.rejection.code == "unfamiliar"
 
 
-def test_a_familiarity_threshold_of_0_asks_for_nothing() -> None:
+def test_a_familiarity_threshold_of_0_requires_nothing() -> None:
     assert (
         decide(prediction(1.0, 0.0, familiarity=0.0), threshold=0.93, familiarity_threshold=0).outcome
         == "classified"
@@ -81,7 +81,7 @@ def test_a_familiarity_threshold_of_0_asks_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("probabilities", [(0.5, 0.5), (0.4, 0.2, 0.4), (1 / 3, 1 / 3, 1 / 3)])
-def test_ties_are_refused_by_name(probabilities: tuple[float, ...]) -> None:
+def test_ties_are_rejected_by_name(probabilities: tuple[float, ...]) -> None:
     with pytest.raises(Rejection, match="bicycle, ") as rejection:
         decide(prediction(*probabilities), threshold=0.1)
     assert rejection.value.code == "tied_prediction"

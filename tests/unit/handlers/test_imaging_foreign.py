@@ -200,7 +200,7 @@ def test_a_title_cannot_carry_control_characters() -> None:
     assert "\x1b" not in str(rejection(b"<html><title>\x1b[2Jx</title>"))
 
 
-def test_what_pillow_says_without_a_reason_is_said_with_one() -> None:
+def test_what_pillow_reports_without_a_reason_is_reported_with_one() -> None:
     data = tiff()
     struct.pack_into("<H", data, data.index(struct.pack("<HHI", 262, 3, 1)) + 8, 9)
     refused = rejection(bytes(data))
@@ -210,7 +210,7 @@ def test_what_pillow_says_without_a_reason_is_said_with_one() -> None:
 
 
 @pytest.mark.parametrize("fmt", ["ICO", "PPM", "JPEG2000"])
-def test_formats_that_used_to_be_refused_are_read(fmt: str) -> None:
+def test_formats_that_used_to_be_rejected_are_read(fmt: str) -> None:
     picture = prepare(encoded(drawn(48, 36), fmt, **({"sizes": [(48, 36)]} if fmt == "ICO" else {})))
     assert (picture.format, picture.width, picture.height) == (fmt, 48, 36)
 

@@ -33,7 +33,7 @@ def function() -> dict[str, Any]:
     return found
 
 
-def test_decoding_leaves_room_for_the_object_and_the_libraries() -> None:
+def test_decoding_leaves_space_for_the_object_and_the_libraries() -> None:
     assert function()["MemorySize"] * 2**20 - limits.DECODING_BYTES >= 500_000_000
 
 

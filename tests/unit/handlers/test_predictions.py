@@ -1,4 +1,4 @@
-"""Predictions: three forms read into one; what is no probability distribution is refused, never a result."""
+"""Predictions: three forms read into one; what is no probability distribution is rejected, never a result."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def test_single_precision_may_be_off_a_little_and_is_cut_to_0_and_1() -> None:
         b"[0.4, 0.6" + b"0" * 10 + b", -0.1]",
     ],
 )  # fmt: skip
-def test_what_is_no_distribution_is_refused(body: bytes) -> None:
+def test_what_is_no_distribution_is_rejected(body: bytes) -> None:
     refused(body)
 
 
 @pytest.mark.parametrize(
     "form", ["[{}]", '{{"probabilities": [1], "labels": {}}}', '{{"probabilities": [1], "familiarity": {}}}']
 )
-def test_deep_nesting_is_refused(form: str) -> None:
+def test_deep_nesting_is_rejected(form: str) -> None:
     for depth in (*range(50, 1200, 37), 5_000, 200_000):
         refused(form.format("[" * depth + "]" * depth).encode())
 
@@ -96,20 +96,20 @@ def test_a_deeply_nested_version_is_no_crash(depth: int) -> None:
     [["a"], ["a", "b", "c"], ["a", "a"], ["a", ""], ["a", " "], ["a", 1], ["a", None], "ab", {"a": 1, "b": 2}, ["a",
     "\ud800"], ["a", "b\n"], ["a", "\0"]],
 )  # fmt: skip
-def test_labels_that_do_not_fit_are_refused(labels: Any) -> None:
+def test_labels_that_do_not_fit_are_rejected(labels: Any) -> None:
     refused({"probabilities": [0.9, 0.1], "labels": labels})
 
 
-def test_settings_that_do_not_fit_the_model_are_refused() -> None:
+def test_settings_that_do_not_fit_the_model_are_rejected() -> None:
     assert "2 probabilities do not fit" in refused([0.9, 0.1], "bicycle")
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, "0.5", True, [0.5], 10**400, -(10**400)])
-def test_a_familiarity_outside_0_to_1_is_refused(value: Any) -> None:
+def test_a_familiarity_outside_0_to_1_is_rejected(value: Any) -> None:
     refused({"probabilities": [1], "familiarity": value})
 
 
-def test_a_familiarity_that_is_no_number_is_refused() -> None:
+def test_a_familiarity_that_is_no_number_is_rejected() -> None:
     refused(b'{"probabilities": [1], "familiarity": NaN}')
 
 
@@ -121,7 +121,7 @@ def test_a_version_is_text_of_bounded_length_that_can_be_written() -> None:
     assert len(parse(long).model or "") == 256
 
 
-def test_a_thousand_named_classes_travel_and_a_hundred_thousand_do_not() -> None:
+def test_a_thousand_named_classes_fit_and_a_hundred_thousand_do_not() -> None:
     names = [f"class number {n} of ImageNet" for n in range(1000)]
     values = [1 / 3000 + 1e-19 * n for n in range(999)]
     body = {"probabilities": [*values, 1 - sum(values)], "labels": names}
@@ -131,7 +131,7 @@ def test_a_thousand_named_classes_travel_and_a_hundred_thousand_do_not() -> None
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_a_prediction_or_refused(body: bytes) -> None:
+def test_any_bytes_are_a_prediction_or_rejected(body: bytes) -> None:
     try:
         prediction = parse(body)
     except Rejection:
@@ -148,7 +148,7 @@ members = st.sampled_from(["probabilities", "prediction", "labels", "familiarity
 
 
 @given(st.dictionaries(members, json_values, max_size=5) | json_values)
-def test_any_json_is_a_prediction_that_can_be_written_or_refused(answer: Any) -> None:
+def test_any_json_is_a_prediction_that_can_be_written_or_rejected(answer: Any) -> None:
     try:
         prediction = parse(json.dumps(answer).encode())
     except Rejection:

@@ -52,7 +52,7 @@ def only_result_is_of(upload: int, entries: list[Entry], start: Store = (), kill
         assert [e.etag for _, _, e in store] == [f"etag-{upload}"], (entries, store)
         key, _, left = store[0]
         assert key == PLACES[left.outcome]
-        # Of the runs of the newest upload at least one was told that its result stands, unless that lay there before.
+        # Of the runs of the newest upload at least one got the response that its result stands, unless that lay there before.
         assert (
             any(told for told, e in zip(stands, entries, strict=True) if e.etag == f"etag-{upload}") or start
         )
@@ -98,7 +98,7 @@ def test_three_uploads_of_all_outcomes_end_with_the_newest() -> None:
 @pytest.mark.parametrize("versions", [True, False], ids=["versions", "no-versions"])
 @pytest.mark.parametrize("second", [None, 0], ids=["a-second-apart", "in-one-second"])
 @pytest.mark.parametrize("upload", [1, 2])
-def test_a_run_by_hand_beside_two_events(upload: int, second: int | None, versions: bool) -> None:
+def test_a_manual_run_in_addition_to_two_events(upload: int, second: int | None, versions: bool) -> None:
     # GIVEN two events and a run by hand of the first or the second upload, which knows no sequencer
     for outcomes in (
         ("classified", "low-confidence", "failed"),
@@ -200,12 +200,12 @@ def test_a_run_by_hand_takes_the_place_of_its_own_uploads_failure() -> None:
     (end,) = ends(
         [entry(2, "classified", "2026-01-02", by_hand=True)], lying(entry(2, "failed", "2026-01-01"))
     )
-    # THEN the answer stands and knows the sequencer, so that a late older event still loses
+    # THEN the prediction stands and knows the sequencer, so that a late older event still loses
     (((_, _, left),), stands) = end
     assert (left.outcome, left.sequencer, stands) == ("classified", entry(2, "failed").sequencer, (True,))
 
 
-def test_an_answer_is_not_replaced_by_a_later_failure_of_the_same_upload() -> None:
+def test_a_prediction_is_not_replaced_by_a_later_failure_of_the_same_upload() -> None:
     for store, _ in ends(
         [entry(1, "failed", "2026-01-02")], lying(entry(1, "low-confidence", "2026-01-01")), kills=2
     ):
@@ -295,7 +295,7 @@ def test_of_two_results_at_most_one_beats_the_other(pair: list[Entry]) -> None:
     assert not a.beats(a)
 
 
-def test_metadata_tells_the_entry_again() -> None:
+def test_metadata_gives_the_entry_again() -> None:
     for mine in (entry(1, "failed"), entry(2, "classified", by_hand=True, versions=False)):
         metadata = mine.to_metadata()
         assert Entry.from_metadata(metadata, mine.outcome) == mine
@@ -323,7 +323,7 @@ def test_endless_lost_races_for_another_place_end_in_contended() -> None:
 
 
 def test_the_calls_of_the_usual_case() -> None:
-    # GIVEN nothing of the key yet, THEN one conditional put and two looks are all
+    # GIVEN nothing of the key yet, THEN one conditional put and two HEAD requests are all
     steps = record(entry(1, "classified"), PLACES)
     assert next(steps) == Put(PLACES["classified"], None, entry(1, "classified"))
     look = steps.send('"e"')

@@ -26,7 +26,7 @@ def test_every_code_is_used() -> None:
         assert source.count(f'"{code}"') >= 1, code
 
 
-def test_a_refusal_says_what_was_found_in_bounded_length() -> None:
+def test_a_rejection_says_what_was_found_in_bounded_length() -> None:
     rejection = Rejection("empty_object")
     assert rejection.reason() == {
         "code": "empty_object",
@@ -37,7 +37,7 @@ def test_a_refusal_says_what_was_found_in_bounded_length() -> None:
     assert len(str(Rejection("not_an_image", "x" * 10_000))) < 500
 
 
-def test_a_refusal_travels_as_data() -> None:
+def test_a_rejection_is_returned_as_data() -> None:
     rejection = Rejection("object_too_large", "It has 9 bytes; 5 are read.")
     assert Rejection.from_state(rejection.code, str(rejection)).reason() == rejection.reason()
 

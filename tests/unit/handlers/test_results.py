@@ -99,7 +99,7 @@ def test_a_failed_image(code: str) -> None:
     assert (result["outcome"], result["reason"]["code"], result["label"]) == ("failed", code, None)
 
 
-def test_a_tie_keeps_what_the_model_said() -> None:
+def test_a_tie_keeps_the_prediction() -> None:
     tied = Prediction((0.5, 0.5), ("a", "b"))
     result = document(prediction=tied, rejection=Rejection("tied_prediction", "a, b: 0.5 each."))
     VALIDATOR.validate(result)

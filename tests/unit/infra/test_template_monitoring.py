@@ -66,7 +66,7 @@ ASKED = list(dict.fromkeys(ASKED))
 
 
 @pytest.mark.parametrize("asked", [a for a in ASKED if a.namespace == "Dropsort"], ids=str)
-def test_our_metrics_are_asked_for_by_name_and_dimensions(asked: Watched) -> None:
+def test_our_metrics_are_used_by_name_and_dimensions(asked: Watched) -> None:
     assert asked.name in OURS
     assert asked.name not in WITH_LABEL, "without its label it has no data: use SEARCH"
     dimensions = dict(asked.dimensions)
@@ -79,7 +79,7 @@ def test_our_metrics_are_asked_for_by_name_and_dimensions(asked: Watched) -> Non
 def test_metrics_of_aws_are_documented_ones_of_a_resource_of_ours(asked: Watched) -> None:
     # GIVEN what AWS documents
     dimensions, statistics = OF_AWS[asked.namespace, asked.name]
-    # THEN it is asked for under just those dimensions, with a statistic that says something
+    # THEN it is requested under just those dimensions, with a statistic that fits
     assert {name for name, _ in asked.dimensions} == dimensions
     assert asked.stat in statistics
     # AND their values belong to resources of the template
@@ -101,7 +101,7 @@ def test_metrics_of_aws_are_documented_ones_of_a_resource_of_ours(asked: Watched
         assert value in [reference.format(resource) for resource in of_type(kind)]
 
 
-def test_every_documented_metric_of_the_list_is_asked_for() -> None:
+def test_every_documented_metric_of_the_list_is_used() -> None:
     assert OF_AWS.keys() == {(a.namespace, a.name) for a in ASKED if a.namespace != "Dropsort"}
 
 
@@ -115,7 +115,7 @@ def test_a_search_names_a_metric_and_all_its_dimensions() -> None:
 
 
 @pytest.mark.parametrize("creates", [True, False])
-def test_expressions_are_of_metrics_beside_them(creates: bool) -> None:
+def test_expressions_are_of_metrics_of_the_same_alarm(creates: bool) -> None:
     given = [
         pair for a in watched.alarms(CreatesEndpoint=creates).values() for pair in watched.expressions(a)
     ]
@@ -175,7 +175,7 @@ def test_what_rolls_a_model_back_watches_the_new_fleet_alone() -> None:
             assert "EndpointConfigName" in names if asked.namespace == "AWS/SageMaker" else "Model" in names
 
 
-def test_an_alarm_without_conditions_asks_for_nothing_that_has_one() -> None:
+def test_an_alarm_without_conditions_uses_nothing_that_has_one() -> None:
     assert not [a for a in watched.everything(CreatesEndpoint=False) if a.namespace == "AWS/SageMaker"]
 
 

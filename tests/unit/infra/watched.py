@@ -16,7 +16,7 @@ SEARCH = re.compile(r"SEARCH\('\{([\w,]+)\} (.+?)', '(\w+)', (\d+)\)")
 
 @dataclass(frozen=True)
 class Watched:
-    """One series as CloudWatch is asked for it: data under other dimensions, fewer or more, are another series."""
+    """One series as it is requested from CloudWatch: data under other dimensions, fewer or more, are another series."""
 
     where: str
     namespace: str
@@ -50,7 +50,7 @@ def of_alarm(alarm: Mapping[str, Any]) -> Iterator[Watched]:
     if "MetricName" in alarm:
         stat = (
             alarm.get("ExtendedStatistic") or alarm["Statistic"]
-        )  # the embedded AWS says "Average" beside a percentile
+        )  # the embedded AWS has "Average" in addition to a percentile
         rows.append({"Metric": alarm, "Stat": stat, "Period": alarm["Period"]})
     for row in rows:
         metric = row["Metric"]
@@ -65,7 +65,7 @@ def of_alarm(alarm: Mapping[str, Any]) -> Iterator[Watched]:
 
 
 def expressions(alarm: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """Metric math of an alarm, each with the ids of the metrics beside it."""
+    """Metric math of an alarm, each with the ids of its other metrics."""
     rows = alarm.get("Metrics", ())
     ids = [row["Id"] for row in rows if "MetricStat" in row]
     return [(row["Expression"], ids) for row in rows if "Expression" in row]

@@ -21,7 +21,7 @@ KEY = re.compile(r"captures/ep/main/\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f
 
 
 def request(number: int = 0, when: float = WHEN, **changes: Any) -> Request:
-    """A request that can be told from others."""
+    """A request that differs from others."""
     fields = {
         "when": when,
         "body": b"\x89PNG" + bytes([number % 256]),
@@ -34,7 +34,7 @@ def request(number: int = 0, when: float = WHEN, **changes: Any) -> Request:
 
 
 class Bucket:
-    """Takes files; fails as often as told."""
+    """Takes files; fails as often as set."""
 
     def __init__(self, failures: int = 0) -> None:
         self.files: dict[str, bytes] = {}
@@ -83,7 +83,7 @@ def test_a_record_has_sagemakers_schema() -> None:
     }
 
 
-def test_only_what_is_asked_for_is_captured() -> None:
+def test_only_what_is_configured_is_captured() -> None:
     config = Capture("bucket", "captures", 100, inputs=False)
     found = record(config, request(inference_id=""))
     assert list(found["captureData"]) == ["endpointOutput"]
@@ -176,11 +176,11 @@ def test_a_bucket_that_stays_away_is_given_up_and_counted() -> None:
 
 
 def test_the_queue_is_bounded(monkeypatch: Any) -> None:
-    # GIVEN a bucket that does not answer, and little room
+    # GIVEN a bucket that does not respond, and little space
     monkeypatch.setattr(capture, "QUEUE_BYTES", 1000)
     answering = threading.Event()
     writer = CaptureWriter(CONFIG, "ep", "main", lambda _key, _content: answering.wait(30))
-    # WHEN more comes than there is room for
+    # WHEN more comes than there is space for
     for number in range(100):
         writer.add(request(number, body=bytes(90)))
     # THEN the rest is counted, and nobody had to wait

@@ -1,4 +1,4 @@
-"""Free disk space: uploads are rejected before the disk is full, and it is said before and while they are."""
+"""Free disk space: uploads are rejected before the disk is full, and that is reported before and while they are."""
 
 from __future__ import annotations
 

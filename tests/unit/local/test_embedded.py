@@ -49,7 +49,7 @@ def test_settings_of_the_machine_do_not_reach_it(tmp_path: Path, monkeypatch: py
     assert Path(found["HOME"]) == tmp_path
 
 
-def test_it_keeps_objects_and_state_from_life_to_life(embedded_python: Path, tmp_path: Path) -> None:
+def test_it_keeps_objects_and_state_from_run_to_run(embedded_python: Path, tmp_path: Path) -> None:
     # GIVEN one that keeps, with an object and a queue, and no space for uploads
     aws = EmbeddedAws(embedded_python, tmp_path, keep=True, reserve=2 * shutil.disk_usage(tmp_path).free)
     aws.start()

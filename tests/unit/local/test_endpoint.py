@@ -28,7 +28,7 @@ VERBOSE = "application/json;verbose=true"
 
 
 def picture(colour: tuple[int, int, int] = (200, 30, 30), kind: str = "PNG") -> bytes:
-    """A small picture."""
+    """A small image."""
     content = io.BytesIO()
     Image.new("RGB", (32, 32), colour).save(content, kind)
     return content.getvalue()
@@ -64,10 +64,10 @@ def call(
     return answer.status, answer.read()
 
 
-def test_the_answer_is_the_models_own(runtime: Any) -> None:
-    # GIVEN what the model says when it is asked directly
+def test_the_response_is_the_models_own(runtime: Any) -> None:
+    # GIVEN what the model returns when it is called directly
     expected = inference.load(MODEL).predict([picture()])[0]
-    # WHEN the endpoint is asked for the rich object
+    # WHEN the verbose object is requested from the endpoint
     answer = runtime.invoke_endpoint(
         EndpointName="bikes",
         Body=picture(),
@@ -76,7 +76,7 @@ def test_the_answer_is_the_models_own(runtime: Any) -> None:
         InferenceId="a" * 64,
         CustomAttributes="camera=1",
     )
-    # THEN it is the same, and the answer looks as SageMaker's
+    # THEN it is the same, and the response has the form of SageMaker's
     assert json.loads(answer["Body"].read()) == expected
     assert answer["ContentType"] == "application/json"
     assert answer["InvokedProductionVariant"] == "main"
@@ -92,8 +92,8 @@ def test_the_list_of_the_builtin_algorithm(runtime: Any) -> None:
     assert sum(probabilities) == pytest.approx(1, abs=1e-5)
 
 
-def test_many_at_once_get_their_own_answers(runtime: Any) -> None:
-    # GIVEN pictures with different answers
+def test_many_at_once_get_their_own_responses(runtime: Any) -> None:
+    # GIVEN images with different predictions
     pictures = [picture((value, 255 - value, value // 2)) for value in range(0, 250, 10)]
     model = inference.load(MODEL)
     expected = [model.predict([item])[0]["probabilities"] for item in pictures]  # type: ignore[index]
@@ -131,10 +131,10 @@ def test_a_wrong_request_fails_as_sagemaker_would(
     ("body", "content_type", "status"),
     [(b"no picture", "application/x-image", 400), (b"", "image/png", 400), (b"x", "audio/wav", 415)],
 )
-def test_what_the_model_refuses_is_a_model_error(
+def test_what_the_model_rejects_is_a_model_error(
     runtime: Any, body: bytes, content_type: str, status: int
 ) -> None:
-    # WHEN the model cannot answer
+    # WHEN the model fails
     with pytest.raises(runtime.exceptions.ModelError) as caught:
         runtime.invoke_endpoint(EndpointName="bikes", Body=body, ContentType=content_type)
     # THEN the client sees the container's own status
@@ -168,7 +168,7 @@ def test_other_paths_are_unknown(endpoint: EmbeddedEndpoint, method: str, path: 
     assert "No operation" in json.loads(body)["Message"]
 
 
-def test_what_was_answered_is_captured_before_the_end(tmp_path: Path) -> None:
+def test_every_response_is_captured_before_the_end(tmp_path: Path) -> None:
     # GIVEN an endpoint that captures into a bucket (moto's), and half of the requests
     server = subprocess.Popen(
         [sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -181,13 +181,13 @@ def test_what_was_answered_is_captured_before_the_end(tmp_path: Path) -> None:
     running = EmbeddedEndpoint(MODEL, tmp_path, "bikes", config, address)
     running.start()
     runtime = EmbeddedSession(running.credentials, address, running.url).client("sagemaker-runtime")
-    # WHEN it answers and is stopped at once
+    # WHEN it responds and is stopped at once
     for number in range(200):
         runtime.invoke_endpoint(EndpointName="bikes", Body=picture(), InferenceId=str(number))
     with pytest.raises(runtime.exceptions.ModelError):
         runtime.invoke_endpoint(EndpointName="bikes", Body=b"no picture")
     running.stop()
-    # THEN about half of what was answered is there, each with its own id
+    # THEN about half of the responses are there, each with its own id
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="pictures", Prefix="captures/bikes/main/")
     names = [item["Key"] for page in pages for item in page.get("Contents", [])]
     lines = [

@@ -1,4 +1,4 @@
-"""What the template's EndpointConfig asks, evaluated."""
+"""What the template's EndpointConfig requires, evaluated."""
 
 from __future__ import annotations
 

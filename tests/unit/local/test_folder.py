@@ -39,7 +39,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     assert other.stdout
     other.stdout.readline()
     folder = ServiceFolder(tmp_path)
-    # THEN we are refused as long as it does
+    # THEN it is an error as long as it does
     with pytest.raises(InUseError, match=f"process {other.pid}"):
         folder.acquire()
     other.communicate()

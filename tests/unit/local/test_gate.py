@@ -154,7 +154,7 @@ FOREIGN = [
 @pytest.mark.parametrize(("name", "value"), FOREIGN)
 @pytest.mark.parametrize("path", ["/bucket/key", "/ready"])
 def test_what_comes_from_elsewhere_is_rejected_even_if_it_is_signed(name: str, value: str, path: str) -> None:
-    # GIVEN a request of a page that has somehow come by the credentials, or of one that asks whether the service is ready
+    # GIVEN a request of a page that has somehow come by the credentials, or of one that checks whether the service is ready
     method = "GET" if path == "/ready" else "PUT"
     scope = signed(method, path, host=value) if name == "host" and value else signed(method, path)
     behind, status, _, _ = served(with_header(scope, name, value))
@@ -192,7 +192,7 @@ def test_websockets_are_closed() -> None:
     assert (code, behind.other) == (1008, [])
 
 
-def test_the_life_of_the_application_is_its_own() -> None:
+def test_the_lifespan_of_the_application_is_its_own() -> None:
     assert served({"type": "lifespan"})[0].other == ["lifespan"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.local.test_process import FAMILY, STUBBORN, end, family
 
-# A command that runs a program deaf to SIGTERM, for as long as a minute after it was told to stop.
+# A command that runs a program deaf to SIGTERM, for as long as a minute after the request to stop.
 COMMAND = """
 import os, signal, sys, time
 from pathlib import Path

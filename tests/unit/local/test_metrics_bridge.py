@@ -72,7 +72,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         yield Aws()
 
 
-def test_every_line_counts_once_however_often_it_is_looked_at(aws: Aws) -> None:
+def test_every_line_counts_once_however_often_it_is_read(aws: Aws) -> None:
     # GIVEN lines, two of them the same in stream, time and text
     bridge = MetricsBridge(aws.logs, aws.cloudwatch)
     aws.write("one", 1, 1, 5)
@@ -96,7 +96,7 @@ def test_lines_that_appear_out_of_order_are_found(aws: Aws) -> None:
     assert aws.total() == 11
 
 
-def test_a_new_life_goes_on_where_the_last_one_stopped(aws: Aws, tmp_path: Path) -> None:
+def test_a_new_run_continues_where_the_last_one_stopped(aws: Aws, tmp_path: Path) -> None:
     # GIVEN a bridge that has forwarded, and lines that came after it
     aws.write("one", 1)
     MetricsBridge(aws.logs, aws.cloudwatch, tmp_path / "metrics.json").forward()
@@ -115,7 +115,7 @@ def test_a_damaged_checkpoint_is_no_obstacle(aws: Aws, tmp_path: Path, content: 
     assert MetricsBridge(aws.logs, aws.cloudwatch, checkpoint).forward() == 1
 
 
-def test_what_cloudwatch_refuses_is_forwarded_later(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cloudwatch_rejects_is_forwarded_later(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN a CloudWatch that fails once
     bridge = MetricsBridge(aws.logs, aws.cloudwatch)
     aws.write("one", 3)

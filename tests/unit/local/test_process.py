@@ -14,7 +14,7 @@ import pytest
 from dropsort.local.errors import StartError
 from dropsort.local.process import Lifeline, Process
 
-# A program with a child of its own; tells both process ids, then waits.
+# A program with a child of its own; prints both process ids, then waits.
 FAMILY = """
 import os, signal, subprocess, sys, time
 {prelude}
@@ -39,7 +39,7 @@ def begin(tmp_path: Path, program: str, grace: float = 20, **more: object) -> Pr
 
 
 def family(log: Path) -> list[int]:
-    """Process ids that the program told, once it has."""
+    """Process ids that the program printed, once it has."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         words = log.read_text().split() if log.exists() else []
@@ -96,7 +96,7 @@ def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) ->
     assert end(pids)
 
 
-def test_the_program_lives_as_long_as_another_holds_the_leash(tmp_path: Path) -> None:
+def test_the_program_runs_as_long_as_another_holds_the_lifeline_pipe(tmp_path: Path) -> None:
     # GIVEN a program, and another process that holds its lifeline
     lifeline = Lifeline()
     process = Process(

@@ -1,4 +1,4 @@
-"""Libraries that workers share: the same modules, found where the embedded AWS looks."""
+"""Libraries that workers share: the same modules, found where the embedded AWS searches."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tests.unit.monitoring.capture_cases import LABELS, LINES, PICTURE, TREE, li
 ROOT = Path(__file__).parents[3]
 
 
-# Without event ids: of copies under different paths, the first that is read counts, and tells endpoint and variant.
+# Without event ids: of copies under different paths, the first that is read counts, and names endpoint and variant.
 ODD = [LINES[0], LINES[1], LINES[9], LINES[11], b"broken", b"", b"\xff"]
 TREE_LATE = "captures/bikes/AllTraffic/2026/11/21/12/again.jsonl"
 
@@ -144,12 +144,12 @@ def test_file_that_grew_counts_as_if_it_had_been_whole(tmp_path):
     path.write_bytes(b"".join(row + b"\n" for row in rows))
     os.utime(path.parent, (1e9, 1e9))
     aggregate.run(tmp_path / "source", tmp_path / "state", labels=LABELS)
-    # THEN nothing tells of it
+    # THEN nothing is left of it
     same(at_once(tmp_path / "whole", {f"{TREE}/a.jsonl": rows}), aggregate.load(tmp_path / "state"))
 
 
-def test_large_file_beside_small_ones_in_an_hour_folder(tmp_path):
-    # GIVEN an hour whose first file is small, so that nobody looks the others' sizes up
+def test_a_large_file_next_to_small_ones_in_an_hour_folder(tmp_path):
+    # GIVEN an hour whose first file is small, so that the others' sizes are not requested
     rows = [line(f"[0.{10 + i}, 0.{90 - i}]", given="x" * 9_000, event=f"e{i}") for i in range(60)]
     write(tmp_path / "source", f"{TREE}/a.jsonl", rows[0])
     write(tmp_path / "source", f"{TREE}/b.jsonl", *rows, b"broken")
@@ -333,12 +333,12 @@ def test_image_statistics_of_decoded_inputs(tmp_path, real_data):
         assert 0 < moments["brightness"][0] < 255
 
 
-def test_inputs_that_are_no_pictures_have_no_statistics(tmp_path):
+def test_inputs_that_are_no_images_have_no_statistics(tmp_path):
     # GIVEN inputs that claim to be base64, and every odd line
     inputs = ["é" * 40, "\ud800", "AAA", "!!", "AAAA", "", 17, [1], PICTURE]
     rows = [line(given=given, event=f"e{i}") for i, given in enumerate(inputs)]
     write(tmp_path / "source", f"{TREE}/a.jsonl", *rows, *LINES)
-    # WHEN pictures are decoded THEN all lines count as they do without
+    # WHEN images are decoded THEN all lines count as they do without
     with_images = aggregate.run(tmp_path / "source", tmp_path / "with", images=True).health
     assert with_images == aggregate.run(tmp_path / "source", tmp_path / "without").health
     assert not any(cell.images for cell in aggregate.load(tmp_path / "with").cells.values())
@@ -357,7 +357,7 @@ def test_inputs_that_are_no_pictures_have_no_statistics(tmp_path):
         ("source", "file.txt", LABELS, "Cannot keep state in"),
     ],
 )
-def test_mistakes_are_said_in_one_line(tmp_path, monkeypatch, source, keep, labels, says):
+def test_mistakes_are_reported_in_one_line(tmp_path, monkeypatch, source, keep, labels, says):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "source/a.jsonl", line())
     write(tmp_path, "other/a.jsonl", line())
@@ -384,7 +384,7 @@ def test_damaged_object_of_the_state_is_named_and_what_helps(tmp_path):
     assert aggregate.load(tmp_path / "state").cells == whole
 
 
-def test_two_runs_into_one_state_at_once_are_refused(tmp_path):
+def test_two_runs_into_one_state_at_once_are_rejected(tmp_path):
     write(tmp_path, "source/a.jsonl", line())
     with open_store(tmp_path / "state").lock(), pytest.raises(MonitoringError, match="Another run"):
         aggregate.run(tmp_path / "source", tmp_path / "state")

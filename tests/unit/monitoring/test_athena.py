@@ -109,7 +109,7 @@ def by_sql(folder, labels=()):
 
 @pytest.mark.parametrize("labels", [(), LABELS])
 def test_sql_gives_what_the_reader_gives(tmp_path, labels):
-    # GIVEN every answer of an image endpoint, copies of records in other files, bad lines, and other hours and variants
+    # GIVEN every output of an image endpoint, copies of records in other files, bad lines, and other hours and variants
     rows = [
         line(o, encoding=e, event=f"e{i}", time=f"2026-11-21T{9 + i % 3:02}:30:00Z")
         for i, (o, e) in enumerate(OUTPUTS)
@@ -155,14 +155,14 @@ def test_sql_gives_what_the_reader_gives_on_real_files(real_data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a'b", "x;drop", "", "a b"])
-def test_names_that_would_change_the_query_are_refused(name):
+def test_names_that_would_change_the_query_are_rejected(name):
     with pytest.raises(MonitoringError, match="is no name"):
         query_sql(name, "v", FIRST, LAST)
     with pytest.raises(MonitoringError):
         table_sql(f"s3://{name}'")
 
 
-def test_hours_the_wrong_way_round_are_refused():
+def test_hours_the_wrong_way_round_are_rejected():
     with pytest.raises(MonitoringError, match="is after"):
         query_sql("e", "v", LAST, FIRST)
 

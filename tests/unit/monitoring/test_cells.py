@@ -27,7 +27,7 @@ SHARES = st.floats(0, 1)
 
 
 @given(st.lists(SHARES, min_size=1, max_size=200))
-def test_histogram_answers_what_the_values_would(values):
+def test_a_histogram_gives_what_the_values_would(values):
     # GIVEN confidences in a histogram
     bins = np.bincount(bin_of(units(values)), minlength=BINS)
     kept = units(values) / 1e9
@@ -53,7 +53,7 @@ def test_empty_cell_has_no_mean():
     assert cell.image_moments() == {}
 
 
-def test_moments_of_images_are_those_of_the_pictures():
+def test_moments_of_images_are_those_of_their_pixels():
     sizes = np.array([32, 64, 4000])
     cell = Cell()
     for size in sizes.tolist():
@@ -64,7 +64,7 @@ def test_moments_of_images_are_those_of_the_pictures():
     assert moments["brightness"] == (1.5, 0.0)
 
 
-def test_only_the_least_certain_are_kept():
+def test_only_the_least_certain_are_stored():
     series = Series(UNKNOWN, "e", "v")
     total = Aggregate()
     everything = [Uncertain(m, f"{m:016x}", 0, "f", 1, 0, "a", 5) for m in range(40)]

@@ -171,7 +171,7 @@ BODY: dict[str, Any] = {
 
 
 def test_expressions_and_searches_are_computed_here(cloudwatch: Any) -> None:
-    """GIVEN a CloudWatch WHEN the rate and the labels are asked for THEN the numbers are right, whatever it supports itself."""
+    """GIVEN a CloudWatch WHEN the rate and the labels are requested THEN the numbers are right, whatever it supports itself."""
     found = widgets(BODY)
 
     (rate,) = lines(cloudwatch, found[1], NOW - timedelta(hours=1), NOW)
@@ -223,7 +223,7 @@ def test_a_stack_stands_over_its_periods_and_nothing_between(cloudwatch: Any, tm
 
 
 def test_the_body_comes_from_cloudwatch(cloudwatch: Any) -> None:
-    """GIVEN a dashboard WHEN its body is asked for THEN it is there; another name is a clear error."""
+    """GIVEN a dashboard WHEN its body is requested THEN it is there; another name is a clear error."""
     cloudwatch.put_dashboard(DashboardName="s", DashboardBody=json.dumps(BODY))
 
     assert body_of(cloudwatch, "s") == BODY

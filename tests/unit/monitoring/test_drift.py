@@ -25,7 +25,7 @@ MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def test_levels_add_up_to_one_day_in_two_hundred() -> None:
-    """GIVEN 24 looks of three parts WHEN their levels are added THEN a day alarms falsely once in two hundred at most."""
+    """GIVEN 24 checks of three parts WHEN their levels are added THEN a day alarms falsely once in two hundred at most."""
     assert 24 * 3 * level_of_a_window() == pytest.approx(0.005)
 
 
@@ -41,7 +41,7 @@ def test_a_small_window_never_alarms(size: int) -> None:
 
 
 def test_few_alarms_without_change() -> None:
-    """GIVEN 25 simulated days of an office without any change WHEN each hour is looked at THEN hardly a day alarms."""
+    """GIVEN 25 simulated days of an office without any change WHEN each hour is checked THEN hardly a day alarms."""
     assert (
         sum(map(bool, alarmed_days("office:500", 1000, 25, seed=11))) <= 1
     )  # `make bench-drift`: thousands of days
@@ -58,7 +58,7 @@ def test_few_alarms_without_change() -> None:
     ],
 )
 def test_a_change_is_found(world: World, size: int, signal: str) -> None:
-    """GIVEN a changed world WHEN a window of some hundred pictures is assessed THEN its signal alarms, and is explained."""
+    """GIVEN a changed world WHEN a window of some hundred images is assessed THEN its signal alarms, and is explained."""
     random = np.random.default_rng(5)
 
     found = assess(sample(SAME, random, 1000), sample(world, random, size), threshold=0.93)
@@ -69,7 +69,7 @@ def test_a_change_is_found(world: World, size: int, signal: str) -> None:
 
 
 def test_the_stated_power() -> None:
-    """GIVEN labels that go from 50 to 70 % WHEN 300 pictures are seen THEN nine of ten windows alarm (docs/concepts/drift.md)."""
+    """GIVEN labels that go from 50 to 70 % WHEN 300 images are seen THEN nine of ten windows alarm (docs/concepts/drift.md)."""
     assert power(World(share=0.7), 1000, 300, tries=20, seed=3) >= 0.75
 
 
@@ -106,7 +106,7 @@ def test_holm_is_the_textbooks() -> None:
 
 
 def test_constant_images_that_change_are_an_alarm() -> None:
-    """GIVEN pictures of one width, and then of another WHEN assessed THEN the width alarms; the same width never does."""
+    """GIVEN images of one width, and then of another WHEN assessed THEN the width alarms; the same width never does."""
     random = np.random.default_rng(4)
     before = sample(SAME, random, 500)
     before = Sample(before.labels, before.confidence, None, {"width": Moments(500, 500 * 32, 500 * 32**2)})
@@ -244,12 +244,12 @@ class TestSilence:
         assert "fewer than 7" in found.sentence
 
     def test_no_captures_at_all(self) -> None:
-        """GIVEN nothing WHEN silence is asked for THEN nothing alarms."""
+        """GIVEN nothing WHEN silence is computed THEN nothing alarms."""
         assert silence({}, self.NOW, level=1e-4).sentence == "no captures yet"
 
 
 class TestWindows:
-    """Which hours a look is about."""
+    """Which hours a check is about."""
 
     def test_the_first_day_is_the_reference(self) -> None:
         """GIVEN 100 captures an hour WHEN the reference is sought THEN it is the first 24 hours."""
@@ -270,7 +270,7 @@ class TestWindows:
         assert found_check.recent_hours == 3
 
     def test_too_few_captures_are_no_reference(self) -> None:
-        """GIVEN some captures WHEN the reference is sought THEN there is none, and a look says so."""
+        """GIVEN some captures WHEN the reference is sought THEN there is none, and a check reports it."""
         total = Aggregate()
         put_hour(total, hour_of(MONDAY), SAME, np.random.default_rng(3), 100)
 

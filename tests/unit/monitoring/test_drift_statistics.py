@@ -49,7 +49,7 @@ def test_log_gamma(x: float) -> None:
 @settings(deadline=None)
 @given(some.integers(0, 50), some.floats(0.01, 200), some.one_of(some.floats(0.05, 1e4), some.just(math.inf)))
 def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
-    """GIVEN mean and size WHEN the probability of at most k is asked THEN it is SciPy's, Poisson's at the limit."""
+    """GIVEN mean and size WHEN the probability of at most k is computed THEN it is SciPy's, Poisson's at the limit."""
     expected = (
         stats.poisson.cdf(k, mean) if math.isinf(size) else stats.nbinom.cdf(k, size, size / (size + mean))
     )

@@ -100,7 +100,7 @@ def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
     assert response["alarms"] == []
 
 
-def test_a_change_is_found_and_told(aws: tuple[Any, Any]) -> None:
+def test_a_change_is_found_and_reported(aws: tuple[Any, Any]) -> None:
     """GIVEN two days of balanced labels and then a day of others WHEN the function runs each day THEN it alarms at last."""
     s3, cloudwatch = aws
     start = NOW.replace(minute=0) - timedelta(days=3)
@@ -146,7 +146,7 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
     s3, cloudwatch = aws
     monkeypatch.setattr(
         "monitoring.ingest.tasks.TASK_FILES", 18
-    )  # that a run reads before it looks at the time
+    )  # that a run reads before it checks the time
     now = datetime.now(UTC)
     for i in range(1, 61):
         put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 24)
@@ -191,7 +191,7 @@ def test_what_came_while_the_function_was_down_is_read(aws: tuple[Any, Any]) -> 
 
 
 def test_late_files_are_found_for_hours_and_at_midnight_for_a_day(aws: tuple[Any, Any]) -> None:
-    """GIVEN files that come two and twenty hours late WHEN looked at by day and at midnight THEN each is found in its time."""
+    """GIVEN files that come two and twenty hours late WHEN checked by day and at midnight THEN each is found in its time."""
     s3, cloudwatch = aws
     now = datetime.now(UTC)
     midday, midnight = now.replace(hour=12), now.replace(hour=0)
@@ -209,7 +209,7 @@ def test_late_files_are_found_for_hours_and_at_midnight_for_a_day(aws: tuple[Any
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"yesterday": "many"}'])
 def test_damaged_traffic_is_made_again(aws: tuple[Any, Any], body: bytes) -> None:
-    """GIVEN kept documents that are damaged but can be made again WHEN the function runs THEN it makes them again."""
+    """GIVEN stored documents that are damaged but can be made again WHEN the function runs THEN it makes them again."""
     s3, cloudwatch = aws
     put_captures(s3, NOW - timedelta(hours=2), 40)
     observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
@@ -243,7 +243,7 @@ def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[An
 
 
 def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
-    """GIVEN an upload without a result and one with WHEN the function looks an hour later THEN the first is named."""
+    """GIVEN an upload without a result and one with WHEN the function runs an hour later THEN the first is named."""
     s3, cloudwatch = aws
     s3.put_object(Bucket="images", Key="incoming/lost.png", Body=b"x")
     s3.put_object(Bucket="images", Key="incoming/done.png", Body=b"x")
@@ -260,7 +260,7 @@ def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
 def test_uploads_that_could_not_be_listed_in_time_are_not_called_done(
     aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN more objects than are listed WHEN the function looks THEN it has no figure of waiting uploads, and says so."""
+    """GIVEN more objects than are listed WHEN the function runs THEN it has no figure of waiting uploads, and says so."""
     monkeypatch.setattr("monitoring.function.pending", lambda *_, **__: Pending(0, "", 0.0, 9, False))
 
     lines, response = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])

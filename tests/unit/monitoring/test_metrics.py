@@ -44,7 +44,7 @@ def test_lines_name_metrics_units_and_dimensions() -> None:
     assert lines[0]["alarms"] == ["x"]
 
 
-def test_an_unknown_metric_is_refused() -> None:
+def test_an_unknown_metric_is_rejected() -> None:
     """GIVEN a name that is not in the table WHEN emitted THEN it is an error: names have one place."""
     with pytest.raises(KeyError, match="Nonsense"):
         emf("s", {"Nonsense": 1}, None, NOW)
@@ -92,7 +92,7 @@ class TestPending:
     """Uploads without a result."""
 
     def test_every_outcome_is_a_result(self) -> None:
-        """GIVEN a result under each outcome WHEN looked for THEN nobody waits; folder markers are no uploads."""
+        """GIVEN a result under each outcome WHEN searched for THEN nobody waits; folder markers are no uploads."""
         bucket = Bucket()
         bucket.put("incoming/a", "incoming/b.png", "incoming/c d/ü+%2B.jpg", "incoming/folder/")
         bucket.put("classified/a.json", "low-confidence/b.png.json", "failed/c d/ü+%2B.jpg.json")
@@ -102,7 +102,7 @@ class TestPending:
         assert (found.waiting, found.oldest, found.age, found.complete) == (0, "", 0, True)
 
     def test_who_waits_is_named(self) -> None:
-        """GIVEN two uploads without a result WHEN looked for THEN both are counted and one is named with its age."""
+        """GIVEN two uploads without a result WHEN searched for THEN both are counted and one is named with its age."""
         bucket = Bucket()
         bucket.put("incoming/a", "incoming/b", "classified/other.json")
 
@@ -113,14 +113,14 @@ class TestPending:
         assert found.age == pytest.approx(7200, abs=30)
 
     def test_fresh_uploads_have_time(self) -> None:
-        """GIVEN an upload of a moment ago WHEN looked for THEN it does not wait yet."""
+        """GIVEN an upload of a moment ago WHEN searched for THEN it does not wait yet."""
         bucket = Bucket()
         bucket.put("incoming/a")
 
         assert pending(bucket.client, "images", datetime.now(UTC)).waiting == 0
 
     def test_a_comparison_that_was_cut_short_says_so(self) -> None:
-        """GIVEN no time WHEN looked for THEN it says that it is incomplete, and what it compared it compared rightly."""
+        """GIVEN no time WHEN searched for THEN it says that it is incomplete, and what it compared it compared rightly."""
         bucket = Bucket()
         bucket.put(*(f"incoming/{i:04}" for i in range(105)))
         bucket.put(*(f"classified/{i:04}.json" for i in range(103)))
@@ -131,7 +131,7 @@ class TestPending:
         assert bucket.look().waiting == 2
 
     def test_an_empty_bucket(self) -> None:
-        """GIVEN nothing WHEN looked for THEN nobody waits."""
+        """GIVEN nothing WHEN searched for THEN nobody waits."""
         assert Bucket().look().waiting == 0
 
 

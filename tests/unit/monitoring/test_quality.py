@@ -83,8 +83,8 @@ def test_joined_by_inference_id_else_event_id() -> None:
 
 
 @pytest.mark.parametrize("said", ["1", "motorcycle"])
-def test_an_index_means_the_label_that_the_answer_brings(said: str) -> None:
-    """GIVEN answers with labels of their own WHEN the labeller says an index THEN no --labels is needed to know which."""
+def test_an_index_means_the_label_of_the_output(said: str) -> None:
+    """GIVEN outputs with labels of their own WHEN the labeller says an index THEN no --labels is needed to know which."""
     answer = {"probabilities": [0.1, 0.9], "labels": ["bicycle", "motorcycle"]}
 
     ((_, found),) = join([capture("e1", answer, "i1")], {"i1": said})

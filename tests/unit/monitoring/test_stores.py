@@ -101,7 +101,7 @@ def test_two_processes_read_a_bucket(bucket, tmp_path, monkeypatch):
     same(aggregate.load(tmp_path / "one"), aggregate.load(tmp_path / "two"))
 
 
-def test_only_recent_days_are_listed_when_asked(bucket):
+def test_only_recent_days_are_listed_on_request(bucket):
     days = ["2026/11/18/23", "2026/11/19/00", "2026/11/21/09", "2025/12/31/23", "2027/01/01/00"]
     for day in days:
         put(bucket, f"captures/e/v/{day}/a.jsonl", [line(event=day)])
@@ -132,7 +132,7 @@ def test_keys_that_obstore_has_no_name_for(bucket, tmp_path, monkeypatch, days):
     assert (summary.files_read, summary.health.records) == (len(names) + 1, len(names) + len(large))
     assert not summary.failed
     assert aggregate.run(url, tmp_path / "state", days=days).files_read == 0
-    # AND the path still tells endpoint and variant
+    # AND the path still names endpoint and variant
     assert {(k.endpoint, k.variant) for k in aggregate.load(tmp_path / "state").cells} >= {("e", "v")}
     # AND one that expires is left out
     store = open_store(url)
@@ -150,7 +150,7 @@ def test_of_two_runs_at_once_one_wins_and_nothing_is_counted_twice(bucket):
     # WHEN one finishes first
     aggregate.run(f"{url}/captures", f"{url}/state")
     slow.save("hours", "2026-11-21T09:00:00Z", b"{}")
-    # THEN the other one is told, and the state is that of the first
+    # THEN the other one gets an error, and the state is that of the first
     with pytest.raises(MonitoringError, match="Another run finished first"):
         slow.commit("now")
     assert aggregate.load(f"{url}/state").health.records == 1
@@ -160,7 +160,7 @@ def test_of_two_runs_at_once_one_wins_and_nothing_is_counted_twice(bucket):
     assert not [n for n in open_store(f"{url}/state").names("hours") if slow._random in n]
 
 
-def test_missing_bucket_is_said_in_one_line(bucket):
+def test_a_missing_bucket_is_reported_in_one_line(bucket):
     with pytest.raises(MonitoringError, match=r"There is no bucket no-such-bucket-"):
         aggregate.run(f"s3://no-such-bucket-{uuid.uuid4()}/x")
 

@@ -31,7 +31,7 @@ def put(cloudwatch: Any, name: str, at: datetime, count: float, stack: str = "s"
     cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[row])
 
 
-def test_invocations_of_a_long_span_are_asked_for_in_parts(cloudwatch: Any) -> None:
+def test_invocations_of_a_long_span_are_requested_in_parts(cloudwatch: Any) -> None:
     """GIVEN invocations over a quarter WHEN its hours are counted THEN each counts once, and no others."""
     end = NOW.replace(minute=0)
     start = end - timedelta(days=90)

@@ -25,7 +25,7 @@ def hold(folder, rows, labels=LABELS):
 
 
 def test_nearly_all_of_an_endpoints_lines_are_measured_as_matrices():
-    # GIVEN lines that differ in ids, times, lengths of answers, with one of another kind and a broken one
+    # GIVEN lines that differ in ids, times, lengths of outputs, with one of another kind and a broken one
     def rest(at):
         text = line(
             f"[{1 - at / 1000}, {at / 1000}]", event=f"{at:036d}", time=f"2026-11-21T{at % 24:02}:00:01Z"
@@ -108,7 +108,7 @@ _ANSWERS = [
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), fewest=st.sampled_from([2, 16]))
 def test_any_bytes_in_lines_of_one_length(tmp_path_factory, seed, fewest):
-    # GIVEN lines of one length, with answers that are and are not what they look like, some spoiled in a few bytes
+    # GIVEN lines of one length, with outputs that are and are not what they seem, some spoiled in a few bytes
     rng = random.Random(seed)
     width, encoding = rng.choice([12, 22, 40]), rng.choice(["JSON", "JSON", "CSV", "BASE64", None])
     compact, inference = rng.random() < 0.7, rng.random() < 0.5

@@ -174,7 +174,7 @@ def test_the_evaluation_set_as_reference(tmp_path: Path) -> None:
 
 
 def test_a_single_hour_against_a_reference(tmp_path: Path) -> None:
-    """GIVEN a demonstration's hour WHEN a reference is there THEN it is judged if it holds enough, and said if not."""
+    """GIVEN a demonstration's hour WHEN a reference is there THEN it is judged if it holds enough, and reported if not."""
     reference = sample(SAME, np.random.default_rng(3), 200)
 
     def page(captures: int) -> str:
@@ -259,7 +259,7 @@ def test_many_labels_are_grouped() -> None:
 
 
 def test_pngs(tmp_path: Path) -> None:
-    """GIVEN a report WHEN PNGs are written THEN there are six pictures, hostile labels or not."""
+    """GIVEN a report WHEN PNGs are written THEN there are six images, hostile labels or not."""
     found = write_pngs(charts(build(month(days=4, hourly=30), threshold=0.93)), tmp_path)
 
     assert [p.name for p in found] == [
@@ -294,8 +294,8 @@ def test_a_page_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-class TestPictures:
-    """Pictures out of capture files."""
+class TestImages:
+    """Images out of capture files."""
 
     @staticmethod
     def line(image: bytes | None, **changes: object) -> bytes:
@@ -309,8 +309,8 @@ class TestPictures:
         return out.getvalue()
 
     @pytest.mark.parametrize(("size", "kind"), [((32, 32), "png"), ((400, 300), "jpeg"), ((1, 1), "png")])
-    def test_a_picture_is_made_small(self, size: tuple[int, int], kind: str) -> None:
-        """GIVEN a capture with a picture WHEN read THEN it is a small data URI of a picture, and its size is told."""
+    def test_an_image_is_made_small(self, size: tuple[int, int], kind: str) -> None:
+        """GIVEN a capture with an image WHEN read THEN it is a small data URI of an image, and its size is shown."""
         data, note = thumbnail(image_of(self.line(self.png(*size))))
 
         assert data.startswith(f"data:image/{kind};base64,")
@@ -320,11 +320,11 @@ class TestPictures:
 
     @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16"])
     def test_every_kind_of_pixel(self, mode: str) -> None:
-        """GIVEN pictures of all modes WHEN read THEN each is shown."""
+        """GIVEN images of all modes WHEN read THEN each is shown."""
         assert thumbnail(self.png(40, 40, mode))[0]
 
     def test_what_cannot_be_shown_says_why(self, tmp_path: Path) -> None:
-        """GIVEN records without a usable picture WHEN read THEN each gets a note and none an exception."""
+        """GIVEN records without a usable image WHEN read THEN each gets a note and none an exception."""
         bomb = self.png(9000, 9000, "1")
         rows = [
             (self.line(bomb), "too large"),
@@ -353,7 +353,7 @@ class TestPictures:
         assert len(showable(captured_images(found, folder_lines(tmp_path)))) == 6
 
     def test_the_least_certain_come_first(self) -> None:
-        """GIVEN margins of several hours WHEN the least certain are asked for THEN they are sorted over all."""
+        """GIVEN margins of several hours WHEN the least certain are requested THEN they are sorted over all."""
         total = Aggregate()
         for i, margin in enumerate((5, 1, 3)):
             series = Series(hour_of(START + i * HOUR), "e", "v")

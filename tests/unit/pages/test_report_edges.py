@@ -61,7 +61,7 @@ def test_without_captures_there_is_no_empty_chart(tmp_path: Path) -> None:
 
 
 def test_captures_without_a_time_are_no_absent_captures(tmp_path: Path) -> None:
-    """GIVEN captures of which none tells its time WHEN the page is written THEN they count, and nothing is projected."""
+    """GIVEN captures of which none has a time WHEN the page is written THEN they count, and nothing is projected."""
     text = page(labelled("cat", hour=UNKNOWN), tmp_path, png=True)
 
     assert "No dated captures" in text
@@ -84,7 +84,7 @@ def test_unfamiliar_images_are_counted_in_addition_to_those_below_the_threshold(
     assert f"In addition, unfamiliar images ({strange}) are to review, at any threshold." in text
 
 
-def test_pictures_are_there_before_anybody_scrolls_or_prints(tmp_path: Path) -> None:
+def test_images_are_there_before_anybody_scrolls_or_prints(tmp_path: Path) -> None:
     assert "loading=" not in page(an_hour(), tmp_path)
 
 
@@ -103,7 +103,7 @@ def drawn(report: Report, name: str) -> Figure:
 
 
 def test_png_of_a_single_hour_shows_that_hour_threshold_and_reference() -> None:
-    """GIVEN one hour of sure captures and a reference WHEN pictures are drawn THEN axes hold the hour, the threshold and both."""
+    """GIVEN one hour of sure captures and a reference WHEN images are drawn THEN axes hold the hour, the threshold and both."""
     reference = sample(SAME, np.random.default_rng(2), 200)
     total = labelled("cat")
     for cell in total.cells.values():
@@ -149,13 +149,13 @@ def test_a_confusion_of_many_labels_says_what_it_leaves_out(tmp_path: Path) -> N
     assert "the 12 most frequent of 20 labels" in text
 
 
-def test_ground_truth_of_other_captures_is_said_to_be_that(tmp_path: Path) -> None:
+def test_ground_truth_of_other_captures_is_reported_as_that(tmp_path: Path) -> None:
     text = page(an_hour(), tmp_path, quality=measure([], unmatched=7))
 
     assert "of 7 labelled inferences none is among these captures" in text
 
 
-def test_two_days_are_told_apart() -> None:
+def test_two_days_are_distinguished() -> None:
     text = as_svg(Chart("time", time_axis(START, START.replace(day=4)), Axis(0, 1)))
 
     assert "02 Nov" in text

@@ -38,7 +38,7 @@ def image_tree(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
-    """A model folder whose network tells blue from red by their means, with familiarity; no torch needed."""
+    """A model folder whose network separates blue from red by their means, with familiarity; no torch needed."""
     needs.module("training", "onnx")
     from training.model import familiarity, graph
     from training.model.layers import Block, Conv

@@ -83,7 +83,7 @@ def test_requests_are_reported_and_sent_in_their_order() -> None:
 
 
 @mock_aws
-def test_a_refusal_of_aws_is_one_clear_error() -> None:
+def test_a_rejection_of_aws_is_one_clear_error() -> None:
     session = boto3.Session("key", "secret", region_name="us-east-1")
     send(AwsRequest("s3", "CreateBucket", {"Bucket": "a-bucket"}), session)
     with pytest.raises(TrainingError, match=r"s3 HeadObject failed: .*404"):

@@ -45,7 +45,7 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT with Range; `cut` bytes into an answer it drops the connection, once."""
+    """Serves CONTENT with Range; `cut` bytes into a response it drops the connection, once."""
 
     daemon_threads = True
     content = CONTENT
@@ -125,7 +125,7 @@ def test_a_part_that_is_already_whole_is_taken(server: Server, tmp_path: Path) -
     assert cifar.fetch(tmp_path, address=server.address, md5=MD5).read_bytes() == CONTENT
 
 
-def test_a_wrong_checksum_is_said_and_nothing_is_kept(server: Server, tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_an_error_and_nothing_is_stored(server: Server, tmp_path: Path) -> None:
     server.content = CONTENT + b"x"
 
     with pytest.raises(TrainingError, match="checksum"):
@@ -134,7 +134,7 @@ def test_a_wrong_checksum_is_said_and_nothing_is_kept(server: Server, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_address_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+def test_an_address_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="could not be downloaded"):
         cifar.fetch(tmp_path, address="http://127.0.0.1:9/x.tar.gz", timeout=2)
 
@@ -166,7 +166,7 @@ class Attack:
     ],
     ids=["attack", "members missing", "no dictionary", "no archive", "truncated"],
 )
-def test_a_hostile_or_broken_archive_is_refused(
+def test_a_hostile_or_broken_archive_is_rejected(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -178,14 +178,14 @@ def test_a_hostile_or_broken_archive_is_refused(
     assert not (tmp_path / "attacked").exists()
 
 
-def test_samples_are_real_pictures_where_they_can_be_had(server: Server, tmp_path: Path) -> None:
+def test_samples_are_real_images_where_they_can_be_had(server: Server, tmp_path: Path) -> None:
     found = samples.download(tmp_path / "s", 6, cache=tmp_path / "cache", address=server.address, md5=MD5)
 
     assert len(found.images) == 6
     assert {p.parent.name for p in found.images} <= {"bicycle", "motorcycle"}
 
 
-def test_samples_are_drawn_where_not_and_it_is_said(
+def test_samples_are_drawn_where_not_and_that_is_reported(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cifar, "ADDRESS", "https://127.0.0.1/nowhere.tar.gz")

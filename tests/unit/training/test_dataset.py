@@ -1,4 +1,4 @@
-"""Reading pictures from whatever somebody has, and splitting them."""
+"""Reading images from whatever somebody has, and splitting them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.errors import TrainingError
 
 
 def test_folders_are_labels_and_bad_files_are_set_aside(image_tree: Callable[..., Path]) -> None:
-    # GIVEN a tree with a text file, an empty file and a truncated picture in it, and what systems leave behind
+    # GIVEN a tree with a text file, an empty file and a truncated image in it, and what systems leave behind
     tree = image_tree(5, side=64)
     (tree / "red" / "notes.png").write_text("no picture")
     (tree / "red" / "empty.jpg").touch()
@@ -34,7 +34,7 @@ def test_folders_are_labels_and_bad_files_are_set_aside(image_tree: Callable[...
     assert all(why for _, why in data.rejected)
 
 
-def test_parts_above_the_labels_are_kept(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_parts_above_the_labels_are_used(image_tree: Callable[..., Path], tmp_path: Path) -> None:
     image_tree(4, below="all/train")
     image_tree(2, below="all/test")
 
@@ -107,7 +107,7 @@ def test_split_is_stratified_and_the_same_every_time(image_tree: Callable[..., P
 
 
 def test_near_duplicates_stay_on_one_side(image_tree: Callable[..., Path]) -> None:
-    # GIVEN every picture three times: as it is, brighter, and saved as JPEG
+    # GIVEN every image three times: as it is, brighter, and saved as JPEG
     tree = image_tree(15, side=64)
     for path in list(tree.rglob("*.png")):
         image = Image.open(path)
@@ -116,7 +116,7 @@ def test_near_duplicates_stay_on_one_side(image_tree: Callable[..., Path]) -> No
 
     data = dataset.split(dataset.read(tree), validation=0.2, test=0.2)
 
-    # THEN no picture has a copy in another part
+    # THEN no image has a copy in another part
     parts: dict[tuple[str, str], set[str]] = {}
     for p in data.images:
         parts.setdefault((p.label, p.path.stem.removesuffix("-bright")), set()).add(p.part)
@@ -124,10 +124,10 @@ def test_near_duplicates_stay_on_one_side(image_tree: Callable[..., Path]) -> No
     assert {p.part for p in data.images} == {"train", "validation", "test"}
 
 
-def test_pictures_of_another_label_do_not_keep_a_label_out_of_a_part(
+def test_images_of_another_label_do_not_keep_a_label_out_of_a_part(
     image_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # GIVEN 40 red pictures that are as near to one blue picture as near-duplicates are, but not to each other
+    # GIVEN 40 red images that are as near to one blue image as near-duplicates are, but not to each other
     tree = image_tree(40)
     random = np.random.default_rng(0)
 
@@ -144,7 +144,7 @@ def test_pictures_of_another_label_do_not_keep_a_label_out_of_a_part(
     assert data.counts()["validation"] == data.counts()["test"] == {"blue": 8, "red": 8}
 
 
-def test_given_test_pictures_are_never_trained_on(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_given_test_images_are_never_trained_on(image_tree: Callable[..., Path], tmp_path: Path) -> None:
     image_tree(20, below="all/train")
     image_tree(6, below="all/test")
 
@@ -155,7 +155,7 @@ def test_given_test_pictures_are_never_trained_on(image_tree: Callable[..., Path
     assert data.counts()["validation"] == {"blue": 5, "red": 5}
 
 
-def test_load_gives_pictures_of_one_size(tmp_path: Path) -> None:
+def test_load_gives_images_of_one_size(tmp_path: Path) -> None:
     Image.new("RGBA", (50, 20), (255, 0, 0, 255)).save(tmp_path / "a.png")
 
     loaded = dataset.load([LabelledImage(tmp_path / "a.png", "a")], 16)
@@ -197,7 +197,7 @@ def test_equal_names_in_one_label_stay_apart(tmp_path: Path) -> None:
     assert len(set(names)) == 2
 
 
-def test_the_real_pictures_take_their_labels_from_the_manifest(real_data: Path) -> None:
+def test_the_real_images_take_their_labels_from_the_manifest(real_data: Path) -> None:
     data = dataset.split(dataset.read(real_data / "bicycle-motorcycle"))
 
     assert data.labels == ["bicycle", "motorcycle"]

@@ -142,7 +142,7 @@ def test_the_role_may_ask_for_the_alarms_that_there_are() -> None:
         assert found.properties(name)["AlarmName"].startswith(prefix)
 
 
-def test_one_instance_is_told_that_it_gets_no_canary() -> None:
+def test_one_instance_is_reported_to_get_no_canary() -> None:
     parameters = {"CreateEndpoint": "true", "ModelDataUrl": MODEL}
     one = endpoint.requests(parameters, "dropsort", "us-east-1")[-1]
     two = endpoint.requests({**parameters, "EndpointInstanceCount": "2"}, "dropsort", "us-east-1")[-1]
@@ -150,7 +150,7 @@ def test_one_instance_is_told_that_it_gets_no_canary() -> None:
     assert "canary" not in two.note
 
 
-def test_what_an_endpoint_may_still_run_on_is_kept_when_it_is_replaced() -> None:
+def test_what_an_endpoint_may_still_run_on_remains_when_it_is_replaced() -> None:
     resources = template().document["Resources"]
     assert {resources[name]["UpdateReplacePolicy"] for name in ("Model", "EndpointConfig")} == {"Retain"}
 

@@ -1,4 +1,4 @@
-"""Evaluation without torch: figures, near-duplicates, pictures of something else, and the page."""
+"""Evaluation without torch: figures, near-duplicates, images of something else, and the page."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_command_writes_a_page(
 def test_the_page_is_self_contained_and_shows_mistakes(
     model_folder: Path, image_tree: Callable[..., Path]
 ) -> None:
-    # GIVEN a tree in which two pictures are in the wrong folder, and one file is bad
+    # GIVEN a tree in which two images are in the wrong folder, and one file is bad
     tree = image_tree(10)
     shutil.move(tree / "red" / "0.png", tree / "blue" / "x.png")
     (tree / "red" / "<b>bad.png").write_text("no")
@@ -71,7 +71,7 @@ def test_the_page_is_self_contained_and_shows_mistakes(
     assert len(found.rejected) == 1
 
 
-def test_the_threshold_is_chosen_on_other_pictures_than_it_is_judged_on(
+def test_the_threshold_is_chosen_on_other_images_than_it_is_judged_on(
     model_folder: Path, image_tree: Callable[..., Path]
 ) -> None:
     held, test = image_tree(20, below="held"), image_tree(20, below="judged")
@@ -85,7 +85,7 @@ def test_the_threshold_is_chosen_on_other_pictures_than_it_is_judged_on(
         evaluate.evaluate_path(model_folder, test, precision=0.9)
 
 
-def test_pictures_of_something_else_are_counted(
+def test_images_of_something_else_are_counted(
     model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "others" / "deep"
@@ -103,10 +103,10 @@ def test_pictures_of_something_else_are_counted(
     assert found["familiarity_auroc"] > 0.9
 
 
-def test_near_duplicates_of_training_pictures_are_found(
+def test_near_duplicates_of_training_images_are_found(
     model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
-    # GIVEN a test picture that is a training picture saved anew
+    # GIVEN a test image that is a training image saved anew
     image_tree(6, below="all/train", side=64)
     test = image_tree(6, below="all/test", side=64)
     Image.open(tmp_path / "all" / "train" / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
@@ -184,7 +184,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         evaluate.evaluate(tmp_path, dataset.Dataset(["a"], []))
 
 
-def test_genuine_pictures_are_uniform_in_familiarity() -> None:
+def test_genuine_images_are_uniform_in_familiarity() -> None:
     # GIVEN features of one kind; some build it, others are judged
     random = np.random.default_rng(0)
     features = np.abs(random.normal(1, 0.3, (600, 64))).astype(np.float32)
@@ -198,7 +198,7 @@ def test_genuine_pictures_are_uniform_in_familiarity() -> None:
 
 
 def test_near_duplicates_do_not_flatter_the_held_out_scores() -> None:
-    # GIVEN every picture twice: left-one-out scores would be those of its twin
+    # GIVEN every image twice: left-one-out scores would be those of its copy
     random = np.random.default_rng(0)
     features = np.abs(random.normal(1, 0.3, (100, 64))).astype(np.float32)
     twice, groups = np.concatenate([features, features]), np.tile(np.arange(100), 2)

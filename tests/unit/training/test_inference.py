@@ -1,4 +1,4 @@
-"""The inference code: what it takes, what it answers, and how it says no."""
+"""The inference code: what it takes, what it returns, and its errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RED = encoded(Image.new("RGB", (20, 20), (200, 40, 40)))
 BLUE = encoded(Image.new("RGB", (20, 20), (40, 60, 200)))
 
 
-def test_the_verbose_answer_and_the_list(model_folder: Path) -> None:
+def test_the_verbose_response_and_the_list(model_folder: Path) -> None:
     model = inference.load(model_folder)
 
     [answer] = model.predict([RED])
@@ -66,8 +66,8 @@ def test_the_accept_header_decides(accept: str | None, rich: bool) -> None:
     assert inference.verbose(accept) is rich
 
 
-def test_a_batch_answers_every_picture_in_order(model_folder: Path) -> None:
-    # GIVEN three pictures, the second of which is none
+def test_a_batch_has_a_response_for_every_image_in_order(model_folder: Path) -> None:
+    # GIVEN three images, the second of which is none
     body = json.dumps(
         {"instances": [{"b64": base64.b64encode(b).decode()} for b in (RED, b"no picture", BLUE)]}
     )
@@ -106,7 +106,7 @@ def test_requests_that_cannot_be_read_have_their_status(body: bytes, kind: str, 
 
 
 @pytest.mark.parametrize("body", [b"", b"plain text", RED[:60], b"\x89PNG\r\n\x1a\n" + bytes(40)])
-def test_what_is_no_picture_is_a_400_of_one_sentence(model_folder: Path, body: bytes) -> None:
+def test_what_is_no_image_is_a_400_of_one_sentence(model_folder: Path, body: bytes) -> None:
     answer = inference.predict_fn(inference.parse(body, "application/x-image"), inference.load(model_folder))
 
     with pytest.raises(inference.InferenceError) as error:
@@ -116,7 +116,7 @@ def test_what_is_no_picture_is_a_400_of_one_sentence(model_folder: Path, body: b
     assert "\n" not in str(error.value)
 
 
-def test_a_picture_of_too_many_pixels_is_a_413() -> None:
+def test_an_image_of_too_many_pixels_is_a_413() -> None:
     bomb = encoded(Image.new("1", (12_000, 12_000)))
 
     with pytest.raises(inference.InferenceError) as error:
@@ -150,7 +150,7 @@ def test_transparent_is_white_and_orientation_is_honoured() -> None:
     assert inference.decode(turned).shape == (10, 4, 3)
 
 
-def test_large_pictures_are_scaled_before_the_graph() -> None:
+def test_large_images_are_scaled_before_the_graph() -> None:
     assert inference.decode(encoded(Image.new("RGB", (4000, 3000)), "JPEG")).shape == (384, 512, 3)
 
 
@@ -164,7 +164,9 @@ def test_large_pictures_are_scaled_before_the_graph() -> None:
         ("model.onnx", "junk", "not an ONNX model"),
     ],
 )
-def test_a_broken_model_folder_is_said(model_folder: Path, file: str, content: str | None, says: str) -> None:
+def test_a_broken_model_folder_is_an_error(
+    model_folder: Path, file: str, content: str | None, says: str
+) -> None:
     (model_folder / file).unlink()
     if content is not None:
         (model_folder / file).write_text(content)
@@ -235,7 +237,7 @@ def test_in_the_container_errors_are_of_its_class(monkeypatch: pytest.MonkeyPatc
     assert (error.status_code, error.message, error.phrase) == (415, "no", "Unsupported Media Type")
 
 
-def test_the_committed_model_is_small_and_answers() -> None:
+def test_the_committed_model_is_small_and_predicts() -> None:
     assert (BIKES / "model.onnx").stat().st_size <= 8_000_000
     model = inference.load(BIKES)
 

@@ -1,4 +1,4 @@
-"""Training jobs as requests: what they hold, that the service's model takes them, that a dry run asks nobody."""
+"""Training jobs as requests: what they hold, that the service's model takes them, that a dry run sends nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_built_in_algorithm_gets_its_hyperparameters_and_four_channels() -> 
     assert channels["train"]["DataSource"]["S3DataSource"]["S3Uri"].endswith("/bikes/train/")
 
 
-def test_the_built_in_algorithm_is_not_given_metrics_which_the_service_would_refuse() -> None:
+def test_the_built_in_algorithm_is_not_given_metrics_which_the_service_would_reject() -> None:
     assert "MetricDefinitions" not in created("built-in")["AlgorithmSpecification"]
 
 
@@ -92,7 +92,7 @@ def test_spot_instances_wait_and_have_checkpoints() -> None:
     assert request["EnableManagedSpotTraining"] is True
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800, "MaxWaitTimeInSeconds": 3600}
     assert request["CheckpointConfig"]["S3Uri"].endswith("/dropsort-train-20261121093005/checkpoints")
-    # AND the script is told where they are
+    # AND the script gets their locations
     assert request["HyperParameters"]["checkpoints"] == request["CheckpointConfig"]["LocalPath"]
 
 
@@ -144,7 +144,7 @@ def test_metric_definitions_read_the_line_that_training_prints_for_an_epoch(loss
         ("built-in", {"samples": 0}, "cannot be trained"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_is_sent(kind: Any, changes: Any, words: str) -> None:
+def test_what_cannot_work_is_rejected_before_anything_is_sent(kind: Any, changes: Any, words: str) -> None:
     with pytest.raises(TrainingError, match=words):
         job(kind, **changes)
 
@@ -157,7 +157,7 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(kind: Any, changes:
         ({"instance_type": "ml.gigantic"}, "InstanceType"),
     ],
 )
-def test_what_the_service_would_refuse_is_refused_by_the_plan(changes: Any, words: str) -> None:
+def test_what_the_service_would_reject_is_rejected_by_the_plan(changes: Any, words: str) -> None:
     with pytest.raises(TrainingError, match=words):
         plan.plan(job("script", **changes), NOW)
 
@@ -183,7 +183,7 @@ def test_without_the_sdk_a_real_run_says_what_to_install(monkeypatch: pytest.Mon
 
 
 class Endings:
-    """A SageMaker client whose training job goes through the given answers."""
+    """A SageMaker client whose training job goes through the given responses."""
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.predictions = list(answers)
@@ -195,7 +195,7 @@ class Endings:
         return self.predictions.pop(0)
 
 
-def test_waiting_tells_phases_and_returns_model_and_metrics() -> None:
+def test_waiting_reports_phases_and_returns_model_and_metrics() -> None:
     phases: list[str] = []
     session = Endings(
         {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Starting"},
@@ -268,7 +268,7 @@ def test_the_sdk_sends_what_the_plan_says(kind: Kind, monkeypatch: pytest.Monkey
         session.client("s3").create_bucket(Bucket=wanted.bucket)
         # WHEN the job is submitted
         name = submission.submit(wanted, session)
-    # THEN the SDK asked for just the planned job
+    # THEN the SDK requested just the planned job
     assert "SAGEMAKER_VALIDATE_ROLE" not in os.environ
     [request] = [parameters for operation, parameters in sent if operation == "CreateTrainingJob"]
     assert name == request["TrainingJobName"]

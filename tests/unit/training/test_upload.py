@@ -59,6 +59,6 @@ def test_upload_goes_on_after_an_interruption(client: Any, image_tree: Callable[
     assert rest.skipped == 7
 
 
-def test_a_bucket_that_is_not_there_is_said(client: Any, image_tree: Callable[..., Path]) -> None:
+def test_a_bucket_that_is_not_there_is_an_error(client: Any, image_tree: Callable[..., Path]) -> None:
     with pytest.raises(TrainingError, match="gone"):
         channels.upload(dataset.split(dataset.read(image_tree(10))), client, "gone")
