@@ -20,7 +20,8 @@ from pathlib import Path
 from dropsort.contract import pip
 from dropsort.deployment.errors import PackageError
 
-SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray")  # the tracer makes an X-Ray client on import
+# The tracer makes an X-Ray client on import; the backlog function invokes functions and starts runs.
+SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray", "lambda", "stepfunctions")
 MONITORING_MODELS = ("s3", "sts", "cloudwatch")
 
 # Besides the models, botocore's data needs these to make any client.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -290,3 +291,9 @@ def test_layer_folder_that_was_tampered_with_is_named(
     libraries_zip.unlink()
     with pytest.raises(PackageError, match="delete that folder"):
         package.build("arm64", tmp_path, parts=[package.SERVICE])
+
+
+def test_every_client_that_the_functions_make_is_in_the_layer() -> None:
+    source = Path(__file__).parents[3].joinpath("handlers", "aws.py").read_text(encoding="utf-8")
+    made = set(re.findall(r'create_client\("([\w-]+)"', source))
+    assert {"s3", "stepfunctions", "lambda"} <= made <= set(libraries.SERVICE_MODELS)
