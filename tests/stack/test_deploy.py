@@ -264,6 +264,30 @@ def test_emptying_goes_over_many_pages(client: Clients, name: str) -> None:
     s3.delete_bucket(Bucket=name)
 
 
+def test_a_bucket_that_is_named_is_imported_by_a_new_stack_if_it_is_there(
+    client: Clients, packages: package.Packages, name: str, tmp_path: Path
+) -> None:
+    """CloudFormation would fail on the bucket that a deleted stack left; the embedded AWS ignores the wish."""
+    template = json.loads(small(tmp_path).read_text())
+    template["Parameters"]["BucketName"] = {"Type": "String", "Default": ""}
+    path = tmp_path / "named.json"
+    path.write_text(json.dumps(template))
+    asked: list[bool] = []
+
+    def recording(service: str) -> Any:
+        made = client(service)
+        made.meta.events.register(
+            "provide-client-params.cloudformation.CreateChangeSet",
+            lambda params, **_: asked.append(params["ImportExistingResources"]),
+        )
+        return made
+
+    deploy(recording, name, path, {"Images": name, "BucketName": "kept"}, packages)  # type: ignore[arg-type]
+    deploy(recording, name, path, {"Days": "5"}, packages)  # type: ignore[arg-type]
+    # An update imports nothing that it did not make itself.
+    assert asked == [True, False]
+
+
 @pytest.mark.slow
 def test_the_real_template_is_created_updated_and_deleted(
     client: Clients, host_packages: package.Packages

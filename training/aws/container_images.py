@@ -10,7 +10,9 @@ from typing import Literal, get_args
 
 from training.errors import TrainingError
 
-PYTORCH_VERSION = "2.6.0"  # the newest that there is for training and for inference
+PYTORCH_VERSION = (
+    "2.6.0"  # the last with an inference image: docs/guides/sagemaker.md says what to do about patches
+)
 PYTHON_VERSION = "py312"
 BUILT_IN_VERSION = "1"
 
