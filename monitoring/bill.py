@@ -19,6 +19,8 @@ MONITOR_LISTS, MONITOR_QUERIES = (
     20,
     6,
 )  # requests of an hourly run, in addition to those that compare uploads with results
+BACKLOG_SECONDS = 2.0  # of a run every five minutes, at 1 GB, while nothing waits
+COMPARISONS = 2  # an hour: of all uploads with their results, by the monitoring and by the backlog function
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,12 @@ def stored_per_million(traffic: Traffic) -> dict[str, float]:
         "captures, as long as they are retained": stored(
             traffic.captured * (normalised + PREDICTION_KILOBYTES)
         ),
-        "S3 LIST that compares uploads with results, hourly": 2 * MILLION / 1000 * HOURS * price("s3-put"),
+        "S3 LIST that compares uploads with results": COMPARISONS
+        * 2
+        * MILLION
+        / 1000
+        * HOURS
+        * price("s3-put"),
     }
 
 
@@ -105,11 +112,14 @@ def fixed(traffic: Traffic, alarms: Sequence[Mapping[str, Any]]) -> dict[str, fl
     watched = sum(sum("MetricStat" in row for row in alarm.get("Metrics", ())) or 1 for alarm in alarms)
     run = MONITOR_SECONDS * price("lambda-arm-gb-second") + price("lambda-request")
     run += MONITOR_LISTS * price("s3-put") + MONITOR_QUERIES * price("metric-request")
+    backlog = BACKLOG_SECONDS * price("lambda-arm-gb-second") + price("lambda-request")
+    backlog += price("s3-get") + 2 * price("s3-put")  # reads and writes its state, lists failed/
     return {
         f"CloudWatch metrics ({metrics})": metrics * price("metric-month"),
         f"CloudWatch alarms ({watched} metrics)": watched * price("alarm-month"),
         "CloudWatch dashboard": price("dashboard-month"),
         "monitoring function, hourly": HOURS * run,
+        "backlog function, every five minutes": HOURS * 12 * backlog,
     }
 
 

@@ -126,7 +126,9 @@ def _instances(service_quotas: Any, kind: str, needed: int, on_step: OnStep) -> 
 def _quota(service_quotas: Any, service: str, name: str) -> float | None:
     """The account's value of a quota, else its default; None if there is no quota of that name."""
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
-        for page in service_quotas.get_paginator(operation).paginate(ServiceCode=service):
+        for page in service_quotas.get_paginator(operation).paginate(
+            ServiceCode=service, PaginationConfig={"PageSize": 100}
+        ):
             for quota in page["Quotas"]:
                 if quota["QuotaName"] == name:
                     return float(quota["Value"])

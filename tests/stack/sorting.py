@@ -150,6 +150,14 @@ class Sorting:
                     if name in event:
                         yield len(event[name][part].encode())
 
+    def entered(self, arn: str) -> Iterator[str]:
+        """Names of the states that an execution entered."""
+        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        for page in pages:
+            for event in page["events"]:
+                if "stateEnteredEventDetails" in event:
+                    yield event["stateEnteredEventDetails"]["name"]
+
     def wait(self, arn: str) -> dict[str, Any]:
         """An execution once it has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS

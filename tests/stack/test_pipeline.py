@@ -71,6 +71,20 @@ def test_a_photograph_of_50_megapixels_travels(service: Service) -> None:
     assert results["50.jpg"]["outcome"] in (keys.CLASSIFIED, keys.LOW_CONFIDENCE)
 
 
+def test_what_takes_more_memory_than_serialize_has_goes_to_its_larger_copy(service: Service) -> None:
+    # GIVEN a PNG of 21 megapixels, which takes 270 MB to decode
+    sorting = Sorting(service, "pipeline-larger")
+    content = io.BytesIO()
+    Image.linear_gradient("L").resize((5000, 4200)).save(content, "PNG", compress_level=1)
+    # WHEN it is dropped
+    result = sorting.settled(sorting.upload({"21.png": content.getvalue()}))["21.png"]
+    # THEN the first function leaves it to the second, with its upload as the event named it
+    assert result["image"] == {"format": "PNG", "width": 5000, "height": 4200}
+    assert result["outcome"] in (keys.CLASSIFIED, keys.LOW_CONFIDENCE)
+    assert result["source"]["sequencer"]
+    assert {"Serialize", "SerializeLarge", "Classify", "Filter"} <= set(sorting.entered(result["execution"]))
+
+
 NAMES = (
     "plain.png",
     "with space.png",

@@ -61,7 +61,7 @@ class Account:
         account = self
 
         class Pages:
-            def paginate(self, ServiceCode: str = "") -> list[dict[str, Any]]:
+            def paginate(self, ServiceCode: str = "", **_: Any) -> list[dict[str, Any]]:
                 if operation == "list_rules":
                     return [{"Rules": [{}] * account.rules}]
                 return [{"Quotas": []}, {"Quotas": account.values[ServiceCode]}]
