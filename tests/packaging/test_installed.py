@@ -197,7 +197,7 @@ def service(installed: Path, empty: Path, variables: dict[str, str]) -> Iterator
     children = children_of(process.pid)
     process.send_signal(signal.SIGTERM)
     assert process.wait(120) == 128 + signal.SIGTERM
-    assert gone(children, 0)
+    assert gone(children, 10)
 
 
 def test_demo_and_report_work_in_an_empty_folder(run: Run, empty: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dropsort.contract import keys
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300  # a busy machine checks for uploads without a result every minute or two
 
 
 def picture(seed: int, side: int = 32) -> bytes:

@@ -20,6 +20,7 @@ from dropsort.deployment import package
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
+from dropsort.local.folder import LOCK
 from dropsort.local.service import Service
 from tests.stack.helpers import find_result, picture
 
@@ -202,8 +203,9 @@ def test_a_second_service_on_one_folder_is_refused(folder: Path, start: Callable
 
 
 def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> None:
-    # GIVEN a bucket that no finished deployment stands for
+    # GIVEN the folder of a service, with a bucket that no finished deployment stands for
     (folder / "aws" / "s3" / "000000000000" / "dropsort").mkdir(parents=True)
+    (folder / LOCK).touch()
     # WHEN a service starts there, THEN it works
     with Service(folder) as service:
         s3 = service.session().client("s3")
@@ -211,18 +213,18 @@ def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> N
         assert find_result(s3, service.bucket, "incoming/a.png")
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"__ministack_format__": 2, "payl'])
-def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path, damage: bytes) -> None:
-    # GIVEN a service with a result, whose saved roles were cut short
+def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path) -> None:
+    # GIVEN a service with a result
     with Service(folder) as service:
         s3 = service.session().client("s3")
         s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=picture(1))
         result = find_result(s3, service.bucket, "incoming/a.png")
-    (folder / "aws" / "state" / "iam.json").write_bytes(damage)
-    # WHEN it starts again
-    with Service(folder) as service:
-        # THEN the result is there, and the functions may work
-        s3 = service.session().client("s3")
-        assert s3.head_object(Bucket=service.bucket, Key=result)
-        s3.put_object(Bucket=service.bucket, Key="incoming/b.png", Body=picture(2))
-        assert "failed" not in find_result(s3, service.bucket, "incoming/b.png")
+    for number, damage in enumerate((b"", b'{"__ministack_format__": 2, "payl')):
+        # WHEN its saved roles were cut short, and it starts again
+        (folder / "aws" / "state" / "iam.json").write_bytes(damage)
+        with Service(folder) as service:
+            # THEN the result is there, and the functions may work
+            s3 = service.session().client("s3")
+            assert s3.head_object(Bucket=service.bucket, Key=result)
+            s3.put_object(Bucket=service.bucket, Key=f"incoming/b{number}.png", Body=picture(2))
+            assert "failed" not in find_result(s3, service.bucket, f"incoming/b{number}.png")
