@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from dropsort.contract.predictions import SUM_TOLERANCE
 from monitoring.errors import MonitoringError
-from monitoring.ingest.predictions import SUM_TOLERANCE
 
 MARGIN = 2  # hours by which a capture file may be later than its inferences
 _QUERY = Path(__file__).with_name("athena.sql")

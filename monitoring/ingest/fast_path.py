@@ -169,6 +169,8 @@ def _vectors(outputs: np.ndarray, fine: np.ndarray) -> np.ndarray:
     like &= _each(_OF_A_VECTOR[outputs[:, 1:-1]])
     commas = np.count_nonzero(outputs == ord(","), axis=1)
     like &= commas == commas[0]
+    if commas[0] == 0:  # one value: a whole number may be a class
+        like &= (outputs == ord(".")).any(axis=1)
     if not like[0]:
         return np.empty((0, 0))
     listed = outputs[like]

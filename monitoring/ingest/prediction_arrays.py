@@ -7,9 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dropsort.contract.predictions import SUM_TOLERANCE, Prediction, is_name, read
 from monitoring.aggregates.cells import Key, Series
 from monitoring.aggregates.histograms import units
-from monitoring.ingest.predictions import SUM_TOLERANCE, Prediction
+
+QUANTISED = (
+    0.5 / 255 + 1e-6
+)  # a value of a class by which the sum of a quantised softmax may miss 1, and a little more
 
 
 class Measured(NamedTuple):
@@ -27,14 +31,13 @@ class Measured(NamedTuple):
 class _Vectors:
     """Probability vectors of one length and one set of labels."""
 
-    __slots__ = ("blocks", "choices", "familiarity", "index", "records", "values")
+    __slots__ = ("blocks", "familiarity", "index", "records", "values")
 
     def __init__(self) -> None:
         self.values: list[float] = []  # one vector after another
         self.records: list[int] = []
         # By row; most have none of these.
         self.index: dict[int, int] = {}
-        self.choices: dict[int, int] = {}
         self.familiarity: dict[int, float] = {}
         self.blocks: list[tuple[np.ndarray, np.ndarray]] = []  # records and vectors that follow these rows
 
@@ -50,39 +53,65 @@ class PredictionArrays:
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
         self._labels = tuple(labels)
-        self._vectors: dict[tuple[int, tuple[str, ...]], _Vectors] = {}
+        self._labels_fit = all(map(is_name, self._labels)) and len(set(self._labels)) == len(self._labels)
+        self._vectors: dict[tuple[str, ...], _Vectors] = {}
         self._named: list[tuple[int, int, str, float]] = []  # record, index, label, confidence
 
     def add(self, record: int, predictions: Sequence[Prediction]) -> None:
         """Add the predictions of a record."""
         for index, prediction in enumerate(predictions):
             vector = prediction.probabilities
-            if vector is None:
-                self._named.append((record, index, prediction.label, prediction.confidence))
+            if not prediction.complete:  # the best comes first
+                self._named.append((record, index, prediction.labels[0], vector[0]))
                 continue
-            rows = self._of(len(vector), prediction.labels)
+            rows = self._of(prediction.labels)
             at = len(rows.records)
             rows.values += vector
             rows.records.append(record)
             if index:
                 rows.index[at] = index
-            if prediction.choice is not None:
-                rows.choices[at] = prediction.choice
             if prediction.familiarity is not None:
                 rows.familiarity[at] = prediction.familiarity
 
     def add_vectors(self, records: np.ndarray, values: np.ndarray) -> None:
-        """Add the vectors `values`, float64 (n, classes), of n records."""
-        self._of(values.shape[1], ()).blocks.append((records, values))
+        """Add the vectors `values`, float64 (n, classes), of n records; one value is the probability of class 1 of two.
 
-    def _of(self, classes: int, labels: tuple[str, ...]) -> _Vectors:
-        found = self._vectors.get((classes, labels))
+        They are read as `dropsort.contract.predictions.read` reads each of them: the usual ones at once, the others by it.
+        """
+        classes = values.shape[1]
+        if classes == 1 and len(self._labels) != 1:
+            usual, unusual = (values[:, 0] >= 0) & (values[:, 0] < 1), np.zeros(len(values), bool)
+            values, classes = np.concatenate((1.0 - values, values), axis=1), 2
+        else:
+            # Column by column, from the left: as one by one, and nothing depends on how many rows there are.
+            total, usual, unusual = (
+                np.zeros(len(values)),
+                np.ones(len(values), bool),
+                np.ones(len(values), bool),
+            )
+            for column in np.ascontiguousarray(values.T):
+                total += column
+                usual &= (column >= 0) & (column <= 1)
+                unusual &= (column >= -SUM_TOLERANCE) & (column <= 1 + SUM_TOLERANCE)
+            off = np.abs(total - 1)
+            usual &= off <= SUM_TOLERANCE
+            unusual &= ~usual & (off <= max(SUM_TOLERANCE, QUANTISED * classes))
+        for row in np.flatnonzero(unusual).tolist():
+            found = read(str(values[row].tolist()), self._labels)
+            self.add(int(records[row]), [item for item in found if isinstance(item, Prediction)])
+        if not self._labels or (self._labels_fit and len(self._labels) == classes):
+            labels = self._labels or tuple(map(str, range(classes)))
+            whole = bool(usual.all())
+            self._of(labels).blocks.append((records, values) if whole else (records[usual], values[usual]))
+
+    def _of(self, labels: tuple[str, ...]) -> _Vectors:
+        found = self._vectors.get(labels)
         if found is None:
-            found = self._vectors[classes, labels] = _Vectors()
+            found = self._vectors[labels] = _Vectors()
         return found
 
     def measure(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
-        """Measure all; vectors that are no distribution drop out.
+        """Measure all.
 
         Parameters
         ----------
@@ -92,7 +121,9 @@ class PredictionArrays:
             Numbers keys, and is added to.
         """
         parts = [
-            self._measure(*kind, rows, series, record_series, keys) for kind, rows in self._vectors.items()
+            self._measure(labels, rows, series, record_series, keys)
+            for labels, rows in self._vectors.items()
+            if rows.records or rows.blocks
         ]
         if self._named:
             parts.append(self._scalars(series, record_series, keys))
@@ -102,56 +133,45 @@ class PredictionArrays:
 
     def _measure(
         self,
-        classes: int,
-        own: tuple[str, ...],
+        names: tuple[str, ...],
         rows: _Vectors,
         series: Sequence[Series],
         record_series: np.ndarray,
         keys: dict[Key, int],
     ) -> Measured:
+        classes = len(names)
         listed = np.array(rows.values, np.float64).reshape(len(rows.records), classes)
         values = np.concatenate([listed, *(values for _, values in rows.blocks)])
         record = np.concatenate([np.array(rows.records, np.int64), *(records for records, _ in rows.blocks)])
         count = len(values)
-        if classes == 1:  # one score of a binary model: that of class 1
-            values = np.concatenate((1.0 - values, values), axis=1)
-            classes = 2
         # Column by column, from the left: nothing depends on how many rows there are.
         columns = np.ascontiguousarray(values.T)
-        total, entropy = np.zeros(count), np.zeros(count)
+        entropy = np.zeros(count)
         best, second = np.full(count, -1.0), np.full(count, -1.0)
-        choice, fine = np.zeros(count, np.int64), np.ones(count, bool)
+        choice = np.zeros(count, np.int64)
         for index, column in enumerate(columns):
-            total += column
-            fine &= (column >= -SUM_TOLERANCE) & (column <= 1 + SUM_TOLERANCE)
-            np.clip(column, 0.0, 1.0, out=column)
             entropy -= column * np.log(np.where(column > 0, column, 1.0))
             choice[column > best] = index
             np.maximum(second, np.minimum(best, column), out=second)
             np.maximum(best, column, out=best)
-        fine &= ~(np.abs(total - 1) > SUM_TOLERANCE)
-        confidence = best.copy()
-        if rows.choices:
-            at = list(rows.choices)
-            choice[at] = list(rows.choices.values())
-            confidence[at] = columns[choice[at], at]
         familiarity = np.full(count, -1, np.int64)
         if rows.familiarity:
             familiarity[list(rows.familiarity)] = units(list(rows.familiarity.values()))
         of_record = np.zeros(count, np.int64)
         if rows.index:
             of_record[list(rows.index)] = list(rows.index.values())
-        names = own or (self._labels if len(self._labels) == classes else tuple(map(str, range(classes))))
-        combined = (record_series[record].astype(np.int64) * classes + choice)[fine]
+        combined = record_series[record].astype(np.int64) * classes + choice
         present = np.flatnonzero(np.bincount(combined))
         codes = np.zeros(present[-1] + 1 if len(present) else 0, np.int64)
         for code in present.tolist():
             codes[code] = keys.setdefault(_key(series[code // classes], names[code % classes]), len(keys))
-        margin, share = units(best - second), units(np.clip(entropy / np.log(classes), 0.0, 1.0))
+        if classes == 1:  # sure of the only class there is
+            second, share = np.zeros(count), np.zeros(count, np.int64)
+        else:
+            share = units(np.clip(entropy / np.log(classes), 0.0, 1.0))
         return Measured(
-            record[fine], of_record[fine], codes[combined], units(confidence)[fine], margin[fine], share[fine],
-            familiarity[fine],
-        )  # fmt: skip
+            record, of_record, codes[combined], units(best), units(best - second), share, familiarity
+        )
 
     def _scalars(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
         """Predictions of which only label and confidence are known."""

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dropsort.contract.predictions import Prediction, index_of, label_of
 from monitoring.errors import MissingFileError
-from monitoring.ingest.predictions import Prediction, index_of, label_of, predictions
+from monitoring.ingest.predictions import clean, predictions
 from monitoring.quality.measure import LabelledPrediction, Quality, measure
 from monitoring.storage import open_store
 from monitoring.storage.base import Access
@@ -49,9 +50,8 @@ def join(
         capture = _dict(record.get("captureData"))
         out = _dict(capture.get("endpointOutput")) or _dict(capture.get("batchTransformOutput"))
         for prediction in predictions(out.get("data"), out.get("encoding"), labels)[:1]:
-            labelled = _labelled(prediction, truths[found] if found is not None else str(own))
-            if labelled:
-                yield (found or event), labelled
+            truth = truths[found] if found is not None else str(own)
+            yield (found or event), _labelled(prediction, truth)
 
 
 def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | None:
@@ -77,7 +77,8 @@ def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | Non
         value = value[0]
     if isinstance(value, dict):
         value = value.get("label")
-    return label_of(value, labels)
+    label = label_of(value, labels)
+    return None if label is None else clean(label)
 
 
 def read_truth(
@@ -135,14 +136,12 @@ def assess_sources(
     return measure(joined.values(), unmatched=len(set(truths) - set(joined)), conflicting=conflicting)
 
 
-def _labelled(prediction: Prediction, truth: str) -> LabelledPrediction | None:
-    if prediction.probabilities is None:
-        return (
-            LabelledPrediction(prediction.label, prediction.confidence, truth) if prediction.label else None
-        )
-    values: NDArray[np.float64] = np.asarray(prediction.clipped())
-    choice = int(np.argmax(values)) if prediction.choice is None else prediction.choice
-    names = prediction.labels or tuple(str(i) for i in range(len(values)))
+def _labelled(prediction: Prediction, truth: str) -> LabelledPrediction:
+    values: NDArray[np.float64] = np.asarray(prediction.probabilities)
+    names = prediction.labels
+    choice = int(np.argmax(values))
+    if not prediction.complete:
+        return LabelledPrediction(names[choice], float(values[choice]), truth)
     index = index_of(truth)
     if index is not None and truth not in names and index < len(names):
         truth = names[index]  # the labeller used an index, the response has the labels

@@ -1,7 +1,7 @@
 """The slow, obvious reader of capture files that the fast one is held against, record by record.
 
-Written from docs/reference/captures.md alone: one line, one ``json.loads``, one dict at a time; it shares no code with
-`monitoring`.
+Written from docs/reference/captures.md alone: one line, one ``json.loads``, one dict at a time. It shares no code with `monitoring`, and
+reads each output by the normaliser of the workflow: so all that is held against it holds monitoring to the workflow's predictions.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import json
 import math
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
-from fractions import Fraction
 
-TOLERANCE = 1e-3 + 1e-9
+from dropsort.contract.predictions import Prediction, read
 
 
 def read_files(files, labels=(), root=""):
@@ -92,11 +91,11 @@ def _cell(out, series, one, event, path, number, index):
     cell["confidence"] += units
     cell["histogram"][min(units // 10**6, 999)] += 1
     if vector is not None:
-        ranked = sorted(vector)
+        ranked = sorted(vector) if len(vector) > 1 else [0.0, *vector]
         margin = billionths(ranked[-1] - ranked[-2])
         cell["scored"] += 1
         cell["margin"] += margin
-        entropy = -sum(p * math.log(p) for p in vector if p > 0) / math.log(len(vector))
+        entropy = -sum(p * math.log(p) for p in vector if p > 0) / math.log(max(2, len(vector)))
         cell["entropy"] += billionths(min(entropy, 1.0))  # a vector may add up to a little more than 1
         event = event.encode("utf-8", "replace").decode()
         out["uncertain"][series].append((margin, event, path, number, index, label, units))
@@ -159,164 +158,12 @@ def answers(data, encoding, labels):
             data = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode("utf-8-sig")
         except ValueError:
             return []
-    try:
-        rows = [json.loads(data)]
-    except (ValueError, RecursionError):
-        lines = [row for row in data.splitlines() if row.strip()]
-        try:
-            rows = [json.loads(row) for row in lines]
-        except RecursionError:
-            return []
-        except ValueError:
-            rows = [_csv(row) for row in lines]
-    return [one for row in rows for one in _answer(row, labels, 8)]
+    found = [item for item in read(data, labels) if isinstance(item, Prediction)]
+    return [_answer(prediction) for prediction in found]
 
 
-def _csv(row):
-    if row.lstrip()[:1] in ("[", "{"):
-        return []
-    fields = [f.strip().strip('"') for f in row.split(",")]
-    values = []
-    for field in fields:
-        try:
-            values.append(float(field))
-        except ValueError:
-            values.append(None)
-    if len(fields) == 2 and values[0] is None and fields[0]:
-        return {"label": fields[0], "score": values[1]}
-    return values
-
-
-def _number(value):
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and abs(value) < 1e300
-        and value == value
-    )
-
-
-def _answer(value, labels, depth):
-    if depth == 0:
-        return []
-    if _number(value):
-        return _vector([value], None, None, None, labels)
-    if isinstance(value, list):
-        if any(not isinstance(v, (list, dict)) for v in value):
-            return _vector(value, None, None, None, labels)
-        ranking = _ranking(value)
-        if ranking is not None:
-            return ranking
-        return [one for item in value for one in _answer(item, labels, depth - 1)]
-    if not isinstance(value, dict):
-        return []
-    score = next((value[n] for n in ("score", "probability", "prob") if _number(value.get(n))), None)
-    confidence = value.get("confidence") if score is None else None
-    for name in ("SageMakerOutput", "predictions", "prediction", "outputs"):
-        if name in value and not any(
-            isinstance(value.get(n), list) for n in ("probabilities", "score", "scores")
-        ):
-            if isinstance(value[name], str):
-                return _confident(value[name], score if confidence is None else confidence, labels)
-            if (score is not None or confidence is not None) and not isinstance(value[name], (list, dict)):
-                return []
-            return _answer(value[name], labels, depth - 1)
-    chosen = value.get("predicted_label")
-    chosen = value.get("label") if chosen is None else chosen
-    chosen = value.get("class") if chosen is None else chosen
-    for name in ("probabilities", "score", "scores"):
-        if isinstance(value.get(name), list):
-            vectors = value[name]
-            nested = vectors and all(isinstance(v, list) for v in vectors)
-            familiarity = value.get("familiarity")
-            if not _number(familiarity) or not 0 <= familiarity <= 1:
-                familiarity = None
-            rows = vectors if nested else [vectors]
-            return [o for row in rows for o in _vector(row, value.get("labels"), chosen, familiarity, labels)]
-    if isinstance(chosen, list) and isinstance(value.get("prob"), list):
-        score = value["prob"][0] if value["prob"] else None
-        return _named(chosen[0] if chosen else None, score, labels)
-    if chosen is not None and confidence is not None:
-        return _confident(chosen, confidence, labels)
-    if chosen is not None:
-        return _named(chosen, score, labels)
-    return [] if score is None else _vector([score], None, None, None, labels)
-
-
-def _vector(values, own, chosen, familiarity, labels):
-    if not values or not all(_number(v) for v in values):
-        return []
-    values = [float(v) for v in values]
-    if len(values) == 1:
-        values = [1.0 - values[0], values[0]]
-    total = 0.0
-    for value in values:
-        total += value
-    if min(values) < -TOLERANCE or max(values) > 1 + TOLERANCE or abs(total - 1) > TOLERANCE:
-        return []
-    values = [min(max(v, 0.0), 1.0) for v in values]
-    names = _fitting(own, len(values)) or _fitting(labels, len(values))
-    shown = names or [str(i) for i in range(len(values))]
-    at = values.index(max(values))
-    if isinstance(chosen, str) and chosen in names:
-        at = names.index(chosen)
-    elif _index(chosen) is not None and 0 <= _index(chosen) < len(values):
-        at = _index(chosen)
-    return [(shown[at], values[at], values, familiarity)]
-
-
-def _fitting(names, count):
-    if not isinstance(names, (list, tuple)) or len(names) != count or len(set(map(str, names))) != count:
-        return []
-    return (
-        [n.encode("utf-8", "replace").decode() for n in names]
-        if all(isinstance(n, str) and n for n in names)
-        else []
-    )
-
-
-def _index(value):
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
-    if isinstance(value, (int, float)) and abs(value) < 1e9 and value == int(value):
-        return int(value)
-    return None
-
-
-def _named(name, score, labels):
-    if _index(name) in (0, 1) and len(labels) in (0, 2):
-        if not _number(score) or not 0 <= score <= 1:
-            return []
-        return _vector([score], None, _index(name), None, labels)
-    return _confident(name, score, labels)
-
-
-def _confident(name, confidence, labels):
-    index = _index(name)
-    if index is not None:
-        label = labels[index] if 0 <= index < len(labels) else str(index)
-    elif isinstance(name, str) and name:
-        label = name.encode("utf-8", "replace").decode()
-    else:
-        return []
-    if not _number(confidence) or not 0 <= confidence <= 1:
-        return []
-    return [(label, float(confidence), None, None)]
-
-
-def _ranking(items):
-    if len(items) < 2 or any(not isinstance(i, dict) or set(i) != {"label", "score"} for i in items):
-        return None
-    names, scores = [i["label"] for i in items], [i["score"] for i in items]
-    if any(not isinstance(n, str) or not n for n in names) or len(set(names)) != len(names):
-        return None
-    if (
-        any(not _number(s) or not 0 <= s <= 1 for s in scores)
-        or sum(Fraction(s) for s in scores) > 1 + TOLERANCE
-    ):
-        return None
-    whole = _vector(scores, names, None, None, ())
-    if whole:
-        return whole
-    best = scores.index(max(scores))
-    return [(names[best].encode("utf-8", "replace").decode(), float(scores[best]), None, None)]
+def _answer(prediction):
+    at = prediction.probabilities.index(max(prediction.probabilities))
+    vector = prediction.probabilities if prediction.complete else None
+    familiarity = prediction.familiarity if prediction.complete else None
+    return prediction.labels[at], prediction.probabilities[at], vector, familiarity

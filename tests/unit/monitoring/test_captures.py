@@ -225,3 +225,40 @@ def test_mutations_of_real_files(real_data, tmp_path_factory, seed):
     chosen = rng.sample(sorted(folder.rglob("*.jsonl")), 3)
     files = {p.relative_to(folder).as_posix(): _mutated(rng, p.read_bytes()) for p in chosen}
     hold_against_slow_reader(tmp_path_factory.mktemp("real"), files, rng.choice([(), LABELS]))
+
+
+@st.composite
+def _uniform(draw):
+    """Outputs of one length and one number of classes: probabilities, quantised ones, and what is none."""
+    classes = draw(st.integers(1, 4))
+    weights = st.lists(st.floats(0.01, 1), min_size=classes, max_size=classes)
+    shares = weights.map(lambda row: [weight / sum(row) for weight in row])
+    rows = st.one_of(
+        shares,
+        shares.map(lambda row: [round(share * 256) / 256 for share in row]),
+        st.lists(st.floats(0, 1.002), min_size=classes, max_size=classes),
+        st.lists(st.sampled_from([0.0, 1.0, 0.5, 2.0]), min_size=classes, max_size=classes),
+    )
+    form = draw(
+        st.sampled_from(
+            [
+                "[%s]",
+                '{"probabilities": [%s], "labels": ["a", "b"]}',
+                '{"probabilities": [%s], "labels": [], "familiarity": 0.5}',
+            ]
+        )
+    )
+    return [
+        form % ", ".join(f"{value:.8f}" for value in row)
+        for row in draw(st.lists(rows, min_size=1, max_size=8))
+    ]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(outputs=_uniform(), labels=st.sampled_from([(), LABELS, ("a",), ("a", "a")]))
+def test_uniform_lines_are_read_as_the_workflow_reads_each(tmp_path_factory, outputs, labels):
+    # GIVEN enough lines of one length that they are compared and measured at once
+    rows = [line(outputs[n % len(outputs)], event=f"{n:04}") for n in range(24)]
+    hold_against_slow_reader(
+        tmp_path_factory.mktemp("uniform"), {f"{TREE}/a.jsonl": b"\n".join(rows)}, labels
+    )
