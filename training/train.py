@@ -25,6 +25,7 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
+from dropsort.contract.text import printable
 from training import dataset
 from training.dataset import Dataset
 from training.errors import TrainingError
@@ -138,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = Settings(**arguments)
         data = gather(Path(images), Path(held) if held else None, settings)
         for path, reason in data.rejected:
-            print(f"rejected: {path}: {reason}", file=sys.stderr)
+            print(printable(f"rejected: {path}: {reason}"), file=sys.stderr)
         print(json.dumps(data.counts()))
         result = train(
             data, Path(folder), settings, progress=lambda epoch: print(progress_line(epoch), flush=True)

@@ -5,7 +5,6 @@ A file that is there already, byte for byte, is not uploaded again unless reques
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
+from dropsort.client.checksums import PART_BYTES, is_same
 from dropsort.client.errors import DropError
 from dropsort.client.files import File
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef, PutObjectOutputTypeDef
 
 WORKERS = 16
-PART_BYTES = 8 * 1024 * 1024
 
 SETTLE_SECONDS = 1.0  # without a change, after which a file counts as complete
 PATIENCE_SECONDS = 60.0  # for a file that goes on changing
@@ -90,8 +89,9 @@ def drop(
     finished: list[Uploaded] = []
     todo: list[File] = []
     for file in files:
-        if file.key in present and present[file.key][0] == file.size and _etag(file) == present[file.key][1]:
-            finished.append(Uploaded(file, present[file.key][1]))
+        size, etag = present.get(file.key, (-1, ""))
+        if size == file.size and is_same(s3, bucket, file.key, etag, file.path, size):
+            finished.append(Uploaded(file, etag))
             done(finished[-1])
         else:
             todo.append(file)
@@ -162,10 +162,13 @@ def _upload_once(s3: S3Client, bucket: str, file: File) -> Uploaded:
     response: PutObjectOutputTypeDef | HeadObjectOutputTypeDef
     if file.size < PART_BYTES:
         with file.path.open("rb") as body:
-            response = s3.put_object(Bucket=bucket, Key=file.key, Body=body, ContentType=kind)
+            response = s3.put_object(
+                Bucket=bucket, Key=file.key, Body=body, ContentType=kind, ChecksumAlgorithm="CRC32"
+            )
         finished = datetime.now(UTC)
     else:
-        s3.upload_file(str(file.path), bucket, file.key, ExtraArgs={"ContentType": kind}, Config=_TRANSFER)
+        extra = {"ContentType": kind, "ChecksumAlgorithm": "CRC32"}  # which the next drop compares
+        s3.upload_file(str(file.path), bucket, file.key, ExtraArgs=extra, Config=_TRANSFER)
         finished = datetime.now(UTC)
         response = s3.head_object(Bucket=bucket, Key=file.key)
     return Uploaded(file, response["ETag"].strip('"'), response.get("VersionId"), started, finished)
@@ -193,14 +196,3 @@ def listing(s3: S3Client, bucket: str, wanted: Iterable[str]) -> Iterator[Object
             if item["Key"].encode() > last:
                 return
             yield item
-
-
-def _etag(file: File) -> str:
-    """The ETag that S3 gives this content when :func:`drop` uploads it."""
-    parts: list[bytes] = []
-    with file.path.open("rb") as body:
-        while block := body.read(PART_BYTES):
-            parts.append(hashlib.md5(block, usedforsecurity=False).digest())
-    if file.size < PART_BYTES:
-        return (parts[0] if parts else hashlib.md5(b"", usedforsecurity=False).digest()).hex()
-    return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"

@@ -78,6 +78,9 @@ _CONFIG = Config(
 
 def environment(credentials: Credentials, endpoint_url: str, runtime_url: str) -> dict[str, str]:
     """Environment variables with which any AWS client reaches the embedded service."""
+    # A proxy of this machine does not know the service. Some programs read the one name, some the other.
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    without_proxy = ",".join(filter(None, (others, "127.0.0.1,localhost")))
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime_url,
@@ -85,10 +88,8 @@ def environment(credentials: Credentials, endpoint_url: str, runtime_url: str) -
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
-        # A proxy of this machine does not know the service. In lower case, because that counts before upper case.
-        "no_proxy": ",".join(
-            filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1,localhost"))
-        ),
+        "no_proxy": without_proxy,
+        "NO_PROXY": without_proxy,
     }
 
 

@@ -1,9 +1,10 @@
 """The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS RESERVE``, run by the interpreter of its own environment.
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
-consists of are reachable here, below this folder's package. Five things of ministack are changed: the gate stands in front
-of it, functions get credentials that only this service can make, errors of functions get the names that they have on AWS, a
-Distributed Map reads its concurrency from its input, and S3 rejects what the disk has no space for; RESERVE is the bytes that stay free.
+consists of are reachable here, below this folder's package. Six things of ministack are changed: the gate stands in front
+of it, functions get credentials that only this service can make, errors of functions get the names that they have on AWS,
+wildcards of policies match any key, a Distributed Map reads its concurrency from its input, and S3 rejects what the disk has no
+space for; RESERVE is the bytes that stay free.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ READY = "/_ministack/ready"
 def main(port: int, file: Path, reserve: int) -> None:
     """Serve until SIGTERM."""
     _reach_own_package()
-    from dropsort.local import credentials, disk, embedded_errors, embedded_map
+    from dropsort.local import credentials, disk, embedded_errors, embedded_map, embedded_policies
     from dropsort.local.gate import Gate
 
     found = credentials.read(file)
@@ -36,6 +37,7 @@ def main(port: int, file: Path, reserve: int) -> None:
     lambda_runtime.execution_credentials = _function_credentials(found)  # others import it by name
     embedded_errors.correct()
     embedded_map.correct()
+    embedded_policies.correct()
     from ministack import app
     from ministack.services import s3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from dropsort.deployment import package
 from dropsort.local.embedded import EmbeddedAws
 from dropsort.local.service import Service
-from tests.stack.helpers import find_result
+from tests.stack.helpers import PROXIES, find_result
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,15 @@ def embedded_aws(embedded_python: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
-    """The running service. Tests share its bucket: upload below a folder of your own."""
-    with Service() as running:
+    """The running service. Tests share its bucket: upload below a folder of your own.
+
+    It starts in an environment with a proxy, which it must not use.
+    """
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in PROXIES.items():
+                patch.setenv(name, value)
+            running = stack.enter_context(Service())
         yield running
 
 

@@ -31,3 +31,13 @@ def find_result(s3: Any, bucket: str, upload: str) -> str:
                 return candidate
         time.sleep(0.1)
     raise AssertionError(f"no result for {upload} after {PATIENCE_SECONDS} seconds")
+
+
+def _proxies() -> dict[str, str]:
+    names = ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy")
+    dead = {form: "http://127.0.0.1:9" for name in names for form in (name, name.upper())}
+    return dead | {"NO_PROXY": "example.org"}
+
+
+# Environment variables of a machine whose network has a proxy, at which nothing listens: whoever uses it for the service fails.
+PROXIES = _proxies()

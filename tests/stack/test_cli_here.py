@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.helpers import PROXIES
 from training.dataset import samples
 
 # What the first start on a machine installs is there before: it takes minutes on a busy one.
@@ -24,7 +25,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "dropsort.cli"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {**os.environ, **PROXIES, "PYTHONPATH": str(ROOT)}
 
 
 def processes(mark: str) -> list[str]:

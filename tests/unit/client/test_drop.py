@@ -10,7 +10,8 @@ import pytest
 
 from dropsort.client import drop as drop_module
 from dropsort.client import files
-from dropsort.client.drop import PART_BYTES, drop
+from dropsort.client.checksums import PART_BYTES
+from dropsort.client.drop import drop
 from dropsort.client.errors import DropError
 from tests.unit.client.conftest import BUCKET
 

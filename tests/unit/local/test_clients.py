@@ -53,7 +53,9 @@ def test_a_proxy_of_this_machine_is_not_used_for_the_service(monkeypatch: pytest
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "example.org")
     monkeypatch.delenv("no_proxy", raising=False)
-    for name, value in clients.environment(credentials.make(), "http://127.0.0.1:1", "").items():
+    found = clients.environment(credentials.make(), "http://127.0.0.1:1", "")
+    assert found["NO_PROXY"] == found["no_proxy"] == "example.org,127.0.0.1,localhost"
+    for name, value in found.items():
         monkeypatch.setenv(name, value)
 
     # WHEN any client is made in that environment THEN it goes to the service itself
