@@ -33,7 +33,7 @@ def json_per_line(folder: Path, state: Path) -> int:
             for line in file:
                 record = json.loads(line)
                 output = json.loads(record["captureData"]["endpointOutput"]["data"])
-                confidences.append(max(output))
+                confidences.append(max(output["probabilities"] if isinstance(output, dict) else output))
                 times.append(record["eventMetadata"]["inferenceTime"])
     return len(confidences)
 

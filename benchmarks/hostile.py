@@ -43,7 +43,6 @@ def fixed() -> dict[str, bytes]:
     chance = random.Random(7)
     return {
         "empty.png": b"",
-        "folder/": b"",
         "text.jpg": b"This is a text, whatever its name says.\n" * 20,
         "page.html.png": b"<!doctype html><title>no picture</title>",
         "program.jpg": b"\x7fELF" + chance.randbytes(5000),

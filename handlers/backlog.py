@@ -21,7 +21,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import backlog, metrics, reconciliation
+from dropsort.contract import backlog, keys, litter, metrics, reconciliation
 from handlers import aws, telemetry
 
 STATE = f"{backlog.PREFIX}state.json"
@@ -44,6 +44,7 @@ class Settings:
     backlog_concurrency: int
     serialize_function: str
     classify_function: str
+    ignored_patterns: str = litter.DEFAULT
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -179,6 +180,9 @@ class Tick:
     _keys: set[str] = field(default_factory=set)
     _is_well: bool | None = None
 
+    def __post_init__(self) -> None:
+        self._ignored = litter.parse(self.settings.ignored_patterns)
+
     def run(self) -> State:
         """Find what waits, start a run if the endpoint is well, and compare on."""
         bucket = self.settings.bucket_name
@@ -203,6 +207,8 @@ class Tick:
         since, until = self.now - CLOCKS, self.now + CLOCKS
         deadline = (time.monotonic() + self.deadline) / 2
         for key, at in reconciliation.retryable(self.s3, self.settings.bucket_name, state.since(), until):
+            if self._ignored(keys.path_of(key)):
+                continue
             if at > self.now or uploads.count >= MOST_UPLOADS:
                 # It was recorded at most so long before: it has to be found again.
                 since = min(since, at - reconciliation.LONGEST_WAIT - CLOCKS)
@@ -216,7 +222,9 @@ class Tick:
         """Go on with the comparison until the deadline or its end; uploads to start again are kept if `keep`."""
         current = state.comparison or Comparison(self.now.isoformat())
         begun, latest = time.monotonic(), self.now - self.min_age
-        for checked in reconciliation.check(self.s3, self.settings.bucket_name, after=current.marker):
+        for checked in reconciliation.check(
+            self.s3, self.settings.bucket_name, after=current.marker, ignored=self._ignored
+        ):
             if current.add(checked, latest) and keep and uploads.count < MOST_UPLOADS:
                 self._add(uploads, checked.upload.key)
             if checked.marker:

@@ -61,6 +61,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "labels": prediction.labels,
         "familiarity": prediction.familiarity,
         "model": prediction.model,
+        "choice": prediction.choice,
         "endpoint": {"endpoint": _SETTINGS.endpoint, "variant": variant},
     }
 

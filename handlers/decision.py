@@ -33,7 +33,7 @@ def decide(
     Parameters
     ----------
     threshold
-        Minimum confidence, the largest probability, for the outcome classified.
+        Minimum confidence, the probability of the label, for the outcome classified.
     label_thresholds
         Thresholds of single labels, in place of ``threshold``.
     familiarity_threshold
@@ -45,14 +45,19 @@ def decide(
         ``tied_prediction``: several labels share the largest probability.
     """
     confidence = max(prediction.probabilities)
-    if prediction.probabilities.count(confidence) > 1:
+    if prediction.choice is not None:
+        index = prediction.choice
+        confidence = prediction.probabilities[index]
+    elif prediction.probabilities.count(confidence) > 1:
         tied = [
             name
             for name, value in zip(prediction.labels, prediction.probabilities, strict=True)
             if value == confidence
         ]
         raise Rejection("tied_prediction", f"{', '.join(tied)}: {confidence:g} each.")
-    label = prediction.labels[prediction.probabilities.index(confidence)]
+    else:
+        index = prediction.probabilities.index(confidence)
+    label = prediction.labels[index]
     needed = (label_thresholds or {}).get(label, threshold)
     rejection = None
     if prediction.familiarity is not None and prediction.familiarity < familiarity_threshold:

@@ -10,7 +10,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from dropsort.contract import keys, metrics
+from dropsort.contract import keys, litter, metrics
 from handlers import aws, recording, recording_requests, results, settings, telemetry
 from handlers.decision import Decision, decide
 from handlers.predictions import Prediction
@@ -18,6 +18,7 @@ from handlers.rejections import Rejection, from_error
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
+_matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
 if aws.starting():
     aws.s3()
 
@@ -46,6 +47,10 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     if state.get("superseded"):
         telemetry.emit(**{metrics.SUPERSEDED: 1})
         return {"outcome": "superseded", "s3_key": upload.key}
+    # Serialize ends the execution of an ignored upload, unless it failed itself.
+    if litter.is_folder_marker(upload.key, upload.size) or _matches_ignored(upload.path):
+        telemetry.emit(**{metrics.IGNORED: 1})
+        return {"outcome": "ignored", "s3_key": upload.key}
     prediction, decision, rejection = _decide(state)
     now = datetime.now(UTC)
     result = results.document(
@@ -111,7 +116,11 @@ def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, 
     if "rejection" in state:
         return None, None, Rejection.from_state(**state["rejection"])
     prediction = Prediction(
-        tuple(state["inferences"]), tuple(state["labels"]), state.get("familiarity"), state.get("model")
+        tuple(state["inferences"]),
+        tuple(state["labels"]),
+        state.get("familiarity"),
+        state.get("model"),
+        choice=state.get("choice"),
     )
     try:
         decision = decide(

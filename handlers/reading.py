@@ -29,7 +29,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     Returns
     -------
     Upload, bytes or Rejection
-        The upload with what S3 says of it, and the object; or why it is not read: ``folder_marker``, ``empty_object``,
+        The upload with what S3 says of it, and the object; or why it is not read: ``empty_object``,
         ``object_too_large``, ``object_not_found``, ``object_archived``, ``unreadable_encryption``.
 
     Raises
@@ -37,8 +37,6 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     Overwritten
         A newer upload is there.
     """
-    if upload.size == 0 and upload.key.endswith("/"):
-        return upload, Rejection("folder_marker")
     which: dict[str, Any] = {"Bucket": upload.bucket, "Key": upload.key}
     if upload.version_id:
         which["VersionId"] = upload.version_id
@@ -70,7 +68,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
         if size > max_bytes:
             return known, Rejection("object_too_large", f"It has {size} bytes; {max_bytes} are read.")
         if size == 0:
-            return known, Rejection("folder_marker" if upload.key.endswith("/") else "empty_object")
+            return known, Rejection("empty_object")
         return known, stream.read()
 
 

@@ -1,7 +1,8 @@
 """First function of the workflow: reads the upload and normalises it to fit the Step Functions payload limit.
 
 In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
-need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, or ``superseded`` if a newer upload is there.
+need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, ``superseded`` if a newer upload is there, or
+``ignored`` if the upload is to have no result.
 
 It runs in two functions. The first waits for S3 most of its time, which costs by memory, and has little; an image that needs more is
 marked ``large`` and goes, with the input as it was, to the second.
@@ -12,15 +13,17 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from dropsort.contract.metrics import REJECTED, SERIALIZED_BYTES
+from dropsort.contract import litter
+from dropsort.contract.metrics import IGNORED, REJECTED, SERIALIZED_BYTES
 from handlers import aws, imaging, reading, settings
 from handlers.rejections import Rejection
-from handlers.telemetry import note, observed
+from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
 
 _SETTINGS = settings.load()
 _MOST_BYTES = _SETTINGS.decoding_bytes // 6  # of an object, which is held twice while it is read
 _NEEDS_MEMORY = ("object_too_large", "too_many_pixels", "too_complex")  # perhaps: the second function decides
+_matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
 if aws.starting():
     aws.s3()
 
@@ -39,11 +42,15 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     upload = Upload.from_input(event)
     state: dict[str, Any] = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
     note(s3_key=upload.key)
+    if _is_ignored(upload):
+        return _ignored(state)
     try:
         upload, content = reading.read(aws.s3(), upload, min(_SETTINGS.max_bytes, _MOST_BYTES))
     except reading.Overwritten:
         return state | {"superseded": True, "upload": upload.to_state()}
     state["upload"] = upload.to_state()
+    if _is_ignored(upload):  # a folder marker whose size the input did not have
+        return _ignored(state)
     try:
         if isinstance(content, Rejection):
             raise content
@@ -62,3 +69,12 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "content_type": image.content_type,
         "image": {"format": image.format, "width": image.width, "height": image.height},
     }
+
+
+def _is_ignored(upload: Upload) -> bool:
+    return litter.is_folder_marker(upload.key, upload.size) or _matches_ignored(upload.path)
+
+
+def _ignored(state: dict[str, Any]) -> dict[str, Any]:
+    emit(**{IGNORED: 1})
+    return {"ignored": True, "outcome": "ignored", "s3_bucket": state["s3_bucket"], "s3_key": state["s3_key"]}

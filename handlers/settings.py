@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dropsort.contract import defaults
+from dropsort.contract import defaults, litter
 
 LARGE_DECODING_BYTES = (
     1_300_000_000  # that the function for large images has: with less, an image may go there
@@ -69,6 +69,11 @@ SETTINGS = (
         str(defaults.MAX_MEGAPIXELS),
         "Maximum number of pixels, in units of 1,000,000.",
     ),
+    Setting(
+        "IGNORED_PATTERNS",
+        litter.DEFAULT,
+        "Names of files and folders that get no result, separated by commas; a single comma ignores folder markers alone.",
+    ),
 )
 
 
@@ -88,6 +93,7 @@ class Settings:
     max_bytes: int
     max_pixels: int
     decoding_bytes: int
+    ignored_patterns: str
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -129,4 +135,5 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         max_bytes=int(number("MAX_OBJECT_MEGABYTES", 1, 200) * 1e6),
         max_pixels=int(number("MAX_MEGAPIXELS", 1, 100) * 1e6),
         decoding_bytes=int(number("DECODING_MEGABYTES", 100, 1300) * 1e6),
+        ignored_patterns=text["IGNORED_PATTERNS"],
     )

@@ -106,7 +106,8 @@ vectors AS (
   SELECT
     id, endpoint, variant, hour, number, position, choice, names, familiarity,
     CASE
-      WHEN cardinality(vector) = 1 THEN ARRAY[1 - vector[1], vector[1]]
+      -- A 1 alone may be a class, or a softmax over one class.
+      WHEN cardinality(vector) = 1 THEN CASE WHEN vector[1] < 1 THEN ARRAY[1 - vector[1], vector[1]] END
       WHEN vector IS NOT NULL THEN vector
       WHEN score IS NOT NULL AND (named IS NULL OR (choice IN (0, 1) AND {label_count} IN (0, 2)))
       THEN ARRAY[1 - score, score]
@@ -134,6 +135,7 @@ predictions AS (
   FROM classes
   GROUP BY endpoint, variant, hour, id, number, position
   HAVING min(raw) >= -{tolerance} AND max(raw) <= 1 + {tolerance} AND abs(sum(raw) - 1) <= {tolerance}
+    AND (max(familiarity) IS NULL OR max(familiarity) BETWEEN 0 AND 1)
 ),
 labelled AS (
   SELECT
@@ -148,6 +150,8 @@ labelled AS (
     CAST(floor(least(1.0e0, entropy) * 1e9 + 0.5e0) AS BIGINT) AS entropy,
     CAST(floor(familiarity * 1e9 + 0.5e0) AS BIGINT) AS familiarity
   FROM predictions
+  -- Labels that do not fit make a response invalid.
+  WHERE CASE WHEN cardinality(names) > 0 THEN cardinality(names) = classes ELSE {label_count} IN (0, classes) END
 )
 SELECT
   hour, endpoint, variant, label,

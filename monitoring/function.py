@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dropsort.contract import litter
 from dropsort.contract import metrics as names
 from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
@@ -116,7 +117,8 @@ def observe(
         traffic=traffic if summary.complete else None,
     )
     # 3. Uploads without a result, usage and cost.
-    waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2)
+    ignored = litter.parse(settings.ignored_patterns)
+    waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2, ignored=ignored)
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     # 4. Metrics and response.
     values = metric_values(settings, summary.health, before or Health(), day, found, waiting)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dropsort.contract.reconciliation import NO_RESULT, check
+from dropsort.contract.reconciliation import LITTER, NO_RESULT, check
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,7 +28,13 @@ class Pending:
 
 
 def pending(
-    client: S3Client, bucket: str, now: datetime, *, grace: timedelta = GRACE, seconds: float = 60.0
+    client: S3Client,
+    bucket: str,
+    now: datetime,
+    *,
+    grace: timedelta = GRACE,
+    seconds: float = 60.0,
+    ignored: Callable[[str], bool] = LITTER,
 ) -> Pending:
     """Compare uploads with results; a result of an older upload of the key is none.
 
@@ -39,11 +46,13 @@ def pending(
         The time to count ages from (aware).
     seconds
         Wall time there is. Past it the figures are lower bounds, of the uploads that were compared.
+    ignored
+        Whether the service ignores an upload, by its path below ``incoming/``.
     """
     deadline = time.monotonic() + seconds
     waiting, compared, complete = 0, 0, True
     oldest, since = "", now
-    for checked in check(client, bucket, failures=False):
+    for checked in check(client, bucket, failures=False, ignored=ignored):
         upload = checked.upload
         compared += 1
         if checked.why == NO_RESULT and now - upload.written > grace and not upload.key.endswith("/"):

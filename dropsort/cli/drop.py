@@ -13,7 +13,7 @@ from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option
 from dropsort.cli.output import bars, console, facts_table, note, results_table
 from dropsort.cli.totals import totals
-from dropsort.contract.keys import INCOMING
+from dropsort.contract.keys import INCOMING, path_of
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -105,12 +105,18 @@ def drop(
         raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
     service = stacks.find(aws.client, stack)
     s3 = aws.client("s3")
+    ignored = [file for file in found if service.ignored(path_of(file.key))]
+    if ignored:
+        name = printable(str(ignored[0].path))
+        note(
+            f"{len(ignored)} files are uploaded, but the service ignores such names: they get no result ({name})."
+        )
     uploads: list[Uploaded] = []
     ordered: list[Sorted] = []
     missing: MissingResultsError | None = None
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
-        sorting = progress.add_task("sorted", total=len(found), visible=wait_)
+        sorting = progress.add_task("sorted", total=len(found) - len(ignored), visible=wait_)
 
         def uploaded(item: Uploaded) -> None:
             uploads.append(item)
@@ -128,6 +134,7 @@ def drop(
                     found,
                     again=again,
                     patience_seconds=timeout,
+                    ignored=service.ignored,
                     uploaded=uploaded,
                     done=done,
                 )
@@ -147,11 +154,12 @@ def drop(
         "uploaded": fresh,
         "unchanged": len(uploads) - fresh,
         "left_out": left_out,
+        "ignored": len(ignored),
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
     }
     output = console(stderr=str(json_file) == "-")
     if wait_:
-        summary = summarise(len(found), ordered)
+        summary = summarise(len(found) - len(ignored), ordered)
         document |= summary
         if ordered:
             rows = sorted((item.result for item in ordered), key=lambda item: item.key)

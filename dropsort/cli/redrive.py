@@ -98,6 +98,7 @@ def redrive(
             selection,
             prefix=prefix,
             min_age_seconds=min_age,
+            ignored=service.ignored,
             unreadable=note,
         ):
             uploads.add(service.bucket, item.key)

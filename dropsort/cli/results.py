@@ -68,7 +68,8 @@ def results(
             unreadable=unreadable.append,
         )
     )
-    waiting = sum(item.why == redrive.NO_RESULT for item in redrive.select(s3, service.bucket, prefix=prefix))
+    unfinished = redrive.select(s3, service.bucket, prefix=prefix, ignored=service.ignored)
+    waiting = sum(item.why == redrive.NO_RESULT for item in unfinished)
     for problem in unreadable:
         note(problem)
     write_json_lines(json_file, (item.document for item in found))

@@ -88,6 +88,7 @@ def select(
     *,
     prefix: str = "",
     min_age_seconds: float = 0.0,
+    ignored: Callable[[str], bool] = reconciliation.LITTER,
     progress: Callable[[int], None] = lambda _: None,
     unreadable: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Unsorted]:
@@ -99,6 +100,8 @@ def select(
         Only uploads whose path below ``incoming/`` starts so.
     min_age_seconds
         Leave out younger uploads: they may be in progress.
+    ignored
+        Whether the service ignores an upload, by its path below ``incoming/``.
     progress
         Called after every 1,000 uploads with the number checked so far.
     unreadable
@@ -112,13 +115,14 @@ def select(
                 yield Unsorted(result.key, None, why)
         return
     now, count = datetime.now(UTC), 0
-    for checked in reconciliation.check(s3, bucket, prefix=prefix):
+    for checked in reconciliation.check(s3, bucket, prefix=prefix, ignored=ignored):
         count += 1
         if count % 1000 == 0:
             progress(count)
         upload = checked.upload
         age = max(0.0, (now - upload.written).total_seconds())  # S3's clock may be ahead of this one
-        if (checked.why or selection.everything) and age >= min_age_seconds:
+        wanted = checked.why or (selection.everything and not checked.ignored)
+        if wanted and age >= min_age_seconds:
             yield Unsorted(upload.key, upload.written, checked.why or "selected")
     progress(count)
 

@@ -12,6 +12,7 @@ from dropsort.client.drop import WORKERS, Uploaded, drop
 from dropsort.client.errors import MissingResultsError
 from dropsort.client.files import File
 from dropsort.client.wait import PATIENCE_SECONDS, Sorted, Waiter
+from dropsort.contract.keys import path_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,6 +27,7 @@ def sort(
     workers: int = WORKERS,
     in_flight: int | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
+    ignored: Callable[[str], bool] = lambda _: False,
     uploaded: Callable[[Uploaded], None] = lambda _: None,
     done: Callable[[Sorted], None] = lambda _: None,
 ) -> list[Sorted]:
@@ -40,6 +42,8 @@ def sort(
         on a single machine, is fully used by as many, and keeps latency from being the length of a queue.
     patience_seconds
         How long to go on when nothing is uploaded and no result comes.
+    ignored
+        Whether the service gives an upload no result, by its path below ``incoming/``: none is waited for.
     uploaded, done
         Called for each upload and for each result, in this thread.
 
@@ -81,7 +85,8 @@ def sort(
         while True:
             uploading = uploader.is_alive()
             fresh_uploads = _drain(arrivals)
-            waiter.expect(fresh_uploads)
+            expected = [upload for upload in fresh_uploads if not ignored(path_of(upload.file.key))]
+            waiter.expect(expected)
             for upload in fresh_uploads:
                 uploaded(upload)
             if failure:
@@ -91,7 +96,9 @@ def sort(
             for item in fresh:
                 done(item)
             found += fresh
-            if taken := sum(item.upload.fresh for item in fresh):
+            taken = sum(item.upload.fresh for item in fresh)
+            taken += sum(item.fresh for item in fresh_uploads) - sum(item.fresh for item in expected)
+            if taken:
                 slots.release(taken)
             now = time.monotonic()
             full = in_flight is not None and len(waiter.missing) >= in_flight

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dropsort.client.errors import NotFoundError
+from dropsort.contract import litter
 from dropsort.contract import stack as stacks
 from dropsort.contract.clients import Clients
 from dropsort.contract.defaults import STACK
@@ -20,6 +21,11 @@ class Service:
     endpoint: str
     outputs: dict[str, str]
     parameters: dict[str, str]
+
+    @property
+    def ignored(self) -> litter.Matcher:
+        """Whether the service gives an upload no result, by its path below ``incoming/``."""
+        return litter.parse(self.parameters.get("IgnoredPatterns", ""))
 
 
 def find(client: Clients, name: str = STACK) -> Service:

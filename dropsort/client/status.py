@@ -60,7 +60,7 @@ class Status:
 def read(client: Clients, service: Service) -> Status:
     """Read the state: lists all uploads and results, and reads the results below ``failed/``."""
     found, s3, now = Status(), client("s3"), datetime.now(UTC)
-    for checked in reconciliation.check(s3, service.bucket):
+    for checked in reconciliation.check(s3, service.bucket, ignored=service.ignored):
         upload = checked.upload
         found.uploads += 1
         if checked.why == reconciliation.RETRYABLE:

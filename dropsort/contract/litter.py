@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import translate
+from functools import lru_cache
 
 PATTERNS = (
-    "._*", ".DS_Store", ".AppleDouble", ".Spotlight-V100", ".Trashes", ".Trash-*", ".fseventsd", "__MACOSX", "Icon\r",  # macOS
+    "._*", ".DS_Store", ".localized", ".AppleDouble", ".Spotlight-V100", ".Trashes", ".fseventsd", ".TemporaryItems",
+    ".DocumentRevisions-V100", ".VolumeIcon.icns", ".apdisk", "__MACOSX", "Icon[!0-9A-Za-z]", "*.sb-????????-??????",  # macOS
     "Thumbs.db", "ehthumbs*.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information", "~$*",  # Windows and Office
-    ".directory", ".nfs*", ".fuse_hidden*", "lost+found", ".~lock.*#",  # Linux
-    "@eaDir", "#recycle", ".@__thumb", "@Recycle",  # network storage
-    "*.tmp", "*.temp", "*.part", "*.partial", "*.crdownload", "*.filepart", "*.!ut", ".sb-*", "*.aria2",  # downloads and transfers
-    ".git", ".svn", ".picasa.ini", ".gitkeep", ".gitignore",
+    ".directory", ".Trash-*", ".nfs*", ".fuse_hidden*", "lost+found", ".~lock.*#",  # Linux
+    "@eaDir", "#recycle", ".@__thumb", "@Recycle", ".stfolder", ".stversions", ".dropbox.cache",  # network storage
+    "*.tmp", "*.temp", "*.part", "*.partial", "*.crdownload", "*.opdownload", "*.download", "*.filepart", "*.aria2", "*.!ut",
+    "*.!qB", ".~tmp~", ".tmp.driveupload", ".tmp.drivedownload",  # downloads and transfers
+    ".git", ".svn", ".gitkeep", ".gitignore", ".picasa.ini",
 )  # fmt: skip
+SEPARATOR = ","
+DEFAULT = SEPARATOR.join(PATTERNS)  # of the template parameter IgnoredPatterns
+
+_SPECIAL = re.compile(r"[*?\[]")
 
 
 class Matcher:
@@ -22,18 +29,24 @@ class Matcher:
     Parameters
     ----------
     patterns
-        As a shell has them: ``*``, ``?`` and ``[...]``. One with a slash is held against the whole path.
+        As a shell has them: ``*``, ``?`` and ``[...]``. One with a slash is compared with the whole path and with its leading
+        folders; one that only ends in a slash is a name like any.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        patterns = [pattern for pattern in patterns if pattern]
-        self._names = self._compiled(pattern for pattern in patterns if "/" not in pattern)
-        self._paths = self._compiled(pattern.strip("/") for pattern in patterns if "/" in pattern)
-
-    @staticmethod
-    def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:
-        joined = "|".join(translate(pattern) for pattern in patterns)
-        return re.compile(joined, re.IGNORECASE) if joined else None
+        cleaned = [pattern.strip("/").lower() for pattern in patterns if pattern.strip("/")]
+        names = [pattern for pattern in cleaned if "/" not in pattern]
+        paths = [pattern for pattern in cleaned if "/" in pattern]
+        # Nearly all are plain names, beginnings and ends, which are compared ten times faster than by an expression.
+        self._whole = frozenset(name for name in names if not _SPECIAL.search(name))
+        self._begins = tuple(
+            name[:-1] for name in names if name[-1] == "*" and not _SPECIAL.search(name[:-1])
+        )
+        self._ends = tuple(name[1:] for name in names if name[0] == "*" and not _SPECIAL.search(name[1:]))
+        plain = {*self._whole, *(f"{name}*" for name in self._begins), *(f"*{name}" for name in self._ends)}
+        self._others = _compiled(name for name in names if name not in plain)
+        self._paths = _compiled(form for path in paths for form in (path, f"{path}/*"))
+        self._folder = lru_cache(1024)(self._any_part)
 
     def __call__(self, path: str) -> bool:
         """Whether it matches.
@@ -43,7 +56,40 @@ class Matcher:
         >>> Matcher(PATTERNS)("cam1/._a.jpg"), Matcher(PATTERNS)("cam1/a.jpg")
         (True, False)
         """
+        path = path.lower()
         if self._paths and self._paths.match(path):
             return True
-        names = self._names
-        return names is not None and any(names.match(part) for part in path.split("/"))
+        folder, _, name = path.rpartition("/")
+        return self._part(name) or (bool(folder) and self._folder(folder))
+
+    def _any_part(self, folder: str) -> bool:
+        return any(map(self._part, folder.split("/")))
+
+    def _part(self, name: str) -> bool:
+        return (
+            name in self._whole
+            or name.startswith(self._begins)
+            or name.endswith(self._ends)
+            or (self._others is not None and self._others.match(name) is not None)
+        )
+
+
+def parse(text: str) -> Matcher:
+    """The matcher of the patterns in a text such as `DEFAULT`, separated by commas.
+
+    Examples
+    --------
+    >>> parse("*.txt, raw")("cam1/raw/a.jpg")
+    True
+    """
+    return Matcher(pattern.strip() for pattern in text.split(SEPARATOR))
+
+
+def is_folder_marker(key: str, size: int | None) -> bool:
+    """Whether an object only stands for a folder, as consoles and file managers make them: no content, and a slash at the end."""
+    return size == 0 and key.endswith("/")
+
+
+def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    joined = "|".join(translate(pattern) for pattern in patterns)
+    return re.compile(joined) if joined else None

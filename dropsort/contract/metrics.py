@@ -37,6 +37,7 @@ UPLOAD_TO_RESULT = "UploadToResult"
 ENDPOINT_LATENCY = "EndpointLatency"
 SERIALIZED_BYTES = "SerializedBytes"
 REJECTED = "Rejected"
+IGNORED = "Ignored"
 
 # Emitted by the functions of the workflow, for each image.
 WORKFLOW = {
@@ -56,6 +57,7 @@ WORKFLOW = {
     ENDPOINT_LATENCY: Metric("Milliseconds", "time of one endpoint invocation, as Classify measures it"),
     SERIALIZED_BYTES: Metric("Bytes", "size of the image in the workflow's state"),
     REJECTED: Metric("Count", "uploads that Serialize rejected: not there, not readable, or no image"),
+    IGNORED: Metric("Count", "uploads without a result: folder markers, and keys that IgnoredPatterns match"),
 }
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded image
 

@@ -16,9 +16,10 @@ the same with its label                               ``{"predicted_label": 0, "
 a label with its score alone                          ``{"label": "a", "score": 0.9}``, ``a,0.9``: incomplete
 ====================================================  ==============================================================
 
-A label that an output names beside probabilities is not used: the label is that of the highest. Values of a quantised softmax, multiples
-of 1/256 or 1/255, may miss a sum of 1 by half a step each, and are scaled to it. Logits and percentages are no probabilities, and are
-named as what they are. One value of exactly 1, or a whole number, may be a class, or a softmax over one class: it is no prediction.
+A label that an output names next to probabilities is that of the prediction; else it is that of the highest. Values of a quantised
+softmax, multiples of 1/256 or 1/255, may miss a sum of 1 by half a step each, and are scaled to it. Logits and percentages are no
+probabilities, and are named as what they are. One value of exactly 1, or a whole number, may be a class, or a softmax over one class: it
+is no prediction.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Prediction(NamedTuple):
     """Probabilities by class index, and what else the model returned.
 
     ``familiarity`` is from 0 to 1, ``model`` the version that the model gives itself; None where it does not. Not ``complete``: the
-    output has the highest probabilities alone, in descending order, and not those of every class.
+    output has the highest probabilities alone, in descending order, and not those of every class. ``choice`` is the class that the model
+    named itself, as it may have thresholds of its own; None: that of the highest probability.
     """
 
     probabilities: tuple[float, ...]
@@ -57,6 +59,7 @@ class Prediction(NamedTuple):
     familiarity: float | None = None
     model: str | None = None
     complete: bool = True
+    choice: int | None = None
 
 
 def normalise(body: bytes, labels: Sequence[str] = ()) -> Prediction:
@@ -78,7 +81,7 @@ def normalise(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     Examples
     --------
     >>> normalise(b'{"predictions": [[0.25, 0.75]]}', ["a", "b"])
-    Prediction(probabilities=(0.25, 0.75), labels=('a', 'b'), familiarity=None, model=None, complete=True)
+    Prediction(probabilities=(0.25, 0.75), labels=('a', 'b'), familiarity=None, model=None, complete=True, choice=None)
     """
     try:
         text = body.decode()
@@ -114,7 +117,7 @@ def read(text: str, labels: Sequence[str] = ()) -> list[Prediction | InvalidPred
     Examples
     --------
     >>> read("cat,0.8")
-    [Prediction(probabilities=(0.8,), labels=('cat',), familiarity=None, model=None, complete=False)]
+    [Prediction(probabilities=(0.8,), labels=('cat',), familiarity=None, model=None, complete=False, choice=None)]
     """
     context = _Context(tuple(labels))
     try:
@@ -205,7 +208,8 @@ def _read_object(
     confidence = value.get("confidence") if score is None else None
     if vector is not None:
         one_class = len(vector) == 1 and value.get("probabilities") == [1]
-        yield from _read(vector, context._replace(one_class=one_class), depth - 1)
+        for item in _read(vector, context._replace(one_class=one_class), depth - 1):
+            yield item._replace(choice=_choice(name, item)) if isinstance(item, Prediction) else item
     elif wrapper is not None:
         inside = value[wrapper]
         if isinstance(inside, str):
@@ -213,7 +217,7 @@ def _read_object(
         elif isinstance(inside, list | dict) or (score is None and confidence is None):
             yield from _read(inside, context, depth - 1)
         else:
-            yield InvalidPrediction(f"{wrapper} {inside!r:.50} beside a score is a class or a probability.")
+            yield InvalidPrediction(f"{wrapper} {inside!r:.50} with a score is a class or a probability.")
     elif isinstance(name, list) and isinstance(value.get("prob"), list):
         # BlazingText: labels and their probabilities side by side, the best first.
         yield _result(_named, (next(iter(name), None), next(iter(value["prob"]), None)), context)
@@ -223,7 +227,8 @@ def _read_object(
         and index_of(name) in (0, 1)
         and len(context.configured) in (0, 2)
     ):
-        yield _result(_score_of_class_1, score, context)
+        found = _result(_score_of_class_1, score, context)
+        yield found._replace(choice=index_of(name)) if isinstance(found, Prediction) else found
     elif name is not None:
         yield _result(_named, (name, score if confidence is None else confidence), context)
     elif score is not None:
@@ -335,6 +340,14 @@ def _improbable(values: Sequence[float]) -> str:
     if len(values) > 1:
         return f"Not every value is between 0 and 1: they may be logits, which need a softmax in the model: {values!r:.{_SHOWN}}."
     return f"The value is not between 0 and 1: {values!r:.{_SHOWN}}."
+
+
+def _choice(name: Any, prediction: Prediction) -> int | None:
+    """The class index of a label that is named next to probabilities."""
+    if isinstance(name, str) and name in prediction.labels:
+        return prediction.labels.index(name)
+    index = index_of(name)
+    return index if index is not None and 0 <= index < len(prediction.labels) else None
 
 
 def label_of(value: Any, labels: Sequence[str] = ()) -> str | None:

@@ -15,7 +15,6 @@ class Reason(NamedTuple):
 
 REASONS: dict[str, Reason] = {
     # Serialize: not an image that this service reads.
-    "folder_marker": Reason("The key ends in '/': a folder marker, not an image.", False),
     "empty_object": Reason("The object is empty.", False),
     "object_too_large": Reason("The object is larger than this service reads.", False),
     "object_not_found": Reason("The object was gone before it could be read.", False),

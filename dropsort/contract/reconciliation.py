@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dropsort.contract import keys, reasons, result
+from dropsort.contract import keys, litter, reasons, result
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,6 +27,7 @@ RETRYABLE = "retryable failure"
 
 WORKERS = 16  # results that are read at the same time
 _GONE = ("NoSuchKey", "NoSuchVersion", "404")
+LITTER = litter.Matcher(litter.PATTERNS)  # what a service ignores by default
 
 
 class UnorderedListing(Exception):
@@ -37,7 +38,7 @@ class UnorderedListing(Exception):
 class Version:
     """The newest version of a key.
 
-    ``single`` says that the bucket holds no other version of the key, nor a mark of a deletion.
+    ``single`` says that the bucket holds no other version of the key, nor a mark of a deletion. ``size`` is in bytes.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Version:
     etag: str
     written: datetime
     single: bool
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +54,27 @@ class Checked:
     """An upload and why it is unfinished: `NO_RESULT`, `SEVERAL_RESULTS`, `RETRYABLE`, or None for a finished one.
 
     A comparison that is interrupted after it continues from ``marker``; empty where it cannot be interrupted.
+    ``ignored`` says that the service gives it no result, so that it is finished without one.
     """
 
     upload: Version
     why: str | None
     marker: str = ""
+    ignored: bool = False
 
 
 def check(
-    client: S3Client, bucket: str, *, prefix: str = "", failures: bool = True, after: str = ""
+    client: S3Client,
+    bucket: str,
+    *,
+    prefix: str = "",
+    failures: bool = True,
+    after: str = "",
+    ignored: Callable[[str], bool] = LITTER,
 ) -> Iterator[Checked]:
     """Every upload below ``incoming/`` + `prefix`, in about the order of the keys, and whether it is finished.
 
-    A damaged result counts as none, for its key alone. Folder markers (keys that end in ``/``) are uploads as any other;
-    ``incoming/`` itself is left out.
+    A damaged result counts as none, for its key alone. Folder markers are ignored uploads; ``incoming/`` itself is left out.
 
     Parameters
     ----------
@@ -75,6 +84,8 @@ def check(
         Read the results below ``failed/`` too: without, a retryable failure counts as finished.
     after
         Continue after this key, the marker of a `Checked`.
+    ignored
+        Whether the service ignores an upload, by its path below ``incoming/``: that of its parameter IgnoredPatterns.
 
     Raises
     ------
@@ -94,6 +105,10 @@ def check(
             for upload, locations, marker in _in_order_of_results(
                 _newest(client, bucket, keys.INCOMING + prefix, pool, after)
             ):
+                path = keys.path_of(upload.key)
+                if litter.is_folder_marker(path, upload.size) or ignored(path):
+                    waiting.append(Checked(upload, None, marker, ignored=True))
+                    continue
                 if locations is None:  # its result's key is a digest, out of order
                     waiting.append(pool.submit(_look_up, client, bucket, upload, failures, marker))
                     continue
@@ -282,7 +297,8 @@ def _version(item: dict[str, Any], count: int) -> Version:
     version = item.get("VersionId") or "null"
     # What has no version id of its own may have been replaced without a trace.
     single = count == 1 and version != "null"
-    return Version(item["Key"], version, item["ETag"].strip('"'), item["LastModified"], single)
+    etag = item["ETag"].strip('"')
+    return Version(item["Key"], version, etag, item["LastModified"], single, item.get("Size"))
 
 
 def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, dict[str, str] | None, str]]:

@@ -1,10 +1,10 @@
 """The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS RESERVE``, run by the interpreter of its own environment.
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
-consists of are reachable here, below this folder's package. Six things of ministack are changed: the gate stands in front
+consists of are reachable here, below this folder's package. Eight things of ministack are changed: the gate stands in front
 of it, functions get credentials that only this service can make, errors of functions get the names that they have on AWS,
-wildcards of policies match any key, a Distributed Map reads its concurrency from its input, and S3 rejects what the disk has no
-space for; RESERVE is the bytes that stay free.
+wildcards of policies match any key, checksums are checked and keys encoded as S3 does, a Distributed Map reads its concurrency from
+its input, and S3 rejects what the disk has no space for; RESERVE is the bytes that stay free.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ READY = "/_ministack/ready"
 def main(port: int, file: Path, reserve: int) -> None:
     """Serve until SIGTERM."""
     _reach_own_package()
-    from dropsort.local import credentials, disk, embedded_errors, embedded_map, embedded_policies
+    from dropsort.local import (
+        credentials,
+        disk,
+        embedded_checksums,
+        embedded_errors,
+        embedded_listing,
+        embedded_map,
+        embedded_policies,
+    )
     from dropsort.local.gate import Gate
 
     found = credentials.read(file)
@@ -38,6 +46,8 @@ def main(port: int, file: Path, reserve: int) -> None:
     embedded_errors.correct()
     embedded_map.correct()
     embedded_policies.correct()
+    embedded_checksums.correct()
+    embedded_listing.correct()
     from ministack import app
     from ministack.services import s3
 

@@ -31,13 +31,14 @@ class Measured(NamedTuple):
 class _Vectors:
     """Probability vectors of one length and one set of labels."""
 
-    __slots__ = ("blocks", "familiarity", "index", "records", "values")
+    __slots__ = ("blocks", "choices", "familiarity", "index", "records", "values")
 
     def __init__(self) -> None:
         self.values: list[float] = []  # one vector after another
         self.records: list[int] = []
         # By row; most have none of these.
         self.index: dict[int, int] = {}
+        self.choices: dict[int, int] = {}
         self.familiarity: dict[int, float] = {}
         self.blocks: list[tuple[np.ndarray, np.ndarray]] = []  # records and vectors that follow these rows
 
@@ -70,6 +71,8 @@ class PredictionArrays:
             rows.records.append(record)
             if index:
                 rows.index[at] = index
+            if prediction.choice is not None:
+                rows.choices[at] = prediction.choice
             if prediction.familiarity is not None:
                 rows.familiarity[at] = prediction.familiarity
 
@@ -154,6 +157,11 @@ class PredictionArrays:
             choice[column > best] = index
             np.maximum(second, np.minimum(best, column), out=second)
             np.maximum(best, column, out=best)
+        confidence = best.copy()
+        if rows.choices:
+            at = list(rows.choices)
+            choice[at] = list(rows.choices.values())
+            confidence[at] = columns[choice[at], at]
         familiarity = np.full(count, -1, np.int64)
         if rows.familiarity:
             familiarity[list(rows.familiarity)] = units(list(rows.familiarity.values()))
@@ -170,7 +178,7 @@ class PredictionArrays:
         else:
             share = units(np.clip(entropy / np.log(classes), 0.0, 1.0))
         return Measured(
-            record, of_record, codes[combined], units(best), units(best - second), share, familiarity
+            record, of_record, codes[combined], units(confidence), units(best - second), share, familiarity
         )
 
     def _scalars(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:

@@ -139,7 +139,7 @@ def assess_sources(
 def _labelled(prediction: Prediction, truth: str) -> LabelledPrediction:
     values: NDArray[np.float64] = np.asarray(prediction.probabilities)
     names = prediction.labels
-    choice = int(np.argmax(values))
+    choice = int(np.argmax(values)) if prediction.choice is None else prediction.choice
     if not prediction.complete:
         return LabelledPrediction(names[choice], float(values[choice]), truth)
     index = index_of(truth)

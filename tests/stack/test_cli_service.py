@@ -17,6 +17,7 @@ from PIL import Image
 
 from dropsort.local.service import Service
 from tests.commands import ROOT, Run, runner
+from tests.stack.helpers import PROXIES
 from training.dataset import samples
 
 pytestmark = pytest.mark.stack
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def run(service: Service, tmp_path: Path) -> Run:
-    """Runs `dropsort` in an empty folder, with the variables that `dropsort up` prints."""
-    return runner(tmp_path, {**os.environ, **service.environment})
+    """Runs `dropsort` in an empty folder, with the variables that `dropsort up` prints, on a machine with a proxy."""
+    return runner(tmp_path, {**os.environ, **PROXIES, **service.environment})
 
 
 @pytest.fixture
@@ -39,17 +40,23 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, pictures: Path, tmp_p
     # GIVEN pictures in folders that are labels, and a file that is no picture
     names = {path.relative_to(pictures).as_posix() for path in pictures.rglob("*") if path.is_file()}
 
+    # AND litter that is included, which the service ignores
+    (pictures / "._ignored.jpg").write_bytes(b"x")
+
     # WHEN they are dropped
-    dropped = run("drop", str(pictures), "--prefix", "cli", "--wait", "--json", "drop.json")
+    dropped = run(
+        "drop", str(pictures), "--prefix", "cli", "--include", "._*", "--wait", "--json", "drop.json"
+    )
 
     # THEN each has a result, and both commands say the same of it
     summary = json.loads((tmp_path / "drop.json").read_text())
+    assert "1 files are uploaded, but the service ignores such names" in dropped.stderr
     assert (summary["uploaded"], summary["images"], summary["results"]) == (
-        len(names),
+        len(names) + 1,
         len(names),
         len(names),
     )
-    run("results", "--prefix", "cli/", "--json", "results.jsonl")
+    assert "no result yet" not in run("results", "--prefix", "cli/", "--json", "results.jsonl").stdout
     documents = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert {item["source"]["key"] for item in documents} == {f"incoming/cli/{name}" for name in names}
     assert all(f"cli/{name}" in dropped.stdout for name in names)
@@ -192,3 +199,38 @@ def test_deploy_and_destroy_a_second_service_beside_it(run: Run, s3: Any, tmp_pa
     assert f"Keeps bucket {outputs['BucketName']} with 1 object version" in asked.stdout
     run("destroy", "--stack", "second", "--delete-images", "--yes")
     assert outputs["BucketName"] not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+
+
+def test_keys_that_would_act_on_a_terminal_are_shown_harmlessly(
+    run: Run, s3: Any, service: Service, wait_for_result: Callable[[str], str], tmp_path: Path
+) -> None:
+    # GIVEN uploads of another client whose keys hold escape sequences, C1 codes, a line feed and a reversed name; and one of slashes
+    names = ("a\x1b]0;title\x07\x1b[31m.png", "b\x9b31m\u202egpj.png", "c\nd\r.png", "//")
+    Image.linear_gradient("L").resize((40, 40)).save(tmp_path / "a.png")
+    for name in names:
+        s3.put_object(
+            Bucket=service.bucket, Key=f"incoming/cli-keys/{name}", Body=(tmp_path / "a.png").read_bytes()
+        )
+    # THEN each has its result
+    locations = [wait_for_result(f"incoming/cli-keys/{name}") for name in names]
+    # WHEN they are shown, in every way there is
+    shown = [
+        run("results", "--prefix", "cli-keys/").stdout,
+        run("results", "--prefix", "cli-keys/", "--json", "-").stdout,
+    ]
+    for location in locations[:3]:
+        s3.delete_object(Bucket=service.bucket, Key=location)
+    shown.append(run("redrive", "--prefix", "cli-keys/", "--min-age", "0", "--dry-run", "--json", "-").stdout)
+    (tmp_path / names[0].replace("/", "")).write_bytes(b"x")
+    shown.append(
+        run("drop", str(tmp_path / names[0].replace("/", "")), "--prefix", "cli-keys-dropped").stderr
+    )
+    # THEN no character acts, and the JSON means the keys
+    for text in shown:
+        assert set(text) & {"\x1b", "\x07", "\x9b", "\u202e", "\r"} == set()
+    keys = {json.loads(line)["source"]["key"] for line in shown[1].splitlines()}
+    assert keys == {f"incoming/cli-keys/{name}" for name in names}
+    assert (
+        "incoming/cli-keys/c\ufffdd\ufffd.png  (no result)"
+        in run("redrive", "--prefix", "cli-keys/", "--min-age", "0", "--dry-run").stdout
+    )

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.stack
 
 CODES = {
     "empty.png": "empty_object",
-    "folder/": "folder_marker",
     "text.jpg": "not_an_image",
     "page.html.png": "not_an_image",
     "program.jpg": "not_an_image",

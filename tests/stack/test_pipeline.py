@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dropsort.client import redrive
 from dropsort.contract import keys
 from dropsort.local.service import Service
 from tests.stack.helpers import picture
@@ -126,10 +127,27 @@ def test_every_key_has_a_result_of_its_own(service: Service, tmp_path: Path) -> 
     assert len({result["inference_id"] for result in results.values()}) == len(NAMES)
 
 
-def test_a_folder_marker_is_no_image(service: Service) -> None:
-    sorting = Sorting(service, "pipeline-marker")
-    results = sorting.settled(sorting.upload({"sub/": b""}))
-    assert results["sub/"]["reason"]["code"] == "folder_marker"
+def test_ignored_uploads_have_no_result_and_nobody_waits_for_one(service: Service, tmp_path: Path) -> None:
+    # GIVEN folder markers and litter beside an image
+    sorting = Sorting(service, "pipeline-ignored")
+    image = drawn(tmp_path, 1)[0]
+    ignored = {
+        "sub/": b"",
+        "._a.png": b"x" * 82,
+        "sub/Thumbs.db": image,
+        "@eaDir/a.png": image,
+        "a.png.part": image[:40],
+    }
+    # WHEN all are uploaded
+    etags = sorting.upload(ignored | {"a.png": image})
+    sorting.settled({"a.png": etags["a.png"]})
+    # AND one of them is started by hand
+    ended = sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key("sub/")}))
+    # THEN the executions end, and the image alone has a result
+    assert (ended["status"], json.loads(ended["output"])["outcome"]) == ("SUCCEEDED", "ignored")
+    assert set(sorting.results()) == {sorting.key("a.png")}
+    # AND none counts as unfinished
+    assert redrive.find(sorting.s3, service.bucket, prefix=f"{sorting.folder}/") == []
 
 
 def test_another_picture_replaces_the_result_wherever_it_was(service: Service, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dropsort.contract import predictions as contract
 from dropsort.contract.predictions import InvalidPrediction, Prediction, normalise
+from handlers.decision import decide
 from monitoring.ingest.predictions import predictions as of_capture
 
 LABELS = ("bicycle", "motorcycle")
@@ -198,14 +199,15 @@ def test_members_around_a_prediction_belong_to_it() -> None:
     assert agree(json.dumps(output | {"familiarity": 2})) is None
 
 
-def test_a_label_beside_probabilities_is_not_used() -> None:
-    for output in (
-        {"predicted_label": 1, "score": 0.49},
-        {"predicted_label": "1", "probabilities": [0.51, 0.49]},
-    ):
+def test_the_label_that_a_model_names_itself_is_that_of_the_prediction() -> None:
+    # GIVEN a model with a threshold of its own, 0.4 say
+    outputs = ({"predicted_label": 1, "score": 0.49}, {"predicted_label": "1", "probabilities": [0.51, 0.49]})
+    for output in outputs:
         found = agree(json.dumps(output))
         assert found is not None
-        assert found.probabilities == (0.51, 0.49)
+        assert (found.probabilities, found.choice) == ((0.51, 0.49), 1)
+        decision = decide(found, threshold=0.3)
+        assert (decision.label, decision.confidence) == ("1", 0.49)
 
 
 numbers = st.one_of(

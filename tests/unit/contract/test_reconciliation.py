@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.contract import keys, reconciliation
+from dropsort.contract import keys, litter, reconciliation
 from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS, UnorderedListing
 
 BUCKET = "images"
@@ -260,3 +260,25 @@ def test_a_comparison_continues_after_any_of_its_markers(s3: Any) -> None:
         both = [item.upload.key for item in whole[: number + 1]] + [item.upload.key for item in rest]
         assert sorted(both) == sorted(verdicts), marker
         assert all(verdicts[item.upload.key] == item.why for item in rest)
+
+
+def test_ignored_uploads_are_finished_without_a_result_and_those_that_no_longer_are_have_none(
+    s3: Any,
+) -> None:
+    # GIVEN litter and a folder marker, one of them with a failure from before it was ignored, and an image under a key like a marker's
+    for path in ("cam/._a.jpg", "Thumbs.db", "a.tmp", "x" * 1010 + ".tmp"):
+        upload(s3, path)
+    upload(s3, "folder/", b"")
+    upload(s3, "image/")
+    write(s3, upload(s3, "old.part"), "failed", retryable=True)
+    # THEN nobody waits for the ignored ones
+    assert unfinished(s3) == {"incoming/image/": NO_RESULT}
+    assert sum(item.ignored for item in reconciliation.check(s3, BUCKET)) == 6
+    # WHEN fewer patterns are set THEN the others are without a result, but never a folder marker
+    fewer = unfinished(s3, ignored=litter.parse("*.tmp, ._*"))
+    assert fewer == {
+        "incoming/image/": NO_RESULT,
+        "incoming/Thumbs.db": NO_RESULT,
+        "incoming/old.part": RETRYABLE,
+    }
+    assert "incoming/folder/" not in unfinished(s3, ignored=litter.parse(","))

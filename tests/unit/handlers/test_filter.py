@@ -300,3 +300,13 @@ def test_keys_of_a_thousand_bytes_have_a_result(s3: Any, started: Document, cont
         assert output["result_key"] == keys.result_keys(path)["classified"]
     for result in results(s3).values():
         jsonschema.validate(result, VALIDATOR.schema)
+
+
+def test_an_ignored_upload_has_no_result_even_if_serialize_failed(
+    s3: Any, started: Document, context: SimpleNamespace
+) -> None:
+    started["detail"]["object"]["key"] = "incoming/cam1/Thumbs.db"
+    state = started | {"error": {"Error": "Lambda.TooManyRequestsException", "Cause": "Rate exceeded"}}
+    output = last.handler({"state": state, "input": started, "execution": EXECUTION}, context)
+    assert output == {"outcome": "ignored", "s3_key": "incoming/cam1/Thumbs.db"}
+    assert results(s3) == {}

@@ -130,17 +130,9 @@ def test_what_is_too_large_is_refused_unread(s3: Any) -> None:
     assert read(aws.s3(), Upload(BUCKET, KEY), 101)[1] == b"x" * 101
 
 
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [("incoming/", "folder_marker"), ("incoming/cam1/", "folder_marker"), ("incoming/a.jpg", "empty_object")],
-)
-def test_nothing_in_it(s3: Any, key: str, expected: str) -> None:
-    s3.put_object(Bucket=BUCKET, Key=key)
-    assert code(Upload(BUCKET, key)) == expected
-
-
-def test_a_folder_marker_of_an_event_is_not_even_read() -> None:
-    assert code(Upload("no-such-bucket", "incoming/", size=0)) == "folder_marker"
+def test_nothing_in_it(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY)
+    assert code(Upload(BUCKET, KEY)) == "empty_object"
 
 
 RAW = ["a+b.jpg", "a b.jpg", "a%2Bb.jpg", "100%25.jpg", "写真/🚲.png", ".a", "a?b=c&d#e", "x" * 1015]

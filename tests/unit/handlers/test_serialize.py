@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dropsort.contract.metrics import IGNORED
 from handlers import serialize
 from handlers.imaging import limits
 from handlers.uploads import InvalidInput
@@ -71,7 +72,6 @@ def test_the_state_stays_far_below_its_limit(
     [
         ("incoming/a.jpg", b"text", "not_an_image"),
         ("incoming/a.jpg", b"", "empty_object"),
-        ("incoming/dir/", b"", "folder_marker"),
         ("incoming/a.jpg", encoded(drawn(300, 200), "JPEG")[:900], "truncated_image"),
         ("incoming/gone.jpg", None, "object_not_found"),
     ],
@@ -134,3 +134,29 @@ def test_with_all_memory_what_does_not_fit_is_rejected(
     state = serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/a.png"}, context)
     assert state["rejection"]["code"] == "too_many_pixels"
     assert state["metrics"] == {"Rejected": 1}
+
+
+@pytest.mark.parametrize(
+    "key", ["incoming/", "incoming/dir/", "incoming/cam1/._a.jpg", "incoming/@eaDir/a.jpg"]
+)
+def test_an_ignored_upload_of_an_event_is_not_even_read(
+    sample_event: Any, context: SimpleNamespace, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    event = event_for(sample_event, key, size=0 if key.endswith("/") else 7)
+    event["detail"]["bucket"]["name"] = "no-such-bucket"
+    state = serialize.handler(event, context)
+    assert state == {"ignored": True, "outcome": "ignored", "s3_bucket": "no-such-bucket", "s3_key": key}
+    assert json.loads(capsys.readouterr().out)[IGNORED] == 1
+
+
+def test_a_folder_marker_whose_size_the_input_does_not_have_is_ignored(
+    s3: Any, context: SimpleNamespace
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/dir/")
+    state = serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/dir/"}, context)
+    assert (state["ignored"], "rejection" in state) == (True, False)
+
+
+def test_an_image_under_a_key_with_a_slash_at_the_end_is_an_image(s3: Any, context: SimpleNamespace) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/dir/", Body=encoded(drawn(32, 32), "PNG"))
+    assert "image_data" in serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/dir/"}, context)

@@ -86,6 +86,11 @@ def test_every_parameter_is_documented_with_its_default(name: str) -> None:
     row = re.search(rf"^\| `{name}` \| ([^|]*) \| .+ \|$", DOCS.read_text(), re.MULTILINE)
     assert row, f"docs/reference/settings.md does not say what {name} is"
     default = PARAMETERS[name].get("Default", "")
+    if name == "IgnoredPatterns":  # too long for a table
+        block = re.search(r"### Ignored patterns\n.*?```text\n(.*?)```", DOCS.read_text(), re.DOTALL)
+        assert block
+        assert (row[1], block[1].replace("\n", "")) == ("[below](#ignored-patterns)", default)
+        return
     assert row[1] == ("–" if default == "" else f"`{default}`")
 
 
@@ -132,6 +137,7 @@ def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -
         "label_thresholds": "LABEL_THRESHOLDS",
         "familiarity_threshold": "FAMILIARITY_THRESHOLD", "image_side": "IMAGE_SIDE",
         "max_bytes": "MAX_OBJECT_MEGABYTES", "max_pixels": "MAX_MEGAPIXELS", "decoding_bytes": "DECODING_MEGABYTES",
+        "ignored_patterns": "IGNORED_PATTERNS",
     }  # fmt: skip
     read = {fields[field] for field in re.findall(r"_SETTINGS\.(\w+)", source)}
     if "sagemaker_runtime" in source:

@@ -163,7 +163,9 @@ def answers(data, encoding, labels):
 
 
 def _answer(prediction):
-    at = prediction.probabilities.index(max(prediction.probabilities))
+    at = prediction.choice
+    if at is None:
+        at = prediction.probabilities.index(max(prediction.probabilities))
     vector = prediction.probabilities if prediction.complete else None
     familiarity = prediction.familiarity if prediction.complete else None
     return prediction.labels[at], prediction.probabilities[at], vector, familiarity

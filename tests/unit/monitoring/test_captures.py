@@ -254,7 +254,7 @@ def _uniform(draw):
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(outputs=_uniform(), labels=st.sampled_from([(), LABELS, ("a",), ("a", "a")]))
 def test_uniform_lines_are_read_as_the_workflow_reads_each(tmp_path_factory, outputs, labels):
     # GIVEN enough lines of one length that they are compared and measured at once

@@ -1,0 +1,82 @@
+"""Contents are compared by checksums where the ETag is no MD5 digest of ours."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropsort.client import files
+from dropsort.client.checksums import ALGORITHMS, PART_BYTES, is_same
+from dropsort.client.drop import drop
+from tests.unit.client.conftest import BUCKET
+
+KEY = "incoming/large.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ChecksumCRC32", "cbf43926"),
+        ("ChecksumCRC32C", "e3069283"),
+        ("ChecksumCRC64NVME", "ae8b14860a799888"),
+        ("ChecksumSHA1", "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
+    ],
+)
+def test_published_check_values(name: str, expected: str) -> None:
+    made = ALGORITHMS[name]()
+    for part in (b"1234", b"", b"56789"):
+        made.update(part)
+    assert made.digest().hex() == expected
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
+def test_an_object_whose_etag_is_another_is_recognised_by_its_checksum(
+    s3: Any, tmp_path: Path, algorithm: str
+) -> None:
+    # GIVEN a file that another program uploaded in one piece, where drop makes two parts: the ETag says nothing
+    path = tmp_path / "large.jpg"
+    path.write_bytes(b"\x01" * (PART_BYTES + 7))
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=path.read_bytes(), ChecksumAlgorithm=algorithm)
+    found = files.walk([tmp_path]).files
+    # THEN it is not uploaded again
+    assert not any(item.fresh for item in drop(s3, BUCKET, found))
+    # WHEN the file has changed, at the same size THEN it is
+    path.write_bytes(b"\x01" * (PART_BYTES + 6) + b"\x02")
+    assert all(item.fresh for item in drop(s3, BUCKET, found))
+
+
+class Encrypted:
+    """S3 as it responds about an object that a key of KMS encrypts: an ETag that is no MD5, and the checksum of the upload."""
+
+    def __init__(self, **members: str) -> None:
+        self.members = members
+
+    def head_object(self, **_: Any) -> dict[str, Any]:
+        return {"ContentLength": 9, "ETag": '"0123456789abcdef0123456789abcdef"', **self.members}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("parts", ["", "-1"])
+def test_every_checksum_that_s3_stores_is_compared(tmp_path: Path, name: str, parts: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"123456789")
+    whole = ALGORITHMS[name]()
+    whole.update(b"123456789")
+    digest = whole.digest()
+    if parts:
+        of_parts = ALGORITHMS[name]()
+        of_parts.update(digest)
+        digest = of_parts.digest()
+    right: Any = Encrypted(**{name: base64.b64encode(digest).decode() + parts})
+    etag = "0123456789abcdef0123456789abcdef"
+    assert is_same(right, BUCKET, KEY, etag, path, 9)
+    path.write_bytes(b"123456780")
+    assert not is_same(right, BUCKET, KEY, etag, path, 9)
+    # AND an object without one, or cut into other parts, may be another
+    path.write_bytes(b"123456789")
+    for other in (Encrypted(), Encrypted(**{name: base64.b64encode(digest).decode() + "-2"})):
+        client: Any = other
+        assert not is_same(client, BUCKET, KEY, etag, path, 9)
