@@ -11,6 +11,7 @@ lock() {
         --no-emit-index-url --no-header --no-annotate -o "$output" "$@"
 }
 lock lambda.txt "$@" lambda.in
+lock heic.txt --no-deps "$@" heic.in  # Pillow comes with lambda.txt
 lock monitoring.txt "$@" monitoring.in
 lock run.txt "$@" ../pyproject.toml
 lock dev.txt "$@" ../pyproject.toml dev.in

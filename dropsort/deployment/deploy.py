@@ -130,6 +130,7 @@ def _upload(
     keys = {
         parameter: artifacts.upload(s3, bucket, archive, f"packages/{archive.name}", on_step)
         for parameter, archive in packages.archives.items()
+        if parameter not in parameters
     }
     source = artifacts.template_source(s3, bucket, template, on_step)
     return _Uploaded(source, {**parameters, "ArtifactBucket": bucket, **keys})

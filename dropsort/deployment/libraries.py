@@ -26,6 +26,11 @@ MONITORING_MODELS = ("s3", "sts", "cloudwatch")
 
 # Besides the models, botocore's data needs these to make any client.
 _SHARED_DATA = ("endpoints.json", "partitions.json", "_retry.json", "sdk-default-configuration.json")
+# Drawing text: Pillow's module for fonts, and the libraries that only it links.
+_FONTS = (
+    "PIL/_imagingft.*", "PIL/ImageFont.py", "pillow.libs/libfreetype-*", "pillow.libs/libharfbuzz-*", "pillow.libs/libpng16-*",
+    "pillow.libs/libbrotli*",
+)  # fmt: skip
 # Written differently by each installer, not read at run time.
 _INSTALLER_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
@@ -127,8 +132,9 @@ def prune(tree: Path, services: tuple[str, ...]) -> None:
     for entry in _children(tree / "botocore" / "data"):
         if entry.name not in keep:
             _delete(entry)
-    for unused in ("bin", "share", "boto3/data", "boto3/examples", "botocore/docs/bcdoc/tests"):
-        _delete(tree / unused)
+    for unused in ("bin", "share", "boto3/data", "boto3/examples", "botocore/docs/bcdoc/tests", *_FONTS):
+        for path in tree.glob(unused):
+            _delete(path)
     for path in sorted(tree.rglob("*"), key=lambda path: len(path.parts)):
         in_metadata = path.parent.name.endswith(".dist-info")
         if path.is_dir():

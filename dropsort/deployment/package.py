@@ -1,4 +1,4 @@
-"""Packages the Lambda functions: one zip of code, one layer of locked libraries, both named by their content.
+"""Packages the Lambda functions: zips of code and layers of locked libraries, named by their content.
 
 A name changes exactly when the content does, so that CloudFormation sees an update when there is one and none
 when there is none. Zips are reproducible: sorted, without times, the same on every machine for one platform.
@@ -32,7 +32,7 @@ Platform = Literal["arm64", "host"]
 
 @dataclass(frozen=True)
 class Part:
-    """A set of functions that share one zip of code and one layer.
+    """A set of functions that share one zip of code and one layer, or a layer alone.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Part:
         Template parameters that take the S3 keys of the two zips.
     code
         Folders of Python code, from the root of the installation, as they lie in the code zip. Those of the contract, which
-        every function imports, come with each.
+        every function imports, come with each. Empty for a layer alone.
     lock
         Lock file of the layer, in `requirements/`.
     services
@@ -55,6 +55,8 @@ class Part:
 
 
 SERVICE = Part("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", libraries.SERVICE_MODELS)
+# A layer of its own: larger than all other libraries together, imported for HEIC alone. `-p HeicLibrariesKey=` leaves it out.
+HEIC = Part("", "HeicLibrariesKey", (), "heic.txt", ())
 MONITORING = Part(
     "MonitoringFunctionsKey",
     "MonitoringLibrariesKey",
@@ -85,7 +87,7 @@ def build(
     platform: Platform,
     out: Path,
     on_step: OnStep = no_steps,
-    parts: Iterable[Part] = (SERVICE, MONITORING),
+    parts: Iterable[Part] = (SERVICE, HEIC, MONITORING),
 ) -> Packages:
     """Build what is missing in `out` and return the zips.
 
@@ -108,7 +110,8 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     archives: dict[str, Path] = {}
     for part in parts:
-        archives[part.code_parameter] = _archive(out, "-".join(part.code), _code_files(part.code))
+        if part.code:
+            archives[part.code_parameter] = _archive(out, "-".join(part.code), _code_files(part.code))
         archives[part.libraries_parameter] = _layer(platform, out, part, on_step)
     return Packages(archives)
 

@@ -16,11 +16,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from dropsort.deployment.package import MONITORING, SERVICE, Packages
+from dropsort.deployment.package import HEIC, MONITORING, SERVICE, Packages
 
-PARTS = (SERVICE, MONITORING)
-# Lambda, too, treats this folder of a layer as a site directory, whose *.pth files are read.
-_POINTER = "python/lib/python{}.{}/site-packages/libraries.pth"
+PARTS = (SERVICE, HEIC, MONITORING)
+# Lambda, too, treats this folder of a layer as a site directory, whose *.pth files are read, in the order of their names.
+_POINTER = "python/lib/python{}.{}/site-packages/{}.pth"
 
 
 def share(packages: Packages, out: Path) -> Packages:
@@ -40,7 +40,7 @@ def _layer(archive: Path, out: Path) -> Path:
         handle, temporary = tempfile.mkstemp(dir=out, prefix=".sharing-")
         os.close(handle)
         with zipfile.ZipFile(temporary, "w") as content:
-            content.writestr(_POINTER.format(*sys.version_info), line)
+            content.writestr(_POINTER.format(*sys.version_info[:2], archive.stem), line)
         os.replace(temporary, layer)
     return layer
 

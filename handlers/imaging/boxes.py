@@ -36,6 +36,8 @@ def inspect(data: bytes, name: str) -> Boxes:
         if kind == b"meta":
             _meta(data, begin + 4, end, name, found)
     limits.check_count(name, "items", found.items, 4096)
+    if not found.width:
+        raise Rejection("truncated_image", f"{name}: it has no image with a size.")
     return found
 
 

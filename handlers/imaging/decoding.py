@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from handlers.imaging import jpeg, limits, png
+from handlers.imaging import jpeg, limits, png, values
 from handlers.imaging.spliced import SplicedFile
 from handlers.rejections import Rejection
 
@@ -55,7 +55,15 @@ def decode(data: bytes, name: str, *, side: int, max_pixels: int) -> Decoded:
     Exception
         Whatever Pillow raises of damaged data.
     """
-    return _DECODERS.get(name, _other)(data, name, side, max_pixels)
+    decoder = _DECODERS.get(name, _other)
+    if name in _HEADERS_DECIDE:
+        return decoder(data, name, side, max_pixels)
+    with limits.bounded_memory():
+        return decoder(data, name, side, max_pixels)
+
+
+# What these decoders allocate follows from the headers that were checked.
+_HEADERS_DECIDE = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 
 
 def _file(parts: Sequence[bytes | memoryview]) -> io.BytesIO | SplicedFile:
@@ -78,7 +86,7 @@ def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     limits.check_pixels(
         name, "", found.width, found.height, max_pixels, decoded=int(pixels / fraction**2 * full)
     )
-    image = _load_jpeg(data, found, side, exact=pixels <= 16_384)
+    image = _load_jpeg(data, found, side, exact=pixels <= (1_000_000 if found.one_scan else 250_000))
     return Decoded(image, found.width, found.height, altered=not found.closed)
 
 
@@ -88,15 +96,16 @@ def _load_jpeg(data: bytes, found: jpeg.Jpeg, side: int, *, exact: bool) -> Imag
     if max(found.width, found.height) > side:
         image.draft(None, (2 * side, 2 * side))
     tile, config = image.tile[0], image.decoderconfig  # type: ignore[attr-defined]  # of an ImageFile
-    image.im = _feed(data, found, image, tile, config, jpeg.FILLS[0]).im
+    image.im = _feed(data, found, image, tile, config).im
     image.tile = []  # type: ignore[attr-defined]  # it is loaded
-    if exact and found.one_scan and not _same(image, _feed(data, found, image, tile, config, jpeg.FILLS[1])):
-        raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
+    twice = exact or found.has_restarts
+    if twice and not _same(image, _feed(data, found, image, tile, config, jpeg.OTHER_FILL)):
+        raise Rejection("truncated_image", "JPEG: a part of its data is missing.")
     return image
 
 
 def _feed(
-    data: bytes, found: jpeg.Jpeg, image: Image.Image, tile: Any, config: Any, fill: bytes
+    data: bytes, found: jpeg.Jpeg, image: Image.Image, tile: Any, config: Any, other_fill: bytes = b""
 ) -> Image.Image:
     """Decode scan by scan, each without the marker behind it; raises if the decoder wants more than there is."""
     canvas = Image.new(image.mode, image.size)
@@ -106,7 +115,8 @@ def _feed(
         decoder.setimage(canvas.im, tile[1])
         begin = 0
         for scan in found.scans:
-            part = view[begin : scan.end]
+            fill = other_fill or scan.fill
+            part = jpeg.filled(view, scan, begin, fill)
             count, error = decoder.decode(part)
             if count >= 0:
                 rest = bytes(part[count:]) + fill
@@ -114,7 +124,7 @@ def _feed(
             if found.one_scan or count < 0:
                 break
             # After a whole scan it searches for a marker, and takes byte after byte; within one, it waits for several.
-            rest = rest[count:] + fill[:1]
+            rest = rest[count:] + b"\0"
             if decoder.decode(rest)[0] != len(rest):
                 raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")
             begin = scan.end
@@ -183,8 +193,6 @@ def _load_png_by_row(found: png.Png) -> Image.Image | None:
 
 def _deep_png(found: png.Png, image: Image.Image) -> Image.Image:
     """Colour of 16 bits: by its upper bytes, unless few of them are used."""
-    from handlers.imaging import values
-
     if max(top for _, top in image.getextrema()) > 63:  # type: ignore[misc]  # 14 bits or fewer are less
         return image
     lower = _open(_file(found.parts), "PNG")
@@ -216,7 +224,15 @@ def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     plain = image if image.mode == ground.mode else image.convert(ground.mode)
     if not _same(plain.crop(box), ground.crop(box)):
         raise Rejection("truncated_image", "GIF: its data ends before its last row.")
-    return Decoded(image, *image.size)
+    return Decoded(image if box == (0, 0, *image.size) else _only(image, box), *image.size)
+
+
+def _only(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """The frame of a larger screen, the rest of it transparent."""
+    values.check_palette(image)
+    canvas = Image.new("RGBA", image.size)
+    canvas.paste(image.crop(box).convert("RGBA"), box)
+    return canvas
 
 
 def _first_pixel(image: Image.Image) -> int:
@@ -247,15 +263,16 @@ def _avif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     from handlers.imaging import boxes
 
-    try:
-        pillow_heif = importlib.import_module("pillow_heif")
-    except ImportError:
-        raise Rejection(
-            "unsupported_format", "It is HEIC; pillow-heif, which reads it, is not installed."
-        ) from None
     found = boxes.inspect(data, name)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    try:
+        plugin = importlib.import_module("pillow_heif")
+    except ImportError:
+        raise Rejection(
+            "unsupported_format",
+            "It is HEIC; pillow-heif, which reads it, is not installed (HeicLibrariesKey).",
+        ) from None
+    plugin.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     return _plain(data, name, None, max_pixels)
 
 
@@ -320,14 +337,17 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         raise Rejection("truncated_image", "ICO: it ends within its directory.")
     best = max(entries, key=lambda entry: ((entry[0] or 256) * (entry[1] or 256), entry[6]))
     size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
+    if size <= 40:  # some encoders give the size of its header alone
+        others = (int.from_bytes(entry[12:16], "little") for entry in entries)
+        size = min((other for other in others if other > offset), default=len(data)) - offset
     content = data[offset : offset + size]
-    if len(content) < 40:
-        raise Rejection("truncated_image", "ICO: its image ends early.")
     if content.startswith(png.SIGNATURE):
         return _png(content, "PNG", side, max_pixels)
+    if len(content) < 40:
+        raise Rejection("truncated_image", "ICO: its image ends early.")
     width, height = (int.from_bytes(content[at : at + 4], "little", signed=True) for at in (4, 8))
     limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
-    alone = b"\0\0\1\0\1\0" + best[:8] + best[8:12] + (22).to_bytes(4, "little") + content
+    alone = b"\0\0\1\0\1\0" + best[:8] + size.to_bytes(4, "little") + (22).to_bytes(4, "little") + content
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 
 
@@ -336,19 +356,25 @@ _SLOW_BYTES = 16_000_000
 
 
 def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    if int.from_bytes(data[10:14], "little") < 14 + data[14]:
-        raise Rejection("corrupt_image", "BMP: its pixels would begin within its header.")
+    palette = 0
+    if data[14] >= 40:
+        bits, colours = int.from_bytes(data[28:30], "little"), int.from_bytes(data[46:50], "little")
+        palette = 4 * (colours or 1 << bits) if 0 < bits <= 8 else 0
+    if int.from_bytes(data[10:14], "little") < 14 + data[14] + palette:
+        raise Rejection("corrupt_image", "BMP: its pixels would begin within its header or palette.")
     if data[14:15] != b"\x0c" and int.from_bytes(data[30:34], "little") in (1, 2):
         limits.check_count("BMP", "bytes of run lengths", len(data), _SLOW_BYTES)
     return _plain(data, name, None, max_pixels)
 
 
 def _ppm(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    header = data[:256].split()
-    simple = data[:2] in (b"P4", b"P5", b"P6") and (data[:2] == b"P4" or header[3:4] == [b"255"])
-    if not simple:
-        limits.check_count("PPM", "bytes of text or of values other than 8 bits", len(data), _SLOW_BYTES)
-    return _plain(data, name, None, max_pixels)
+    from handlers.imaging import ppm
+
+    found = ppm.inspect(data)
+    limits.check_pixels(name, "", found.width, found.height, max_pixels)
+    decoded = _plain(data, name, None, max_pixels)
+    decoded.significant_bits = 16  # whatever the maximum, Pillow scales to 8 or 16 bits
+    return decoded
 
 
 def _plain(data: bytes, name: str, plugin: str | None, max_pixels: int) -> Decoded:

@@ -4,8 +4,9 @@ libjpeg invents what is missing (grey rows, or coefficients of zero) and only wa
 shows nevertheless:
 
 - The decoder is given the data without the marker that ends it and with a few bytes in its place, as many as it reads ahead. If it wants
-  more of them, it has not had all rows yet.
-- A small file is decoded a second time with other such bytes. Pixels that differ were made of them.
+  more of them, it has not had all rows yet. Their bits cannot contain the code that ends a block, so that what is missing takes many.
+- A small file is decoded a second time with other such bytes. Pixels that differ were made of them. So is a file with restart markers,
+  with such bytes before each of them.
 - A progressive file must refine every coefficient to its last bit, and each of its scans must be whole.
 """
 
@@ -13,17 +14,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
-# After a scan, in place of the marker: libjpeg fills a bit buffer of 64 bits before it decodes.
-READ_AHEAD = 8
-FILLS = (bytes(READ_AHEAD), b"\xa5" * READ_AHEAD)
+# After a scan, in place of the marker: libjpeg fills a bit buffer of 64 bits to at least 57 before it decodes.
+READ_AHEAD = 7
+_PATTERNS = ("0", "011", "01", "0111", "00001")
+OTHER_FILL = b"\xa5" * READ_AHEAD
 END = b"\xff\xd9"
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
 _UNSUPPORTED = {
     0xC3: "lossless JPEG", 0xC5: "hierarchical JPEG", 0xC6: "hierarchical JPEG", 0xC7: "lossless hierarchical JPEG",
     0xC9: "JPEG with arithmetic coding", 0xCA: "JPEG with arithmetic coding", 0xCB: "lossless JPEG with arithmetic coding",
@@ -45,6 +48,7 @@ class Scan:
     end: int
     restart: int
     zero_run: bool
+    fill: bytes = bytes(READ_AHEAD)
 
 
 @dataclass(slots=True)
@@ -66,6 +70,20 @@ class Jpeg:
         """Whether a decoder gives rows as it reads, rather than after the last scan."""
         return not self.progressive and len(self.scans) == 1
 
+    @property
+    def has_restarts(self) -> bool:
+        """Whether any scan has restart markers."""
+        return any(scan.restart for scan in self.scans)
+
+
+def filled(data: memoryview, scan: Scan, begin: int, fill: bytes) -> bytes | memoryview:
+    """The bytes from `begin` to the end of a scan, with `fill` before each restart marker."""
+    if not scan.restart:
+        return data[begin : scan.end]
+    return bytes(data[begin : scan.begin]) + _RESTART.sub(
+        lambda found: fill + found[0], data[scan.begin : scan.end]
+    )
+
 
 def inspect(data: bytes) -> Jpeg:
     """Read the markers.
@@ -76,7 +94,7 @@ def inspect(data: bytes) -> Jpeg:
         ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``.
     """
     jpeg = Jpeg()
-    zero_codes: dict[int, int] = {}  # by AC table: the symbol whose code is all zeros
+    tables: dict[int, _Table] = {}
     restart = 0
     at = 2
     segments = 0
@@ -98,7 +116,7 @@ def inspect(data: bytes) -> Jpeg:
         length = int.from_bytes(data[at : at + 2], "big")
         content = data[at + 2 : at + length] if marker in _READ else b""
         if marker == 0xDA:
-            _scan(data, at + length, content, jpeg, restart, zero_codes)
+            _scan(data, at + length, content, jpeg, restart, tables)
             limits.check_work("JPEG", "scans", len(jpeg.scans), jpeg.width * jpeg.height)
             at = jpeg.scans[-1].end
             continue
@@ -107,7 +125,7 @@ def inspect(data: bytes) -> Jpeg:
         elif marker == 0xDD:
             restart = int.from_bytes(content[:2], "big")
         elif marker == 0xC4:
-            _tables(content, zero_codes)
+            _tables(content, tables)
         at += max(length, 2)
     if not jpeg.scans:
         raise Rejection("truncated_image", "JPEG: it ends before its first scan.")
@@ -137,17 +155,45 @@ def _frame(jpeg: Jpeg, marker: int, content: bytes) -> None:
         raise Rejection("corrupt_image", "JPEG: its frame header is damaged.")
 
 
-def _tables(content: bytes, zero_codes: dict[int, int]) -> None:
+class _Table(NamedTuple):
+    """Of a Huffman table for AC coefficients: the symbol whose code is all zeros, and the code that ends a block, as digits."""
+
+    zeros: int
+    end: str
+
+
+def _tables(content: bytes, tables: dict[int, _Table]) -> None:
     at = 0
     while at + 17 < len(content):
-        count = sum(content[at + 1 : at + 17])
-        if content[at] >> 4:
-            zero_codes[content[at] & 15] = content[at + 17]
-        at += 17 + count
+        counts = content[at + 1 : at + 17]
+        symbols = content[at + 17 : at + 17 + sum(counts)]
+        if content[at] >> 4 and symbols:
+            tables[content[at] & 15] = _Table(symbols[0], _code(counts, symbols, 0))
+        at += 17 + sum(counts)
+
+
+def _code(counts: bytes, symbols: bytes, symbol: int) -> str:
+    """The canonical code of a symbol, as binary digits; empty if it has none."""
+    index, code = symbols.find(symbol), 0
+    for length, count in enumerate(counts, 1):
+        if 0 <= index < count:
+            return f"{code + index:0{length}b}"
+        index -= count
+        code = (code + count) << 1
+    return ""
+
+
+def _fill(ends: set[str]) -> bytes:
+    """Bytes whose bits contain none of the codes, if any of the patterns does not."""
+    for pattern in _PATTERNS:
+        bits = (pattern * 8 * READ_AHEAD)[: 8 * READ_AHEAD]
+        if not any(end and end in bits for end in ends):
+            return int(bits, 2).to_bytes(READ_AHEAD, "big")
+    return bytes(READ_AHEAD)
 
 
 def _scan(
-    data: bytes, begin: int, content: bytes, jpeg: Jpeg, restart: int, zero_codes: dict[int, int]
+    data: bytes, begin: int, content: bytes, jpeg: Jpeg, restart: int, tables: dict[int, _Table]
 ) -> None:
     count = content[0] if content else 0
     if len(content) < 4 + 2 * count or not count or not jpeg.sampling:
@@ -160,11 +206,14 @@ def _scan(
     end = found.start() if found else len(data)
     while found and end > begin and data[end - 1] == 0xFF:
         end -= 1
+    used = [
+        tables[number] for number in {content[at] & 15 for at in range(2, 2 + 2 * count, 2)} & tables.keys()
+    ]
     # A long run of zero bytes is no data where a code of zeros stands for a coefficient, and not for the end of a block.
-    tables = {content[at] & 15 for at in range(2, 2 + 2 * count, 2)}
-    zero_run = not jpeg.progressive and any(zero_codes.get(table) for table in tables)
+    zero_run = not jpeg.progressive and any(table.zeros for table in used)
+    fill = _fill({table.end for table in used})
     jpeg.scans.append(
-        Scan(components, first, last, bits >> 4, bits & 15, begin, end, restart, zero_run)
+        Scan(components, first, last, bits >> 4, bits & 15, begin, end, restart, zero_run, fill)
     )  # fmt: skip
 
 

@@ -108,3 +108,5 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     found.tiles = -(-(right - x) // wide) * -(-(bottom - y) // high)
     limits.check_count("JPEG2000", "tiles", found.tiles, limits.MAX_STRIPS)
     found.components = [1 + (content[at] & 127) for at in range(36, min(36 + 3 * count, len(content)), 3)]
+    if len(set(found.components)) > 1:
+        raise Rejection("unsupported_format", "It is JPEG 2000 whose components have different depths.")

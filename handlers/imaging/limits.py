@@ -2,14 +2,19 @@
 
 The function for large images has 1,769 MiB and 55 s on one core. `DECODING_BYTES` leaves memory for Python, the libraries and the largest
 object, held twice while it is read. Bytes a pixel are measured at each format's peak, decoder, conversions and all; a test decodes the
-largest allowed image of each under a hard limit of the function's memory.
+largest allowed image of each under a hard limit of the function's memory. Where the coded data can contradict the headers,
+`bounded_memory` makes the decoder's allocations fail rather than the function.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from handlers import settings
 from handlers.rejections import Rejection
 
+_THREADS_BYTES = 100_000_000  # stacks and arenas of the decoders' threads
 DECODING_BYTES = settings.load().decoding_bytes
 MAX_SEGMENTS = 20_000  # marker segments of JPEG, blocks before the first frame of GIF
 MAX_CHUNKS = 200_000  # chunks of PNG: a hundred megabytes in the smallest that encoders write
@@ -65,3 +70,24 @@ def check_work(name: str, what: str, count: int, pixels: int) -> None:
     """Reject a file that makes the decoder go over `pixels` too often; ``too_complex``."""
     if count > MAX_REPEATS or (count * pixels > MAX_WORK and count > 20):
         raise Rejection("too_complex", f"{name}: it has {count} or more {what} of {pixels} pixels.")
+
+
+@contextlib.contextmanager
+def bounded_memory() -> Iterator[None]:
+    """Within it, this process cannot allocate much more than `DECODING_BYTES`; Linux only, elsewhere without effect."""
+    import resource
+
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            data_pages = int(file.read().split()[5])
+    except (OSError, IndexError):
+        yield
+        return
+    before, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = data_pages * resource.getpagesize() + DECODING_BYTES + _THREADS_BYTES
+    least = min(value for value in (wanted, before, hard) if value != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_DATA, (least, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, hard))

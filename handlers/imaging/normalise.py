@@ -113,6 +113,7 @@ def _explained(code: str, what: str, data: bytes, error: Exception) -> Rejection
 def _prepare(data: bytes, name: str, side: int, max_pixels: int) -> Normalised:
     decoded = decode(data, name, side=side, max_pixels=max_pixels)
     image = decoded.image
+    values.check_palette(image)
     turn = orientation(image, name)
     seen = (decoded.height, decoded.width) if is_sideways(turn) else (decoded.width, decoded.height)
     small = max(decoded.width, decoded.height) <= side

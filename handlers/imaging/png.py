@@ -98,11 +98,13 @@ def inspect(data: bytes) -> Png:
         if png is None:
             png = _header(view[:8], content, view[at:end])
         elif kind == b"IDAT":
-            png.data.append(content)
-            png.parts.append(view[at:end])
+            if content:
+                png.data.append(content)
+                png.parts.append(view[at:end])
         elif kind == b"IEND":
-            png.parts.append(view[at:end])
             png.closed = sound and not cut
+            if png.closed:
+                png.parts.append(view[at:end])
             break
         elif kind in _ANIMATION:
             png.animated = True
@@ -121,8 +123,8 @@ def inspect(data: bytes) -> Png:
 def _header(signature: memoryview, content: memoryview, chunk: memoryview) -> Png:
     if len(content) < 13 or len(chunk) < 25:
         raise Rejection("truncated_image", "PNG: it ends within its header.")
-    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content)
-    if not width or not height or colour not in _CHANNELS:
+    width, height, depth, colour, compression, filters, interlaced = struct.unpack(">IIBBBBB", content)
+    if not width or not height or colour not in _CHANNELS or compression or filters or interlaced > 1:
         raise Rejection("corrupt_image", "PNG: its header is damaged.")
     return Png(width, height, depth, colour, bool(interlaced), None, [signature, chunk], [])
 

@@ -91,8 +91,11 @@ class Tiff:
     @property
     def significant_bits(self) -> int | None:
         """Bits that the largest value needs, where the file gives it."""
-        largest = max(self.tags.get(_MAX_VALUE, (0,)))
-        return int(largest).bit_length() if largest and self._is_integer else None
+        largest = int(max(self.tags.get(_MAX_VALUE, (0,))))
+        # The largest of the type is a default of encoders, and says nothing.
+        if not largest or largest == 2 ** max(self.bits) - 1 or not self._is_integer:
+            return None
+        return largest.bit_length()
 
     @property
     def no_data(self) -> float | None:

@@ -30,6 +30,17 @@ _NO_DATA = (
 _DEPTHS = (8, 10, 12, 14, 16)
 
 
+def check_palette(image: Image.Image) -> None:
+    """Reject a loaded image of palette colours with values that its palette does not have; ``corrupt_image``."""
+    palette = image.palette if image.mode == "P" else None
+    if palette is None:
+        return
+    colours = len(palette.getdata()[1]) // len(palette.mode)
+    highest = image.getextrema()[1]
+    if isinstance(highest, int | float) and colours and highest >= colours:
+        raise Rejection("corrupt_image", f"It uses colour {highest} of a palette of {colours}.")
+
+
 def is_deep(image: Image.Image) -> bool:
     """Whether it has one channel of more than 8 bits."""
     return image.mode in ("I", "F") or image.mode.startswith("I;")

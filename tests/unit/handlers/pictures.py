@@ -17,6 +17,9 @@ from handlers.rejections import Rejection
 
 SIDE = 64
 MAX_PIXELS = 1_000_000
+# Corners of `drawn`.
+RED, GREEN, BLUE, YELLOW = (230, 20, 20), (20, 200, 20), (20, 20, 230), (230, 230, 20)
+UPRIGHT = (RED, GREEN, BLUE, YELLOW)
 
 # Mode, format and options of files that can show colours.
 COLOURED: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -115,3 +118,20 @@ def rejection(data: bytes, **options: int) -> Rejection:
     with pytest.raises(Rejection) as refused:
         prepare(data, **options)
     return refused.value
+
+
+def corners(data: bytes) -> tuple[tuple[int, ...], ...]:
+    """The colours in the middle of the four quarters: upper left, upper right, lower left, lower right."""
+    image = decoded(data)
+    (w, h) = image.size
+    middles = ((w // 4, h // 4), (3 * w // 4, h // 4), (w // 4, 3 * h // 4), (3 * w // 4, 3 * h // 4))
+    return tuple(image.getpixel(middle) for middle in middles)  # type: ignore[misc]
+
+
+def near(seen: Any, expected: Any, tolerance: int = 40) -> bool:
+    """Whether colours are alike."""
+    return all(
+        abs(a - b) <= tolerance
+        for left, right in zip(seen, expected, strict=True)
+        for a, b in zip(left, right, strict=True)
+    )

@@ -11,36 +11,23 @@ from PIL import Image, ImageChops, ImageStat
 
 from handlers.imaging import MAX_STATE_BYTES, Normalised
 from tests.unit.handlers.pictures import (
+    BLUE,
     COLOURED,
+    GREEN,
+    RED,
     SIDE,
+    UPRIGHT,
+    YELLOW,
+    corners,
     decoded,
     drawn,
     encoded,
+    near,
     noise,
     prepare,
     rejection,
     with_chunk,
 )
-
-RED, GREEN, BLUE, YELLOW = (230, 20, 20), (20, 200, 20), (20, 20, 230), (230, 230, 20)
-UPRIGHT = (RED, GREEN, BLUE, YELLOW)
-
-
-def corners(data: bytes) -> tuple[tuple[int, ...], ...]:
-    """The colours in the middle of the four quarters: upper left, upper right, lower left, lower right."""
-    image = decoded(data)
-    (w, h) = image.size
-    middles = ((w // 4, h // 4), (3 * w // 4, h // 4), (w // 4, 3 * h // 4), (3 * w // 4, 3 * h // 4))
-    return tuple(image.getpixel(middle) for middle in middles)  # type: ignore[misc]
-
-
-def near(seen: Any, expected: Any, tolerance: int = 40) -> bool:
-    return all(
-        abs(a - b) <= tolerance
-        for left, right in zip(seen, expected, strict=True)
-        for a, b in zip(left, right, strict=True)
-    )
-
 
 GREY = {
     "jpeg": ("L", "JPEG"),

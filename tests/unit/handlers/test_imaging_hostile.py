@@ -80,15 +80,6 @@ def test_what_is_no_image_that_is_read_here(data: bytes) -> None:
     assert rejection(data).code == "not_an_image"
 
 
-@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"hevc"])
-def test_heic_is_named_and_refused(brand: bytes) -> None:
-    data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 500
-    refused = rejection(data)
-    assert refused.code == "unsupported_format"
-    assert "HEIC" in str(refused)
-    assert "convert it" in str(refused)
-
-
 def test_avif_is_refused_where_pillow_cannot_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(drawn(), "AVIF", speed=10)
     monkeypatch.setattr(features, "check", lambda _: False)

@@ -1,0 +1,62 @@
+"""PPM, PGM and PBM: the size and maximum in the header, and values above that maximum, which decoders cut off."""
+
+from __future__ import annotations
+
+import re
+import sys
+from array import array
+from dataclasses import dataclass
+
+from handlers.imaging import limits
+from handlers.rejections import Rejection
+
+# Pillow decodes text, and values of other maxima than 255, in Python, one at a time.
+SLOW_BYTES = 16_000_000
+_NUMBER = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])+([0-9]{1,10})(?=[\s#])")
+
+
+@dataclass(slots=True)
+class Ppm:
+    """``maximum`` is 1 of a bitmap; ``begin`` is where the values begin."""
+
+    width: int
+    height: int
+    maximum: int
+    begin: int
+
+
+def inspect(data: bytes) -> Ppm:
+    """Read the header and check the values.
+
+    Raises
+    ------
+    Rejection
+        ``truncated_image``, ``corrupt_image``, ``too_complex``.
+    """
+    kind = data[:2]
+    numbers: list[int] = []
+    at = 2
+    for _ in range(2 if kind in (b"P1", b"P4") else 3):
+        found = _NUMBER.match(data, at)
+        if not found:
+            code = "truncated_image" if len(data) < 64 else "corrupt_image"
+            raise Rejection(code, "PPM: its header is damaged.")
+        numbers.append(int(found[1]))
+        at = found.end()
+    width, height, maximum = (*numbers, 1)[:3]
+    ppm = Ppm(width, height, maximum, at + 1)
+    if kind in (b"P1", b"P2", b"P3") or (kind != b"P4" and maximum != 255):
+        limits.check_count("PPM", "bytes of text or of values other than 8 bits", len(data), SLOW_BYTES)
+    if kind in (b"P5", b"P6") and maximum != 255:
+        _check_values(data, ppm, 1 if kind == b"P5" else 3)
+    return ppm
+
+
+def _check_values(data: bytes, ppm: Ppm, channels: int) -> None:
+    size = 1 if ppm.maximum < 256 else 2
+    content = data[ppm.begin : ppm.begin + ppm.width * ppm.height * channels * size]
+    values = array("B" if size == 1 else "H", content[: len(content) // size * size])
+    if size == 2 and sys.byteorder == "little":
+        values.byteswap()
+    if values and max(values) > ppm.maximum:
+        raise Rejection("corrupt_image", f"PPM: it has values above the maximum of {ppm.maximum}.")

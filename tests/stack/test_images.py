@@ -1,0 +1,45 @@
+"""Files as people have them, through the whole service: what is whole is classified, and everything else says what it is."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dropsort.contract import keys
+from dropsort.local.service import Service
+from tests.stack.sorting import Sorting, drawn
+from tests.unit.handlers.cases import cases
+
+pytestmark = pytest.mark.stack
+
+
+def test_each_file_gives_what_it_must(service: Service, tmp_path: Path) -> None:
+    # GIVEN files of every kind, made of one image that the model knows
+    sample = Image.open(io.BytesIO(drawn(tmp_path, 1)[0]))
+    files = cases(sample.convert("RGB").resize((320, 320)))
+    sorting = Sorting(service, "images")
+
+    # WHEN all are uploaded
+    results = sorting.settled(sorting.upload({name: case.data for name, case in files.items()}))
+
+    # THEN what is an image is classified, the same whatever its form
+    unlike = {}
+    for name, case in files.items():
+        result = results[name]
+        if case.code:
+            reason = result["reason"]
+            right = (
+                result["outcome"] == keys.FAILED and reason["code"] == case.code and not reason["retryable"]
+            )
+            right = right and re.search(case.message, reason["message"]) is not None
+        else:
+            other = results[case.same_as or name]
+            right = result["outcome"] != keys.FAILED and result["label"] == other["label"]
+            right = right and abs(result["confidence"] - other["confidence"]) <= 0.1
+        if not right:
+            unlike[name] = {part: result[part] for part in ("outcome", "reason", "label", "confidence")}
+    assert not unlike

@@ -1,0 +1,120 @@
+"""What fuzzing and other decoders found: each a file that must not be called whole, or must not be rejected."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.unit.handlers.pictures import decoded, drawn, encoded, near, noise, png_chunk, prepare, rejection
+
+
+@pytest.mark.parametrize(
+    ("kind", "maximum"), [(b"P6", 100), (b"P5", 100), (b"P5", 1000), (b"P6", 1000), (b"P2", 100)]
+)
+def test_values_of_ppm_above_its_maximum(kind: bytes, maximum: int) -> None:
+    count = 60 * 40 * (3 if kind == b"P6" else 1)
+    for highest, whole in ((maximum, True), (maximum + 1, False)):
+        values = [value % maximum for value in range(count - 1)] + [highest]
+        if kind == b"P2":
+            content = " ".join(map(str, values)).encode()
+        else:
+            content = struct.pack(f">{count}{'B' if maximum < 256 else 'H'}", *values)
+        data = kind + b" # a comment\n60 40\n%d\n" % maximum + content
+        if whole:
+            assert prepare(data).width == 60
+        else:
+            assert rejection(data).code == "corrupt_image"
+
+
+def test_a_number_of_ppm_that_is_none() -> None:
+    assert rejection(b"P3 2 2 25pz 1 2 3 4 5 6 7 8 9 10 11 12 ".ljust(80)).code == "corrupt_image"
+
+
+def test_a_dark_image_of_16_bits_whose_maximum_is_given_stays_dark() -> None:
+    values = struct.pack(">2400H", *(value % 9000 for value in range(2400)))
+    seen: Any = decoded(prepare(b"P5 60 40 65535 " + values).data).getextrema()
+    assert max(high for _, high in seen) < 40
+
+
+@pytest.mark.parametrize("size", [(600, 400), (1400, 900)], ids=["small", "large"])
+@pytest.mark.parametrize("optimize", [False, True])
+def test_missing_bytes_at_the_end_of_a_scan(size: tuple[int, int], optimize: bool) -> None:
+    data = encoded(noise(*size), "JPEG", quality=90, optimize=optimize)[:-2]
+    # In a large image, the last two blocks may lack bits.
+    for missing in (1, 3, 7) if size[0] < 1000 else (300,):
+        refused = rejection(data[:-missing] + b"\xff\xd9", max_pixels=10**7)
+        assert refused.code == "truncated_image", missing
+    assert prepare(data + b"\xff\xd9", max_pixels=10**7)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_bytes_missing_before_a_restart_marker(progressive: bool) -> None:
+    data = encoded(noise(400, 300), "JPEG", restart_marker_rows=2, progressive=progressive)
+    assert prepare(data)
+    at = data.index(b"\xff\xd3", data.index(b"\xff\xda"))
+    assert rejection(data[: at - 40] + data[at:]).code == "truncated_image"
+    assert prepare(data[:at] + b"\xff" + data[at:])  # a fill byte before a marker
+
+
+@pytest.mark.parametrize("fmt", ["BMP", "PNG", "TIFF", "GIF"])
+def test_colours_that_the_palette_does_not_have(fmt: str) -> None:
+    image = drawn(60, 40, "P")
+    data = bytearray(encoded(image, fmt))
+    if fmt == "BMP":
+        struct.pack_into("<I", data, 46, 2)
+    elif fmt == "PNG":
+        at = data.index(b"PLTE") - 4
+        length = struct.unpack_from(">I", data, at)[0]
+        data[at : at + 12 + length] = png_chunk(b"PLTE", bytes(data[at + 8 : at + 14]))
+    elif fmt == "TIFF":
+        at = data.index(struct.pack("<HH", 320, 3))
+        struct.pack_into("<I", data, at + 4, 6)
+    else:
+        assert data[10] & 7
+        colours = 3 << (data[10] & 7) + 1
+        data[10] &= 0xF8
+        data[13 : 13 + colours] = data[13:19]
+    assert rejection(bytes(data)).code == "corrupt_image"
+
+
+def test_a_palette_that_runs_into_the_pixels() -> None:
+    data = bytearray(encoded(drawn(60, 40, "P"), "BMP"))
+    struct.pack_into("<I", data, 10, 60)
+    assert rejection(bytes(data)).code == "corrupt_image"
+
+
+def test_a_frame_smaller_than_its_screen_lies_on_white() -> None:
+    data = bytearray(encoded(drawn(60, 40, "P"), "GIF"))
+    struct.pack_into("<HH", data, 6, 120, 40)
+    seen = decoded(prepare(bytes(data), side=128).data)
+    assert near([seen.getpixel((110, 20))], [(255, 255, 255)], 2)
+    assert near([seen.getpixel((10, 10))], [(230, 20, 20)])
+
+
+def test_components_of_different_depths() -> None:
+    data = bytearray(encoded(drawn(60, 40), "JPEG2000", no_jp2=True))
+    data[45] = 1  # of the second component
+    assert rejection(bytes(data)).code == "unsupported_format"
+
+
+def test_the_size_of_an_icons_image_may_be_that_of_its_header() -> None:
+    data = bytearray(encoded(drawn(48, 48), "ICO", sizes=[(48, 48)], bitmap_format="bmp"))
+    struct.pack_into("<I", data, 14, 40)
+    assert prepare(bytes(data)).width == 48
+
+
+def test_a_png_that_ends_within_the_header_of_a_chunk_is_whole() -> None:
+    data = encoded(drawn(60, 40), "PNG")
+    for cut in (data[:-4], data[:-1], data[:-12] + b"\0\0\1\0IDAT", data[:-12] + b"\0\0\1\0tEXtab"):
+        assert prepare(cut).width == 60
+
+
+@pytest.mark.parametrize("at", [26, 27])
+def test_a_png_of_an_unknown_method(at: int) -> None:
+    data = encoded(Image.linear_gradient("L"), "PNG")
+    header = bytearray(data[16:29])
+    header[at - 16] = 1
+    assert rejection(data[:8] + png_chunk(b"IHDR", bytes(header)) + data[33:]).code == "corrupt_image"

@@ -1,0 +1,122 @@
+"""HEIC, as phones write it: read where pillow-heif is installed, named where it is not."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests import needs
+from tests.unit.handlers.pictures import UPRIGHT, corners, drawn, near, noise, prepare, rejection
+from tests.unit.handlers.test_imaging import TURNED
+from tests.unit.handlers.test_imaging_values import wide_profile
+
+pillow_heif = needs.module("libraries", "pillow_heif")
+
+
+def heic(image: Image.Image, **options: Any) -> bytes:
+    """A file of one image."""
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, **{"quality": 90, **options})
+    return buffer.getvalue()
+
+
+SMALL = heic(Image.blend(drawn(200, 150), noise(200, 150), 0.1))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_it_is_read(mode: str) -> None:
+    picture = prepare(heic(drawn(300, 200, mode)))
+    assert (picture.format, picture.width, picture.height) == ("HEIF", 300, 200)
+    if mode != "L":
+        assert near(corners(picture.data), UPRIGHT)
+
+
+def test_a_grid_of_tiles_is_one_image() -> None:
+    data = heic(drawn(600, 400), tile_size=256)
+    assert b"grid" in data
+    picture = prepare(data)
+    assert (picture.width, picture.height) == (600, 400)
+    assert near(corners(picture.data), UPRIGHT)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_more_than_eight_bits(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    values = [value * 257 for value in drawn(64, 48).tobytes()]
+    deep = pillow_heif.from_bytes(mode="RGB;16", size=(64, 48), data=struct.pack(f"<{len(values)}H", *values))
+    buffer = io.BytesIO()
+    deep.save(buffer, quality=90)
+    assert pillow_heif.open_heif(buffer, convert_hdr_to_8bit=False).info["bit_depth"] == bits
+    assert near(corners(prepare(buffer.getvalue()).data), UPRIGHT)
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+def test_rotation_and_mirroring_of_the_container(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = heic(drawn(240, 160), exif=exif.tobytes())
+    assert orientation == 1 or b"irot" in data or b"imir" in data
+    picture = prepare(data)
+    assert near(corners(picture.data), TURNED[orientation]), corners(picture.data)
+    assert (picture.width > picture.height) == (orientation < 5)
+
+
+def test_orientation_in_exif_alone_counts_for_nothing() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 1, "a camera"
+    data = heic(drawn(240, 160), exif=exif.tobytes())
+    for order in "<>":
+        entry = struct.pack(order + "HHI", 0x0112, 3, 1)
+        if entry in data:
+            at = data.index(entry) + 8
+            data = data[:at] + struct.pack(order + "H", 6) + data[at + 2 :]
+    assert near(corners(prepare(data).data), UPRIGHT)
+
+
+def test_an_embedded_profile_is_applied() -> None:
+    plain, other = (
+        corners(prepare(heic(drawn(), icc_profile=profile)).data) for profile in (b"", wide_profile())
+    )
+    assert plain[0][0] > 200 > 100 > plain[0][1]
+    assert other[0][1] > 150 > 100 > other[0][0]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_cut_off_it_is_truncated(share: float) -> None:
+    data = SMALL
+    assert rejection(data[: int(len(data) * share)]).code == "truncated_image"
+    cut = data[: int(len(data) * share)]
+    assert rejection(cut + bytes(len(data) - len(cut))).code in ("truncated_image", "corrupt_image")
+
+
+def test_a_tile_that_is_missing() -> None:
+    data = heic(drawn(600, 400), tile_size=256)
+    at = data.rindex(b"infe", 0, data.index(b"iprp"))
+    while data[at + 12 : at + 16] != b"hvc1":  # the last entry of a tile
+        at = data.rindex(b"infe", 0, at)
+    assert rejection(data[: at + 12] + b"none" + data[at + 16 :]).code in ("corrupt_image", "truncated_image")
+
+
+def test_a_size_that_is_a_bomb() -> None:
+    data = heic(drawn(64, 48))
+    at = data.index(b"ispe") + 8
+    bomb = data[:at] + struct.pack(">II", 60_000, 60_000) + data[at + 8 :]
+    assert rejection(bomb, max_pixels=10**8).code == "too_many_pixels"
+
+
+def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    refused = rejection(heic(drawn()))
+    assert refused.code == "unsupported_format"
+    assert "HEIC" in str(refused)
+
+
+def test_a_header_alone_is_truncated() -> None:
+    for brand in (b"heic", b"heix", b"mif1", b"hevc"):
+        data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 500
+        assert rejection(data).code == "truncated_image"
