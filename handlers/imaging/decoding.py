@@ -351,20 +351,15 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 
 
-# Pillow decodes these layouts in Python, a value at a time.
-_SLOW_BYTES = 16_000_000
-
-
 def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    palette = 0
-    if data[14] >= 40:
-        bits, colours = int.from_bytes(data[28:30], "little"), int.from_bytes(data[46:50], "little")
-        palette = 4 * (colours or 1 << bits) if 0 < bits <= 8 else 0
-    if int.from_bytes(data[10:14], "little") < 14 + data[14] + palette:
-        raise Rejection("corrupt_image", "BMP: its pixels would begin within its header or palette.")
-    if data[14:15] != b"\x0c" and int.from_bytes(data[30:34], "little") in (1, 2):
-        limits.check_count("BMP", "bytes of run lengths", len(data), _SLOW_BYTES)
-    return _plain(data, name, None, max_pixels)
+    from handlers.imaging import bmp
+
+    colours = bmp.inspect(data)
+    decoded = _plain(data, name, None, max_pixels)
+    # Pillow shows a palette of greys as grey values.
+    if colours is not None and (decoded.image.mode == "L" or (decoded.image.mode == "1" and colours < 2)):
+        values.check_highest(decoded.image, colours)
+    return decoded
 
 
 def _ppm(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:

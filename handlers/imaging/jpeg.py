@@ -230,8 +230,8 @@ def _strip_zeros(data: bytes, jpeg: Jpeg) -> None:
 
 def _check_scans(data: bytes, jpeg: Jpeg) -> None:
     for scan in jpeg.scans:
-        if scan.restart and not jpeg.progressive:
-            found = sum(1 for _ in _RESTART.finditer(data, scan.begin, scan.end))
+        if scan.restart:
+            found = _restarts(data, scan)
             if found < _ceil(_units(jpeg, scan) / scan.restart) - 1:
                 raise Rejection("truncated_image", "JPEG: restart markers are missing, and with them data.")
         if scan.zero_run and data.find(_ZERO_RUN, scan.begin, scan.end) >= 0:
@@ -240,6 +240,18 @@ def _check_scans(data: bytes, jpeg: Jpeg) -> None:
         _check_refinement(jpeg)
     elif len({component for scan in jpeg.scans for component in scan.components}) < len(jpeg.sampling):
         raise Rejection("truncated_image", "JPEG: the scan of a component is missing.")
+
+
+def _restarts(data: bytes, scan: Scan) -> int:
+    """Restart markers of a scan, which must be numbered from 0 to 7 again and again."""
+    count = 0
+    for found in _RESTART.finditer(data, scan.begin, scan.end):
+        if data[found.end() - 1] != 0xD0 + count % 8:
+            raise Rejection(
+                "corrupt_image", "JPEG: its restart markers are out of order, and data is missing."
+            )
+        count += 1
+    return count
 
 
 def _units(jpeg: Jpeg, scan: Scan) -> float:

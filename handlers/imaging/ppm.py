@@ -47,6 +47,13 @@ def inspect(data: bytes) -> Ppm:
     ppm = Ppm(width, height, maximum, at + 1)
     if kind in (b"P1", b"P2", b"P3") or (kind != b"P4" and maximum != 255):
         limits.check_count("PPM", "bytes of text or of values other than 8 bits", len(data), SLOW_BYTES)
+    if kind in (b"P4", b"P5", b"P6"):
+        rows = (
+            (width + 7) // 8 if kind == b"P4" else width * (1 if kind == b"P5" else 3) * (1 + (maximum > 255))
+        )
+        rest = data[ppm.begin + rows * height :][:4096].lstrip(b" \t\r\n\0")
+        if rest and not rest.startswith(b"P"):  # of a further image
+            raise Rejection("corrupt_image", "PPM: it has more data than its header says.")
     if kind in (b"P5", b"P6") and maximum != 255:
         _check_values(data, ppm, 1 if kind == b"P5" else 3)
     return ppm

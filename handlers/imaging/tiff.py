@@ -20,6 +20,7 @@ _SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH, _TILE_HEIGHT, _TILE
     323,
     324,
 )
+_PLANES, _COLOURS = 284, 320
 _TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION = 325, 330, 339, 347, 42113, 50706
 
 _READ = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 32771, 34925, 50000}
@@ -228,9 +229,31 @@ def _check_bounds(tiff: Tiff) -> None:
     if compression not in _READ:
         name = _NAMES.get(compression, "unknown")
         raise Rejection("unsupported_format", f"It is TIFF with compression {compression} ({name}).")
-    tile = _one(tiff.tags, _TILE_WIDTH, 0) * _one(tiff.tags, _TILE_HEIGHT, 0)
+    across, down = _one(tiff.tags, _TILE_WIDTH, 0), _one(tiff.tags, _TILE_HEIGHT, 0)
+    tile = across * down
     # A tile may be larger than its image, and is decoded whole.
     if tile > 4 * tiff.width * tiff.height + 16_777_216:
         raise Rejection("too_complex", f"TIFF: a tile has {tile} pixels, more than the image.")
     if sum(tiff.bits[:16]) > 256:
         raise Rejection("unsupported_format", f"It is TIFF with {tiff.layout()}.")
+    _check_parts(tiff, across, down)
+
+
+def _check_parts(tiff: Tiff, across: int, down: int) -> None:
+    """Whether there is a strip or tile for every row and plane, and a colour for every value of a palette."""
+    tags = tiff.tags
+    offsets = tags.get(_TILE_OFFSETS) or tags.get(_OFFSETS) or ()
+    if across and down and _TILE_OFFSETS in tags:
+        expected = -(-tiff.width // across) * -(-tiff.height // down)
+    else:
+        expected = -(-tiff.height // (_one(tags, _ROWS_PER_STRIP, 0) or tiff.height))
+    if _one(tags, _PLANES, 1) == 2:
+        expected *= _one(tags, _SAMPLES, 1)
+    if len(offsets) < expected:
+        raise Rejection("truncated_image", f"TIFF: it has {len(offsets)} of {expected} strips or tiles.")
+    counts = tags.get(_TILE_COUNTS) or tags.get(_COUNTS) or ()
+    if any(offset < 8 and count for offset, count in zip(offsets, counts, strict=False)):
+        raise Rejection("corrupt_image", "TIFF: its pixels would begin within its header.")
+    colours = tags.get(_COLOURS, ())
+    if _one(tags, _PHOTOMETRIC, 0) == 3 and tiff.bits[0] <= 8 and len(colours) != 3 << tiff.bits[0]:
+        raise Rejection("corrupt_image", f"TIFF: its palette has {len(colours)} values.")

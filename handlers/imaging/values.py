@@ -35,9 +35,14 @@ def check_palette(image: Image.Image) -> None:
     palette = image.palette if image.mode == "P" else None
     if palette is None:
         return
-    colours = len(palette.getdata()[1]) // len(palette.mode)
+    if colours := len(palette.getdata()[1]) // len(palette.mode):
+        check_highest(image, colours)
+
+
+def check_highest(image: Image.Image, colours: int) -> None:
+    """Reject an image of one band with a value that is none of `colours`; ``corrupt_image``."""
     highest = image.getextrema()[1]
-    if isinstance(highest, int | float) and colours and highest >= colours:
+    if isinstance(highest, int | float) and highest >= colours:
         raise Rejection("corrupt_image", f"It uses colour {highest} of a palette of {colours}.")
 
 

@@ -59,6 +59,12 @@ def test_bytes_missing_before_a_restart_marker(progressive: bool) -> None:
     assert prepare(data[:at] + b"\xff" + data[at:])  # a fill byte before a marker
 
 
+def test_restart_markers_out_of_order() -> None:
+    data = encoded(noise(400, 300), "JPEG", restart_marker_rows=2)
+    at = data.index(b"\xff\xd3", data.index(b"\xff\xda"))
+    assert rejection(data[: at + 1] + b"\xd4" + data[at + 2 :]).code == "corrupt_image"
+
+
 @pytest.mark.parametrize("fmt", ["BMP", "PNG", "TIFF", "GIF"])
 def test_colours_that_the_palette_does_not_have(fmt: str) -> None:
     image = drawn(60, 40, "P")
@@ -84,6 +90,44 @@ def test_a_palette_that_runs_into_the_pixels() -> None:
     data = bytearray(encoded(drawn(60, 40, "P"), "BMP"))
     struct.pack_into("<I", data, 10, 60)
     assert rejection(bytes(data)).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_greys_that_the_palette_does_not_have(mode: str) -> None:
+    data = bytearray(encoded(drawn(60, 40, mode), "BMP"))
+    struct.pack_into("<I", data, 46, 1)
+    assert rejection(bytes(data)).code == "corrupt_image"
+
+
+def tiff_with(image: Image.Image, tag: int, *, count: int | None = None, value: int | None = None) -> bytes:
+    """A file whose tag has another count or value."""
+    data = bytearray(encoded(image, "TIFF"))
+    (first,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, first)
+    for at in range(first + 2, first + 2 + 12 * entries, 12):
+        if struct.unpack_from("<H", data, at)[0] == tag:
+            if count is not None:
+                struct.pack_into("<I", data, at + 4, count)
+            if value is not None:
+                struct.pack_into("<I", data, at + 8, value)
+    return bytes(data)
+
+
+def test_a_tiff_whose_strips_or_colours_are_missing() -> None:
+    assert (
+        rejection(tiff_with(drawn(60, 40), 284, value=2)).code == "truncated_image"
+    )  # a plane for each colour
+    assert rejection(tiff_with(drawn(60, 40), 278, value=10)).code == "truncated_image"  # rows per strip
+    assert rejection(tiff_with(drawn(60, 40), 273, value=4)).code == "corrupt_image"  # where the strip begins
+    assert rejection(tiff_with(drawn(60, 40, "P"), 320, count=767)).code == "corrupt_image"
+
+
+def test_ppm_with_more_data_than_its_header_says() -> None:
+    image = noise(60, 40)
+    data = encoded(image, "PPM")
+    assert prepare(data + b"\n").width == 60
+    assert prepare(data + data).width == 60
+    assert rejection(data.replace(b"60 40", b"60 38")).code == "corrupt_image"
 
 
 def test_a_frame_smaller_than_its_screen_lies_on_white() -> None:
