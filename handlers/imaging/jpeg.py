@@ -247,9 +247,7 @@ def _restarts(data: bytes, scan: Scan) -> int:
     count = 0
     for found in _RESTART.finditer(data, scan.begin, scan.end):
         if data[found.end() - 1] != 0xD0 + count % 8:
-            raise Rejection(
-                "corrupt_image", "JPEG: its restart markers are out of order, and data is missing."
-            )
+            raise Rejection("truncated_image", "JPEG: a restart marker is missing, and with it data.")
         count += 1
     return count
 

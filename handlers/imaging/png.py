@@ -98,7 +98,7 @@ def inspect(data: bytes) -> Png:
         if png is None:
             png = _header(view[:8], content, view[at:end])
         elif kind == b"IDAT":
-            if content:
+            if content or not cut:
                 png.data.append(content)
                 png.parts.append(view[at:end])
         elif kind == b"IEND":
