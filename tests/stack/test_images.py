@@ -40,6 +40,7 @@ def test_each_file_gives_what_it_must(service: Service, tmp_path: Path) -> None:
         ]
         if not busy or time.monotonic() > deadline:
             break
+        sorting.redrive("images/")
         time.sleep(0.5)
 
     # THEN what is an image is classified, the same whatever its form
