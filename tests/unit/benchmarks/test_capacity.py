@@ -27,7 +27,7 @@ def test_what_is_read_is_the_templates() -> None:
     assert {"EndpointBusy", "Lambda.TooManyRequestsException"} <= retrier.errors
     assert (retrier.attempts, retrier.longest, retrier.full_jitter) == (32, 8.0, True)
     assert DEPLOYMENT.workflow_timeout == 300
-    assert DEPLOYMENT.states["Serialize"].memory_gb == pytest.approx(1.73, abs=0.01)
+    assert DEPLOYMENT.states["Serialize"].memory_gb == pytest.approx(0.5)
 
 
 def test_a_burst_of_ten_thousand_in_five_seconds_has_all_its_results(tmp_path: Path) -> None:
