@@ -58,6 +58,15 @@ _KNOWN = (
     (b"BPG\xfb", "BPG"),
     (b"FLIF", "FLIF"),
     (b"P7\n", "PAM"),
+    (b"P7 332", "a thumbnail of XV"),
+    (b"BLP1", "a BLP texture"),
+    (b"BLP2", "a BLP texture"),
+    (b"FTEX", "a FTEX texture"),
+    (b"\xb1h\xde:", "DCX"),
+    (b"DanM", "an MSP image"),
+    (b"LinS", "an MSP image"),
+    (b"Image type: ", "an IFUNC image (IM)"),
+    (b"#define ", "XBM, or the source of a program"),
     (b"PF\n", "PFM"),
     (b"Pf\n", "PFM"),
     (b"/* XPM */", "XPM"),
@@ -155,6 +164,10 @@ def _known(data: bytes) -> str | None:
             return name
     if data[128:132] == b"DICM":
         return "a DICOM image"
+    if data[4:6] in (b"\x11\xaf", b"\x12\xaf") and data[12:14] == b"\x08\0":
+        return "a FLI or FLC animation"
+    if _is_tga(data):
+        return "TGA"
     if data.startswith(b"RIFF") and data[8:12] == b"AVI ":
         return "video (AVI)"
     if (
@@ -165,6 +178,17 @@ def _known(data: bytes) -> str | None:
     ):
         return "PCX"
     return None
+
+
+def _is_tga(data: bytes) -> bool:
+    """By its footer; older files have none, and a header of few values that text does not have."""
+    if data[-18:] == b"TRUEVISION-XFILE.\0":
+        return True
+    colours, kind, depth = data[1:2], data[2:3], data[16:17]
+    sized = len(data) > 18 and data[12:14] != b"\0\0" and data[14:16] != b"\0\0"
+    plain = data[3:7] + data[8:12] == bytes(8) if colours == b"\0" else data[7:8] in b"\x0f\x10\x18\x20"
+    known = kind in b"\1\2\3\x09\x0a\x0b" and depth in b"\x08\x0f\x10\x18\x20" and colours in b"\0\1"
+    return sized and plain and known
 
 
 def _boxes(data: bytes) -> str | None:

@@ -49,6 +49,12 @@ FILES = {
         (b"IIRO\x08\0\0\0" + bytes(30), "Olympus"),
         (b"FOVb\0\0\2\0" + bytes(30), "Sigma"),
         (bytes(128) + b"DICM", "DICOM"),
+        (encoded(drawn(), "TGA"), "TGA"),
+        (encoded(drawn(), "TGA")[:-26], "TGA"),
+        (encoded(drawn(40, 30, "P"), "TGA", compression="tga_rle")[:-26], "TGA"),
+        (b"\x0e\x42\0\0\x12\xaf\1\0\x80\0\x80\0\x08\0" + bytes(120), "FLC"),
+        (b"BLP2\1\0\0\0", "BLP"),
+        (b"#define a_width 8\n", "XBM"),
     ],
 )
 def test_a_known_format_is_named(data: bytes, name: str) -> None:

@@ -109,6 +109,15 @@ def test_a_size_that_is_a_bomb() -> None:
     assert rejection(bomb, max_pixels=10**8).code == "too_many_pixels"
 
 
+def test_a_size_that_the_coded_data_contradicts() -> None:
+    data = bytearray(heic(drawn(600, 400)))
+    at = data.find(b"ispe")
+    while at >= 0:
+        struct.pack_into(">II", data, at + 8, 64, 48)
+        at = data.find(b"ispe", at + 4)
+    assert rejection(bytes(data)).code == "corrupt_image"
+
+
 def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     refused = rejection(heic(drawn()))

@@ -73,7 +73,6 @@ def test_an_empty_object() -> None:
         b"PK\x03\x04",
         b"\0" * 5000,
         b"RIFF\0\0\0\0WAVE",
-        encoded(Image.new("RGB", (4, 4)), "TGA"),
     ],
 )
 def test_what_is_no_image_that_is_read_here(data: bytes) -> None:

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from handlers.imaging import limits
+from tests import needs
 from tests.unit.handlers.pictures import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,14 +28,21 @@ class Loader(yaml.SafeLoader):
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
-def function() -> dict[str, Any]:
+def function(name: str = "SerializeLargeFunction") -> dict[str, Any]:
     template = yaml.load((ROOT / "infra" / "cloudformation.yaml").read_text(), Loader)
-    found: dict[str, Any] = template["Resources"]["SerializeFunction"]["Properties"]
+    found: dict[str, Any] = template["Resources"][name]["Properties"]
     return found
 
 
-def test_decoding_leaves_space_for_the_object_and_the_libraries() -> None:
-    assert function()["MemorySize"] * 2**20 - limits.DECODING_BYTES >= 500_000_000
+@pytest.mark.parametrize(
+    ("name", "rest"), [("SerializeFunction", 250_000_000), ("SerializeLargeFunction", 500_000_000)]
+)
+def test_decoding_leaves_space_for_the_object_and_the_libraries(name: str, rest: int) -> None:
+    found = function(name)
+    decoding = int(found["Environment"]["Variables"]["DECODING_MEGABYTES"]) * 1_000_000
+    assert found["MemorySize"] * 2**20 - decoding >= rest
+    if name == "SerializeLargeFunction":
+        assert decoding == limits.DECODING_BYTES
 
 
 PROGRAM = """
@@ -57,6 +65,7 @@ LARGEST: list[tuple[str, str, dict[str, Any]]] = [
     ("WEBP", "RGB", {"method": 0}), ("WEBP", "RGBA", {"method": 0}), ("TIFF", "RGBA", {"compression": "tiff_lzw"}),
     ("TIFF", "F", {"compression": "tiff_lzw"}), ("TIFF", "RGB", {"compression": "jpeg"}), ("AVIF", "RGB", {"speed": 10, "quality": 40}),
     ("AVIF", "RGBA", {"speed": 10, "quality": 40}), ("JPEG2000", "RGB", {"irreversible": True}),
+    ("HEIF", "RGB", {"enc_params": {"preset": "ultrafast"}}),
 ]  # fmt: skip
 
 
@@ -87,6 +96,8 @@ def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
     else:
         image = image.convert(mode)
     path = tmp_path / "largest"
+    if fmt == "HEIF":
+        needs.module("libraries", "pillow_heif").register_heif_opener()
     image.save(path, fmt, **options)
     del image
 
@@ -182,6 +193,14 @@ def test_an_icon_whose_image_is_a_bomb() -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
     entry = bytes((16, 16, 0, 0, 1, 0, 32, 0)) + len(bomb).to_bytes(4, "little") + (22).to_bytes(4, "little")
     assert rejection(b"\0\0\1\0\1\0" + entry + bomb, max_pixels=10**8).code == "too_many_pixels"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such limit")
+def test_a_decoder_cannot_allocate_more_than_the_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DECODING_BYTES", 0)
+    with limits.bounded_memory(), pytest.raises(MemoryError):
+        bytearray(250_000_000)
+    assert len(bytearray(250_000_000)) == 250_000_000
 
 
 def test_memory_that_runs_out_is_a_rejection(monkeypatch: pytest.MonkeyPatch) -> None:
