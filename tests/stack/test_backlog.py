@@ -21,7 +21,15 @@ def failures(sorting: Sorting, names: list[str], content: bytes) -> dict[str, st
     """Uploads whose results are replaced by failures that may pass."""
     etags = sorting.upload(dict.fromkeys(names, content))
     for name, result in sorting.settled(etags).items():
-        document = result | {"outcome": "failed", "label": None, "confidence": None}
+        members = (
+            "label",
+            "confidence",
+            "probabilities",
+            "familiarity",
+            "threshold",
+            "familiarity_threshold",
+        )
+        document = result | {"outcome": "failed"} | dict.fromkeys(members)
         document["reason"] = {"code": "throttled", "message": "m", "retryable": True}
         key = f"{sorting.folder}/{name}.json"
         sorting.s3.put_object(Bucket=sorting.bucket, Key=f"failed/{key}", Body=json.dumps(document).encode())

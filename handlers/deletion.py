@@ -1,0 +1,84 @@
+"""Function for "Object Deleted" events: a deleted upload's result goes, too.
+
+A result goes only if its upload is not there: results are read first, then the upload, and a result is deleted under the condition that it
+has not changed since. So whatever is uploaded at the same time keeps its result. If the newest version alone was deleted, so that an older
+one is there again, the result of the deleted version goes, and the backlog function starts the older one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from dropsort.contract import keys
+from handlers import aws
+from handlers.telemetry import note, observed
+
+_MISSING = ("NoSuchKey", "404", "NotFound")
+_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+
+if aws.starting():
+    aws.s3()
+
+
+@observed
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Delete the result of a deleted upload.
+
+    Raises
+    ------
+    KeyError, ValueError
+        The event is not one of S3, or of a key outside ``incoming/``.
+    ClientError
+        S3 failed; Lambda retries.
+    """
+    detail = event["detail"]
+    bucket, key = detail["bucket"]["name"], detail["object"]["key"]
+    note(s3_key=key)
+    return {
+        "s3_key": key,
+        "deleted": delete_result(aws.s3(), bucket, key, detail["object"].get("version-id")),
+    }
+
+
+def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) -> list[str]:
+    """Delete the result of an upload that is not there any more; return the keys of what was deleted.
+
+    Parameters
+    ----------
+    version
+        The version that was deleted, if it is known.
+    """
+    path = keys.path_of(key)
+    if not path:
+        return []
+    found = {
+        location: head
+        for location in keys.result_keys(path).values()
+        if (head := _head(s3, bucket, location))
+    }
+    upload = _head(s3, bucket, key) if found else None
+    deleted = []
+    for location, head in found.items():
+        of = head["Metadata"].get("version-id")
+        if upload is not None and (not of or of != version or of == upload.get("VersionId")):
+            continue
+        try:
+            s3.delete_object(Bucket=bucket, Key=location, IfMatch=head["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in (*_CHANGED, *_MISSING):
+                raise
+        else:
+            deleted.append(location)
+    return deleted
+
+
+def _head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    try:
+        head: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
+        return head
+    except ClientError as error:
+        if error.response["Error"]["Code"] in (*_MISSING, "405"):  # a deletion marker
+            return None
+        raise
