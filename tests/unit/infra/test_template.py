@@ -319,6 +319,8 @@ def test_uploads_start_the_workflow_and_nothing_else_does(name: str, starts: boo
     event = json.loads(fixture.read_text().replace("amzn-s3-demo-bucket1", "pictures"))
     pattern = resolve(RESOURCES["UploadRule"]["Properties"]["EventPattern"])
     assert matches(pattern, event) is starts
+    deleted = resolve(RESOURCES["DeletionRule"]["Properties"]["EventPattern"])
+    assert matches(deleted, event) is (name == "object-deleted")
     for key in ("classified/cam1/a.jpg.json", "failed/incoming/a.json", "captures/x.jsonl", "Incoming/a.jpg"):
         event["detail"]["object"]["key"] = key
         assert not matches(pattern, event), "a result must not start the workflow again"

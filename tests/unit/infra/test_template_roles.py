@@ -18,7 +18,7 @@ from moto import mock_aws
 
 from dropsort.contract import backlog as backlog_runs
 from dropsort.contract import keys
-from handlers import aws, backlog, classify, serialize, settings
+from handlers import aws, backlog, classify, deletion, serialize, settings
 from handlers import filter as last
 from monitoring.prices import ResourceUse
 from tests.unit.handlers.pictures import drawn, encoded
@@ -70,6 +70,7 @@ KEY = {
     "FilterRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "MonitorRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "BacklogRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "DeletionRole": {"kms:Decrypt"},
     "BacklogStateMachineRole": {"kms:Decrypt", "kms:GenerateDataKey"},
     "EndpointRole": {"kms:Decrypt", "kms:GenerateDataKey"},
 }
@@ -244,7 +245,7 @@ def runtime_needs(function: str) -> set[tuple[str, str]]:
     needs |= TRACES_OF_A_FUNCTION
     if function != "Classify":
         needs |= {(action, "KmsKeyArn") for action in KEY[f"{function}Role"]}
-    if function in ("Serialize", "Filter"):  # the others list
+    if function in ("Serialize", "Filter", "Deletion"):  # the others list
         needs.add(("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"))
     return needs
 
@@ -393,6 +394,13 @@ def test_one_upload_makes_the_requests_and_the_log_that_its_cost_counts(
     assert use.log_bytes - 60 < len(printed[0]) + 26 <= use.log_bytes
 
 
+def test_the_deletion_function_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
+    for outcome in keys.OUTCOMES:
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=f"{outcome}/a.json", Body=b"{}")
+    assert len(deletion.handler(event("incoming/a"), CONTEXT)["deleted"]) == 3
+    held("Deletion", calls)
+
+
 def test_the_functions_are_those_of_the_workflow() -> None:
     for name in FUNCTIONS:
         properties = RESOURCES[f"{name}Function"]["Properties"]
@@ -443,7 +451,8 @@ def test_a_role_of_sagemaker_allows_what_sagemaker_documents_and_nothing_else(ro
 def test_taking_any_action_away_from_a_role_is_noticed() -> None:
     """Each role is held equal to what is needed, so a smaller one fails as a wider one does; this says that none is left out."""
     held_elsewhere = {
-        "SerializeRole", "SerializeLargeRole", "ClassifyRole", "FilterRole", "BacklogRole",  # the calls of the code
+        "SerializeRole", "SerializeLargeRole", "ClassifyRole", "FilterRole", "BacklogRole",
+        "DeletionRole",  # the calls of the code
         "StateMachineRole", "BacklogStateMachineRole", "UploadRuleRole",  # the definitions and the rules
         "MonitorRole",  # tests/stack/test_roles.py
     }  # fmt: skip
@@ -457,6 +466,7 @@ LISTS = {
     "SerializeRole": ("StringLikeIfExists", ["incoming/*"]),
     "SerializeLargeRole": ("StringLikeIfExists", ["incoming/*"]),
     "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
+    "DeletionRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
     "BacklogRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
     "MonitorRole": (
         "StringLike",
