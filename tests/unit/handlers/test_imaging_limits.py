@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Loader(yaml.SafeLoader):
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
+@cache
 def function(name: str = "SerializeLargeFunction") -> dict[str, Any]:
     template = yaml.load((ROOT / "infra" / "cloudformation.yaml").read_text(), Loader)
     found: dict[str, Any] = template["Resources"][name]["Properties"]
