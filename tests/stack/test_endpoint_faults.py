@@ -34,7 +34,7 @@ def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[
 
 
 class Trouble:
-    """What stands in front of the endpoint: passes on, or answers with an error of SageMaker's."""
+    """What stands in front of the endpoint: passes on, or responds with an error of SageMaker's."""
 
     def __init__(self) -> None:
         self.answers: Callable[[], tuple[int, str] | None] = lambda: None
@@ -44,7 +44,7 @@ class Trouble:
 
 @contextmanager
 def in_front_of_the_endpoint(service: Service) -> Iterator[Trouble]:
-    """Point the deployed classify function at a server that passes requests on to the endpoint, until told otherwise."""
+    """Point the deployed classify function at a server that passes requests on to the endpoint, until requested otherwise."""
     trouble = Trouble()
     runtime = service.session().client("sagemaker-runtime")
 
@@ -101,13 +101,15 @@ def in_front_of_the_endpoint(service: Service) -> Iterator[Trouble]:
         server.server_close()
 
 
-def test_an_endpoint_that_fails_for_a_while_is_asked_again(service: Service, tmp_path: Path) -> None:
+def test_requests_to_an_endpoint_that_fails_for_a_while_are_repeated(
+    service: Service, tmp_path: Path
+) -> None:
     # GIVEN an endpoint that rejects the first three requests, each for another reason
     sorting = Sorting(service, "while")
     with in_front_of_the_endpoint(service) as trouble:
         left = iter([(400, "ThrottlingException"), (500, "InternalFailure"), (503, "ServiceUnavailable")])
         trouble.answers = lambda: next(left, None)
-        # WHEN two pictures are dropped
+        # WHEN two images are dropped
         bicycle, motorcycle = drawn(tmp_path)
         results = sorting.settled(sorting.upload({"a.png": bicycle, "b.png": motorcycle}))
     # THEN both are classified
@@ -148,7 +150,7 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
         trouble.answers = lambda: (503, "ServiceUnavailable")
         etags = sorting.upload({"a.png": drawn(tmp_path, 1)[0]})
         result = sorting.settled(etags)["a.png"]
-    # THEN its picture has a result that says so
+    # THEN its image has a result that says so
     assert result["outcome"] == keys.FAILED
     assert result["reason"]["retryable"]
     assert result["reason"]["code"] in ("service_error", "throttled", "timeout")
@@ -156,7 +158,7 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
     found = redrive.find(sorting.s3, sorting.bucket, prefix="redriven/")
     assert [(upload.key, upload.why) for upload in found] == [(sorting.key("a.png"), redrive.RETRYABLE)]
     sorting.redrive("redriven/")
-    # THEN the answer takes the failure's place
+    # THEN the prediction takes the failure's place
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (again := sorting.settled(etags)["a.png"])[
         "outcome"
@@ -167,14 +169,14 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
     assert redrive.find(sorting.s3, sorting.bucket, prefix="redriven/") == []
 
 
-def test_a_model_that_refuses_a_picture_is_not_asked_again(service: Service) -> None:
+def test_an_image_that_a_model_rejects_is_not_sent_again(service: Service) -> None:
     # GIVEN an endpoint whose model responds with 422
     sorting = Sorting(service, "refused")
     with in_front_of_the_endpoint(service) as trouble:
         trouble.answers = lambda: (424, "ModelError")
-        # WHEN a picture is dropped
+        # WHEN an image is dropped
         result = sorting.settled(sorting.upload({"a.png": picture(1)}))["a.png"]
-    # THEN the endpoint is asked once, and the result is final
+    # THEN the endpoint gets one request, and the result is final
     assert trouble.refused == 1
     assert result["outcome"] == keys.FAILED
     assert (result["reason"]["code"], result["reason"]["retryable"]) == ("refused_by_model", False)

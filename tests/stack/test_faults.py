@@ -25,7 +25,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: Path) -> None:
-    # GIVEN functions that run, and pictures on their way through them
+    # GIVEN functions that run, and images on their way through them
     sorting = Sorting(service, "killed")
     content = drawn(tmp_path, 1)[0]
     sorting.settled(sorting.upload({"first.png": content}))
@@ -35,7 +35,7 @@ def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: P
     for pid in workers:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    # THEN every picture has one result, nearly always its answer
+    # THEN every image has one result, nearly always its prediction
     assert workers
     results = sorting.settled(etags)
     # AND what this emulator, which ends all workers of a function when one cannot start, hit more often than is retried, is retryable
@@ -85,7 +85,7 @@ def test_a_functions_role_may_do_nothing_elsewhere(service: Service, function: s
         aws_session_token=found["SessionToken"],
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )
-    # WHEN it is used for what is not the function's work THEN each call is refused
+    # WHEN it is used for what is not the function's work THEN each call is rejected
     for call, key in ROLES[function]:
         arguments = {
             "Bucket": service.bucket,
@@ -99,7 +99,7 @@ def test_a_functions_role_may_do_nothing_elsewhere(service: Service, function: s
 def test_a_function_cannot_be_made_to_read_elsewhere(service: Service) -> None:
     # GIVEN a result, which is no upload
     sorting = Sorting(service, "elsewhere")
-    # WHEN the first function is called with its key THEN it refuses the key, before any role has to
+    # WHEN the first function is called with its key THEN it rejects the key, before any role has to
     answer = (
         service.session()
         .client("lambda")

@@ -18,9 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "120"))
 CLIENTS = 16
-GROWTH_BYTES = (
-    40_000_000  # room for what an allocator keeps; a leak of a picture each would be more at 1,000 uploads
-)
+GROWTH_BYTES = 40_000_000  # space for what an allocator does not return; a leak of an image each would be more at 1,000 uploads
 
 
 def test_every_upload_has_one_result(

@@ -205,7 +205,7 @@ def root() -> None:
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("key", ["test", "000000000000", ""])
 def test_another_user_of_the_machine_gets_nothing(gated: Target, key: str) -> None:
-    # WHEN another user looks into the folder and sends requests
+    # WHEN another user reads the folder and sends requests
     found = as_another_user(OTHER_USER, str(gated.folder), str(gated.aws.port), key)
     # THEN no file is read, and no request served
     files = {found.pop(name) for name in list(found) if not isinstance(found[name], int)}

@@ -24,7 +24,7 @@ BEGIN = "import sys; from pathlib import Path; from dropsort.local import venv; 
 
 
 def lock(folder: Path, version: str = "1.0", digest: str = "") -> Path:
-    """A lock file for one tiny package, which lies beside it: no network."""
+    """A lock file for one tiny package, which lies next to it: no network."""
     folder.mkdir(parents=True, exist_ok=True)
     wheel = folder / f"tiny_thing-{version}-py3-none-any.whl"
     info = f"tiny_thing-{version}.dist-info"
@@ -91,7 +91,7 @@ def test_several_at_once_make_one(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-def test_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_wrong_hash_is_rejected_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match=r"(?i)hash"):
         venv.ensure(lock(tmp_path, digest="0" * 64), tmp_path / "home")
     assert not [path for path in (tmp_path / "home").iterdir() if path.is_dir()]
