@@ -40,7 +40,7 @@ def test_an_endpoint_with_capitals_brings_its_arn(capsys: pytest.CaptureFixture[
     assert "is Updating: images wait" in capsys.readouterr().err
 
 
-def test_an_endpoint_that_is_not_there_is_said_before_anything_is_created() -> None:
+def test_an_endpoint_that_is_not_there_is_an_error_before_anything_is_created() -> None:
     with pytest.raises(click.ClickException, match="no endpoint Bikes in this region"):
         looked_up(Endpoints("Could not find endpoint"), "Bikes")
 
