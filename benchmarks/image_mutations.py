@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+MOST_BYTES = 20_000_000  # as the service takes by default
 Mutator = Callable[[bytes, random.Random], bytes]
 
 # Format, mode, and options of Pillow's encoder.
@@ -304,6 +305,7 @@ MUTATORS: dict[str, tuple[Mutator, ...]] = {
 def mutated(fmt: str, data: bytes, rng: random.Random) -> bytes:
     """A file changed in a way that its format knows."""
     try:
-        return rng.choice(MUTATORS[fmt])(data, rng)
+        found = rng.choice(MUTATORS[fmt])(data, rng)
+        return found if len(found) <= MOST_BYTES else found[:MOST_BYTES]
     except (struct.error, IndexError, ValueError, zlib.error):  # it cannot be taken apart
         return flip(data, rng)

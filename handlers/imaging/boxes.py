@@ -17,6 +17,7 @@ class Boxes:
     width: int = 0
     height: int = 0
     items: int = 0
+    count: int = 0  # of boxes, at every depth
 
 
 def inspect(data: bytes, name: str) -> Boxes:
@@ -28,7 +29,7 @@ def inspect(data: bytes, name: str) -> Boxes:
         ``truncated_image``, ``too_complex``.
     """
     found = Boxes()
-    for kind, begin, end in _walk(data, 0, len(data), name):
+    for kind, begin, end in _walk(data, 0, len(data), name, found):
         if end > len(data):
             raise Rejection("truncated_image", f"{name}: {end} bytes are promised, {len(data)} are there.")
         if kind == b"mdat" and end - begin > 256 and not data[end - 64 : end].strip(b"\0"):
@@ -41,12 +42,11 @@ def inspect(data: bytes, name: str) -> Boxes:
     return found
 
 
-def _walk(data: bytes, begin: int, end: int, name: str) -> Iterator[tuple[bytes, int, int]]:
+def _walk(data: bytes, begin: int, end: int, name: str, found: Boxes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, begin and end of the content of each box."""
-    count = 0
-    while begin + 8 <= end:
-        count += 1
-        limits.check_count(name, "boxes", count, limits.MAX_SEGMENTS)
+    while begin + 8 <= min(end, len(data)):
+        found.count += 1
+        limits.check_count(name, "boxes", found.count, limits.MAX_SEGMENTS)
         size, kind = struct.unpack_from(">I4s", data, begin)
         head = 8
         if size == 1 and begin + 16 <= end:
@@ -60,13 +60,13 @@ def _walk(data: bytes, begin: int, end: int, name: str) -> Iterator[tuple[bytes,
 
 
 def _meta(data: bytes, begin: int, end: int, name: str, found: Boxes) -> None:
-    for kind, first, last in _walk(data, begin, end, name):
+    for kind, first, last in _walk(data, begin, end, name, found):
         if kind == b"iinf" and last - first >= 6:
             found.items = int.from_bytes(data[first + 4 : first + (8 if data[first] else 6)], "big")
         if kind == b"iprp":
-            for inner, at, stop in _walk(data, first, last, name):
+            for inner, at, stop in _walk(data, first, last, name, found):
                 if inner == b"ipco":
-                    for prop, value, _ in _walk(data, at, stop, name):
+                    for prop, value, _ in _walk(data, at, stop, name, found):
                         if prop == b"ispe" and value + 12 <= len(data):
                             width, height = struct.unpack_from(">II", data, value + 4)
                             if width * height > found.width * found.height:

@@ -73,6 +73,11 @@ _SIZES = {
     18: 8,
 }
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_USED = frozenset({
+    _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKE, _OFFSETS, _SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH,
+    _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION, _PLANES, _COLOURS,
+})  # fmt: skip
+_FEW = 256  # values of a tag, of a directory other than the first
 _DIRECTORIES = 24  # that are read
 
 
@@ -159,7 +164,7 @@ def inspect(data: bytes) -> Tiff:
         if at in seen or not 0 < at < len(data) - 1:
             continue
         seen.add(at)
-        tags, following = _directory(data, at, order, big)
+        tags, following = _directory(data, at, order, big, limits.MAX_STRIPS if not directories else _FEW)
         directories.append(tags)
         _check_raw(tags)
         pending += [offset for offset in tags.get(_SUB_IFDS, ())[:8] if isinstance(offset, int)]
@@ -170,11 +175,15 @@ def inspect(data: bytes) -> Tiff:
     if not tiff.width or not tiff.height:
         raise Rejection("corrupt_image", "TIFF: its first page has no size.")
     _check_bounds(tiff)
+    # Strips may overlap, and each is read and decoded.
+    read = sum(tiff.tags.get(_TILE_COUNTS) or tiff.tags.get(_COUNTS) or ())
+    if read > 4 * len(data) + 65536:
+        raise Rejection("too_complex", f"TIFF: its strips or tiles have {read} bytes, the file {len(data)}.")
     return tiff
 
 
-def _directory(data: bytes, at: int, order: str, big: bool) -> tuple[dict[int, Any], int]:
-    """Tags of one directory, and the offset of the next."""
+def _directory(data: bytes, at: int, order: str, big: bool, most: int) -> tuple[dict[int, Any], int]:
+    """Tags of one directory that matter here, with up to `most` values each, and the offset of the next."""
     head, width, value = ("Q", 20, 8) if big else ("H", 12, 4)
     size = struct.calcsize(order + head)
     count = struct.unpack_from(order + head, data, at)[0] if at + size <= len(data) else 0
@@ -184,6 +193,8 @@ def _directory(data: bytes, at: int, order: str, big: bool) -> tuple[dict[int, A
         if entry + width > len(data):
             raise Rejection("truncated_image", "TIFF: it ends within its directory.")
         number, kind = struct.unpack_from(order + "HH", data, entry)
+        if number not in _USED or number in tags:
+            continue
         length = struct.unpack_from(order + ("Q" if big else "I"), data, entry + 4)[0]
         total = length * _SIZES.get(kind, 1)
         where = entry + width - value
@@ -191,7 +202,7 @@ def _directory(data: bytes, at: int, order: str, big: bool) -> tuple[dict[int, A
             where = struct.unpack_from(order + ("Q" if big else "I"), data, where)[0]
         if number in (_OFFSETS, _TILE_OFFSETS, _COUNTS, _TILE_COUNTS):
             limits.check_count("TIFF", "strips or tiles", length, limits.MAX_STRIPS)
-        if kind in _INTEGERS and length <= limits.MAX_STRIPS and where + total <= len(data):
+        if kind in _INTEGERS and length <= most and where + total <= len(data):
             tags[number] = struct.unpack_from(f"{order}{length}{_INTEGERS[kind]}", data, where)
         elif kind in (2, 7) and (length <= 256 or number == _JPEG_TABLES):
             tags[number] = data[where : where + length]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from handlers.imaging import limits
+from handlers.imaging import limits, tiff
 from tests import needs
 from tests.unit.handlers.pictures import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
 
@@ -181,6 +181,61 @@ def test_strips_are_counted() -> None:
     at = next(at for at in range(8, len(data) - 12) if data[at : at + 4] == struct.pack("<HH", 273, 4))
     struct.pack_into("<I", data, at + 4, 10_000_000)
     assert rejection(bytes(data)).code == "too_complex"
+
+
+def test_strips_that_overlap_are_no_more_work() -> None:
+    # GIVEN thousands of strips that all lie at the same bytes, each of which would be decoded
+    pixels = encoded(noise(600, 400), "JPEG", quality=95)
+    rows, count = 8, 5000
+    tags = {
+        256: 600, 257: rows * count, 258: (8, 8, 8), 259: 7, 262: 6, 273: (0,) * count, 277: 3, 278: rows, 279: (len(pixels),) * count,
+    }  # fmt: skip
+    head = 8 + len(pixels)
+    body = b""
+    entries = []
+    for tag, value in tags.items():
+        values = value if isinstance(value, tuple) else (value,)
+        values = (8,) * count if tag == 273 else values
+        content = struct.pack(f"<{len(values)}I", *values)
+        at = head + 2 + 12 * len(tags) + 4 + len(body)
+        body += content if len(values) > 1 else b""
+        entries.append(
+            struct.pack("<HHI", tag, 4, len(values)) + (struct.pack("<I", at) if len(values) > 1 else content)
+        )
+    data = (
+        b"II*\0"
+        + struct.pack("<I", head)
+        + pixels
+        + struct.pack("<H", len(tags))
+        + b"".join(entries)
+        + bytes(4)
+        + body
+    )
+    assert rejection(data, max_pixels=10**8).code == "too_complex"
+
+
+def test_tags_of_tiff_that_are_not_used_are_not_read() -> None:
+    # GIVEN 4,000 tags of 90,000 values each, all at the same bytes
+    plain = encoded(drawn(64, 48), "TIFF")
+    (first,) = struct.unpack_from("<I", plain, 4)
+    (count,) = struct.unpack_from("<H", plain, first)
+    entries = plain[first + 2 : first + 2 + 12 * count]
+    more = b"".join(struct.pack("<HHII", tag, 3, 90_000, 8) for tag in range(40_000, 44_000) if tag != 42113)
+    begin = len(plain) + 180_000
+    data = plain[:4] + struct.pack("<I", begin) + plain[8:] + bytes(180_000)
+    data += struct.pack("<H", count + 3999) + entries + more + bytes(4)
+    assert len(tiff.inspect(data).tags) < 30
+
+
+@pytest.mark.parametrize("fmt", ["AVIF", "HEIF"])
+def test_boxes_within_boxes_are_counted(fmt: str) -> None:
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    properties = box(b"iprp", box(b"ipco", box(b"free", b"") * 9000) * 2)
+    brand = b"avif" if fmt == "AVIF" else b"heic"
+    data = box(b"ftyp", brand + bytes(4) + brand) + box(b"meta", bytes(4) + properties * 2)
+    assert rejection(data).code == "too_complex"
 
 
 def test_headers_of_jpeg_2000_that_contradict_each_other() -> None:
