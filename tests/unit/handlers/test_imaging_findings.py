@@ -122,6 +122,10 @@ def test_a_tiff_whose_strips_or_colours_are_missing() -> None:
     assert rejection(tiff_with(drawn(60, 40, "P"), 320, count=767)).code == "corrupt_image"
 
 
+def test_a_wrong_length_of_an_uncompressed_strip_does_no_harm() -> None:
+    assert prepare(tiff_with(drawn(60, 40), 279, value=40_000_000)).width == 60
+
+
 def test_ppm_with_more_data_than_its_header_says() -> None:
     image = noise(60, 40)
     data = encoded(image, "PPM")
