@@ -88,6 +88,13 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
     contents |= {f"text-{number}.png": b"no picture" for number in range(TEXTS)}
     etags = sorting.upload(contents)
     results = sorting.settled(etags)
+    for _ in attempts():  # a busy machine throttles some of them
+        late = [name for name, result in results.items() if (result["reason"] or {}).get("retryable")]
+        if not late:
+            break
+        for name in late:
+            sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key(name)}))
+        results = sorting.settled(etags)
     assert {result["outcome"] for result in results.values()} == set(keys.OUTCOMES)
 
     # An event of an upload that a newer one of the same key has overtaken.
