@@ -43,7 +43,7 @@ RESOURCES = {
             "training-images.json",
         )
     ),
-    *(f"requirements/{name}.txt" for name in ("embedded-aws", "lambda", "monitoring", "run")),
+    *(f"requirements/{name}.txt" for name in ("embedded-aws", "heic", "lambda", "monitoring", "run")),
     "requirements/train.in",
 }
 

@@ -47,7 +47,7 @@ def test_each_hostile_file_has_one_result(service: Service) -> None:
     files = hostile.fixed() | dict(hostile.mutations(int(os.environ.get("DROPSORT_HOSTILE", "100"))))
     failed = set(sorting.executions("FAILED"))
     # WHEN all of them are dropped
-    results = sorting.settled(sorting.upload(files))
+    results = sorting.final(sorting.upload(files))
     # THEN no execution has failed
     assert set(sorting.executions("FAILED")) - failed == set()
     # AND what cannot be read says so with a code, and is nothing to try again

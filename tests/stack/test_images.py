@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from PIL import Image
 from dropsort.contract import keys
 from dropsort.local.service import Service
 from tests import needs
-from tests.stack.sorting import PATIENCE_SECONDS, Sorting, drawn
+from tests.stack.sorting import Sorting, drawn
 from tests.unit.handlers.cases import Case, cases
 
 pytestmark = pytest.mark.stack
@@ -31,17 +30,7 @@ def test_each_file_gives_what_it_must(service: Service, tmp_path: Path) -> None:
     files["phone.heic"] = Case(phone.getvalue(), same_as="base.jpg")
 
     # WHEN all are uploaded, and what was throttled was started again
-    etags = sorting.upload({name: case.data for name, case in files.items()}, clients=4)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        results = sorting.settled(etags)
-        busy = [
-            name for name, result in results.items() if result["reason"] and result["reason"]["retryable"]
-        ]
-        if not busy or time.monotonic() > deadline:
-            break
-        sorting.redrive("images/")
-        time.sleep(0.5)
+    results = sorting.final(sorting.upload({name: case.data for name, case in files.items()}, clients=4))
 
     # THEN what is an image is classified, the same whatever its form
     unlike = {}

@@ -71,7 +71,9 @@ def test_a_recording_that_s3_rejects_is_an_error_to_retry(operation: str) -> Non
     client = aws.s3()
     with Stubber(client) as stub:
         if operation == "head_object":
+            # Two HEAD requests are sent at once.
             stub.add_response("put_object", {"ETag": '"e"'})
+            stub.add_client_error(operation, "AccessDenied", http_status_code=403)
         stub.add_client_error(operation, "AccessDenied", http_status_code=403)
         with pytest.raises(ClientError):
             perform(client, BUCKET, b"{}", record(entry(1, "classified"), LOCATIONS))
