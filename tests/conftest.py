@@ -83,6 +83,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End a distributed run whose workers do not know the groups: each would start what one is to share."""
+    if getattr(session.config.option, "loadgroup", False):
+        lost = [
+            item.nodeid
+            for item in session.items
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid
+        ]
+        if lost:
+            raise pytest.UsageError(
+                f"pytest-xdist does not group tests with this version of pytest: {lost[0]}"
+            )
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real images and capture files."""
