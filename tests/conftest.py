@@ -59,6 +59,11 @@ def _share_models() -> None:
     Loader.__init__ = shared
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long bytes by their argument: some hold the time at which they were made, and all workers need the same names."""
+    return argname if isinstance(val, bytes) and len(val) > 32 else None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Say which tests stay on one processor."""
     if item.get_closest_marker("xdist_group"):
