@@ -13,8 +13,8 @@ from dropsort.contract import keys
 PATIENCE_SECONDS = 300  # a busy machine checks for uploads without a result every minute or two
 
 
-def picture(seed: int, side: int = 32) -> bytes:
-    """A picture whose content depends on `seed`."""
+def sample_image(seed: int, side: int = 32) -> bytes:
+    """An image whose content depends on `seed`."""
     image = Image.effect_noise((side, side), 20 + seed % 80).convert("RGB")
     content = io.BytesIO()
     image.save(content, "PNG")

@@ -1,4 +1,4 @@
-"""Wrong checksums are refused as S3 refuses them, whatever kind it is and however it is sent; nothing of such a request is stored."""
+"""Wrong checksums are rejected as S3 rejects them, whatever their kind and however they are sent; such a request stores nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HEADERS = {name: f"x-amz-checksum-{name.removeprefix('Checksum').lower()}" for n
 }
 
 
-def refused(call: Any, **arguments: Any) -> tuple[str, int]:
+def error_of(call: Any, **arguments: Any) -> tuple[str, int]:
     with pytest.raises(ClientError) as error:
         call(**arguments)
     return error.value.response["Error"]["Code"], error.value.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -54,26 +54,26 @@ def names(s3: Any, service: Service) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_object_with_a_wrong_checksum_is_refused(service: Service, s3: Any, kind: str) -> None:
+def test_an_object_with_a_wrong_checksum_is_rejected(service: Service, s3: Any, kind: str) -> None:
     upload = {"Bucket": service.bucket, "Key": f"{PREFIX}{kind}", "Body": CONTENT}
-    assert refused(s3.put_object, **upload, **{kind: KINDS[kind](OTHER)}) == ("BadDigest", 400)
+    assert error_of(s3.put_object, **upload, **{kind: KINDS[kind](OTHER)}) == ("BadDigest", 400)
     malformed = ("InvalidDigest", 400) if kind == "ContentMD5" else ("InvalidRequest", 400)
     for text in ("AAAA", "not base64", KINDS[kind](OTHER)[:-4]):
-        assert refused(s3.put_object, **upload, **{kind: text}) == malformed, text
+        assert error_of(s3.put_object, **upload, **{kind: text}) == malformed, text
     assert kind not in names(s3, service)
     s3.put_object(**upload, **{kind: KINDS[kind](CONTENT)})
     assert kind in names(s3, service)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_part_with_a_wrong_checksum_is_refused(service: Service, s3: Any, kind: str) -> None:
+def test_a_part_with_a_wrong_checksum_is_rejected(service: Service, s3: Any, kind: str) -> None:
     where = {"Bucket": service.bucket, "Key": f"{PREFIX}part-{kind}"}
     upload = s3.create_multipart_upload(**where)["UploadId"]
     part = where | {"UploadId": upload, "PartNumber": 1, "Body": CONTENT}
-    assert refused(s3.upload_part, **part, **{kind: KINDS[kind](OTHER)}) == ("BadDigest", 400)
+    assert error_of(s3.upload_part, **part, **{kind: KINDS[kind](OTHER)}) == ("BadDigest", 400)
     etag = s3.upload_part(**part, **{kind: KINDS[kind](CONTENT)})["ETag"]
     wrong = {"Parts": [{"PartNumber": 1, "ETag": md5(OTHER)}]}
-    assert refused(s3.complete_multipart_upload, **where, UploadId=upload, MultipartUpload=wrong) == (
+    assert error_of(s3.complete_multipart_upload, **where, UploadId=upload, MultipartUpload=wrong) == (
         "InvalidPart",
         400,
     )

@@ -30,23 +30,21 @@ def run(service: Service, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     samples.drawn(folder, 6, seed=3)
     return folder
 
 
-def test_drop_waits_and_shows_what_results_shows(run: Run, pictures: Path, tmp_path: Path) -> None:
-    # GIVEN pictures in folders that are labels, and a file that is no picture
-    names = {path.relative_to(pictures).as_posix() for path in pictures.rglob("*") if path.is_file()}
+def test_drop_waits_and_shows_what_results_shows(run: Run, images: Path, tmp_path: Path) -> None:
+    # GIVEN images in folders that are labels, and a file that is no image
+    names = {path.relative_to(images).as_posix() for path in images.rglob("*") if path.is_file()}
 
     # AND litter that is included, which the service ignores
-    (pictures / "._ignored.jpg").write_bytes(b"x")
+    (images / "._ignored.jpg").write_bytes(b"x")
 
     # WHEN they are dropped
-    dropped = run(
-        "drop", str(pictures), "--prefix", "cli", "--include", "._*", "--wait", "--json", "drop.json"
-    )
+    dropped = run("drop", str(images), "--prefix", "cli", "--include", "._*", "--wait", "--json", "drop.json")
 
     # THEN each has a result, and both commands say the same of it
     summary = json.loads((tmp_path / "drop.json").read_text())
@@ -64,7 +62,7 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, pictures: Path, tmp_p
     assert summary["accuracy"] is not None
 
     # AND dropping them again uploads nothing
-    run("drop", str(pictures), "--prefix", "cli", "--json", "again.json")
+    run("drop", str(images), "--prefix", "cli", "--json", "again.json")
     assert json.loads((tmp_path / "again.json").read_text())["uploaded"] == 0
 
 
@@ -97,10 +95,8 @@ def test_an_interrupted_drop_says_what_is_there_and_goes_on(
     )
 
 
-def test_json_on_standard_output_is_nothing_but_json(run: Run, pictures: Path) -> None:
-    assert (
-        json.loads(run("drop", str(pictures), "--prefix", "cli-json", "--json", "-").stdout)["uploaded"] > 0
-    )
+def test_json_on_standard_output_is_nothing_but_json(run: Run, images: Path) -> None:
+    assert json.loads(run("drop", str(images), "--prefix", "cli-json", "--json", "-").stdout)["uploaded"] > 0
 
 
 def test_redrive_sorts_what_has_lost_its_result(
@@ -111,7 +107,7 @@ def test_redrive_sorts_what_has_lost_its_result(
     run("drop", str(tmp_path / "lost.png"), "--prefix", "redrive", "--wait")
     s3.delete_object(Bucket=service.bucket, Key=wait_for_result("incoming/redrive/lost.png"))
 
-    # WHEN it is looked for THEN it is named, and nothing is started
+    # WHEN the command runs dry THEN it lists the upload, and starts nothing
     dry = run("redrive", "--prefix", "redrive/", "--min-age", "0", "--dry-run")
     assert "incoming/redrive/lost.png  (no result)" in dry.stdout
 
@@ -122,10 +118,10 @@ def test_redrive_sorts_what_has_lost_its_result(
 
 
 def test_monitor_report_and_dashboard_read_the_service(
-    run: Run, service: Service, pictures: Path, tmp_path: Path
+    run: Run, service: Service, images: Path, tmp_path: Path
 ) -> None:
     # GIVEN captures of the service
-    run("drop", str(pictures), "--prefix", "cli-monitor", "--wait")
+    run("drop", str(images), "--prefix", "cli-monitor", "--wait")
     service.flush()
 
     # WHEN they are aggregated and shown
@@ -135,7 +131,7 @@ def test_monitor_report_and_dashboard_read_the_service(
     ).stdout.strip()
     board = run("dashboard", "--no-open", "--out", "board.html").stdout.strip()
 
-    # THEN every answer of the endpoint was read, and both pages are there
+    # THEN every response of the endpoint was read, and both pages are there
     assert json.loads((tmp_path / "monitor.json").read_text())["records"] >= 6
     assert (
         "Compared with s3://dropsort/monitoring/reference.json, 200 predictions."
@@ -144,7 +140,7 @@ def test_monitor_report_and_dashboard_read_the_service(
     assert "<!doctype html>" in (tmp_path / board).read_text()
 
 
-def test_a_stack_that_does_not_exist_is_said_in_one_line(run: Run) -> None:
+def test_a_stack_that_does_not_exist_is_reported_in_one_line(run: Run) -> None:
     result = run("results", "--stack", "nowhere", code=1)
     assert result.stderr.startswith("dropsort: There is no stack nowhere at http://127.0.0.1:")
     assert result.stderr.count("\n") == 1
@@ -152,7 +148,7 @@ def test_a_stack_that_does_not_exist_is_said_in_one_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize("verb", ["monitor", "report"])
-def test_a_bucket_that_does_not_exist_is_said_in_one_line(run: Run, tmp_path: Path, verb: str) -> None:
+def test_a_bucket_that_does_not_exist_is_reported_in_one_line(run: Run, tmp_path: Path, verb: str) -> None:
     result = run(verb, "s3://no-such-bucket/captures", code=1)
     assert result.stderr.startswith("dropsort: ")
     assert "no-such-bucket" in result.stderr
@@ -170,7 +166,7 @@ def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_deploy_and_destroy_a_second_service_beside_it(run: Run, s3: Any, tmp_path: Path) -> None:
+def test_deploy_and_destroy_a_second_service_in_the_same_account(run: Run, s3: Any, tmp_path: Path) -> None:
     # WHEN a service is deployed, changed and deployed again
     run(
         "deploy",
@@ -188,15 +184,15 @@ def test_deploy_and_destroy_a_second_service_beside_it(run: Run, s3: Any, tmp_pa
     assert "Updating stack second" in changed.stderr
     assert "up to date" in run("deploy", "--stack", "second").stderr
 
-    # THEN a wrong value is refused in CloudFormation's words, and taking it down asks first
-    refused = run("deploy", "--stack", "second", "-p", "Threshold=7", code=1)
-    assert "Threshold" in refused.stderr
+    # THEN a wrong value is rejected with CloudFormation's message, and destroy asks for confirmation
+    rejected = run("deploy", "--stack", "second", "-p", "Threshold=7", code=1)
+    assert "Threshold" in rejected.stderr
     unknown = run("deploy", "--stack", "second", "-p", "threshold=0.7", code=1)
     assert "has no parameter threshold. It has AlarmEmail," in unknown.stderr
     s3.put_object(Bucket=outputs["BucketName"], Key="notes.txt", Body=b"x")
-    asked = run("destroy", "--stack", "second", code=1)
-    assert "Confirmation is needed" in asked.stderr
-    assert f"Keeps bucket {outputs['BucketName']} with 1 object version" in asked.stdout
+    unconfirmed = run("destroy", "--stack", "second", code=1)
+    assert "Confirmation is needed" in unconfirmed.stderr
+    assert f"Keeps bucket {outputs['BucketName']} with 1 object version" in unconfirmed.stdout
     run("destroy", "--stack", "second", "--delete-images", "--yes")
     assert outputs["BucketName"] not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
 

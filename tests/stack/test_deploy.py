@@ -55,7 +55,7 @@ def client(embedded_aws: EmbeddedAws) -> Clients:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> package.Packages:
-    """Two tiny zips: the deployer does not look into them."""
+    """Two tiny zips: the deployer does not read them."""
     archives = {}
     for parameter, name in (("FunctionsKey", "code-1.zip"), ("LibrariesKey", "libraries-1.zip")):
         archives[parameter] = tmp_path / name
@@ -87,22 +87,22 @@ def status(client: Clients, name: str) -> str:
 def test_create_then_no_change_then_update(
     client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
-    # GIVEN a stack that was created, with progress said
-    said: list[str] = []
-    outputs = deploy(client, name, small(tmp_path), {"Images": name}, packages, said.append)
+    # GIVEN a stack that was created, with progress reported
+    progress: list[str] = []
+    outputs = deploy(client, name, small(tmp_path), {"Images": name}, packages, progress.append)
     assert outputs["BucketName"] == name
-    assert any("CREATE_COMPLETE" in line and "Queue" in line for line in said)
+    assert any("CREATE_COMPLETE" in line and "Queue" in line for line in progress)
 
     # WHEN the same is deployed again, parameters left out
-    said.clear()
-    again = deploy(client, name, small(tmp_path), {}, packages, said.append)
+    progress.clear()
+    again = deploy(client, name, small(tmp_path), {}, packages, progress.append)
 
     # THEN nothing happens, nothing is uploaded, and that is a success
     assert again == outputs
-    assert said == [f"Stack {name} is up to date"]
+    assert progress == [f"Stack {name} is up to date"]
 
     # WHEN one parameter changes
-    deploy(client, name, small(tmp_path), {"Days": "5"}, packages, said.append)
+    deploy(client, name, small(tmp_path), {"Days": "5"}, packages, progress.append)
 
     # THEN it has changed and the others have kept their values
     found = stacks.find(client("cloudformation"), name)
@@ -173,9 +173,9 @@ def test_failed_creation_is_replaced_by_the_next(
     assert status(client, name) == "ROLLBACK_COMPLETE"
 
     # WHEN it is deployed with a free name THEN the remains are replaced
-    said: list[str] = []
-    deploy(client, name, small(tmp_path), {"Images": f"{name}-2"}, packages, said.append)
-    assert any("replacing it" in line for line in said)
+    progress: list[str] = []
+    deploy(client, name, small(tmp_path), {"Images": f"{name}-2"}, packages, progress.append)
+    assert any("replacing it" in line for line in progress)
 
     # AND what is not given again keeps its value, as in an update
     found = stacks.find(client("cloudformation"), name)
@@ -187,7 +187,7 @@ def test_failed_creation_is_replaced_by_the_next(
     )
 
 
-def test_unknown_parameter_and_broken_template_are_refused_in_aws_words(
+def test_unknown_parameter_and_broken_template_are_rejected_with_the_message_of_aws(
     client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.json"
@@ -204,9 +204,9 @@ def test_large_template_goes_through_the_bucket(
 ) -> None:
     large = tmp_path / "large.json"
     large.write_text(small(tmp_path).read_text() + " " * artifacts.INLINE_TEMPLATE_BYTES)
-    said: list[str] = []
-    assert deploy(client, name, large, {"Images": name}, packages, said.append)["BucketName"] == name
-    assert any(line.startswith("Uploading large.json") for line in said)
+    progress: list[str] = []
+    assert deploy(client, name, large, {"Images": name}, packages, progress.append)["BucketName"] == name
+    assert any(line.startswith("Uploading large.json") for line in progress)
 
 
 def test_ctrl_c_says_what_goes_on(
@@ -220,13 +220,13 @@ def test_ctrl_c_says_what_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stack_update, "follow", interrupted)
-    said: list[str] = []
+    progress: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        deploy(client, name, small(tmp_path), {"Images": name}, packages, said.append)
-    assert "CloudFormation continues" in said[-1]
+        deploy(client, name, small(tmp_path), {"Images": name}, packages, progress.append)
+    assert "CloudFormation continues" in progress[-1]
 
 
-def test_destroy_keeps_the_images_unless_told_otherwise(
+def test_destroy_keeps_the_images_unless_they_are_to_be_deleted(
     client: Clients, packages: package.Packages, name: str, tmp_path: Path
 ) -> None:
     # GIVEN a stack with several versions of images and a delete marker

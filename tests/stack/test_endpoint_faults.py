@@ -18,7 +18,7 @@ from dropsort.contract import keys
 from dropsort.deployment import package
 from dropsort.local import embedded
 from dropsort.local.service import Service
-from tests.stack.helpers import PATIENCE_SECONDS, picture
+from tests.stack.helpers import PATIENCE_SECONDS, sample_image
 from tests.stack.sorting import Sorting, drawn
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("endpoint faults")]
@@ -175,7 +175,7 @@ def test_an_image_that_a_model_rejects_is_not_sent_again(service: Service) -> No
     with in_front_of_the_endpoint(service) as trouble:
         trouble.answers = lambda: (424, "ModelError")
         # WHEN an image is dropped
-        result = sorting.settled(sorting.upload({"a.png": picture(1)}))["a.png"]
+        result = sorting.settled(sorting.upload({"a.png": sample_image(1)}))["a.png"]
     # THEN the endpoint gets one request, and the result is final
     assert trouble.refused == 1
     assert result["outcome"] == keys.FAILED

@@ -1,6 +1,6 @@
 """Files that hurt, through the deployed workflow: each one result, no failed execution, none hangs, no large state.
 
-``DROPSORT_HOSTILE`` says how many mutations of valid files go through (100, or 2,000 as the nightly run asks).
+``DROPSORT_HOSTILE`` is how many mutations of valid files go through (100; 2,000 in the nightly run).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks import hostile
 from dropsort.contract import keys
 from dropsort.local.service import Service
 from tests.stack.sorting import Sorting
-from tests.unit.handlers.pictures import encoded, noise
+from tests.unit.handlers.sample_images import encoded, noise
 
 pytestmark = pytest.mark.stack
 
@@ -56,13 +56,13 @@ def test_each_hostile_file_has_one_result(service: Service) -> None:
     for name, result in results.items():
         if result["outcome"] == keys.FAILED:
             assert not result["reason"]["retryable"], (name, result["reason"])
-    # AND what can be read is answered, whatever its name
+    # AND what can be read has a prediction, whatever its name
     for name in READABLE:
         assert results[name]["outcome"] != keys.FAILED, (name, results[name]["reason"])
 
 
-def test_no_picture_makes_a_large_state(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
-    # GIVEN pictures that no encoder makes small, of every size, and a key of 1,024 bytes
+def test_no_image_makes_a_large_state(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    # GIVEN images that no encoder makes small, of every size, and a key of 1,024 bytes
     sorting = Sorting(service, "state")
     sizes = (32, 170, 180, 256, 257, 700, 2000)
     files = {f"{side}.png": encoded(noise(side, side), "PNG") for side in sizes}
@@ -74,7 +74,7 @@ def test_no_picture_makes_a_large_state(service: Service, capsys: pytest.Capture
     files["x" * (1024 - len(sorting.key("")))] = files["256.png"]
     # WHEN they go through the workflow
     results = sorting.settled(sorting.upload(files))
-    # THEN what travelled between its states is far below the limit of 262,144 bytes
+    # THEN what was sent between its states is far below the limit of 262,144 bytes
     largest = {name: max(sorting.states_of(result["execution"])) for name, result in results.items()}
     name = max(largest, key=largest.__getitem__)
     with capsys.disabled():

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dropsort.local.service import Service
-from tests.stack.helpers import find_result, picture
-from tests.stack.test_local_lives import children_of
+from tests.stack.helpers import find_result, sample_image
+from tests.stack.test_local_restarts import children_of
 
 pytestmark = [
     pytest.mark.stack,
@@ -63,7 +63,7 @@ def test_the_list_shows_what_listens() -> None:
 
 def test_every_socket_is_on_this_machine_and_behind_the_gate(service: Service, s3: Any) -> None:
     # GIVEN a service with warm functions
-    s3.put_object(Bucket=service.bucket, Key="incoming/sockets.png", Body=picture(5))
+    s3.put_object(Bucket=service.bucket, Key="incoming/sockets.png", Body=sample_image(5))
     find_result(s3, service.bucket, "incoming/sockets.png")
     # WHEN the sockets of all its processes are listed
     found = listening(set(children_of(os.getpid())))

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from dropsort.local.endpoint_config import TYPE
 from dropsort.local.service import TEMPLATE, Service
-from tests.stack.helpers import PATIENCE_SECONDS, picture
+from tests.stack.helpers import PATIENCE_SECONDS, sample_image
 
 pytestmark = pytest.mark.stack
 
@@ -37,7 +37,7 @@ def test_an_upload_is_captured_under_the_inference_id_of_its_result(
     service: Service, s3: Any, wait_for_result: Callable[[str], str]
 ) -> None:
     # GIVEN a small image, which is sent byte for byte
-    content, key = picture(1), "incoming/local/captured.png"
+    content, key = sample_image(1), "incoming/local/captured.png"
     # WHEN it is uploaded, and what the endpoint saw is written
     s3.put_object(Bucket=service.bucket, Key=key, Body=content)
     result = json.loads(s3.get_object(Bucket=service.bucket, Key=wait_for_result(key))["Body"].read())
@@ -85,7 +85,7 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(
     # WHEN three images are sorted
     names = [f"incoming/local/counted-{number}.png" for number in range(3)]
     for number, name in enumerate(names):
-        s3.put_object(Bucket=service.bucket, Key=name, Body=picture(number))
+        s3.put_object(Bucket=service.bucket, Key=name, Body=sample_image(number))
     for name in names:
         wait_for_result(name)
     # THEN three more are counted, and a second check does not count them again
@@ -99,7 +99,7 @@ def test_the_plain_aws_client_drops_and_reads(
     service: Service, tmp_path: Path, wait_for_result: Callable[[str], str]
 ) -> None:
     # GIVEN the real client with nothing but the address and the key, as `dropsort up` prints them
-    (tmp_path / "a b.png").write_bytes(picture(2))
+    (tmp_path / "a b.png").write_bytes(sample_image(2))
     aws = [sys.executable, "-m", "awscli", "--endpoint-url", service.endpoint_url]
     ours = {key: value for key, value in service.environment.items() if not key.startswith("AWS_ENDPOINT")}
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **ours}
@@ -130,7 +130,7 @@ def test_the_environment_suffices_for_every_client(service: Service, monkeypatch
     plain = boto3.Session()
     account = plain.client("sts").get_caller_identity()["Account"]
     answer = plain.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=service.outputs["EndpointName"], Body=picture(3), ContentType="application/x-image"
+        EndpointName=service.outputs["EndpointName"], Body=sample_image(3), ContentType="application/x-image"
     )
     # THEN they reach the embedded AWS and the embedded endpoint
     assert account == "000000000000"

@@ -20,7 +20,7 @@ from dropsort.contract import keys, metrics
 from dropsort.local.service import Service
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import WidgetMetric, fetch, lines, widgets
-from tests.stack.helpers import picture
+from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 from tests.unit.infra import watched
 from tests.unit.infra.watched import Watched
@@ -84,7 +84,7 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
     # Images that the model is sure of, noise, and what is no image.
     bicycle, motorcycle = drawn(tmp_path_factory.mktemp("drawn"))
     contents = {f"sure-{number}.png": (bicycle, motorcycle)[number % 2] for number in range(SURE)}
-    contents |= {f"noise-{number}.png": picture(number) for number in range(UNSURE)}
+    contents |= {f"noise-{number}.png": sample_image(number) for number in range(UNSURE)}
     contents |= {f"text-{number}.png": b"no picture" for number in range(TEXTS)}
     sorting.upload({".DS_Store": b"of a file system"})  # ignored: it has no result
     etags = sorting.upload(contents)
@@ -104,7 +104,7 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
     overtaken |= {"detail": {"bucket": {"name": service.bucket}, "object": item}}
     assert sorting.wait(sorting.start(overtaken))["status"] == "SUCCEEDED"
 
-    # The look sees complete hours, and holds captures against the invocations that CloudWatch knows of.
+    # The monitoring run reads complete hours, and holds captures against the invocations that CloudWatch knows of.
     hour = datetime.now(UTC).replace(minute=5, second=0, microsecond=0) + timedelta(hours=1)
     found = Emitted(cloudwatch, start, hour + timedelta(hours=1), {})
     dimensions = frozenset({("Stack", service.stack)})
@@ -117,10 +117,10 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
         if sum(counts) >= len(contents) and calls >= SURE + UNSURE and overtakes:
             break
 
-    def looks() -> float:
+    def evaluations() -> float:
         return sum(found.points("Captured", dimensions, "SampleCount", 3600))
 
-    before, event = looks(), json.dumps({"time": hour.isoformat()})
+    before, event = evaluations(), json.dumps({"time": hour.isoformat()})
     functions = service.session().client("lambda")
     # The one that runs every five minutes, and may not have yet.
     response = functions.invoke(FunctionName=f"{service.stack}-backlog", Payload="{}")
@@ -129,7 +129,7 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
     assert "FunctionError" not in answer, answer["Payload"].read().decode()
     for _ in attempts():
         service.flush()
-        if looks() > before:
+        if evaluations() > before:
             break
     return Emitted(cloudwatch, start, found.end, series(cloudwatch))
 
@@ -224,13 +224,13 @@ def test_what_was_deployed_uses_the_metrics_of_the_template(service: Service) ->
     deployed += [asked for alarm in alarms for asked in watched.of_alarm(alarm)]
 
     # THEN they ask for the same series; values of AWS's dimensions are names that only a deployment knows
-    def said(asked: Watched) -> tuple[object, ...]:
+    def described(asked: Watched) -> tuple[object, ...]:
         ours = asked.namespace == "Dropsort"
         dimensions = sorted(asked.dimensions if ours else (name for name, _ in asked.dimensions))
         return asked.where, asked.namespace, asked.name, tuple(dimensions), asked.stat, asked.period
 
-    assert {said(asked) for asked in deployed} == {
-        said(asked) for asked in watched.everything(CreatesEndpoint=False)
+    assert {described(asked) for asked in deployed} == {
+        described(asked) for asked in watched.everything(CreatesEndpoint=False)
     }
 
     # AND those belong to resources of the stack

@@ -1,4 +1,4 @@
-"""The way of an image through the deployed template: one upload, one result, whatever the key, the order or the number of events."""
+"""Uploads through the deployed template: one upload, one result, whatever the key, the order or the number of events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from PIL import Image
 from dropsort.client import redrive
 from dropsort.contract import keys
 from dropsort.local.service import Service
-from tests.stack.helpers import picture
+from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 
 pytestmark = pytest.mark.stack
 
 
 def event(bucket: str, key: str, etag: str, sequencer: str) -> dict[str, Any]:
-    """What S3 tells EventBridge about an upload."""
+    """The event that S3 sends to EventBridge for an upload."""
     detail = {
         "version": "0",
         "bucket": {"name": bucket},
@@ -35,8 +35,8 @@ def event(bucket: str, key: str, etag: str, sequencer: str) -> dict[str, Any]:
     }
 
 
-def test_real_pictures_are_classified(service: Service, real_data: Path) -> None:
-    # GIVEN four real pictures of each class
+def test_real_images_are_classified(service: Service, real_data: Path) -> None:
+    # GIVEN four real images of each class
     sorting = Sorting(service, "pipeline-real")
     files = {
         f"{label}/{path.name}": path.read_bytes()
@@ -57,8 +57,8 @@ def test_real_pictures_are_classified(service: Service, real_data: Path) -> None
         assert result["execution"].startswith("arn:aws:states:")
 
 
-def test_a_photograph_of_50_megapixels_travels(service: Service) -> None:
-    # GIVEN a picture of 50 megapixels, turned by its EXIF orientation
+def test_an_image_of_50_megapixels_is_classified(service: Service) -> None:
+    # GIVEN an image of 50 megapixels, turned by its EXIF orientation
     sorting = Sorting(service, "pipeline-large")
     image = Image.linear_gradient("L").resize((8192, 6144)).convert("RGB")
     exif = Image.Exif()
@@ -67,7 +67,7 @@ def test_a_photograph_of_50_megapixels_travels(service: Service) -> None:
     image.save(content, "JPEG", quality=85, exif=exif)
     # WHEN it is dropped
     results = sorting.settled(sorting.upload({"50.jpg": content.getvalue()}))
-    # THEN it is answered, and its size is that of the upright picture
+    # THEN it has a prediction, and its size is that of the upright image
     assert results["50.jpg"]["image"] == {"format": "JPEG", "width": 6144, "height": 8192}
     assert results["50.jpg"]["outcome"] in (keys.CLASSIFIED, keys.LOW_CONFIDENCE)
 
@@ -119,7 +119,7 @@ def test_every_key_has_a_result_of_its_own(service: Service, tmp_path: Path) -> 
     contents = {
         name: drawn(tmp_path / str(number), 1)[0] + bytes([number]) for number, name in enumerate(NAMES)
     }
-    # WHEN a picture is dropped under each
+    # WHEN an image is dropped under each
     etags = sorting.upload(contents)
     results = sorting.settled(etags)
     # THEN each has the result of its own content, under its own name
@@ -128,7 +128,7 @@ def test_every_key_has_a_result_of_its_own(service: Service, tmp_path: Path) -> 
 
 
 def test_ignored_uploads_have_no_result_and_nobody_waits_for_one(service: Service, tmp_path: Path) -> None:
-    # GIVEN folder markers and litter beside an image
+    # GIVEN folder markers and litter next to an image
     sorting = Sorting(service, "pipeline-ignored")
     image = drawn(tmp_path, 1)[0]
     ignored = {
@@ -150,16 +150,16 @@ def test_ignored_uploads_have_no_result_and_nobody_waits_for_one(service: Servic
     assert redrive.find(sorting.s3, service.bucket, prefix=f"{sorting.folder}/") == []
 
 
-def test_another_picture_replaces_the_result_wherever_it_was(service: Service, tmp_path: Path) -> None:
+def test_another_image_replaces_the_result_wherever_it_was(service: Service, tmp_path: Path) -> None:
     # GIVEN one key and contents of every outcome
     sorting = Sorting(service, "pipeline-again")
     bicycle, motorcycle = drawn(tmp_path)
     steps = [
         (bicycle, keys.CLASSIFIED),
         (b"some text", keys.FAILED),
-        (picture(1), keys.LOW_CONFIDENCE),
+        (sample_image(1), keys.LOW_CONFIDENCE),
         (motorcycle, keys.CLASSIFIED),
-        (picture(2), keys.LOW_CONFIDENCE),
+        (sample_image(2), keys.LOW_CONFIDENCE),
         (b"other text", keys.FAILED),
         (bicycle, keys.CLASSIFIED),
     ]
@@ -172,7 +172,7 @@ def test_another_picture_replaces_the_result_wherever_it_was(service: Service, t
 def test_overtaking_uploads_of_one_key_end_with_the_newest(service: Service, tmp_path: Path) -> None:
     # GIVEN twelve uploads of one key in a hurry, of all outcomes
     sorting = Sorting(service, "pipeline-hurry")
-    contents = [*drawn(tmp_path), b"text", picture(3)] * 3
+    contents = [*drawn(tmp_path), b"text", sample_image(3)] * 3
     # WHEN they follow one another without waiting
     for content in contents:
         etags = sorting.upload({"same.png": content})
@@ -211,7 +211,7 @@ def test_an_execution_started_by_hand(service: Service, tmp_path: Path) -> None:
     before = sorting.settled(etags)["a.png"]
     # WHEN its workflow is started as the notebooks do, with bucket and key
     ended = sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key("a.png")}))
-    # THEN there is one result still, with the same answer
+    # THEN there is one result still, with the same prediction
     assert ended["status"] == "SUCCEEDED"
     after = sorting.settled(etags)["a.png"]
     assert (after["label"], after["confidence"]) == (before["label"], before["confidence"])

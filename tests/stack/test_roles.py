@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dropsort.local.service import Service
-from tests.stack.helpers import picture
+from tests.stack.helpers import sample_image
 from tests.unit.infra.template import grants
 
 pytestmark = pytest.mark.stack
@@ -88,12 +88,12 @@ def functions(service: Service) -> Functions:
 
 
 def serialize_by_key(functions: Functions) -> None:
-    functions.s3.put_object(Bucket=functions.bucket, Key=f"{FOLDER}/a.png", Body=picture(1))
+    functions.s3.put_object(Bucket=functions.bucket, Key=f"{FOLDER}/a.png", Body=sample_image(1))
     assert "image_data" in functions.serialize(f"{FOLDER}/a.png")
 
 
 def serialize_a_version(functions: Functions) -> None:
-    put = functions.s3.put_object(Bucket=functions.bucket, Key=f"{FOLDER}/a.png", Body=picture(1))
+    put = functions.s3.put_object(Bucket=functions.bucket, Key=f"{FOLDER}/a.png", Body=sample_image(1))
     assert "image_data" in functions.serialize(f"{FOLDER}/a.png", **{"version-id": put["VersionId"]})
 
 

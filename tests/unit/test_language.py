@@ -139,31 +139,6 @@ def test_comments() -> None:
         assert [bad for text in texts if (bad := violations(text))] == [], name(module)
 
 
-# Modules of tests that still have words of the list.
-NOT_YET = {
-    "stack/helpers.py",
-    "stack/test_checksums.py",
-    "stack/test_cli_here.py",
-    "stack/test_cli_service.py",
-    "stack/test_deploy.py",
-    "stack/test_hostile.py",
-    "stack/test_local_lives.py",
-    "stack/test_pipeline.py",
-    "unit/contract/test_predictions.py",
-    "unit/contract/test_reconciliation.py",
-    "unit/handlers/pictures.py",
-    "unit/handlers/test_filter.py",
-    "unit/handlers/test_imaging.py",
-    "unit/handlers/test_imaging_hostile.py",
-    "unit/handlers/test_reading.py",
-    "unit/handlers/test_serialize.py",
-    "unit/infra/test_template.py",
-    "unit/infra/test_template_roles.py",
-    "unit/infra/test_template_workflow.py",
-    "unit/monitoring/test_captures.py",
-}
-
-
 def test_comments_docstrings_and_names_of_tests() -> None:
     found = set()
     for path in sorted((ROOT / "tests").rglob("*.py")):
@@ -180,7 +155,7 @@ def test_comments_docstrings_and_names_of_tests() -> None:
         ]
         if any(violations(re.sub(r"``?[^`]*``?", "", text)) for text in texts):
             found.add(name(path).removeprefix("tests/"))
-    assert found <= NOT_YET, "words that are not to be written, see WORDS"
+    assert found == set(), "words that are not to be written, see WORDS"
 
 
 def test_the_words_are_found() -> None:

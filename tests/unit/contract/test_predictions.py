@@ -54,7 +54,7 @@ def test_comma_separated_values(body: bytes) -> None:
 
 
 def agree(text: str, labels: tuple[str, ...] = ()) -> Prediction | None:
-    """Hold both users to one answer for any text; what the workflow takes of it."""
+    """Check that both users read the same prediction from any text; returns that of the workflow."""
     body = text.encode(errors="replace")  # half a surrogate pair can only be escaped
     theirs = of_capture(body.decode(), "CSV", labels)
     try:
@@ -111,7 +111,7 @@ def test_both_agree_on_the_value_of_a_binary_model(value: float, wrap: Any) -> N
         lambda values: min(values) < -0.01 or max(values) > 1.01
     )
 )
-def test_both_refuse_logits(values: list[float]) -> None:
+def test_both_reject_logits(values: list[float]) -> None:
     with pytest.raises(InvalidPrediction):
         normalise(encoded(values))
     assert not of_capture(json.dumps(values), "JSON", ())

@@ -77,7 +77,7 @@ def test_a_result_of_an_older_upload_is_none_however_late_it_was_written(s3: Any
     assert unfinished(s3) == {}
 
 
-# Without versions nothing tells the two apart, and their results are the same.
+# Without versions the two cannot be distinguished, and their results are the same.
 @pytest.mark.parametrize("versioned", ["versions"], indirect=True)
 def test_the_same_content_uploaded_again_is_an_upload_of_its_own(s3: Any) -> None:
     first = upload(s3, "a.png")

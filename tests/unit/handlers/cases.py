@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image, TiffImagePlugin
 
-from tests.unit.handlers.pictures import encoded, png_chunk
+from tests.unit.handlers.sample_images import encoded, png_chunk
 
 
 class Case(NamedTuple):

@@ -51,7 +51,7 @@ class Recorder:
         """The call that it makes next, or its result."""
         return self._next
 
-    def told(self, answer: Response) -> Recorder:
+    def with_response(self, answer: Response) -> Recorder:
         """After one more response."""
         kept = (answer[0], tuple(answer[1].items())) if isinstance(answer, tuple) else answer
         if kept not in self._after:
@@ -95,7 +95,7 @@ def step(store: Store, recorder: Recorder) -> tuple[Store, Recorder]:
     # An ETag says who wrote and when in that writer's run: no two writes share one.
     etag = f"{recorder.number}.{recorder.attempt}.{len(recorder.answers)}"
     store, answer = call(store, operation, etag)
-    return store, recorder.told(answer)
+    return store, recorder.with_response(answer)
 
 
 def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tuple[Store, tuple[bool, ...]]]:

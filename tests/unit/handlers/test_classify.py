@@ -17,7 +17,7 @@ from handlers import aws, classify, settings
 from handlers.endpoint_errors import EndpointBusy, EndpointMisconfigured
 from handlers.uploads import Upload
 from tests.unit.handlers.conftest import Runtime
-from tests.unit.handlers.pictures import drawn, encoded
+from tests.unit.handlers.sample_images import drawn, encoded
 
 IMAGE = encoded(drawn(32, 32), "PNG")
 UPLOAD = Upload("pictures", "incoming/a.png", "v1", "e", 5, "1f", "2026-11-21T09:00:00Z")

@@ -76,7 +76,7 @@ def only(s3: Any) -> tuple[str, Document]:
         ([0.5, 0.5], 0.4, "failed", "tied_prediction"),
     ],
 )
-def test_an_answer_becomes_a_result(
+def test_a_prediction_becomes_a_result(
     s3: Any,
     started: Document,
     context: SimpleNamespace,
@@ -99,7 +99,7 @@ def test_an_answer_becomes_a_result(
     assert (result["execution"], result["source"]["sequencer"]) == (EXECUTION, "617f08299329d189")
 
 
-def test_a_refusal_becomes_a_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
+def test_a_rejection_becomes_a_result(s3: Any, started: Document, context: SimpleNamespace) -> None:
     state = payload(started, rejection={"code": "not_an_image", "message": "The content is … b'text'."})
     for name in ("labels", "image", "endpoint"):
         del state["state"][name]
@@ -255,7 +255,7 @@ def test_what_is_counted(
     assert set(counted) == {"Classified", "Confidence", "Labelled", "UploadToResult"}
     assert counted["UploadToResult"] > 1e9  # the sample event is years old
     last.handler(payload(started, error={"Error": "States.Timeout"}), context)
-    assert set(emitted(capsys)) == {"Superseded"}  # its answer is there: the failure does not count
+    assert set(emitted(capsys)) == {"Superseded"}  # its result is there: the failure does not count
     started["detail"]["object"]["sequencer"] = "717f08299329d189"
     started["detail"]["object"]["version-id"] = "v9"
     last.handler(payload(started, error={"Error": "States.Timeout"}), context)

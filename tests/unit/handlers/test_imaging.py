@@ -1,4 +1,4 @@
-"""Any picture in, a small upright RGB picture out; anything else is refused with a code."""
+"""Any image in, a small upright RGB image out; anything else is rejected with a code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from handlers.imaging import MAX_STATE_BYTES, Normalised
-from tests.unit.handlers.pictures import (
+from tests.unit.handlers.sample_images import (
     BLUE,
     COLOURED,
     GREEN,
@@ -43,7 +43,7 @@ GREY = {
 
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize("kind", COLOURED)
-def test_every_mode_and_format_shows_the_same_picture(kind: str, large: bool) -> None:
+def test_every_mode_and_format_shows_the_same_image(kind: str, large: bool) -> None:
     mode, fmt, options = COLOURED[kind]
     width, height = (400, 300) if large else (48, 36)
     picture = prepare(encoded(drawn(width, height, mode), fmt, **options))
@@ -78,13 +78,13 @@ def test_a_grey_ramp_of_any_range_stays_a_ramp(mode: str, low: float, high: floa
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_pixels_that_are_no_numbers_are_refused(value: float) -> None:
+def test_pixels_that_are_no_numbers_are_rejected(value: float) -> None:
     image = Image.new("F", (8, 8), 1.0)
     image.putpixel((3, 3), value)
     assert rejection(encoded(image, "TIFF")).code == "corrupt_image"
 
 
-def test_one_bit_pictures() -> None:
+def test_one_bit_images() -> None:
     for fmt in ("PNG", "TIFF", "BMP", "GIF"):
         image = Image.new("1", (16, 16))
         image.paste(1, (8, 0, 16, 16))
@@ -126,7 +126,7 @@ def test_of_several_frames_or_pages_the_first_counts(fmt: str) -> None:
     assert near(corners(prepare(data).data), UPRIGHT)
 
 
-def test_an_animated_png_does_not_travel_as_it_is() -> None:
+def test_an_animated_png_is_not_sent_as_it_is() -> None:
     data = encoded(drawn(), "PNG", save_all=True, append_images=[Image.new("RGB", (40, 30))])
     assert prepare(data).data != data
 
@@ -150,7 +150,7 @@ def test_all_eight_orientations_come_out_upright(orientation: int, fmt: str, lar
     assert (picture.width, picture.height) == ((width, height) if orientation < 5 else (height, width))
     seen = decoded(picture.data)
     assert (seen.width > seen.height) == (orientation < 5)
-    # What travels must not be turned a second time by whoever honours EXIF.
+    # What is sent must not be turned a second time by whoever honours EXIF.
     with Image.open(io.BytesIO(picture.data)) as image:
         assert image.getexif().get(0x0112, 1) == 1
 
@@ -158,7 +158,7 @@ def test_all_eight_orientations_come_out_upright(orientation: int, fmt: str, lar
 @pytest.mark.parametrize(
     "exif", [b"", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*"]
 )
-def test_damaged_exif_does_not_make_a_picture_unreadable(exif: bytes) -> None:
+def test_damaged_exif_does_not_make_an_image_unreadable(exif: bytes) -> None:
     for fmt in ("JPEG", "PNG", "WEBP"):
         assert near(corners(prepare(encoded(drawn(300, 200), fmt, exif=exif)).data), UPRIGHT)
 
@@ -171,12 +171,12 @@ def test_an_orientation_that_does_not_exist_turns_nothing(value: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
-def test_a_small_png_travels_byte_for_byte(mode: str) -> None:
+def test_a_small_png_is_sent_byte_for_byte(mode: str) -> None:
     data = encoded(drawn(32, 32, mode), "PNG")
     assert prepare(data) == Normalised(data, "image/png", "PNG", 32, 32)
 
 
-def test_a_small_jpeg_travels_byte_for_byte() -> None:
+def test_a_small_jpeg_is_sent_byte_for_byte() -> None:
     for data in (encoded(drawn(64, 64), "JPEG"), encoded(drawn(64, 20, "L"), "JPEG")):
         assert prepare(data).data == data
 
@@ -186,7 +186,7 @@ def test_an_opaque_alpha_channel_is_no_reason_to_encode_again() -> None:
     assert prepare(data).data == data
 
 
-def test_a_small_picture_fat_with_metadata_sheds_it() -> None:
+def test_large_metadata_of_a_small_image_is_removed() -> None:
     png = encoded(drawn(32, 32), "PNG")
     fat = with_chunk(png, b"tEXt", b"Comment\0" + b"x" * 300_000)
     picture = prepare(fat)
@@ -215,7 +215,7 @@ def test_extreme_aspect_ratios(size: tuple[int, int], fmt: str) -> None:
     assert near([seen.getpixel((0, 0))], [(254, 0, 0)], 3)
 
 
-def test_a_photo_of_fifty_megapixels() -> None:
+def test_an_image_of_fifty_megapixels() -> None:
     data = encoded(drawn(8660, 5774), "JPEG", quality=60)
     picture = prepare(data, side=256, max_pixels=100_000_000)
     assert (picture.width, picture.height) == (8660, 5774)

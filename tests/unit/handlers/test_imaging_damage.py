@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageStat
 from handlers.imaging import jpeg, png
 from handlers.imaging.spliced import SplicedFile
 from handlers.rejections import Rejection
-from tests.unit.handlers.pictures import decoded, drawn, encoded, noise, png_chunk, prepare, rejection
+from tests.unit.handlers.sample_images import decoded, drawn, encoded, noise, png_chunk, prepare, rejection
 
 WIDTH, HEIGHT = 300, 200
 PHOTO = Image.blend(drawn(WIDTH, HEIGHT), noise(WIDTH, HEIGHT), 0.15)

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.unit.handlers.pictures import decoded, drawn, encoded, near, noise, png_chunk, prepare, rejection
+from tests.unit.handlers.sample_images import (
+    decoded,
+    drawn,
+    encoded,
+    near,
+    noise,
+    png_chunk,
+    prepare,
+    rejection,
+)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import zipfile
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from tests.unit.handlers.pictures import drawn, encoded, noise, prepare, rejection
+from tests.unit.handlers.sample_images import drawn, encoded, noise, prepare, rejection
 
 JPEG = encoded(drawn(200, 150), "JPEG")
 FILES = {

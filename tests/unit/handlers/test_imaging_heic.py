@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests import needs
-from tests.unit.handlers.pictures import UPRIGHT, corners, drawn, near, noise, prepare, rejection
+from tests.unit.handlers.sample_images import UPRIGHT, corners, drawn, near, noise, prepare, rejection
 from tests.unit.handlers.test_imaging import TURNED
 from tests.unit.handlers.test_imaging_values import wide_profile
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, features
 
 from handlers.rejections import Rejection
-from tests.unit.handlers.pictures import (
+from tests.unit.handlers.sample_images import (
     COLOURED,
     decoded,
     drawn,
@@ -35,26 +35,26 @@ def test_compressed_metadata_is_no_bomb(kind: bytes) -> None:
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
 def test_metadata_of_megabytes_is_left_behind(kind: bytes) -> None:
-    # GIVEN a small picture with more metadata than Pillow takes by itself
+    # GIVEN a small image with more metadata than Pillow takes by itself
     much = b"name\0\0" + zlib.compress(b"0" * 3_000_000, 9)
     plain = encoded(drawn(), "PNG")
 
-    # WHEN it is made fit to travel THEN any decoder reads it, and sees the same
-    travels = prepare(with_chunk(plain, kind, much)).data
-    assert b"zTXt" not in travels
-    assert b"iCCP" not in travels
-    assert not ImageChops.difference(decoded(travels), decoded(plain)).getbbox()
+    # WHEN it is normalised THEN any decoder reads it, and decodes the same pixels
+    sent = prepare(with_chunk(plain, kind, much)).data
+    assert b"zTXt" not in sent
+    assert b"iCCP" not in sent
+    assert not ImageChops.difference(decoded(sent), decoded(plain)).getbbox()
 
 
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "GIF", "TIFF"])
-def test_more_pixels_than_allowed_are_refused_undecoded(fmt: str) -> None:
+def test_more_pixels_than_allowed_are_rejected_undecoded(fmt: str) -> None:
     image = Image.new("1", (1001, 1000))
     image.paste(1, (0, 0, 500, 500))
     assert rejection(encoded(image, fmt), max_pixels=1_001_000 - 1).code == "too_many_pixels"
     assert prepare(encoded(image, fmt), max_pixels=1_001_000)
 
 
-def test_a_bomb_is_refused_by_its_header() -> None:
+def test_a_bomb_is_rejected_by_its_header() -> None:
     for width, height in ((50_000, 50_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1)):
         refused = rejection(png_header(width, height), max_pixels=100_000_000)
         assert refused.code == "too_many_pixels"
@@ -79,7 +79,7 @@ def test_what_is_no_image_that_is_read_here(data: bytes) -> None:
     assert rejection(data).code == "not_an_image"
 
 
-def test_avif_is_refused_where_pillow_cannot_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_avif_is_rejected_where_pillow_cannot_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(drawn(), "AVIF", speed=10)
     monkeypatch.setattr(features, "check", lambda _: False)
     assert rejection(data).code == "unsupported_format"
@@ -91,7 +91,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_cut_off_anywhere_a_file_is_refused_or_shows_the_whole_picture(kind: str) -> None:
+def test_cut_off_anywhere_a_file_is_rejected_or_shows_the_whole_image(kind: str) -> None:
     data = FILES[kind]
     whole = decoded(prepare(data).data)
     offsets = {0, 1, 2, 3, 4, 8, 12, 20, 33, *range(0, len(data), max(1, len(data) // 60)), len(data) - 1}
@@ -113,20 +113,20 @@ def test_half_a_file_is_called_truncated_or_corrupt(fmt: str) -> None:
         assert rejection(data[: len(data) // 2]).code == "truncated_image"
 
 
-def test_what_follows_a_picture_does_not_matter() -> None:
+def test_what_follows_an_image_does_not_matter() -> None:
     for fmt in ("JPEG", "PNG"):
         data = encoded(drawn(300, 200), fmt)
         assert prepare(data + b"trailing" * 1000) == prepare(data)
 
 
-def test_a_refusal_says_what_it_found_in_bounded_length() -> None:
+def test_a_rejection_names_what_it_found_in_bounded_length() -> None:
     assert "It begins with b'hello'." in str(rejection(b"hello"))
     assert len(str(rejection(b"\xff" * 10_000))) < 500
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_mutated_files_are_pictures_or_refusals(data: st.DataObject) -> None:
+def test_mutated_files_are_images_or_rejections(data: st.DataObject) -> None:
     """No exception but a Rejection, whatever is flipped, cut out, doubled or put in between."""
     content = bytearray(FILES[data.draw(st.sampled_from(sorted(FILES)), "file")])
     for _ in range(data.draw(st.integers(1, 4), "mutations")):
@@ -158,7 +158,7 @@ def test_a_good_beginning_and_random_bytes(kind: str, tail: bytes) -> None:
         prepare(FILES[kind][:40] + tail)
 
 
-def test_a_png_whose_chunk_has_a_wrong_checksum_is_refused() -> None:
+def test_a_png_whose_chunk_has_a_wrong_checksum_is_rejected() -> None:
     data = bytearray(encoded(drawn(), "PNG"))
     data[29] ^= 0xFF  # of IHDR
     assert rejection(bytes(data)).code == "corrupt_image"

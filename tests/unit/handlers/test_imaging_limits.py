@@ -17,7 +17,7 @@ from PIL import Image
 
 from handlers.imaging import limits, tiff
 from tests import needs
-from tests.unit.handlers.pictures import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
+from tests.unit.handlers.sample_images import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
 
 ROOT = Path(__file__).resolve().parents[3]
 

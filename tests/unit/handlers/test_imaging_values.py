@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat, TiffImagePlugin
 
 from handlers.imaging import png
-from tests.unit.handlers.pictures import (
+from tests.unit.handlers.sample_images import (
     decoded,
     drawn,
     encoded,

@@ -13,7 +13,7 @@ from handlers.predictions import Prediction, parse
 from handlers.rejections import Rejection
 
 
-def refused(body: Any, *labels: str) -> str:
+def rejection_of(body: Any, *labels: str) -> str:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(Rejection) as rejection:
         parse(data, labels)
@@ -71,7 +71,7 @@ def test_single_precision_may_be_off_a_little_and_is_cut_to_0_and_1() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_distribution_is_rejected(body: bytes) -> None:
-    refused(body)
+    rejection_of(body)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_is_no_distribution_is_rejected(body: bytes) -> None:
 )
 def test_deep_nesting_is_rejected(form: str) -> None:
     for depth in (*range(50, 1200, 37), 5_000, 200_000):
-        refused(form.format("[" * depth + "]" * depth).encode())
+        rejection_of(form.format("[" * depth + "]" * depth).encode())
 
 
 @pytest.mark.parametrize("depth", [100, 900, 5_000])
@@ -97,20 +97,20 @@ def test_a_deeply_nested_version_is_no_crash(depth: int) -> None:
     "\ud800"], ["a", "b\n"], ["a", "\0"]],
 )  # fmt: skip
 def test_labels_that_do_not_fit_are_rejected(labels: Any) -> None:
-    refused({"probabilities": [0.9, 0.1], "labels": labels})
+    rejection_of({"probabilities": [0.9, 0.1], "labels": labels})
 
 
 def test_settings_that_do_not_fit_the_model_are_rejected() -> None:
-    assert "2 probabilities do not fit" in refused([0.9, 0.1], "bicycle")
+    assert "2 probabilities do not fit" in rejection_of([0.9, 0.1], "bicycle")
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, "0.5", True, [0.5], 10**400, -(10**400)])
 def test_a_familiarity_outside_0_to_1_is_rejected(value: Any) -> None:
-    refused({"probabilities": [1], "familiarity": value})
+    rejection_of({"probabilities": [1], "familiarity": value})
 
 
 def test_a_familiarity_that_is_no_number_is_rejected() -> None:
-    refused(b'{"probabilities": [1], "familiarity": NaN}')
+    rejection_of(b'{"probabilities": [1], "familiarity": NaN}')
 
 
 def test_a_version_is_text_of_bounded_length_that_can_be_written() -> None:
@@ -127,7 +127,7 @@ def test_a_thousand_named_classes_fit_and_a_hundred_thousand_do_not() -> None:
     body = {"probabilities": [*values, 1 - sum(values)], "labels": names}
     prediction = parse(json.dumps(body).encode())
     assert len(prediction.labels) == 1000
-    assert "do not fit the Step Functions payload limit" in refused([1, *[0] * 99_999])
+    assert "do not fit the Step Functions payload limit" in rejection_of([1, *[0] * 99_999])
 
 
 @given(st.binary(max_size=300))

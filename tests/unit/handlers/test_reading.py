@@ -121,7 +121,7 @@ def test_other_errors_are_not_taken_for_it(s3: Any, error: str, message: str) ->
             read(aws.s3(), Upload(BUCKET, KEY), 100)
 
 
-def test_what_is_too_large_is_refused_unread(s3: Any) -> None:
+def test_what_is_too_large_is_rejected_unread(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x" * 101)
     upload, content = read(aws.s3(), Upload(BUCKET, KEY), 100)
     assert isinstance(content, Rejection)

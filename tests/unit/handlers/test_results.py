@@ -27,7 +27,7 @@ UPLOAD = Upload(
 PREDICTION = Prediction((0.98, 0.02), ("bicycle", "オートバイ"), 0.43, "bikes-1.0.0")
 
 
-def answered(**thresholds: float) -> dict[str, Any]:
+def predicted(**thresholds: float) -> dict[str, Any]:
     decision = decide(PREDICTION, **{"threshold": 0.93, **thresholds})  # type: ignore[arg-type]
     return document(decision=decision, prediction=PREDICTION)
 
@@ -64,7 +64,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_a_classified_image() -> None:
-    result = answered()
+    result = predicted()
     VALIDATOR.validate(result)
     assert (result["outcome"], result["label"], result["confidence"], result["reason"]) == (
         "classified",
@@ -81,7 +81,7 @@ def test_a_classified_image() -> None:
     [({"threshold": 0.99}, "below_threshold"), ({"familiarity_threshold": 0.5}, "unfamiliar")],
 )
 def test_an_image_of_low_confidence(thresholds: dict[str, float], code: str) -> None:
-    result = answered(**thresholds)
+    result = predicted(**thresholds)
     VALIDATOR.validate(result)
     assert (result["outcome"], result["reason"]["code"], result["label"]) == (
         "low-confidence",
@@ -123,14 +123,14 @@ def test_every_format_that_is_read_is_in_the_schema() -> None:
     ],
 )  # fmt: skip
 def test_the_schema_says_no(change: dict[str, Any]) -> None:
-    result = copy.deepcopy(answered()) | change
+    result = copy.deepcopy(predicted()) | change
     with pytest.raises(jsonschema.ValidationError):
         VALIDATOR.validate(result)
 
 
 def test_every_member_is_required_and_documented() -> None:
     text = (DOCS / "results.md").read_text()
-    assert set(answered()) == set(SCHEMA["properties"]) == set(SCHEMA["required"])
+    assert set(predicted()) == set(SCHEMA["properties"]) == set(SCHEMA["required"])
     for name in SCHEMA["properties"]:
         assert re.search(rf"^\| `{name}` \|", text, re.MULTILINE), (
             f"docs/reference/results.md does not say what {name} is"
@@ -145,10 +145,10 @@ def test_the_examples_of_the_documentation_are_results() -> None:
 
 
 def test_encoded_for_people_and_programs() -> None:
-    data = results.encode(answered())
+    data = results.encode(predicted())
     assert "オートバイ".encode() in data
     assert data.endswith(b"}\n")
-    assert json.loads(data) == answered()
+    assert json.loads(data) == predicted()
 
 
 def test_what_is_no_number_is_never_written() -> None:

@@ -15,7 +15,7 @@ from handlers import serialize
 from handlers.imaging import limits
 from handlers.uploads import InvalidInput
 from tests.unit.handlers.conftest import BUCKET
-from tests.unit.handlers.pictures import drawn, encoded, noise
+from tests.unit.handlers.sample_images import drawn, encoded, noise
 
 
 def event_for(sample_event: Any, key: str, **fields: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def event_for(sample_event: Any, key: str, **fields: Any) -> dict[str, Any]:
     return event
 
 
-def test_a_small_picture_arrives_byte_for_byte(s3: Any, sample_event: Any, context: SimpleNamespace) -> None:
+def test_a_small_image_arrives_byte_for_byte(s3: Any, sample_event: Any, context: SimpleNamespace) -> None:
     data = encoded(drawn(32, 32), "PNG")
     put = s3.put_object(Bucket=BUCKET, Key="incoming/a.png", Body=data)
     event = event_for(sample_event, "incoming/a.png", **{"version-id": put["VersionId"], "size": len(data)})
@@ -76,7 +76,7 @@ def test_the_state_stays_far_below_its_limit(
         ("incoming/gone.jpg", None, "object_not_found"),
     ],
 )
-def test_what_will_never_work_travels_as_data(
+def test_what_will_never_work_is_returned_as_data(
     s3: Any, sample_event: Any, context: SimpleNamespace, key: str, data: bytes | None, code: str
 ) -> None:
     if data is not None:

@@ -275,7 +275,7 @@ def test_large_images_have_the_same_function_with_the_memory_that_they_take() ->
     given = [one["Environment"]["Variables"] for one in (small, large)]
     megabytes = [int(variables.pop("DECODING_MEGABYTES")) for variables in given]
     assert given[0] == given[1]
-    # Beside decoding, there is an object held twice, and Python with its libraries in a hundred megabytes.
+    # In addition to decoding, there is an object held twice, and Python with its libraries in a hundred megabytes.
     for available, function in zip(megabytes, (small, large), strict=True):
         load({"DECODING_MEGABYTES": str(available)})
         assert available + 2 * min(200, available / 6) / 1.05 + 100 < function["MemorySize"] * 1.05
@@ -381,7 +381,7 @@ def test_every_log_ends() -> None:
     assert logging["Level"] == "ERROR", "logging ALL can cost more than the workflow"
 
 
-def test_the_workflow_is_an_express_one_unless_asked() -> None:
+def test_the_workflow_is_an_express_one_by_default() -> None:
     assert PARAMETERS["WorkflowType"]["Default"] == "EXPRESS"
     assert PARAMETERS["WorkflowType"]["AllowedValues"] == ["EXPRESS", "STANDARD"]
     assert RESOURCES["StateMachine"]["Properties"]["StateMachineType"] == {"Ref": "WorkflowType"}

@@ -21,7 +21,7 @@ from dropsort.contract import keys
 from handlers import aws, backlog, classify, deletion, serialize, settings
 from handlers import filter as last
 from monitoring.prices import ResourceUse
-from tests.unit.handlers.pictures import drawn, encoded
+from tests.unit.handlers.sample_images import drawn, encoded
 from tests.unit.infra.template import (
     FUNCTIONS,
     RESOURCES,
@@ -125,7 +125,7 @@ def test_every_rule_may_do_exactly_what_its_targets_need() -> None:
             goal = target["Arn"].removesuffix(".Arn")
             match RESOURCES[goal]["Type"]:
                 case "AWS::StepFunctions::StateMachine":
-                    # Started through a role. Without it nothing is started and nothing is said.
+                    # Started through a role. Without it nothing is started, and there is no error.
                     assert grants(target["RoleArn"].removesuffix(".Arn")) == {("states:StartExecution", goal)}
                 case "AWS::Lambda::Function":
                     # Invoked through the function's own policy, which names the rule.
@@ -211,7 +211,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str,
 
 
 def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
-    """Actions and resources that AWS asks for one call."""
+    """Actions and resources that AWS requires for one call."""
     operation, parameters = call
     item = f"arn:aws:s3:::{parameters.get('Bucket')}/{parameters.get('Key')}"
     match operation:
@@ -240,7 +240,7 @@ def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
 
 
 def runtime_needs(function: str) -> set[tuple[str, str]]:
-    """What Lambda itself does in the function's name, and what makes S3 answer 404 instead of 403 for what is not there."""
+    """What Lambda itself does in the function's name, and what makes S3 return 404 instead of 403 for what is not there."""
     needs = {(action, f"{function}LogGroup.Arn") for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
     needs |= TRACES_OF_A_FUNCTION
     if function != "Classify":

@@ -147,7 +147,7 @@ def test_throttles_in_every_state_together_leave_time_to_record() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_fault_before_filter_is_caught_and_kept_beside_the_state(name: str) -> None:
+def test_every_fault_before_filter_is_caught_and_kept_next_to_the_state(name: str) -> None:
     if TASKS[name].get("End"):
         assert "Catch" not in TASKS[name], (
             "there is nobody to record that recording failed: the execution fails, which is the alarm"
@@ -210,7 +210,7 @@ def test_one_state_in_trouble_still_leaves_time_to_record_it(name: str) -> None:
             assert tries * function_timeout(name) + waits(retrier) + others < EXPRESS_SECONDS
         elif set(retrier["ErrorEquals"]) == {"States.Timeout"}:
             assert tries * TASKS[name]["TimeoutSeconds"] + waits(retrier) + others < EXPRESS_SECONDS
-        else:  # throttles are answered at once
+        else:  # a throttled call returns at once
             assert tries * 1 + waits(retrier) + others < EXPRESS_SECONDS
 
 

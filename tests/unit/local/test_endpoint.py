@@ -27,7 +27,7 @@ from training import inference
 VERBOSE = "application/json;verbose=true"
 
 
-def picture(colour: tuple[int, int, int] = (200, 30, 30), kind: str = "PNG") -> bytes:
+def sample_image(colour: tuple[int, int, int] = (200, 30, 30), kind: str = "PNG") -> bytes:
     """A small image."""
     content = io.BytesIO()
     Image.new("RGB", (32, 32), colour).save(content, kind)
@@ -66,11 +66,11 @@ def call(
 
 def test_the_response_is_the_models_own(runtime: Any) -> None:
     # GIVEN what the model returns when it is called directly
-    expected = inference.load(MODEL).predict([picture()])[0]
+    expected = inference.load(MODEL).predict([sample_image()])[0]
     # WHEN the verbose object is requested from the endpoint
     answer = runtime.invoke_endpoint(
         EndpointName="bikes",
-        Body=picture(),
+        Body=sample_image(),
         ContentType="application/x-image",
         Accept=VERBOSE,
         InferenceId="a" * 64,
@@ -85,7 +85,10 @@ def test_the_response_is_the_models_own(runtime: Any) -> None:
 
 def test_the_list_of_the_builtin_algorithm(runtime: Any) -> None:
     answer = runtime.invoke_endpoint(
-        EndpointName="bikes", Body=picture(kind="JPEG"), ContentType="image/jpeg", Accept="application/json"
+        EndpointName="bikes",
+        Body=sample_image(kind="JPEG"),
+        ContentType="image/jpeg",
+        Accept="application/json",
     )
     probabilities = json.loads(answer["Body"].read())
     assert len(probabilities) == 2
@@ -94,18 +97,18 @@ def test_the_list_of_the_builtin_algorithm(runtime: Any) -> None:
 
 def test_many_at_once_get_their_own_responses(runtime: Any) -> None:
     # GIVEN images with different predictions
-    pictures = [picture((value, 255 - value, value // 2)) for value in range(0, 250, 10)]
+    images = [sample_image((value, 255 - value, value // 2)) for value in range(0, 250, 10)]
     model = inference.load(MODEL)
-    expected = [model.predict([item])[0]["probabilities"] for item in pictures]  # type: ignore[index]
+    expected = [model.predict([item])[0]["probabilities"] for item in images]  # type: ignore[index]
 
     # WHEN they are sent side by side
     def ask(content: bytes) -> Any:
         return json.loads(runtime.invoke_endpoint(EndpointName="bikes", Body=content)["Body"].read())
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(ask, pictures * 4))
+        predictions = list(pool.map(ask, images * 4))
     # THEN nobody gets another one's
-    assert answers == expected * 4
+    assert predictions == expected * 4
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_a_wrong_request_fails_as_sagemaker_would(
 ) -> None:
     runtime.meta.config.parameter_validation = False
     with pytest.raises(ClientError, match=message) as caught:
-        runtime.invoke_endpoint(**({"EndpointName": "bikes", "Body": picture()} | request_))
+        runtime.invoke_endpoint(**({"EndpointName": "bikes", "Body": sample_image()} | request_))
     assert caught.value.response["Error"]["Code"] == code
 
 
@@ -151,7 +154,7 @@ def test_a_body_of_exactly_the_limit_reaches_the_model(runtime: Any) -> None:
 
 def test_the_containers_own_side(endpoint: EmbeddedEndpoint) -> None:
     assert call(endpoint, "GET", "/ping")[0] == 200
-    status, body = call(endpoint, "POST", "/invocations", picture(), **{"Content-Type": "image/png"})
+    status, body = call(endpoint, "POST", "/invocations", sample_image(), **{"Content-Type": "image/png"})
     assert (status, len(json.loads(body))) == (200, 2)
     status, body = call(endpoint, "POST", "/invocations", b"no", **{"Content-Type": "image/png"})
     assert (status, json.loads(body)["code"]) == (400, 400)
@@ -183,7 +186,7 @@ def test_every_response_is_captured_before_the_end(tmp_path: Path) -> None:
     runtime = EmbeddedSession(running.credentials, address, running.url).client("sagemaker-runtime")
     # WHEN it responds and is stopped at once
     for number in range(200):
-        runtime.invoke_endpoint(EndpointName="bikes", Body=picture(), InferenceId=str(number))
+        runtime.invoke_endpoint(EndpointName="bikes", Body=sample_image(), InferenceId=str(number))
     with pytest.raises(runtime.exceptions.ModelError):
         runtime.invoke_endpoint(EndpointName="bikes", Body=b"no picture")
     running.stop()

@@ -68,7 +68,7 @@ def _line(out, seen, root, path, number, line, labels):
         capture.get("batchTransformOutput"), dict
     )
     answer = _dict(capture, "batchTransformOutput" if batch else "endpointOutput")
-    found = answers(answer.get("data"), answer.get("encoding"), labels)
+    found = predictions_of(answer.get("data"), answer.get("encoding"), labels)
     volume = out["volumes"][series]
     for counter in (health, volume):
         counter["records"] += 1
@@ -148,7 +148,7 @@ def _place(path):
     return "unknown", "unknown", "unknown"
 
 
-def answers(data, encoding, labels):
+def predictions_of(data, encoding, labels):
     """Predictions of one output as (label, confidence, vector or None, familiarity or None)."""
     if not isinstance(data, str):
         return []

@@ -73,7 +73,7 @@ def hold_against_slow_reader(folder, files, labels=LABELS, **options):
 
 @pytest.mark.parametrize(("output", "encoding"), OUTPUTS, ids=range(len(OUTPUTS)))
 @pytest.mark.parametrize("labels", [(), LABELS, ("a", "b", "c")], ids=["no labels", "two", "three"])
-def test_every_known_answer(tmp_path, output, encoding, labels):
+def test_every_known_output(tmp_path, output, encoding, labels):
     # GIVEN a file of usual records among which one has another output
     usual = [line(event=f"u{i}", compact=i % 2 == 0) for i in range(4)]
     odd = line(output, encoding=encoding, event="odd")
@@ -101,7 +101,7 @@ def test_every_time(tmp_path, time):
 @pytest.mark.parametrize(
     "path", ["a.jsonl", f"{TREE}/a.jsonl", "e/v/2026/13/01/01/a.jsonl", "v/2026/11/21/09/a.jsonl"]
 )
-def test_path_tells_endpoint_and_variant_and_the_hour_of_records_without_time(tmp_path, path):
+def test_path_gives_endpoint_and_variant_and_the_hour_of_records_without_time(tmp_path, path):
     hold_against_slow_reader(tmp_path, {path: line(time=None) + b"\n" + line(event="two")})
 
 

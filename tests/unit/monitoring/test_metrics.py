@@ -83,7 +83,7 @@ class Bucket:
         for key in keys:
             self.client.put_object(Bucket="images", Key=key, Body=b"x")
 
-    def look(self, **options: Any) -> Any:
+    def run(self, **options: Any) -> Any:
         return pending(self.client, "images", datetime.now(UTC) + timedelta(hours=2), **options)
 
 
@@ -97,7 +97,7 @@ class TestPending:
         bucket.put("incoming/a", "incoming/b.png", "incoming/c d/ü+%2B.jpg", "incoming/folder/")
         bucket.put("classified/a.json", "low-confidence/b.png.json", "failed/c d/ü+%2B.jpg.json")
 
-        found = bucket.look()
+        found = bucket.run()
 
         assert (found.waiting, found.oldest, found.age, found.complete) == (0, "", 0, True)
 
@@ -106,7 +106,7 @@ class TestPending:
         bucket = Bucket()
         bucket.put("incoming/a", "incoming/b", "classified/other.json")
 
-        found = bucket.look()
+        found = bucket.run()
 
         assert found.waiting == 2
         assert found.oldest in ("incoming/a", "incoming/b")
@@ -125,14 +125,14 @@ class TestPending:
         bucket.put(*(f"incoming/{i:04}" for i in range(105)))
         bucket.put(*(f"classified/{i:04}.json" for i in range(103)))
 
-        found = bucket.look(seconds=0.0)
+        found = bucket.run(seconds=0.0)
 
         assert (found.complete, found.uploads, found.waiting) == (False, 100, 0)
-        assert bucket.look().waiting == 2
+        assert bucket.run().waiting == 2
 
     def test_an_empty_bucket(self) -> None:
         """GIVEN nothing WHEN searched for THEN nobody waits."""
-        assert Bucket().look().waiting == 0
+        assert Bucket().run().waiting == 0
 
 
 @pytest.fixture(autouse=True)
@@ -150,9 +150,9 @@ def test_a_result_of_any_length_of_path_ends_the_wait(tail: str) -> None:
     for length in range(999, 1016):
         path = "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
         bucket.put(f"incoming/{path}")
-        assert bucket.look().oldest == f"incoming/{path}"
+        assert bucket.run().oldest == f"incoming/{path}"
         bucket.put(result_keys(path)["classified"])
-        assert bucket.look().waiting == 0, length
+        assert bucket.run().waiting == 0, length
 
 
 def test_a_thousand_labels_are_the_most_frequent_and_the_others_together() -> None:

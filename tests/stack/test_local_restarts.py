@@ -1,4 +1,4 @@
-"""The end of an embedded service, however it comes, and its next life in the same folder."""
+"""The end of an embedded service, however it comes, and its next start in the same folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
 from dropsort.local.folder import LOCK
 from dropsort.local.service import Service
-from tests.stack.helpers import find_result, picture
+from tests.stack.helpers import find_result, sample_image
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -41,7 +41,7 @@ except KeyboardInterrupt:
 """
 
 
-class Life:
+class ServiceProcess:
     """A service in a process of its own, as `dropsort up --data` runs it."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,9 +55,9 @@ class Life:
         assert self.process.stdout
         line = self.process.stdout.readline()
         assert line, "the service did not start"
-        told = json.loads(line)
-        self.bucket: str = told["bucket"]
-        self.session = EmbeddedSession(credentials.read(folder / credentials.FILE), told["url"])
+        ready = json.loads(line)
+        self.bucket: str = ready["bucket"]
+        self.session = EmbeddedSession(credentials.read(folder / credentials.FILE), ready["url"])
         self.s3: Any = self.session.client("s3")
 
     def end(self, number: int) -> int:
@@ -95,18 +95,20 @@ def gone(processes: dict[int, str], seconds: float = 60) -> bool:
 
 
 @pytest.fixture
-def start(embedded_python: Path, host_packages: package.Packages) -> Iterator[Callable[[Path], Life]]:
+def start(
+    embedded_python: Path, host_packages: package.Packages
+) -> Iterator[Callable[[Path], ServiceProcess]]:
     """Starts services in processes of their own; whatever a test leaves behind is stopped."""
-    lives: list[Life] = []
+    services: list[ServiceProcess] = []
 
-    def begin(folder: Path) -> Life:
-        lives.append(Life(folder))
-        return lives[-1]
+    def begin(folder: Path) -> ServiceProcess:
+        services.append(ServiceProcess(folder))
+        return services[-1]
 
     yield begin
-    for life in lives:
-        if life.process.poll() is None:
-            life.end(signal.SIGTERM)  # its processes end with it
+    for started in services:
+        if started.process.poll() is None:
+            started.end(signal.SIGTERM)  # its processes end with it
 
 
 @pytest.fixture
@@ -115,44 +117,48 @@ def folder(embedded_python: Path, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_ctrl_c_leaves_no_process_and_all_of_the_data(folder: Path, start: Callable[[Path], Life]) -> None:
+def test_ctrl_c_leaves_no_process_and_all_of_the_data(
+    folder: Path, start: Callable[[Path], ServiceProcess]
+) -> None:
     # GIVEN a service with a result, functions warm
-    life = start(folder)
-    life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
-    result = find_result(life.s3, life.bucket, "incoming/a.png")
-    processes = children_of(life.process.pid)
+    started = start(folder)
+    started.s3.put_object(Bucket=started.bucket, Key="incoming/a.png", Body=sample_image(1))
+    result = find_result(started.s3, started.bucket, "incoming/a.png")
+    processes = children_of(started.process.pid)
     assert len(processes) >= 7  # two supervisors, embedded AWS, endpoint, a worker for each function
     # WHEN Ctrl-C is pressed
-    status = life.end(signal.SIGINT)
+    status = started.end(signal.SIGINT)
     # THEN nothing runs, and captures were written
     assert status == 130
     assert gone(processes, 0)
     assert list((folder / "aws" / "s3").rglob("*.jsonl"))
-    # AND the next life has the result, the metrics, and works
+    # AND the next run has the result, the metrics, and works
     with Service(folder) as service:
         s3 = service.session().client("s3")
         assert s3.head_object(Bucket=service.bucket, Key=result)
         metrics = service.session().client("cloudwatch").list_metrics(Namespace="Dropsort")["Metrics"]
         assert {"UploadToResult", "SerializedBytes"} <= {metric["MetricName"] for metric in metrics}
-        s3.put_object(Bucket=service.bucket, Key="incoming/b.png", Body=picture(2))
+        s3.put_object(Bucket=service.bucket, Key="incoming/b.png", Body=sample_image(2))
         assert find_result(s3, service.bucket, "incoming/b.png")
 
 
 def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
-    folder: Path, start: Callable[[Path], Life]
+    folder: Path, start: Callable[[Path], ServiceProcess]
 ) -> None:
     # GIVEN a service with a result, and uploads on their way
-    life = start(folder)
-    life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
-    result = find_result(life.s3, life.bucket, "incoming/a.png")
+    started = start(folder)
+    started.s3.put_object(Bucket=started.bucket, Key="incoming/a.png", Body=sample_image(1))
+    result = find_result(started.s3, started.bucket, "incoming/a.png")
     for number in range(6):
-        life.s3.put_object(Bucket=life.bucket, Key=f"incoming/late/{number}.png", Body=picture(number))
-    processes = children_of(life.process.pid)
+        started.s3.put_object(
+            Bucket=started.bucket, Key=f"incoming/late/{number}.png", Body=sample_image(number)
+        )
+    processes = children_of(started.process.pid)
     # WHEN it is killed
-    life.end(signal.SIGKILL)
+    started.end(signal.SIGKILL)
     # THEN its processes end by themselves
     assert gone(processes)
-    # AND the next life has everything, and sorts what was left
+    # AND the next run has everything, and sorts what was left
     with Service(folder) as service:
         s3 = service.session().client("s3")
         assert s3.head_object(Bucket=service.bucket, Key=result)
@@ -161,21 +167,21 @@ def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
 
 
 def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
-    folder: Path, start: Callable[[Path], Life]
+    folder: Path, start: Callable[[Path], ServiceProcess]
 ) -> None:
     # GIVEN a service with a result, and an upload that just arrived
-    life = start(folder)
-    life.s3.put_object(Bucket=life.bucket, Key="incoming/a.png", Body=picture(1))
-    result = find_result(life.s3, life.bucket, "incoming/a.png")
-    life.s3.put_object(Bucket=life.bucket, Key="incoming/b.png", Body=picture(2))
+    started = start(folder)
+    started.s3.put_object(Bucket=started.bucket, Key="incoming/a.png", Body=sample_image(1))
+    result = find_result(started.s3, started.bucket, "incoming/a.png")
+    started.s3.put_object(Bucket=started.bucket, Key="incoming/b.png", Body=sample_image(2))
     # WHEN every process of it is killed, as when the machine goes down
-    processes = children_of(life.process.pid)
-    for pid in [life.process.pid, *processes]:
+    processes = children_of(started.process.pid)
+    for pid in [started.process.pid, *processes]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    life.process.wait(60)
+    started.process.wait(60)
     assert gone(processes)
-    # THEN the next life has the result, and the upload gets one
+    # THEN the next run has the result, and the upload gets one
     with Service(folder) as service:
         s3 = service.session().client("s3")
         assert s3.head_object(Bucket=service.bucket, Key=result)
@@ -183,22 +189,24 @@ def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
         assert outcome in keys.result_keys("b.png").values()
 
 
-def test_a_second_service_on_one_folder_is_refused(folder: Path, start: Callable[[Path], Life]) -> None:
+def test_a_second_service_on_one_folder_is_rejected(
+    folder: Path, start: Callable[[Path], ServiceProcess]
+) -> None:
     # GIVEN a running service
-    life = start(folder)
-    # WHEN another one starts on its folder, THEN it is told who is there
-    with pytest.raises(InUseError, match=f"process {life.process.pid}"), Service(folder):
+    started = start(folder)
+    # WHEN another one starts on its folder, THEN the error names the process of the first
+    with pytest.raises(InUseError, match=f"process {started.process.pid}"), Service(folder):
         pass
     # AND the first one is not harmed
-    assert life.s3.list_buckets()["Buckets"]
+    assert started.s3.list_buckets()["Buckets"]
     # AND when Ctrl-C is pressed again and again, with images in it, nothing of it is left when the command is gone
     for number in range(6):
-        life.s3.put_object(Bucket=life.bucket, Key=f"incoming/{number}.png", Body=picture(number))
-    processes = children_of(life.process.pid)
+        started.s3.put_object(Bucket=started.bucket, Key=f"incoming/{number}.png", Body=sample_image(number))
+    processes = children_of(started.process.pid)
     for _ in range(7):
-        life.process.send_signal(signal.SIGINT)
+        started.process.send_signal(signal.SIGINT)
         time.sleep(0.05)
-    life.end(signal.SIGINT)
+    started.end(signal.SIGINT)
     assert gone(processes, 10)
 
 
@@ -209,7 +217,7 @@ def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> N
     # WHEN a service starts there, THEN it works
     with Service(folder) as service:
         s3 = service.session().client("s3")
-        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=picture(1))
+        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=sample_image(1))
         assert find_result(s3, service.bucket, "incoming/a.png")
 
 
@@ -217,7 +225,7 @@ def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path) -> 
     # GIVEN a service with a result
     with Service(folder) as service:
         s3 = service.session().client("s3")
-        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=picture(1))
+        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=sample_image(1))
         result = find_result(s3, service.bucket, "incoming/a.png")
     for number, damage in enumerate((b"", b'{"__ministack_format__": 2, "payl')):
         # WHEN its saved roles were cut short, and it starts again
@@ -226,5 +234,5 @@ def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path) -> 
             # THEN the result is there, and the functions may work
             s3 = service.session().client("s3")
             assert s3.head_object(Bucket=service.bucket, Key=result)
-            s3.put_object(Bucket=service.bucket, Key=f"incoming/b{number}.png", Body=picture(2))
+            s3.put_object(Bucket=service.bucket, Key=f"incoming/b{number}.png", Body=sample_image(2))
             assert "failed" not in find_result(s3, service.bucket, f"incoming/b{number}.png")

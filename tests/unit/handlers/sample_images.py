@@ -1,4 +1,4 @@
-"""Small pictures for the tests, drawn and encoded here: every mode and format that Pillow writes."""
+"""Small images for the tests, drawn and encoded here: every mode and format that Pillow writes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ COLOURED: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def drawn(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
-    """A picture whose four corners differ (red, green, blue, yellow), so that turning it shows."""
+    """An image whose four corners differ (red, green, blue, yellow), so that turning it shows."""
     image = Image.new("RGB", (width, height))
     for x0, y0, colour in (
         (0, 0, (230, 20, 20)),
@@ -68,7 +68,7 @@ def drawn(width: int = 40, height: int = 30, mode: str = "RGB") -> Image.Image:
 
 
 def noise(width: int, height: int, mode: str = "RGB", seed: int = 1) -> Image.Image:
-    """A picture that no encoder makes small."""
+    """An image that no encoder makes small."""
     size = width * height * {"RGB": 3, "RGBA": 4, "L": 1}[mode]
     return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(size))
 
@@ -105,19 +105,19 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Normalised:
-    """What travels of a file, held to be small and of the type that it says."""
-    picture = imaging.prepare(data, side=side, max_pixels=max_pixels)
-    assert len(picture.data) <= MAX_STATE_BYTES
-    with Image.open(io.BytesIO(picture.data), formats=("JPEG", "PNG")) as image:
-        assert Image.MIME[image.format or ""] == picture.content_type
-    return picture
+    """The normalised image of a file, checked to be small and of its content type."""
+    normalised = imaging.prepare(data, side=side, max_pixels=max_pixels)
+    assert len(normalised.data) <= MAX_STATE_BYTES
+    with Image.open(io.BytesIO(normalised.data), formats=("JPEG", "PNG")) as image:
+        assert Image.MIME[image.format or ""] == normalised.content_type
+    return normalised
 
 
 def rejection(data: bytes, **options: int) -> Rejection:
-    """The rejection of a file that must be refused."""
-    with pytest.raises(Rejection) as refused:
+    """The rejection of a file that must be rejected."""
+    with pytest.raises(Rejection) as rejected:
         prepare(data, **options)
-    return refused.value
+    return rejected.value
 
 
 def corners(data: bytes) -> tuple[tuple[int, ...], ...]:
