@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import Loader
+from hypothesis import HealthCheck, settings
 
 from dropsort.deployment import package
 from dropsort.deployment.errors import PackageError
@@ -30,6 +31,9 @@ def pytest_configure() -> None:
     """A requirement with a typing mistake ends the run before it begins."""
     needs.required()
     _share_models()
+    # A machine that has other work draws examples slowly.
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     # In the background a shell makes its jobs ignore Ctrl-C, and what tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -145,14 +145,19 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @mock_aws
 @pytest.mark.parametrize("tail", ["", "~" + "0f" * 16], ids=["plain", "as if cut"])
 def test_a_result_of_any_length_of_path_ends_the_wait(tail: str) -> None:
-    """GIVEN an upload around the length from which results' keys are cut WHEN its result is written THEN it waits no longer."""
+    """GIVEN uploads around the length from which results' keys are cut WHEN their results are written THEN they wait no longer."""
     bucket = Bucket()
-    for length in range(999, 1016):
-        path = "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
+    paths = [
+        "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
+        for length in range(999, 1016)
+    ]
+    for path in paths:
         bucket.put(f"incoming/{path}")
-        assert bucket.run().oldest == f"incoming/{path}"
+    assert bucket.run().waiting == len(paths)
+    for path in paths:
         bucket.put(result_keys(path)["classified"])
-        assert bucket.run().waiting == 0, length
+    found = bucket.run()
+    assert found.waiting == 0, found.oldest
 
 
 def test_a_thousand_labels_are_the_most_frequent_and_the_others_together() -> None:
