@@ -91,6 +91,12 @@ def redrive(
     at_once = concurrency or redriving.concurrency(service)
     output = console(stderr=str(json_file) == "-")
     named: list[dict[str, object]] = []
+    young = 0
+
+    def too_young(_key: str) -> None:
+        nonlocal young
+        young += 1
+
     with UploadList() as uploads:
         for item in redriving.select(
             aws.client("s3"),
@@ -100,6 +106,7 @@ def redrive(
             min_age_seconds=min_age,
             ignored=service.ignored,
             unreadable=note,
+            too_young=too_young,
         ):
             uploads.add(service.bucket, item.key)
             if len(named) < MOST_NAMED:
@@ -116,6 +123,10 @@ def redrive(
                 raise click.ClickException("Nothing was started.")
             run = redriving.start(aws.client, service, uploads, at_once)
     output.print(f"{count} uploads {'would be' if dry_run else 'were'} started again.")
+    if young:
+        note(
+            f"{young:,} younger than {min_age:,.0f} seconds left out, as they may be in progress (--min-age 0 includes them)."
+        )
     if not count:
         hint_prefix(prefix)
     write_json(

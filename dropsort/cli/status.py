@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from dropsort.cli.output import console, facts_table
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
+
     from dropsort.client.status import Status
 
 WATCH_SECONDS = 5.0
@@ -32,12 +35,18 @@ def status(watch: bool, json_file: Path | None, stack: str, aws: Aws) -> int:
     """
     from dropsort.client import stack as stacks
     from dropsort.client import status as reading
+    from monitoring.cloudwatch import alarms
 
     service = stacks.find(aws.client, stack)
     output = console(stderr=str(json_file) == "-")
+    cloudwatch = aws.client("cloudwatch")
+
+    def in_alarm(alarm: MetricAlarmTypeDef) -> bool:
+        return alarms.state(cloudwatch, alarm, datetime.now(UTC)) == alarms.ALARM
+
     while True:
         begun = time.monotonic()
-        found = reading.read(aws.client, service)
+        found = reading.read(aws.client, service, in_alarm)
         output.print(facts_table(facts(found)))
         write_json(json_file, found.to_json())
         if not watch:
@@ -68,7 +77,7 @@ def facts(found: Status) -> list[tuple[str, str]]:
         )
     else:
         rows.append(("backlog", "no run in progress"))
-    rows.append(("endpoint", found.endpoint))
+    rows.append(("endpoint", found.endpoint if found.endpoint != "unknown" else "not one of SageMaker"))
     rows.append(("alarms", ", ".join(found.alarms) or "none"))
     return rows
 

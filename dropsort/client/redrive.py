@@ -91,6 +91,7 @@ def select(
     ignored: Callable[[str], bool] = reconciliation.LITTER,
     progress: Callable[[int], None] = lambda _: None,
     unreadable: Callable[[str], None] = lambda _: None,
+    too_young: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Unsorted]:
     """The selected uploads, about in the order of their keys; memory does not grow with their number.
 
@@ -106,6 +107,8 @@ def select(
         Called after every 1,000 uploads with the number checked so far.
     unreadable
         Called with a sentence for every object that is no result, where results decide.
+    too_young
+        Called with the key of every upload that only its age leaves out.
     """
     if selection.by_result:
         outcomes = selection.outcomes or keys.OUTCOMES
@@ -122,7 +125,9 @@ def select(
         upload = checked.upload
         age = max(0.0, (now - upload.written).total_seconds())  # S3's clock may be ahead of this one
         wanted = checked.why or (selection.everything and not checked.ignored)
-        if wanted and age >= min_age_seconds:
+        if wanted and age < min_age_seconds:
+            too_young(upload.key)
+        elif wanted:
             yield Unsorted(upload.key, upload.written, checked.why or "selected")
     progress(count)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
@@ -14,6 +15,9 @@ from dropsort.client import redrive, results
 from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.clients import Clients
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
 
 LONGEST = timedelta(minutes=10)  # an upload without a result may be in progress for so long
 
@@ -57,8 +61,16 @@ class Status:
         }
 
 
-def read(client: Clients, service: Service) -> Status:
-    """Read the state: lists all uploads and results, and reads the results below ``failed/``."""
+def read(
+    client: Clients, service: Service, in_alarm: Callable[[MetricAlarmTypeDef], bool] = lambda _: True
+) -> Status:
+    """Read the state: lists all uploads and results, and reads the results below ``failed/``.
+
+    Parameters
+    ----------
+    in_alarm
+        Whether an alarm that CloudWatch says is in alarm is so by its own rules: an emulator's may ignore them.
+    """
     found, s3, now = Status(), client("s3"), datetime.now(UTC)
     for checked in reconciliation.check(s3, service.bucket, ignored=service.ignored):
         upload = checked.upload
@@ -79,7 +91,9 @@ def read(client: Clients, service: Service) -> Status:
     found.endpoint = _endpoint(client, service)
     alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{service.name}-", StateValue="ALARM")
     found.alarms = sorted(
-        alarm["AlarmName"] for alarm in alarms["MetricAlarms"] if alarm["StateValue"] == "ALARM"
+        alarm["AlarmName"]
+        for alarm in alarms["MetricAlarms"]
+        if alarm["StateValue"] == "ALARM" and in_alarm(alarm)
     )
     return found
 

@@ -70,6 +70,9 @@ def test_finds_what_has_no_result_and_what_may_work_now(
     }
     assert found(s3, prefix="cam/") == {"incoming/cam/forgotten too": redrive.NO_RESULT}
     assert found(s3, min_age_seconds=3600) == {}
+    young: list[str] = []
+    assert list(redrive.select(s3, BUCKET, min_age_seconds=3600, too_young=young.append)) == []
+    assert sorted(young) == ["incoming/cam/forgotten too", "incoming/forgotten", "incoming/unlucky"]
 
 
 def test_a_result_older_than_its_upload_counts_as_none(

@@ -53,6 +53,8 @@ def test_everything_is_counted(
     assert found.failed == {"throttled": 1, "empty_object": 1}
     assert (found.run, found.endpoint, found.alarms) == (run, "unknown", ["dropsort-slow"])
     assert dict(facts(found))["backlog"] == f"1 uploads since {run.started}: 1 running"
+    # AND an alarm that is none by its own rules is not shown
+    assert status.read(boto3.client, SERVICE, lambda alarm: alarm["AlarmName"] == "other").alarms == []
     # AND an upload that has had no result for long is named
     monkeypatch.setattr(status, "LONGEST", timedelta(0))
     later = status.read(boto3.client, SERVICE)
