@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure() -> None:
     """A requirement with a typing mistake ends the run before it begins."""
     needs.required()
+    for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
+        del os.environ[name]  # of a service that this terminal uses
     _share_models()
     # A machine that has other work draws examples slowly.
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -79,8 +79,11 @@ def _has_result(s3: S3Client, bucket: str, paths: list[str]) -> bool:
 
 
 def _delete(s3: S3Client, bucket: str) -> None:
-    """Delete every version of every probe and its result."""
-    for prefix in (f"{keys.INCOMING}{FOLDER}", f"{keys.FAILED}/{FOLDER}"):
+    """Delete every version of every probe and its result.
+
+    Results first: the service deletes the result of a deleted upload, too, which would leave a delete marker here.
+    """
+    for prefix in (f"{keys.FAILED}/{FOLDER}", f"{keys.INCOMING}{FOLDER}"):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                 s3.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
