@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FOLDER = "dropsort-probe/"  # reserved below incoming/
 CONTENT = b"A probe of `dropsort deploy`: no image.\n"
 PATIENCE_SECONDS = 900.0
+LATER_SECONDS = 60.0  # for the results of probes that were uploaded meanwhile
 AGAIN_SECONDS = 20.0  # after which another one is uploaded: the event of the last one may be lost
 
 
@@ -50,7 +51,9 @@ def run(
             uploaded = time.monotonic()
             while time.monotonic() - uploaded < again_seconds:
                 if _has_result(s3, bucket, paths):
-                    return time.monotonic() - began
+                    seconds = time.monotonic() - began
+                    _await_later(s3, bucket, paths)
+                    return seconds
                 if time.monotonic() - began > patience_seconds:
                     raise DeployError(
                         f"No probe upload has had a result for {patience_seconds / 60:.0f} minutes: uploads may not start the "
@@ -76,6 +79,16 @@ def _has_result(s3: S3Client, bucket: str, paths: list[str]) -> bool:
         else:
             return True
     return False
+
+
+def _await_later(s3: S3Client, bucket: str, paths: list[str]) -> None:
+    """Wait until the probes after the first that has a result have theirs, too: deleted before, they would leave it behind."""
+    deadline = time.monotonic() + LATER_SECONDS
+    first = next((number for number, path in enumerate(paths) if _has_result(s3, bucket, [path])), len(paths))
+    while time.monotonic() < deadline:
+        if all(_has_result(s3, bucket, [path]) for path in paths[first:]):
+            return
+        time.sleep(0.5)
 
 
 def _delete(s3: S3Client, bucket: str) -> None:
