@@ -12,12 +12,13 @@ import random
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import simpy
 
 from benchmarks.capacity_template import FUNCTIONS, Deployment, State
-from dropsort.contract.reconciliation import LONGEST_WAIT
+from dropsort.contract import reasons
 from handlers.backlog import INTERVAL, MIN_AGE, PROBES
 from handlers.breaker import Breaker
 from monitoring.prices import ResourceUse, price
@@ -253,7 +254,7 @@ class Simulation:
             yield from self._task("Filter", states["Filter"], deadline)
             now = environment.now
             if failed:
-                wait = min((now - uploaded) / 2, LONGEST_WAIT.total_seconds())
+                wait = reasons.wait(timedelta(seconds=now - uploaded)).total_seconds()
                 self._failures.append((now + wait, uploaded))
                 self.outcome.max_waiting = max(self.outcome.max_waiting, len(self._failures))
             else:

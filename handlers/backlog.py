@@ -21,7 +21,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import backlog, keys, litter, metrics, reconciliation
+from dropsort.contract import backlog, keys, litter, metrics, reasons, reconciliation, s3_documents
 from handlers import aws, telemetry
 
 STATE = f"{backlog.PREFIX}state.json"
@@ -97,14 +97,7 @@ class State:
     @classmethod
     def load(cls, s3: Any, bucket: str) -> tuple[State, str | None]:
         """The state and its ETag; a new one where there is none or it is damaged."""
-        try:
-            answer = s3.get_object(Bucket=bucket, Key=STATE)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return cls(), None
-            raise
-        with answer["Body"] as stream:
-            body = stream.read()
+        body, etag = s3_documents.read(s3, bucket, STATE)
         try:
             document = json.loads(body)
             parts = {
@@ -116,21 +109,12 @@ class State:
             state = cls(str(document["retryable_since"]), **parts)
             state.since()
         except (ValueError, TypeError, KeyError):
-            return cls(), answer["ETag"]
-        return state, answer["ETag"]
+            return cls(), etag
+        return state, etag
 
     def save(self, s3: Any, bucket: str, etag: str | None) -> None:
         """Save it, unless another invocation has in the meantime: then its state stands."""
-        condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-        try:
-            s3.put_object(Bucket=bucket, Key=STATE, Body=json.dumps(asdict(self)).encode(), **condition)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in (
-                "PreconditionFailed",
-                "ConditionalRequestConflict",
-                "412",
-            ):
-                raise
+        s3_documents.replace(s3, bucket, STATE, asdict(self), etag)
 
     def since(self) -> datetime:
         """From when on results below ``failed/`` are read."""
@@ -211,7 +195,7 @@ class Tick:
                 continue
             if at > self.now or uploads.count >= MOST_UPLOADS:
                 # It was recorded at most so long before: it has to be found again.
-                since = min(since, at - reconciliation.LONGEST_WAIT - CLOCKS)
+                since = min(since, at - reasons.LONGEST_WAIT - CLOCKS)
                 continue
             self._add(uploads, key)
             if (uploads.count == CANDIDATES and not self._well()) or time.monotonic() > deadline:

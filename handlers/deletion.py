@@ -12,11 +12,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from dropsort.contract import keys
+from dropsort.contract.s3_documents import CONFLICT, MISSING
 from handlers import aws
 from handlers.telemetry import note, observed
-
-_MISSING = ("NoSuchKey", "404", "NotFound")
-_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 if aws.starting():
     aws.s3()
@@ -67,7 +65,7 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
         try:
             s3.delete_object(Bucket=bucket, Key=location, IfMatch=head["ETag"])
         except ClientError as error:
-            if error.response["Error"]["Code"] not in (*_CHANGED, *_MISSING):
+            if error.response["Error"]["Code"] not in (*CONFLICT, *MISSING):
                 raise
         else:
             deleted.append(location)
@@ -79,6 +77,6 @@ def _head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
         head: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
         return head
     except ClientError as error:
-        if error.response["Error"]["Code"] in (*_MISSING, "405"):  # a deletion marker
+        if error.response["Error"]["Code"] in (*MISSING, "405"):  # a deletion marker
             return None
         raise

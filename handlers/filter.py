@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         telemetry.emit(**{metrics.SUPERSEDED: 1})
         return {"outcome": "superseded", "s3_key": upload.key}
     # Serialize ends the execution of an ignored upload, unless it failed itself.
-    if litter.is_folder_marker(upload.key, upload.size) or _matches_ignored(upload.path):
+    if upload.is_ignored(_matches_ignored):
         telemetry.emit(**{metrics.IGNORED: 1})
         return {"outcome": "ignored", "s3_key": upload.key}
     prediction, decision, rejection = _decide(state)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract import s3_documents
 from handlers.recording import CONFLICT, Delete, Head, Operation, Put, Response
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Respo
                 return None
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+        if code in s3_documents.CONFLICT:
             return CONFLICT
-        if code in ("NoSuchKey", "404", "NotFound"):
+        if code in s3_documents.MISSING:
             # A conditional put on what has just gone is a lost race; a HEAD request or a deletion finds nothing.
             return CONFLICT if isinstance(operation, Put) else None
         raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dropsort.contract.reasons import REASONS
+from dropsort.contract.reasons import REASONS, is_retryable
 
 
 class Rejection(Exception):
@@ -32,9 +32,10 @@ class Rejection(Exception):
         rejection.args = (message,)
         return rejection
 
-    def reason(self) -> dict[str, Any]:
-        """The ``reason`` member of a result: code, message, retryable."""
-        return {"code": self.code, "message": str(self), "retryable": REASONS[self.code].retryable}
+    def reason(self, uploaded: str | None = None, recorded: str = "") -> dict[str, Any]:
+        """The ``reason`` member of a result: code, message, retryable; times as for `reasons.is_retryable`."""
+        retryable = is_retryable(self.code, uploaded, recorded)
+        return {"code": self.code, "message": str(self), "retryable": retryable}
 
 
 # Of a function that ran out of memory or time, or crashed; Lambda.Unknown is how Step Functions calls the first two at times.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dropsort.contract import keys, reasons
+from dropsort.contract import keys
 from handlers.decision import Decision
 from handlers.predictions import Prediction
 from handlers.rejections import Rejection
@@ -38,9 +38,7 @@ def document(
         ``endpoint`` and ``variant`` that responded.
     """
     rejection = decision.rejection if decision else rejection
-    reason = rejection.reason() if rejection else None
-    if reason:
-        reason["retryable"] = reasons.is_retryable(reason["code"], upload.uploaded, recorded)
+    reason = rejection.reason(upload.uploaded, recorded) if rejection else None
     return {
         "schema": keys.RESULT_SCHEMA,
         "outcome": decision.outcome if decision else keys.FAILED,

@@ -42,14 +42,14 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     upload = Upload.from_input(event)
     state: dict[str, Any] = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
     note(s3_key=upload.key)
-    if _is_ignored(upload):
+    if upload.is_ignored(_matches_ignored):
         return _ignored(state)
     try:
         upload, content = reading.read(aws.s3(), upload, min(_SETTINGS.max_bytes, _MOST_BYTES))
     except reading.Overwritten:
         return state | {"superseded": True, "upload": upload.to_state()}
     state["upload"] = upload.to_state()
-    if _is_ignored(upload):  # a folder marker whose size the input did not have
+    if litter.is_folder_marker(upload.key, upload.size):  # its size may not have been in the input
         return _ignored(state)
     try:
         if isinstance(content, Rejection):
@@ -69,10 +69,6 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "content_type": image.content_type,
         "image": {"format": image.format, "width": image.width, "height": image.height},
     }
-
-
-def _is_ignored(upload: Upload) -> bool:
-    return litter.is_folder_marker(upload.key, upload.size) or _matches_ignored(upload.path)
 
 
 def _ignored(state: dict[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ Powertools' ``S3EventBridgeNotificationEvent`` is not used: it URL-decodes the k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dropsort.contract import keys
+from dropsort.contract import keys, litter
 
 _CREATED = "Object Created"
 
@@ -39,6 +39,10 @@ class Upload:
     def path(self) -> str:
         """The path below ``incoming/``."""
         return keys.path_of(self.key)
+
+    def is_ignored(self, matches: Callable[[str], bool]) -> bool:
+        """Whether it is to have no result: a folder marker, or a path that `matches`."""
+        return litter.is_folder_marker(self.key, self.size) or matches(self.path)
 
     @property
     def inference_id(self) -> str:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any
 
+from dropsort.contract import s3_documents
+
 PREFIX = "backlog/"
 CURRENT = f"{PREFIX}current.json"
 CONCURRENCY = 40  # executions of a run at the same time: the template's default
 STARTING = timedelta(minutes=1)  # after so long a run that was announced but never started counts as ended
-_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_MISSING = ("NoSuchKey", "404", "NotFound")
 
 
 class InProgress(Exception):
@@ -104,20 +104,8 @@ def start(
     )
     location = f"{PREFIX}{name}/uploads.jsonl"
     s3.put_object(Bucket=bucket, Key=location, Body=uploads.body(), ContentType="application/jsonl")
-    announced = {member: getattr(run, member) for member in ("id", "execution", "started", "uploads")}
-    condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-    try:
-        s3.put_object(
-            Bucket=bucket,
-            Key=CURRENT,
-            Body=json.dumps(announced).encode(),
-            ContentType="application/json",
-            **condition,
-        )
-    except Exception as error:
-        if _code(error) in _TAKEN:
-            raise InProgress("Another run was started at the same time.") from error
-        raise
+    if not s3_documents.replace(s3, bucket, CURRENT, asdict(run), etag):
+        raise InProgress("Another run was started at the same time.")
     document = {
         "bucket": bucket,
         "uploads": location,
@@ -139,21 +127,14 @@ def running(states: Any, run: Run) -> bool:
     try:
         return bool(states.describe_execution(executionArn=run.execution)["status"] == "RUNNING")
     except Exception as error:
-        if _code(error) != "ExecutionDoesNotExist":
+        if s3_documents.code(error) != "ExecutionDoesNotExist":
             raise
     return datetime.now(UTC) - datetime.fromisoformat(run.started) < STARTING
 
 
 def _latest(s3: Any, bucket: str) -> tuple[Run | None, str | None]:
     """The latest run and the ETag of the object that names it; what is damaged counts as no run."""
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=CURRENT)
-    except Exception as error:
-        if _code(error) in _MISSING:
-            return None, None
-        raise
-    with answer["Body"] as stream:
-        body = stream.read()
+    body, etag = s3_documents.read(s3, bucket, CURRENT)
     try:
         document = json.loads(body)
         run = Run(
@@ -163,11 +144,5 @@ def _latest(s3: Any, bucket: str) -> tuple[Run | None, str | None]:
             int(document["uploads"]),
         )
     except (ValueError, TypeError, KeyError):
-        return None, answer["ETag"]
-    return run, answer["ETag"]
-
-
-def _code(error: Exception) -> str:
-    """The code of botocore's ClientError, which this package does not import; "" of anything else."""
-    response = getattr(error, "response", None)
-    return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""
+        return None, etag
+    return run, etag

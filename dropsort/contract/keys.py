@@ -16,10 +16,10 @@ OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)
 
 RESULT_SCHEMA = "dropsort/result/1"  # the `schema` member of a result: docs/reference/result.schema.json
 
-_SUFFIX = ".json"
+SUFFIX = ".json"
 _CUT = re.compile(r"~[0-9a-f]{32}\Z")
 MAX_KEY_BYTES = 1024  # of S3
-_MAX_PATH_BYTES = MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(_SUFFIX)
+_MAX_PATH_BYTES = MAX_KEY_BYTES - max(map(len, OUTCOMES)) - len("/") - len(SUFFIX)
 
 
 def path_of(key: str) -> str:
@@ -55,7 +55,7 @@ def result_path(path: str) -> str:
     if not is_whole(path):
         cut = "~" + digest(path)
         path = path.encode()[: _MAX_PATH_BYTES - len(cut)].decode(errors="ignore") + cut
-    return path + _SUFFIX
+    return path + SUFFIX
 
 
 def inference_id(bucket: str, key: str, version: str) -> str:

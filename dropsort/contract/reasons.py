@@ -92,5 +92,22 @@ def is_due(code: str, uploaded: str | None, recorded: str, now: datetime) -> boo
     return now - datetime.fromisoformat(recorded) >= _between(uploaded, recorded)
 
 
+LONGEST_WAIT = timedelta(minutes=30)
+
+
+def next_try(uploaded: str | None, recorded: str) -> datetime:
+    """When an image whose failure may pass is tried again: an image that keeps failing, less and less often.
+
+    It waits half as long as the time from its upload to its last failure, at most `LONGEST_WAIT`.
+    """
+    age = _between(uploaded, recorded) if uploaded else timedelta()
+    return datetime.fromisoformat(recorded) + wait(age)
+
+
+def wait(age: timedelta) -> timedelta:
+    """From a failure to the next try, by the time from the upload to the failure."""
+    return min(max(age / 2, timedelta()), LONGEST_WAIT)
+
+
 def _between(uploaded: str, recorded: str) -> timedelta:
     return datetime.fromisoformat(recorded) - datetime.fromisoformat(uploaded)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dropsort.contract import keys, litter, reasons, result
+from dropsort.contract import keys, litter, reasons, result, s3_documents
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -94,43 +95,74 @@ def check(
     botocore.exceptions.ClientError
         S3 failed.
     """
-    waiting: deque[Checked | Future[Checked]] = deque()
     with ThreadPoolExecutor(WORKERS + 1 + len(keys.OUTCOMES), thread_name_prefix="reconcile") as pool:
-        try:
-            path = keys.path_of(after) if after else ""
-            results = {
-                outcome: _Results(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
-                for outcome in keys.OUTCOMES
-            }
-            for upload, locations, marker in _in_order_of_results(
-                _newest(client, bucket, keys.INCOMING + prefix, pool, after)
-            ):
-                path = keys.path_of(upload.key)
-                if litter.is_folder_marker(path, upload.size) or ignored(path):
-                    waiting.append(Checked(upload, None, marker, ignored=True))
-                    continue
-                if locations is None:  # its result's key is a digest, out of order
-                    waiting.append(pool.submit(_look_up, client, bucket, upload, failures, marker))
-                    continue
-                found = {
-                    outcome: written
-                    for outcome, location in locations.items()
-                    if (written := results[outcome].at(location)) is not None
-                }
-                why = _by_listing(upload, found, failures)
-                if why is _READ:
-                    (outcome,) = found
-                    waiting.append(pool.submit(_judge, client, bucket, upload, locations[outcome], marker))
-                else:
-                    waiting.append(Checked(upload, why, marker))
-                while len(waiting) > 4 * WORKERS:
-                    yield _value(waiting.popleft())
-            while waiting:
-                yield _value(waiting.popleft())
-        finally:
-            for item in waiting:
-                if isinstance(item, Future):
-                    item.cancel()
+        verdicts = _verdicts(client, bucket, prefix, failures, after, ignored, pool)
+        with closing(_in_order(verdicts)) as found:
+            for marker, checked in found:
+                yield replace(checked, marker=marker) if marker else checked
+
+
+def _verdicts(
+    client: S3Client,
+    bucket: str,
+    prefix: str,
+    failures: bool,
+    after: str,
+    ignored: Callable[[str], bool],
+    pool: ThreadPoolExecutor,
+) -> Iterator[tuple[str, Checked | Future[Checked]]]:
+    """Each upload's marker and verdict; a verdict that needs a request is made in the pool."""
+    path = keys.path_of(after) if after else ""
+    results = {
+        outcome: _Results(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
+        for outcome in keys.OUTCOMES
+    }
+    for upload, path, marker in _in_order_of_results(
+        _newest(client, bucket, keys.INCOMING + prefix, pool, after)
+    ):
+        if litter.is_folder_marker(path, upload.size) or ignored(path):
+            yield marker, Checked(upload, None, ignored=True)
+            continue
+        locations = keys.result_keys(path)
+        if not keys.is_whole(path):  # its result's key is a digest, out of order
+            yield marker, pool.submit(_look_up, client, bucket, upload, locations, failures)
+            continue
+        found = {
+            outcome: written
+            for outcome, location in locations.items()
+            if (written := results[outcome].at(location)) is not None
+        }
+        why = _by_listing(upload, found, failures)
+        if why is _READ:
+            (outcome,) = found
+            yield marker, pool.submit(_judge, client, bucket, upload, locations[outcome])
+        else:
+            yield marker, Checked(upload, why)
+
+
+_Value = TypeVar("_Value")
+
+
+def _in_order(
+    items: Iterable[tuple[str, _Value | Future[_Value]]],
+) -> Generator[tuple[str, _Value], None, None]:
+    """The names and values of items, in their order, while a bounded number of futures is under way."""
+    waiting: deque[tuple[str, _Value | Future[_Value]]] = deque()
+    try:
+        for item in items:
+            waiting.append(item)
+            while len(waiting) > 4 * WORKERS:
+                yield _done(*waiting.popleft())
+        while waiting:
+            yield _done(*waiting.popleft())
+    finally:
+        for _, value in waiting:
+            if isinstance(value, Future):
+                value.cancel()
+
+
+def _done(name: str, value: _Value | Future[_Value]) -> tuple[str, _Value]:
+    return name, value.result() if isinstance(value, Future) else value
 
 
 _READ = "read"
@@ -159,28 +191,21 @@ def retryable(
     result is left to `check`.
     """
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{keys.FAILED}/")
-    waiting: deque[Future[tuple[str, datetime] | None]] = deque()
     with ThreadPoolExecutor(WORKERS + 1, thread_name_prefix="retryable") as pool:
-        try:
-            for page in _read_ahead(pages, pool):
-                for item in page.get("Contents", ()):
-                    if since <= item["LastModified"] <= until:
-                        waiting.append(pool.submit(_next_try, client, bucket, item["Key"]))
-                    while len(waiting) > 4 * WORKERS:
-                        if (found := waiting.popleft().result()) is not None:
-                            yield found
-            while waiting:
-                if (found := waiting.popleft().result()) is not None:
-                    yield found
-        finally:
-            for future in waiting:
-                future.cancel()
+        reads: Iterator[tuple[str, _Try | Future[_Try]]] = (
+            (item["Key"], pool.submit(_next_try, client, bucket, item["Key"]))
+            for page in _read_ahead(pages, pool)
+            for item in page.get("Contents", ())
+            if since <= item["LastModified"] <= until
+        )
+        with closing(_in_order(reads)) as found:
+            yield from (attempt for _, attempt in found if attempt is not None)
 
 
-LONGEST_WAIT = timedelta(minutes=30)
+_Try = tuple[str, datetime] | None
 
 
-def _next_try(client: S3Client, bucket: str, location: str) -> tuple[str, datetime] | None:
+def _next_try(client: S3Client, bucket: str, location: str) -> _Try:
     """Key of the upload of a retryable failure and when to try it again; None for any other result."""
     try:
         document = _read(client, bucket, location)
@@ -188,10 +213,8 @@ def _next_try(client: S3Client, bucket: str, location: str) -> tuple[str, dateti
         return None
     if document is None or not (document.get("reason") or {}).get("retryable"):
         return None
-    recorded = datetime.fromisoformat(document["times"]["recorded"])
-    uploaded = document["times"].get("uploaded")
-    age = recorded - datetime.fromisoformat(uploaded) if uploaded else timedelta()
-    return document["source"]["key"], recorded + min(max(age / 2, timedelta()), LONGEST_WAIT)
+    recorded, uploaded = document["times"]["recorded"], document["times"].get("uploaded")
+    return document["source"]["key"], reasons.next_try(uploaded, recorded)
 
 
 def _read(client: S3Client, bucket: str, location: str, key: str | None = None) -> dict[str, Any] | None:
@@ -205,7 +228,7 @@ def _read(client: S3Client, bucket: str, location: str, key: str | None = None) 
     try:
         response = client.get_object(Bucket=bucket, Key=location)
     except Exception as error:
-        if _code(error) in _GONE:
+        if s3_documents.code(error) in _GONE:
             return None
         raise
     with response["Body"] as stream:
@@ -215,21 +238,21 @@ def _read(client: S3Client, bucket: str, location: str, key: str | None = None) 
     return document
 
 
-def _judge(client: S3Client, bucket: str, upload: Version, location: str, marker: str = "") -> Checked:
+def _judge(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
     """The verdict on an upload's only result, by its content."""
     try:
         document = _read(client, bucket, location, upload.key)
     except ValueError:
-        return Checked(upload, NO_RESULT, marker)
+        return Checked(upload, NO_RESULT)
     if document is None:  # replaced since it was listed: its upload is being worked on
-        return Checked(upload, None, marker)
+        return Checked(upload, None)
     if not location.startswith(f"{document['outcome']}/") or not _is_of(upload, document["source"]):
-        return Checked(upload, NO_RESULT, marker)
+        return Checked(upload, NO_RESULT)
     reason, times = document.get("reason") or {}, document["times"]
     due = reason.get("retryable") and reasons.is_due(
         reason["code"], times.get("uploaded"), times["recorded"], datetime.now(UTC)
     )
-    return Checked(upload, RETRYABLE if due else None, marker)
+    return Checked(upload, RETRYABLE if due else None)
 
 
 def _is_of(upload: Version, source: dict[str, Any]) -> bool:
@@ -240,9 +263,10 @@ def _is_of(upload: Version, source: dict[str, Any]) -> bool:
     return not etag or etag == upload.etag
 
 
-def _look_up(client: S3Client, bucket: str, upload: Version, failures: bool, marker: str) -> Checked:
+def _look_up(
+    client: S3Client, bucket: str, upload: Version, locations: dict[str, str], failures: bool
+) -> Checked:
     """The verdict on an upload whose result's key does not sort with it: its three possible keys one by one."""
-    locations = keys.result_keys(keys.path_of(upload.key))
     found = {}
     for outcome, location in locations.items():
         page = client.list_object_versions(Bucket=bucket, Prefix=location)
@@ -251,18 +275,8 @@ def _look_up(client: S3Client, bucket: str, upload: Version, failures: bool, mar
             found[outcome] = first
     why = _by_listing(upload, found, failures)
     if why is _READ:
-        return _judge(client, bucket, upload, locations[next(iter(found))], marker)
-    return Checked(upload, why, marker)
-
-
-def _code(error: Exception) -> str:
-    """The code of botocore's ClientError, which this package does not import; "" of anything else."""
-    response = getattr(error, "response", None)
-    return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""
-
-
-def _value(item: Checked | Future[Checked]) -> Checked:
-    return item if isinstance(item, Checked) else item.result()
+        return _judge(client, bucket, upload, locations[next(iter(found))])
+    return Checked(upload, why)
 
 
 def _newest(
@@ -301,30 +315,30 @@ def _version(item: dict[str, Any], count: int) -> Version:
     return Version(item["Key"], version, etag, item["LastModified"], single, item.get("Size"))
 
 
-def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, dict[str, str] | None, str]]:
-    """Uploads in the order of their results' keys, with those keys and a marker; None for those whose keys do not sort with them.
+def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, str, str]]:
+    """Uploads in the order of their results' keys, with their paths and a marker.
 
     ``a`` sorts before ``a-b``, but ``a.json`` after ``a-b.json``. An upload waits until one comes whose result sorts after its own:
     no later one's can sort before it then. Those that wait are each a prefix of the next, so at most 1,024 do.
     """
-    waiting: list[tuple[str, str, Version]] = []
+    waiting: list[tuple[str, str, Version]] = []  # by key of the result, then path
     last = ""
+
+    def first() -> tuple[Version, str, str]:
+        _, path, upload = heapq.heappop(waiting)
+        return upload, path, "" if waiting else last
+
     for upload in found:
         path = keys.path_of(upload.key)
         if not path:  # the folder marker of incoming/ itself
             continue
-        place = f"{path}.json"
+        place = path + keys.SUFFIX
         while waiting and waiting[0][0] < place:
-            yield _located(heapq.heappop(waiting), "" if len(waiting) else last)
-        heapq.heappush(waiting, (place, upload.key, upload))
+            yield first()
+        heapq.heappush(waiting, (place, path, upload))
         last = upload.key
     while waiting:
-        yield _located(heapq.heappop(waiting), "" if len(waiting) else last)
-
-
-def _located(item: tuple[str, str, Version], marker: str) -> tuple[Version, dict[str, str] | None, str]:
-    path = keys.path_of(item[2].key)
-    return item[2], keys.result_keys(path) if keys.is_whole(path) else None, marker
+        yield first()
 
 
 class _Results:

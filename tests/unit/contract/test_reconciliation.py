@@ -212,6 +212,22 @@ def test_memory_does_not_grow_with_the_bucket() -> None:
     assert large - small < 40 * 9_000
 
 
+def test_ignored_uploads_are_returned_as_they_are_listed() -> None:
+    # GIVEN very many uploads that are all ignored
+    listed = 0
+
+    def ignored(_path: str) -> bool:
+        nonlocal listed
+        listed += 1
+        return True
+
+    checked = reconciliation.check(Endless(10_000, 100), BUCKET, ignored=ignored)
+    # WHEN the first is taken THEN few of the others have been collected
+    assert next(checked).ignored
+    assert listed <= 4 * reconciliation.WORKERS + 1
+    checked.close()  # type: ignore[attr-defined]
+
+
 def test_a_listing_out_of_order_is_no_basis() -> None:
     class Directory(Endless):
         def paginate(self, *, Bucket: str, Prefix: str) -> Any:

@@ -1,0 +1,55 @@
+"""Small JSON objects in S3 that several writers replace under a condition, and the error codes of S3 that say what happened.
+
+botocore's errors are read by their form, as this package imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MISSING = ("NoSuchKey", "404", "NotFound")
+CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")  # a condition did not hold
+
+
+def code(error: Exception) -> str:
+    """The code of a `botocore.exceptions.ClientError`; "" of anything else."""
+    response = getattr(error, "response", None)
+    return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""
+
+
+def read(s3: Any, bucket: str, key: str) -> tuple[bytes, str | None]:
+    """Content and ETag of an object; empty and None if there is none.
+
+    Raises
+    ------
+    botocore.exceptions.ClientError
+        S3 failed.
+    """
+    try:
+        response = s3.get_object(Bucket=bucket, Key=key)
+    except Exception as error:
+        if code(error) in MISSING:
+            return b"", None
+        raise
+    with response["Body"] as stream:
+        return stream.read(), response["ETag"]
+
+
+def replace(s3: Any, bucket: str, key: str, document: Any, etag: str | None) -> bool:
+    """Write a document as JSON if the object still has this ETag, or is still not there (None); whether it was written.
+
+    Raises
+    ------
+    botocore.exceptions.ClientError
+        S3 failed otherwise.
+    """
+    condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    body = json.dumps(document).encode()
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
+    except Exception as error:
+        if code(error) in CONFLICT:
+            return False
+        raise
+    return True
