@@ -77,7 +77,7 @@ def facts(found: Status) -> list[tuple[str, str]]:
         )
     else:
         rows.append(("backlog", "no run in progress"))
-    rows.append(("endpoint", found.endpoint if found.endpoint != "unknown" else "not one of SageMaker"))
+    rows.append(("endpoint", found.endpoint))
     rows.append(("alarms", ", ".join(found.alarms) or "none"))
     return rows
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -50,7 +51,7 @@ def run(
             s3.put_object(Bucket=bucket, Key=f"{keys.INCOMING}{path}", Body=CONTENT)
             uploaded = time.monotonic()
             while time.monotonic() - uploaded < again_seconds:
-                if _has_result(s3, bucket, paths):
+                if any(_has_result(s3, bucket, path) for path in paths[-3:]):
                     seconds = time.monotonic() - began
                     _await_later(s3, bucket, paths)
                     return seconds
@@ -68,26 +69,21 @@ def run(
         _delete(s3, bucket)
 
 
-def _has_result(s3: S3Client, bucket: str, paths: list[str]) -> bool:
-    """Whether one of the probes has a result."""
-    for path in paths[-3:]:
-        try:
-            s3.head_object(Bucket=bucket, Key=keys.result_keys(path)[keys.FAILED])
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):
-                raise
-        else:
-            return True
-    return False
+def _has_result(s3: S3Client, bucket: str, path: str) -> bool:
+    try:
+        s3.head_object(Bucket=bucket, Key=keys.result_keys(path)[keys.FAILED])
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):
+            raise
+        return False
+    return True
 
 
 def _await_later(s3: S3Client, bucket: str, paths: list[str]) -> None:
     """Wait until the probes after the first that has a result have theirs, too: deleted before, they would leave it behind."""
     deadline = time.monotonic() + LATER_SECONDS
-    first = next((number for number, path in enumerate(paths) if _has_result(s3, bucket, [path])), len(paths))
-    while time.monotonic() < deadline:
-        if all(_has_result(s3, bucket, [path]) for path in paths[first:]):
-            return
+    later = list(dropwhile(lambda path: not _has_result(s3, bucket, path), paths))
+    while time.monotonic() < deadline and not all(_has_result(s3, bucket, path) for path in later):
         time.sleep(0.5)
 
 
