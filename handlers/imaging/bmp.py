@@ -5,7 +5,6 @@ from __future__ import annotations
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
-_SLOW_BYTES = 16_000_000  # of run lengths, which Pillow decodes in Python
 _INFO = 40  # bytes of the second header that gives the number of colours
 
 
@@ -27,7 +26,7 @@ def inspect(data: bytes) -> int | None:
         bits, given = int.from_bytes(data[28:30], "little"), int.from_bytes(data[46:50], "little")
         colours = (given or 1 << bits) if 0 < bits <= 8 else None
         if int.from_bytes(data[30:34], "little") in (1, 2):
-            limits.check_count("BMP", "bytes of run lengths", len(data), _SLOW_BYTES)
+            limits.check_count("BMP", "bytes of run lengths", len(data), limits.MAX_SLOW_BYTES)
     if int.from_bytes(data[10:14], "little") < 14 + data[14] + 4 * (colours or 0):
         raise Rejection("corrupt_image", "BMP: its pixels would begin within its header or palette.")
     return colours

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
-# Pillow decodes text, and values of other maxima than 255, in Python, one at a time.
-SLOW_BYTES = 16_000_000
 _NUMBER = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])+([0-9]{1,10})(?=[\s#])")
 
 
@@ -46,12 +44,15 @@ def inspect(data: bytes) -> Ppm:
     width, height, maximum = (*numbers, 1)[:3]
     ppm = Ppm(width, height, maximum, at + 1)
     if kind in (b"P1", b"P2", b"P3") or (kind != b"P4" and maximum != 255):
-        limits.check_count("PPM", "bytes of text or of values other than 8 bits", len(data), SLOW_BYTES)
+        limits.check_count(
+            "PPM", "bytes of text or of values other than 8 bits", len(data), limits.MAX_SLOW_BYTES
+        )
     if kind in (b"P4", b"P5", b"P6"):
         rows = (
             (width + 7) // 8 if kind == b"P4" else width * (1 if kind == b"P5" else 3) * (1 + (maximum > 255))
         )
-        rest = data[ppm.begin + rows * height :][:4096].lstrip(b" \t\r\n\0")
+        end = ppm.begin + rows * height
+        rest = data[end : end + 4096].lstrip(b" \t\r\n\0")
         if rest and not rest.startswith(b"P"):  # of a further image
             raise Rejection("corrupt_image", "PPM: it has more data than its header says.")
     if kind in (b"P5", b"P6") and maximum != 255:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +126,12 @@ class Tiff:
             f"photometric interpretation {_one(self.tags, _PHOTOMETRIC, 0)}, compression {_one(self.tags, _COMPRESSION, 1)}"
         )
 
+    @property
+    def parts(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Offsets and numbers of bytes of the tiles, or of the strips where it has no tiles."""
+        offsets = self.tags.get(_TILE_OFFSETS) or self.tags.get(_OFFSETS) or ()
+        return offsets, self.tags.get(_TILE_COUNTS) or self.tags.get(_COUNTS) or ()
+
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""
         if _one(self.tags, _COMPRESSION, 1) != 7:
@@ -176,7 +182,7 @@ def inspect(data: bytes) -> Tiff:
         raise Rejection("corrupt_image", "TIFF: its first page has no size.")
     _check_bounds(tiff)
     # Strips may overlap, and each is read and decoded. Of uncompressed ones, the number of bytes counts for nothing.
-    read = sum(tiff.tags.get(_TILE_COUNTS) or tiff.tags.get(_COUNTS) or ())
+    read = sum(tiff.parts[1])
     if read > 4 * len(data) + 65536 and _one(page, _COMPRESSION, 1) != 1:
         raise Rejection("too_complex", f"TIFF: its strips or tiles have {read} bytes, the file {len(data)}.")
     return tiff
@@ -253,7 +259,7 @@ def _check_bounds(tiff: Tiff) -> None:
 def _check_parts(tiff: Tiff, across: int, down: int) -> None:
     """Whether there is a strip or tile for every row and plane, and a colour for every value of a palette."""
     tags = tiff.tags
-    offsets = tags.get(_TILE_OFFSETS) or tags.get(_OFFSETS) or ()
+    offsets, counts = tiff.parts
     if across and down and _TILE_OFFSETS in tags:
         expected = -(-tiff.width // across) * -(-tiff.height // down)
     else:
@@ -262,7 +268,6 @@ def _check_parts(tiff: Tiff, across: int, down: int) -> None:
         expected *= _one(tags, _SAMPLES, 1)
     if len(offsets) < expected:
         raise Rejection("truncated_image", f"TIFF: it has {len(offsets)} of {expected} strips or tiles.")
-    counts = tags.get(_TILE_COUNTS) or tags.get(_COUNTS) or ()
     if any(offset < 8 and count for offset, count in zip(offsets, counts, strict=False)):
         raise Rejection("corrupt_image", "TIFF: its pixels would begin within its header.")
     colours = tags.get(_COLOURS, ())
