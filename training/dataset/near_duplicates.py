@@ -104,12 +104,7 @@ def published(folder: Path) -> set[str]:
     return set()
 
 
-def near(test: Sequence[LabelledImage], train: Sequence[LabelledImage]) -> set[Path]:
-    """Paths of test images whose perceptual hash is near that of a training image."""
-    return near_hashes(test, [perceptual_hash(image.path) for image in train])
-
-
-def near_hashes(test: Sequence[LabelledImage], train: Sequence[int]) -> set[Path]:
+def near(test: Sequence[LabelledImage], train: Iterable[int]) -> set[Path]:
     """Paths of test images whose perceptual hash is near one of those in `train`."""
     pairs = near_pairs([*(perceptual_hash(image.path) for image in test), *train])
     return {test[i].path for i, j in pairs if i < len(test) <= j}

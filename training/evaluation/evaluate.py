@@ -115,10 +115,10 @@ def evaluate(
             "evaluate on images that it has not seen"
         )
     other = predict(model, others, lambda done, _: progress(len(test) + done, total)) if others else None
-    train = data.part("train") if near_duplicates.available() else []
-    near = near_duplicates.near(test, train) if train else set()
-    hashes = known.perceptual if near_duplicates.available() else ()
-    near |= near_duplicates.near_hashes(test, hashes) if hashes else set()
+    hashes: set[int] = set()
+    if near_duplicates.available():
+        hashes.update(known.perceptual, (near_duplicates.perceptual_hash(i.path) for i in data.part("train")))
+    near = near_duplicates.near(test, hashes) if hashes else set()
     names = near_duplicates.published(test[0].path.parent)
     return Evaluation(
         model=model.name,
@@ -131,7 +131,7 @@ def evaluate(
         threshold_from=chosen.origin,
         near_duplicates_from=[
             *(["published list"] if names else []),
-            *(["perceptual hashes"] if train or hashes else []),
+            *(["perceptual hashes"] if hashes else []),
         ],
         others=other,
         rejected=data.rejected,

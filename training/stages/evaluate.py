@@ -25,10 +25,8 @@ def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str,
     fingerprints.write(folder, [*data.part("train"), *data.part("validation")])
     predictions = None
     if data.part("test"):
-        # With folds the model trained on the validation part, too: near-duplicates there count as well.
-        trained_on = {"train", "validation"} if settings.folds else {"train"}
-        images = [replace(p, part="train") if p.part in trained_on else p for p in data.images]
-        found = evaluation.evaluate(folder, replace(data, images=images))
+        # The fingerprints tell which of these have a near-duplicate in training or validation.
+        found = evaluation.evaluate(folder, replace(data, images=data.part("test")))
         figures = {**found.summary(), **figures}
         _write_figures(folder, figures, data)
         predictions = found.predictions
