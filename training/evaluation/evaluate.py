@@ -45,20 +45,27 @@ def load_model(folder: Path) -> tuple[inference.Model, dict[str, Any]]:
 
 
 def predict(
-    model: inference.Model, images: Sequence[LabelledImage], progress: Progress = no_progress
+    model: inference.Model,
+    images: Sequence[LabelledImage],
+    progress: Progress = no_progress,
+    *,
+    known: frozenset[str] = frozenset(),
 ) -> Predictions:
-    """The model's predictions for images that can all be read."""
-    probabilities, familiarity = np.zeros((len(images), len(model.labels))), np.ones(len(images))
-    digests = []
-    for i, image in enumerate(images):
+    """The model's predictions for images that can all be read, without those whose pixel digest is in `known`."""
+    predicted, probabilities, familiarity = [], [], []
+    for done, image in enumerate(images, 1):
         pixels = inference.decode(image.path.read_bytes())
-        digests.append(fingerprints.pixel_digest(pixels))
-        prediction = model.run(pixels)
-        probabilities[i] = prediction["probabilities"]
-        familiarity[i] = prediction.get("familiarity", 1.0)
-        progress(i + 1, len(images))
+        if not known or fingerprints.pixel_digest(pixels) not in known:
+            prediction = model.run(pixels)
+            predicted.append(image)
+            probabilities.append(prediction["probabilities"])
+            familiarity.append(prediction.get("familiarity", 1.0))
+        progress(done, len(images))
     return Predictions(
-        list(images), probabilities, familiarity, "familiarity" in model.outputs, tuple(digests)
+        predicted,
+        np.array(probabilities, np.float64).reshape(len(predicted), len(model.labels)),
+        np.array(familiarity, np.float64),
+        "familiarity" in model.outputs,
     )
 
 
@@ -102,19 +109,17 @@ def evaluate(
             f"({', '.join(model.labels)}): name the folders after its labels; give images of anything else as others"
         )
     chosen = _threshold(model, figures, threshold, precision, choose_on)
-    total = len(test) + len(others)
-    predictions = predict(model, test, lambda done, _: progress(done, total))
-    seen = np.array([digest in known.pixels for digest in predictions.digests])
-    overlap = [image.path for image, is_seen in zip(test, seen, strict=True) if is_seen]
-    if overlap:
-        predictions = predictions.only(~seen)
-        test = predictions.images
+    before, total = len(test), len(test) + len(others)
+    predictions = predict(model, test, lambda done, _: progress(done, total), known=known.pixels)
+    unseen = {image.path for image in predictions.images}
+    overlap = [image.path for image in test if image.path not in unseen]
+    test = predictions.images
     if not test:
         raise TrainingError(
             f"the model was made from all of these {len(overlap)} images: figures on them say nothing about new ones; "
             "evaluate on images that it has not seen"
         )
-    other = predict(model, others, lambda done, _: progress(len(test) + done, total)) if others else None
+    other = predict(model, others, lambda done, _: progress(before + done, total)) if others else None
     hashes: set[int] = set()
     if near_duplicates.available():
         hashes.update(known.perceptual, (near_duplicates.perceptual_hash(i.path) for i in data.part("train")))

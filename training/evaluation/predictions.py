@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,6 @@ class Predictions:
     probabilities: NDArray[np.float64]
     familiarity: NDArray[np.float64]
     has_familiarity: bool = True
-    digests: tuple[str, ...] = ()  # of the decoded pixels (training.dataset.fingerprints), one for each image
-
-    def only(self, chosen: NDArray[np.bool_]) -> Predictions:
-        """The predictions for those images for which `chosen`, [N], is true."""
-        return replace(
-            self,
-            images=[image for image, wanted in zip(self.images, chosen, strict=True) if wanted],
-            probabilities=self.probabilities[chosen],
-            familiarity=self.familiarity[chosen],
-            digests=tuple(digest for digest, wanted in zip(self.digests, chosen, strict=True) if wanted),
-        )
 
     @property
     def confidence(self) -> NDArray[np.float64]:

@@ -130,9 +130,14 @@ def test_images_that_the_model_was_made_from_are_left_out_and_named(
     shutil.copy(training_images / "red" / "3.png", test / "red" / "renamed.png")
     Image.open(training_images / "blue" / "2.png").save(test / "blue" / "renamed.bmp")
 
-    found = evaluate.evaluate_path(model_folder, test)
+    steps: list[tuple[int, int]] = []
+    found = evaluate.evaluate_path(
+        model_folder, test, others=test / "red", progress=lambda *step: steps.append(step)
+    )
 
-    # THEN every figure is of the new images, and both are named, by the command and on the page
+    # THEN the progress counts every image once
+    assert steps == [(done, 21) for done in range(1, 22)]
+    # AND every figure is of the new images, and both are named, by the command and on the page
     assert {path.name for path in found.overlap} == {"renamed.png", "renamed.bmp"}
     figures = found.summary()
     assert (figures["images"], figures["overlap"]) == (12, 2)
