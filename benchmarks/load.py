@@ -161,20 +161,10 @@ def memory() -> Memory:
     """Memory now of this process and what it started."""
     gc.collect()
     below = processes.descendants()
-    functions = [process for process in below if "ministack-lambda-" in process.command]
-    endpoint = [
-        process
-        for process in below
-        if "dropsort.local.serve" in process.command and "supervisor" not in process.command
-    ]
-    server = [
-        process
-        for process in below
-        if "emulator.py" in process.command and "supervisor" not in process.command
-    ]
+    groups = (processes.endpoint(below), processes.embedded_aws(below), processes.function_workers(below))
     return Memory(
         processes.this().memory_bytes,
-        *(sum(process.memory_bytes for process in group) for group in (endpoint, server, functions)),
+        *(sum(process.memory_bytes for process in group) for group in groups),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,27 @@ def descendants(root: int | None = None) -> list[Process]:
 def this() -> Process:
     """The calling process."""
     return next(process for process in _all() if process.pid == os.getpid())
+
+
+def function_workers(found: Iterable[Process]) -> list[Process]:
+    """Those that run functions of the embedded AWS."""
+    return [process for process in found if "ministack-lambda-" in process.command]
+
+
+def endpoint(found: Iterable[Process]) -> list[Process]:
+    """Those of the embedded endpoint, without its supervisor."""
+    return _without_supervisor(found, "dropsort.local.serve")
+
+
+def embedded_aws(found: Iterable[Process]) -> list[Process]:
+    """Those of the embedded AWS's server, without its supervisor."""
+    return _without_supervisor(found, "emulator.py")
+
+
+def _without_supervisor(found: Iterable[Process], program: str) -> list[Process]:
+    return [
+        process for process in found if program in process.command and "supervisor" not in process.command
+    ]
 
 
 def _all() -> Iterator[Process]:

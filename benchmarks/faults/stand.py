@@ -185,16 +185,12 @@ class Stand:
 
 def workers() -> list[int]:
     """Process ids of the functions' workers of the services that this process runs."""
-    return [process.pid for process in processes.descendants() if "ministack-lambda-" in process.command]
+    return [process.pid for process in processes.function_workers(processes.descendants())]
 
 
 def endpoint_processes() -> list[int]:
     """Process ids of the embedded endpoint, without its supervisor."""
-    return [
-        process.pid
-        for process in processes.descendants()
-        if "dropsort.local.serve" in process.command and "supervisor" not in process.command
-    ]
+    return [process.pid for process in processes.endpoint(processes.descendants())]
 
 
 def send(pids: list[int], number: signal.Signals) -> int:
