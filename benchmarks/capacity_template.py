@@ -88,17 +88,6 @@ class Deployment:
     backlog_seconds: float  # between two invocations of the backlog function
 
 
-def alarms(template: Path) -> list[dict[str, Any]]:
-    """The properties of the template's alarms."""
-    resources = _load(template)["Resources"].values()
-    return [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Alarm"]
-
-
-def _load(template: Path) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.load(template.read_text(encoding="utf-8"), Loader=_Loader)
-    return document
-
-
 def read(template: Path = TEMPLATE) -> Deployment:
     """Read the template with its parameters' defaults.
 
@@ -107,7 +96,7 @@ def read(template: Path = TEMPLATE) -> Deployment:
     KeyError
         The template lacks something that the simulation needs.
     """
-    document = _load(template)
+    document = yaml.load(template.read_text(encoding="utf-8"), Loader=_Loader)
     resources, parameters = document["Resources"], document["Parameters"]
     definition = resources["StateMachine"]["Properties"]["Definition"]
     states = {}
