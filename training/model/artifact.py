@@ -9,8 +9,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,25 @@ def add_code(folder: Path, on_step: OnStep = no_steps) -> None:
 
     A training job must not fail at its end for want of an index: then, the container installs the same versions from one.
     """
-    code = Path(folder) / CODE
-    code.mkdir(exist_ok=True)
-    shutil.copyfile(_INFERENCE, code / "inference.py")
+    found: list[Path] = []
     try:
         found = wheels.fetch(on_step)
     except TrainingError as error:
         on_step(f"{error}; the endpoint's container will install them from the index when it starts")
-        (code / "requirements.txt").write_text(wheels.requirements())
-        return
-    (code / WHEELS).mkdir(exist_ok=True)
-    for wheel in found:
-        shutil.copyfile(wheel, code / WHEELS / wheel.name)
-    (code / "requirements.txt").write_text(requirements())
+    for name, content in _code(found).items():
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _code(found: Sequence[Path]) -> dict[str, bytes]:
+    """The files of `code/`, by their paths in the model folder; without wheels its requirements need an index."""
+    needed = requirements() if found else wheels.requirements()
+    return {
+        f"{CODE}/inference.py": _INFERENCE.read_bytes(),
+        f"{CODE}/requirements.txt": needed.encode(),
+        **{f"{CODE}/{WHEELS}/{wheel.name}": wheel.read_bytes() for wheel in found},
+    }
 
 
 def write_artifact(folder: Path, target: Path, on_step: OnStep = no_steps) -> Path:
@@ -64,9 +70,7 @@ def write_artifact(folder: Path, target: Path, on_step: OnStep = no_steps) -> Pa
         if not (folder / name).is_file():
             raise TrainingError(f"{folder / name} is missing: give a folder that training wrote")
     files = {name: (folder / name).read_bytes() for name in _FILES if (folder / name).is_file()}
-    files[f"{CODE}/inference.py"] = _INFERENCE.read_bytes()
-    files[f"{CODE}/requirements.txt"] = requirements().encode()
-    files |= {f"{CODE}/{WHEELS}/{wheel.name}": wheel.read_bytes() for wheel in wheels.fetch(on_step)}
+    files |= _code(wheels.fetch(on_step))
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         target.open("wb") as raw,
