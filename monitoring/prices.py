@@ -142,5 +142,5 @@ def redrive_dollars(uploads: int) -> float:
     An item of a Distributed Map is one transition of its workflow and an Express execution; there is no event and no upload,
     and a run without a sequencer reads all three locations of a result first.
     """
-    each = ResourceUse(event=False, puts=1, gets=6).dollars() + price("states-standard-transition")
+    each = ResourceUse(event=False, uploads=0, gets=6).dollars() + price("states-standard-transition")
     return uploads * each

@@ -15,7 +15,7 @@ from dropsort.contract.keys import result_keys
 from dropsort.contract.metrics import NAMESPACE
 from monitoring.cloudwatch.emf import emf
 from monitoring.pending import pending
-from monitoring.prices import INSTANCES, PRICES, ResourceUse, cost
+from monitoring.prices import INSTANCES, PRICES, ResourceUse, cost, price, redrive_dollars
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
@@ -68,6 +68,15 @@ def test_costs_are_those_of_the_vendors_examples() -> None:
     assert cost(0, ResourceUse(), endpoint_hours=10) == 0
     assert all(value > 0 and source.startswith("https://") for value, source in PRICES.values())
     assert all(value > 0 for value in INSTANCES.values())
+
+
+def test_a_redrive_pays_neither_for_an_upload_nor_for_its_event() -> None:
+    """GIVEN a million uploads WHEN they are redriven THEN three more requests and a transition each are all that comes on top."""
+    first = ResourceUse().parts()
+    saved = first["S3 PUT of the upload"] + first["EventBridge"]
+    more = 3 * price("s3-get") + price("states-standard-transition")
+    assert saved > 0
+    assert redrive_dollars(10**6) == pytest.approx(10**6 * (sum(first.values()) - saved + more))
 
 
 class Bucket:
