@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             data, Path(folder), settings, progress=lambda epoch: print(progress_line(epoch), flush=True)
         )
         if "SM_MODEL_DIR" in os.environ:
-            artifact.add_code(result.folder)
+            artifact.add_code(result.folder, print)
     except TrainingError as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
