@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-MOST_BYTES = 20_000_000  # as the service takes by default
+MOST_BYTES = 20_000_000  # of a mutated file; the service takes 100 MB by default
 Mutator = Callable[[bytes, random.Random], bytes]
 
 # Format, mode, and options of Pillow's encoder.
@@ -178,7 +178,7 @@ def png(data: bytes, rng: random.Random) -> bytes:
     elif content:
         content = flip(content, rng)
     chunks[index] = (kind, content)
-    packed = [struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks]
+    packed = [_chunk(*part) for part in chunks]
     return data[:8] + b"".join(shuffled(packed, rng) if rng.random() < 0.3 else packed)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dropsort.contract import keys, reconciliation
+from monitoring.prices import price
 
 PAGE = 1000
 UPLOADED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -35,7 +36,7 @@ class Outcome:
     seconds: float  # of this process, S3 apart
     peak_megabytes: float  # of Python objects
     process_megabytes: float
-    dollars: float
+    dollars: float  # a LIST request costs as much as a PUT
 
 
 class Bucket:
@@ -89,7 +90,9 @@ def measure(objects: int, *, lost: int = 1000, page_seconds: float = 0.1, trace:
         tracemalloc.stop()
     pages = sum(bucket.pages.values())
     process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return Outcome(objects, unfinished, pages, bucket.s3_seconds, seconds, peak, process, pages * 5e-6)
+    return Outcome(
+        objects, unfinished, pages, bucket.s3_seconds, seconds, peak, process, pages * price("s3-put")
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

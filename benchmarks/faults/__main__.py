@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.faults.kinds import SHARED
+from benchmarks.faults.kinds import SHARED, Kind
 from benchmarks.faults.run import PATIENCE_SECONDS, Row, run_alone, run_shared
-from benchmarks.faults.service_kinds import ALONE
+from benchmarks.faults.service_kinds import ALONE, Alone
 from benchmarks.faults.stand import PARAMETERS, Stand, hasten
 from dropsort.local.service import Service
 
@@ -74,10 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; 1 if an image was lost, doubled, stale or waits, or if not every kind was run."""
     options = _arguments(arguments)
     if options.list:
-        sentences = {kind.name: kind.sentence for kind in SHARED.values()}
-        sentences |= {kind.name: kind.sentence for kind in ALONE.values()}
-        for name, sentence in sentences.items():
-            print(f"{name:24s}{sentence}")
+        kinds: list[Kind | Alone] = [*SHARED.values(), *ALONE.values()]
+        for kind in kinds:
+            print(f"{kind.name:24s}{kind.sentence}")
         return 0
     hasten()
     rows: list[Row] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,9 +179,7 @@ class Batch:
             return "lost", f"it is a {upload.label}, not a {document['label']}"
         return "", ""
 
-    def drain(
-        self, site: Site, patience_seconds: float, progress: Callable[[Verdict], None] = lambda _: None
-    ) -> tuple[Verdict, float]:
+    def drain(self, site: Site, patience_seconds: float) -> tuple[Verdict, float]:
         """Wait until every image has its one result and nothing runs; return what there is then, and the seconds that it took.
 
         Parameters
@@ -193,7 +191,6 @@ class Batch:
         finished: float | None = None
         while True:
             verdict = self.check(site)
-            progress(verdict)
             now = time.monotonic()
             if not verdict.finished or site.running():
                 finished = None
