@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import signal
 import time
+from functools import partial
 
 from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
 from benchmarks.faults.kinds import kind
 from benchmarks.faults.stand import INVOCATION_TIMEOUT_SECONDS, Stand, endpoint_processes, send, wait_until
 
-SECONDS = 5.0  # how long a fault goes on after the last upload
-
 
 def _for_a_while(stand: Stand, batch: Batch, response: proxy.Fault) -> None:
     """Upload while the endpoint does nothing but this, and for some seconds more."""
-    with stand.injected(proxy.of("endpoint", response)):
-        batch.put_all(stand.site)
-        time.sleep(SECONDS)
+    stand.upload_during(batch, proxy.of("endpoint", response))
 
 
-@kind("endpoint-500", "the container responds 500")
-def _failing(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.always(proxy.model_error(500)))
-
-
-@kind("endpoint-429", "the container responds 429")
-def _too_many(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.always(proxy.model_error(429)))
-
-
-@kind("endpoint-503", "the container responds 503")
-def _unavailable(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.always(proxy.model_error(503)))
-
-
-@kind("endpoint-415", "the container takes no image: 415")
-def _misconfigured(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.always(proxy.model_error(415)))
+for _status, _sentence in (
+    (500, "the container responds 500"),
+    (429, "the container responds 429"),
+    (503, "the container responds 503"),
+    (415, "the container takes no image: 415"),
+):
+    _response = proxy.always(proxy.model_error(_status))
+    kind(f"endpoint-{_status}", _sentence)(partial(_for_a_while, response=_response))
 
 
 @kind("endpoint-400", "the container says of every image that it is bad: 400")
@@ -69,7 +56,7 @@ def _hanging(stand: Stand, batch: Batch) -> None:
     send(pids, signal.SIGSTOP)
     try:
         batch.put_all(stand.site)
-        time.sleep(SECONDS)
+        time.sleep(stand.seconds)
     finally:
         send(pids, signal.SIGCONT)
 
@@ -110,7 +97,7 @@ def _wrong(stand: Stand, batch: Batch) -> None:
 def _gone(stand: Stand, batch: Batch) -> None:
     send(endpoint_processes(), signal.SIGKILL)
     batch.put_all(stand.site)
-    time.sleep(SECONDS)
+    time.sleep(stand.seconds)
     stand.service.restart_endpoint()
 
 

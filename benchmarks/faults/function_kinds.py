@@ -14,8 +14,6 @@ from benchmarks.faults.batch import Batch
 from benchmarks.faults.kinds import Skipped, kind
 from benchmarks.faults.stand import Stand, images, send, workers
 
-SECONDS = 5.0
-
 
 @kind("functions-killed", "every worker of the functions is killed, four times, with images in it")
 def _killed(stand: Stand, batch: Batch) -> None:
@@ -40,7 +38,7 @@ def _no_memory(stand: Stand, batch: Batch) -> None:
     large = Batch(batch.folder, batch.count, images(8, side=700))
     large.uploads = batch.uploads
     limited: set[int] = set()
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + stand.seconds
     large.put_all(stand.site)
     while time.monotonic() < deadline:
         for pid in set(workers()) - limited:
@@ -58,12 +56,8 @@ def _no_memory(stand: Stand, batch: Batch) -> None:
 
 @kind("functions-timed-out", "Serialize runs into its time limit, as S3 takes long")
 def _timed_out(stand: Stand, batch: Batch) -> None:
-    with (
-        stand.configured("SerializeFunction", Timeout=1),
-        stand.injected(proxy.of("s3", proxy.after(2.5, None), "GET")),
-    ):
-        batch.put_all(stand.site)
-        time.sleep(SECONDS)
+    with stand.configured("SerializeFunction", Timeout=1):
+        stand.upload_during(batch, proxy.of("s3", proxy.after(2.5, None), "GET"))
 
 
 @kind("functions-throttled", "Lambda throttles: Serialize altogether, Classify above one at a time")
@@ -71,8 +65,8 @@ def _throttled(stand: Stand, batch: Batch) -> None:
     with stand.reserved("ClassifyFunction", 1):
         with stand.reserved("SerializeFunction", 0):
             batch.put_all(stand.site)
-            time.sleep(SECONDS)
-        time.sleep(SECONDS)
+            time.sleep(stand.seconds)
+        time.sleep(stand.seconds)
 
 
 @kind("redeployed", "the stack is updated in the middle, and back again")

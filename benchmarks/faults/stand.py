@@ -26,6 +26,7 @@ from training.dataset import samples
 FUNCTIONS = ("SerializeFunction", "ClassifyFunction", "FilterFunction", "BacklogFunction")
 INVOCATION_TIMEOUT_SECONDS = 2
 REDRIVE_SECONDS = 2.0
+SECONDS = 5.0
 PARAMETERS = {"InvocationTimeoutSeconds": str(INVOCATION_TIMEOUT_SECONDS)}
 
 
@@ -65,10 +66,12 @@ class Stand:
     ----------
     service
         It has been started.
+    seconds
+        How long a fault goes on after the last upload.
     """
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, service: Service, seconds: float = SECONDS) -> None:
+        self.service, self.seconds = service, seconds
         self.session = service.session()
         self.functions, self.events = self.session.client("lambda"), self.session.client("events")
         self.site = site_of(self.session, service.bucket, service.outputs)
@@ -102,6 +105,12 @@ class Stand:
             yield self.proxy
         finally:
             self.proxy.inject(None)
+
+    def upload_during(self, batch: Batch, fault: Fault) -> None:
+        """Upload a batch while a fault sees what the functions send, which goes on for some seconds more."""
+        with self.injected(fault):
+            batch.put_all(self.site)
+            time.sleep(self.seconds)
 
     @contextmanager
     def configured(self, output: str, **settings: Any) -> Iterator[None]:

@@ -10,7 +10,6 @@ from benchmarks.faults.kinds import kind
 from benchmarks.faults.stand import Stand
 from dropsort.contract import keys
 
-SECONDS = 5.0
 _PATIENCE_SECONDS = 120.0
 
 ODD = (
@@ -31,10 +30,7 @@ ODD = (
 
 
 def _slow_down(stand: Stand, batch: Batch, *methods: str) -> None:
-    error = proxy.s3_error(503, "SlowDown")
-    with stand.injected(proxy.of("s3", proxy.always(error), *methods)):
-        batch.put_all(stand.site)
-        time.sleep(SECONDS)
+    stand.upload_during(batch, proxy.of("s3", proxy.always(proxy.s3_error(503, "SlowDown")), *methods))
 
 
 @kind("s3-503-get", "S3 responds 503 to every GET of the functions")
@@ -71,9 +67,7 @@ def _half(stand: Stand, batch: Batch) -> None:
         {"ETag": '"x"', "Last-Modified": "Thu, 26 Nov 2026 00:00:00 GMT"},
         length=5000,
     )
-    with stand.injected(proxy.of("s3", proxy.always(part), "GET")):
-        batch.put_all(stand.site)
-        time.sleep(SECONDS)
+    stand.upload_during(batch, proxy.of("s3", proxy.always(part), "GET"))
 
 
 @kind("results-edited", "a user replaces every result by something odd")

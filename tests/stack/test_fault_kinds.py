@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.faults import endpoint_kinds, run
+from benchmarks.faults import run
 from benchmarks.faults.stand import Stand
 from dropsort.local.service import Service
 
@@ -16,15 +16,14 @@ pytestmark = pytest.mark.stack
 @pytest.fixture(scope="module")
 def stand(service: Service) -> Iterator[Stand]:
     """The service that all tests share, with the proxy between its functions and what they call."""
-    stand = Stand(service)
+    stand = Stand(service, seconds=0.5)
     yield stand
     stand.close()
 
 
 # One at the proxy, one of events, one of uploads.
 @pytest.mark.parametrize("name", ["endpoint-429", "events-reordered", "overwritten"])
-def test_no_image_is_lost_doubled_or_stale(stand: Stand, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(endpoint_kinds, "SECONDS", 0.5)
+def test_no_image_is_lost_doubled_or_stale(stand: Stand, name: str) -> None:
     row = run.run_shared(stand, name, 8, patience_seconds=240)
     assert row.verdict.finished, row
     assert row.verdict.images == 8
