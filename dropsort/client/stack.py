@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from dropsort.client.errors import NotFoundError
 from dropsort.contract import litter
@@ -22,7 +23,7 @@ class Service:
     outputs: dict[str, str]
     parameters: dict[str, str]
 
-    @property
+    @cached_property
     def ignored(self) -> litter.Matcher:
         """Whether the service gives an upload no result, by its path below ``incoming/``."""
         return litter.parse(self.parameters.get("IgnoredPatterns", ""))
