@@ -61,7 +61,13 @@ def watch(
         raise click.UsageError(f"{into} and {folder} contain one another: copies would be uploaded, too.")
     service = stacks.find(aws.client, stack)
     watched = watching.Watch(
-        aws.client("s3"), service.bucket, folder, prefix, exclude=exclude, include=include
+        aws.client("s3"),
+        service.bucket,
+        folder,
+        prefix,
+        exclude=exclude,
+        include=include,
+        ignored=service.ignored,
     )
 
     def done(item: Sorted) -> None:

@@ -12,7 +12,6 @@ from dropsort.client.drop import WORKERS, Uploaded, drop
 from dropsort.client.errors import MissingResultsError
 from dropsort.client.files import File
 from dropsort.client.wait import PATIENCE_SECONDS, Sorted, Waiter
-from dropsort.contract.keys import path_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +42,7 @@ def sort(
     patience_seconds
         How long to go on when nothing is uploaded and no result comes.
     ignored
-        Whether the service gives an upload no result, by its path below ``incoming/``: none is waited for.
+        As in `Waiter`.
     uploaded, done
         Called for each upload and for each result, in this thread.
 
@@ -77,7 +76,7 @@ def sort(
 
     uploader = threading.Thread(target=upload_all, name="drop", daemon=True)
     uploader.start()
-    waiter = Waiter(s3, bucket)
+    waiter = Waiter(s3, bucket, ignored=ignored)
     found: list[Sorted] = []
     last = time.monotonic()
     pause = 0.02
@@ -85,8 +84,7 @@ def sort(
         while True:
             uploading = uploader.is_alive()
             fresh_uploads = _drain(arrivals)
-            expected = [upload for upload in fresh_uploads if not ignored(path_of(upload.file.key))]
-            waiter.expect(expected)
+            without_result = waiter.expect(fresh_uploads)
             for upload in fresh_uploads:
                 uploaded(upload)
             if failure:
@@ -96,8 +94,7 @@ def sort(
             for item in fresh:
                 done(item)
             found += fresh
-            taken = sum(item.upload.fresh for item in fresh)
-            taken += sum(item.fresh for item in fresh_uploads) - sum(item.fresh for item in expected)
+            taken = sum(upload.fresh for upload in (*without_result, *(item.upload for item in fresh)))
             if taken:
                 slots.release(taken)
             now = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -45,18 +45,31 @@ class Waiter:
     ----------
     uploads
         What to wait for; more can be given later with :meth:`expect`.
+    ignored
+        Whether the service gives an upload no result, by its path below ``incoming/``: none is waited for.
     """
 
-    def __init__(self, s3: S3Client, bucket: str, uploads: Iterable[Uploaded] = ()) -> None:
-        self._s3, self._bucket = s3, bucket
+    def __init__(
+        self,
+        s3: S3Client,
+        bucket: str,
+        uploads: Iterable[Uploaded] = (),
+        ignored: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._s3, self._bucket, self._ignored = s3, bucket, ignored
         self._pending: dict[str, Uploaded] = {}
         self._seen: dict[str, str] = {}  # result key -> ETag that was read and is not the one waited for
         self.expect(uploads)
 
-    def expect(self, uploads: Iterable[Uploaded]) -> None:
-        """Wait for these too; the later one of a key counts."""
+    def expect(self, uploads: Iterable[Uploaded]) -> list[Uploaded]:
+        """Wait for these too, the later one of a key; return those that are not waited for, as they get no result."""
+        without_result = []
         for upload in uploads:
-            self._pending[upload.file.key] = upload
+            if self._ignored(keys.path_of(upload.file.key)):
+                without_result.append(upload)
+            else:
+                self._pending[upload.file.key] = upload
+        return without_result
 
     @property
     def missing(self) -> list[str]:

@@ -47,6 +47,8 @@ class Watch:
         The folder to watch.
     prefix, exclude, include
         As in `files.walk`.
+    ignored
+        As in `Waiter`.
     """
 
     def __init__(
@@ -58,12 +60,13 @@ class Watch:
         *,
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
+        ignored: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._s3, self._bucket, self._folder, self._prefix = s3, bucket, folder, prefix
         self._exclude, self._include = tuple(exclude), tuple(include)
         self._before: dict[Path, _State] = {}  # of the previous scan
         self._uploaded: dict[Path, _State] = {}
-        self._waiter = Waiter(s3, bucket)
+        self._waiter = Waiter(s3, bucket, ignored=ignored)
 
     @property
     def idle(self) -> bool:

@@ -11,11 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from dropsort.cli.watch import watch as command
+from dropsort.client import stack
 from dropsort.client.drop import Uploaded
 from dropsort.client.files import File
 from dropsort.client.results import Result
+from dropsort.client.stack import Service
 from dropsort.client.wait import Sorted
 from dropsort.client.watch import Watch, overlapping, part_of, run, store
+from dropsort.contract import litter
 from tests.unit.client.conftest import BUCKET
 
 
@@ -57,6 +60,28 @@ def test_every_file_gets_its_result_and_a_restart_uploads_nothing(
     # WHEN it is started again THEN all results are there again, without another upload
     assert len(all_results(Watch(s3, BUCKET, folder))) == 2
     assert versions(s3) == ["incoming/a.jpg", "incoming/cam/b.jpg"]
+
+
+def test_an_upload_that_the_service_ignores_is_not_waited_for(
+    s3: Any, service: set[str], folder: Path
+) -> None:
+    # GIVEN a service that gives b.jpg no result
+    service.add("incoming/cam/b.jpg")
+    watch = Watch(s3, BUCKET, folder, ignored=litter.parse("b.jpg"))
+    # WHEN the folder is watched once THEN it ends, with the other's result, and both are uploaded
+    assert [item.result.key for item in all_results(watch)] == ["incoming/a.jpg"]
+    assert versions(s3) == ["incoming/a.jpg", "incoming/cam/b.jpg"]
+
+
+def test_the_command_ends_although_the_service_ignores_an_upload(
+    s3: Any, service: set[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.add("incoming/cam/b.jpg")
+    found = Service("dropsort", BUCKET, "arn", "bikes", {}, {"IgnoredPatterns": "b.jpg"})
+    monkeypatch.setattr(stack, "find", lambda *_: found)
+    result = CliRunner().invoke(command, [str(folder), "--once"], standalone_mode=False)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == ["a.jpg: classified, bicycle 0.970"]
 
 
 def test_a_file_is_uploaded_when_it_no_longer_changes(s3: Any, folder: Path) -> None:
