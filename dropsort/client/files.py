@@ -23,7 +23,6 @@ from typing import NamedTuple
 from dropsort.client.errors import DropError
 from dropsort.contract import keys, litter
 
-MAX_KEY_BYTES = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -143,6 +142,8 @@ def _file(path: Path, key: str) -> File | Skipped:
         return Skipped(path, "no permission to read it")
     key = os.fsencode(key).decode(errors="backslashreplace")
     key = _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", key)
-    if len(key.encode()) > MAX_KEY_BYTES:
-        return Skipped(path, f"its key would have {len(key.encode())} bytes, {MAX_KEY_BYTES} are allowed")
+    if len(key.encode()) > keys.MAX_KEY_BYTES:
+        return Skipped(
+            path, f"its key would have {len(key.encode())} bytes, {keys.MAX_KEY_BYTES} are allowed"
+        )
     return File(path, key, status.st_size)

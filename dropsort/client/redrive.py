@@ -17,12 +17,12 @@ from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.backlog import Run, UploadList
 from dropsort.contract.clients import Clients
-from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS
+from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["NO_RESULT", "RETRYABLE", "SEVERAL_RESULTS", "Selection", "Unsorted", "find", "select", "start"]
+__all__ = ["NO_RESULT", "RETRYABLE", "Selection", "Unsorted", "find", "select", "start"]
 
 SECONDS_EACH = 0.4  # of one execution, for the estimate
 
@@ -89,7 +89,6 @@ def select(
     prefix: str = "",
     min_age_seconds: float = 0.0,
     ignored: Callable[[str], bool] = reconciliation.LITTER,
-    progress: Callable[[int], None] = lambda _: None,
     unreadable: Callable[[str], None] = lambda _: None,
     too_young: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Unsorted]:
@@ -103,8 +102,6 @@ def select(
         Leave out younger uploads: they may be in progress.
     ignored
         Whether the service ignores an upload, by its path below ``incoming/``.
-    progress
-        Called after every 1,000 uploads with the number checked so far.
     unreadable
         Called with a sentence for every object that is no result, where results decide.
     too_young
@@ -117,11 +114,8 @@ def select(
             if why is not None:
                 yield Unsorted(result.key, None, why)
         return
-    now, count = datetime.now(UTC), 0
+    now = datetime.now(UTC)
     for checked in reconciliation.check(s3, bucket, prefix=prefix, ignored=ignored):
-        count += 1
-        if count % 1000 == 0:
-            progress(count)
         upload = checked.upload
         age = max(0.0, (now - upload.written).total_seconds())  # S3's clock may be ahead of this one
         wanted = checked.why or (selection.everything and not checked.ignored)
@@ -129,7 +123,6 @@ def select(
             too_young(upload.key)
         elif wanted:
             yield Unsorted(upload.key, upload.written, checked.why or "selected")
-    progress(count)
 
 
 def find(s3: S3Client, bucket: str, *, prefix: str = "", min_age_seconds: float = 0.0) -> list[Unsorted]:
