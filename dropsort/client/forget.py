@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError as AwsError
+
+from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
 from dropsort.contract import keys
 
@@ -19,19 +22,23 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CAPTURES = "captures"
+CAPTURE_ID, TRUTH_ID = "inferenceId", "eventId"  # members that name the image
+ATTEMPTS = 5  # to rewrite a file that others write to
+_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404")
 
 
 @dataclass
 class Found:
-    """What is stored of one image: versions and deletion markers by their keys, and the lines of other files that are of it."""
+    """What is stored of one image: versions and deletion markers by their keys, and keys of files with lines of it."""
 
     key: str
+    ids: set[str]
     versions: list[tuple[str, str]]
     uploads: int
     results: int
-    captures: dict[str, list[bytes]]  # by the key of a file, the lines that stay
+    captures: list[str]
     captured: int
-    ground_truth: dict[str, list[bytes]]
+    ground_truth: list[str]
     labelled: int
 
     @property
@@ -68,9 +75,10 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
         for version in (item["VersionId"], item.get("ETag", "").strip('"'))
     }
     captures, captured = _captures(s3, service, [item["LastModified"] for item in results], ids)
-    truth, labelled = _without(s3, bucket, [ground_truth] if ground_truth else [], ids, "eventId")
+    truth, labelled = _files(s3, bucket, [ground_truth] if ground_truth else [], ids, TRUTH_ID)
     return Found(
         key,
+        ids,
         [(item["Key"], item["VersionId"]) for item in (*uploads, *results)],
         len(uploads),
         len(results),
@@ -82,15 +90,45 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
 
 
 def remove(s3: S3Client, service: Service, found: Found) -> None:
-    """Remove what `find` has found; the upload first, so that no execution begins in the meantime."""
+    """Remove what `find` has found; the upload first, so that no execution begins in the meantime.
+
+    Files with lines of other images are read again: what was written to them since they were found stays.
+
+    Raises
+    ------
+    ClientError
+        Others keep changing a file; it is left as it is.
+    """
     for key, version in found.versions:
         s3.delete_object(Bucket=service.bucket, Key=key, VersionId=version)
-    for key, lines in (found.captures | found.ground_truth).items():
-        older = [item["VersionId"] for item in _versions(s3, service.bucket, key)]
-        if lines:
-            s3.put_object(Bucket=service.bucket, Key=key, Body=b"\n".join(lines) + b"\n")
-        for version in older:
-            s3.delete_object(Bucket=service.bucket, Key=key, VersionId=version)
+    for files, member in ((found.captures, CAPTURE_ID), (found.ground_truth, TRUTH_ID)):
+        for key in files:
+            _rewrite(s3, service.bucket, key, found.ids, member)
+
+
+def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) -> None:
+    """Replace a JSON-lines file by its lines of other ids, and remove its earlier versions; remove it if there are none."""
+    for _ in range(ATTEMPTS):
+        older = list(_versions(s3, bucket, key))
+        newest = next((item for item in older if item["IsLatest"] and "ETag" in item), None)
+        try:
+            if newest is not None:
+                body = s3.get_object(Bucket=bucket, Key=key, IfMatch=newest["ETag"])["Body"].read()
+                stay = [line for line in _lines(body) if not _is_of(line, ids, member)]
+                if stay:
+                    content = b"\n".join(stay) + b"\n"
+                    s3.put_object(Bucket=bucket, Key=key, Body=content, IfMatch=newest["ETag"])
+        except AwsError as error:
+            if error.response["Error"]["Code"] in _CHANGED:
+                continue
+            raise
+        for item in older:
+            s3.delete_object(Bucket=bucket, Key=key, VersionId=item["VersionId"])
+        return
+    raise ClientError(
+        f"s3://{bucket}/{key} was changed by others {ATTEMPTS} times while it was rewritten: remove its lines with "
+        f"{member} {' or '.join(sorted(ids))} by hand."
+    )
 
 
 def _versions(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
@@ -102,8 +140,8 @@ def _versions(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
 
 def _captures(
     s3: Any, service: Service, recorded: Iterable[datetime], ids: set[str]
-) -> tuple[dict[str, list[bytes]], int]:
-    """Capture files with records of the image, by key, with the lines that stay; and the number of those records."""
+) -> tuple[list[str], int]:
+    """Keys of capture files with records of the image; and the number of those records."""
     root = f"{CAPTURES}/{service.endpoint}/"
     listed = s3.list_objects_v2(Bucket=service.bucket, Prefix=root, Delimiter="/")
     hours = {
@@ -112,25 +150,28 @@ def _captures(
     prefixes = [
         f"{variant['Prefix']}{hour}" for variant in listed.get("CommonPrefixes", ()) for hour in hours
     ]
-    return _without(s3, service.bucket, prefixes, ids, "inferenceId")
+    return _files(s3, service.bucket, prefixes, ids, CAPTURE_ID)
 
 
-def _without(
+def _files(
     s3: Any, bucket: str, prefixes: Iterable[str], ids: set[str], member: str
-) -> tuple[dict[str, list[bytes]], int]:
-    """JSON-lines files below prefixes that have lines of these ids, by key, with the lines that stay; and how many do not."""
-    found: dict[str, list[bytes]] = {}
+) -> tuple[list[str], int]:
+    """Keys of JSON-lines files below prefixes that have lines of these ids; and how many such lines."""
+    found: list[str] = []
     count = 0
     for prefix in sorted(prefixes):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", ()):
                 body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
-                lines = [line for line in body.split(b"\n") if line.strip()]
-                stay = [line for line in lines if not _is_of(line, ids, member)]
-                if len(stay) < len(lines):
-                    found[item["Key"]] = stay
-                    count += len(lines) - len(stay)
+                lines = sum(_is_of(line, ids, member) for line in _lines(body))
+                if lines:
+                    found.append(item["Key"])
+                    count += lines
     return found, count
+
+
+def _lines(body: bytes) -> list[bytes]:
+    return [line for line in body.split(b"\n") if line.strip()]
 
 
 def _is_of(line: bytes, ids: set[str], member: str) -> bool:

@@ -10,12 +10,29 @@ from typing import Any
 import pytest
 
 from dropsort.client import forget
+from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
 from dropsort.contract import keys
 from tests.unit.client.conftest import BUCKET
 
 SERVICE = Service("dropsort", BUCKET, "arn", "bikes", {}, {})
 KEY = "incoming/cam/a.jpg"
+TRUTH = "truth/2026/11/26/00/1.jsonl"
+
+
+class Meddling:
+    """A client; before each of the next puts somebody else replaces the object."""
+
+    def __init__(self, s3: Any, bodies: list[bytes]) -> None:
+        self._s3, self._bodies = s3, bodies
+
+    def put_object(self, **request: Any) -> Any:
+        if self._bodies:
+            self._s3.put_object(Bucket=request["Bucket"], Key=request["Key"], Body=self._bodies.pop(0))
+        return self._s3.put_object(**request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
 
 
 def line(**meta: str) -> bytes:
@@ -53,7 +70,7 @@ def test_everything_of_an_image_goes_and_nothing_else(s3: Any, write_result: Cal
         shared: [line(eventId="1", inferenceId=ids[0]), another, damaged],
         own: [line(eventId="2", inferenceId=ids[1])],
         foreign: [another],
-        "truth/2026/11/26/00/1.jsonl": [line(eventId=ids[1]), line(eventId="f" * 64)],
+        TRUTH: [line(eventId=ids[1]), line(eventId="f" * 64)],
     }
     for name, lines in files.items():
         s3.put_object(Bucket=BUCKET, Key=name, Body=b"\n".join(lines) + b"\n")
@@ -68,10 +85,49 @@ def test_everything_of_an_image_goes_and_nothing_else(s3: Any, write_result: Cal
     gone = {KEY, own, *keys.result_keys("cam/a.jpg").values()}
     assert stored(s3) == {name: count for name, count in before.items() if name not in gone}
     assert s3.get_object(Bucket=BUCKET, Key=shared)["Body"].read().splitlines() == [another, damaged]
-    assert (
-        len(s3.get_object(Bucket=BUCKET, Key="truth/2026/11/26/00/1.jsonl")["Body"].read().splitlines()) == 1
-    )
+    assert len(s3.get_object(Bucket=BUCKET, Key=TRUTH)["Body"].read().splitlines()) == 1
     assert forget.find(s3, SERVICE, KEY, "truth/").empty
+
+
+def test_what_others_write_between_finding_and_removing_stays(s3: Any) -> None:
+    # GIVEN a file with ground truth of an image
+    put = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
+    mine = line(eventId=keys.inference_id(BUCKET, KEY, put["VersionId"]))
+    others = [line(eventId=sign * 64) for sign in "ef"]
+    s3.put_object(Bucket=BUCKET, Key=TRUTH, Body=b"\n".join([mine, others[0]]))
+    found = forget.find(s3, SERVICE, KEY, "truth/")
+    # WHEN a line is added before it is confirmed, and another while the file is rewritten
+    s3.put_object(Bucket=BUCKET, Key=TRUTH, Body=b"\n".join([mine, *others]))
+    last = line(eventId="d" * 64)
+    forget.remove(Meddling(s3, [b"\n".join([mine, *others, last])]), SERVICE, found)
+    # THEN nothing but the image's line is gone, in every version
+    assert s3.get_object(Bucket=BUCKET, Key=TRUTH)["Body"].read().splitlines() == [*others, last]
+    assert stored(s3) == {TRUTH: 1}
+
+
+def test_two_images_in_one_file_are_both_removed(s3: Any) -> None:
+    names = [KEY, "incoming/cam/b.jpg"]
+    puts = [s3.put_object(Bucket=BUCKET, Key=name, Body=b"x") for name in names]
+    lines = [
+        line(eventId=keys.inference_id(BUCKET, name, put["VersionId"]))
+        for name, put in zip(names, puts, strict=True)
+    ]
+    other = line(eventId="f" * 64)
+    s3.put_object(Bucket=BUCKET, Key=TRUTH, Body=b"\n".join([*lines, other]))
+    for found in [forget.find(s3, SERVICE, name, "truth/") for name in names]:
+        forget.remove(s3, SERVICE, found)
+    assert s3.get_object(Bucket=BUCKET, Key=TRUTH)["Body"].read().splitlines() == [other]
+
+
+def test_a_file_that_others_keep_changing_is_left_and_named(s3: Any) -> None:
+    put = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
+    mine = line(eventId=keys.inference_id(BUCKET, KEY, put["VersionId"]))
+    bodies = [b"\n".join([mine, line(eventId=f"{number:064}")]) for number in range(forget.ATTEMPTS + 1)]
+    s3.put_object(Bucket=BUCKET, Key=TRUTH, Body=bodies[0])
+    found = forget.find(s3, SERVICE, KEY, "truth/")
+    with pytest.raises(ClientError, match=f"{TRUTH} was changed by others"):
+        forget.remove(Meddling(s3, bodies[1:]), SERVICE, found)
+    assert s3.get_object(Bucket=BUCKET, Key=TRUTH)["Body"].read() == bodies[-1]
 
 
 def test_a_key_elsewhere_is_rejected(s3: Any) -> None:
