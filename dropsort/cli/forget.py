@@ -9,7 +9,6 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import Aws, aws_options, json_option, stack_option
 from dropsort.cli.output import confirmed, console, note
-from dropsort.contract.keys import INCOMING
 from dropsort.contract.text import printable
 
 
@@ -34,11 +33,12 @@ def forget(
     """
     from dropsort.client import forget as forgetting
     from dropsort.client import stack as stacks
+    from dropsort.client.story import upload_key
 
     service = stacks.find(aws.client, stack)
     s3 = aws.client("s3")
     output = console(stderr=str(json_file) == "-")
-    whole = [key if key.startswith(INCOMING) else INCOMING + key for key in dict.fromkeys(keys)]
+    whole = dict.fromkeys(upload_key(key, service.bucket) for key in keys)
     found = [forgetting.find(s3, service, key, ground_truth) for key in whole]
     for item in found:
         what = (

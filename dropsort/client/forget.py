@@ -7,7 +7,7 @@ which name no image, and lines of logs with its key, until `LogRetentionDays` ha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
+from dropsort.client.story import versions_of
 from dropsort.contract import keys
 
 if TYPE_CHECKING:
@@ -63,11 +64,11 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
         The key is not below ``incoming/``.
     """
     bucket = service.bucket
-    uploads = list(_versions(s3, bucket, key))
+    uploads = list(versions_of(s3, bucket, key))
     results = [
         item
         for location in keys.result_keys(keys.path_of(key)).values()
-        for item in _versions(s3, bucket, location)
+        for item in versions_of(s3, bucket, location)
     ]
     ids = {
         keys.inference_id(bucket, key, version)
@@ -109,7 +110,7 @@ def remove(s3: S3Client, service: Service, found: Found) -> None:
 def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) -> None:
     """Replace a JSON-lines file by its lines of other ids, and remove its earlier versions; remove it if there are none."""
     for _ in range(ATTEMPTS):
-        older = list(_versions(s3, bucket, key))
+        older = list(versions_of(s3, bucket, key))
         newest = next((item for item in older if item["IsLatest"] and "ETag" in item), None)
         try:
             if newest is not None:
@@ -129,13 +130,6 @@ def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) ->
         f"s3://{bucket}/{key} was changed by others {ATTEMPTS} times while it was rewritten: remove its lines with "
         f"{member} {' or '.join(sorted(ids))} by hand."
     )
-
-
-def _versions(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
-    """All versions and deletion markers of one key."""
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
-        for name in ("Versions", "DeleteMarkers"):
-            yield from (item for item in page.get(name, ()) if item["Key"] == key)
 
 
 def _captures(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dropsort.client import results
 from dropsort.client.errors import NotFoundError
@@ -45,6 +46,15 @@ def upload_key(name: str, bucket: str) -> str:
     return name if name.startswith(keys.INCOMING) else keys.INCOMING + name
 
 
+def versions_of(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
+    """All versions and deletion markers of one key, as S3 lists them; only versions have a ``Size`` and an ``ETag``."""
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+        for name in ("Versions", "DeleteMarkers"):
+            yield from (item for item in page.get(name, ()) if item["Key"] == key)
+        if page.get("NextKeyMarker", key) != key:  # the key itself comes first of all that begin with it
+            return
+
+
 def find(s3: S3Client, bucket: str, key: str) -> Story:
     """The story of an upload.
 
@@ -55,15 +65,10 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
     UnreadableResult
         What lies under the key of its result is none.
     """
-    versions = []
-    # The key itself comes first of all that begin with it.
-    page = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=1000)
-    for item in page.get("Versions", ()):
-        if item["Key"] == key:
-            versions.append(UploadVersion(item["VersionId"], item["LastModified"], item["Size"]))
-    for mark in page.get("DeleteMarkers", ()):
-        if mark["Key"] == key:
-            versions.append(UploadVersion(mark["VersionId"], mark["LastModified"], None))
+    versions = [
+        UploadVersion(item["VersionId"], item["LastModified"], item.get("Size"))
+        for item in versions_of(s3, bucket, key)
+    ]
     locations = keys.result_keys(keys.path_of(key)).values()
     found = [result for location in locations if (result := results.get(s3, bucket, location)) is not None]
     if not versions and not found:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from dropsort.client import forget
+from dropsort.cli.forget import forget as command
+from dropsort.client import forget, stack, story
 from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
 from dropsort.contract import keys
@@ -128,6 +130,43 @@ def test_a_file_that_others_keep_changing_is_left_and_named(s3: Any) -> None:
     with pytest.raises(ClientError, match=f"{TRUTH} was changed by others"):
         forget.remove(Meddling(s3, bodies[1:]), SERVICE, found)
     assert s3.get_object(Bucket=BUCKET, Key=TRUTH)["Body"].read() == bodies[-1]
+
+
+def test_versions_on_several_pages_are_all_found(s3: Any) -> None:
+    # GIVEN a key with more versions than a page has, and more keys that begin with it
+    for _ in range(5):
+        s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+    for number in range(9):
+        s3.put_object(Bucket=BUCKET, Key=f"{KEY}{number}", Body=b"x")
+    paginator = s3.get_paginator("list_object_versions")
+    pages: list[Any] = []
+
+    class Small:
+        """A client whose pages have two versions."""
+
+        def get_paginator(self, _name: str) -> Any:
+            return self
+
+        def paginate(self, **request: Any) -> Any:
+            for page in paginator.paginate(**request, PaginationConfig={"PageSize": 2}):
+                pages.append(page)
+                yield page
+
+    assert len(list(story.versions_of(Small(), BUCKET, KEY))) == 6
+    assert len(pages) < 5  # of eight
+
+
+def test_the_command_takes_whatever_names_an_image_and_each_once(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
+    monkeypatch.setattr(stack, "find", lambda *_: SERVICE)
+    names = ["cam/a.jpg", KEY, f"s3://{BUCKET}/{KEY}"]
+    result = CliRunner().invoke(command, [*names, "--yes"], standalone_mode=False)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count(KEY) == 1
+    assert stored(s3) == {}
 
 
 def test_a_key_elsewhere_is_rejected(s3: Any) -> None:
