@@ -20,6 +20,7 @@ from boto3.s3.transfer import TransferConfig
 from dropsort.client.checksums import PART_BYTES, is_same
 from dropsort.client.errors import DropError
 from dropsort.client.files import File
+from dropsort.client.results import ahead
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -88,10 +89,14 @@ def drop(
     present = {} if again else _present(s3, bucket, files)
     finished: list[Uploaded] = []
     todo: list[File] = []
-    for file in files:
+
+    def is_there(file: File) -> bool:
         size, etag = present.get(file.key, (-1, ""))
-        if size == file.size and is_same(s3, bucket, file.key, etag, file.path, size):
-            finished.append(Uploaded(file, etag))
+        return size == file.size and is_same(s3, bucket, file.key, etag, file.path, size)
+
+    for file, there in zip(files, ahead(is_there, files, workers), strict=True):
+        if there:
+            finished.append(Uploaded(file, present[file.key][1]))
             done(finished[-1])
         else:
             todo.append(file)
