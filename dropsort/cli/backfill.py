@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option
-from dropsort.cli.output import bars, confirmed, console, note
+from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option, yes_option
+from dropsort.cli.output import bars, confirmed, note, output_console
 from dropsort.cli.redrive import estimate
 
 
@@ -18,7 +18,7 @@ from dropsort.cli.redrive import estimate
 @amount("--rate", click.FloatRange(min=0.1), "Objects to copy per second.", default=50.0)
 @click.option("--storage-class", metavar="CLASS", help="Storage class of the copies.  [default: S3's]")
 @click.option("--dry-run", is_flag=True, help="Only show count, time and cost.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
 @stack_option
 @aws_options
@@ -68,7 +68,7 @@ def backfill(
                 after=after,
                 done=lambda count: progress.update(task, completed=count),
             )
-    console(stderr=str(json_file) == "-").print(
+    output_console(json_file).print(
         f"{copied} objects were copied to s3://{service.bucket}/incoming/{origin.to}", markup=False
     )
     write_json(

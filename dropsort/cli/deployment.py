@@ -10,8 +10,8 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import figures
-from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import confirmed, console, echo, facts_table, note
+from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option, yes_option
+from dropsort.cli.output import confirmed, echo, facts_table, note, output_console
 from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 
@@ -115,7 +115,7 @@ def deploy(
     if not no_probe:
         seconds = probe.run(aws.client("s3"), outputs["BucketName"], note)
         note(f"A probe upload had its result after {seconds:.0f} seconds")
-    console(stderr=str(json_file) == "-").print(facts_table(sorted(outputs.items())))
+    output_console(json_file).print(facts_table(sorted(outputs.items())))
     write_json(json_file, {"stack": stack, "outputs": outputs})
     note(f"Next: dropsort drop PATH... --wait --stack {stack}")
     return 0
@@ -127,7 +127,7 @@ def deploy(
     is_flag=True,
     help="Empty and delete the bucket too: images, results, captures, all versions.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @stack_option
 @aws_options
 def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:

@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option
-from dropsort.cli.output import bars, console, facts_table, note, results_table
+from dropsort.cli.output import bars, facts_table, note, output_console, results_table
 from dropsort.cli.totals import totals
 from dropsort.contract.keys import INCOMING, path_of
 from dropsort.contract.text import printable
@@ -157,7 +157,7 @@ def drop(
         "ignored": len(ignored),
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
     }
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     if wait_:
         summary = summarise(len(found) - len(ignored), ordered)
         document |= summary

@@ -10,7 +10,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import model_option
 from dropsort.cli.options import amount, existing, json_option, threshold_option, written
-from dropsort.cli.output import bars, console, facts_table, note
+from dropsort.cli.output import bars, facts_table, note, output_console
 from dropsort.contract.text import printable
 
 NAMED = 10  # images that are named one by one
@@ -67,7 +67,7 @@ def evaluate(
     note_bad_files(result.rejected)
     note_overlap(result.overlap)
     summary = result.summary()
-    console(stderr=str(json_file) == "-").print(facts_table(figures_in_words(summary)))
+    output_console(json_file).print(facts_table(figures_in_words(summary)))
     write_json(json_file, summary)
     if html:
         from dropsort.pages.evaluation import write as write_page

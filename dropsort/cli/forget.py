@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws, aws_options, json_option, stack_option
-from dropsort.cli.output import confirmed, console, note
+from dropsort.cli.options import Aws, aws_options, json_option, stack_option, yes_option
+from dropsort.cli.output import confirmed, note, output_console
 from dropsort.contract.text import printable
 
 
@@ -20,7 +20,7 @@ from dropsort.contract.text import printable
     metavar="PREFIX",
     help="Also remove lines of these images from ground truth below this prefix of the bucket.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
 @stack_option
 @aws_options
@@ -37,7 +37,7 @@ def forget(
 
     service = stacks.find(aws.client, stack)
     s3 = aws.client("s3")
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     whole = dict.fromkeys(upload_key(key, service.bucket) for key in keys)
     found = [forgetting.find(s3, service, key, ground_truth) for key in whole]
     for item in found:

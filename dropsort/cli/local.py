@@ -18,7 +18,7 @@ from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
 from dropsort.cli.options import amount, existing, json_option
-from dropsort.cli.output import Steps, bars, console, facts_table, note, results_table
+from dropsort.cli.output import Steps, bars, console, facts_table, note, output_console, results_table
 from dropsort.cli.totals import totals
 from dropsort.contract.text import printable
 
@@ -126,7 +126,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     summary |= _settings(model, ordered)
     if saved:
         write_json(saved / "summary.json", summary)
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     rows = sorted((item.result for item in ordered), key=lambda item: item.key)
     output.print(results_table(rows, limit=30))
     output.print()

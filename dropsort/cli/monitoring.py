@@ -23,7 +23,7 @@ from dropsort.cli.options import (
     threshold_option,
     zone_option,
 )
-from dropsort.cli.output import bars, console, echo, facts_table, note
+from dropsort.cli.output import bars, echo, facts_table, note, output_console
 from dropsort.contract.defaults import THRESHOLD
 from dropsort.contract.text import printable
 
@@ -99,9 +99,7 @@ def monitor(
         ("hours", f"{document['first_hour'] or '–'} to {document['last_hour'] or '–'}"),
         ("aggregates", where.state),
     ]
-    console(stderr=str(json_file) == "-").print(
-        facts_table([(name, printable(value)) for name, value in facts])
-    )
+    output_console(json_file).print(facts_table([(name, printable(value)) for name, value in facts]))
     write_json(json_file, document)
     for line in summary.health.bad[:NAMED]:
         note(f"bad line: {printable(line.file)}, line {line.line}: {printable(line.reason)}")

@@ -169,3 +169,5 @@ zone_option = click.option(
 prefix_option = click.option(
     "--prefix", default="", metavar="TEXT", help="Only images whose path below incoming/ starts with TEXT."
 )
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

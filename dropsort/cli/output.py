@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dropsort.cli.documents import STANDARD_OUTPUT
 from dropsort.contract.keys import INCOMING, OUTCOMES
 from dropsort.contract.text import printable
 
@@ -43,6 +44,11 @@ def console(stderr: bool = False) -> Console:
 
     plain = None if (sys.stderr if stderr else sys.stdout).isatty() else 120
     return Printable(stderr=stderr, width=plain, highlight=False, soft_wrap=False)
+
+
+def output_console(json_file: Path | None) -> Console:
+    """The console for what a command shows: standard output, or standard error if ``--json`` writes to standard output."""
+    return console(stderr=str(json_file) == STANDARD_OUTPUT)
 
 
 def echo(text: str | Path, err: bool = False) -> None:

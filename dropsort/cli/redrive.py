@@ -7,8 +7,16 @@ from pathlib import Path
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws, amount, aws_options, json_option, prefix_option, stack_option
-from dropsort.cli.output import confirmed, console, note
+from dropsort.cli.options import (
+    Aws,
+    amount,
+    aws_options,
+    json_option,
+    prefix_option,
+    stack_option,
+    yes_option,
+)
+from dropsort.cli.output import confirmed, note, output_console
 from dropsort.cli.results import hint_prefix
 from dropsort.contract.backlog import UploadList
 from dropsort.contract.keys import OUTCOMES
@@ -57,7 +65,7 @@ def estimate(uploads: int, seconds: float, dollars: float) -> str:
     "--concurrency", click.IntRange(1, 10_000), "Uploads at the same time.  [default: BacklogConcurrency]"
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @json_option
 @stack_option
 @aws_options
@@ -89,7 +97,7 @@ def redrive(
         raise click.UsageError("--all selects every upload: leave out the other criteria.")
     service = stacks.find(aws.client, stack)
     at_once = concurrency or redriving.concurrency(service)
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     named: list[dict[str, object]] = []
     young = 0
 

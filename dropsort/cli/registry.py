@@ -10,7 +10,7 @@ import click
 
 from dropsort.cli.documents import read_json, write_json
 from dropsort.cli.models import model_option
-from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option
+from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option, yes_option
 from dropsort.cli.output import confirmed, echo, note
 from dropsort.cli.sagemaker import (
     ACCOUNT,
@@ -148,7 +148,7 @@ def approve(
 @amount(
     "--instances", click.IntRange(min=1), "Number of instances of the endpoint; canary traffic needs two."
 )
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@yes_option
 @group_option
 @dry_run_option
 @json_option

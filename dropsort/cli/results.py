@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json_lines
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, amount, aws_options, json_to, prefix_option, stack_option
-from dropsort.cli.output import console, facts_table, note, results_table
+from dropsort.cli.output import facts_table, note, output_console, results_table
 from dropsort.contract.keys import INCOMING, OUTCOMES
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def results(
     for problem in unreadable:
         note(problem)
     write_json_lines(json_file, (item.document for item in found))
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     if limit:
         output.print(results_table(found, limit))
     counts = Counter(item.outcome for item in found)
@@ -110,7 +110,7 @@ def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
                 f"{version.written:%Y-%m-%d %H:%M:%S} UTC, {what}, {version.version_id}",
             )
         )
-    console(stderr=str(json_file) == "-").print(facts_table(facts))
+    output_console(json_file).print(facts_table(facts))
     return 0
 
 

@@ -11,7 +11,7 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import Aws, aws_options, json_option, stack_option
-from dropsort.cli.output import console, facts_table
+from dropsort.cli.output import facts_table, output_console
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def status(watch: bool, json_file: Path | None, stack: str, aws: Aws) -> int:
     from monitoring.cloudwatch import alarms
 
     service = stacks.find(aws.client, stack)
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     cloudwatch = aws.client("cloudwatch")
 
     def in_alarm(alarm: MetricAlarmTypeDef) -> bool:

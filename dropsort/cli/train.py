@@ -10,7 +10,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.evaluate import figures_in_words, note_bad_files
 from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import bars, console, facts_table, note
+from dropsort.cli.output import bars, facts_table, note, output_console
 from training.progress import EpochProgress, progress_line
 from training.settings import OPTIONS, Settings
 
@@ -163,7 +163,7 @@ def train(
                 note(progress_line(done))
 
         result = training.train(data, model, settings, progress=step)
-    output = console(stderr=str(json_file) == "-")
+    output = output_console(json_file)
     output.print(facts_table(figures_in_words(result.figures)))
     write_json(json_file, result.figures)
     note(
