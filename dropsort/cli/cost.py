@@ -7,43 +7,32 @@ from pathlib import Path
 
 import click
 
-from dropsort.cli.documents import write_json
-from dropsort.cli.options import json_option
+from dropsort.cli.documents import STANDARD_OUTPUT, write_json
+from dropsort.cli.options import amount, json_option
 from dropsort.cli.output import console
 
 DAYS = {"day": 30.4, "month": 1.0}  # in a month
+TITLES = {  # of the parts of the JSON document
+    "million": "A million images",
+    "million_with_endpoint": "A million images, with an endpoint of the stack's own",
+    "stored_month": "A month for a million images that stay",
+    "fixed_month": "A month, whatever the traffic",
+}
 
 
 @click.command(short_help="Estimate the cost of the service.")
-@click.option(
-    "--uploads", type=click.IntRange(min=1), default=1_000_000, show_default=True, metavar="N", help="Images."
-)
+@amount("--uploads", click.IntRange(min=1), "Images.", default=1_000_000)
 @click.option(
     "--per", type=click.Choice(list(DAYS)), default="month", show_default=True, help="Period of --uploads."
 )
-@click.option(
-    "--kilobytes",
-    type=click.FloatRange(min=0.1),
-    default=100.0,
-    show_default=True,
-    metavar="N",
-    help="Size of a usual upload.",
-)
-@click.option(
-    "--labels",
-    type=click.IntRange(min=2),
-    default=2,
-    show_default=True,
-    metavar="N",
-    help="Labels of the model.",
-)
-@click.option(
+@amount("--kilobytes", click.FloatRange(min=0.1), "Size of a usual upload.", default=100.0)
+@amount("--labels", click.IntRange(min=2), "Labels of the model.", default=2)
+@amount(
     "--captured",
-    type=click.IntRange(0, 100),
+    click.IntRange(0, 100),
+    "Percentage of requests that data capture records.",
     default=100,
-    show_default=True,
     metavar="PERCENT",
-    help="Percentage of requests that data capture records.",
 )
 @click.option(
     "--instance-type",
@@ -52,21 +41,13 @@ DAYS = {"day": 30.4, "month": 1.0}  # in a month
     metavar="TYPE",
     help="Instance type of the endpoint.",
 )
-@click.option(
-    "--instances",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Instances of the endpoint.",
-)
-@click.option(
+@amount("--instances", click.IntRange(min=1), "Instances of the endpoint.", default=1)
+@amount(
     "--large",
-    type=click.FloatRange(0, 100),
+    click.FloatRange(0, 100),
+    "Percentage of uploads that take more than 250 MB to decode, such as a PNG of 20 megapixels.",
     default=0.0,
-    show_default=True,
     metavar="PERCENT",
-    help="Percentage of uploads that take more than 250 MB to decode, such as a PNG of 20 megapixels.",
 )
 @click.option("--standard", is_flag=True, help="With WorkflowType=STANDARD.")
 @click.option("--tracing", is_flag=True, help="With Tracing=Active.")
@@ -109,18 +90,17 @@ def cost(
         tracing,
     )
     sections = {
-        "A million images": bill.per_million(traffic),
-        "A million images, with an endpoint of the stack's own": bill.endpoint_per_million(traffic),
-        "A month for a million images that stay": bill.stored_per_million(traffic),
-        "A month, whatever the traffic": bill.fixed(traffic, _alarms()),
+        "million": bill.per_million(traffic),
+        "million_with_endpoint": bill.endpoint_per_million(traffic),
+        "stored_month": bill.stored_per_million(traffic),
+        "fixed_month": bill.fixed(traffic, _alarms()),
     }
     idle = bill.endpoint_idle(traffic)
     millions = monthly / bill.MILLION
     totals = {name: sum(items.values()) for name, items in sections.items()}
-    first, with_endpoint, stays, fixed = totals.values()
-    apart = first * millions + fixed
-    whole = apart + (with_endpoint + stays) * millions + idle
-    if str(json_file) != "-":
+    apart = totals["million"] * millions + totals["fixed_month"]
+    whole = apart + (totals["million_with_endpoint"] + totals["stored_month"]) * millions + idle
+    if str(json_file) != STANDARD_OUTPUT:
         _print(sections, totals, f"Estimate by prices of {AS_OF}, us-east-1, US dollars")
         count = f"{instances} {instance_type}"
         console().print(f"The endpoint, {count}, busy or idle: {idle:,.2f} a month.", markup=False)
@@ -131,10 +111,7 @@ def cost(
     document = {
         "prices_as_of": AS_OF,
         "uploads_a_month": round(monthly),
-        "million": {"items": sections["A million images"], "total": first},
-        "million_with_endpoint": {"items": list(sections.values())[1], "total": with_endpoint},
-        "stored_month": {"items": list(sections.values())[2], "total": stays},
-        "fixed_month": {"items": list(sections.values())[3], "total": fixed},
+        **{name: {"items": items, "total": totals[name]} for name, items in sections.items()},
         "endpoint_idle_month": idle,
         "month": whole,
     }
@@ -158,7 +135,7 @@ def _print(sections: Mapping[str, Mapping[str, float]], totals: Mapping[str, flo
     table.add_column()
     table.add_column(justify="right")
     for name, items in sections.items():
-        table.add_row(f"[bold]{name}", f"[bold]{totals[name]:,.2f}")
+        table.add_row(f"[bold]{TITLES[name]}", f"[bold]{totals[name]:,.2f}")
         for item, dollars in items.items():
             table.add_row(f"  {item}", f"{dollars:,.2f}")
     console().print(table)
