@@ -10,7 +10,7 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option
+from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option, walk_options
 from dropsort.cli.output import bars, facts_table, note, output_console, results_table
 from dropsort.cli.totals import totals
 from dropsort.contract.keys import INCOMING, path_of
@@ -41,19 +41,7 @@ def _existing(
     type=click.Path(path_type=Path),
     callback=_existing,
 )
-@click.option("--prefix", default="", metavar="TEXT", help=f"Folder for the uploads: {INCOMING}TEXT/...")
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="PATTERN",
-    help="Leave out files or folders like this, *.txt say; repeatable.",
-)
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="PATTERN",
-    help="Take files like this although they are left out by default; repeatable.",
-)
+@walk_options("Leave out files or folders like this, *.txt say; repeatable.")
 @click.option("--again", is_flag=True, help="Upload files again that are already there, byte for byte.")
 @click.option("--wait", "wait_", is_flag=True, help="Wait for the results and show them.")
 @amount(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from dropsort.cli.output import echo
+
+
+def export_line(environment: Mapping[str, str]) -> str:
+    """The command of a shell that sets these variables."""
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
 
 
 @click.command(short_help="Print the variables of a running local service.")
@@ -35,7 +41,7 @@ def env(data: Path | None) -> int:
         raise click.ClickException(
             f"{len(found)} services run on this machine: choose one with --data ({folders})."
         )
-    echo("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in found[0].environment.items()))
+    echo(export_line(found[0].environment))
     return 0
 
 

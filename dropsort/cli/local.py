@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropsort.cli.documents import write_json
+from dropsort.cli.environment import export_line
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
@@ -61,14 +61,13 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
     ):
         steps.stop()
         output = console()
-        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in service.environment.items())
         output.print(f"Dropsort is up: s3://{service.bucket} at {service.endpoint_url}", soft_wrap=True)
         output.print(f"Model: {printable(service.model)}", soft_wrap=True, markup=False)
         for change in service.changes:
             output.print(printable(change), soft_wrap=True, markup=False)
         output.print("In another terminal:\n", soft_wrap=True)
         for line in (
-            f"  export {exports}",  # `eval "$(dropsort env)"` does the same
+            f"  {export_line(service.environment)}",  # `eval "$(dropsort env)"` does the same
             "  dropsort drop FOLDER --wait",
             f"  aws s3 cp --recursive FOLDER s3://{service.bucket}/incoming/ --endpoint-url {service.endpoint_url}",
             f"  aws s3 ls --recursive s3://{service.bucket}/classified/ --endpoint-url {service.endpoint_url}",

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from dropsort.contract.keys import INCOMING
+
 if TYPE_CHECKING:
     import boto3
 
@@ -142,6 +144,23 @@ def page_options(default: Path) -> Option:
         "--open/--no-open", "open_", default=True, show_default=True, help="Open the page in a browser."
     )
     return lambda function: out(show(function))
+
+
+def walk_options(exclude: str) -> Option:
+    """``--prefix``, ``--exclude`` and ``--include`` of `dropsort.client.files.walk`; `exclude` describes the second."""
+    options = (
+        click.option(
+            "--prefix", default="", metavar="TEXT", help=f"Folder for the uploads: {INCOMING}TEXT/..."
+        ),
+        click.option("--exclude", multiple=True, metavar="PATTERN", help=exclude),
+        click.option(
+            "--include",
+            multiple=True,
+            metavar="PATTERN",
+            help="Take files like this although they are left out by default; repeatable.",
+        ),
+    )
+    return lambda function: functools.reduce(lambda wrapped, option: option(wrapped), options[::-1], function)
 
 
 def _zone(context: click.Context, parameter: click.Parameter, name: str) -> tzinfo:

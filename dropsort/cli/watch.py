@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dropsort.cli.options import Aws, aws_options, stack_option
+from dropsort.cli.options import Aws, aws_options, stack_option, walk_options
 from dropsort.cli.output import echo, note
-from dropsort.contract.keys import INCOMING
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -26,16 +25,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Copy each image into a folder of DIR: its label, or low-confidence, or failed.",
 )
-@click.option("--prefix", default="", metavar="TEXT", help=f"Folder for the uploads: {INCOMING}TEXT/...")
-@click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave out files or folders like this; repeatable."
-)
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="PATTERN",
-    help="Take files like this although they are left out by default; repeatable.",
-)
+@walk_options("Leave out files or folders like this; repeatable.")
 @click.option("--once", is_flag=True, help="Stop when every file in the folder has its result.")
 @stack_option
 @aws_options
