@@ -84,11 +84,12 @@ def deploy(
     values = _pairs(parameters)
     existing = stacks.find(aws.client("cloudformation"), stack)
     before = existing.parameters if existing else {}
+    here = _is_here(aws)
     if endpoint:
         values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
-    if values.get("CreateEndpoint") == "false" and values.get("EndpointName") and not _is_here(aws):
+    if values.get("CreateEndpoint") == "false" and values.get("EndpointName") and not here:
         values = _existing_endpoint(aws, values["EndpointName"]) | values
-    target = platform or ("host" if _is_here(aws) else "arm64")
+    target = platform or ("host" if here else "arm64")
     packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
     if values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
         model or not (values.get("ModelDataUrl") or before.get("ModelDataUrl"))
@@ -98,9 +99,9 @@ def deploy(
             before.get("CreateEndpoint") == "false"
         ):  # the name that is there is that of somebody else's endpoint
             values = {"EndpointName": "", "EndpointArn": ""} | values
-    if "ClassifyConcurrency" not in values.keys() | before.keys() and not _is_here(aws):
+    if "ClassifyConcurrency" not in values.keys() | before.keys() and not here:
         values |= _concurrency(aws, {**before, **values})
-    if existing is None and not _is_here(aws):
+    if existing is None and not here:
         _check_quotas(aws, values)
     outputs = run(
         aws.client,

@@ -138,7 +138,7 @@ class Service:
         thresholds = ", ".join(
             f"{name} {values[name]}" for name in MODEL_PARAMETERS.values() if name in values
         )
-        return f"{model_version.identify(self._model).name} ({thresholds})"
+        return f"{self._version.name} ({thresholds})"
 
     def session(self) -> EmbeddedSession:
         """A boto3 session for the service, independent of this machine's AWS settings."""
@@ -207,8 +207,8 @@ class Service:
         disk.start()
         known = folder.prepare()
         before = folder.deployed()
-        model = model_version.identify(self._model)
-        self.changes = model_version.changes(before, model, self._parameters)
+        self._version = model_version.identify(self._model)
+        self.changes = model_version.changes(before, self._version, self._parameters)
         with ThreadPoolExecutor(2) as pool:
             packages = self._packages = pool.submit(self._package)
             self._aws = EmbeddedAws(
@@ -229,14 +229,16 @@ class Service:
                 "key": _key(parameters, packages.result()),
                 "port": self._aws.port,
                 "endpoint_port": self._endpoint.port,
-                **model_version.record(model, self._parameters),
+                **model_version.record(self._version, self._parameters),
             }
-            if known and not self._has_stack():
+            has_stack = self._has_stack()
+            if known and not has_stack:
                 self._aws.stop()
                 folder.restore()
                 self._aws.start()
-            if plan != before or not self._has_stack():
-                if self._has_stack():
+                has_stack = self._has_stack()
+            if plan != before or not has_stack:
+                if has_stack:
                     requested = model_version.to_deploy(before, self._parameters)
                     parameters = {**requested, **self._local_parameters()}
                 self._deploy(parameters, packages.result())
