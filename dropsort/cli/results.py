@@ -12,6 +12,7 @@ from dropsort.cli.documents import write_json_lines
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, amount, aws_options, json_to, prefix_option, stack_option
 from dropsort.cli.output import facts_table, note, output_console, results_table
+from dropsort.contract import reconciliation
 from dropsort.contract.keys import INCOMING, OUTCOMES
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ def results(
     With KEY, such as cam1/a.jpg, show everything about one image: its result with the reason in words, and the versions
     of its upload.
     """
-    from dropsort.client import redrive
     from dropsort.client import results as reading
     from dropsort.client import stack as stacks
     from dropsort.client.summary import accuracy
@@ -68,8 +68,10 @@ def results(
             unreadable=unreadable.append,
         )
     )
-    unfinished = redrive.select(s3, service.bucket, prefix=prefix, ignored=service.ignored)
-    waiting = sum(item.why == redrive.NO_RESULT for item in unfinished)
+    checked = reconciliation.check(
+        s3, service.bucket, prefix=prefix, failures=False, ignored=service.ignored
+    )  # results below failed/ have been read
+    waiting = sum(item.why == reconciliation.NO_RESULT for item in checked)
     for problem in unreadable:
         note(problem)
     write_json_lines(json_file, (item.document for item in found))
