@@ -163,6 +163,8 @@ def test_reserved_concurrency_limits_a_function(account: Account) -> None:
     try:
         functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     except ClientError as error:
+        if account.embedded:
+            raise
         pytest.skip(f"the account's quota is too small to reserve: {error}")
 
     # WHEN two requests come at the same time
@@ -285,6 +287,6 @@ def test_a_distributed_map_puts_items_into_batches(
     del state["ItemSelector"]
     state["ItemProcessor"]["States"]["One"] = task(function, Payload={"item.$": "$.Items", "busy": 0})
     del state["ItemProcessor"]["States"]["One"]["Parameters"]["Payload"]["busy.$"]
-    found = run(state)
+    items = output(run(state))
     with account.differs("ItemBatcher is ignored"):
-        assert sorted(len(item["item"] or ()) for item in output(found)) == [1, 2]
+        assert sorted(len(item["item"] or ()) for item in items) == [1, 2]
