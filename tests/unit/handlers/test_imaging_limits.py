@@ -7,40 +7,25 @@ import struct
 import subprocess
 import sys
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from PIL import Image
 
 from handlers.imaging import limits, tiff
 from tests import needs
 from tests.unit.handlers.sample_images import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
+from tests.unit.infra.template import RESOURCES
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class Loader(yaml.SafeLoader):
-    """Reads the template without its functions."""
-
-
-Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
-
-
-@cache
-def function(name: str = "SerializeLargeFunction") -> dict[str, Any]:
-    template = yaml.load((ROOT / "infra" / "cloudformation.yaml").read_text(), Loader)
-    found: dict[str, Any] = template["Resources"][name]["Properties"]
-    return found
 
 
 @pytest.mark.parametrize(
     ("name", "rest"), [("SerializeFunction", 250_000_000), ("SerializeLargeFunction", 500_000_000)]
 )
 def test_decoding_leaves_space_for_the_object_and_the_libraries(name: str, rest: int) -> None:
-    found = function(name)
+    found = RESOURCES[name]["Properties"]
     decoding = int(found["Environment"]["Variables"]["DECODING_MEGABYTES"]) * 1_000_000
     assert found["MemorySize"] * 2**20 - decoding >= rest
     if name == "SerializeLargeFunction":
@@ -104,7 +89,8 @@ def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
     del image
 
     # WHEN it is normalised within the function's memory, or that share of what is free of it
-    limit = function()["MemorySize"] * 2**20
+    function = RESOURCES["SerializeLargeFunction"]["Properties"]
+    limit = function["MemorySize"] * 2**20
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(path), str(limit), str(share)],
         capture_output=True,
@@ -117,7 +103,7 @@ def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
     assert result.returncode == 0, result.stderr[-500:]
     pixels, seconds = result.stdout.split()
     assert int(pixels) == 10_000 * height
-    assert float(seconds) < share * function()["Timeout"] / 2
+    assert float(seconds) < share * function["Timeout"] / 2
 
 
 def test_a_webp_of_38_bytes_is_rejected_by_its_header() -> None:
