@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 import dropsort
 from dropsort.deployment import libraries, package
-from tests.stack.test_local_restarts import children_of, gone
+from tests.processes import children_of, gone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]  # built and installed once
 

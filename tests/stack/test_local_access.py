@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dropsort.local.service import Service
+from tests.processes import children_of
 from tests.stack.helpers import find_result, sample_image
-from tests.stack.test_local_restarts import children_of
 
 pytestmark = [
     pytest.mark.stack,
