@@ -1,7 +1,8 @@
 """Each action of the functions' roles taken away in turn, in the embedded AWS, which enforces them: something must fail.
 
 Not here: what the embedded AWS does not enforce (the roles of the rule, the state machines and SageMaker; logs and traces, invoking the
-endpoint; that without s3:ListBucket what is missing is forbidden). tests/unit/infra/test_template_roles.py derives those.
+endpoint; that without s3:ListBucket what is missing is forbidden). tests/unit/infra/test_template_roles.py,
+test_template_calls.py and test_template_sagemaker.py beside it derive those.
 """
 
 from __future__ import annotations

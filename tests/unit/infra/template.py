@@ -14,6 +14,19 @@ RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 
 FUNCTIONS = ("Serialize", "Classify", "Filter")
+BUCKET = "pictures"
+
+# What each role may do with a key of the customer's: reading decrypts, writing needs a data key.
+KEY = {
+    "SerializeRole": {"kms:Decrypt"},
+    "SerializeLargeRole": {"kms:Decrypt"},
+    "FilterRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "MonitorRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "BacklogRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "DeletionRole": {"kms:Decrypt"},
+    "BacklogStateMachineRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "EndpointRole": {"kms:Decrypt", "kms:GenerateDataKey"},
+}
 
 # What a deployed stack would say; anything else resolves to its own name.
 KNOWN = {
@@ -21,8 +34,8 @@ KNOWN = {
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "111122223333",
     "AWS::StackName": "dropsort",
-    "Bucket": "pictures",
-    "Bucket.Arn": "arn:aws:s3:::pictures",
+    "Bucket": BUCKET,
+    "Bucket.Arn": f"arn:aws:s3:::{BUCKET}",
     "EndpointArn": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpointname",
     "Endpoint": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpointname",
 }
