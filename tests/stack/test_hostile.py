@@ -64,7 +64,7 @@ def test_each_hostile_file_has_one_result(service: Service) -> None:
 def test_no_image_makes_a_large_state(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     # GIVEN images that no encoder makes small, of every size, and a key of 1,024 bytes
     sorting = Sorting(service, "state")
-    sizes = (32, 256, 257, 2000)
+    sizes = (32, 170, 180, 256, 257, 700, 2000)
     files = {f"{side}.png": encoded(noise(side, side), "PNG") for side in sizes}
     files |= {f"{side}.jpg": encoded(noise(side, side), "JPEG", quality=100) for side in sizes}
     files |= {
