@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -51,23 +51,6 @@ class Sorting:
         self.states = service.session().client("stepfunctions")
         self.machine = service.outputs["StateMachineArn"]
 
-    def redrive(self, prefix: str) -> int:
-        """Start a run of the backlog for unfinished uploads, once no other is in progress; return how many they are."""
-        client = self.service.session().client
-        with UploadList() as uploads:
-            uploads.extend(
-                self.bucket, (item.key for item in redrive.select(self.s3, self.bucket, prefix=prefix))
-            )
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while uploads.count:
-                try:
-                    redrive.start(client, stack.find(client), uploads)
-                    break
-                except ClientError:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.3)
-            return uploads.count
-
     def key(self, name: str) -> str:
         """The whole key of an upload."""
         return f"incoming/{self.folder}/{name}"
@@ -89,6 +72,7 @@ class Sorting:
 
     def settled(self, etags: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """Results by name, once every upload's is there and no execution runs: each held to be the only one and of the documented form."""
+        machines = (self.machine, self.service.outputs["BacklogStateMachineArn"])
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             found = self.results()
@@ -97,7 +81,7 @@ class Sorting:
                 for name, etag in etags.items()
                 if etag not in {result["source"]["etag"] for result in found.get(self.key(name), [])}
             ]
-            if not missing and not self.executions("RUNNING") and not self._backlog_runs():
+            if not missing and not any(self.executions("RUNNING", machine) for machine in machines):
                 break
             assert time.monotonic() < deadline, f"{len(missing)} without a result: {missing[:3]}"
             time.sleep(0.3)
@@ -110,23 +94,48 @@ class Sorting:
         assert not twice
         return {name: found[self.key(name)][0] for name in etags}
 
-    def final(self, etags: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-        """As `settled`, after everything that a busy machine throttled was started again."""
+    def final(
+        self, etags: Mapping[str, str], passing: Collection[str] = ("throttled",)
+    ) -> dict[str, dict[str, Any]]:
+        """As `settled`, after every retryable failure was started again.
+
+        Parameters
+        ----------
+        passing
+            Reason codes that may pass: any other retryable failure fails the test at once.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             results = self.settled(etags)
-            waiting = [name for name, result in results.items() if (result["reason"] or {}).get("retryable")]
+            waiting = {
+                name: result["reason"]
+                for name, result in results.items()
+                if (result["reason"] or {}).get("retryable")
+            }
             if not waiting:
                 return results
-            assert time.monotonic() < deadline, f"{len(waiting)} still fail: {results[waiting[0]]['reason']}"
-            self.redrive(f"{self.folder}/")
+            unexpected = {name: reason for name, reason in waiting.items() if reason["code"] not in passing}
+            assert not unexpected, f"retryable, but not {' or '.join(passing)}: {unexpected}"
+            assert time.monotonic() < deadline, f"still fail: {waiting}"
+            self._redrive()
             time.sleep(0.5)
 
-    def _backlog_runs(self) -> bool:
-        machine = self.service.outputs["BacklogStateMachineArn"]
-        return bool(
-            self.states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
-        )
+    def _redrive(self) -> None:
+        """Start a run of the backlog for the folder's unfinished uploads, once no other is in progress."""
+        client = self.service.session().client
+        found = stack.find(client)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with UploadList() as uploads:
+            unfinished = redrive.select(self.s3, self.bucket, prefix=f"{self.folder}/")
+            uploads.extend(self.bucket, (item.key for item in unfinished))
+            while uploads.count:
+                try:
+                    redrive.start(client, found, uploads)
+                    break
+                except ClientError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.3)
 
     def results(self) -> dict[str, list[dict[str, Any]]]:
         """All results of the folder by the key of their upload, each held against the schema and the place it lies at."""
@@ -149,32 +158,28 @@ class Sorting:
                 found.setdefault(key, []).append(result)
         return found
 
-    def executions(self, status: str) -> list[str]:
-        """ARNs of the executions with a status, of all tests."""
+    def executions(self, status: str, machine: str = "") -> list[str]:
+        """ARNs of the executions with a status, of all tests; of the workflow, if no other state machine is given."""
         pages = self.states.get_paginator("list_executions").paginate(
-            stateMachineArn=self.machine, statusFilter=status
+            stateMachineArn=machine or self.machine, statusFilter=status
         )
         return [item["executionArn"] for page in pages for item in page["executions"]]
 
     def states_of(self, arn: str) -> Iterator[int]:
         """Sizes in bytes of everything that entered or left a state of an execution."""
-        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=arn)
-        for page in pages:
-            for event in page["events"]:
-                for name, part in (
-                    ("stateEnteredEventDetails", "input"),
-                    ("stateExitedEventDetails", "output"),
-                ):
-                    if name in event:
-                        yield len(event[name][part].encode())
+        for event in self._history(arn):
+            for name, part in (
+                ("stateEnteredEventDetails", "input"),
+                ("stateExitedEventDetails", "output"),
+            ):
+                if name in event:
+                    yield len(event[name][part].encode())
 
     def entered(self, arn: str) -> Iterator[str]:
         """Names of the states that an execution entered."""
-        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=arn)
-        for page in pages:
-            for event in page["events"]:
-                if "stateEnteredEventDetails" in event:
-                    yield event["stateEnteredEventDetails"]["name"]
+        for event in self._history(arn):
+            if "stateEnteredEventDetails" in event:
+                yield event["stateEnteredEventDetails"]["name"]
 
     def wait(self, arn: str) -> dict[str, Any]:
         """An execution once it has ended."""
@@ -185,6 +190,10 @@ class Sorting:
                 return found
             assert time.monotonic() < deadline, f"{arn} runs still"
             time.sleep(0.1)
+
+    def _history(self, arn: str) -> Iterator[dict[str, Any]]:
+        for page in self.states.get_paginator("get_execution_history").paginate(executionArn=arn):
+            yield from page["events"]
 
     def _read(self, location: str) -> dict[str, Any] | None:
         try:

@@ -87,15 +87,7 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
     contents |= {f"noise-{number}.png": sample_image(number) for number in range(UNSURE)}
     contents |= {f"text-{number}.png": b"no picture" for number in range(TEXTS)}
     sorting.upload({".DS_Store": b"of a file system"})  # ignored: it has no result
-    etags = sorting.upload(contents)
-    results = sorting.settled(etags)
-    for _ in attempts():  # a busy machine throttles some of them
-        late = [name for name, result in results.items() if (result["reason"] or {}).get("retryable")]
-        if not late:
-            break
-        for name in late:
-            sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key(name)}))
-        results = sorting.settled(etags)
+    results = sorting.final(sorting.upload(contents))
     assert {result["outcome"] for result in results.values()} == set(keys.OUTCOMES)
 
     # An event of an upload that a newer one of the same key has overtaken.
@@ -123,7 +115,7 @@ def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPath
     before, event = evaluations(), json.dumps({"time": hour.isoformat()})
     functions = service.session().client("lambda")
     # The one that runs every five minutes, and may not have yet.
-    response = functions.invoke(FunctionName=f"{service.stack}-backlog", Payload="{}")
+    response = functions.invoke(FunctionName=service.outputs["BacklogFunction"], Payload="{}")
     assert "FunctionError" not in response, response["Payload"].read().decode()
     answer = functions.invoke(FunctionName=service.outputs["MonitorFunction"], Payload=event)
     assert "FunctionError" not in answer, answer["Payload"].read().decode()
