@@ -67,6 +67,12 @@ class ServiceProcess:
         return self.process.wait(120)
 
 
+def result_of(s3: Any, bucket: str, key: str, seed: int) -> str:
+    """Upload an image; return the key of its result, once it is there."""
+    s3.put_object(Bucket=bucket, Key=key, Body=sample_image(seed))
+    return find_result(s3, bucket, key)
+
+
 @pytest.fixture
 def start(
     embedded_python: Path, host_packages: package.Packages
@@ -95,8 +101,7 @@ def test_ctrl_c_leaves_no_process_and_all_of_the_data(
 ) -> None:
     # GIVEN a service with a result, functions warm
     started = start(folder)
-    started.s3.put_object(Bucket=started.bucket, Key="incoming/a.png", Body=sample_image(1))
-    result = find_result(started.s3, started.bucket, "incoming/a.png")
+    result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
     processes = children_of(started.process.pid)
     assert len(processes) >= 7  # two supervisors, embedded AWS, endpoint, a worker for each function
     # WHEN Ctrl-C is pressed
@@ -111,8 +116,7 @@ def test_ctrl_c_leaves_no_process_and_all_of_the_data(
         assert s3.head_object(Bucket=service.bucket, Key=result)
         metrics = service.session().client("cloudwatch").list_metrics(Namespace="Dropsort")["Metrics"]
         assert {"UploadToResult", "SerializedBytes"} <= {metric["MetricName"] for metric in metrics}
-        s3.put_object(Bucket=service.bucket, Key="incoming/b.png", Body=sample_image(2))
-        assert find_result(s3, service.bucket, "incoming/b.png")
+        assert result_of(s3, service.bucket, "incoming/b.png", 2)
 
 
 def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
@@ -120,8 +124,7 @@ def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
 ) -> None:
     # GIVEN a service with a result, and uploads on their way
     started = start(folder)
-    started.s3.put_object(Bucket=started.bucket, Key="incoming/a.png", Body=sample_image(1))
-    result = find_result(started.s3, started.bucket, "incoming/a.png")
+    result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
     for number in range(6):
         started.s3.put_object(
             Bucket=started.bucket, Key=f"incoming/late/{number}.png", Body=sample_image(number)
@@ -144,8 +147,7 @@ def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
 ) -> None:
     # GIVEN a service with a result, and an upload that just arrived
     started = start(folder)
-    started.s3.put_object(Bucket=started.bucket, Key="incoming/a.png", Body=sample_image(1))
-    result = find_result(started.s3, started.bucket, "incoming/a.png")
+    result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
     started.s3.put_object(Bucket=started.bucket, Key="incoming/b.png", Body=sample_image(2))
     # WHEN every process of it is killed, as when the machine goes down
     processes = children_of(started.process.pid)
@@ -190,16 +192,14 @@ def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> N
     # WHEN a service starts there, THEN it works
     with Service(folder) as service:
         s3 = service.session().client("s3")
-        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=sample_image(1))
-        assert find_result(s3, service.bucket, "incoming/a.png")
+        assert result_of(s3, service.bucket, "incoming/a.png", 1)
 
 
 def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path) -> None:
     # GIVEN a service with a result
     with Service(folder) as service:
         s3 = service.session().client("s3")
-        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=sample_image(1))
-        result = find_result(s3, service.bucket, "incoming/a.png")
+        result = result_of(s3, service.bucket, "incoming/a.png", 1)
     for number, damage in enumerate((b"", b'{"__ministack_format__": 2, "payl')):
         # WHEN its saved roles were cut short, and it starts again
         (folder / "aws" / "state" / "iam.json").write_bytes(damage)
@@ -207,5 +207,4 @@ def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path) -> 
             # THEN the result is there, and the functions may work
             s3 = service.session().client("s3")
             assert s3.head_object(Bucket=service.bucket, Key=result)
-            s3.put_object(Bucket=service.bucket, Key=f"incoming/b{number}.png", Body=sample_image(2))
-            assert "failed" not in find_result(s3, service.bucket, f"incoming/b{number}.png")
+            assert "failed" not in result_of(s3, service.bucket, f"incoming/b{number}.png", 2)
