@@ -2,7 +2,7 @@
 
 Not here: what the embedded AWS does not enforce (the roles of the rule, the state machines and SageMaker; logs and traces, invoking the
 endpoint; that without s3:ListBucket what is missing is forbidden). tests/unit/infra/test_template_roles.py,
-test_template_calls.py and test_template_sagemaker.py beside it derive those.
+test_template_calls.py and test_template_sagemaker.py derive those.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Functions:
         rest = []
         for statement in before["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            if kept := [one for one in actions if one != action]:
-                rest.append(statement | {"Action": kept})
+            if remaining := [one for one in actions if one != action]:
+                rest.append(statement | {"Action": remaining})
         assert rest != before["Statement"], f"{role} has no {action}"
         self._put(role, policy, {**before, "Statement": rest})
         try:

@@ -25,7 +25,7 @@ def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str,
     fingerprints.write(folder, [*data.part("train"), *data.part("validation")])
     predictions = None
     if data.part("test"):
-        # The fingerprints tell which of these have a near-duplicate in training or validation.
+        # The fingerprints decide which of these have a near-duplicate in training or validation.
         found = evaluation.evaluate(folder, replace(data, images=data.part("test")))
         figures = {**found.summary(), **figures}
         _write_figures(folder, figures, data)
