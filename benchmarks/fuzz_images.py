@@ -95,11 +95,13 @@ def difference(data: bytes, result: bytes) -> str:
     import numpy as np
 
     with Image.open(io.BytesIO(data)) as image:
-        # Orientation, profiles, transparency and depth are treated differently on purpose.
+        # Orientation, profiles, transparency, depth and what a frame leaves uncovered are treated differently on purpose.
         special = (
             image.info.get("icc_profile")
             or image.getexif().get(0x0112, 1) != 1
             or image.has_transparency_data
+            or (image.format == "GIF" and image.tile[0].extents != (0, 0, *image.size))
+            or (image.format == "PPM" and image.mode != "1" and b"255" not in data[:20])
         )
         if special or image.mode not in ("RGB", "L", "P", "1"):
             return "not comparable"

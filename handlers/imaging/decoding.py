@@ -288,6 +288,7 @@ def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     except (OSError, SyntaxError, KeyError) as error:
         raise Rejection("unsupported_format", f"It is TIFF with {found.layout()}.") from error
     width, height = image.size
+    tiff.leave_out_further_strips(image, found)
     image.load()
     return Decoded(image, width, height, found.significant_bits, found.no_data)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handlers.imaging import limits
 from handlers.rejections import Rejection
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKE, _OFFSETS = 256, 257, 258, 259, 262, 271, 273
 _SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS = (
@@ -132,6 +135,16 @@ class Tiff:
         offsets = self.tags.get(_TILE_OFFSETS) or self.tags.get(_OFFSETS) or ()
         return offsets, self.tags.get(_TILE_COUNTS) or self.tags.get(_COUNTS) or ()
 
+    @property
+    def needed_parts(self) -> int:
+        """How many tiles or strips the pixels take, of all planes."""
+        across, down = _one(self.tags, _TILE_WIDTH, 0), _one(self.tags, _TILE_HEIGHT, 0)
+        if across and down and _TILE_OFFSETS in self.tags:
+            count = -(-self.width // across) * -(-self.height // down)
+        else:
+            count = -(-self.height // (_one(self.tags, _ROWS_PER_STRIP, 0) or self.height))
+        return count * _one(self.tags, _SAMPLES, 1) if _one(self.tags, _PLANES, 1) == 2 else count
+
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""
         if _one(self.tags, _COMPRESSION, 1) != 7:
@@ -186,6 +199,20 @@ def inspect(data: bytes) -> Tiff:
     if read > 4 * len(data) + 65536 and _one(page, _COMPRESSION, 1) != 1:
         raise Rejection("too_complex", f"TIFF: its strips or tiles have {read} bytes, the file {len(data)}.")
     return tiff
+
+
+def leave_out_further_strips(image: Image.Image, found: Tiff) -> None:
+    """Pillow decodes uncompressed strips that the pixels do not need on top of the first ones.
+
+    Parameters
+    ----------
+    image
+        Opened by Pillow, not loaded yet.
+    """
+    offsets, tiles = found.parts[0], image.tile  # type: ignore[attr-defined]  # of an ImageFile
+    if len(offsets) > found.needed_parts and tiles[0].codec_name == "raw":
+        needed = zip(tiles[: found.needed_parts], offsets, strict=False)
+        image.tile = [tile._replace(offset=offset) for tile, offset in needed]  # type: ignore[attr-defined]
 
 
 def _directory(data: bytes, at: int, order: str, big: bool, most: int) -> tuple[dict[int, Any], int]:
@@ -246,26 +273,20 @@ def _check_bounds(tiff: Tiff) -> None:
     if compression not in _READ:
         name = _NAMES.get(compression, "unknown")
         raise Rejection("unsupported_format", f"It is TIFF with compression {compression} ({name}).")
-    across, down = _one(tiff.tags, _TILE_WIDTH, 0), _one(tiff.tags, _TILE_HEIGHT, 0)
-    tile = across * down
+    tile = _one(tiff.tags, _TILE_WIDTH, 0) * _one(tiff.tags, _TILE_HEIGHT, 0)
     # A tile may be larger than its image, and is decoded whole.
     if tile > 4 * tiff.width * tiff.height + 16_777_216:
         raise Rejection("too_complex", f"TIFF: a tile has {tile} pixels, more than the image.")
     if sum(tiff.bits[:16]) > 256:
         raise Rejection("unsupported_format", f"It is TIFF with {tiff.layout()}.")
-    _check_parts(tiff, across, down)
+    _check_parts(tiff)
 
 
-def _check_parts(tiff: Tiff, across: int, down: int) -> None:
+def _check_parts(tiff: Tiff) -> None:
     """Whether there is a strip or tile for every row and plane, and a colour for every value of a palette."""
     tags = tiff.tags
     offsets, counts = tiff.parts
-    if across and down and _TILE_OFFSETS in tags:
-        expected = -(-tiff.width // across) * -(-tiff.height // down)
-    else:
-        expected = -(-tiff.height // (_one(tags, _ROWS_PER_STRIP, 0) or tiff.height))
-    if _one(tags, _PLANES, 1) == 2:
-        expected *= _one(tags, _SAMPLES, 1)
+    expected = tiff.needed_parts
     if len(offsets) < expected:
         raise Rejection("truncated_image", f"TIFF: it has {len(offsets)} of {expected} strips or tiles.")
     if any(offset < 8 and count for offset, count in zip(offsets, counts, strict=False)):

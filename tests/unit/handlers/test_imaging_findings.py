@@ -135,6 +135,27 @@ def test_a_wrong_length_of_an_uncompressed_strip_does_no_harm() -> None:
     assert prepare(tiff_with(drawn(60, 40), 279, value=40_000_000)).width == 60
 
 
+@pytest.mark.parametrize("rows", [40, 10])
+def test_strips_that_the_pixels_do_not_need_are_not_decoded(rows: int) -> None:
+    image = drawn(60, 40)
+    whole = encoded(image, "TIFF", tiffinfo={278: rows})
+    (directory,) = struct.unpack_from("<I", whole, 4)
+    (entries,) = struct.unpack_from("<H", whole, directory)
+    for at in range(directory + 2, directory + 2 + 12 * entries, 12):
+        tag, kind, count, value = struct.unpack_from("<HHII", whole, at)
+        if tag == 273:
+            offsets = (
+                list(struct.unpack_from(f"<{count}{'H' if kind == 3 else 'I'}", whole, value))
+                if count > 1
+                else [value]
+            )
+            assert len(offsets) == 40 // rows
+            more = struct.pack(f"<{count + 1}I", *offsets, 8)
+            data = bytearray(whole)
+            struct.pack_into("<HHII", data, at, 273, 4, count + 1, len(whole))
+    assert decoded(prepare(bytes(data) + more).data).tobytes() == decoded(prepare(whole).data).tobytes()
+
+
 def test_ppm_with_more_data_than_its_header_says() -> None:
     image = noise(60, 40)
     data = encoded(image, "PPM")
