@@ -38,6 +38,7 @@ class Entry:
     """What orders results: stored as metadata of the result's object, so that a HEAD request returns it.
 
     ``key_digest`` is `keys.digest` of the upload's key; a result that a user copied elsewhere is known by it, and by ``outcome``.
+    ``review`` is the number of the decision, among those about the upload, that a reviewed result is of.
     """
 
     sequencer: str | None
@@ -47,16 +48,17 @@ class Entry:
     recorded: str
     outcome: str
     key_digest: str | None = None
+    review: str | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """As user metadata of the object."""
-        names = ("sequencer", "version_id", "etag", "uploaded", "recorded", "outcome", "key_digest")
+        names = ("sequencer", "version_id", "etag", "uploaded", "recorded", "outcome", "key_digest", "review")
         return {name.replace("_", "-"): value for name in names if (value := getattr(self, name))}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], outcome: str) -> Entry:
         """The entry of an object; what somebody else put there loses against any result."""
-        names = ("sequencer", "version_id", "etag", "uploaded", "key_digest")
+        names = ("sequencer", "version_id", "etag", "uploaded", "key_digest", "review")
         known = {name: metadata.get(name.replace("_", "-")) for name in names}
         return cls(**known, recorded=metadata.get("recorded", ""), outcome=outcome)
 
@@ -68,14 +70,16 @@ class Entry:
         return Entry.from_metadata(metadata, outcome)
 
     def beats(self, other: Entry) -> bool:
-        """Whether this result is to stay and the other to go: the newer upload; of one upload, the one that knows its sequencer, then
-        a prediction before a failure, then the later recording."""
+        """Whether this result is to stay and the other to go: the newer upload; of one upload, the later decision of a
+        reviewer before any prediction, then the one that knows its sequencer, then a prediction before a failure, then the later
+        recording."""
         order = _upload_order(self, other)
         return order > 0 if order else self._rank() > other._rank()
 
-    def _rank(self) -> tuple[bool, bool, bool, str, str]:
+    def _rank(self) -> tuple[bool, int, bool, bool, str, str]:
         return (
             bool(self.recorded),
+            int(self.review) if self.review and _NUMBER.fullmatch(self.review) else 0,
             bool(self.sequencer),
             self.outcome != keys.FAILED,
             self.recorded,
@@ -128,6 +132,7 @@ def _certainly_after(a: Entry, b: Entry) -> bool:
     return recorded is not None and begun > recorded + CLOCKS
 
 
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _IN_PARTS = re.compile(r'"?[0-9a-f]{32}-\d{1,5}"?')  # the ETag of a multipart upload
 
 

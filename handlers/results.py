@@ -54,6 +54,7 @@ def document(
         "reason": reason,
         "model": {**endpoint, "version": prediction.model if prediction else None} if endpoint else None,
         "image": dict(image) if image else None,
+        "review": None,
         "inference_id": upload.inference_id,
         "times": {"uploaded": upload.uploaded, "recorded": recorded},
         "execution": execution,

@@ -41,6 +41,9 @@ REASONS: dict[str, Reason] = {
     # Filter: a prediction below a threshold.
     "below_threshold": Reason("The confidence is below the threshold.", False),
     "unfamiliar": Reason("The image is unlike everything that the model was trained on.", False),
+    # A reviewer's decision (dropsort/contract/reviews.py).
+    "no_label_fits": Reason("A person found that no label fits the image.", False),
+    "unusable_image": Reason("A person found that the image cannot be used.", False),
     # The workflow: faults that may pass.
     "throttled": Reason("A part of the service had too much to do for longer than the retries lasted.", True),
     "endpoint_misconfigured": Reason(

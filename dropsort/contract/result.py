@@ -84,9 +84,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _moment(value: Any, name: str) -> None:
-    """Times are compared with those of S3, which know their offset from UTC."""
+    _expect(is_moment(value), f"times.{name} is no moment with an offset from UTC")
+
+
+def is_moment(value: Any) -> bool:
+    """Whether it is a time in ISO 8601 with its offset from UTC: times are compared with those of S3, which know theirs."""
     try:
-        known = datetime.fromisoformat(value).tzinfo is not None
+        return datetime.fromisoformat(value).tzinfo is not None
     except (TypeError, ValueError):
-        known = False
-    _expect(known, f"times.{name} is no moment with an offset from UTC")
+        return False
