@@ -12,11 +12,16 @@ from scipy import stats
 
 from dropsort.contract.statistics import (
     CALIBRATION_BINS,
+    Stratum,
     auroc,
     binary_brier,
     brier,
     calibration_bins,
     calibration_error,
+    mcnemar,
+    paired_difference,
+    stratified,
+    trials_for,
     wilson,
 )
 
@@ -108,3 +113,36 @@ def test_ten_thousand_values_are_quick() -> None:
     wilson(sum(right), len(right))
 
     assert time.process_time() - begun < 1
+
+
+@settings(deadline=None)
+@given(some.integers(0, 300), some.integers(0, 300))
+def test_mcnemar_is_scipys_binomial_test(gained: int, lost: int) -> None:
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_large_number_of_changes_is_no_overflow() -> None:
+    assert mcnemar(20_000, 19_000) < 1e-5
+
+
+def test_a_paired_difference_has_the_sign_of_the_gain_and_stays_within_its_bounds() -> None:
+    low, high = paired_difference(30, 5, 400)
+    assert 0 < low < 25 / 400 < high
+    assert paired_difference(5, 30, 400) == pytest.approx((-high, -low))
+    assert paired_difference(3, 0, 3).high <= 1
+
+
+def test_equal_sampling_rates_give_wilsons_interval_with_the_finite_population_correction() -> None:
+    found = stratified([Stratum(1_000_000, 100, 95), Stratum(1_000_000, 100, 99)])
+    assert found.value == 0.97
+    assert found.interval == pytest.approx(wilson(194, 200), abs=1e-4)
+    # Drawn whole, nothing is left to estimate.
+    assert stratified([Stratum(10, 10, 9)]).interval == (0.9, 0.9)
+
+
+def test_trials_for_a_width_are_the_fewest() -> None:
+    found = trials_for(0.95, 0.01)
+    for trials, wide in ((found, False), (found - 1, True)):
+        low, high = wilson(0.95 * trials, trials)
+        assert (high - low > 0.02) is wide

@@ -1,0 +1,259 @@
+"""The audit: how precise the classified results are, and the whole stream, by reviews of images that were drawn at random.
+
+Inference ids are SHA-256 digests, so their order is random. It needs no storage, and however far reviewers come in it, what they have
+reviewed without a gap from its beginning is a random sample. What they review elsewhere, because it is doubtful or looked
+wrong, is no part of it.
+
+Days are strata, as reviewers may be further with one day than with another. Doubtful images (`low-confidence`) are strata of
+their own; of the whole stream their share is that of all results.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
+from dropsort.contract.statistics import (
+    Estimate,
+    Interval,
+    Stratum,
+    stratified,
+    trials_for,
+    weighted_sum,
+)
+
+FEWEST = 30  # reviews in a stratum; days with fewer are merged with their neighbours
+HALF_WIDTH = 0.01  # of the interval that further reviews are counted for
+
+Verdict = Literal["kept", "broken", "open"]
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A result of the model, and what a reviewer decided of it, if any.
+
+    Parameters
+    ----------
+    day
+        Of the result, ISO 8601; strata are merged in this order.
+    outcome
+        Of the prediction, before any review.
+    correct
+        Whether the review confirms the predicted label; None if there is no review.
+    usable
+        False if the reviewer found the image unusable: it is neither right nor wrong, and left out.
+    """
+
+    inference_id: str
+    day: str
+    outcome: str
+    correct: bool | None = None
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Results of one outcome: a stratum a day, in order, and what is no part of them."""
+
+    strata: Sequence[Stratum]
+    elsewhere: int = 0
+    unusable: int = 0
+
+
+@dataclass(frozen=True)
+class OutcomeAudit:
+    """What the audit knows of one outcome."""
+
+    size: int  # results that are not known to be unusable
+    reviewed: int  # of these at random, without a gap
+    elsewhere: int  # reviewed beyond a gap: no part of the estimate
+    unusable: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The estimated precision of what is classified, the accuracy of all, and the verdict on the promise.
+
+    `accuracy` is NaN while nothing of an outcome with results was reviewed at random.
+    """
+
+    promised: float
+    outcomes: Mapping[str, OutcomeAudit]
+    accuracy: float
+    accuracy_interval: Interval
+
+    @property
+    def classified(self) -> OutcomeAudit:
+        """Of what is classified."""
+        return self.outcomes[CLASSIFIED]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the promised precision is above the interval (broken), below or at its lower end (kept), or within it."""
+        low, high = self.classified.estimate.interval
+        if high < self.promised:
+            return "broken"
+        return "kept" if low >= self.promised else "open"
+
+    @property
+    def more(self) -> int:
+        """Further random reviews of classified results after which the precision is known to ± `HALF_WIDTH`."""
+        found = self.classified
+        left = found.size - found.reviewed
+        share = found.estimate.value if found.reviewed else self.promised
+        if (interval := found.estimate.interval).high - interval.low <= 2 * HALF_WIDTH:
+            return 0
+        return max(0, min(left, trials_for(share, HALF_WIDTH) - math.floor(found.estimate.trials)))
+
+    def sentences(self) -> list[str]:
+        """The findings in words."""
+        found = self.classified
+        if not found.size:
+            return ["Nothing is classified."]
+        words = [f"The promised precision of {self.promised:.1%} is {_VERDICTS[self.verdict]}."]
+        if found.reviewed:
+            low, high = found.estimate.interval
+            words.append(
+                f"{found.estimate.value:.1%} of {found.size:,} classified images are right (95 %: {low:.1%} to {high:.1%}), "
+                f"by {found.reviewed:,} reviews at random."
+            )
+        if self.more:
+            words.append(f"Review {self.more:,} more to know it to ± {HALF_WIDTH:.0%}.")
+        if not math.isnan(self.accuracy):
+            low, high = self.accuracy_interval
+            words.append(
+                f"{self.accuracy:.1%} of all {sum(one.size for one in self.outcomes.values()):,} predictions are right "
+                f"(95 %: {low:.1%} to {high:.1%})."
+            )
+        return words
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types for JSON; None for NaN."""
+        return {
+            "promised": self.promised,
+            "verdict": self.verdict,
+            "precision": _number(self.classified.estimate.value),
+            "precision_interval": list(self.classified.estimate.interval),
+            "more": self.more,
+            "accuracy": _number(self.accuracy),
+            "accuracy_interval": list(self.accuracy_interval),
+            "outcomes": {
+                name: {
+                    "size": one.size,
+                    "reviewed": one.reviewed,
+                    "elsewhere": one.elsewhere,
+                    "unusable": one.unusable,
+                    "correct": _number(one.estimate.value),
+                    "correct_interval": list(one.estimate.interval),
+                }
+                for name, one in self.outcomes.items()
+            },
+        }
+
+
+_VERDICTS: Mapping[str, str] = {
+    "kept": "kept: it is at or below the interval",
+    "broken": "broken: it is above the interval",
+    "open": "neither confirmed nor broken yet",
+}
+
+
+def audit(results: Iterable[Audited], promised: float) -> Audit:
+    """Estimate precision and accuracy.
+
+    Parameters
+    ----------
+    results
+        All results of the time in question, reviewed or not; each once. Those that failed have no prediction: leave them out.
+    promised
+        The precision that the threshold was chosen for, in [0, 1].
+
+    Examples
+    --------
+    >>> found = audit([Audited(f"{i:064x}", "2026-11-26", "classified", i % 20 > 0) for i in range(200)], 0.99)
+    >>> found.verdict, found.sentences()[1]
+    ('broken', '95.0% of 200 classified images are right (95 %: 95.0% to 95.0%), by 200 reviews at random.')
+    """
+    by_outcome: dict[str, list[Audited]] = {CLASSIFIED: [], LOW_CONFIDENCE: []}
+    for result in results:
+        by_outcome[result.outcome].append(result)
+    return assess({name: count(found) for name, found in by_outcome.items()}, promised)
+
+
+def assess(counted: Mapping[str, Counted], promised: float) -> Audit:
+    """As `audit`, from the counts of each outcome."""
+    outcomes = {name: _estimated(found) for name, found in counted.items()}
+    total = sum(one.size for one in outcomes.values())
+    parts = [(one.size / total, one.estimate) for one in outcomes.values() if one.size]
+    value, interval = weighted_sum(parts) if parts else (math.nan, Interval(0.0, 1.0))
+    return Audit(promised, outcomes, value, Interval(0.0, 1.0) if math.isnan(value) else interval)
+
+
+def next_to_review(results: Iterable[Audited], count: int) -> list[Audited]:
+    """The classified results to review next, those of the latest days included: the first unreviewed ones in random order."""
+    waiting = (one for one in results if one.outcome == CLASSIFIED and one.correct is None and one.usable)
+    return sorted(waiting, key=lambda one: one.inference_id)[:count]
+
+
+def count(results: Iterable[Audited]) -> Counted:
+    """Count the results of one outcome, day by day, up to the first one in random order that is not reviewed."""
+    days: dict[str, list[Audited]] = defaultdict(list)
+    for result in results:
+        days[result.day].append(result)
+    elsewhere = unusable = 0
+    strata = []
+    for _, found in sorted(days.items()):
+        ordered = sorted(found, key=lambda one: one.inference_id)
+        drawn = list(itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered))
+        judged = [one for one in drawn if one.usable]
+        elsewhere += sum(one.correct is not None for one in ordered[len(drawn) :])
+        unusable += len(drawn) - len(judged)
+        left = len(ordered) - len(drawn)
+        strata.append(Stratum(left + len(judged), len(judged), sum(one.correct is True for one in judged)))
+    return Counted(strata, elsewhere, unusable)
+
+
+def _estimated(counted: Counted) -> OutcomeAudit:
+    return OutcomeAudit(
+        size=sum(stratum.size for stratum in counted.strata),
+        reviewed=sum(stratum.trials for stratum in counted.strata),
+        elsewhere=counted.elsewhere,
+        unusable=counted.unusable,
+        estimate=stratified(merged(counted.strata)),
+    )
+
+
+def merged(strata: Iterable[Stratum]) -> list[Stratum]:
+    """Strata in order, each merged with those after it until it has `FEWEST` trials; what remains joins the last.
+
+    Examples
+    --------
+    >>> merged([Stratum(100, 20, 19), Stratum(100, 10, 10), Stratum(50, 40, 40), Stratum(9, 0, 0)])
+    [Stratum(size=200, trials=30, successes=29), Stratum(size=59, trials=40, successes=40)]
+    """
+    found: list[Stratum] = []
+    open_ = Stratum(0, 0, 0)
+    for stratum in strata:
+        open_ = _sum(open_, stratum)
+        if open_.trials >= FEWEST:
+            found.append(open_)
+            open_ = Stratum(0, 0, 0)
+    if open_.size and found:
+        found[-1] = _sum(found[-1], open_)
+    elif open_.size:
+        found.append(open_)
+    return found
+
+
+def _sum(a: Stratum, b: Stratum) -> Stratum:
+    return Stratum(a.size + b.size, a.trials + b.trials, a.successes + b.successes)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

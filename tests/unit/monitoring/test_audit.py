@@ -1,0 +1,105 @@
+"""The audit: coverage of its interval, what counts as drawn at random, strata, and the verdict on the promise."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from benchmarks.audit import simulate
+from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
+from dropsort.contract.statistics import Stratum
+from monitoring.quality.audit import HALF_WIDTH, Audited, Counted, assess, audit, merged, next_to_review
+
+
+def results(correct: str, day: str = "2026-11-26", outcome: str = CLASSIFIED) -> list[Audited]:
+    """Results in random order: + right, - wrong, . not reviewed, u unusable."""
+    return [
+        Audited(f"{i:064x}", day, outcome, {"+": True, "-": False}.get(sign), sign != "u")
+        for i, sign in enumerate(correct)
+    ]
+
+
+@pytest.mark.parametrize("precision", [0.90, 0.95, 0.99])
+def test_the_interval_covers_the_true_precision_of_simulated_services(precision: float) -> None:
+    """2,000 of them, and the table of the documentation: python -m benchmarks.audit."""
+    found = simulate(precision, services=500, seed=2)
+    assert found.precision == pytest.approx(0.95, abs=0.025)
+    assert found.accuracy == pytest.approx(0.95, abs=0.025)
+
+
+def test_only_what_is_reviewed_without_a_gap_is_a_random_sample() -> None:
+    # GIVEN two images that somebody reviewed as they seemed wrong, and were
+    found = audit(results("+++-+." + "..-.." + "-...."), 0.99)
+
+    assert (found.classified.reviewed, found.classified.elsewhere) == (5, 2)
+    assert found.classified.estimate.value == 0.8
+
+
+def test_each_day_has_a_gap_of_its_own_and_counts_by_its_size() -> None:
+    # GIVEN a large day with few reviews, and a small one that was reviewed whole and is worse
+    large, small = results("+" * 40 + "." * 860, "2026-11-25"), results("+" * 50 + "-" * 50, "2026-11-26")
+
+    found = audit(large + small, 0.9)
+
+    assert found.classified.reviewed == 140
+    assert found.classified.estimate.value == pytest.approx(0.9 * 1.0 + 0.1 * 0.5)
+
+
+def test_unusable_images_are_neither_right_nor_wrong_and_leave_no_gap() -> None:
+    found = audit(results("++u+-."), 0.9)
+
+    assert (found.classified.size, found.classified.reviewed, found.classified.unusable) == (5, 4, 1)
+    assert found.classified.estimate.value == 0.75
+
+
+def test_the_stream_is_weighted_by_how_many_images_each_outcome_has() -> None:
+    sure, doubtful = results("+" * 90 + "-" * 10), results("+" * 60 + "-" * 40, outcome=LOW_CONFIDENCE)
+
+    found = audit(sure * 3 + doubtful, 0.9)
+
+    assert found.accuracy == pytest.approx((3 * 0.9 + 0.6) / 4)
+    # Without a random review of doubtful ones nothing is known of the whole.
+    assert math.isnan(audit(sure + results("..", outcome=LOW_CONFIDENCE), 0.9).accuracy)
+
+
+@pytest.mark.parametrize(
+    ("right", "reviewed", "verdict"), [(300, 300, "open"), (270, 300, "broken"), (1000, 1000, "kept")]
+)
+def test_the_promise_is_broken_only_if_it_is_above_the_whole_interval(
+    right: int, reviewed: int, verdict: str
+) -> None:
+    found = assess({CLASSIFIED: Counted([Stratum(100_000, reviewed, right)])}, 0.99)
+    assert found.verdict == verdict
+
+
+def test_as_many_more_reviews_as_it_says_are_enough() -> None:
+    before = assess({CLASSIFIED: Counted([Stratum(100_000, 200, 190)])}, 0.99)
+    assert f"Review {before.more:,} more to know it to ± 1%." in before.sentences()
+
+    n = 200 + before.more
+    after = assess({CLASSIFIED: Counted([Stratum(100_000, n, round(0.95 * n))])}, 0.99)
+
+    low, high = after.classified.estimate.interval
+    assert high - low <= 2.02 * HALF_WIDTH
+    assert before.more > 1000
+    assert assess({CLASSIFIED: Counted([Stratum(100, 10, 9)])}, 0.99).more == 90  # there are no others
+
+
+def test_without_results_or_reviews_nothing_is_claimed() -> None:
+    nothing, unreviewed = audit([], 0.99), audit(results("...."), 0.99)
+
+    assert nothing.sentences() == ["Nothing is classified."]
+    assert nothing.verdict == unreviewed.verdict == "open"
+    assert unreviewed.to_json()["precision"] is None
+    assert unreviewed.more == 4
+
+
+def test_what_to_review_next_is_the_first_gap_in_random_order() -> None:
+    waiting = next_to_review(results("++.u.-.") + results("..", outcome=LOW_CONFIDENCE), 2)
+    assert [int(one.inference_id, 16) for one in waiting] == [2, 4]
+
+
+def test_days_of_few_reviews_are_merged_with_their_neighbours() -> None:
+    assert merged([Stratum(100, 3, 3), Stratum(50, 0, 0)]) == [Stratum(150, 3, 3)]
+    assert merged([]) == []
