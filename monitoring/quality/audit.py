@@ -1,7 +1,7 @@
 """The audit: how precise the classified results are, and the whole stream, by reviews of images that were drawn at random.
 
 Inference ids are SHA-256 digests, so their order is random. It needs no storage, and however far reviewers come in it, what they have
-reviewed without a gap from its beginning is a random sample. What they review elsewhere, because it is doubtful or looked
+reviewed without a gap from its beginning is a random sample. What they review elsewhere, because it is doubtful or seemed
 wrong, is no part of it.
 
 Days are strata, as reviewers may be further with one day than with another. Doubtful images (`low-confidence`) are strata of
@@ -30,7 +30,7 @@ from dropsort.contract.statistics import (
 FEWEST = 30  # reviews in a stratum; days with fewer are merged with their neighbours
 HALF_WIDTH = 0.01  # of the interval that further reviews are counted for
 
-Verdict = Literal["kept", "broken", "open"]
+Verdict = Literal["holds", "broken", "open"]
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the promised precision is above the interval (broken), below or at its lower end (kept), or within it."""
+        """Whether the promised precision is above the interval (broken), below or at its lower end (holds), or within it."""
         low, high = self.classified.estimate.interval
         if high < self.promised:
             return "broken"
-        return "kept" if low >= self.promised else "open"
+        return "holds" if low >= self.promised else "open"
 
     @property
     def more(self) -> int:
@@ -116,7 +116,7 @@ class Audit:
         found = self.classified
         if not found.size:
             return ["Nothing is classified."]
-        words = [f"The promised precision of {self.promised:.1%} is {_VERDICTS[self.verdict]}."]
+        words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
         if found.reviewed:
             low, high = found.estimate.interval
             words.append(
@@ -158,9 +158,9 @@ class Audit:
 
 
 _VERDICTS: Mapping[str, str] = {
-    "kept": "kept: it is at or below the interval",
-    "broken": "broken: it is above the interval",
-    "open": "neither confirmed nor broken yet",
+    "holds": "holds: it is not above the interval",
+    "broken": "is broken: it is above the interval",
+    "open": "is neither confirmed nor broken yet",
 }
 
 

@@ -64,7 +64,7 @@ def test_the_stream_is_weighted_by_how_many_images_each_outcome_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "reviewed", "verdict"), [(300, 300, "open"), (270, 300, "broken"), (1000, 1000, "kept")]
+    ("right", "reviewed", "verdict"), [(300, 300, "open"), (270, 300, "broken"), (1000, 1000, "holds")]
 )
 def test_the_promise_is_broken_only_if_it_is_above_the_whole_interval(
     right: int, reviewed: int, verdict: str
