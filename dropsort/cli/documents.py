@@ -30,20 +30,20 @@ def read_json(path: Path, advice: str) -> Any:
 def write_json(target: Path | None, document: Any) -> None:
     """Write a document to the file of ``--json``; nothing without one."""
     if target is not None:
-        with _writing(target) as output:
+        with writing(target) as output:
             output.write(escaped_json(json.dumps(document, indent=2, ensure_ascii=False, default=str)) + "\n")
 
 
 def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
     """Write documents to the file of ``--json``, one a line; nothing without one."""
     if target is not None:
-        with _writing(target) as output:
+        with writing(target) as output:
             for document in documents:
                 output.write(escaped_json(json.dumps(document, ensure_ascii=False)) + "\n")
 
 
 @contextmanager
-def _writing(target: Path) -> Iterator[TextIO]:
+def writing(target: Path) -> Iterator[TextIO]:
     """Open a file for writing.
 
     A regular file, or one that does not exist, is replaced in one step at the end. Devices, FIFOs and links, such as

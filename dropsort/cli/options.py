@@ -80,13 +80,13 @@ stack_option = click.option(
 
 def json_to(words: str) -> Option:
     """``--json FILE``, or - for standard output."""
-    return click.option(
-        "--json",
-        "json_file",
-        metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-        help=words,
-    )
+    return file_to("--json", words)
+
+
+def file_to(name: str, words: str) -> Option:
+    """An option for a file to write, or - for standard output; ``--csv`` becomes the argument ``csv_file``."""
+    kind = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
+    return click.option(name, f"{name[2:]}_file", metavar="FILE", type=kind, help=words)
 
 
 json_option = json_to("Also write JSON to FILE; - for standard output.")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dropsort.cli.documents import write_json_lines
+from dropsort.cli.documents import STANDARD_OUTPUT, write_json_lines, writing
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.options import Aws, amount, aws_options, json_to, prefix_option, stack_option
+from dropsort.cli.options import Aws, amount, aws_options, file_to, json_to, prefix_option, stack_option
 from dropsort.cli.output import facts_table, note, output_console, results_table
 from dropsort.contract import reconciliation
 from dropsort.contract.keys import INCOMING, OUTCOMES
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 @prefix_option
 @amount("--limit", click.IntRange(min=0), "Rows of the table; the counts include all results.", default=50)
 @json_to("Write the results to FILE, one JSON object a line; - for standard output.")
+@file_to("--csv", "Write the results to FILE as a table, one a line; - for standard output.")
+@file_to("--parquet", "Write the results to FILE as a Parquet table; - for standard output.")
 @stack_option
 @aws_options
 def results(
@@ -39,6 +41,8 @@ def results(
     prefix: str,
     limit: int,
     json_file: Path | None,
+    csv_file: Path | None,
+    parquet_file: Path | None,
     stack: str,
     aws: Aws,
 ) -> int:
@@ -49,13 +53,20 @@ def results(
     """
     from dropsort.client import results as reading
     from dropsort.client import stack as stacks
+    from dropsort.client import tables
     from dropsort.client.summary import accuracy
 
+    files = json_file, csv_file, parquet_file
+    shown = [file for file in files if str(file) == STANDARD_OUTPUT]
+    if len(shown) > 1:
+        raise click.UsageError("Standard output takes one of --json, --csv and --parquet.")
     service = stacks.find(aws.client, stack)
     s3 = aws.client("s3")
     if key is not None:
-        if outcome or label or prefix:
-            raise click.UsageError("KEY is one image: --outcome, --label and --prefix select among several.")
+        if outcome or label or prefix or csv_file or parquet_file:
+            raise click.UsageError(
+                "KEY is one image: --outcome, --label, --prefix, --csv and --parquet are for several."
+            )
         return _story(s3, service.bucket, key, json_file)
     unreadable: list[str] = []
     found = list(
@@ -75,7 +86,13 @@ def results(
     for problem in unreadable:
         note(problem)
     write_json_lines(json_file, (item.document for item in found))
-    output = output_console(json_file)
+    if csv_file:
+        with writing(csv_file) as text:
+            tables.write_csv(found, text)
+    if parquet_file:
+        with writing(parquet_file) as text:
+            text.buffer.write(tables.to_parquet(found))
+    output = output_console(shown[0] if shown else None)
     if limit:
         output.print(results_table(found, limit))
     counts = Counter(item.outcome for item in found)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
@@ -91,3 +96,38 @@ def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) 
     with pytest.raises(NotFoundError, match="There is no upload incoming/cam/bicycle in s3://images"):
         run("cam/bicycle")
     assert "KEY is one image" in run("cam/bicycle/a.jpg", "--label", "bicycle").stderr
+
+
+def test_results_are_tables_for_other_tools(run: Callable[..., Result], tmp_path: Path) -> None:
+    # GIVEN results, WHEN they are written as both tables THEN these have the same rows, with numbers and times
+    run("--csv", str(tmp_path / "t.csv"), "--parquet", str(tmp_path / "t.parquet"), "--limit", "0")
+
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    columns = "* exclude (uploaded, reviewed_at) replace (epoch_us(recorded) as recorded)"
+    table = duckdb.sql(f"select {columns} from '{tmp_path / 't.parquet'}'")
+    parquet = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
+    assert [row["key"] for row in rows] == [row["key"] for row in parquet]
+    assert [row["outcome"] for row in rows] == ["classified", "low-confidence"]
+    assert [float(row["confidence"]) for row in rows] == [row["confidence"] for row in parquet] == [0.97] * 2
+    assert datetime.fromisoformat(rows[0]["recorded"]).timestamp() * 1e6 == parquet[0]["recorded"]
+    assert json.loads(parquet[0]["probabilities"])["bicycle"] == 0.97
+    assert parquet[0]["reason"] is None
+
+
+def test_a_table_goes_to_standard_output_alone(run: Callable[..., Result]) -> None:
+    shown = run("--csv", "-")
+    assert shown.stdout.startswith("key,outcome,")
+    assert len(shown.stdout.splitlines()) == 3
+    assert "2 in s3://images" in shown.stderr
+    assert "one of --json, --csv and --parquet" in run("--csv", "-", "--json", "-").stderr
+
+
+def test_a_spreadsheet_runs_nothing_of_other_people(
+    run: Callable[..., Result], write_result: Callable[..., str]
+) -> None:
+    write_result("incoming/cam/bicycle/a.jpg", label='=HYPERLINK("http://x")', review={"by": "@SUM(1)"})
+    text = run("--csv", "-", "--outcome", "classified").stdout
+    row = next(csv.DictReader(io.StringIO(text)))
+    assert row["label"] == '\'=HYPERLINK("http://x")'
+    assert row["reviewed_by"] == "'@SUM(1)"

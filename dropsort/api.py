@@ -1,0 +1,161 @@
+"""The Python API: a service, and what the commands do with it.
+
+    >>> from dropsort import connect
+    >>> service = connect()  # doctest: +SKIP
+    >>> for result in service.drop("images/"):  # doctest: +SKIP
+    ...     print(result.key, result.outcome, result.label)
+
+Credentials, region and address are those of every AWS client; `dropsort env` prints them for a service on this machine. What
+goes wrong is a `DropsortError` with a sentence for people, or an error of botocore.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dropsort.contract.defaults import STACK
+from dropsort.contract.errors import DropsortError
+
+if TYPE_CHECKING:
+    from dropsort.cli.options import Aws
+    from dropsort.client.results import Result
+    from dropsort.client.stack import Service as Stack
+
+__all__ = ["DropsortError", "Service", "connect"]
+
+
+def connect(stack: str = STACK, *, profile: str | None = None, region: str | None = None) -> Service:
+    """Find a running service, on AWS or on this machine.
+
+    Parameters
+    ----------
+    stack
+        Name of its CloudFormation stack.
+    profile, region
+        Of AWS; by default as for every AWS client.
+
+    Raises
+    ------
+    DropsortError
+        There is no such stack, or it is not one of Dropsort.
+    """
+    from dropsort.cli.options import Aws
+    from dropsort.client import stack as stacks
+
+    aws = Aws(profile, region)
+    return Service(stacks.find(aws.client, stack), aws)
+
+
+class Service:
+    """A running service; made by `connect`."""
+
+    def __init__(self, stack: Stack, aws: Aws) -> None:
+        self._stack, self._aws = stack, aws
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._stack.bucket
+
+    def drop(
+        self,
+        *paths: str | os.PathLike[str],
+        prefix: str = "",
+        again: bool = False,
+        patience_seconds: float = 120.0,
+    ) -> list[Result]:
+        """Upload files and folders, and wait for their results, which are returned in the order in which they came.
+
+        Parameters
+        ----------
+        prefix
+            Folder for the uploads below ``incoming/``.
+        again
+            Upload also what is there already, byte for byte; otherwise its earlier result counts.
+        patience_seconds
+            How long to go on when no result comes.
+
+        Raises
+        ------
+        DropsortError
+            A path does not exist, a file cannot be read, nothing is there to upload, or results are missing.
+        """
+        from dropsort.client import files
+        from dropsort.client.errors import DropError
+        from dropsort.client.sort import sort
+
+        found = files.walk(map(Path, paths), prefix)
+        if found.skipped:
+            raise DropError(f"{found.skipped[0].path}: {found.skipped[0].reason}.")
+        if not found.files:
+            raise DropError(f"Nothing to upload in {', '.join(map(str, paths)) or 'no path'}.")
+        s3 = self._aws.client("s3")
+        pairs = sort(
+            s3,
+            self.bucket,
+            found.files,
+            again=again,
+            patience_seconds=patience_seconds,
+            ignored=self._stack.ignored,
+        )
+        return [pair.result for pair in pairs]
+
+    def results(
+        self, *, outcome: str | Iterable[str] = (), label: str | None = None, prefix: str = ""
+    ) -> Iterator[Result]:
+        """Results in the order of their keys, outcome by outcome; what is no result is passed over.
+
+        Parameters
+        ----------
+        outcome
+            ``classified``, ``low-confidence`` or ``failed``, or several of them; by default all.
+        label
+            Only this label.
+        prefix
+            Only images whose path below ``incoming/`` starts so.
+
+        Raises
+        ------
+        ValueError
+            There is no such outcome.
+        """
+        from dropsort.client import results as reading
+        from dropsort.contract.keys import OUTCOMES
+
+        wanted = (outcome,) if isinstance(outcome, str) else tuple(outcome) or OUTCOMES
+        if unknown := set(wanted) - set(OUTCOMES):
+            raise ValueError(f"there is no outcome {unknown.pop()!r}: choose from {', '.join(OUTCOMES)}")
+        return reading.iterate(
+            self._aws.client("s3"), self.bucket, outcomes=wanted, label=label, prefix=prefix
+        )
+
+    def report(self, out: str | os.PathLike[str]) -> Path:
+        """Read new captures, write the monitoring report as one HTML page, and return it.
+
+        Parameters
+        ----------
+        out
+            The page (``.html``), or a folder, which gets ``report.html``.
+        """
+        from dropsort.cli import references
+        from dropsort.cli.locations import locate
+        from dropsort.pages import report
+        from monitoring.incremental.run import load, run
+        from monitoring.report.images import bucket_lines
+        from monitoring.storage.base import Access
+
+        where = locate(None, None, None, self._stack.name, self._aws)
+        access = Access(profile=self._aws.profile, region=self._aws.region)
+        run(where.source, where.state, labels=where.labels or None, access=access)
+        return report.write(
+            load(where.state, access=access),
+            Path(out),
+            threshold=where.threshold,
+            familiarity_threshold=where.familiarity_threshold,
+            source=where.name,
+            lines=bucket_lines(self._aws.client("s3"), self.bucket, "captures"),
+            **references.arguments(where, None, self._aws),
+        )

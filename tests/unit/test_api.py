@@ -1,0 +1,70 @@
+"""The Python API against a bucket in moto: what a notebook would do, its errors, and that importing it is light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+import dropsort
+from dropsort import DropsortError, Result, Service, connect
+from tests.unit.cli.test_results import TEMPLATE
+from tests.unit.client.conftest import aws, s3, service, settled_soon, write_result
+
+__all__ = ["aws", "s3", "service", "settled_soon", "write_result"]  # fixtures
+
+
+@pytest.fixture
+def connected(s3: Any) -> Service:
+    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
+    return connect()
+
+
+def test_images_are_dropped_and_their_results_returned(
+    connected: Service, service: set[str], tmp_path: Path
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+
+    found = connected.drop(tmp_path, prefix="cam1")
+
+    assert {result.key for result in found} == {"incoming/cam1/a.jpg", "incoming/cam1/b.jpg"}
+    assert all(isinstance(result, Result) and result.label == "bicycle" for result in found)
+
+
+def test_results_are_filtered(connected: Service, s3: Any, write_result: Callable[..., str]) -> None:
+    for name, outcome in (("x/a.jpg", "classified"), ("y/b.jpg", "low-confidence")):
+        s3.put_object(Bucket=connected.bucket, Key=f"incoming/{name}", Body=b"")
+        write_result(f"incoming/{name}", outcome)
+
+    assert len(list(connected.results())) == 2
+    assert [one.key for one in connected.results(outcome="low-confidence")] == ["incoming/y/b.jpg"]
+    assert [one.key for one in connected.results(prefix="x/", label="bicycle")] == ["incoming/x/a.jpg"]
+    with pytest.raises(ValueError, match="no outcome 'unsure'"):
+        connected.results(outcome="unsure")
+
+
+def test_what_is_wrong_is_named(connected: Service, tmp_path: Path) -> None:
+    with pytest.raises(DropsortError, match="missing does not exist"):
+        connected.drop(tmp_path / "missing")
+    with pytest.raises(DropsortError, match="Nothing to upload"):
+        connected.drop(tmp_path)
+    with pytest.raises(DropsortError, match="There is no stack other"):
+        connect("other")
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, dropsort; print([m for m in ('boto3', 'numpy', 'click', 'PIL') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+    assert {"connect", "Service"} <= set(dir(dropsort))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        dropsort.nothing  # noqa: B018
