@@ -1,4 +1,4 @@
-"""Function for "Object Deleted" events: a deleted upload's result goes, too.
+"""Function for "Object Deleted" events: a deleted upload's result goes, and its review and ground truth with it.
 
 A result goes only if its upload is not there: results are read first, then the upload, and a result is deleted under the condition that it
 has not changed since. So whatever is uploaded at the same time keeps its result. If the newest version alone was deleted, so that an older
@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import keys
+from dropsort.contract import keys, reviews
 from dropsort.contract.s3_documents import CONFLICT, MISSING
 from handlers import aws
 from handlers.telemetry import note, observed
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) -> list[str]:
-    """Delete the result of an upload that is not there any more; return the keys of what was deleted.
+    """Delete result and review of an upload that is not there any more; return the keys of what was deleted.
 
     Parameters
     ----------
@@ -51,17 +51,18 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
     path = keys.path_of(key)
     if not path:
         return []
-    found = {
-        location: head
-        for location in keys.result_keys(path).values()
-        if (head := _head(s3, bucket, location))
-    }
+    # The result is the last, so that whoever deletes again after a failure still finds out of what the rest was.
+    locations = (reviews.key(path), *keys.result_keys(path).values())
+    found = {location: head for location in locations if (head := _head(s3, bucket, location))}
     upload = _head(s3, bucket, key) if found else None
     deleted = []
     for location, head in found.items():
         of = head["Metadata"].get("version-id")
         if upload is not None and (not of or of != version or of == upload.get("VersionId")):
             continue
+        if location == locations[0]:
+            of = of or head["Metadata"].get("etag", "")
+            s3.delete_object(Bucket=bucket, Key=reviews.ground_truth_key(keys.inference_id(bucket, key, of)))
         try:
             s3.delete_object(Bucket=bucket, Key=location, IfMatch=head["ETag"])
         except ClientError as error:

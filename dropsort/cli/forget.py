@@ -27,7 +27,7 @@ from dropsort.contract.text import printable
 def forget(
     keys: tuple[str, ...], ground_truth: str, yes: bool, json_file: Path | None, stack: str, aws: Aws
 ) -> int:
-    """Remove all versions of uploads and of their results, and their captured copies. KEY is a path below incoming/.
+    """Remove all versions of uploads, of their results and reviews, and their captured copies. KEY is a path below incoming/.
 
     Shows what is stored first and waits for confirmation. It cannot be undone.
     """
@@ -42,8 +42,8 @@ def forget(
     found = [forgetting.find(s3, service, key, ground_truth) for key in whole]
     for item in found:
         what = (
-            f"{item.uploads} versions of the upload, {item.results} of results, {item.captured} captured copies, "
-            f"{item.labelled} lines of ground truth"
+            f"{item.uploads} versions of the upload, {item.results} of results, {item.reviews} of its review, "
+            f"{item.captured} captured copies, {item.labelled} lines of ground truth"
         )
         output.print(f"{printable(item.key)}: {'nothing is stored' if item.empty else what}", markup=False)
     stored = [item for item in found if not item.empty]
@@ -61,6 +61,7 @@ def forget(
                     "key": item.key,
                     "uploads": item.uploads,
                     "results": item.results,
+                    "reviews": item.reviews,
                     "captures": item.captured,
                     "ground_truth": item.labelled,
                 }

@@ -1,4 +1,4 @@
-"""Removes everything that is stored of an image: all versions of the upload and of its results, its captured copies, its ground truth.
+"""Removes everything that is stored of an image: all versions of the upload, of its results and of its review, captures, ground truth.
 
 Captures are searched in the hours in which a result of the image was written, as it was sent to the endpoint then. What remains are counts,
 which name no image, and lines of logs with its key, until `LogRetentionDays` have passed.
@@ -6,6 +6,7 @@ which name no image, and lines of logs with its key, until `LogRetentionDays` ha
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from botocore.exceptions import ClientError as AwsError
 from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
 from dropsort.client.story import versions_of
-from dropsort.contract import keys
+from dropsort.contract import keys, reviews, s3_documents
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,6 +38,7 @@ class Found:
     versions: list[tuple[str, str]]
     uploads: int
     results: int
+    reviews: int
     captures: list[str]
     captured: int
     ground_truth: list[str]
@@ -75,14 +77,23 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
         for item in uploads
         for version in (item["VersionId"], item.get("ETag", "").strip('"'))
     }
+    review = reviews.key(keys.path_of(key))
+    with contextlib.suppress(ValueError):  # an upload that has gone is named there
+        ids.add(reviews.parse(s3_documents.read(s3, bucket, review)[0], key).inference_id)
+    reviewed = [
+        item
+        for name in (review, *map(reviews.ground_truth_key, sorted(ids)))
+        for item in versions_of(s3, bucket, name)
+    ]
     captures, captured = _captures(s3, service, [item["LastModified"] for item in results], ids)
     truth, labelled = _files(s3, bucket, [ground_truth] if ground_truth else [], ids, TRUTH_ID)
     return Found(
         key,
         ids,
-        [(item["Key"], item["VersionId"]) for item in (*uploads, *results)],
+        [(item["Key"], item["VersionId"]) for item in (*uploads, *results, *reviewed)],
         len(uploads),
         len(results),
+        len(reviewed),
         captures,
         captured,
         truth,

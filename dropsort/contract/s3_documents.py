@@ -6,6 +6,7 @@ botocore's errors are read by their form, as this package imports the standard l
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 MISSING = ("NoSuchKey", "404", "NotFound")
@@ -36,7 +37,14 @@ def read(s3: Any, bucket: str, key: str) -> tuple[bytes, str | None]:
         return stream.read(), response["ETag"]
 
 
-def replace(s3: Any, bucket: str, key: str, document: Any, etag: str | None) -> bool:
+def replace(
+    s3: Any,
+    bucket: str,
+    key: str,
+    document: Any,
+    etag: str | None,
+    metadata: Mapping[str, str] | None = None,
+) -> bool:
     """Write a document as JSON if the object still has this ETag, or is still not there (None); whether it was written.
 
     Raises
@@ -47,9 +55,17 @@ def replace(s3: Any, bucket: str, key: str, document: Any, etag: str | None) -> 
     condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
     body = json.dumps(document).encode()
     try:
-        s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
+        s3.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            ContentType="application/json",
+            Metadata=dict(metadata or {}),
+            **condition,
+        )
     except Exception as error:
-        if code(error) in CONFLICT:
+        # A condition on an object that has gone in the meantime does not hold either.
+        if code(error) in (CONFLICT if etag is None else CONFLICT + MISSING):
             return False
         raise
     return True

@@ -23,8 +23,9 @@ ALLOWED = {
     "dropsort.deployment": set(),
     "dropsort.pages": {"monitoring", "training"},
     "dropsort.local": PARTS | {"dropsort.pages"},
-    "dropsort.cli": PARTS | {"dropsort.pages", "dropsort.local"},
-    "benchmarks": PARTS | {"dropsort.pages", "dropsort.local", "dropsort.cli"},
+    "dropsort.review": {"handlers", "monitoring", "dropsort.client", "dropsort.pages", "dropsort.local"},
+    "dropsort.cli": PARTS | {"dropsort.pages", "dropsort.local", "dropsort.review"},
+    "benchmarks": PARTS | {"dropsort.pages", "dropsort.local", "dropsort.cli", "dropsort.review"},
 }
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

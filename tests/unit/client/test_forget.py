@@ -14,7 +14,7 @@ from dropsort.cli.forget import forget as command
 from dropsort.client import forget, stack, story
 from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
-from dropsort.contract import keys
+from dropsort.contract import keys, reviews
 from tests.unit.client.conftest import BUCKET
 
 SERVICE = Service("dropsort", BUCKET, "arn", "bikes", {}, {})
@@ -59,6 +59,10 @@ def test_everything_of_an_image_goes_and_nothing_else(s3: Any, write_result: Cal
         write_result(KEY)
     write_result(KEY, "failed")
     s3.delete_object(Bucket=BUCKET, Key="failed/cam/a.jpg.json")
+    # AND a review of it, written twice, with its ground truth
+    own_review = [reviews.key("cam/a.jpg"), reviews.ground_truth_key(ids[0])]
+    for name in (*own_review, own_review[0]):
+        s3.put_object(Bucket=BUCKET, Key=name, Body=b"{}")
     others = ["incoming/cam/a.jpg.jpg", "incoming/cam/a"]
     for other in others:
         s3.put_object(Bucket=BUCKET, Key=other, Body=b"x")
@@ -80,11 +84,12 @@ def test_everything_of_an_image_goes_and_nothing_else(s3: Any, write_result: Cal
     before = stored(s3)
     found = forget.find(s3, SERVICE, KEY, "truth/")
     assert (found.uploads, found.results, found.captured, found.labelled) == (2, 4, 2, 1)
+    assert found.reviews == 3
     assert stored(s3) == before
     # WHEN it is removed
     forget.remove(s3, SERVICE, found)
     # THEN no version of it is left, and everything of the others is
-    gone = {KEY, own, *keys.result_keys("cam/a.jpg").values()}
+    gone = {KEY, own, *own_review, *keys.result_keys("cam/a.jpg").values()}
     assert stored(s3) == {name: count for name, count in before.items() if name not in gone}
     assert s3.get_object(Bucket=BUCKET, Key=shared)["Body"].read().splitlines() == [another, damaged]
     assert len(s3.get_object(Bucket=BUCKET, Key=TRUTH)["Body"].read().splitlines()) == 1

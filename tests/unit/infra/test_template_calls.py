@@ -16,7 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.contract import keys
+from dropsort.contract import keys, reviews
 from handlers import aws, backlog, classify, deletion, serialize, settings
 from handlers import filter as last
 from monitoring.prices import ResourceUse
@@ -73,7 +73,8 @@ def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
         case "PutObject":  # a condition reads what is there
             return {("s3:PutObject", item)} | ({("s3:GetObject", item)} if "IfMatch" in parameters else set())
         case "DeleteObject":
-            return {("s3:DeleteObject", item), ("s3:GetObject", item)}
+            found = {("s3:GetObject", item)} if "IfMatch" in parameters else set()
+            return {("s3:DeleteObject", item), *found}
         case "ListObjectsV2":
             return {("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}")}
         case "ListObjectVersions":
@@ -248,7 +249,10 @@ def test_one_upload_makes_the_requests_and_the_log_that_its_cost_counts(
 def test_the_deletion_function_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
     for outcome in keys.OUTCOMES:
         boto3.client("s3").put_object(Bucket=BUCKET, Key=f"{outcome}/a.json", Body=b"{}")
-    assert len(deletion.handler(event("incoming/a"), CONTEXT)["deleted"]) == 3
+    boto3.client("s3").put_object(
+        Bucket=BUCKET, Key=reviews.key("a"), Body=b"{}", Metadata={"version-id": "v"}
+    )
+    assert len(deletion.handler(event("incoming/a"), CONTEXT)["deleted"]) == 4
     held("Deletion", calls)
 
 

@@ -145,7 +145,10 @@ LISTS = {
     "SerializeRole": ("StringLikeIfExists", ["incoming/*"]),
     "SerializeLargeRole": ("StringLikeIfExists", ["incoming/*"]),
     "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
-    "DeletionRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
+    "DeletionRole": (
+        "StringLikeIfExists",
+        ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "reviews/*"],
+    ),
     "BacklogRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
     "MonitorRole": (
         "StringLike",

@@ -1,0 +1,1 @@
+"""The review page: people decide what the model could not."""
