@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from dropsort.local.endpoint_config import TYPE
 from dropsort.local.service import TEMPLATE, Service
 from tests.stack.helpers import PATIENCE_SECONDS, sample_image
+from tests.stack.sorting import Sorting
 
 pytestmark = pytest.mark.stack
 
@@ -58,10 +59,11 @@ def test_an_upload_is_captured_under_the_inference_id_of_its_result(
     assert by_label == pytest.approx(result["probabilities"])
 
 
-def test_metrics_of_an_upload_reach_cloudwatch_once(
-    service: Service, s3: Any, wait_for_result: Callable[[str], str]
-) -> None:
-    # GIVEN what CloudWatch has counted so far
+def test_metrics_of_an_upload_reach_cloudwatch_once(service: Service) -> None:
+    # GIVEN what CloudWatch has counted so far, of executions that have all ended
+    sorting = Sorting(service, "local/counted")
+    sorting.settled({})
+
     def results() -> float:
         service.flush()
         now = datetime.now(UTC)
@@ -83,11 +85,7 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(
 
     before = results()
     # WHEN three images are sorted
-    names = [f"incoming/local/counted-{number}.png" for number in range(3)]
-    for number, name in enumerate(names):
-        s3.put_object(Bucket=service.bucket, Key=name, Body=sample_image(number))
-    for name in names:
-        wait_for_result(name)
+    sorting.settled(sorting.upload({f"{number}.png": sample_image(number) for number in range(3)}))
     # THEN three more are counted, and a second check does not count them again
     deadline = time.monotonic() + PATIENCE_SECONDS
     while results() < before + 3 and time.monotonic() < deadline:
