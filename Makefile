@@ -4,13 +4,14 @@
 # make checkov   security checks of the template
 # make faults   faults in the embedded service: no image may be lost, doubled or stale
 # make conformance   what the service relies on, checked in the embedded AWS
+# make mutants mistakes in the template, one at a time: a test has to notice each
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint checkov clean faults conformance bench-pipeline bench-captures bench-endpoint bench-drift
+.PHONY: demo test lint checkov clean faults conformance mutants bench-pipeline bench-captures bench-endpoint bench-drift
 demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
@@ -31,6 +32,9 @@ faults: $(VENV)/run.done
 
 conformance: $(VENV)/dev.done
 	$(BIN)/python -m tests.conformance
+
+mutants: $(VENV)/dev.done
+	$(BIN)/python -m tests.mutation.template
 
 # Beside the same network in torch.
 bench-endpoint: $(VENV)/run.done

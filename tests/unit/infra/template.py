@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from cfnlint.decode import cfn_yaml
 
-PATH = Path(__file__).parents[3] / "infra" / "cloudformation.yaml"
-TEMPLATE: dict[str, Any] = cfn_yaml.load(str(PATH))
+ROOT = Path(__file__).parents[3]
+# Another one, as JSON, is a template with a mistake in it (tests/mutation).
+PATH = Path(os.environ.get("DROPSORT_TEMPLATE") or ROOT / "infra" / "cloudformation.yaml")
+TEMPLATE: dict[str, Any] = (
+    json.loads(PATH.read_text()) if PATH.suffix == ".json" else cfn_yaml.load(str(PATH))
+)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 

@@ -17,10 +17,10 @@ from tests.unit.infra.template import (
     PARAMETERS,
     PATH,
     RESOURCES,
+    ROOT,
     TEMPLATE,
     of_type,
     resolve,
-    statements,
 )
 
 TEXT = PATH.read_text()
@@ -47,6 +47,22 @@ def test_a_parameter_is_described_constrained_and_used(name: str) -> None:
         assert {"AllowedValues", "AllowedPattern", "MinLength"} & set(parameter)
 
 
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ("", True), ("bicycle=0.9", True), ("bicycle=0.9,motorcycle=1", True), ("a b=0,c=1.0", True), ("bicycle",
+        False), ("bicycle=", False),
+        ("=0.9", False), ("bicycle=1.5", False), ("bicycle=0.9,", False), ("bicycle=.9", False),
+    ],
+)  # fmt: skip
+def test_label_thresholds_that_the_template_takes_are_those_that_the_functions_read(
+    value: str, right: bool
+) -> None:
+    assert bool(re.fullmatch(PARAMETERS["LabelThresholds"]["AllowedPattern"], value)) is right
+    if right:
+        load({"LABEL_THRESHOLDS": value})
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameters_default_keeps_its_own_constraints(name: str) -> None:
     parameter = PARAMETERS[name]
@@ -63,22 +79,6 @@ def test_every_parameter_is_in_exactly_one_group() -> None:
     listed = [name for group in groups for name in group["Parameters"]]
     assert sorted(listed) == sorted(PARAMETERS)
     assert all(group["Label"]["default"] for group in groups)
-
-
-@pytest.mark.parametrize(
-    ("value", "right"),
-    [
-        ("", True), ("bicycle=0.9", True), ("bicycle=0.9,motorcycle=1", True), ("a b=0,c=1.0", True), ("bicycle",
-        False), ("bicycle=", False),
-        ("=0.9", False), ("bicycle=1.5", False), ("bicycle=0.9,", False), ("bicycle=.9", False),
-    ],
-)  # fmt: skip
-def test_label_thresholds_that_the_template_takes_are_those_that_the_functions_read(
-    value: str, right: bool
-) -> None:
-    assert bool(re.fullmatch(PARAMETERS["LabelThresholds"]["AllowedPattern"], value)) is right
-    if right:
-        load({"LABEL_THRESHOLDS": value})
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -107,13 +107,6 @@ def test_outputs_are_described() -> None:
         assert len(output["Description"]) > 10
 
 
-def test_every_condition_and_rule_is_used_and_explained() -> None:
-    for name in TEMPLATE["Conditions"]:
-        assert len(re.findall(rf"\b{name}\b", TEXT)) >= 2, f"nothing asks for {name}"
-    for rule in TEMPLATE.get("Rules", {}).values():
-        assert all(one["AssertDescription"].endswith(".") for one in rule["Assertions"])
-
-
 # ---- From a parameter to a setting ----------------------------------------------------------------------------------------
 
 # Of AWS and of Powertools, not ours.
@@ -131,7 +124,7 @@ def test_every_setting_is_set_by_the_template_and_every_variable_is_a_setting() 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -> None:
-    source = (PATH.parents[1] / "handlers" / f"{function.lower()}.py").read_text()
+    source = (ROOT / "handlers" / f"{function.lower()}.py").read_text()
     fields = {
         "endpoint": "ENDPOINT_NAME", "accept": "ENDPOINT_ACCEPT", "labels": "LABELS", "threshold": "THRESHOLD",
         "label_thresholds": "LABEL_THRESHOLDS",
@@ -168,81 +161,9 @@ def test_the_limits_of_the_parameters_are_within_those_of_the_functions() -> Non
 # ---- The bucket -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_bucket_keeps_what_it_is_given() -> None:
-    bucket = RESOURCES["Bucket"]
-    properties = resolve(bucket["Properties"], NamesKey=False)
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
-    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
-    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    (rule,) = resolve(bucket["Properties"])["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"] == {
-        "SSEAlgorithm": "aws:kms",
-        "KMSMasterKeyID": "KmsKeyArn",
-    }
-    assert rule["BucketKeyEnabled"] is True, "otherwise each request to S3 is one to KMS"
-    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
-    assert len(properties["PublicAccessBlockConfiguration"]) == 4
-    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-    assert properties["NotificationConfiguration"] == {
-        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
-    }
-    for rule in properties["LifecycleConfiguration"]["Rules"]:
-        assert "ExpirationInDays" not in rule or rule["Prefix"] not in (
-            "",
-            "incoming/",
-            "classified/",
-            "low-confidence/",
-            "failed/",
-        )
-
-
-def test_what_expires_is_gone_soon_although_the_bucket_keeps_versions() -> None:
-    rules = {
-        rule["Id"]: rule for rule in RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    }
-    # An expired capture is a noncurrent version below a delete marker.
-    assert rules["captures"]["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 1
-    # A marker below which nothing is left goes too; S3 takes that in no rule with ExpirationInDays.
-    assert rules["old-versions"]["ExpiredObjectDeleteMarker"] is True
-    assert not {"Prefix", "ExpirationInDays"} & rules["old-versions"].keys()
-
-
-def test_the_endpoints_arn_is_never_put_together_from_a_name_in_any_case() -> None:
-    """SageMaker writes it in lower case, whatever the stack's name is, and IAM compares case."""
-    (statement,) = [
-        item for item in statements("ClassifyRole") if "sagemaker:InvokeEndpoint" in item["Action"]
-    ]
-    assert statement["Resource"] == [resolve({"Ref": "Endpoint"})]
-    policy = RESOURCES["ClassifyRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
-    assert policy["Resource"]["Fn::If"][:2] == ["CreatesEndpoint", {"Ref": "Endpoint"}]
-
-
-def test_a_workgroup_that_was_used_can_be_deleted() -> None:
-    for group in of_type("AWS::Athena::WorkGroup").values():
-        assert group["Properties"]["RecursiveDeleteOption"] is True
-
-
 def test_no_arn_names_a_partition() -> None:
     text = PATH.read_text(encoding="utf-8")
     assert "arn:aws:" not in text
-
-
-def test_the_endpoint_grows_and_shrinks_between_its_parameters() -> None:
-    target = RESOURCES["EndpointScalingTarget"]["Properties"]
-    assert target["MinCapacity"] == {"Ref": "EndpointInstanceCount"}
-    assert target["MaxCapacity"] == {"Ref": "EndpointMaxInstanceCount"}
-    assert resolve(target["ResourceId"]) == "endpoint/EndpointName/variant/main"
-    policy = RESOURCES["EndpointScalingPolicy"]["Properties"]
-    assert policy["ScalingTargetId"] == {"Ref": "EndpointScalingTarget"}
-    assert PARAMETERS["EndpointMaxInstanceCount"]["Default"] == 0
-
-
-def test_concurrency_is_reserved_only_if_wanted() -> None:
-    function = RESOURCES["ClassifyFunction"]["Properties"]
-    assert resolve(function, LimitsConcurrency=True)["ReservedConcurrentExecutions"] == "ClassifyConcurrency"
-    assert "ReservedConcurrentExecutions" not in resolve(function, LimitsConcurrency=False)
-    assert PARAMETERS["ClassifyConcurrency"]["Default"] == 0
 
 
 def test_throttles_of_every_function_have_an_alarm() -> None:
@@ -252,17 +173,6 @@ def test_throttles_of_every_function_have_an_alarm() -> None:
         if alarm["Properties"].get("MetricName") == "Throttles"
     }
     assert watched == set(of_type("AWS::Lambda::Function"))
-
-
-def test_a_workflow_function_logs_one_line_an_invocation_and_what_went_wrong() -> None:
-    for name in FUNCTIONS:
-        logging = RESOURCES[f"{name}Function"]["Properties"]["LoggingConfig"]
-        # Lambda's own lines at INFO, START, END and REPORT, are more bytes than ours; time-outs and crashes are errors.
-        assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN")
-        # CloudWatch takes our line, which has no level, for INFO.
-        assert logging["ApplicationLogLevel"] == {"Ref": "LogLevel"}
-        assert variables(name)["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
-    assert PARAMETERS["LogLevel"]["Default"] == "INFO"
 
 
 def test_large_images_have_the_same_function_with_the_memory_that_they_take() -> None:
@@ -280,18 +190,6 @@ def test_large_images_have_the_same_function_with_the_memory_that_they_take() ->
         load({"DECODING_MEGABYTES": str(available)})
         assert available + 2 * min(200, available / 6) / 1.05 + 100 < function["MemorySize"] * 1.05
     assert megabytes[1] * 1_000_000 == LARGE_DECODING_BYTES
-
-
-def test_the_bucket_is_reached_by_tls_alone() -> None:
-    (statement,) = [
-        one
-        for one in resolve(RESOURCES["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"])
-        if one["Effect"] == "Deny"
-    ]
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert (statement["Principal"], statement["Action"]) == ("*", "s3:*")
-    assert set(statement["Resource"]) == {"arn:aws:s3:::pictures", "arn:aws:s3:::pictures/*"}
-    assert PARAMETERS["RequireTls"]["Default"] == "true"
 
 
 # ---- Events and letters ---------------------------------------------------------------------------------------------------
@@ -328,28 +226,6 @@ def test_uploads_start_the_workflow_and_nothing_else_does(name: str, starts: boo
     assert not matches(pattern, event)
 
 
-def test_an_event_that_starts_nothing_is_tried_for_a_day_and_then_kept() -> None:
-    (target,) = resolve(RESOURCES["UploadRule"]["Properties"]["Targets"])
-    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}
-    assert target["DeadLetterConfig"] == {"Arn": "DeadLetterQueue.Arn"}
-    queue = resolve(RESOURCES["DeadLetterQueue"]["Properties"])
-    assert queue["MessageRetentionPeriod"] == 14 * 86400
-    assert queue["SqsManagedSseEnabled"] is True
-
-
-def test_the_rule_and_nobody_else_may_put_letters_into_the_queue() -> None:
-    properties = resolve(RESOURCES["DeadLetterQueuePolicy"]["Properties"])
-    assert properties["Queues"] == ["DeadLetterQueue"]
-    (statement,) = properties["PolicyDocument"]["Statement"]
-    assert (statement["Effect"], statement["Action"], statement["Resource"]) == (
-        "Allow",
-        "sqs:SendMessage",
-        "DeadLetterQueue.Arn",
-    )
-    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": "UploadRule.Arn"}}
-
-
 # ---- Functions and logs ---------------------------------------------------------------------------------------------------
 
 
@@ -370,21 +246,11 @@ def test_a_function_is_slim_traced_and_logs_where_it_may(name: str) -> None:
         assert libraries["CompatibleRuntimes"] == [function["Runtime"]]
 
 
-def test_every_log_ends() -> None:
-    for name, group in of_type("AWS::Logs::LogGroup").items():
-        assert resolve(group["Properties"]["RetentionInDays"]) == "LogRetentionDays", name
-    # Otherwise the group's resource policy outgrows its limit after a few state machines.
-    assert resolve(RESOURCES["StateMachineLogGroup"]["Properties"]["LogGroupName"]).startswith(
-        "/aws/vendedlogs/states/"
-    )
-    logging = RESOURCES["StateMachine"]["Properties"]["LoggingConfiguration"]
-    assert logging["Level"] == "ERROR", "logging ALL can cost more than the workflow"
-
-
-def test_the_workflow_is_an_express_one_by_default() -> None:
-    assert PARAMETERS["WorkflowType"]["Default"] == "EXPRESS"
-    assert PARAMETERS["WorkflowType"]["AllowedValues"] == ["EXPRESS", "STANDARD"]
-    assert RESOURCES["StateMachine"]["Properties"]["StateMachineType"] == {"Ref": "WorkflowType"}
+def test_every_condition_and_rule_is_used_and_explained() -> None:
+    for name in TEMPLATE["Conditions"]:
+        assert len(re.findall(rf"\b{name}\b", TEXT)) >= 2, f"nothing asks for {name}"
+    for rule in TEMPLATE.get("Rules", {}).values():
+        assert all(one["AssertDescription"].endswith(".") for one in rule["Assertions"])
 
 
 def test_metrics_have_one_namespace_and_two_dimensions_at_most() -> None:

@@ -157,13 +157,6 @@ def test_a_percentile_is_judged_however_few_there_are() -> None:
         assert "EvaluateLowSampleCountPercentile" not in alarm, name
 
 
-def test_alarms_of_single_events_do_not_flap() -> None:
-    for name in ("FailedExecutionsAlarm", "LateExecutionsAlarm", "RetryableAlarm", "MisconfiguredAlarm"):
-        alarm = watched.alarms()[name]
-        assert alarm["DatapointsToAlarm"] == 1
-        assert alarm["EvaluationPeriods"] * alarm["Period"] == 3600
-
-
 def test_what_rolls_a_model_back_watches_the_new_fleet_alone() -> None:
     """An alarm that the current fleet can trip would stop its replacement."""
     rolls_back = RESOURCES["Endpoint"]["Properties"]["DeploymentConfig"]["AutoRollbackConfiguration"][

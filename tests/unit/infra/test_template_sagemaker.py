@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.infra.template import KEY, RESOURCES, TEMPLATE, grants, of_type
+from tests.unit.infra.template import KEY, TEMPLATE, grants, of_type
 from training.aws.container_images import REGIONS, image_uri
 from training.errors import TrainingError
 
@@ -73,19 +73,6 @@ def test_a_role_pulls_images_from_named_accounts_only(role: str) -> None:
         registry("811284229777", "image-classification"),
         *own,
     }
-
-
-def test_an_image_of_ones_own_adds_the_account_of_its_address_alone() -> None:
-    (pull,) = [
-        one
-        for one in RESOURCES["EndpointRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-        if one.get("Sid") == "PullImage"
-    ]
-    (added,) = [one["Fn::If"] for one in pull["Resource"] if "Fn::If" in one]
-    name, (text, values), _ = added[0], added[1]["Fn::Sub"], added[2]
-    assert name == "NamesImage"
-    assert text == "arn:${AWS::Partition}:ecr:${AWS::Region}:${Account}:repository/*"
-    assert values == {"Account": {"Fn::Select": [0, {"Fn::Split": [".", {"Ref": "ModelImageUri"}]}]}}
 
 
 def test_the_accounts_are_those_of_the_table_of_images() -> None:

@@ -11,7 +11,6 @@ import pytest
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
 
 from handlers import imaging, predictions
-from handlers.endpoint_errors import EndpointUnavailable
 from tests.unit.infra.template import RESOURCES, definition, resolve
 
 DEFINITION = definition()
@@ -102,23 +101,11 @@ def test_every_task_retries_throttles_and_faults_with_backoff_and_full_jitter(na
         assert retrier.get("BackoffRate", 2) >= 1.5
 
 
-def test_an_endpoint_that_is_down_is_not_retried_but_recorded() -> None:
-    first = TASKS["Classify"]["Retry"][0]
-    assert first == {"ErrorEquals": [EndpointUnavailable.__name__], "MaxAttempts": 0}
-
-
 def test_a_busy_endpoint_and_a_throttled_function_share_one_retrier_of_minutes() -> None:
     retrier = next(item for item in TASKS["Classify"]["Retry"] if "EndpointBusy" in item["ErrorEquals"])
     assert set(retrier["ErrorEquals"]) >= THROTTLES
     mean, _ = statistics_of(retrier)
     assert 100 <= mean <= 150
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_crashes_are_tried_a_few_times(name: str) -> None:
-    (retrier,) = [item for item in TASKS[name]["Retry"] if set(item["ErrorEquals"]) & CRASHES]
-    assert set(retrier["ErrorEquals"]) == CRASHES
-    assert 1 <= retrier["MaxAttempts"] <= 3
 
 
 def statistics_of(retrier: dict[str, Any]) -> tuple[float, float]:
@@ -164,20 +151,6 @@ def test_every_fault_before_filter_is_caught_and_kept_next_to_the_state(name: st
     assert [one | {"ErrorEquals": sorted(one["ErrorEquals"])} for one in special] == [crashed] * (
         name == "Serialize"
     )
-
-
-def test_what_needs_more_memory_is_serialized_again() -> None:
-    assert {"Variable": "$.large", "IsPresent": True, "Next": "SerializeLarge"} in STATES["IsImage"][
-        "Choices"
-    ]
-    large = TASKS["SerializeLarge"]
-    assert large["Parameters"]["Payload.$"] == "$"
-    assert large["Next"] == "IsImage"
-
-
-def test_what_names_no_upload_is_not_retried() -> None:
-    for name in ("Serialize", "SerializeLarge", "Filter"):
-        assert TASKS[name]["Retry"][0] == {"ErrorEquals": ["InvalidInput"], "MaxAttempts": 0}
 
 
 def waits(retrier: dict[str, Any]) -> float:
@@ -260,11 +233,3 @@ def test_every_function_is_filled_in_and_called_by_its_alias_free_arn() -> None:
                 assert resolve(value) == f"{name}Function.Arn"
             else:
                 assert value["Fn::Sub"].startswith("arn:${AWS::Partition}:states:::")
-
-
-def test_filter_gets_the_state_the_input_and_the_execution() -> None:
-    assert TASKS["Filter"]["Parameters"]["Payload"] == {
-        "state.$": "$",
-        "input.$": "$$.Execution.Input",
-        "execution.$": "$$.Execution.Id",
-    }
