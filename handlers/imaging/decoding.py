@@ -277,7 +277,7 @@ def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 
 def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import tiff
+    from handlers.imaging import fax, tiff
 
     found = tiff.inspect(data)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
@@ -290,6 +290,8 @@ def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     width, height = image.size
     tiff.leave_out_further_strips(image, found)
     image.load()
+    if found.compression in fax.COMPRESSIONS:
+        fax.check(data, found)
     return Decoded(image, width, height, found.significant_bits, found.no_data)
 
 

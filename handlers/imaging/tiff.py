@@ -24,6 +24,7 @@ _SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH, _TILE_HEIGHT, _TILE
     324,
 )
 _PLANES, _COLOURS = 284, 320
+_FAX_TAGS = (266, 292, 293)  # order of bits, options of CCITT
 _TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION = 325, 330, 339, 347, 42113, 50706
 
 _READ = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 32771, 34925, 50000}
@@ -79,6 +80,7 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _USED = frozenset({
     _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKE, _OFFSETS, _SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH,
     _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION, _PLANES, _COLOURS,
+    *_FAX_TAGS,
 })  # fmt: skip
 _FEW = 256  # values of a tag, of a directory other than the first
 _DIRECTORIES = 24  # that are read
@@ -134,6 +136,11 @@ class Tiff:
         """Offsets and numbers of bytes of the tiles, or of the strips where it has no tiles."""
         offsets = self.tags.get(_TILE_OFFSETS) or self.tags.get(_OFFSETS) or ()
         return offsets, self.tags.get(_TILE_COUNTS) or self.tags.get(_COUNTS) or ()
+
+    @property
+    def compression(self) -> int:
+        """The number of the compression."""
+        return _one(self.tags, _COMPRESSION, 1)
 
     @property
     def needed_parts(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from typing import Any
@@ -246,6 +247,27 @@ def test_a_tiff_whose_jpeg_strips_are_cut() -> None:
     middle = begin + (at - begin) // 3
     data[middle : middle + 2] = b"\xff\xd9"
     assert rejection(bytes(data)).code in ("truncated_image", "corrupt_image")
+
+
+@pytest.mark.parametrize("compression", ["group4", "group3", "tiff_ccitt"])
+def test_a_fax_whose_rows_are_missing(compression: str) -> None:
+    # GIVEN a scan in strips of 50 rows, and where its second strip is
+    scan = drawn(300, 150).convert("1")
+    data = encoded(scan, "TIFF", compression=compression, tiffinfo={278: 50})
+    with Image.open(io.BytesIO(data)) as image:
+        tags = image.tag_v2  # type: ignore[attr-defined]  # of a TIFF
+    begin, length = tags[273][1], tags[279][1]
+    assert decoded(prepare(data, side=512).data).convert("1").tobytes() == scan.tobytes()
+    for share in (0.3, 0.9):
+        # WHEN the rest of it is zeros, or there is none
+        missing = length - int(length * share)
+        zeros = data[: begin + length - missing] + bytes(missing) + data[begin + length :]
+        counts = struct.pack("<3I", *tags[279])
+        shorter = struct.pack("<3I", tags[279][0], length - missing, tags[279][2])
+        assert data.count(counts) == 1
+        # THEN no row is invented
+        for damaged in (zeros, data.replace(counts, shorter)):
+            assert rejection(damaged).code in ("truncated_image", "corrupt_image")
 
 
 @pytest.mark.parametrize("promised", [10, 10_000])
