@@ -95,7 +95,8 @@ read_items AS (
       json_extract_scalar(item, '$.class')
     ) AS named,
     TRY(CAST(json_extract(item, '$.labels') AS ARRAY(VARCHAR))) AS names,
-    TRY(CAST(json_extract_scalar(item, '$.familiarity') AS DOUBLE)) AS familiarity
+    TRY(CAST(json_extract_scalar(item, '$.familiarity') AS DOUBLE)) AS familiarity,
+    coalesce(json_extract_scalar(item, '$.model'), '') AS model
   FROM items
 ),
 chosen AS (
@@ -104,7 +105,7 @@ chosen AS (
 -- A single score is that of class 1 of a binary model. With any other label it is that label's: no vector is known.
 vectors AS (
   SELECT
-    id, endpoint, variant, hour, number, position, choice, names, familiarity,
+    id, endpoint, variant, hour, number, position, choice, names, familiarity, model,
     CASE
       -- A 1 alone may be a class, or a softmax over one class.
       WHEN cardinality(vector) = 1 THEN CASE WHEN vector[1] < 1 THEN ARRAY[1 - vector[1], vector[1]] END
@@ -116,7 +117,7 @@ vectors AS (
 ),
 classes AS (
   SELECT
-    v.id, v.endpoint, v.variant, v.hour, v.number, v.position, v.choice, v.names, v.familiarity, c.class, c.raw,
+    v.id, v.endpoint, v.variant, v.hour, v.number, v.position, v.choice, v.names, v.familiarity, v.model, c.class, c.raw,
     greatest(0.0e0, least(1.0e0, c.raw)) AS p,
     row_number() OVER (PARTITION BY v.id, v.number, v.position ORDER BY c.raw DESC, c.class) AS place
   FROM vectors AS v
@@ -131,7 +132,8 @@ predictions AS (
     max(CASE WHEN place = 1 THEN p END) - max(CASE WHEN place = 2 THEN p END) AS margin,
     -sum(CASE WHEN p > 0 THEN p * ln(p) ELSE 0.0e0 END) / ln(count(*)) AS entropy,
     max(CASE WHEN familiarity BETWEEN 0 AND 1 THEN familiarity END) AS familiarity,
-    max(names) AS names
+    max(names) AS names,
+    max(model) AS model
   FROM classes
   GROUP BY endpoint, variant, hour, id, number, position
   HAVING min(raw) >= -{tolerance} AND max(raw) <= 1 + {tolerance} AND abs(sum(raw) - 1) <= {tolerance}
@@ -139,7 +141,7 @@ predictions AS (
 ),
 labelled AS (
   SELECT
-    endpoint, variant, hour,
+    endpoint, variant, hour, model,
     CASE
       WHEN cardinality(names) = classes THEN element_at(names, class)
       WHEN {label_count} = classes THEN element_at({labels}, class)
@@ -154,7 +156,7 @@ labelled AS (
   WHERE CASE WHEN cardinality(names) > 0 THEN cardinality(names) = classes ELSE {label_count} IN (0, classes) END
 )
 SELECT
-  hour, endpoint, variant, label,
+  hour, endpoint, variant, label, model,
   CAST(least(999, floor(confidence / 1000000)) AS BIGINT) AS bin,
   count(*) AS count,
   sum(confidence) AS confidence,
@@ -163,5 +165,5 @@ SELECT
   count(familiarity) AS familiar,
   coalesce(sum(familiarity), 0) AS familiarity
 FROM labelled
-GROUP BY 1, 2, 3, 4, 5
-ORDER BY 1, 2, 3, 4, 5
+GROUP BY 1, 2, 3, 4, 5, 6
+ORDER BY 1, 2, 3, 4, 5, 6

@@ -17,6 +17,7 @@ from dropsort.contract import litter
 from dropsort.contract import metrics as names
 from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
+from monitoring.aggregates.models import of_model
 from monitoring.cloudwatch.emf import emf
 from monitoring.cloudwatch.usage import counted
 from monitoring.cloudwatch.values import metric_values
@@ -103,10 +104,12 @@ def observe(
     )  # fmt: skip
     # 2. Drift and silence.
     traffic = history.traffic(summary, now, days)
-    reference = history.reference(summary)
     day = Aggregate()
     if summary.hours and summary.complete:
         day = load(state, start=hour_of(now - DAY), end=hour_of(now))
+    model = history.model(day, summary)
+    reference = history.reference(summary, model)
+    current = of_model(day, model.model if model else None)
     found = check(
         day,
         now,
@@ -121,7 +124,7 @@ def observe(
     waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2, ignored=ignored)
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     # 4. Metrics and response.
-    values = metric_values(settings, summary.health, before or Health(), day, found, waiting)
+    values = metric_values(settings, summary.health, before or Health(), current, found, waiting)
     values[names.BEHIND] = int(not summary.complete)
     if not summary.complete:
         # The latest hours may be among those that were not read yet: they are not silent.
@@ -130,13 +133,15 @@ def observe(
     if summary.complete and expected >= FEWEST_INVOCATIONS:
         values[names.CAPTURED_SHARE] = sum(volume.records for volume in day.volumes.values()) / expected
     values[names.COST_SO_FAR] = _cost(settings, images, traffic, now)
-    whole = sample(day)
+    whole = sample(current)
     shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
     response = {
         "time": now.isoformat(),
         "complete": summary.complete,
         "read": begun.isoformat() if summary.complete else read and read.isoformat(),
         "files_read": summary.files_read,
+        "model": model.model if model else None,
+        "model_since": model.first if model else None,
         "alarms": found.alarms,
         "uploads_compared": waiting.complete,
         "oldest_upload": waiting.oldest,

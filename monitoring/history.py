@@ -3,7 +3,7 @@
 =====================  ===============================================================
 ``reference.json``     what drift is compared with: put there, or made of the first captures
 ``traffic.json``       captures by hour of the last weeks, for silence
-``latest.json``        the response of the latest run, with the time until which everything was read
+``latest.json``        the response of the latest run, with the time until which everything was read, and the current model
 =====================  ===============================================================
 """
 
@@ -12,8 +12,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dropsort.contract import reference as reference_file
+from monitoring.aggregates.cells import Aggregate
+from monitoring.aggregates.models import ModelPeriod, models, of_model
 from monitoring.drift.reference import Reference, parse_reference
 from monitoring.drift.windows import DAY, HOUR, first_reference, hour_of, hourly, moment_of
 from monitoring.errors import MonitoringError
@@ -68,8 +71,34 @@ class History:
         self._documents.put("traffic.json", {hour_of(hour): count for hour, count in counts.items()})
         return counts
 
-    def reference(self, summary: Summary) -> Reference | None:
-        """The stored reference; without one it is made of the first captures once they are enough, and stored.
+    def model(self, day: Aggregate, summary: Summary) -> ModelPeriod | None:
+        """The current model, and since which hour; None before any prediction.
+
+        Parameters
+        ----------
+        day
+            Captures of the last 24 hours.
+        """
+        latest: dict[str, Any] = {}
+        with contextlib.suppress(MonitoringError, TypeError, ValueError):
+            latest = dict(self._documents.get("latest.json") or {})
+        known, since = latest.get("model"), latest.get("model_since")
+        before = None if known is None else ModelPeriod(str(known), str(since or ""), "", 0)
+        found = models(day)
+        if not found:
+            return before
+        if before is not None and before.model == found[-1].model:
+            return before
+        # As long as nothing else is known, all captures may be of this model; an earlier version of this function named none.
+        unknown = not latest or ("model" in latest and known is None)
+        first = summary.hours[0] if summary.hours and unknown else found[-1].first
+        return found[-1]._replace(first=first)
+
+    def reference(self, summary: Summary, model: ModelPeriod | None) -> Reference | None:
+        """The stored reference; without one it is made of the model's first captures once they are enough, and stored.
+
+        One that was made of another model's captures is replaced. One that somebody put there stays, and is not compared with
+        another model if it names its own.
 
         Raises
         ------
@@ -79,14 +108,21 @@ class History:
         stored = self._documents.get(reference_file.FILE)
         if stored is not None:
             try:
-                return parse_reference(stored, self._documents.address(reference_file.FILE))
+                found = parse_reference(stored, self._documents.address(reference_file.FILE))
             except MonitoringError as error:
                 raise MonitoringError(f"{error} Or delete or replace it.") from None
-        if not summary.hours or not summary.complete:
+            if found.of(model.model if model else None):
+                return found
+            if not found.until:
+                return None
+        if model is None or not model.first or not summary.complete:
             return None
-        begin = moment_of(summary.hours[0])
-        found = first_reference(load(self._state, start=summary.hours[0], end=hour_of(begin + 14 * DAY)))
-        if found is None:
+        begin = moment_of(model.first)
+        first = load(self._state, start=model.first, end=hour_of(begin + 14 * DAY))
+        made = first_reference(of_model(first, model.model))
+        if made is None:
             return None
-        self._documents.put(reference_file.FILE, {**found.sample.to_json(), "until": found.until})
-        return found
+        self._documents.put(
+            reference_file.FILE, {**made.sample.to_json(), "until": made.until, "model": model.model}
+        )
+        return made

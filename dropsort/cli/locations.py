@@ -35,11 +35,12 @@ class Location:
     reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
     compared: str = ""  # what to call it
     stack: str = ""  # of a service, whose CloudWatch knows the invocations
+    bucket: str = ""  # of a service
     capture_percent: float = 100.0
 
 
 def locate(
-    source: str | None, state: str | None, labels: Path | None, stack: str | None, aws: Aws
+    source: str | None, state: str | None, labels: str | None, stack: str | None, aws: Aws
 ) -> Location:
     """The captures that the arguments select: a named source, the last demo, or a service."""
     if source and stack:
@@ -84,6 +85,7 @@ def locate(
         float(service.parameters.get("FamiliarityThreshold", FAMILIARITY_THRESHOLD)),
         reference=f"s3://{service.bucket}/{reference.KEY}",
         stack=service.name,
+        bucket=service.bucket,
         capture_percent=float(service.parameters.get("CaptureSamplingPercentage", 100)),
     )
 
@@ -100,9 +102,19 @@ def _folder(source: str) -> Path:
     return path.resolve()
 
 
-def _labels(path: Path | None) -> tuple[str, ...]:
-    if path is None:
+def _labels(given: str | None) -> tuple[str, ...]:
+    """Labels as they are given: separated by commas, or in a file."""
+    if given is None:
         return ()
+    path = Path(given)
+    if not path.is_file():
+        names = tuple(label.strip() for label in given.split(","))
+        if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+            raise click.BadParameter(
+                f"{given} is neither a file nor two or more different labels, as bicycle,motorcycle.",
+                param_hint="--labels",
+            )
+        return names
     found = read_json(path, "give the labels.json of a model")
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
         raise click.ClickException(f"{path} is no list of labels: give the labels.json of a model.")

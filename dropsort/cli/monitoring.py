@@ -28,9 +28,12 @@ from dropsort.contract.defaults import THRESHOLD
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    from dropsort.pages.images import KeysOf
     from monitoring.aggregates.cells import Aggregate
     from monitoring.incremental.summary import Summary
+    from monitoring.quality.measure import Quality
 
+GROUND_TRUTH = "ground-truth/"  # of a service's bucket
 NAMED = 10  # files and lines that are named one by one
 
 source_argument = click.argument("source", metavar="[SOURCE]", required=False)
@@ -47,8 +50,11 @@ state_option = click.option(
     help="Folder or s3://bucket/prefix of the aggregates.  [default: .dropsort/monitoring; of a service: its bucket]",
 )
 anew_option = click.option("--anew", is_flag=True, help="Delete the aggregates in that folder first.")
-labels_option = existing(
-    "--labels", "labels.json of the model, for captures that are bare lists of probabilities.", folder=False
+labels_option = click.option(
+    "--labels",
+    metavar="LABELS",
+    help="Labels in the order of the classes, as bicycle,motorcycle or in a labels.json: for captures that are bare"
+    " lists of probabilities.",
 )
 images_option = click.option(
     "--images", is_flag=True, help="Decode captured images too, for image statistics."
@@ -75,7 +81,7 @@ def monitor(
     source: str | None,
     state: str | None,
     anew: bool,
-    labels: Path | None,
+    labels: str | None,
     images: bool,
     processes: int | None,
     json_file: Path | None,
@@ -126,8 +132,9 @@ def monitor(
     "--ground-truth",
     "truth",
     metavar="LOCATION",
-    help="Ground truth: a folder or s3://bucket/prefix.",
+    help="Ground truth: a folder or s3://bucket/prefix.  [default: of a service, ground-truth/ of its bucket]",
 )
+@click.option("--no-ground-truth", "no_truth", is_flag=True, help="Measure nothing by ground truth.")
 @state_option
 @anew_option
 @labels_option
@@ -143,10 +150,11 @@ def report(
     threshold: float | None,
     reference: Path | None,
     truth: str | None,
+    no_truth: bool,
     open_: bool,
     state: str | None,
     anew: bool,
-    labels: Path | None,
+    labels: str | None,
     images: bool,
     processes: int | None,
     stack: str | None,
@@ -162,14 +170,9 @@ def report(
     where = locate(source, state, labels, stack, aws)
     _aggregate(where, anew, images, processes, aws)
     access = _access(aws)
-    quality = None
-    if truth:
-        from monitoring.quality.ground_truth import assess_sources
-
-        quality = assess_sources(where.source, truth, where.labels, access)
-        if not quality.count:
-            note(f"None of the {quality.unmatched:,} labels in {printable(truth)} belongs to these captures.")
     aggregate = load(where.state, access=access)
+    _suggest_labels(where, aggregate)
+    quality = None if no_truth else _quality(where, truth, aggregate, aws)
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)
     page = writing.write(
@@ -179,6 +182,7 @@ def report(
         familiarity_threshold=where.familiarity_threshold,
         source=where.name,
         lines=_lines(where.source, aws),
+        keys=_keys(where, aws),
         invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
         quality=quality,
         png=png,
@@ -212,6 +216,45 @@ def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aw
     echo(page)
     _open(page, open_)
     return 0
+
+
+def _suggest_labels(where: Location, aggregate: Aggregate) -> None:
+    """Say how to name labels that are class numbers alone."""
+    numbers = aggregate.labels()
+    if where.labels or not numbers or not all(label.isascii() and label.isdigit() for label in numbers):
+        return
+    note(
+        f"The captures have class numbers instead of labels ({references.some(set(numbers))}): name them in the order of"
+        " the classes, for example `--labels bicycle,motorcycle --anew`."
+    )
+
+
+def _quality(where: Location, truth: str | None, aggregate: Aggregate, aws: Aws) -> Quality | None:
+    """What the named ground truth measures, else that of the service's own bucket; None without any."""
+    from monitoring.aggregates.models import current_model
+    from monitoring.quality.ground_truth import assess_sources
+
+    if truth is None:
+        if not where.bucket:
+            return None
+        found = aws.client("s3").list_objects_v2(Bucket=where.bucket, Prefix=GROUND_TRUTH, MaxKeys=1)
+        if not found.get("KeyCount"):
+            return None
+        truth = f"s3://{where.bucket}/{GROUND_TRUTH}"
+        note(f"Reading the captures again for the ground truth in {truth} (--no-ground-truth leaves it out).")
+    quality = assess_sources(where.source, truth, where.labels, _access(aws), current_model(aggregate))
+    if not quality.count and not quality.other_models:
+        note(f"None of the {quality.unmatched:,} labels in {printable(truth)} belongs to these captures.")
+    return quality
+
+
+def _keys(where: Location, aws: Aws) -> KeysOf:
+    """Keys of uploads by inference id: of a service from its bucket, of a demo from its results."""
+    from dropsort.client.trace import keys_in_bucket, keys_in_file
+
+    if where.bucket:
+        return lambda ids: keys_in_bucket(aws.client("s3"), where.bucket, ids)
+    return lambda ids: keys_in_file(Path(where.source).parent / "results.jsonl", ids)
 
 
 def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:

@@ -37,17 +37,27 @@ def arguments(where: Location, given: Path | None, aws: Aws) -> dict[str, Any]:
         return {}
     if found is None:
         return {}
-    return {"reference": found.sample, "reference_name": name, "since": found.until}
+    return {
+        "reference": found.sample,
+        "reference_name": name,
+        "reference_model": found.model,
+        "since": found.until,
+    }
 
 
 def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
     """Reject a reference that has no label in common with the captures: every label share would differ."""
-    seen = {key.label for key in aggregate.cells}
-    known = set(found["reference"].labels) if found else set()
+    from monitoring.aggregates.models import current_model, of_model
+
+    model = current_model(aggregate)
+    if not found or found["reference_model"] not in (None, model):
+        return
+    seen = {key.label for key in of_model(aggregate, model).cells}
+    known = set(found["reference"].labels)
     if seen and known and not seen & known:
         raise click.ClickException(
-            f"The reference has the labels {_some(known)}, the captures {_some(seen)}: give --labels FILE, the"
-            " labels.json of their model, or another --reference."
+            f"The reference has the labels {some(known)}, the captures {some(seen)}: name those of the captures in the"
+            f" order of their classes, for example --labels {_example(known)} --anew, or give another --reference."
         )
 
 
@@ -67,6 +77,11 @@ def _of_bucket(address: str, aws: Aws) -> Reference | None:
     return None if found is None else parse_reference(found, address)
 
 
-def _some(labels: set[str]) -> str:
+def _example(labels: set[str]) -> str:
+    return ",".join(printable(name) for name in sorted(labels)[:3])
+
+
+def some(labels: set[str]) -> str:
+    """A few of the labels, in words."""
     names = sorted(labels)
     return ", ".join(map(printable, names[:3])) + (", …" if len(names) > 3 else "")

@@ -77,6 +77,11 @@ class ServiceFolder:
         """How far metrics have been forwarded."""
         return self.path / "metrics.json"
 
+    @property
+    def parameters(self) -> Path:
+        """Parameters of the stack, as they were set last."""
+        return self.path / "parameters.json"
+
     def acquire(self) -> None:
         """Keep others out; waits for the processes of a service that was killed a moment ago.
 
@@ -135,6 +140,7 @@ class ServiceFolder:
         if not self.deployed():
             shutil.rmtree(self.aws, ignore_errors=True)
             self.checkpoint.unlink(missing_ok=True)
+            self.parameters.unlink(missing_ok=True)
         elif _damaged(self.aws / "state"):
             self.restore()
         self.aws.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package
 from dropsort.local import clients, endpoint_config, model_version, reference_object, venv
+from dropsort.local import parameters as stack_parameters
 from dropsort.local.automatic_redrive import AutomaticRedrive
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.disk import RESERVE_BYTES, DiskWatch
@@ -32,6 +33,7 @@ from dropsort.local.errors import InUseError, StartError
 from dropsort.local.folder import ServiceFolder
 from dropsort.local.interrupts import Interrupts
 from dropsort.local.metrics_bridge import MetricsBridge
+from dropsort.local.parameters import ParameterRecord
 from dropsort.local.running import Running
 from dropsort.local.shared_layer import share
 
@@ -237,10 +239,15 @@ class Service:
                 folder.restore()
                 self._aws.start()
                 has_stack = self._has_stack()
-            if plan != before or not has_stack:
-                if has_stack:
-                    requested = model_version.to_deploy(before, self._parameters)
-                    parameters = {**requested, **self._local_parameters()}
+            recorded = stack_parameters.read(folder.parameters) if folder.keep else {}
+            lost = stack_parameters.lost(recorded, self._deployed) if has_stack else recorded
+            if plan != before or not has_stack or lost:
+                requested = (
+                    model_version.to_deploy(before, self._parameters) if has_stack else self._parameters
+                )
+                parameters = {**lost, **requested, **self._local_parameters()}
+                if folder.keep:
+                    stack_parameters.write(folder.parameters, {**recorded, **requested})
                 self._deploy(parameters, packages.result())
                 if folder.keep:  # only a clean stop saves it
                     self._aws.stop()
@@ -248,7 +255,7 @@ class Service:
                     self._aws.start()
             self._endpoint.wait()
         session = self.session()
-        reference_object.put(session.client("s3"), self.bucket, self._model)
+        reference_object.put(session.client("s3"), self.bucket, self._model, self._version.name)
         self._metrics = MetricsBridge(
             session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
         )
@@ -258,6 +265,12 @@ class Service:
             self.outputs,
             self._on_step,
         )
+        if folder.keep:
+            record = ParameterRecord(
+                session.client("cloudformation"), STACK, folder.parameters, self._local_parameters()
+            )
+            self._cleanup.callback(record.stop)
+            record.start()
         self._cleanup.callback(self._stop_parts)
         self._metrics.start()
         self._redrive.start(after_previous_run=known)
@@ -307,6 +320,7 @@ class Service:
     def _has_stack(self) -> bool:
         found = stacks.find(self._aws.session().client("cloudformation"), STACK)
         self.outputs = found.outputs if found else {}
+        self._deployed = found.parameters if found else {}
         return found is not None and found.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
     def _deploy(self, parameters: Mapping[str, str], packages: package.Packages) -> None:

@@ -117,6 +117,7 @@ class Rule:
     name: str
     style: str = "threshold"
     vertical: bool = False
+    start: float | None = None  # where a horizontal one begins; by default at the left end
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,8 @@ def time_axis(first: datetime, last: datetime, zone: tzinfo = UTC) -> Axis:
     begin, end = first.astimezone(zone), last.astimezone(zone)
     moments, span = _moments(begin, end), last - first
     form = "%H:%M" if span <= timedelta(days=2) else "%d %b" if span <= timedelta(days=400) else "%b %Y"
-    if timedelta(days=1) < span <= timedelta(days=2):  # hours alone would not distinguish the days
+    parts = any(m.hour or m.minute for m in moments)
+    if span > timedelta(days=1) and parts:  # hours alone would not distinguish the days, nor days the hours
         names = [m.strftime("%H:%M" if m.hour or m.minute else "%d %b") for m in moments]
     else:
         names = [m.strftime(form) for m in moments]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dropsort.pages.words import short
@@ -16,7 +16,7 @@ from monitoring.aggregates.cells import Series, Uncertain
 from monitoring.report.images import Lines, NoImage, image_of
 
 PIXELS = 50_000_000
-SIDE = 160  # longest side on the page, pixels
+SIDE = 256  # longest side on the page, pixels; the service sends no larger image to the endpoint
 _TINY = 64  # up to this side pixels are not changed
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
@@ -35,17 +35,33 @@ class GalleryImage:
     alt: str = ""
     note: str = ""  # why there is none, or the image's size
     lines: tuple[str, ...] = ()  # below the image
+    id: str = ""  # of the inference or event; shown whole where the image is enlarged
 
 
-def captured_images(found: Iterable[tuple[Series, Uncertain]], lines: Lines) -> Iterator[GalleryImage]:
+KeysOf = Callable[[Collection[str]], Mapping[str, str]]
+"""Keys of uploads by inference id: of those of the given ids that are known."""
+
+
+def no_keys(_: Collection[str]) -> Mapping[str, str]:
+    """No key is known."""
+    return {}
+
+
+def captured_images(
+    found: Iterable[tuple[Series, Uncertain]], lines: Lines, keys: KeysOf = no_keys
+) -> Iterator[GalleryImage]:
     """Read each inference's record again and make its image small.
 
     Parameters
     ----------
     lines
         Gives a record's line; an OSError of it becomes the image's note.
+    keys
+        Keys of the uploads, where they are known.
     """
-    for series, one in found:
+    every = list(found)
+    known = keys({one.inference_id for _, one in every if one.inference_id})
+    for series, one in every:
         try:
             data, note = thumbnail(image_of(lines(one.file, one.offset)))
         except (NoImage, NoThumbnail) as error:
@@ -58,7 +74,12 @@ def captured_images(found: Iterable[tuple[Series, Uncertain]], lines: Lines) -> 
             data=data,
             alt=f"input classified as {short(one.label)}",
             note=note,
-            lines=(note if data else "", series.hour[:16].replace("T", " "), one.event_id),
+            lines=(
+                known.get(one.inference_id, ""),
+                note if data else "",
+                series.hour[:16].replace("T", " "),
+            ),
+            id=f"inference {one.inference_id}" if one.inference_id else f"event {one.event_id}",
         )
 
 

@@ -46,6 +46,10 @@ STYLES: dict[str, dict[str, Any]] = {
     "before": {"color": INK, "ls": ":", "lw": 1.2},
     "ideal": {"color": SOFT, "ls": "--", "lw": 1.2},
     "threshold": {"color": INK, "ls": "--", "lw": 1.2},
+    "change": {"color": INK, "ls": "-.", "lw": 1.2},
+    "earlier": {"color": SOFT, "ls": ":", "lw": 1.2},
+    "dot earlier": {"marker": "x", "ms": 3, "alpha": 0.6, "color": SOFT},
+    "bar earlier": {"facecolor": "#c3cbd4"},
     "band": {"color": HIGH, "alpha": 0.15},
     "usual": {"color": GREEN, "alpha": 0.2},
     "high": {"color": HIGH},
@@ -148,9 +152,11 @@ def _mark(mark: Mark, chart: Chart, axes: Any) -> None:
             half = (high - low) / 2
             axes.errorbar(low + half, at, xerr=half, fmt="none", ecolor=INK, capsize=4, label=label)
         case Rule(vertical=True):
-            axes.axvline(mark.value, label=mark.name, **style)
+            axes.axvline(_x(np.array(mark.value), chart.x), label=mark.name, **style)
         case Rule():
-            axes.axhline(mark.value, label=mark.name, **style)
+            begin = chart.x.low if mark.start is None else mark.start
+            ends = _x(np.array([begin, chart.x.high]), chart.x)
+            axes.plot(ends, [mark.value] * 2, label=mark.name, **style)
         case Texts():  # the values are part of the names, see _axis
             pass
 

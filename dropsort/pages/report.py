@@ -19,11 +19,12 @@ from jinja2 import Environment
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.statistics import wilson
 from dropsort.pages import html, report_tables
-from dropsort.pages.images import GalleryImage, captured_images, showable
+from dropsort.pages.images import GalleryImage, KeysOf, captured_images, no_keys, showable
 from dropsort.pages.parts import Tile
 from dropsort.pages.report_charts import charts
-from dropsort.pages.words import percent, period, span
+from dropsort.pages.words import moment, percent, period, short, span
 from monitoring.aggregates.cells import Aggregate
+from monitoring.aggregates.models import current_model, of_model
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST
 from monitoring.quality.measure import Quality
@@ -43,8 +44,10 @@ def write(
     title: str = "Dropsort monitoring",
     source: str = "",
     lines: Lines | None = None,
+    keys: KeysOf = no_keys,
     reference: Sample | None = None,
     reference_name: str = "the evaluation set",
+    reference_model: str | None = None,
     since: str = "",
     invoked: int | None = None,
     quality: Quality | None = None,
@@ -67,8 +70,12 @@ def write(
     lines
         Reads a capture record again, for the images (`folder_lines`, `bucket_lines` of `monitoring.report.images`);
         without it the page has none.
+    keys
+        Keys of uploads by inference id, of those that are known.
     reference, reference_name
         What drift compares with (by default the first day of captures), and what to call it.
+    reference_model
+        The model of the reference, if it is known: captures of another one are not compared with it.
     since
         Of a reference made of captures, the hour after them: nothing before it is compared.
     invoked
@@ -101,11 +108,13 @@ def write(
         familiarity_threshold=familiarity_threshold,
         reference=reference,
         reference_name=reference_name,
+        reference_model=reference_model,
         since=since,
         invoked=invoked,
         now=now,
     )
-    shown = showable(captured_images(least_certain(aggregates), lines)) if lines else ()
+    current = of_model(aggregates, current_model(aggregates))
+    shown = showable(captured_images(least_certain(current), lines, keys)) if lines else ()
     html.save(page, render(report, shown, title=title, source=source, quality=quality, zone=zone))
     if png:
         from dropsort.pages.png import write_pngs
@@ -133,7 +142,7 @@ def render(
         scripts=("what_if.js",),
         env=env,
         title=title,
-        header=[when, *([source] if source else [])],
+        header=[when, *([source] if source else []), *model_changes(report, zone)],
         verdict=verdict(report),
         tiles=tiles(report, quality),
         charts=charts(report, zone),
@@ -147,6 +156,24 @@ def render(
         made=f"{datetime.now(zone):%d %B %Y at %H:%M %Z}",
         threshold=f"{report.threshold:g}",
     )
+
+
+def model_changes(report: Report, zone: tzinfo = UTC) -> list[str]:
+    """Which model the figures are of, since when, and what is left out of them; nothing for one without a version."""
+    if not report.models or (len(report.models) == 1 and not report.models[0].model):
+        return []
+    *before, now = [_model(period.model) for period in report.models]
+    if not before:
+        return [f"Model {now}."]
+    since = f" since {moment(report.changes[-1][0], zone)}" if report.changes else ""
+    return [
+        f"The model changed: {now}{since}, before that {', '.join(reversed(before))}. All figures, tests and "
+        f"thresholds are of {now} alone. The {report.earlier:,} captures of earlier models are only in the charts over time."
+    ]
+
+
+def _model(name: str) -> str:
+    return short(name) if name else "a model without a version"
 
 
 @dataclass(frozen=True)
@@ -206,13 +233,14 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
     low = total.below(report.threshold)
     interval = wilson(low, total.count)
     labels = f"{len(total.labels)} label{'s' if len(total.labels) != 1 else ''}"
-    found = [Tile("captures", f"{total.count:,}", f"in {span(report.hours)}, {labels}")]
+    more = f"; {report.earlier:,} of earlier models left out" if report.earlier else ""
+    found = [Tile("captures", f"{total.count:,}", f"in {span(report.model_hours)}, {labels}{more}")]
     if total.count:
         found += [
             Tile(
                 "mean confidence",
                 f"{total.mean_confidence:.3f}",
-                "over all captures"
+                f"over all captures{' of this model' if report.earlier else ''}"
                 + ("" if quality else "; the accuracy to expect, if the model is calibrated"),
             ),
             Tile(
@@ -235,7 +263,7 @@ def _accuracy(report: Report, quality: Quality | None) -> list[Tile]:
         low, high = quality.accuracy_interval
         note = f"{quality.correct:,} of {quality.count:,} with ground truth; 95 %: {low:.1%} to {high:.1%}"
         return [Tile("measured accuracy", percent(quality.accuracy), note)]
-    if report.check is None or report.hours <= _DAY or math.isnan(report.check.day.estimated_accuracy):
+    if report.check is None or report.model_hours <= _DAY or math.isnan(report.check.day.estimated_accuracy):
         return []
     note = "mean confidence of the last day: an estimate, if the model is calibrated"
     return [Tile("estimated accuracy", percent(report.check.day.estimated_accuracy), note)]

@@ -55,34 +55,68 @@ def _confidence_over_time(report: Report, zone: tzinfo) -> Chart:
     # In steps, so that a stretch of time shows between two without a capture, and an only one.
     steps = [(at.timestamp(), b) for b in report.buckets for at in (b.start, b.end)]
     dots = [Dot(x, y) for x, y in report.dots.tolist()]
+    earlier = tuple(Dot(x, y) for x, y in report.earlier_dots.tolist())
+    changed = _changes(report)
     return Chart(
         "Confidence over time",
         _time(report, zone),
         number_axis(low, 1.0, "confidence"),
         (
             Band(tuple((x, max(b.low, low), b.high) for x, b in steps), "band", "middle 80 %"),
+            *([Dots(earlier, "dot earlier", "earlier models")] if earlier else []),
             Dots(tuple(d for d in dots if d.y >= report.threshold), "dot above", "above"),
             Dots(tuple(d for d in dots if d.y < report.threshold), "dot below", "below the threshold"),
+            *([Line(_earlier_medians(steps), "earlier", "median of earlier models")] if earlier else []),
             Line(tuple((x, b.median) for x, b in steps), "median", "median"),
-            Rule(report.threshold, f"threshold {report.threshold:g}"),
+            *changed,
+            Rule(
+                report.threshold,
+                f"threshold {report.threshold:g}",
+                start=changed[-1].value if changed else None,
+            ),
         ),
         "Each dot is a capture, somewhere within its hour; thinned evenly where there are many.",
         tuple(
             Hover(
                 b.start.timestamp(),
                 b.end.timestamp(),
-                f"{_span(b, zone)}: median {b.median:.3f}, middle 80 % {b.low:.3f} to {b.high:.3f}; "
-                f"{b.count:,} captures, {b.below:,} below the threshold",
+                f"{_span(b, zone)}: {_values(b)}",
             )
             for b in report.buckets
-            if b.count
+            if b.count or b.earlier
         ),
     )
 
 
+def _values(b: Bucket) -> str:
+    parts = []
+    if b.count:
+        parts.append(
+            f"median {b.median:.3f}, middle 80 % {b.low:.3f} to {b.high:.3f}; "
+            f"{b.count:,} captures, {b.below:,} below the threshold"
+        )
+    if b.earlier:
+        parts.append(f"{b.earlier:,} captures of earlier models, median {b.earlier_median:.3f}")
+    return "; ".join(parts)
+
+
+def _earlier_medians(steps: list[tuple[float, Bucket]]) -> tuple[tuple[float, float], ...]:
+    return tuple((x, b.earlier_median) for x, b in steps)
+
+
+def _changes(report: Report) -> list[Rule]:
+    """Where the model changed."""
+    return [
+        Rule(
+            at.timestamp(), f"model {short(name, 24)}" if name else "model without a version", "change", True
+        )
+        for at, name in report.changes
+    ]
+
+
 def _above_and_below(report: Report, zone: tzinfo) -> Chart:
-    tallest = max((b.count for b in report.buckets), default=0) or 1
-    below, above = [], []
+    tallest = max((b.count + b.earlier for b in report.buckets), default=0) or 1
+    below, above, earlier = [], [], []
     for b in report.buckets:
         hover = f"{_span(b, zone)}: {b.count - b.below:,} above, {b.below:,} below"
         start, end = b.start.timestamp(), b.end.timestamp()
@@ -90,11 +124,19 @@ def _above_and_below(report: Report, zone: tzinfo) -> Chart:
             below.append(Bar(start, end, 0, b.below, hover))
         if b.count > b.below:
             above.append(Bar(start, end, b.below, b.count, hover))
+        if b.earlier:
+            words = f"{_span(b, zone)}: {b.earlier:,} of earlier models"
+            earlier.append(Bar(start, end, b.count, b.count + b.earlier, words))
     return Chart(
         "Above and below the threshold",
         _time(report, zone),
         number_axis(0, tallest * 1.08, "captures", whole=True),
-        (Bars(tuple(above), "high", "above"), Bars(tuple(below), "low", "below")),
+        (
+            *([Bars(tuple(earlier), "bar earlier", "earlier models")] if earlier else []),
+            Bars(tuple(above), "high", "above"),
+            Bars(tuple(below), "low", "below"),
+            *_changes(report),
+        ),
         f"Captures with confidence of at least {report.threshold:g}, and less.",
     )
 
@@ -188,6 +230,7 @@ def _drift_over_time(report: Report, zone: tzinfo) -> Chart:
             Line(tuple((p.at.timestamp(), p.distance) for p in points), "median", "distance"),
             Dots(tuple(same), "dot above"),
             Dots(tuple(other), "differs", "differs (p ≤ 0.001)"),
+            *_changes(report),
         ),
         f"How far confidences moved from {report.reference_name}, on average.",
     )

@@ -124,11 +124,11 @@ def what_if_table(report: Report) -> WhatIf | None:
         )
         rows.append(row)
     about = "Coverage and review load. The accuracy is an estimate from the confidences themselves."
-    if 0 < report.hours < 24:
-        about += f" The load of a day is projected from {report.hours} h."
+    if 0 < report.model_hours < 24:
+        about += f" The load of a day is projected from {report.model_hours} h."
     if report.unfamiliar:
         about += f" In addition, unfamiliar images ({report.unfamiliar:,}) are to review, at any threshold."
-    per_day = round(report.per_day, 1) if report.hours else None
+    per_day = round(report.per_day, 1) if report.model_hours else None
     counts: dict[str, object] = {"total": total.count, "perDay": per_day, "bins": bins}
     return WhatIf(about, round(report.threshold * 1000), rows, counts)
 
@@ -136,7 +136,6 @@ def what_if_table(report: Report) -> WhatIf | None:
 def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
     """What the capture files were like."""
     h = report.aggregate.health
-    undated = report.total.count - sum(b.count for b in report.buckets)
     lost = sum(gap.hours for gap in report.gaps)
     longest = ""
     if report.gaps:
@@ -154,7 +153,7 @@ def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
         Fact("unreadable files", f"{h.unreadable_files:,}", ""),
         Fact("without a prediction", f"{h.without_prediction:,}", "no class probabilities in the output"),
         Fact("without an input", f"{h.without_input:,}", "their images cannot be shown"),
-        Fact("undated", f"{undated:,}", "predictions whose hour is unknown: in no chart over time"),
+        Fact("undated", f"{report.undated:,}", "predictions whose hour is unknown: in no chart over time"),
         Fact("hours without captures", f"{lost:,}", f"of {report.hours:,}{longest}"),
     ]
     share = captured_share(report)
@@ -169,6 +168,10 @@ def quality_table(quality: Quality | None) -> QualityTable | None:
     if quality is None:
         return None
     if not quality.count:
+        if quality.other_models:
+            return QualityTable(
+                f"Nothing could be measured: all {quality.other_models:,} labelled predictions are of earlier models."
+            )
         return QualityTable(
             f"Nothing could be measured: of {quality.unmatched:,} labelled inferences none is among these captures. "
             "Ground truth is joined by inference id, or by event id where a capture has none."
@@ -195,6 +198,11 @@ def quality_table(quality: Quality | None) -> QualityTable | None:
             "relabelled",
             f"{quality.conflicting:,}",
             "labelled more than once and differently; the last counts",
+        ),
+        *(
+            [Fact("of other models", f"{quality.other_models:,}", "labelled predictions that are left out")]
+            if quality.other_models
+            else []
         ),
     ]
     names = sorted(set(quality.confusion) | {p for row in quality.confusion.values() for p in row})

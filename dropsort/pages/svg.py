@@ -246,7 +246,8 @@ def _rule(rule: Rule, frame: _Frame) -> Iterator[Element]:
         yield _text(x - 6 if right else x + 6, TOP + 12, rule.name, f"strong halo{' end' if right else ''}")
     else:
         y = frame.y(rule.value)
-        yield _path(f"M{number(frame.left)} {number(y)}H{number(frame.right)}", rule.style)
+        begin = frame.left if rule.start is None else frame.x(rule.start)
+        yield _path(f"M{number(begin)} {number(y)}H{number(frame.right)}", rule.style)
         yield _text(frame.right, y - 5, rule.name, "end strong halo")
 
 

@@ -1,6 +1,6 @@
 """Aggregates of an hour: counts, sums and histograms that add up exactly, in any order.
 
-A *cell* is one label that one variant of one endpoint predicted in one hour of inference. Every value is an integer
+A *cell* is one label that one model of one variant of one endpoint predicted in one hour of inference. Every value is an integer
 (sums are in billionths), so merging partial aggregates is plain addition and never depends on the order. Means,
 quantiles and the share above any threshold are computed from the sums and the histogram on request.
 
@@ -47,6 +47,7 @@ class Key(NamedTuple):
     endpoint: str
     variant: str
     label: str
+    model: str = ""  # version that the output names; "" if it names none
 
 
 class Series(NamedTuple):
@@ -261,4 +262,5 @@ def _fields(struct: Any) -> dict[str, Any]:
 
 
 def _take(row: dict[str, Any], kind: Any) -> Any:
-    return kind(*(row.pop(name) for name in kind._fields))
+    # Aggregates of earlier versions have no model.
+    return kind(*(row.pop(name) for name in kind._fields if name in row or name not in kind._field_defaults))

@@ -35,6 +35,7 @@ class Uncertain(msgspec.Struct, gc=False, frozen=True, order=True):
     confidence: int  # billionths
     event_id: str = ""
     inference_id: str = ""
+    model: str = ""  # version that the output names
 
 
 class BadLine(msgspec.Struct, gc=False, frozen=True, order=True):

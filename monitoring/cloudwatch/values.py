@@ -27,7 +27,7 @@ def metric_values(
     health, before
         Totals after and before this run.
     day
-        Captures of the last 24 hours.
+        The current model's captures of the last 24 hours.
     """
     signals = {s.name: s for s in found.day.signals}
     recent = {s.name for s in found.recent.signals if s.alarm} if found.recent else set()

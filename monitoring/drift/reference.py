@@ -14,10 +14,18 @@ from monitoring.errors import MonitoringError
 
 
 class Reference(NamedTuple):
-    """Counts, and for a reference made of captures the hour after them ("" for others)."""
+    """Counts, for a reference made of captures the hour after them ("" for others), and the model if it is named.
+
+    A reference that names its model is compared with the captures of that model only.
+    """
 
     sample: Sample
     until: str = ""
+    model: str | None = None
+
+    def of(self, model: str | None) -> bool:
+        """Whether it can be compared with the captures of a model."""
+        return self.model is None or self.model == model
 
 
 def read_reference(path: Path) -> Sample:
@@ -39,7 +47,7 @@ def read_reference(path: Path) -> Sample:
 
 
 def parse_reference(found: object, name: str) -> Reference:
-    """Get a reference from decoded JSON, as in `read_reference`.
+    """Get a reference from decoded JSON, as in `read_reference`, or ``{"model": ..., "predictions": [...]}`` around such a list.
 
     Parameters
     ----------
@@ -54,7 +62,10 @@ def parse_reference(found: object, name: str) -> Reference:
         It is not a reference.
     """
     try:
-        return Reference(_sample_from(found), str(found.get("until", "")) if isinstance(found, dict) else "")
+        if not isinstance(found, dict):
+            return Reference(_sample_from(found))
+        model = None if found.get("model") is None else str(found["model"])
+        return Reference(_sample_from(found.get("predictions", found)), str(found.get("until", "")), model)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MonitoringError(
             f"{name}: not a reference ({error!r}). Give the reference.json of a model folder, what `dropsort evaluate"

@@ -11,6 +11,7 @@ import numpy as np
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from monitoring.aggregates.cells import IMAGE_STATISTICS, IMAGE_UNITS, UNKNOWN, Aggregate, Cell
 from monitoring.aggregates.histograms import BINS, FAMILIARITY_BINS
+from monitoring.aggregates.models import current_model, of_model
 from monitoring.drift.assess import Assessment, assess, level_of_a_window
 from monitoring.drift.reference import Reference
 from monitoring.drift.sample import Moments, Sample
@@ -32,6 +33,7 @@ class DriftCheck:
     recent: Assessment | None  # None where it is the same as the day
     recent_hours: int
     silence: Silence
+    model: str | None = None  # whose captures were checked; None without captures
 
     @property
     def alarms(self) -> list[str]:
@@ -94,7 +96,7 @@ def hourly(aggregate: Aggregate) -> dict[datetime, int]:
 
 
 def first_reference(aggregate: Aggregate) -> Reference | None:
-    """A reference made of the earliest hours; None while there are too few captures.
+    """A reference made of the earliest hours of captures of one model; None while there are too few captures.
 
     At least `REFERENCE` captures over at least `REFERENCE_SPAN`.
     """
@@ -108,7 +110,7 @@ def first_reference(aggregate: Aggregate) -> Reference | None:
         total += counts[at]
         if total >= REFERENCE and at + HOUR - begin >= REFERENCE_SPAN:
             end = hour_of(at + HOUR)
-            return Reference(sample(aggregate, hours[0], end), end)
+            return Reference(sample(aggregate, hours[0], end), end, current_model(aggregate))
     return None
 
 
@@ -123,7 +125,7 @@ def check(
     traffic: Mapping[datetime, int] | None = None,
     level: float | None = None,
 ) -> DriftCheck:
-    """Check the complete hours before ``now``.
+    """Check the complete hours before ``now``, of the current model's captures alone; silence is that of all.
 
     Parameters
     ----------
@@ -140,22 +142,24 @@ def check(
     level = level_of_a_window() if level is None else level
     end = hour_of(now)
     start = hour_of(now - DAY)
+    model = current_model(aggregate)
+    part = of_model(aggregate, model)
     if reference is None:
-        found = first_reference(aggregate)
-        reference, since = found or (Sample(), end)
+        found = first_reference(part)
+        reference, since = (found.sample, found.until) if found else (Sample(), end)
     start = max(start, since)
-    counts = hourly(aggregate)
+    counts = hourly(part)
     hours, captures, at = 0, 0, moment_of(end)
     while captures < RECENT and at - HOUR >= moment_of(start):
         at, hours = at - HOUR, hours + 1
         captures += counts.get(at, 0)
 
     def since_hour(begin: str) -> Assessment:
-        window = sample(aggregate, begin, end)
+        window = sample(part, begin, end)
         return assess(
             reference, window, threshold=threshold, familiarity_threshold=familiarity_threshold, level=level
         )
 
     day = since_hour(start)
     recent = since_hour(hour_of(at)) if hour_of(at) > start else None
-    return DriftCheck(now, day, recent, hours, silence(traffic or counts, now, level=level))
+    return DriftCheck(now, day, recent, hours, silence(traffic or hourly(aggregate), now, level=level), model)

@@ -257,6 +257,7 @@ class Builder:
                     confidence=int(batch.confidence[prediction]),
                     event_id=clean(record.event_id) if record else "",
                     inference_id=clean(record.inference_id) if record else "",
+                    model=batch.keys[batch.key[prediction]].model,
                 )
                 out.append((row, series, candidate))
         return out

@@ -10,6 +10,7 @@ import numpy as np
 from dropsort.contract.predictions import SUM_TOLERANCE, Prediction, is_name, read
 from monitoring.aggregates.cells import Key, Series
 from monitoring.aggregates.histograms import units
+from monitoring.ingest.predictions import clean
 
 QUANTISED = (
     0.5 / 255 + 1e-6
@@ -55,17 +56,17 @@ class PredictionArrays:
     def __init__(self, labels: Sequence[str] = ()) -> None:
         self._labels = tuple(labels)
         self._labels_fit = all(map(is_name, self._labels)) and len(set(self._labels)) == len(self._labels)
-        self._vectors: dict[tuple[str, ...], _Vectors] = {}
-        self._named: list[tuple[int, int, str, float]] = []  # record, index, label, confidence
+        self._vectors: dict[tuple[tuple[str, ...], str], _Vectors] = {}  # by labels and model
+        self._named: list[tuple[int, int, str, float, str]] = []  # record, index, label, confidence, model
 
     def add(self, record: int, predictions: Sequence[Prediction]) -> None:
         """Add the predictions of a record."""
         for index, prediction in enumerate(predictions):
-            vector = prediction.probabilities
+            vector, model = prediction.probabilities, prediction.model or ""
             if not prediction.complete:  # the best comes first
-                self._named.append((record, index, prediction.labels[0], vector[0]))
+                self._named.append((record, index, prediction.labels[0], vector[0], model))
                 continue
-            rows = self._of(prediction.labels)
+            rows = self._of(prediction.labels, model)
             at = len(rows.records)
             rows.values += vector
             rows.records.append(record)
@@ -107,10 +108,10 @@ class PredictionArrays:
             whole = bool(usual.all())
             self._of(labels).blocks.append((records, values) if whole else (records[usual], values[usual]))
 
-    def _of(self, labels: tuple[str, ...]) -> _Vectors:
-        found = self._vectors.get(labels)
+    def _of(self, labels: tuple[str, ...], model: str = "") -> _Vectors:
+        found = self._vectors.get((labels, model))
         if found is None:
-            found = self._vectors[labels] = _Vectors()
+            found = self._vectors[labels, model] = _Vectors()
         return found
 
     def measure(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
@@ -124,8 +125,8 @@ class PredictionArrays:
             Numbers keys, and is added to.
         """
         parts = [
-            self._measure(labels, rows, series, record_series, keys)
-            for labels, rows in self._vectors.items()
+            self._measure(labels, clean(model), rows, series, record_series, keys)
+            for (labels, model), rows in self._vectors.items()
             if rows.records or rows.blocks
         ]
         if self._named:
@@ -137,6 +138,7 @@ class PredictionArrays:
     def _measure(
         self,
         names: tuple[str, ...],
+        model: str,
         rows: _Vectors,
         series: Sequence[Series],
         record_series: np.ndarray,
@@ -172,7 +174,9 @@ class PredictionArrays:
         present = np.flatnonzero(np.bincount(combined))
         codes = np.zeros(present[-1] + 1 if len(present) else 0, np.int64)
         for code in present.tolist():
-            codes[code] = keys.setdefault(_key(series[code // classes], names[code % classes]), len(keys))
+            codes[code] = keys.setdefault(
+                _key(series[code // classes], names[code % classes], model), len(keys)
+            )
         if classes == 1:  # sure of the only class there is
             second, share = np.zeros(count), np.zeros(count, np.int64)
         else:
@@ -185,11 +189,11 @@ class PredictionArrays:
         """Predictions of which only label and confidence are known."""
         record = np.array([row[0] for row in self._named], np.int64)
         index = np.array([row[1] for row in self._named], np.int64)
-        of = [_key(series[record_series[row[0]]], row[2]) for row in self._named]
+        of = [_key(series[record_series[row[0]]], row[2], clean(row[4])) for row in self._named]
         key = np.array([keys.setdefault(k, len(keys)) for k in of], np.int64)
         unknown = np.full(len(of), -1, np.int64)
         return Measured(record, index, key, units([row[3] for row in self._named]), unknown, unknown, unknown)
 
 
-def _key(series: Series, label: str) -> Key:
-    return Key(series.hour, series.endpoint, series.variant, label)
+def _key(series: Series, label: str, model: str) -> Key:
+    return Key(series.hour, series.endpoint, series.variant, label, model)

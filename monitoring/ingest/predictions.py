@@ -28,6 +28,7 @@ class VerboseOutput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     model: str | None = None
 
 
+_MODEL = 256  # characters of a model's version that are read
 _decode_verbose = msgspec.json.Decoder(VerboseOutput).decode
 
 
@@ -66,11 +67,13 @@ def _verbose(data: str) -> Prediction | None:
         return None
     values, familiarity = output.probabilities, output.familiarity
     names = _names(tuple(output.labels))
+    if output.model is not None and len(output.model) > _MODEL:
+        return None
     if len(values) < 2 or len(names) != len(values) or not (familiarity is None or 0 <= familiarity <= 1):
         return None
     if min(values) < 0 or max(values) > 1 or abs(functools.reduce(operator.add, values) - 1) > SUM_TOLERANCE:
         return None
-    return Prediction(tuple(values), names, familiarity)
+    return Prediction(tuple(values), names, familiarity, output.model)
 
 
 @functools.lru_cache(64)

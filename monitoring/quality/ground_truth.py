@@ -129,24 +129,37 @@ def assess_sources(
     truth: str | os.PathLike[str],
     labels: Sequence[str] = (),
     access: Access | None = None,
+    model: str | None = None,
 ) -> Quality:
-    """Measure the captures of one folder or prefix against the ground truth of another."""
+    """Measure the captures of one folder or prefix against the ground truth of another.
+
+    Parameters
+    ----------
+    model
+        The model whose predictions are measured; None: those of all.
+    """
     truths, conflicting = read_truth(truth, labels, access)
     joined = dict(join(read_records(captures, access), truths, labels))
-    return measure(joined.values(), unmatched=len(set(truths) - set(joined)), conflicting=conflicting)
+    mine = [one for one in joined.values() if model is None or one.model == model]
+    return measure(
+        mine,
+        unmatched=len(set(truths) - set(joined)),
+        conflicting=conflicting,
+        other_models=len(joined) - len(mine),
+    )
 
 
 def _labelled(prediction: Prediction, truth: str) -> LabelledPrediction:
     values: NDArray[np.float64] = np.asarray(prediction.probabilities)
-    names = prediction.labels
+    names, model = prediction.labels, clean(prediction.model or "")
     choice = int(np.argmax(values)) if prediction.choice is None else prediction.choice
     if not prediction.complete:
-        return LabelledPrediction(names[choice], float(values[choice]), truth)
+        return LabelledPrediction(names[choice], float(values[choice]), truth, model=model)
     index = index_of(truth)
     if index is not None and truth not in names and index < len(names):
         truth = names[index]  # the labeller used an index, the response has the labels
     return LabelledPrediction(
-        names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True))
+        names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True)), model
     )
 
 

@@ -20,6 +20,7 @@ class LabelledPrediction:
     confidence: float
     truth: str
     probabilities: Mapping[str, float] = field(default_factory=dict)  # of all labels, where known
+    model: str = ""  # version that the output names
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Quality:
     confusion: Mapping[str, Mapping[str, int]]  # truth to predicted to count
     unmatched: int = 0  # ground truth without a capture
     conflicting: int = 0  # inferences that were labelled more than once and differently; the last counts
+    other_models: int = 0  # labelled inferences of other models, which are left out
 
     def to_json(self) -> dict[str, object]:
         """Plain types for JSON; None for NaN."""
@@ -50,11 +52,16 @@ class Quality:
             "confusion": {truth: dict(row) for truth, row in self.confusion.items()},
             "unmatched": self.unmatched,
             "conflicting": self.conflicting,
+            "other_models": self.other_models,
         }
 
 
 def measure(
-    predictions: Iterable[LabelledPrediction], *, unmatched: int = 0, conflicting: int = 0
+    predictions: Iterable[LabelledPrediction],
+    *,
+    unmatched: int = 0,
+    conflicting: int = 0,
+    other_models: int = 0,
 ) -> Quality:
     """Measure predictions against their true labels.
 
@@ -62,7 +69,7 @@ def measure(
     ----------
     predictions
         One per inference.
-    unmatched, conflicting
+    unmatched, conflicting, other_models
         As in `Quality`.
     """
     every = list(predictions)
@@ -93,6 +100,7 @@ def measure(
         confusion={truth: dict(sorted(row.items())) for truth, row in sorted(confusion.items())},
         unmatched=unmatched,
         conflicting=conflicting,
+        other_models=other_models,
     )
 
 

@@ -19,15 +19,27 @@ from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.statistics import Interval, wilson
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell
 from monitoring.aggregates.histograms import BINS, quantile
+from monitoring.aggregates.models import ModelPeriod, models, of_model
 from monitoring.drift import statistics as st
 from monitoring.drift.assess import assess
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST
-from monitoring.drift.windows import HOUR, DriftCheck, check, first_reference, hourly, moment_of, sample_of
+from monitoring.drift.windows import (
+    HOUR,
+    DriftCheck,
+    check,
+    first_reference,
+    hourly,
+    moment_of,
+    sample,
+    sample_of,
+)
 from monitoring.errors import MonitoringError
 
 BUCKETS = 72
 DOTS = 1500
+EARLIER_DOTS = 500  # of earlier models
+CHANGES = 6  # changes of the model that charts mark, the latest
 LABELS = 12  # shown one by one; the rest together
 STEPS = tuple(timedelta(hours=h) for h in (1, 3, 6, 12, 24, 72, 168, 336, 672, 2016, 8760))
 DIFFERS = 0.001  # level of a single bucket in the chart of drift over time: marks, not alarms
@@ -35,7 +47,7 @@ DIFFERS = 0.001  # level of a single bucket in the chart of drift over time: mar
 
 @dataclass(frozen=True)
 class Bucket:
-    """A stretch of time."""
+    """A stretch of time; all but `earlier` is of the current model."""
 
     start: datetime
     end: datetime
@@ -44,6 +56,8 @@ class Bucket:
     low: float  # 10th percentile of confidence; NaN, as the next two, without captures
     median: float
     high: float  # 90th percentile
+    earlier: int = 0  # captures of earlier models
+    earlier_median: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a page shows, but the images."""
+    """Everything that a page shows, but the images.
+
+    All figures but the chart over time are of the current model: those of two models are never added up.
+    """
 
     threshold: float
     familiarity_threshold: float
@@ -81,11 +98,26 @@ class Report:
     aggregate: Aggregate = field(repr=False)
     invoked: int | None = None  # invocations that should have been captured
     hours: int = 0  # from the first capture to the last
+    model_hours: int = 0  # from the current model's first capture to its last
+    models: tuple[ModelPeriod, ...] = ()  # in the order in which they took over
+    undated: int = 0  # predictions whose hour is unknown
+    earlier_dots: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
     @property
     def per_day(self) -> float:
-        """Captures a day, of a shorter time projected; NaN if no capture has a time."""
-        return self.total.count * 24 / self.hours if self.hours else math.nan
+        """Captures of the model a day, of a shorter time projected; NaN if no capture has a time."""
+        return self.total.count * 24 / self.model_hours if self.model_hours else math.nan
+
+    @property
+    def earlier(self) -> int:
+        """Captures of earlier models."""
+        return sum(period.predictions for period in self.models[:-1])
+
+    @property
+    def changes(self) -> list[tuple[datetime, str]]:
+        """When the model changed, and to which; changes of unknown hours left out."""
+        found = [(moment_of(p.first), p.model) for p in self.models[1:] if p.first]
+        return found[-CHANGES:]
 
     @property
     def unfamiliar(self) -> int | None:
@@ -103,6 +135,7 @@ def build(
     familiarity_threshold: float = FAMILIARITY_THRESHOLD,
     reference: Sample | None = None,
     reference_name: str = "the evaluation set",
+    reference_model: str | None = None,
     since: str = "",
     invoked: int | None = None,
     now: datetime | None = None,
@@ -113,6 +146,8 @@ def build(
     ----------
     reference
         What drift compares with; by default the first day of captures, once it holds enough.
+    reference_model
+        The model of the reference, if it is known: captures of another one are compared with their own first day instead.
     since
         Of a reference made of captures, the hour after them: nothing before it is compared.
     invoked
@@ -127,14 +162,21 @@ def build(
     """
     if not 0 <= threshold <= 1:
         raise MonitoringError(f"a threshold is between 0 and 1, not {threshold}")
-    counts = hourly(aggregate)
+    periods = models(aggregate)
+    model = periods[-1].model if periods else None
+    part = of_model(aggregate, model)
+    rest = _without(aggregate, model)
+    if reference_model is not None and reference_model != model:
+        reference, since = None, ""
+    counts, own = hourly(aggregate), hourly(part)
     first, last = (min(counts), max(counts) + HOUR) if counts else (None, None)
-    found = first_reference(aggregate) if reference is None else None
+    found = first_reference(part) if reference is None else None
     step = _step(first, last) if first and last else HOUR
-    samples = _bucket_samples(aggregate, first, step) if first else {}
-    buckets = _buckets(samples, first, last, step, threshold) if first and last else ()
-    held = reference if reference is not None else (found[0] if found else None)
-    begin = found[1] if found else since  # nothing of the reference's own captures is compared with it
+    samples = _bucket_samples(part, first, step) if first else {}
+    earlier = _bucket_samples(rest, first, step) if first else {}
+    buckets = _buckets(samples, earlier, first, last, step, threshold) if first and last else ()
+    held = reference if reference is not None else (found.sample if found else None)
+    begin = found.until if found else since  # nothing of the reference's own captures is compared with it
     moment = now or last
     found_check = None
     if moment:
@@ -149,10 +191,12 @@ def build(
     return Report(
         threshold=threshold,
         familiarity_threshold=familiarity_threshold,
-        total=sample_of((key.label, cell) for key, cell in aggregate.cells.items()),
+        total=sample(part),
         buckets=buckets,
-        dots=_dots(aggregate),
-        drift=_drift(samples, buckets, held, moment_of(begin) if begin else first, threshold),
+        dots=_dots(part, DOTS),
+        drift=_drift(
+            samples, buckets, held, moment_of(begin) if begin else min(own, default=None), threshold
+        ),
         reference=held,
         reference_name=reference_name if reference is not None else "the first day of captures",
         check=found_check,
@@ -160,7 +204,18 @@ def build(
         aggregate=aggregate,
         invoked=invoked,
         hours=(last - first) // HOUR if first and last else 0,
+        model_hours=(max(own) + HOUR - min(own)) // HOUR if own else 0,
+        models=tuple(periods),
+        undated=sum(cell.count for key, cell in aggregate.cells.items() if key.hour == UNKNOWN),
+        earlier_dots=_dots(rest, EARLIER_DOTS),
     )
+
+
+def _without(aggregate: Aggregate, model: str | None) -> Aggregate:
+    """The cells of all other models."""
+    rest = Aggregate()
+    rest.cells = {key: cell for key, cell in aggregate.cells.items() if key.model != model}
+    return rest
 
 
 def _step(first: datetime, last: datetime) -> timedelta:
@@ -177,21 +232,28 @@ def _bucket_samples(aggregate: Aggregate, first: datetime, step: timedelta) -> d
 
 
 def _buckets(
-    samples: dict[int, Sample], first: datetime, last: datetime, step: timedelta, threshold: float
+    samples: dict[int, Sample],
+    earlier: dict[int, Sample],
+    first: datetime,
+    last: datetime,
+    step: timedelta,
+    threshold: float,
 ) -> tuple[Bucket, ...]:
     found = []
     for i in range(math.ceil((last - first) / step)):
-        part = samples.get(i, Sample())
+        part, other = samples.get(i, Sample()), earlier.get(i, Sample())
         low, median, high = (quantile(part.confidence, q) for q in (0.1, 0.5, 0.9))
-        start = first + i * step
+        start, before = first + i * step, quantile(other.confidence, 0.5)
         found.append(
-            Bucket(start, min(start + step, last), part.count, part.below(threshold), low, median, high)
-        )
+            Bucket(
+                start, min(start + step, last), part.count, part.below(threshold), low, median, high, other.count, before
+            )
+        )  # fmt: skip
     return tuple(found)
 
 
-def _dots(aggregate: Aggregate) -> NDArray[np.float64]:
-    """Confidences one by one (to a thousandth), scattered over their hour, (n, 2); evenly thinned to `DOTS`."""
+def _dots(aggregate: Aggregate, most: int) -> NDArray[np.float64]:
+    """Confidences one by one (to a thousandth), scattered over their hour, (n, 2); evenly thinned to `most`."""
     hours: dict[str, NDArray[np.int64]] = {}
     for key, cell in aggregate.cells.items():
         if key.hour != UNKNOWN:
@@ -202,8 +264,8 @@ def _dots(aggregate: Aggregate) -> NDArray[np.float64]:
     counts = np.array([hours[name] for name in names])  # (hours, BINS)
     cumulated = np.cumsum(counts.ravel())
     total = int(cumulated[-1])
-    # The middle of each of DOTS equal parts of all captures, in the order of time and confidence.
-    ranks = (np.arange(min(total, DOTS)) + 0.5) * total / min(total, DOTS)
+    # The middle of each of `most` equal parts of all captures, in the order of time and confidence.
+    ranks = (np.arange(min(total, most)) + 0.5) * total / min(total, most)
     cells = np.searchsorted(cumulated, ranks, side="right")
     scatter = np.random.default_rng(1).random(len(cells))
     begin = np.array([moment_of(name).timestamp() for name in names])
@@ -263,7 +325,8 @@ def label_rows(report: Report) -> list[tuple[str, float, Interval, float | None]
 def lowest_tenth(report: Report) -> float:
     """Where an axis of confidence begins, so that all of them and the threshold are on it."""
     found = np.flatnonzero(report.total.confidence)
-    lowest = min(int(found[0]) / BINS if len(found) else 0.5, report.threshold - 0.05)
+    earlier = float(report.earlier_dots[:, 1].min()) if len(report.earlier_dots) else 0.5
+    lowest = min(int(found[0]) / BINS if len(found) else 0.5, report.threshold - 0.05, earlier)
     return max(0.0, math.floor(lowest * 10) / 10)
 
 

@@ -39,6 +39,7 @@ def to_parquet(total: Aggregate) -> bytes:
         ("endpoint", _TEXT, [key.endpoint for key in keys]),
         ("variant", _TEXT, [key.variant for key in keys]),
         ("label", _TEXT, [key.label for key in keys]),
+        ("model", _TEXT, [key.model for key in keys]),
         *((name, _INT, [getattr(cell, name) for cell in cells]) for name in _SUMS),
         ("mean_confidence", _FLOAT, [cell.mean_confidence() for cell in cells]),
         *(

@@ -17,7 +17,7 @@ import pytest
 
 from dropsort.contract import keys
 from dropsort.deployment import package
-from dropsort.local import credentials
+from dropsort.local import credentials, parameters
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
 from dropsort.local.folder import LOCK
@@ -90,6 +90,24 @@ def start(
             started.end(signal.SIGTERM)  # its processes end with it
 
 
+def set_threshold(service: ServiceProcess, value: str) -> None:
+    """Update the stack, as `dropsort deploy -p` does."""
+    cloudformation = service.session.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName="dropsort")["Stacks"]
+    cloudformation.update_stack(
+        StackName="dropsort",
+        UsePreviousTemplate=True,
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": "Threshold", "ParameterValue": value}
+            if item["ParameterKey"] == "Threshold"
+            else {"ParameterKey": item["ParameterKey"], "UsePreviousValue": True}
+            for item in stack["Parameters"]
+        ],
+    )
+    cloudformation.get_waiter("stack_update_complete").wait(StackName="dropsort", WaiterConfig={"Delay": 1})
+
+
 @pytest.fixture
 def folder(embedded_python: Path, tmp_path: Path) -> Path:
     """A data folder that is not there yet."""
@@ -145,9 +163,14 @@ def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
 def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
     folder: Path, start: Callable[[Path], ServiceProcess]
 ) -> None:
-    # GIVEN a service with a result, and an upload that just arrived
+    # GIVEN a service with a result, another threshold since a moment ago, and an upload that just arrived
     started = start(folder)
     result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
+    set_threshold(started, "0.123")
+    deadline = time.monotonic() + 60
+    while parameters.read(folder / "parameters.json").get("Threshold") != "0.123":
+        assert time.monotonic() < deadline, "the threshold was not recorded"
+        time.sleep(0.1)
     started.s3.put_object(Bucket=started.bucket, Key="incoming/b.png", Body=sample_image(2))
     # WHEN every process of it is killed, as when the machine goes down
     processes = children_of(started.process.pid)
@@ -156,10 +179,11 @@ def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
             os.kill(pid, signal.SIGKILL)
     started.process.wait(60)
     assert gone(processes)
-    # THEN the next run has the result, and the upload gets one
+    # THEN the next run has the result and the threshold, and the upload gets one
     with Service(folder) as service:
         s3 = service.session().client("s3")
         assert s3.head_object(Bucket=service.bucket, Key=result)
+        assert "Threshold 0.123" in service.model
         outcome = find_result(s3, service.bucket, "incoming/b.png")
         assert outcome in keys.result_keys("b.png").values()
 

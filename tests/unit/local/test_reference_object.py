@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def test_it_follows_the_model(s3: Any, tmp_path: Path) -> None:
     for folder, expected in ((none, None), (one, "[1]"), (one, "[1]"), (two, "[2]"), (none, None)):
         put(s3, "images", folder)
         assert kept(s3) == expected
+
+
+def test_it_names_the_model(s3: Any, tmp_path: Path) -> None:
+    folder = model(tmp_path, "one", '[{"label": "a", "confidence": 0.9}]')
+    put(s3, "images", folder, "bikes-1")
+    assert json.loads(kept(s3) or "") == {
+        "model": "bikes-1",
+        "predictions": [{"label": "a", "confidence": 0.9}],
+    }
 
 
 def test_what_somebody_else_put_there_stays(s3: Any, tmp_path: Path) -> None:

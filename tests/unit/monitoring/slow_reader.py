@@ -84,8 +84,8 @@ def _line(out, seen, root, path, number, line, labels):
 
 
 def _cell(out, series, one, event, path, number, index):
-    label, confidence, vector, familiarity = one
-    cell = out["cells"][(*series, label)]
+    label, confidence, vector, familiarity, model = one
+    cell = out["cells"][(*series, label, model)]
     units = billionths(confidence)
     cell["count"] += 1
     cell["confidence"] += units
@@ -149,7 +149,7 @@ def _place(path):
 
 
 def predictions_of(data, encoding, labels):
-    """Predictions of one output as (label, confidence, vector or None, familiarity or None)."""
+    """Predictions of one output as (label, confidence, vector or None, familiarity or None, model)."""
     if not isinstance(data, str):
         return []
     if isinstance(encoding, str) and encoding.upper() == "BASE64":
@@ -168,4 +168,5 @@ def _answer(prediction):
         at = prediction.probabilities.index(max(prediction.probabilities))
     vector = prediction.probabilities if prediction.complete else None
     familiarity = prediction.familiarity if prediction.complete else None
-    return prediction.labels[at], prediction.probabilities[at], vector, familiarity
+    model = (prediction.model or "").encode("utf-8", "replace").decode()
+    return prediction.labels[at], prediction.probabilities[at], vector, familiarity, model

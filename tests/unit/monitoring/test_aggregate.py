@@ -282,15 +282,15 @@ def test_two_processes_give_the_same(tmp_path, monkeypatch):
 def test_parquet_has_the_cells(tmp_path):
     whole = at_once(tmp_path, files_of())
     found = duckdb.sql(
-        "select strftime(hour at time zone 'UTC', '%Y-%m-%dT%H:00:00Z') as hour, endpoint, variant, label, count, "
+        "select strftime(hour at time zone 'UTC', '%Y-%m-%dT%H:00:00Z') as hour, endpoint, variant, label, model, count, "
         "confidence, margin, mean_confidence, confidence_p50, list_sum(histogram_counts) as total, "
         f"histogram_bins from '{tmp_path}/state/aggregates/*.parquet' order by all"
     ).fetchall()
     known = {k: c for k, c in whole.cells.items() if k.hour != "unknown"}
     assert len(found) == len(whole.cells)
-    for hour, endpoint, variant, label, count, confidence, margin, mean, median, total, bins in found:
+    for hour, endpoint, variant, label, model, count, confidence, margin, mean, median, total, bins in found:
         if hour is not None:
-            cell = known.pop((hour, endpoint, variant, label))
+            cell = known.pop((hour, endpoint, variant, label, model))
             assert (count, confidence, margin, total) == (
                 cell.count,
                 cell.confidence,

@@ -98,10 +98,10 @@ def by_sql(folder, labels=()):
     for athena, duck in TYPES.items():
         query = query.replace(athena, duck)
     cells = {}
-    for hour, endpoint, variant, label, bin_, *sums in database.execute(query).fetchall():
-        *totals, histogram = cells.setdefault((hour, endpoint, variant, label), [0] * 6 + [{}])
+    for hour, endpoint, variant, label, model, bin_, *sums in database.execute(query).fetchall():
+        *totals, histogram = cells.setdefault((hour, endpoint, variant, label, model), [0] * 6 + [{}])
         histogram[bin_] = sums[0]
-        cells[hour, endpoint, variant, label] = [a + b for a, b in zip(totals, sums, strict=True)] + [
+        cells[hour, endpoint, variant, label, model] = [a + b for a, b in zip(totals, sums, strict=True)] + [
             histogram
         ]
     return cells

@@ -16,6 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from dropsort.contract.metrics import MONITORING
+from monitoring.drift.sample import Sample
 from monitoring.errors import MonitoringError
 from monitoring.function import handler, observe
 from monitoring.pending import Pending
@@ -56,7 +57,9 @@ def aws(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any
     boto3.DEFAULT_SESSION = None
 
 
-def put_captures(s3: Any, hour: datetime, count: int, share: float = 0.5, seed: int = 0) -> None:
+def put_captures(
+    s3: Any, hour: datetime, count: int, share: float = 0.5, seed: int = 0, model: str = ""
+) -> None:
     """One capture file of an hour."""
     random = np.random.default_rng((seed, int(hour.timestamp())))
     lines = []
@@ -65,6 +68,10 @@ def put_captures(s3: Any, hour: datetime, count: int, share: float = 0.5, seed: 
         vector = [sure, 1 - sure] if random.random() < share else [1 - sure, sure]
         given = {"observedContentType": "image/png", "mode": "INPUT", "data": "aGk=", "encoding": "BASE64"}
         response = {"observedContentType": "application/json", "data": json.dumps(vector), "encoding": "JSON"}
+        if model:
+            response["data"] = json.dumps(
+                {"probabilities": vector, "labels": ["a", "b"], "familiarity": None, "model": model}
+            )
         meta = {"eventId": f"{hour:%d%H}-{i}", "inferenceTime": f"{hour:%Y-%m-%dT%H}:30:00Z"}
         capture = {"endpointInput": given, "endpointOutput": response}
         lines.append(json.dumps({"captureData": capture, "eventMetadata": meta, "eventVersion": "0"}))
@@ -125,6 +132,35 @@ def test_a_change_is_found_and_reported(aws: tuple[Any, Any]) -> None:
     assert labels["bicycle"] == pytest.approx(0.85, abs=0.08)
     assert sum(labels.values()) == pytest.approx(1)
     assert json.loads(s3.get_object(Bucket="images", Key="monitoring/latest.json")["Body"].read()) == response
+
+
+def test_a_new_model_gets_a_reference_of_its_own(aws: tuple[Any, Any]) -> None:
+    """GIVEN a reference of an earlier model's captures WHEN another model has run for a day THEN it replaces the reference."""
+    s3, cloudwatch = aws
+    start = NOW.replace(minute=0) - timedelta(hours=24)
+    put_captures(s3, start - timedelta(hours=1), 20, share=0.9, model="one")
+    observe(SETTINGS, start + timedelta(minutes=5), s3=s3, cloudwatch=cloudwatch)
+    last_read_at(s3, start)
+    before = Sample.of(["bicycle"] * 900, [0.99] * 900).to_json()
+    reference = {**before, "until": "2026-11-19T00:00:00Z", "model": "one"}
+    s3.put_object(Bucket="images", Key="monitoring/reference.json", Body=json.dumps(reference))
+    for i in range(24):
+        put_captures(s3, start + timedelta(hours=i), 45, model="two")
+
+    _, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    assert response["alarms"] == []
+    assert (response["model"], response["model_since"]) == ("two", f"{start:%Y-%m-%dT%H}:00:00Z")
+    made = json.loads(s3.get_object(Bucket="images", Key="monitoring/reference.json")["Body"].read())
+    assert (made["model"], sum(made["labels"].values())) == ("two", 24 * 45)
+
+    # AND one that names another model and was put there stays, and is not compared with
+    given = {"model": "one", "predictions": [{"label": "a", "confidence": 0.99}] * 900}
+    s3.put_object(Bucket="images", Key="monitoring/reference.json", Body=json.dumps(given))
+    _, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+    assert (response["alarms"], response["day"]["reference_size"]) == ([], 0)
+    stays = s3.get_object(Bucket="images", Key="monitoring/reference.json")["Body"].read()
+    assert json.loads(stays) == given
 
 
 def test_a_second_run_adds_nothing(aws: tuple[Any, Any]) -> None:

@@ -13,16 +13,17 @@ from matplotlib.figure import Figure
 
 from benchmarks.drift import SAME, put_hour, sample
 from dropsort.pages import svg
-from dropsort.pages.chart import Axis, Chart, time_axis
+from dropsort.pages.chart import Axis, Chart, Rule, time_axis
 from dropsort.pages.html import environment
 from dropsort.pages.png import draw, write_pngs
-from dropsort.pages.report import write
+from dropsort.pages.report import tiles, write
 from dropsort.pages.report_charts import charts
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
 from monitoring.drift.windows import hour_of
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import Report, build
+from tests.unit.pages import cases
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -160,3 +161,22 @@ def test_two_days_are_distinguished() -> None:
 
     assert "02 Nov" in text
     assert "03 Nov" in text
+
+
+def test_a_change_of_the_model_is_marked_and_told() -> None:
+    # GIVEN captures of two models WHEN they are reported on
+    report = build(cases.two_models(), threshold=0.93)
+    text = cases.a_report(cases.two_models())
+
+    # THEN a sentence names both, figures are of the new one, and the charts over time have a mark
+    assert "The model changed: signs-2026-11-24 since 2026-11-04 00:00, before that bikes-1." in text
+    assert next(tile.value for tile in tiles(report)) == "960"
+    for name in ("confidence-over-time", "above-and-below"):
+        chart = charts(report)[name]
+        assert chart is not None
+        assert [mark.name for mark in chart.marks if isinstance(mark, Rule) and mark.vertical] == [
+            "model signs-2026-11-24"
+        ]
+    # AND an image shows the key of its upload and the id of its inference
+    assert "incoming/cam1/1.jpg" in text
+    assert f"inference {1:064x}" in text

@@ -1,0 +1,66 @@
+"""Which models an aggregate has predictions of, and the part of one of them.
+
+Figures of two models are never added up: their confidences have different distributions, and their labels may differ. A model is what
+the output names as its version; all outputs without one are taken as those of one model, "".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
+from monitoring.aggregates.counts import Volume
+
+
+class ModelPeriod(NamedTuple):
+    """A model, and the hours of its predictions (as in `Key.hour`; "" if none is known)."""
+
+    model: str
+    first: str
+    last: str
+    predictions: int
+
+
+def models(aggregate: Aggregate) -> list[ModelPeriod]:
+    """The models in the order in which they took over; the last one is the current one.
+
+    That is the model of the latest hour, and of several in that hour the one that began last.
+    """
+    hours: dict[str, list[str]] = {}
+    counts: dict[str, int] = {}
+    for key, cell in aggregate.cells.items():
+        found = hours.setdefault(key.model, [])
+        if key.hour != UNKNOWN:
+            found.append(key.hour)
+        counts[key.model] = counts.get(key.model, 0) + cell.count
+    periods = [
+        ModelPeriod(model, min(found, default=""), max(found, default=""), counts[model])
+        for model, found in hours.items()
+    ]
+    return sorted(periods, key=lambda period: (period.last, period.first, period.model))
+
+
+def current_model(aggregate: Aggregate) -> str | None:
+    """The current model; None without predictions."""
+    found = models(aggregate)
+    return found[-1].model if found else None
+
+
+def of_model(aggregate: Aggregate, model: str | None) -> Aggregate:
+    """The predictions of one model, which also are its volumes: a record without a prediction is no model's.
+
+    Health stays that of the whole. An aggregate of one model is returned as it is.
+    """
+    if model is None or all(key.model == model for key in aggregate.cells):
+        return aggregate
+    part = Aggregate()
+    part.cells = {key: cell for key, cell in aggregate.cells.items() if key.model == model}
+    for key, cell in part.cells.items():
+        series = Series(key.hour, key.endpoint, key.variant)
+        part.volume(series).merge(Volume(records=cell.count, predictions=cell.count))
+    uncertain = {
+        series: [one for one in found if one.model == model] for series, found in aggregate.uncertain.items()
+    }
+    part.uncertain = {series: found for series, found in uncertain.items() if found}
+    part.health = aggregate.health
+    return part
