@@ -223,9 +223,10 @@ def _suggest_labels(where: Location, aggregate: Aggregate) -> None:
     numbers = aggregate.labels()
     if where.labels or not numbers or not all(label.isascii() and label.isdigit() for label in numbers):
         return
+    more = "--state DIR" if where.state.startswith("s3://") else "--anew"
     note(
         f"The captures have class numbers instead of labels ({references.some(set(numbers))}): name them in the order of"
-        " the classes, for example `--labels bicycle,motorcycle --anew`."
+        f" the classes, for example `--labels bicycle,motorcycle {more}`."
     )
 
 

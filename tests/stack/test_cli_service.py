@@ -120,23 +120,40 @@ def test_redrive_sorts_what_has_lost_its_result(
 def test_monitor_report_and_dashboard_read_the_service(
     run: Run, service: Service, images: Path, tmp_path: Path
 ) -> None:
-    # GIVEN captures of the service
+    # GIVEN captures of the service, and ground truth of one of them in its bucket
     run("drop", str(images), "--prefix", "cli-monitor", "--wait")
     service.flush()
+    s3 = service.session().client("s3")
+    keys = [
+        item["Key"]
+        for prefix in ("classified", "low-confidence")
+        for item in s3.list_objects_v2(Bucket=service.bucket, Prefix=f"{prefix}/cli-monitor/").get(
+            "Contents", []
+        )
+    ]
+    result = json.loads(s3.get_object(Bucket=service.bucket, Key=keys[0])["Body"].read())
+    truth = {
+        "groundTruthData": {"data": result["label"], "encoding": "CSV"},
+        "eventMetadata": {"eventId": result["inference_id"]},
+        "eventVersion": "0",
+    }
+    s3.put_object(Bucket=service.bucket, Key="ground-truth/cli.jsonl", Body=json.dumps(truth).encode())
 
     # WHEN they are aggregated and shown
     run("monitor", "--stack", "dropsort", "--state", "state", "--json", "monitor.json")
     page = run(
         "report", "--stack", "dropsort", "--state", "state", "--no-open", "--out", "report.html"
     ).stdout.strip()
+    s3.delete_object(Bucket=service.bucket, Key="ground-truth/cli.jsonl")
     board = run("dashboard", "--no-open", "--out", "board.html").stdout.strip()
 
     # THEN every response of the endpoint was read, and both pages are there
     assert json.loads((tmp_path / "monitor.json").read_text())["records"] >= 6
-    assert (
-        "Compared with s3://dropsort/monitoring/reference.json, 200 predictions."
-        in (tmp_path / page).read_text()
-    )
+    text = (tmp_path / page).read_text()
+    assert "Compared with s3://dropsort/monitoring/reference.json, 200 predictions." in text
+    # AND the ground truth of the bucket was used, and images name their keys
+    assert "1 of 1 with ground truth" in text
+    assert "<span>incoming/" in text
     assert "<!doctype html>" in (tmp_path / board).read_text()
 
 

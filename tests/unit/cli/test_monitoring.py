@@ -217,3 +217,27 @@ def test_the_report_is_in_the_time_zone_that_is_wanted(run: Run, tmp_path: Path)
     assert "02 November 2026 09:00 to 10:00 UTC" in (tmp_path / "utc.html").read_text()
     assert "02 November 2026 14:30 to 15:30 IST" in (tmp_path / "kolkata.html").read_text()
     assert "no time zone '../../etc/passwd' is known here" in " ".join(wrong.stderr.split())
+
+
+def test_class_numbers_get_labels(run: Run, tmp_path: Path) -> None:
+    # GIVEN captures that are bare lists of probabilities
+    (tmp_path / "captures").mkdir()
+    record = {
+        "captureData": {"endpointOutput": {"data": "[0.9, 0.1]", "encoding": "JSON", "mode": "OUTPUT"}},
+        "eventMetadata": {"eventId": "1", "inferenceTime": "2026-11-02T09:20:00Z"},
+        "eventVersion": "0",
+    }
+    (tmp_path / "captures" / "a.jsonl").write_text(json.dumps(record) + "\n")
+
+    # WHEN a report is made, THEN it names the option, which works
+    first = run("report", "captures", "--out", "page.html", "--no-open")
+    assert "class numbers instead of labels (0)" in first.stderr
+    assert "`--labels bicycle,motorcycle --anew`" in first.stderr
+    second = run(
+        "report", "captures", "--out", "page.html", "--no-open", "--labels", "bicycle, van", "--anew"
+    )
+    assert second.stderr == ""
+    assert "bicycle" in (tmp_path / "page.html").read_text()
+    # AND neither a file nor labels is an error
+    wrong = run("report", "captures", "--labels", "labels.jsn", code=2)
+    assert "labels.jsn is neither a file nor two or more different labels" in " ".join(wrong.stderr.split())

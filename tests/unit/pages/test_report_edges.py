@@ -163,7 +163,7 @@ def test_two_days_are_distinguished() -> None:
     assert "03 Nov" in text
 
 
-def test_a_change_of_the_model_is_marked_and_told() -> None:
+def test_a_change_of_the_model_is_marked_and_named() -> None:
     # GIVEN captures of two models WHEN they are reported on
     report = build(cases.two_models(), threshold=0.93)
     text = cases.a_report(cases.two_models())
