@@ -6,6 +6,7 @@ label and confidence.
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -181,6 +182,8 @@ def _observe(
             telemetry.emit_by(metrics.MODEL, prediction.model, **outcome)
     if reason:
         telemetry.note(s3_key=result["source"]["key"], reason=reason["code"])
+    if telemetry.logger.log_level <= logging.DEBUG:  # otherwise every image would cost more of the log
+        telemetry.note(s3_key=result["source"]["key"], label=result["label"])
     if uploaded := _event_time(started_with):  # a run by hand, perhaps days later, says nothing of latency
         milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000
         telemetry.emit(**{metrics.UPLOAD_TO_RESULT: max(0, round(milliseconds))})

@@ -15,6 +15,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.environment import export_line
 from dropsort.cli.errors import EXIT_FAILURE
+from dropsort.cli.live import Live
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
 from dropsort.cli.options import amount, existing, json_option
@@ -45,7 +46,8 @@ IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
     metavar="PORT",
 )
 @model_option
-def up(data: Path | None, port: int | None, model: Path) -> int:
+@click.option("--quiet", is_flag=True, help="Show neither counts nor recent results, which a terminal gets.")
+def up(data: Path | None, port: int | None, model: Path, quiet: bool) -> int:
     """Run the service on this machine until Ctrl-C.
 
     The template is deployed unchanged to an embedded AWS. Any AWS client can use the service with the variables that are
@@ -76,7 +78,8 @@ def up(data: Path | None, port: int | None, model: Path) -> int:
         where = f"everything is stored in {data}" if data else "everything is deleted (--data DIR stores it)"
         output.print(f"\nCtrl-C stops it; {where}.", soft_wrap=True)
         try:
-            service.wait()
+            with Live(service.activity, quiet) as live:
+                service.wait(live.show)
         finally:
             note("Stopping ...")
     return 0

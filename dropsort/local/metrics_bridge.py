@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -31,6 +31,9 @@ OVERLAP_MS = 2000
 INTERVAL_SECONDS = 2.0
 LONGEST_SECONDS = 10.0
 PAGE = 10_000
+
+OnEvent = Callable[[str, int, str], None]
+"""Gets an event of a log: group, milliseconds since 1970, message."""
 
 
 class NextToken(TypedDict, total=False):
@@ -79,6 +82,8 @@ class MetricsBridge:
         File that remembers what has been forwarded; None forgets at the end.
     prefix
         Log groups to read.
+    on_event
+        Called with every new event: log group, milliseconds since 1970, message.
     """
 
     def __init__(
@@ -87,9 +92,10 @@ class MetricsBridge:
         cloudwatch: CloudWatchClient,
         checkpoint: Path | None = None,
         prefix: str = PREFIX,
+        on_event: OnEvent = lambda *_: None,
     ) -> None:
         self._logs, self._cloudwatch, self._prefix = logs, cloudwatch, prefix
-        self._checkpoint = checkpoint
+        self._checkpoint, self._on_event = checkpoint, on_event
         self._marks = _read(checkpoint)
         self._stop = threading.Event()
         self._turn = threading.Lock()
@@ -122,6 +128,8 @@ class MetricsBridge:
                     for request in emf.requests(data):
                         self._cloudwatch.put_metric_data(**request)
                     count += len(data)
+                    for event in events:
+                        self._on_event(group, event["timestamp"], event["message"])
                     mark.remember(events)
                     self._write()
             return count

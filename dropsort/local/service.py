@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package
 from dropsort.local import clients, endpoint_config, model_version, reference_object, venv
 from dropsort.local import parameters as stack_parameters
+from dropsort.local.activity import Activity
 from dropsort.local.automatic_redrive import AutomaticRedrive
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.disk import RESERVE_BYTES, DiskWatch
@@ -89,6 +91,7 @@ class Service:
         self._interrupts = Interrupts(on_step, self._kill)
         self._killed = False
         self._parts: list[EmbeddedAws | EmbeddedEndpoint] = []
+        self.activity = Activity(STACK, time.time_ns() // 1_000_000)
         self.changes: list[str] = []  # of model and thresholds since the previous run, in words
 
     def __enter__(self) -> Service:
@@ -174,8 +177,8 @@ class Service:
                     f"The {name} has ended unexpectedly (log: {part.log}): start the service again."
                 )
 
-    def wait(self) -> None:
-        """Stay until Ctrl-C.
+    def wait(self, each_second: Callable[[], None] = lambda: None) -> None:
+        """Stay until Ctrl-C; `each_second` is called about once a second.
 
         Raises
         ------
@@ -184,6 +187,7 @@ class Service:
         """
         while not self._ended.wait(1):
             self.check()
+            each_second()
 
     def _end(self, error: BaseException | None) -> None:
         if isinstance(error, StartError):  # it names a log
@@ -257,7 +261,10 @@ class Service:
         session = self.session()
         reference_object.put(session.client("s3"), self.bucket, self._model, self._version.name)
         self._metrics = MetricsBridge(
-            session.client("logs"), session.client("cloudwatch"), folder.checkpoint if folder.keep else None
+            session.client("logs"),
+            session.client("cloudwatch"),
+            folder.checkpoint if folder.keep else None,
+            on_event=self.activity.add,
         )
         self._redrive = AutomaticRedrive(
             session.client("lambda", config=Config(read_timeout=300, retries={"total_max_attempts": 1})),

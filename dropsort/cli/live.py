@@ -1,0 +1,83 @@
+"""The line below a running service: images in, results by outcome, images waiting; and the latest results above it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dropsort.cli.output import STYLES, console
+from dropsort.contract.keys import INCOMING
+from dropsort.contract.text import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from dropsort.local.activity import Activity, Counts, Recorded
+
+SHOWN = 5  # results at a time; more are counted
+
+
+class Live:
+    """Shows what a service does, on a terminal; nothing where it is quiet or there is no terminal.
+
+    Parameters
+    ----------
+    activity
+        What is shown.
+    quiet
+        Show nothing.
+    """
+
+    def __init__(self, activity: Activity, quiet: bool) -> None:
+        self._activity, self._console = activity, console(stderr=True)
+        self._status: Any = None
+        self._quiet = quiet or not self._console.is_terminal
+
+    def __enter__(self) -> Live:
+        if not self._quiet:
+            self._status = self._console.status(sentence(self._activity.counts))
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def show(self) -> None:
+        """Show what is new."""
+        if not self._status:
+            return
+        found = self._activity.take_recent()
+        if len(found) > SHOWN:
+            self._console.print(f"  … {len(found) - SHOWN} more", style="dim")
+        for one in found[-SHOWN:]:
+            self._console.print(row(one), soft_wrap=True)
+        self._status.update(sentence(self._activity.counts))
+
+
+def sentence(counts: Counts) -> str:
+    """The counts in one line."""
+    if not counts.images:
+        return "Waiting for images."
+    parts = [f"{counts.images:,} image{'s' if counts.images != 1 else ''} in"]
+    for number, name in (
+        (counts.classified, "classified"),
+        (counts.low_confidence, "low-confidence"),
+        (counts.failed, "failed"),
+        (counts.without_result, "replaced or ignored"),
+        (counts.waiting, "waiting"),
+    ):
+        if number:
+            parts.append(f"{number:,} {name}")
+    return " · ".join(parts)
+
+
+def row(one: Recorded) -> Text:
+    """One result in one line."""
+    from rich.text import Text
+
+    what = one.label if one.confidence is None else f"{one.label} {one.confidence:.3f}"
+    text = Text(f"{datetime.now():%H:%M:%S}  {printable(one.key.removeprefix(INCOMING))}  ")
+    text.append(one.outcome, STYLES[one.outcome])
+    text.append(f"  {printable(' '.join(filter(None, (what, one.reason))))}")
+    return text

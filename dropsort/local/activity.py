@@ -1,0 +1,110 @@
+"""What the service does right now, from the log lines that are read for metrics anyway: no request and no listing of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dropsort.contract import metrics
+
+_OUTCOMES = {
+    metrics.CLASSIFIED: "classified",
+    metrics.LOW_CONFIDENCE: "low-confidence",
+    metrics.FAILED: "failed",
+}
+_WITHOUT_RESULT = (metrics.SUPERSEDED, metrics.IGNORED)  # ends of an execution that record none
+RECENT = 20
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One result: the key of its upload, the outcome, and label and confidence or the reason's code."""
+
+    key: str
+    outcome: str
+    label: str = ""
+    confidence: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Executions since the start of the service; an upload that is started again counts again."""
+
+    images: int = 0
+    classified: int = 0
+    low_confidence: int = 0
+    failed: int = 0
+    without_result: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Images without a result."""
+        done = self.classified + self.low_confidence + self.failed + self.without_result
+        return max(0, self.images - done)
+
+
+class Activity:
+    """Counts log lines of the functions; safe to read from another thread.
+
+    Parameters
+    ----------
+    stack
+        Name of the service's stack, with which its log groups begin.
+    since
+        Milliseconds since 1970: earlier lines are those of a previous run.
+    """
+
+    def __init__(self, stack: str, since: int) -> None:
+        self._serialize, self._since = f"{stack}-serialize", since
+        self._lock = threading.Lock()
+        self._counts = Counts()
+        self._recent: deque[Recorded] = deque(maxlen=RECENT)
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted so far."""
+        return self._counts
+
+    def take_recent(self) -> list[Recorded]:
+        """The latest results that were not taken yet, the oldest first."""
+        with self._lock:
+            found = list(self._recent)
+            self._recent.clear()
+        return found
+
+    def add(self, group: str, timestamp: int, message: str) -> None:
+        """Count one line of a log group."""
+        if timestamp < self._since or not message.startswith("{"):
+            return
+        try:
+            line = json.loads(message)
+        except ValueError:
+            return
+        if not isinstance(line, dict):
+            return
+        with self._lock:
+            if group.rpartition("/")[2] == self._serialize and "s3_key" in line:
+                self._counts = replace(self._counts, images=self._counts.images + 1)
+            self._add(line)
+
+    def _add(self, line: dict[str, Any]) -> None:
+        outcome = next((name for metric, name in _OUTCOMES.items() if metric in line), None)
+        if outcome is not None:
+            field = outcome.replace("-", "_")
+            self._counts = replace(self._counts, **{field: getattr(self._counts, field) + 1})
+            if "s3_key" in line:
+                self._recent.append(
+                    Recorded(
+                        str(line["s3_key"]),
+                        outcome,
+                        str(line.get("label") or ""),
+                        line.get(metrics.CONFIDENCE),
+                        str(line.get("reason") or ""),
+                    )
+                )
+        elif any(metric in line for metric in _WITHOUT_RESULT):
+            self._counts = replace(self._counts, without_result=self._counts.without_result + 1)

@@ -1,0 +1,69 @@
+"""What a running service shows of itself, from the lines that its functions log."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from rich.console import Console
+
+from dropsort.cli.live import Live, row, sentence
+from dropsort.local.activity import Activity, Counts, Recorded
+
+SERIALIZE, CLASSIFY, FILTER = (f"/aws/lambda/dropsort-{name}" for name in ("serialize", "classify", "filter"))
+
+
+def logged(activity: Activity, group: str, at: int = 2000, **fields: object) -> None:
+    activity.add(group, at, json.dumps({"message": "Done.", **fields}))
+
+
+def test_images_are_counted_by_outcome_until_none_waits() -> None:
+    # GIVEN three images, one of which is classified, one no image, one replaced while it was on its way
+    activity = Activity("dropsort", since=1000)
+    for key in ("incoming/a.jpg", "incoming/b.jpg", "incoming/c.jpg"):
+        logged(activity, SERIALIZE, s3_key=key)
+        logged(activity, CLASSIFY, s3_key=key)
+    assert sentence(activity.counts) == "3 images in · 3 waiting"
+    logged(activity, FILTER, s3_key="incoming/a.jpg", Classified=1, Confidence=0.99, label="bicycle")
+    logged(activity, FILTER, s3_key="incoming/b.jpg", Failed=1, reason="not_an_image")
+    logged(activity, FILTER, Superseded=1)
+
+    # AND lines that are none of these, and those of a previous run
+    activity.add(FILTER, 2000, "START RequestId: 1")
+    activity.add(FILTER, 2000, "{cut")
+    logged(activity, SERIALIZE, at=999, s3_key="incoming/old.jpg")
+    logged(activity, "/aws/lambda/other-serialize", s3_key="incoming/x.jpg")
+
+    # THEN all are counted once, and results are shown once
+    assert activity.counts == Counts(3, 1, 0, 1, 1)
+    assert sentence(activity.counts) == "3 images in · 1 classified · 1 failed · 1 replaced or ignored"
+    assert activity.take_recent() == [
+        Recorded("incoming/a.jpg", "classified", "bicycle", 0.99),
+        Recorded("incoming/b.jpg", "failed", reason="not_an_image"),
+    ]
+    assert activity.take_recent() == []
+
+
+def test_a_result_is_one_line_without_control_characters() -> None:
+    shown = row(Recorded("incoming/a\x1b[2J.jpg", "low-confidence", "bicycle", 0.5, "below_threshold")).plain
+    assert shown.endswith(".jpg  low-confidence  bicycle 0.500 below_threshold")
+    assert "\x1b" not in shown
+
+
+def test_nothing_is_shown_without_a_terminal_or_when_quiet() -> None:
+    # GIVEN a service with a result
+    activity = Activity("dropsort", since=0)
+    logged(activity, FILTER, s3_key="incoming/a.jpg", Classified=1, label="bicycle")
+    for quiet, terminal, lines in ((False, False, 0), (True, True, 0), (False, True, 1)):
+        out = io.StringIO()
+        live = Live(activity, quiet)
+        live._console = Console(file=out, force_terminal=terminal, width=80)
+        live._quiet = quiet or not terminal
+
+        # WHEN it is shown
+        with live:
+            live.show()
+
+        # THEN only a terminal that is not to be quiet gets lines
+        assert out.getvalue().count("incoming") == 0
+        assert out.getvalue().count("a.jpg") == lines
