@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 import dropsort
+from dropsort.cli.main import dropsort as dropsort_command
 from tests.needs import NEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,3 +156,25 @@ def test_the_package_depends_on_what_its_functions_need_in_the_same_versions(loc
 def test_every_dependency_has_a_lowest_version() -> None:
     for requirement in PROJECT["project"]["dependencies"]:
         assert re.search("[>=]=", requirement), requirement
+
+
+def test_the_container_has_what_it_names_and_starts_a_command_that_exists() -> None:
+    # GIVEN the lines of the Dockerfile
+    lines = re.sub(r"\\\n", "", text("Dockerfile")).splitlines()
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+
+    # THEN what it copies is there, is let in, and is all that the package is built from
+    included = {line[1:] for line in text(".dockerignore").splitlines() if line.startswith("!")}
+    assert all((ROOT / name).exists() for name in copied)
+    assert set(copied) == included
+    packages = {
+        name.partition(".")[0].rstrip("*")
+        for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
+    assert packages <= included
+    # AND its command has these options
+    command = next(line for line in lines if line.startswith("CMD ")).removeprefix("CMD ")
+    verb, *words = json.loads(command)
+    found = dropsort_command.get_command(click.Context(dropsort_command), verb)
+    assert found is not None
+    assert found.make_context(verb, words).params["data"] == Path("/data")
