@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-PRECISION = 0.99
+from dropsort.contract.defaults import PRECISION
 
 # Fields of `Settings` that `dropsort train` has as options of the same name; the others only the script has.
 OPTIONS = (

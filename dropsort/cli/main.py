@@ -32,8 +32,10 @@ MODULES = {
     "dropsort.cli.deployment": ("deploy", "destroy"),
     "dropsort.cli.train": ("train",),
     "dropsort.cli.evaluate": ("evaluate",),
+    "dropsort.cli.compare": ("compare",),
     "dropsort.cli.registry": ("register", "approve", "rollout"),
     "dropsort.cli.monitoring": ("monitor", "report", "dashboard"),
+    "dropsort.cli.audit": ("audit",),
 }
 
 

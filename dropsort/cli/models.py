@@ -13,7 +13,8 @@ from dropsort.contract.defaults import threshold_parameters
 from dropsort.contract.resources import DEFAULT_MODEL
 
 
-def _whole(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:
+def whole(_context: click.Context, _parameter: click.Parameter, model: Path) -> Path:
+    """Check that a folder is a model folder; a callback of click."""
     missing = [name for name in ("model.onnx", "labels.json") if not (model / name).is_file()]
     if missing:
         raise click.BadParameter(f"{model} is not a model folder: it has no {' and no '.join(missing)}.")
@@ -25,7 +26,7 @@ model_option = existing(
     "Model folder, as written by `dropsort train`.  [default: models/bikes]",
     folder=True,
     default=DEFAULT_MODEL,
-    callback=_whole,
+    callback=whole,
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 STACK = "dropsort"
 THRESHOLD = 0.93  # confidence from which an image is classified, 0 to 1
 FAMILIARITY_THRESHOLD = 0.01  # familiarity below which a prediction is not trusted, 0 to 1
+PRECISION = 0.99  # of what is classified, that thresholds are chosen for
 IMAGE_SIDE = 256  # longest side in pixels of the image in the workflow's state
 MAX_OBJECT_MEGABYTES = 100  # units of 1,000,000 bytes
 MAX_MEGAPIXELS = 100  # units of 1,000,000 pixels

@@ -170,7 +170,7 @@ def mcnemar(gained: int, lost: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def paired_difference(gained: int, lost: int, trials: int, z: float = Z95) -> Interval:
+def paired_difference(gained: float, lost: float, trials: float, z: float = Z95) -> Interval:
     """Interval of the difference of two proportions of the same trials (Bonett and Price's adjusted Wald interval).
 
     Parameters

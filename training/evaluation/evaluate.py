@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dropsort.contract.defaults import THRESHOLD
+from dropsort.contract.defaults import PRECISION, THRESHOLD
 from dropsort.contract.progress import Progress, no_progress
 from training import dataset, inference
 from training.dataset import Dataset, LabelledImage, fingerprints, near_duplicates
@@ -17,7 +17,6 @@ from training.errors import TrainingError
 from training.evaluation.predictions import Evaluation, Predictions
 from training.evaluation.threshold import choose_threshold
 
-PRECISION = 0.99  # that the threshold is chosen for, unless the caller names another
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".avif"}
 
 

@@ -27,7 +27,7 @@ def image_tree(tmp_path: Path) -> Callable[..., Path]:
             folder.mkdir(parents=True, exist_ok=True)
             for i in range(count):
                 random = np.random.default_rng([i, *map(ord, label + below)])
-                coarse = random.normal(COLOURS[label], 45, (6, 6, 3)).clip(0, 255).astype(np.uint8)
+                coarse = random.normal(COLOURS.get(label, 127), 45, (6, 6, 3)).clip(0, 255).astype(np.uint8)
                 Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(
                     folder / f"{i}.png"
                 )

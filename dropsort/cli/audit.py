@@ -1,0 +1,107 @@
+"""`dropsort audit`: is the promised precision true? From reviews of images that were drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dropsort.cli.documents import write_json
+from dropsort.cli.errors import EXIT_FAILURE
+from dropsort.cli.options import Aws, amount, aws_options, json_option, prefix_option, stack_option
+from dropsort.cli.output import facts_table, note, output_console
+from dropsort.contract.defaults import PRECISION
+from dropsort.contract.text import printable
+
+if TYPE_CHECKING:
+    from dropsort.contract.reviews import Review
+    from monitoring.quality.audit import Audited
+
+
+@click.command(short_help="Estimate the precision from random reviews.")
+@amount("--precision", click.FloatRange(0, 1), "Promised precision.", default=PRECISION, metavar="SHARE")
+@amount("--next", click.IntRange(min=0), "Also print the keys of the N images to review next.", default=0)
+@prefix_option
+@json_option
+@stack_option
+@aws_options
+def audit(precision: float, next: int, prefix: str, json_file: Path | None, stack: str, aws: Aws) -> int:
+    """Estimate how many of the classified images are right, from reviews in random order.
+
+    The order is that of the inference ids. Reviews of other images do not count, as they were chosen for being doubtful. The
+    exit code is 1 if the promise is broken.
+    """
+    from dropsort.client import results as reading
+    from dropsort.client import reviewed
+    from dropsort.client import stack as stacks
+    from monitoring.quality import audit as auditing
+
+    service, s3 = stacks.find(aws.client, stack), aws.client("s3")
+    reviews = reviewed.iterate(s3, service.bucket, prefix=prefix, unreadable=note)
+    results = reading.iterate(s3, service.bucket, prefix=prefix, unreadable=note)
+    by_id: dict[str, str] = {}
+    documents = []
+    for result in results:
+        documents.append(result.document)
+        by_id[str(result.document.get("inference_id"))] = result.key
+    items = audited(documents, reviews)
+    found = auditing.audit(items, precision)
+    waiting = [by_id[one.inference_id] for one in auditing.next_to_review(items, next)]
+    output = output_console(json_file)
+    output.print(
+        facts_table(
+            [
+                (
+                    name,
+                    f"{one.size:,} predictions, {one.reviewed:,} reviewed at random, {one.elsewhere:,} others",
+                )
+                for name, one in found.outcomes.items()
+            ]
+        )
+    )
+    for sentence in found.sentences():
+        output.print(sentence, markup=False)
+    for key in waiting:
+        output.print(printable(key), markup=False, soft_wrap=True)
+    write_json(json_file, {**found.to_json(), "next": waiting})
+    return EXIT_FAILURE if found.verdict == "broken" else 0
+
+
+def audited(documents: Iterable[Mapping[str, Any]], reviews: Iterable[Review]) -> list[Audited]:
+    """Results and reviews as the audit reads them: the prediction, whoever reviewed it since; failures left out.
+
+    Parameters
+    ----------
+    documents
+        Result documents.
+    """
+    from dropsort.contract import reviews as deciding
+    from dropsort.contract.keys import FAILED
+    from monitoring.quality.audit import Audited
+
+    of = {review.inference_id: review for review in reviews}
+    found = []
+    for document in documents:
+        review = of.get(str(document.get("inference_id")))
+        decision = deciding.in_force(review) if review else None
+        prediction = review.prediction if review else document
+        if document.get("review") and not review:
+            continue  # its prediction is not known
+        if prediction["outcome"] == FAILED or not prediction.get("inference_id"):
+            continue
+        usable = decision is None or decision.action != deciding.UNUSABLE
+        found.append(
+            Audited(
+                inference_id=prediction["inference_id"],
+                day=str(prediction["times"].get("uploaded") or prediction["times"]["recorded"])[:10],
+                outcome=prediction["outcome"],
+                correct=decision.label == prediction.get("label") if decision and usable else None,
+                usable=usable,
+            )
+        )
+    return found
+
+
+COMMANDS = [audit]

@@ -1,0 +1,287 @@
+"""The comparison of two models as one HTML page that needs nothing else: the advice, figures, charts, images that change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jinja2 import Environment
+from numpy.typing import NDArray
+
+from dropsort.contract.statistics import calibration_bins
+from dropsort.pages import html
+from dropsort.pages.chart import (
+    Axis,
+    Chart,
+    Dot,
+    Dots,
+    Hover,
+    Line,
+    Ranges,
+    Rule,
+    Tick,
+    nice_ticks,
+    number_axis,
+)
+from dropsort.pages.images import GalleryImage, NoThumbnail, thumbnail
+from dropsort.pages.parts import Tile
+from dropsort.pages.words import decimal, percent, probability, short
+from training.evaluation import scores
+from training.evaluation.compare import Comparison, Paired, Side
+
+SHOWN = 48  # images in each gallery
+_CHANGES = 30  # rows of the table
+_SIGNS = {"roll out": ("ok", "✓"), "do not roll out": ("bad", "✗"), "undecided": ("", "?")}
+_STYLES = ("before", "median")  # of the current model and of the candidate
+
+
+class Row(NamedTuple):
+    """A figure of both models."""
+
+    name: str
+    current: str
+    candidate: str
+    difference: str = ""
+
+
+def write(comparison: Comparison, page: Path) -> Path:
+    """Write the page.
+
+    Raises
+    ------
+    PageError
+        The page cannot be written.
+    """
+    html.save(page, render(comparison))
+    return page
+
+
+def render(comparison: Comparison, env: Environment | None = None) -> str:
+    """The page of a comparison."""
+    verdict, sentence = comparison.verdict()
+    kind, sign = _SIGNS[verdict]
+    near = int(comparison.near_duplicate.sum())
+    changes = comparison.changes()
+    return html.render(
+        "comparison.html",
+        env=env,
+        title=f"{short(comparison.candidate.name)} compared with {short(comparison.current.name)}",
+        header=[
+            f"{len(comparison.truth):,} labelled images that neither model was made from."
+            + (f" {len(comparison.overlap):,} others were left out." if comparison.overlap else ""),
+            *(
+                [f"{near:,} have a near-duplicate among training images; the advice is without them."]
+                if near
+                else []
+            ),
+        ],
+        kind=kind,
+        sign=sign,
+        sentence=sentence,
+        tiles=tiles(comparison),
+        rows=rows(comparison),
+        charts=[_differences(comparison), _reliability(comparison), _risk_coverage(comparison)],
+        changes=[(short(a), short(b), *counts) for a, b, *counts in changes[:_CHANGES]],
+        changed=sum(row[2] for row in changes),
+        galleries=_galleries(comparison),
+    )
+
+
+def tiles(comparison: Comparison) -> list[Tile]:
+    """The differences that come first."""
+    accuracy, coverage = comparison.accuracy(), comparison.coverage_at_precision()
+    return [
+        Tile("accuracy", _signed(accuracy.difference), f"{_interval(accuracy)}; p {probability(accuracy.p)}"),
+        Tile(
+            f"coverage at {comparison.precision:.1%}",
+            _signed(coverage.difference),
+            f"{_interval(coverage)}; from {percent(coverage.current / coverage.images)} to "
+            f"{percent(coverage.candidate / coverage.images)}",
+        ),
+        Tile("newly right", f"{accuracy.gained:,}", "images that only the candidate has right"),
+        Tile("newly wrong", f"{accuracy.lost:,}", "images that only the current model has right"),
+    ]
+
+
+def rows(comparison: Comparison) -> list[Row]:
+    """Every figure of both models."""
+    sides = (comparison.current, comparison.candidate)
+    found = [comparison.summary()[name] for name in ("current", "candidate")]
+    accuracy, coverage = comparison.accuracy(), comparison.coverage()
+    new, at = comparison.decisive().accuracy(), comparison.coverage_at_precision()
+
+    def paired(name: str, one: Paired) -> Row:
+        shares = (percent(one.current / one.images), percent(one.candidate / one.images))
+        return Row(name, *shares, f"{_signed(one.difference)} ({_interval(one)}), p {probability(one.p)}")
+
+    return [
+        paired("accuracy", accuracy),
+        *(
+            [paired("accuracy without near-duplicates of training images", new)]
+            if new.images < accuracy.images
+            else []
+        ),
+        paired("classified, at its own thresholds", coverage),
+        Row(
+            "correct of the classified",
+            *(_ranged(one["precision"], one["precision_interval"]) for one in found),
+        ),
+        paired(f"classified, where {comparison.precision:.1%} of these images are right", at),
+        Row("threshold", *(f"{side.threshold:.3f}" for side in sides)),
+        Row("calibration error (ECE)", *(decimal(one["ece"]) for one in found)),
+        Row("unfamiliar images", *(f"{one['unfamiliar']:,}" for one in found)),
+        Row("median familiarity", *(decimal(one["median_familiarity"]) for one in found)),
+        Row("time of a prediction on this machine", *(f"{side.milliseconds:.1f} ms" for side in sides)),
+        Row("labels", *(f"{len(side.labels):,}" for side in sides)),
+    ]
+
+
+def _differences(comparison: Comparison) -> Chart:
+    """What the candidate gains or loses, with intervals."""
+    found = [
+        ("accuracy", comparison.accuracy()),
+        ("on new images", comparison.decisive().accuracy()),
+        ("classified", comparison.coverage()),
+        (f"at {comparison.precision:.1%}", comparison.coverage_at_precision()),
+    ]
+    ends = [end for _, one in found for end in one.interval]
+    reach = max(0.02, *(abs(end) for end in ends)) * 1.1
+    ticks = tuple(Tick(v / 100, f"{v:+g}" if v else "0") for v in nice_ticks(-100 * reach, 100 * reach, 5))
+    dots = [
+        Dot(one.difference, i, f"{name}: {_signed(one.difference)} ({_interval(one)})")
+        for i, (name, one) in enumerate(found)
+    ]
+    return Chart(
+        "What the candidate gains",
+        Axis(-reach, reach, ticks, "points, candidate minus current"),
+        Axis(0, 1, rows=tuple(name for name, _ in found)),
+        (
+            Ranges(tuple((*one.interval, i) for i, (_, one) in enumerate(found))),
+            Dots(tuple(dots), "diamond", "difference"),
+            Rule(0, "", vertical=True),
+        ),
+        "With 95 % intervals of the same images under both models; an interval that contains 0 may be chance.",
+    )
+
+
+def _reliability(comparison: Comparison) -> Chart:
+    bins = [
+        calibration_bins(side.predictions.confidence.tolist(), comparison.correct(side).tolist())
+        for side in (comparison.current, comparison.candidate)
+    ]
+    low = 0.1 * math.floor(10 * min(0.5, *(min(b.confidence, b.accuracy) for found in bins for b in found)))
+    names = ("current", "candidate")
+    marks = [
+        Dots(
+            tuple(
+                Dot(
+                    b.confidence,
+                    b.accuracy,
+                    f"{name}, {b.size:,}: confidence {b.confidence:.3f}, correct {b.accuracy:.3f}",
+                )
+                for b in found
+            ),
+            style,
+            name,
+        )
+        for name, style, found in zip(names, ("diamond", "point"), bins, strict=True)
+    ]
+    return Chart(
+        "Reliability",
+        number_axis(low, 1, "mean confidence"),
+        number_axis(low, 1, "share correct"),
+        (Line(((low, low), (1, 1)), "ideal", "confidence is accuracy"), *marks),
+        "Of the images with this mean confidence, so many are correct.",
+    )
+
+
+def _risk_coverage(comparison: Comparison) -> Chart:
+    curves = [
+        scores.risk_coverage(side.predictions.confidence, comparison.correct(side))
+        for side in (comparison.current, comparison.candidate)
+    ]
+    top = max(0.01, *(r for curve in curves for _, r in curve)) * 1.1
+    axis = number_axis(0, 100 * top, "errors among the classified", most=5)
+    ticks = tuple(t._replace(value=t.value / 100, name=f"{t.name}%") for t in axis.ticks)
+    hovers = []
+    for i in range(50):
+        at = (i + 1) / 50
+        values = [next(r for c, r in curve if c >= at - 1e-9) for curve in curves]
+        hovers.append(
+            Hover(i / 50, at, f"coverage {at:.0%}: current {values[0]:.2%} errors, candidate {values[1]:.2%}")
+        )
+    marks = [
+        Line(tuple(curve), style, name)
+        for curve, style, name in zip(curves, _STYLES, ("current", "candidate"), strict=True)
+    ]
+    return Chart(
+        "Risk and coverage",
+        number_axis(0, 1, "coverage"),
+        Axis(0, top, ticks, "errors among the classified"),
+        (*marks, Rule(1 - comparison.precision, "promised")),
+        "Share of errors if only the images of highest confidence are classified.",
+        tuple(hovers),
+    )
+
+
+def _galleries(comparison: Comparison) -> list[tuple[str, int, Sequence[GalleryImage]]]:
+    """The images whose label changes: title, how many, those that are shown, most confident first."""
+    before, after = (comparison.correct(side) for side in (comparison.current, comparison.candidate))
+    differs = np.array(
+        [a != b for a, b in zip(comparison.current.predicted, comparison.candidate.predicted, strict=True)],
+        bool,
+    )
+    kinds = (
+        ("Newly wrong", before & ~after),
+        ("Newly right", after & ~before),
+        ("Wrong under both, with another label", differs & ~before & ~after),
+    )
+    return [(title, int(flags.sum()), _images(comparison, flags)) for title, flags in kinds if flags.any()]
+
+
+def _images(comparison: Comparison, flags: NDArray[np.bool_]) -> list[GalleryImage]:
+    chosen = np.flatnonzero(flags)
+    order = chosen[np.argsort(-comparison.candidate.predictions.confidence[chosen], kind="stable")]
+    return [_image(comparison, int(i)) for i in order[:SHOWN]]
+
+
+def _image(comparison: Comparison, i: int) -> GalleryImage:
+    path = comparison.current.predictions.images[i].path
+    try:
+        data, note = thumbnail(path.read_bytes(), formats=None)
+    except NoThumbnail as error:
+        data, note = "", str(error)
+    except OSError:
+        data, note = "", "the file is gone"
+    lines = [
+        f"{name}: {_prediction(side, i)}"
+        for name, side in (("current", comparison.current), ("candidate", comparison.candidate))
+    ]
+    return GalleryImage(
+        title=short(comparison.truth[i]),
+        score="",
+        data=data,
+        alt=f"{path.name}: {short(comparison.truth[i])}; {'; '.join(lines)}",
+        note=note,
+        lines=(*lines, path.name),
+    )
+
+
+def _prediction(side: Side, i: int) -> str:
+    confidence = side.predictions.confidence[i]
+    return f"{short(side.predicted[i])} {confidence:.2f}{'' if side.classified[i] else ', not classified'}"
+
+
+def _signed(difference: float) -> str:
+    return f"{100 * difference:+.1f} pt"
+
+
+def _interval(one: Paired) -> str:
+    return f"95 %: {100 * one.interval.low:+.1f} to {100 * one.interval.high:+.1f}"
+
+
+def _ranged(value: float | None, interval: Sequence[float]) -> str:
+    return "–" if value is None else f"{percent(value)} ({percent(interval[0])} to {percent(interval[1])})"

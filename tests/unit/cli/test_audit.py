@@ -1,0 +1,84 @@
+"""`dropsort audit`: results and reviews of a bucket become an estimate; what was predicted counts, not what it became."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+
+from dropsort.cli.audit import audit
+from dropsort.contract import reviews
+from tests.unit.cli.test_results import TEMPLATE
+from tests.unit.client.conftest import BUCKET
+
+
+@pytest.fixture
+def record(s3: Any, write_result: Callable[..., str]) -> Callable[..., None]:
+    """Records a result, and reviews it: `record(number, outcome, action, label)`."""
+    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
+
+    def record(number: int, outcome: str = "classified", action: str = "", label: str | None = None) -> None:
+        key = f"incoming/{number:03}.jpg"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
+        location = write_result(key, outcome, inference_id=f"{number:064x}", review=None)
+        if not action:
+            return
+        prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
+        found = reviews.decide(
+            reviews.begin(prediction, {}),
+            id="1",
+            by="ann",
+            at="2026-11-26T10:00:00+00:00",
+            action=action,  # type: ignore[arg-type]
+            label=label,
+        )
+        s3.put_object(
+            Bucket=BUCKET, Key=reviews.key(f"{number:03}.jpg"), Body=json.dumps(reviews.encode(found))
+        )
+        s3.delete_object(Bucket=BUCKET, Key=location)
+        became = reviews.result_of(found)
+        where = f"{became['outcome']}/{number:03}.jpg.json"
+        s3.put_object(Bucket=BUCKET, Key=where, Body=json.dumps(became))
+
+    return record
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(
+        audit, [*arguments, "--json", "-"], catch_exceptions=False, standalone_mode=False
+    )
+
+
+def test_what_was_predicted_is_judged_whatever_it_became(record: Callable[..., None], s3: Any) -> None:
+    # GIVEN classified images, one confirmed, one of another label, one of none, one unusable, two not reviewed
+    record(0, action="label", label="bicycle")
+    record(1, action="label", label="motorcycle")
+    record(2, action="none")
+    record(3, action="unusable")
+    record(4)
+    record(5)
+    # and a doubtful one that the reviewer moved to classified/, and something else below reviews/
+    record(6, "low-confidence", "label", "bicycle")
+    s3.put_object(Bucket=BUCKET, Key="reviews/notes.txt", Body=b"call Ann")
+
+    shown = run("--next", "1")
+
+    found = json.loads(shown.stdout)
+    assert found["outcomes"]["classified"] == found["outcomes"]["classified"] | {
+        "size": 5, "reviewed": 3, "unusable": 1, "elsewhere": 0,
+    }  # fmt: skip
+    assert found["outcomes"]["low-confidence"]["reviewed"] == 1
+    assert found["precision"] == pytest.approx(1 / 3)
+    assert found["next"] == ["incoming/004.jpg"]
+    assert "reviews/notes.txt is no review" in shown.stderr
+
+
+def test_a_broken_promise_is_an_exit_code(record: Callable[..., None]) -> None:
+    for number in range(4):
+        record(number, action="label", label="motorcycle")
+    assert run().return_value == 1
+    assert run("--precision", "0").return_value == 0
