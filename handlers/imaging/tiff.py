@@ -82,6 +82,7 @@ _USED = frozenset({
     _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION, _PLANES, _COLOURS,
     *_FAX_TAGS,
 })  # fmt: skip
+_OF_PIXELS = frozenset({_BITS, _OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _COLOURS})
 _FEW = 256  # values of a tag, of a directory other than the first
 _DIRECTORIES = 24  # that are read
 
@@ -242,6 +243,10 @@ def _directory(data: bytes, at: int, order: str, big: bool, most: int) -> tuple[
             where = struct.unpack_from(order + ("Q" if big else "I"), data, where)[0]
         if number in (_OFFSETS, _TILE_OFFSETS, _COUNTS, _TILE_COUNTS):
             limits.check_count("TIFF", "strips or tiles", length, limits.MAX_STRIPS)
+        if number in _OF_PIXELS and most == limits.MAX_STRIPS and where + total > len(data):
+            raise Rejection(
+                "truncated_image", f"TIFF: tag {number} has {length} values, but the file ends before."
+            )
         if kind in _INTEGERS and length <= most and where + total <= len(data):
             tags[number] = struct.unpack_from(f"{order}{length}{_INTEGERS[kind]}", data, where)
         elif kind in (2, 7) and (length <= 256 or number == _JPEG_TABLES):
