@@ -12,10 +12,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.loaders import Loader
 from hypothesis import HealthCheck, settings
 
 from dropsort.deployment import package
@@ -23,6 +21,7 @@ from dropsort.deployment.errors import PackageError
 from dropsort.local import venv
 from dropsort.local.errors import InstallError
 from tests import needs
+from tests.models import share_models
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,7 +31,7 @@ def pytest_configure() -> None:
     needs.required()
     for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
         del os.environ[name]  # of a service that this terminal uses
-    _share_models()
+    share_models()
     # A machine that has other work draws examples slowly.
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
@@ -47,22 +46,6 @@ def pytest_xdist_auto_num_workers() -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return 1 + (len(affinity(0)) if affinity else os.cpu_count() or 1)
-
-
-def _share_models() -> None:
-    """Let all sessions of botocore share what they read of its data.
-
-    Each session would list and parse the API models for its first client of a service, a fifth of a second; and each test
-    makes sessions of its own.
-    """
-    read: dict[tuple[str, ...], dict[Any, Any]] = {}
-    initialise = Loader.__init__
-
-    def shared(self: Any, *arguments: Any, **options: Any) -> None:
-        initialise(self, *arguments, **options)
-        self._cache = read.setdefault(tuple(self.search_paths), {})
-
-    Loader.__init__ = shared
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -14,19 +14,14 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from dropsort.cli import main as cli
 from dropsort.cli.errors import sentence
 from dropsort.deployment.errors import DeployError
+from tests.commands import ROOT, commands
 from tests.unit.cli.nowhere import ENVIRONMENT
 from training.errors import TrainingError
 from training.settings import OPTIONS, Settings
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dropsort.cli", *arguments],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT | environment,
-        check=False,
-    )
+    return commands().run(ROOT, ENVIRONMENT | environment, arguments)
 
 
 def test_help_lists_every_command_and_loads_no_library() -> None:
