@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -12,7 +12,10 @@ from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment.errors import DeployError
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_service_quotas import ServiceQuotasClient
 
 PER_INSTANCE = 20  # five times the vCPUs of an ml.m5.xlarge: its workers never wait, and its queue of 100 requests never fills
 UNRESERVED = 100  # Lambda keeps so many for functions that reserve nothing
@@ -94,13 +97,13 @@ def check(
         )
 
 
-def _roles(iam: Any, needed: int) -> str:
+def _roles(iam: IAMClient, needed: int) -> str:
     summary = iam.get_account_summary()["SummaryMap"]
     free = summary["RolesQuota"] - summary["Roles"]
     return "" if free >= needed else f"The stack needs {needed} IAM roles; the account has room for {free}."
 
 
-def _rules(events: Any, service_quotas: Any, needed: int) -> str:
+def _rules(events: EventBridgeClient, service_quotas: ServiceQuotasClient, needed: int) -> str:
     most = _quota(service_quotas, "events", "Rules")
     if most is None:
         return ""
@@ -109,7 +112,7 @@ def _rules(events: Any, service_quotas: Any, needed: int) -> str:
     return "" if free >= needed else f"The stack needs {needed} EventBridge rules; there is room for {free}."
 
 
-def _instances(service_quotas: Any, kind: str, needed: int, on_step: OnStep) -> str:
+def _instances(service_quotas: ServiceQuotasClient, kind: str, needed: int, on_step: OnStep) -> str:
     most = _quota(service_quotas, "sagemaker", f"{kind} for endpoint usage")
     if most is None:
         return ""
@@ -123,7 +126,7 @@ def _instances(service_quotas: Any, kind: str, needed: int, on_step: OnStep) -> 
     return ""
 
 
-def _quota(service_quotas: Any, service: str, name: str) -> float | None:
+def _quota(service_quotas: ServiceQuotasClient, service: str, name: str) -> float | None:
     """The account's value of a quota, else its default; None if there is no quota of that name."""
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
         for page in service_quotas.get_paginator(operation).paginate(
