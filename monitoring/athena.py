@@ -3,8 +3,7 @@
 `TABLE` reads capture files as they lie in the bucket, through partition projection: no crawler, no partitions to add.
 ``monitoring/athena.sql`` computes what `monitoring.incremental.run` computes, for the outputs that an image endpoint has: lists of
 probabilities, ``probabilities``, ``prediction``/``predictions``, ``predicted_label`` with ``score``, single scores; JSON,
-JSON lines, CSV, base64; inference times in UTC with a Z. It does not scale a quantised softmax, and takes a single whole number for a
-probability.
+JSON lines, CSV, base64; inference times in UTC with a Z. It takes a single whole number for a probability.
 """
 
 from __future__ import annotations

@@ -115,13 +115,38 @@ vectors AS (
     END AS vector
   FROM chosen
 ),
-classes AS (
-  SELECT
-    v.id, v.endpoint, v.variant, v.hour, v.number, v.position, v.choice, v.names, v.familiarity, v.model, c.class, c.raw,
-    greatest(0.0e0, least(1.0e0, c.raw)) AS p,
-    row_number() OVER (PARTITION BY v.id, v.number, v.position ORDER BY c.raw DESC, c.class) AS place
+unscaled AS (
+  SELECT v.id, v.endpoint, v.variant, v.hour, v.number, v.position, v.choice, v.names, v.familiarity, v.model, c.class, c.raw
   FROM vectors AS v
   CROSS JOIN UNNEST(v.vector) WITH ORDINALITY AS c(raw, class)
+),
+measured AS (
+  SELECT
+    *, sum(raw) OVER response AS total, count(*) OVER response AS members,
+    sum(CASE WHEN raw > 0 THEN 1 ELSE 0 END) OVER response AS above,
+    max(abs(raw * 256 - round(raw * 256))) OVER response < 1e-3 AS of_256,
+    max(abs(raw * 255 - round(raw * 255))) OVER response < 1e-3 AS of_255
+  FROM unscaled
+  WINDOW response AS (PARTITION BY id, number, position)
+),
+-- Multiples of 1/256 or 1/255, whose sum misses 1 by their rounding, are scaled to it.
+classes AS (
+  SELECT
+    id, endpoint, variant, hour, number, position, choice, names, familiarity, model, class, raw,
+    greatest(0.0e0, least(1.0e0, raw)) AS p,
+    row_number() OVER (PARTITION BY id, number, position ORDER BY raw DESC, class) AS place
+  FROM (
+    SELECT
+      id, endpoint, variant, hour, number, position, choice, names, familiarity, model, class,
+      CASE
+        WHEN abs(total - 1) > {tolerance} AND total > 0 AND (
+          (of_256 AND total - 1 BETWEEN -members / 512.0e0 - 1e-9 AND above / 512.0e0 + 1e-9)
+          OR (of_255 AND total - 1 BETWEEN -members / 510.0e0 - 1e-9 AND above / 510.0e0 + 1e-9)
+        ) THEN raw / total
+        ELSE raw
+      END AS raw
+    FROM measured
+  )
 ),
 predictions AS (
   SELECT
