@@ -30,6 +30,7 @@ MODULES = {
     "dropsort.cli.forget": ("forget",),
     "dropsort.cli.cost": ("cost",),
     "dropsort.cli.deployment": ("deploy", "destroy"),
+    "dropsort.cli.dataset": ("dataset",),
     "dropsort.cli.train": ("train",),
     "dropsort.cli.evaluate": ("evaluate",),
     "dropsort.cli.compare": ("compare",),

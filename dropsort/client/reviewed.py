@@ -1,8 +1,11 @@
-"""Reads reviews: what people decided, with the predictions that they decided about."""
+"""Reads reviews, with the predictions that they are about, and the uploads that were reviewed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
@@ -12,6 +15,15 @@ from dropsort.contract import reviews
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+_GONE = (
+    "NoSuchKey",
+    "NoSuchVersion",
+    "404",
+    "PreconditionFailed",
+    "MethodNotAllowed",
+)  # the last: a delete marker
 
 
 def iterate(
@@ -49,3 +61,45 @@ def iterate(
             unreadable(found)
         elif found is not None and reviews.in_force(found):
             yield found
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A reviewed upload as a file, or why it is none."""
+
+    review: reviews.Review
+    path: Path
+    fault: str = ""
+
+
+def download(s3: S3Client, found: Iterable[reviews.Review], folder: Path) -> Iterator[Downloaded]:
+    """Copy the uploads that were reviewed, in exactly the reviewed version, to ``{inference id}`` with their suffix below `folder`.
+
+    What is there already is not copied again: an interrupted download continues where it stopped.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def copy(review: reviews.Review) -> Downloaded:
+        source = review.source
+        suffix = PurePosixPath(source.key).suffix.lower()
+        path = folder / (review.inference_id + (suffix if _SUFFIX.fullmatch(suffix) else ""))
+        if path.is_file():
+            return Downloaded(review, path)
+        try:
+            if source.version_id:
+                found_object = s3.get_object(
+                    Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+                )
+            else:
+                found_object = s3.get_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
+            body = found_object["Body"].read()
+        except AwsError as error:
+            if error.response["Error"]["Code"] in _GONE:
+                return Downloaded(review, path, "the upload that was reviewed is gone")
+            raise
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_bytes(body)
+        temporary.replace(path)
+        return Downloaded(review, path)
+
+    yield from ahead(copy, found)

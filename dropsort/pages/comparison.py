@@ -15,6 +15,8 @@ from dropsort.contract.statistics import calibration_bins
 from dropsort.pages import html
 from dropsort.pages.chart import (
     Axis,
+    Bar,
+    Bars,
     Chart,
     Dot,
     Dots,
@@ -22,6 +24,7 @@ from dropsort.pages.chart import (
     Line,
     Ranges,
     Rule,
+    Texts,
     Tick,
     nice_ticks,
     number_axis,
@@ -39,12 +42,12 @@ _STYLES = ("before", "median")  # of the current model and of the candidate
 
 
 class Row(NamedTuple):
-    """A figure of both models."""
+    """A figure of both models, and what is to add."""
 
     name: str
     current: str
     candidate: str
-    difference: str = ""
+    note: str = ""  # difference or interval
 
 
 def write(comparison: Comparison, page: Path) -> Path:
@@ -115,7 +118,7 @@ def rows(comparison: Comparison) -> list[Row]:
 
     def paired(name: str, one: Paired) -> Row:
         shares = (percent(one.current / one.images), percent(one.candidate / one.images))
-        return Row(name, *shares, f"{_signed(one.difference)} ({_interval(one)}), p {probability(one.p)}")
+        return Row(name, *shares, f"{_signed(one.difference)}; {_interval(one)}; p {probability(one.p)}")
 
     return [
         paired("accuracy", accuracy),
@@ -127,7 +130,9 @@ def rows(comparison: Comparison) -> list[Row]:
         paired("classified, at its own thresholds", coverage),
         Row(
             "correct of the classified",
-            *(_ranged(one["precision"], one["precision_interval"]) for one in found),
+            percent(found[0]["precision"]),
+            percent(found[1]["precision"]),
+            "; ".join(_range(one["precision_interval"]) for one in found),
         ),
         paired(f"classified, where {comparison.precision:.1%} of these images are right", at),
         Row("threshold", *(f"{side.threshold:.3f}" for side in sides)),
@@ -159,9 +164,11 @@ def _differences(comparison: Comparison) -> Chart:
         Axis(-reach, reach, ticks, "points, candidate minus current"),
         Axis(0, 1, rows=tuple(name for name, _ in found)),
         (
+            Bars(tuple(Bar(-reach, reach, i - 0.3, i + 0.3) for i in range(len(found))), "track"),
             Ranges(tuple((*one.interval, i) for i, (_, one) in enumerate(found))),
             Dots(tuple(dots), "diamond", "difference"),
             Rule(0, "", vertical=True),
+            Texts(tuple((i, _signed(one.difference)) for i, (_, one) in enumerate(found))),
         ),
         "With 95 % intervals of the same images under both models; an interval that contains 0 may be chance.",
     )
@@ -283,5 +290,5 @@ def _interval(one: Paired) -> str:
     return f"95 %: {100 * one.interval.low:+.1f} to {100 * one.interval.high:+.1f}"
 
 
-def _ranged(value: float | None, interval: Sequence[float]) -> str:
-    return "–" if value is None else f"{percent(value)} ({percent(interval[0])} to {percent(interval[1])})"
+def _range(interval: Sequence[float]) -> str:
+    return f"95 %: {interval[0]:.1%} to {interval[1]:.1%}"

@@ -14,7 +14,7 @@ import pytest
 
 import dropsort
 from dropsort import DropsortError, Result, Service, connect
-from tests.unit.cli.test_results import TEMPLATE
+from tests.unit.cli.conftest import TEMPLATE
 from tests.unit.client.conftest import aws, s3, service, settled_soon, write_result
 
 __all__ = ["aws", "s3", "service", "settled_soon", "write_result"]  # fixtures

@@ -6,45 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from click.testing import CliRunner, Result
 
 from dropsort.cli.audit import audit
-from dropsort.contract import reviews
-from tests.unit.cli.test_results import TEMPLATE
 from tests.unit.client.conftest import BUCKET
-
-
-@pytest.fixture
-def record(s3: Any, write_result: Callable[..., str]) -> Callable[..., None]:
-    """Records a result, and reviews it: `record(number, outcome, action, label)`."""
-    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
-
-    def record(number: int, outcome: str = "classified", action: str = "", label: str | None = None) -> None:
-        key = f"incoming/{number:03}.jpg"
-        s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
-        location = write_result(key, outcome, inference_id=f"{number:064x}", review=None)
-        if not action:
-            return
-        prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
-        found = reviews.decide(
-            reviews.begin(prediction, {}),
-            id="1",
-            by="ann",
-            at="2026-11-26T10:00:00+00:00",
-            action=action,  # type: ignore[arg-type]
-            label=label,
-        )
-        s3.put_object(
-            Bucket=BUCKET, Key=reviews.key(f"{number:03}.jpg"), Body=json.dumps(reviews.encode(found))
-        )
-        s3.delete_object(Bucket=BUCKET, Key=location)
-        became = reviews.result_of(found)
-        where = f"{became['outcome']}/{number:03}.jpg.json"
-        s3.put_object(Bucket=BUCKET, Key=where, Body=json.dumps(became))
-
-    return record
 
 
 def run(*arguments: str) -> Result:

@@ -18,16 +18,8 @@ from click.testing import CliRunner, Result
 from dropsort.cli.redrive import redrive
 from dropsort.cli.results import results
 from dropsort.client.errors import NotFoundError
+from tests.unit.cli.conftest import TEMPLATE
 from tests.unit.client.conftest import BUCKET
-
-TEMPLATE = {
-    "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-    "Outputs": {
-        "BucketName": {"Value": BUCKET},
-        "StateMachineArn": {"Value": "arn:aws:states:us-east-1:123456789012:stateMachine:sort"},
-        "EndpointName": {"Value": "dropsort"},
-    },
-}
 
 
 @pytest.fixture

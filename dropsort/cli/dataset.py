@@ -1,0 +1,154 @@
+"""`dropsort dataset`: reviewed images as a dataset to train on, checked before the training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dropsort.cli.documents import write_json
+from dropsort.cli.evaluate import NAMED
+from dropsort.cli.models import model_option
+from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, prefix_option, stack_option
+from dropsort.cli.output import bars, facts_table, note, output_console
+from dropsort.contract import reviews as deciding
+from dropsort.contract.text import printable
+
+
+@click.command(short_help="Make a dataset of reviewed images.")
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@existing(
+    "--images",
+    "Images of the current model, train and test: part of the dataset too, where they are.",
+)
+@amount(
+    "--test",
+    click.FloatRange(0, 1),
+    "Share of the reviewed images for the test part.",
+    default=0.15,
+    metavar="SHARE",
+)
+@prefix_option
+@model_option
+@json_option
+@stack_option
+@aws_options
+def dataset(
+    folder: Path,
+    images: Path | None,
+    test: float,
+    prefix: str,
+    model: Path,
+    json_file: Path | None,
+    stack: str,
+    aws: Aws,
+) -> int:
+    """Download the reviewed images to DIR, with a manifest of labels and parts for `dropsort train --images DIR`.
+
+    An interrupted run continues where it stopped, and a later one adds what was reviewed since; a test image stays one. Files
+    that should be checked before training are named.
+    """
+    from dropsort.client import reviewed as reading
+    from dropsort.client import stack as stacks
+    from training import dataset as datasets
+    from training.dataset import LabelledImage, checks, fingerprints, joining
+    from training.evaluation.evaluate import load_model, predict
+
+    service, s3 = stacks.find(aws.client, stack), aws.client("s3")
+    found = list(reading.iterate(s3, service.bucket, prefix=prefix, unreadable=note))
+    of = {review.inference_id: deciding.in_force(review) for review in found}
+    actions = Counter(decision.action for decision in of.values() if decision)
+    wanted: dict[deciding.Action, str] = {"label": "images", "none": "others"}
+    with bars() as progress:
+        task = progress.add_task("images", total=actions["label"] + actions["none"])
+        files = []
+        for action, name in wanted.items():
+            chosen = [review for review in found if (one := of[review.inference_id]) and one.action == action]
+            for item in reading.download(s3, chosen, folder / name):
+                files.append((action, item))
+                progress.advance(task)
+        labelled, keys = [], {}
+        for action, item in files:
+            decision = of[item.review.inference_id]
+            if action == deciding.LABEL and decision and decision.label and not item.fault:
+                labelled.append(LabelledImage(item.path, decision.label))
+                keys[item.path] = item.review.source.key
+        earlier = datasets.read(images, check=False).images if images else []
+        known = fingerprints.read(model)
+        task = progress.add_task("pixels", total=None)
+        joined = joining.join(
+            labelled,
+            earlier,
+            known=known,
+            parts=joining.read_parts(folder),
+            test=test,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+        joining.write_manifest(folder, joined, keys)
+        findings = checks.contradictions([*joined.reviewed, *joined.earlier])
+        findings += [finding for image in joined.reviewed if (finding := checks.legibility(image))]
+        task = progress.add_task("predicted", total=None)
+        network, _ = load_model(model)
+        predictions = predict(
+            network,
+            joined.reviewed,
+            lambda done, total: progress.update(task, completed=done, total=total),
+            known=known.pixels,
+        )
+        findings += checks.label_errors(predictions.images, predictions.probabilities, network.labels)
+    problems = [(item.path, "gone", item.fault) for _, item in files if item.fault]
+    problems += [(one.path, one.kind, one.why) for one in joined.left_out]
+    counts = Counter((image.part, image.label) for image in (*joined.reviewed, *joined.earlier))
+    document: dict[str, Any] = {
+        "folder": str(folder),
+        "reviews": len(found),
+        "actions": dict(sorted(actions.items())),
+        "reviewed": len(joined.reviewed),
+        "earlier": len(joined.earlier),
+        "parts": _nested(counts),
+        "left_out": [_entry(*problem, keys) for problem in problems],
+        "to_check": [_entry(one.path, one.kind, one.why, keys) for one in findings],
+    }
+    facts = [
+        (
+            "reviews",
+            f"{len(found):,}: " + ", ".join(f"{n:,} {action}" for action, n in sorted(actions.items())),
+        )
+    ]
+    for part, labels in document["parts"].items():
+        facts.append((part, ", ".join(f"{count:,} {label}" for label, count in labels.items())))
+    output_console(json_file).print(facts_table(facts))
+    _name("left out", document["left_out"])
+    _name("check", document["to_check"])
+    write_json(json_file, document)
+    note(f"Next: dropsort train --images {folder} --model models/next")
+    return 0
+
+
+def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for (part, label), count in sorted(counts.items()):
+        nested.setdefault(part, {})[label] = count
+    return nested
+
+
+def _entry(path: Path, kind: str, why: str, keys: dict[Path, str]) -> dict[str, str]:
+    return {"file": str(path), "key": keys.get(path, ""), "kind": kind, "why": why}
+
+
+def _name(what: str, entries: list[dict[str, str]]) -> None:
+    """Name the first files of each kind."""
+    shown: Counter[str] = Counter()
+    for entry in entries:
+        shown[entry["kind"]] += 1
+        if shown[entry["kind"]] <= NAMED:
+            name = entry["key"] or entry["file"]
+            note(f"{what} ({entry['kind']}): {printable(name)}: {printable(entry['why'])}")
+    for kind, count in shown.items():
+        if count > NAMED:
+            note(f"... and {count - NAMED:,} more ({kind}); --json FILE names all.")
+
+
+COMMANDS = [dataset]

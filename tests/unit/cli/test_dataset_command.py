@@ -1,0 +1,64 @@
+"""`dropsort dataset` against a bucket in moto: exactly the reviewed versions, resumed, repeated, with what is wrong named."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from click.testing import CliRunner
+from PIL import Image
+
+from dropsort.cli.dataset import dataset
+from tests.unit.client.conftest import BUCKET
+from training import dataset as datasets
+
+
+def image(seed: int) -> bytes:
+    """An image of coarse noise as PNG."""
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC).save(out, "PNG")
+    return out.getvalue()
+
+
+def run(folder: Path, *options: str) -> Any:
+    shown = CliRunner().invoke(dataset, [str(folder), "--json", "-", *options], catch_exceptions=False)
+    return json.loads(shown.stdout), shown.stderr
+
+
+def test_reviews_become_a_dataset(record: Callable[..., None], s3: Any, tmp_path: Path) -> None:
+    # GIVEN reviews, one of a version that was replaced since, one of a version that is gone
+    for number, action, label in (
+        (0, "label", "bicycle"),
+        (1, "label", "../motorcycle"),
+        (2, "none", None),
+        (3, "unusable", None),
+        (4, "label", "bicycle"),
+    ):
+        record(number, "low-confidence", action, label, body=image(number))
+    s3.put_object(Bucket=BUCKET, Key="incoming/000.jpg", Body=b"newer")
+    for version in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/004")["Versions"]:
+        s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+
+    document, notes = run(tmp_path)
+
+    assert document["actions"] == {"label": 3, "none": 1, "unusable": 1}
+    read = datasets.read(tmp_path)
+    assert {one.label for one in read.images} == {"bicycle", "../motorcycle"}
+    assert {one.path.read_bytes() for one in read.images} == {image(0), image(1)}
+    assert [path.read_bytes() for path in (tmp_path / "others").iterdir()] == [image(2)]
+    assert [(one["kind"], Path(one["file"]).stem) for one in document["left_out"]] == [("gone", f"{4:064x}")]
+    assert "gone" in notes
+
+    # WHEN it is run again, one file missing and the bucket without it THEN only that one is missed
+    missing = next(one.path for one in read.images if one.label == "bicycle")
+    missing.unlink()
+    for version in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/")["Versions"]:
+        s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+    again, _ = run(tmp_path)
+    assert again["reviewed"] == 1
+    assert {one["kind"] for one in again["left_out"]} == {"gone"}

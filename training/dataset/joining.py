@@ -1,0 +1,169 @@
+"""Joins reviewed images with those of an earlier model to one dataset, whose test part stays apart.
+
+The rules, for each reviewed image:
+
+1. The same pixels as another image, with the same label: left out. With another label: left out, and reported.
+2. A near-duplicate of an earlier test image: left out, as training on it would make the test easier.
+3. A part that an earlier run gave it: that part, so that no test image is ever trained on.
+4. A near-duplicate of an image that the earlier model was made from: train.
+5. Otherwise a share of the groups of near-duplicates, chosen by their digests, is test; the rest is train.
+
+Earlier images keep their parts. Those without one are test if the earlier model was not made from them, and else train.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dropsort.contract.progress import Progress, no_progress
+from training.dataset import near_duplicates
+from training.dataset.fingerprints import Fingerprints, pixel_digest
+from training.dataset.images import LabelledImage
+from training.inference import InferenceError, decode
+
+MANIFEST = "manifest.csv"
+SAME, CONTRADICTION, NEAR_TEST, UNREADABLE = "duplicate", "contradiction", "near test image", "unreadable"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A reviewed image that is no part of the dataset: the kind of reason, and the reason in words."""
+
+    path: Path
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Images with their parts, reviewed ones first, and what was left out."""
+
+    reviewed: list[LabelledImage]
+    earlier: list[LabelledImage]
+    left_out: list[LeftOut]
+
+
+def join(
+    reviewed: Sequence[LabelledImage],
+    earlier: Sequence[LabelledImage] = (),
+    *,
+    known: Fingerprints = Fingerprints(),  # noqa: B008 (immutable)
+    parts: Mapping[str, str] | None = None,
+    test: float = 0.15,
+    progress: Progress = no_progress,
+) -> Joined:
+    """Join the images by the rules above.
+
+    Parameters
+    ----------
+    earlier
+        The images that the earlier model was made from and tested on.
+    known
+        The fingerprints of the earlier model.
+    parts
+        Part by file name, of an earlier run.
+    test
+        Share of the reviewed images for the test part.
+    """
+    digests: dict[Path, str] = {}
+    left: dict[Path, LeftOut] = {}
+    for done, image in enumerate([*reviewed, *earlier], 1):
+        try:
+            digests[image.path] = pixel_digest(decode(image.path.read_bytes()))
+        except (InferenceError, OSError) as error:
+            left[image.path] = LeftOut(image.path, UNREADABLE, str(error))
+        progress(done, len(reviewed) + len(earlier))
+    old = [
+        image if image.part else replace(image, part=_earlier_part(digests[image.path], known))
+        for image in earlier
+        if image.path in digests
+    ]
+    fresh = [image for image in reviewed if image.path in digests]
+    for image, out in _duplicates(fresh, old, digests):
+        left[image.path] = out
+    fresh = [image for image in fresh if image.path not in left]
+    hashes = [near_duplicates.perceptual_hash(image.path) for image in (*fresh, *old)]
+    groups = near_duplicates.groups(
+        len(hashes) + len(known.perceptual), near_duplicates.near_pairs([*hashes, *known.perceptual])
+    ).tolist()
+    members: dict[int, list[LabelledImage]] = defaultdict(list)
+    for image, group in zip((*fresh, *old), groups, strict=False):
+        members[group].append(image)
+    trained = set(groups[len(hashes) :])
+    placed = []
+    for image, group in zip(fresh, groups, strict=False):
+        near = next((other for other in members[group] if other.part == "test"), None)
+        if near is not None:
+            left[image.path] = LeftOut(image.path, NEAR_TEST, f"nearly the test image {near.path}")
+            continue
+        part = (parts or {}).get(image.path.name) or _part(
+            members[group], group in trained, parts or {}, test
+        )
+        placed.append(replace(image, part=part, group=group))
+    order = [left[image.path] for image in (*reviewed, *earlier) if image.path in left]
+    return Joined(placed, old, order)
+
+
+def _earlier_part(digest: str, known: Fingerprints) -> str:
+    return "test" if known.pixels and digest not in known.pixels else "train"
+
+
+def _duplicates(
+    fresh: Sequence[LabelledImage], old: Sequence[LabelledImage], digests: Mapping[Path, str]
+) -> list[tuple[LabelledImage, LeftOut]]:
+    """Reviewed images with the pixels of another: those after the first, or all if their labels contradict."""
+    same: dict[str, list[LabelledImage]] = defaultdict(list)
+    for image in (*old, *fresh):
+        same[digests[image.path]].append(image)
+    mine = {image.path for image in fresh}
+    found = []
+    for images in same.values():
+        contradict = len({image.label for image in images}) > 1
+        for image in images if contradict else images[1:]:
+            other = next(one for one in images if one is not image)
+            if image.path in mine and contradict:
+                why = f"{image.label!r}, but the same image {other.path} is {other.label!r}"
+                found.append((image, LeftOut(image.path, CONTRADICTION, why)))
+            elif image.path in mine:
+                found.append((image, LeftOut(image.path, SAME, f"the same as {images[0].path}")))
+    return found
+
+
+def _part(group: Sequence[LabelledImage], trained: bool, parts: Mapping[str, str], test: float) -> str:
+    """The part of a group: that of its earlier members or runs, else by the digest of its first name."""
+    given = {image.part for image in group} | {parts.get(image.path.name, "") for image in group}
+    if trained or given & {"train", "validation"}:
+        return "train"
+    if "test" in given:
+        return "test"
+    first = min(image.path.name for image in group)
+    chosen = int(hashlib.sha256(first.encode()).hexdigest()[:8], 16) / 16**8 < test
+    return "test" if chosen else "train"
+
+
+def read_parts(folder: Path) -> dict[str, str]:
+    """The parts of an earlier run, by file name; none without a manifest."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        return {Path(row["file"]).name: row["split"] for row in csv.DictReader(stream) if row.get("key")}
+
+
+def write_manifest(folder: Path, joined: Joined, keys: Mapping[Path, str]) -> None:
+    """Write what `training.dataset.read` reads: file, label and split; and the key of what was reviewed."""
+    temporary = folder / f".{MANIFEST}.part"
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file", "label", "split", "key"])
+        for image in joined.reviewed:
+            row = [image.path.relative_to(folder).as_posix(), image.label, image.part, keys[image.path]]
+            writer.writerow(row)
+        for image in joined.earlier:
+            writer.writerow([str(image.path.resolve()), image.label, image.part, ""])
+    temporary.replace(folder / MANIFEST)
