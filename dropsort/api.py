@@ -16,13 +16,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropsort.contract.defaults import STACK
+from dropsort.contract.defaults import PRECISION, STACK
 from dropsort.contract.errors import DropsortError
 
 if TYPE_CHECKING:
     from dropsort.cli.options import Aws
     from dropsort.client.results import Result
     from dropsort.client.stack import Service as Stack
+    from dropsort.contract.reviews import Review
+    from monitoring.quality.audit import Audit
 
 __all__ = ["DropsortError", "Service", "connect"]
 
@@ -131,6 +133,33 @@ class Service:
         return reading.iterate(
             self._aws.client("s3"), self.bucket, outcomes=wanted, label=label, prefix=prefix
         )
+
+    def reviews(self, *, prefix: str = "") -> Iterator[Review]:
+        """Reviews with a decision in force, in the order of their keys; what is no review is passed over.
+
+        Parameters
+        ----------
+        prefix
+            Only of images whose path below ``incoming/`` starts so.
+        """
+        from dropsort.client import reviewed
+
+        return reviewed.iterate(self._aws.client("s3"), self.bucket, prefix=prefix)
+
+    def audit(self, precision: float = PRECISION, *, prefix: str = "") -> Audit:
+        """The precision of what is classified, estimated from reviews in random order.
+
+        Parameters
+        ----------
+        precision
+            That was promised, 0 to 1.
+        prefix
+            Only images whose path below ``incoming/`` starts so.
+        """
+        from dropsort.cli.audit import judged
+        from monitoring.quality import audit
+
+        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), precision)
 
     def report(self, out: str | os.PathLike[str]) -> Path:
         """Read new captures, write the monitoring report as one HTML page, and return it.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +16,8 @@ from dropsort.contract.defaults import PRECISION
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
-    from dropsort.contract.reviews import Review
+    from mypy_boto3_s3 import S3Client
+
     from monitoring.quality.audit import Audited
 
 
@@ -33,22 +34,13 @@ def audit(precision: float, next: int, prefix: str, json_file: Path | None, stac
     The order is that of the inference ids. Reviews of other images do not count, as they were chosen for being doubtful. The
     exit code is 1 if the promise is broken.
     """
-    from dropsort.client import results as reading
-    from dropsort.client import reviewed
     from dropsort.client import stack as stacks
     from monitoring.quality import audit as auditing
 
-    service, s3 = stacks.find(aws.client, stack), aws.client("s3")
-    reviews = reviewed.iterate(s3, service.bucket, prefix=prefix, unreadable=note)
-    results = reading.iterate(s3, service.bucket, prefix=prefix, unreadable=note)
-    by_id: dict[str, str] = {}
-    documents = []
-    for result in results:
-        documents.append(result.document)
-        by_id[str(result.document.get("inference_id"))] = result.key
-    items = audited(documents, reviews)
+    service = stacks.find(aws.client, stack)
+    items = judged(aws.client("s3"), service.bucket, prefix, unreadable=note)
     found = auditing.audit(items, precision)
-    waiting = [by_id[one.inference_id] for one in auditing.next_to_review(items, next)]
+    waiting = [one.key for one in auditing.next_to_review(items, next)]
     output = output_console(json_file)
     output.print(
         facts_table(
@@ -69,21 +61,29 @@ def audit(precision: float, next: int, prefix: str, json_file: Path | None, stac
     return EXIT_FAILURE if found.verdict == "broken" else 0
 
 
-def audited(documents: Iterable[Mapping[str, Any]], reviews: Iterable[Review]) -> list[Audited]:
-    """Results and reviews as the audit reads them: the prediction, whoever reviewed it since; failures left out.
+def judged(
+    s3: S3Client, bucket: str, prefix: str = "", *, unreadable: Callable[[str], None] = lambda _: None
+) -> list[Audited]:
+    """Results and reviews of a bucket as the audit reads them: the prediction, whoever reviewed it since; failures left out.
 
     Parameters
     ----------
-    documents
-        Result documents.
+    prefix
+        Only of uploads whose path below ``incoming/`` starts so.
+    unreadable
+        Called with a sentence for every object that is neither.
     """
+    from dropsort.client import results as reading
+    from dropsort.client import reviewed
     from dropsort.contract import reviews as deciding
     from dropsort.contract.keys import FAILED
     from monitoring.quality.audit import Audited
 
+    reviews = reviewed.iterate(s3, bucket, prefix=prefix, unreadable=unreadable)
     of = {review.inference_id: review for review in reviews}
     found = []
-    for document in documents:
+    for result in reading.iterate(s3, bucket, prefix=prefix, unreadable=unreadable):
+        document = result.document
         review = of.get(str(document.get("inference_id")))
         decision = deciding.in_force(review) if review else None
         prediction = review.prediction if review else document
@@ -99,6 +99,7 @@ def audited(documents: Iterable[Mapping[str, Any]], reviews: Iterable[Review]) -
                 outcome=prediction["outcome"],
                 correct=decision.label == prediction.get("label") if decision and usable else None,
                 usable=usable,
+                key=result.key,
             )
         )
     return found

@@ -24,7 +24,7 @@ from dropsort.cli.options import (
     zone_option,
 )
 from dropsort.cli.output import bars, echo, facts_table, note, output_console
-from dropsort.contract.defaults import THRESHOLD
+from dropsort.contract.defaults import PRECISION, THRESHOLD
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -134,6 +134,12 @@ def monitor(
     metavar="LOCATION",
     help="Ground truth: a folder or s3://bucket/prefix.  [default: of a service, ground-truth/ of its bucket]",
 )
+@click.option(
+    "--audit",
+    "with_audit",
+    is_flag=True,
+    help="Of a service: also estimate the precision from random reviews, as `dropsort audit` does.",
+)
 @click.option("--no-ground-truth", "no_truth", is_flag=True, help="Measure nothing by ground truth.")
 @state_option
 @anew_option
@@ -151,6 +157,7 @@ def report(
     reference: Path | None,
     truth: str | None,
     no_truth: bool,
+    with_audit: bool,
     open_: bool,
     state: str | None,
     anew: bool,
@@ -164,8 +171,10 @@ def report(
 
     Without SOURCE, it reports on the last demo in this folder, or with --stack on a service.
     """
+    from dropsort.cli.audit import judged
     from dropsort.pages import report as writing
     from monitoring.incremental.run import load
+    from monitoring.quality.audit import audit as audited
 
     where = locate(source, state, labels, stack, aws)
     _aggregate(where, anew, images, processes, aws)
@@ -173,6 +182,11 @@ def report(
     aggregate = load(where.state, access=access)
     _suggest_labels(where, aggregate)
     quality = None if no_truth else _quality(where, truth, aggregate, aws)
+    if with_audit and not where.stack:
+        raise click.UsageError("--audit is for a service: its results and reviews are in its bucket.")
+    found = (
+        audited(judged(aws.client("s3"), where.bucket, unreadable=note), PRECISION) if with_audit else None
+    )
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)
     page = writing.write(
@@ -185,6 +199,7 @@ def report(
         keys=_keys(where, aws),
         invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
         quality=quality,
+        audit=found,
         png=png,
         zone=zone,
         **compared,

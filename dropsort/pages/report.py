@@ -27,6 +27,7 @@ from monitoring.aggregates.cells import Aggregate
 from monitoring.aggregates.models import current_model, of_model
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST
+from monitoring.quality.audit import Audit
 from monitoring.quality.measure import Quality
 from monitoring.report.figures import Report, build, captured_share
 from monitoring.report.images import Lines, least_certain
@@ -51,6 +52,7 @@ def write(
     since: str = "",
     invoked: int | None = None,
     quality: Quality | None = None,
+    audit: Audit | None = None,
     now: datetime | None = None,
     png: bool = False,
     zone: tzinfo = UTC,
@@ -82,6 +84,8 @@ def write(
         Invocations that should have been captured, where known.
     quality
         What ground truth measured (`assess_sources`).
+    audit
+        What reviews in random order found of the promised precision.
     now
         The moment of the check (aware); by default the end of the last hour with captures.
     png
@@ -115,7 +119,9 @@ def write(
     )
     current = of_model(aggregates, current_model(aggregates))
     shown = showable(captured_images(least_certain(current), lines, keys)) if lines else ()
-    html.save(page, render(report, shown, title=title, source=source, quality=quality, zone=zone))
+    html.save(
+        page, render(report, shown, title=title, source=source, quality=quality, audit=audit, zone=zone)
+    )
     if png:
         from dropsort.pages.png import write_pngs
 
@@ -130,6 +136,7 @@ def render(
     title: str,
     source: str = "",
     quality: Quality | None = None,
+    audit: Audit | None = None,
     zone: tzinfo = UTC,
     env: Environment | None = None,
 ) -> str:
@@ -151,6 +158,7 @@ def render(
         bad_count=f"{bad.bad_lines:,}",
         what_if=report_tables.what_if_table(report),
         quality=report_tables.quality_table(quality),
+        audit=report_tables.audit_table(audit),
         tests=report_tables.tests(report),
         images=list(shown),
         made=f"{datetime.now(zone):%d %B %Y at %H:%M %Z}",

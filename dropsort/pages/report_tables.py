@@ -9,9 +9,11 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
+from dropsort.contract.statistics import Interval
 from dropsort.pages.parts import Fact
 from dropsort.pages.words import count, decimal, moment, percent, probability, short, size, span
 from monitoring.drift.signals import Signal
+from monitoring.quality.audit import HALF_WIDTH, Audit
 from monitoring.quality.measure import Quality
 from monitoring.report.figures import Report, captured_share, what_if
 
@@ -51,6 +53,14 @@ class WhatIf:
     position: int  # of the slider, in thousandths
     rows: Sequence[Sequence[str]]
     counts: dict[str, object]  # for the slider's script: numbers only
+
+
+@dataclass(frozen=True)
+class AuditTable:
+    """What the audit found of the promised precision."""
+
+    about: str
+    rows: Sequence[Fact]
 
 
 @dataclass(frozen=True)
@@ -161,6 +171,35 @@ def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
         value = f"{h.records:,} of {report.invoked:,}"
         rows.append(Fact("captured against invoked", value, "" if share is None else percent(share)))
     return rows
+
+
+def audit_table(audit: Audit | None) -> AuditTable | None:
+    """What reviews in random order found, where there was an audit."""
+    if audit is None:
+        return None
+    found = audit.classified.estimate
+    rows = [
+        Fact("promised precision", percent(audit.promised), _VERDICTS[audit.verdict]),
+        Fact("precision", percent(found.value), _between(found.interval)),
+        Fact("accuracy of all predictions", percent(audit.accuracy), _between(audit.accuracy_interval)),
+    ]
+    for name, one in audit.outcomes.items():
+        note = f"reviewed in random order, of {one.size:,}; {one.elsewhere:,} others do not count"
+        rows.append(Fact(f"{name}: reviews", f"{one.reviewed:,}", note))
+    if audit.more:
+        rows.append(
+            Fact(
+                "more reviews", f"{audit.more:,}", f"after which the precision is known to ± {HALF_WIDTH:.0%}"
+            )
+        )
+    return AuditTable("How many of the classified images are right, by reviews in random order.", rows)
+
+
+_VERDICTS = {"holds": "it holds", "broken": "▲ it is broken", "open": "neither confirmed nor broken yet"}
+
+
+def _between(interval: Interval) -> str:
+    return f"95 %: {interval.low:.1%} to {interval.high:.1%}"
 
 
 def quality_table(quality: Quality | None) -> QualityTable | None:

@@ -45,6 +45,8 @@ class Audited:
         Of the prediction, before any review.
     correct
         Whether the review confirms the predicted label; None if there is no review.
+    key
+        Of the upload, to name it.
     usable
         False if the reviewer found the image unusable: it is neither right nor wrong, and left out.
     """
@@ -54,6 +56,7 @@ class Audited:
     outcome: str
     correct: bool | None = None
     usable: bool = True
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import pytest
 
 import dropsort
 from dropsort import DropsortError, Result, Service, connect
-from tests.unit.cli.conftest import TEMPLATE
+from tests.unit.cli.conftest import TEMPLATE, record
 from tests.unit.client.conftest import aws, s3, service, settled_soon, write_result
 
-__all__ = ["aws", "s3", "service", "settled_soon", "write_result"]  # fixtures
+__all__ = ["aws", "record", "s3", "service", "settled_soon", "write_result"]  # fixtures
 
 
 @pytest.fixture
@@ -48,6 +48,17 @@ def test_results_are_filtered(connected: Service, s3: Any, write_result: Callabl
     assert [one.key for one in connected.results(prefix="x/", label="bicycle")] == ["incoming/x/a.jpg"]
     with pytest.raises(ValueError, match="no outcome 'unsure'"):
         connected.results(outcome="unsure")
+
+
+def test_reviews_and_the_audit_of_them(connected: Service, record: Callable[..., None]) -> None:
+    for number, label in enumerate(("bicycle", "bicycle", "motorcycle", "bicycle")):
+        record(number, action="label", label=label)
+    record(4)
+
+    assert [review.source.key for review in connected.reviews(prefix="002")] == ["incoming/002.jpg"]
+    found = connected.audit(0.5)
+    assert (found.classified.reviewed, found.classified.size) == (4, 5)
+    assert found.classified.estimate.value == 0.75
 
 
 def test_what_is_wrong_is_named(connected: Service, tmp_path: Path) -> None:

@@ -19,16 +19,20 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.drift import SAME, World, put_hour
-from dropsort.pages import dashboard, evaluation, report
+from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
+from dropsort.contract.statistics import Stratum
+from dropsort.pages import comparison, dashboard, evaluation, report
 from dropsort.pages.images import captured_images, showable
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
 from monitoring.drift.windows import HOUR, hour_of
+from monitoring.quality.audit import Counted, assess
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
 from monitoring.report.images import least_certain
 from training.dataset import LabelledImage
+from training.evaluation.compare import Comparison, Side
 from training.evaluation.predictions import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -111,8 +115,17 @@ def a_report(total: Aggregate, *, truth: bool = False, name: str = "Dropsort mon
         LabelledPrediction("bicycle", 0.6, "motorcycle")
     ] * 9
     quality = measure(labelled, unmatched=3, other_models=7) if truth else None
+    reviews = {
+        CLASSIFIED: Counted([Stratum(9000, 200, 190)], elsewhere=12),
+        LOW_CONFIDENCE: Counted([Stratum(1000, 50, 30)]),
+    }
     return report.render(
-        found, shown, title=name, source="stack dropsort, s3://dropsort/captures", quality=quality
+        found,
+        shown,
+        title=name,
+        source="stack dropsort, s3://dropsort/captures",
+        quality=quality,
+        audit=assess(reviews, 0.99) if truth else None,
     )
 
 
@@ -161,6 +174,27 @@ def an_evaluation(folder: Path, labels: list[str], count: int) -> str:
     )  # fmt: skip
 
 
+def a_comparison(folder: Path, labels: list[str], count: int) -> str:
+    """The page of a comparison with images that change label each way."""
+    random = np.random.default_rng(3)
+    truth = random.integers(0, len(labels), count)
+    file = folder / LONG.replace("/", "-")[:120]
+    Image.new("RGB", (256, 200), "teal").save(file, "JPEG")
+    images = [LabelledImage(file, labels[t]) for t in truth]
+
+    def side(name: str, right: float) -> Side:
+        probabilities = random.dirichlet(np.full(len(labels), 0.05), count)
+        sure = random.random(count) < right
+        probabilities[sure] = probabilities[sure] * 0.1 + 0.9 * np.eye(len(labels))[truth[sure]]
+        return Side(name, labels, Predictions(images, probabilities, random.random(count)), 0.9, 0.01, 2.5)
+
+    near = random.random(count) < 0.1
+    names = [labels[t] for t in truth]
+    return comparison.render(
+        Comparison(side("signs-1", 0.5), side("signs-2" + labels[0], 0.8), names, near, 0.99)
+    )
+
+
 def pages(folder: Path) -> dict[str, Callable[[], str]]:
     """Every page by its name; `folder` is for the images of evaluations."""
     return {
@@ -180,6 +214,9 @@ def pages(folder: Path) -> dict[str, Callable[[], str]]:
         "evaluation-100-labels": lambda: an_evaluation(
             folder, [f"label number {n:03}" for n in range(100)], 300
         ),
+        "comparison-one": lambda: a_comparison(folder, ["bicycle", "motorcycle"], 1),
+        "comparison-200": lambda: a_comparison(folder, ["bicycle", "motorcycle"], 200),
+        "comparison-hostile": lambda: a_comparison(folder, [HOSTILE, "b"], 30),
         "evaluation-hostile": lambda: an_evaluation(folder, [HOSTILE, "b"], 20),
     }
 

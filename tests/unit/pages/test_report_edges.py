@@ -12,6 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmarks.drift import SAME, put_hour, sample
+from dropsort.contract.keys import CLASSIFIED
+from dropsort.contract.statistics import Stratum
 from dropsort.pages import svg
 from dropsort.pages.chart import Axis, Chart, Rule, time_axis
 from dropsort.pages.html import environment
@@ -21,6 +23,7 @@ from dropsort.pages.report_charts import charts
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
 from monitoring.drift.windows import hour_of
+from monitoring.quality.audit import Counted, assess
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import Report, build
 from tests.unit.pages import cases
@@ -148,6 +151,16 @@ def test_a_confusion_of_many_labels_says_what_it_leaves_out(tmp_path: Path) -> N
     text = page(an_hour(), tmp_path, quality=measure([LabelledPrediction(n, 0.9, n) for n in names]))
 
     assert "the 12 most frequent of 20 labels" in text
+
+
+def test_the_audit_shows_the_verdict_on_the_promise(tmp_path: Path) -> None:
+    reviews = {CLASSIFIED: Counted([Stratum(9000, 200, 190)], elsewhere=12)}
+    text = page(an_hour(), tmp_path, audit=assess(reviews, 0.99))
+
+    assert "▲ it is broken" in text
+    assert "95.0%" in text
+    assert "of 9,000; 12 others do not count" in text
+    assert "Audit" not in page(an_hour(), tmp_path)
 
 
 def test_ground_truth_of_other_captures_is_reported_as_that(tmp_path: Path) -> None:
