@@ -24,6 +24,7 @@ MODULES = {
     "dropsort.cli.drop": ("drop",),
     "dropsort.cli.watch": ("watch",),
     "dropsort.cli.results": ("results",),
+    "dropsort.cli.review": ("review",),
     "dropsort.cli.status": ("status",),
     "dropsort.cli.redrive": ("redrive",),
     "dropsort.cli.backfill": ("backfill",),

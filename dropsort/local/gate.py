@@ -57,8 +57,8 @@ class Gate:
     async def _request(self, scope: Message, body: _Body, send: Send) -> None:
         headers = [(name.decode("latin-1").lower(), _text(value)) for name, value in scope["headers"]]
         method, path = scope["method"], scope["path"]
-        if fault := self._foreign(method, headers):
-            await _reject(fault, "", headers, body, send)
+        if found := foreign(method, headers, self._hosts):
+            await _reject(SignatureFault("AccessDenied", found), "", headers, body, send)
             return
         if path == self._ready and method == "GET":
             await self._application(scope, _nothing, send)
@@ -89,20 +89,6 @@ class Gate:
         else:
             await self._streamed(scope, headers, check, body, send)
 
-    def _foreign(self, method: str, headers: Headers) -> SignatureFault | None:
-        """Why a request comes from elsewhere; None if nothing speaks for that."""
-        hosts = [value.lower() for name, value in headers if name == "host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return SignatureFault("AccessDenied", "Host is not this service's address.")
-        for name, value in headers:
-            if name == "origin" and value != f"http://{hosts[0]}":
-                return SignatureFault("AccessDenied", "Pages of other origins are not served.")
-            if name == "sec-fetch-site" and value not in ("none", "same-origin"):
-                return SignatureFault("AccessDenied", "Pages of other sites are not served.")
-            if name.startswith("access-control-request-"):
-                return SignatureFault("AccessDenied", "Preflight requests are not served.")
-        return SignatureFault("AccessDenied", "OPTIONS is not served.") if method == "OPTIONS" else None
-
     async def _streamed(
         self, scope: Message, headers: Headers, check: PayloadCheck, body: _Body, send: Send
     ) -> None:
@@ -128,6 +114,29 @@ class Gate:
         await self._application(scope, checked, unless_rejected)
         if fault is not None:
             await _reject(fault, "s3", headers, body, send)
+
+
+def foreign(method: str, headers: Headers, hosts: Collection[str]) -> str | None:
+    """Why a request comes from elsewhere, as a sentence; None if nothing speaks for that.
+
+    Parameters
+    ----------
+    headers
+        Names in lower case, with their values.
+    hosts
+        Values of ``Host`` that name this server, in lower case.
+    """
+    named = [value.lower() for name, value in headers if name == "host"]
+    if len(named) != 1 or named[0] not in hosts:
+        return "Host is not this service's address."
+    for name, value in headers:
+        if name == "origin" and value != f"http://{named[0]}":
+            return "Pages of other origins are not served."
+        if name == "sec-fetch-site" and value not in ("none", "same-origin"):
+            return "Pages of other sites are not served."
+        if name.startswith("access-control-request-"):
+            return "Preflight requests are not served."
+    return "OPTIONS is not served." if method == "OPTIONS" else None
 
 
 class _Body:

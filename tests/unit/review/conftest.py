@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -78,10 +79,10 @@ def upload(s3: Any) -> Upload:
 
 
 def stored(s3: Any, prefix: str = "") -> dict[str, Any]:
-    """What lies in the bucket by key, without the uploads; JSON is read."""
-    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
-    return {
-        item["Key"]: json.loads(s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
-        for item in found
-        if not item["Key"].startswith(keys.INCOMING)
-    }
+    """What lies in the bucket by key, without the uploads; JSON is read. What goes in the meantime is left out."""
+    found: dict[str, Any] = {}
+    for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", []):
+        if not item["Key"].startswith(keys.INCOMING):
+            with contextlib.suppress(s3.exceptions.NoSuchKey):
+                found[item["Key"]] = json.loads(s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
+    return found

@@ -1,0 +1,106 @@
+"""Who may use the page: whoever opened the address that the command printed, in one browser, and no other page in it.
+
+The address has a token that is good once: it is exchanged for a cookie that scripts cannot read and other sites do not send. Every request
+has to name this server in ``Host`` and may come from no page of another origin.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dropsort.local.gate import foreign
+
+MAX_BODY = 1_000_000  # bytes
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+CLOSED = "This page is for the browser in which its address was opened first. Start `dropsort review` again for a new address.\n"
+
+
+class Access:
+    """An ASGI application in front of the page.
+
+    Parameters
+    ----------
+    port
+        Port on this machine.
+    token
+        The one in the printed address.
+    """
+
+    def __init__(self, application: ASGIApp, port: int, token: str) -> None:
+        self._application, self._token = application, token
+        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        self._cookie, self._session = f"dropsort-review-{port}", secrets.token_urlsafe(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._application(scope, receive, send)
+            return
+        response = self._response(Request(scope))
+        await (response or self._application)(scope, _bounded(receive), _with_headers(send))
+
+    def _response(self, request: Request) -> Response | None:
+        """What is returned without the application; None if it may respond."""
+        headers = list(request.headers.items())
+        if fault := foreign(request.method, headers, self._hosts):
+            return PlainTextResponse(fault + "\n", 403)
+        if hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self._session.encode()):
+            # A token that is opened again in the same browser leads to the page.
+            return RedirectResponse("/", 303) if "token" in request.query_params else None
+        given = request.query_params.get("token", "")
+        if (
+            self._token
+            and request.url.path == "/"
+            and hmac.compare_digest(given.encode(), self._token.encode())
+        ):
+            self._token = ""
+            response = RedirectResponse("/", 303)
+            response.set_cookie(self._cookie, self._session, httponly=True, samesite="strict", path="/")
+            return response
+        return PlainTextResponse(CLOSED, 403)
+
+
+def _bounded(receive: Receive) -> Receive:
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        return message if size <= MAX_BODY else {"type": "http.disconnect"}
+
+    return bounded
+
+
+def _with_headers(send: Send) -> Send:
+    async def added(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            there = Headers(raw=message["headers"])
+            message["headers"] = [
+                *message["headers"],
+                *(
+                    (name.lower().encode(), value.encode())
+                    for name, value in HEADERS.items()
+                    if name.lower() not in there
+                ),
+            ]
+        await send(message)
+
+    return added

@@ -1,0 +1,274 @@
+"""The review page's HTTP server: the page, its files, and the requests of its script."""
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+import uvicorn
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from dropsort.contract import reviews
+from dropsort.contract.reasons import REASONS
+from dropsort.review.access import Access
+from dropsort.review.decisions import Wanted
+from dropsort.review.errors import ReviewError
+from dropsort.review.listing import ORDERS, Item
+from dropsort.review.session import Session, action_of
+from dropsort.review.thumbnails import SIDES
+
+MOST_ITEMS = 500  # of a page of a listing
+MOST_DECISIONS = 2000  # of one request
+STATIC = {
+    "style.css": ("dropsort.pages", "templates/style.css", "text/css"),
+    "review.css": ("dropsort.review", "static/review.css", "text/css"),
+    "review.js": ("dropsort.review", "static/review.js", "text/javascript"),
+    "grid.js": ("dropsort.review", "static/grid.js", "text/javascript"),
+}
+
+
+def application(session: Session, order: str = ORDERS[0]) -> Starlette:
+    """The ASGI application, without `Access`."""
+    environment = Environment(
+        loader=PackageLoader("dropsort.review"), autoescape=True, undefined=StrictUndefined
+    )
+
+    def page(_: Request) -> Response:
+        text = environment.get_template("review.html").render(
+            bucket=session.bucket, reviewer=session.reviewer, order=order
+        )
+        return HTMLResponse(text, headers={"Cache-Control": "no-store"})
+
+    def state(_: Request) -> Response:
+        return _json(
+            {
+                "loading": session.listing.loading,
+                "bins": session.listing.bins(),
+                "labels": session.listing.labels(),
+                "waiting": session.waiting,
+                "trouble": session.trouble,
+                "unreadable": len(session.listing.problems),
+                "per_minute": round(session.per_minute(), 1),
+            }
+        )
+
+    def view(request: Request) -> Response:
+        query = request.query_params
+        chosen = query.get("order", order)
+        if chosen not in ORDERS:
+            raise HTTPException(400, f"There is no order {chosen!r:.50}.")
+        number, length = session.listing.view(
+            query.get("group", ""),
+            query.get("kind", ""),
+            query.get("value", ""),
+            chosen,
+            _number(request, "seed", 0),
+        )
+        return _json({"view": number, "length": length})
+
+    def items(request: Request) -> Response:
+        found = session.listing.page(
+            _number(request, "view", 0),
+            _number(request, "offset", 0),
+            min(_number(request, "limit", 100), MOST_ITEMS),
+        )
+        if found is None:
+            raise HTTPException(410, "The view is not there any more.")
+        return _json({"items": [_listed(item) if item else None for item in found]})
+
+    def image(request: Request) -> Response:
+        shown = session.thumbnails.get(_item(request), request.path_params["size"])
+        if shown.reason is not None:
+            return Response(shown.reason, 422, media_type="text/plain; charset=utf-8")
+        headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        return Response(shown.data, media_type=shown.content_type, headers=headers)
+
+    def details(request: Request) -> Response:
+        item = _item(request)
+        found = session.details(item)
+        reason = (found["result"] or {}).get("reason") or {}
+        known = REASONS.get(reason.get("code", ""))
+        return _json(
+            found | {"item": _listed(item), "why": known.sentence if known else reason.get("message")}
+        )
+
+    def _item(request: Request) -> Item:
+        item = session.listing.find(request.path_params["image"])
+        if item is None:
+            raise HTTPException(404, "There is no such image any more.")
+        return item
+
+    async def decide(request: Request) -> Response:
+        document = await _body(request)
+        sent = document.get("decisions")
+        if not isinstance(sent, list) or not 0 < len(sent) <= MOST_DECISIONS:
+            raise HTTPException(400, f"decisions is no list of 1 to {MOST_DECISIONS}.")
+        found = [_wanted(session, one) for one in sent]
+        made = await run_in_threadpool(session.decide, found)
+        return _json(
+            {"decisions": [asdict(one) | {"item": _listed(one.item) if one.item else None} for one in made]}
+        )
+
+    async def claim(request: Request) -> Response:
+        document = await _body(request)
+        sent = document.get("images")
+        if not isinstance(sent, list) or len(sent) > MOST_ITEMS:
+            raise HTTPException(400, f"images is no list of at most {MOST_ITEMS}.")
+        found = [item for one in sent if isinstance(one, str) and (item := session.listing.find(one))]
+
+        def work() -> dict[str, str]:
+            session.claims.hold([item.path for item in found])
+            return session.claims.others()
+
+        others = await run_in_threadpool(work)
+        return _json(
+            {"others": {item.inference_id: others[item.path] for item in found if item.path in others}}
+        )
+
+    def static(request: Request) -> Response:
+        found = STATIC.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        package, name, kind = found
+        return Response(files(package).joinpath(name).read_bytes(), media_type=f"{kind}; charset=utf-8")
+
+    get = functools.partial(Route, methods=["GET"])
+    post = functools.partial(Route, methods=["POST"])
+    return Starlette(
+        routes=[
+            get("/", page),
+            get("/favicon.ico", lambda _: Response(status_code=204)),
+            get("/static/{name}", static),
+            get("/api/state", state),
+            get("/api/view", view),
+            get("/api/items", items),
+            get("/api/details/{image}", details),
+            *(get(f"/{size}/{{image}}", _sized(image, size)) for size in SIDES),
+            post("/api/decide", decide),
+            post("/api/claim", claim),
+        ],
+        exception_handlers={HTTPException: _failed, ReviewError: _rejected},
+    )
+
+
+def _sized(endpoint: Callable[[Request], Response], size: str) -> Callable[[Request], Response]:
+    def sized(request: Request) -> Response:
+        request.path_params["size"] = size
+        return endpoint(request)
+
+    return sized
+
+
+def _wanted(session: Session, sent: Any) -> Wanted:
+    """A decision as the page sends it; HTTPException if it is none."""
+    if not isinstance(sent, dict) or not isinstance(sent.get("image"), str):
+        raise HTTPException(400, "A decision names no image.")
+    seen, label = sent.get("seen"), sent.get("label")
+    if not isinstance(sent.get("id"), str) or not isinstance(seen, str | None):
+        raise HTTPException(400, "A decision has no id, or saw none.")
+    if label is not None and not reviews.is_label(label):
+        raise HTTPException(400, "A label has 1 to 256 visible characters on one line.")
+    # The listing may not have reached an image that a page from before a restart decided on: its key comes along.
+    item = session.listing.find(sent["image"])
+    key = item.key if item else sent.get("key")
+    if not isinstance(key, str) or not key.startswith("incoming/"):
+        raise HTTPException(400, "A decision is about an image that is not there.")
+    return Wanted(sent["id"], action_of(sent.get("action")), label, key, sent["image"], seen)
+
+
+def _listed(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.inference_id,
+        "key": item.key,
+        "outcome": item.outcome,
+        "label": item.label,
+        "confidence": item.confidence,
+        "familiarity": item.familiarity,
+        "reason": item.reason,
+        "uploaded": item.uploaded,
+        "decision": item.decision,
+        "action": item.action,
+        "by": item.by,
+    }
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    if request.headers.get("content-type") != "application/json":  # forms of other pages cannot send that
+        raise HTTPException(415, "Send application/json.")
+    try:
+        document = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "It is no JSON.") from None
+    if not isinstance(document, dict):
+        raise HTTPException(400, "It is no JSON object.")
+    return document
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isascii() or not text.isdecimal() or len(text) > 12:
+        raise HTTPException(400, f"{name} is no number.")
+    return int(text)
+
+
+def _json(document: Any) -> Response:
+    # Keys may hold half a surrogate pair: escaped, they are JSON all the same.
+    return Response(
+        json.dumps(document, separators=(",", ":")),
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return JSONResponse({"message": getattr(error, "detail", "")}, status)
+
+
+async def _rejected(_: Request, error: Exception) -> Response:
+    return JSONResponse({"message": str(error)}, 400)
+
+
+class Server:
+    """The page on a port of this machine; ``address`` opens it, once."""
+
+    def __init__(self, session: Session, *, order: str = ORDERS[0], port: int = 0) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self._socket.listen()  # who opens the address before `run` waits for it
+        port = self._socket.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        self.address = f"http://127.0.0.1:{port}/?token={token}"
+        config = uvicorn.Config(
+            Access(application(session, order), port, token),
+            http="httptools",
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        self._server = uvicorn.Server(config)
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM, or until `stop`."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """End serving."""
+        self._server.should_exit = True

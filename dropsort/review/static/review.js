@@ -1,0 +1,298 @@
+"use strict";
+// The review page. Text of others (keys, labels, names) is only ever set as text, never as markup.
+const $ = (id) => document.getElementById(id);
+const make = (tag, className, text) => { const found = document.createElement(tag); if (className) found.className = className; if (text !== undefined) found.textContent = text; return found; };
+const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "Classified by the model", reviewed: "Reviewed" };
+const LETTERS = "acdefghijklmopqrtvwxy".split("");  // without those of actions: b, n, s, u, z
+const QUEUE = "dropsort-review-unsent";
+const page = { bin: { group: "low-confidence", kind: "", value: "" }, order: document.body.dataset.order, seed: 1, view: 0, at: 0, anchor: 0,
+  selected: new Set(), labels: [], added: [], state: null, queue: [], undo: [], made: 0, status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
+
+async function request(path, body) {
+  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
+  const response = await fetch(path, options);
+  if (!response.ok) { const failed = new Error((await response.json().catch(() => ({}))).message || `The page's server returned ${response.status}.`); failed.status = response.status; throw failed; }
+  return response.json();
+}
+function trouble(text) { $("trouble").textContent = text; $("trouble").hidden = !text; }
+
+// ---- The grid ---------------------------------------------------------------------------------------------------------
+const grid = new Grid($("grid"), $("space"), async (offset, limit) => {
+  try { return (await request(`/api/items?view=${page.view}&offset=${offset}&limit=${limit}`)).items; }
+  catch (error) { if (error.status === 410) open(); throw error; }
+}, draw);
+
+function words(item) {
+  if (item.action === "label") return `✓ ${item.label}`;
+  if (item.action === "none") return "✕ none of these";
+  if (item.action === "unusable") return "⊘ unusable";
+  return "";
+}
+const share = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
+
+function draw(cell, index, item) {
+  cell.classList.toggle("here", index === page.at);
+  if (item === undefined) { cell.replaceChildren(make("div", "box")); cell.setAttribute("aria-label", "Loading"); return; }
+  const status = item && page.status.get(item.id), sign = item ? (status && status.sign) || words(item) || (page.others.has(item.id) ? `◌ ${page.others.get(item.id)}` : "") : "gone";
+  cell.setAttribute("aria-selected", page.selected.has(index));
+  cell.classList.toggle("decided", Boolean(item && (item.decision || (status && status.kind === "sent"))));
+  cell.classList.toggle("conflict", Boolean(status && status.kind === "conflict"));
+  let box = cell.firstElementChild;
+  if (!box || box.dataset.id !== (item ? item.id : "")) {
+    box = make("div", "box"); box.dataset.id = item ? item.id : "";
+    const holder = make("div", "pic");
+    if (item) {
+      const image = make("img"); image.alt = ""; image.decoding = "async"; image.draggable = false;
+      image.onload = () => image.classList.toggle("tiny", image.naturalWidth <= 96);
+      image.onerror = async () => { const response = await fetch(image.src).catch(() => null); holder.replaceChildren(make("span", "", response && response.status === 422 ? await response.text() : "Not shown.")); };
+      image.src = `/thumbnail/${item.id}`; holder.append(image);
+    }
+    box.append(holder, make("div", "name"), make("div", "note"), make("div", "sign")); cell.replaceChildren(box);
+  }
+  const [, name, note, mark] = box.children;
+  name.textContent = item ? item.label || (item.reason || "").replaceAll("_", " ") || "–" : "gone";
+  note.textContent = item ? `${share(item.confidence)} · ${item.key.split("/").pop()}` : "";
+  mark.textContent = sign; mark.hidden = !sign;
+  cell.setAttribute("aria-label", item ? `${item.key.replace("incoming/", "")}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
+}
+
+async function open() {
+  const { group, kind, value } = page.bin;
+  const query = new URLSearchParams({ group, kind, value, order: page.order, seed: page.seed });
+  const found = await request(`/api/view?${query}`);
+  page.view = found.view; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
+  grid.reset(found.length); empty(); focus(0, { quiet: true });
+}
+function empty() {
+  const none = grid.length === 0;
+  $("empty").hidden = !none;
+  $("empty").textContent = page.state && page.state.loading ? "Reading results …" : "No images here. Choose another bin, or refresh.";
+}
+
+function focus(index, { quiet = false, keep = false } = {}) {
+  if (!grid.length) { page.at = 0; facts(); return; }
+  page.at = Math.max(0, Math.min(grid.length - 1, index));
+  if (!keep) { page.anchor = page.at; if (page.selected.size) page.selected.clear(); }
+  grid.reveal(page.at); grid.redraw(); $("grid").setAttribute("aria-activedescendant", `cell-${page.at}`);
+  if (!quiet) page.touched = true;
+  summary(); if (!grid.item(page.at)) grid.fetchItem(page.at).then(summary, () => {});
+  claim(); if (page.large) facts();
+}
+function summary() {
+  const count = page.selected.size;
+  $("selected").textContent = !grid.length ? "" : count > 1 ? `${count} images are selected: a decision is about all of them.` : describe(grid.item(page.at));
+}
+const describe = (item) => (item ? `${page.at + 1} of ${grid.length}: ${item.key.replace("incoming/", "")}${item.action ? ` – ${words(item)} (${item.by})` : ""}` : `${page.at + 1} of ${grid.length}`);
+
+let claimed = -1;
+async function claim() {
+  const from = Math.floor(page.at / 20) * 20;
+  if (claimed === `${page.view}/${from}`) return;
+  claimed = `${page.view}/${from}`;
+  try {
+    await grid.fetchItem(from);
+    const images = [];
+    for (let index = from; index < Math.min(from + 40, grid.length); index++) { const item = grid.item(index); if (item && !item.decision) images.push(item.id); }
+    if (!images.length || !page.touched) { claimed = page.touched ? claimed : -1; return; }
+    const { others } = await request("/api/claim", { images });
+    for (const id of images) page.others.delete(id);
+    for (const [id, reviewer] of Object.entries(others)) page.others.set(id, reviewer);
+    grid.redraw();
+  } catch (error) { claimed = -1; }
+}
+
+// ---- Decisions --------------------------------------------------------------------------------------------------------
+const unique = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+async function chosen() {
+  const indices = page.selected.size ? [...page.selected].sort((a, b) => a - b) : [page.at];
+  const found = [];
+  for (const index of indices) { const item = await grid.fetchItem(index); if (item) found.push({ index, item }); }
+  return found;
+}
+async function decide(action, label = null) {
+  if (!grid.length) return;
+  const at = page.at, images = (await chosen()).filter(({ item }) => !(page.status.get(item.id) || {}).busy);
+  if (!images.length) return;
+  page.touched = true;
+  const batch = images.map(({ item }) => ({ id: unique(), image: item.id, key: item.key, action, label, seen: item.decision }));
+  page.undo.push(batch.map(({ id, image, key }) => ({ id, image, key })));
+  send(batch, { action, label });
+  next(Math.max(at, images[images.length - 1].index));
+}
+function send(batch, shown) {
+  for (const one of batch) page.status.set(one.image, { busy: true, kind: "sent", sign: `… ${words(shown)}` });
+  page.queue.push(...batch); save(); grid.redraw(); flush();
+}
+const save = () => { try { sessionStorage.setItem(QUEUE, JSON.stringify(page.queue)); } catch (error) { /* full or not allowed: the page still sends */ } };
+
+let flushing = false, wait = 500;
+async function flush() {
+  if (flushing || !page.queue.length) return;
+  flushing = true;
+  try {
+    while (page.queue.length) {
+      const sent = page.queue.slice(0, 500);
+      const { decisions } = await request("/api/decide", { decisions: sent });
+      const again = [];
+      decisions.forEach((made, index) => settle(sent[index], made, again));
+      page.queue.splice(0, sent.length, ...again); save(); progress();
+      if (again.length) throw new Error(decisions.find((made) => made.status === "retry").message);
+      wait = 500; if (page.lost) { page.lost = false; trouble(""); }
+    }
+  } catch (error) {
+    if (error.status === 400) { trouble(error.message); for (const one of page.queue) page.status.delete(one.image); page.queue = []; save(); grid.redraw(); }
+    else { page.lost = true; trouble(`${page.queue.length} decisions are not stored yet (${error.message}). They are sent again.`); setTimeout(flush, wait); wait = Math.min(2 * wait, 10000); }
+  } finally { flushing = false; progress(); }
+}
+function settle(sent, made, again) {
+  if (made.status === "retry") { again.push(sent); return; }
+  page.status.delete(sent.image);
+  if (made.status === "conflict" || made.status === "error") {
+    page.status.set(sent.image, { kind: "conflict", sign: `! ${made.message}` }); trouble(`${sent.key.replace("incoming/", "")}: ${made.message}`);
+  } else if (sent.action !== "undo") page.made += 1;
+  if (made.item) grid.update({ old: sent.image, now: made.item });
+  grid.redraw(); summary(); if (page.large && grid.item(page.at) && grid.item(page.at).id === sent.image) facts();
+}
+async function next(from) {
+  for (let index = from + 1; index < Math.min(grid.length, from + 1000); index++) {
+    const item = grid.item(index);
+    if (!item || !(item.decision || (page.status.get(item.id) || {}).busy)) { focus(index); return; }
+  }
+  focus(Math.min(from + 1, grid.length - 1));
+}
+async function undo() {
+  const last = page.undo.pop();
+  if (last) {
+    if (page.queue.some((one) => last.some(({ id }) => id === one.id))) { page.undo.push(last); return; }  // not stored yet
+    send(last.map(({ id, image, key }) => ({ id: unique(), image, key, action: "undo", label: null, seen: id })), {});
+    for (const [index] of grid.cells) { const item = grid.item(index); if (item && item.id === last[0].image) { focus(index); break; } }
+    return;
+  }
+  const batch = (await chosen()).filter(({ item }) => item.decision);
+  if (batch.length) send(batch.map(({ item }) => ({ id: unique(), image: item.id, key: item.key, action: "undo", label: null, seen: item.decision })), {});
+}
+
+// ---- Bins, labels, progress ---------------------------------------------------------------------------------------------
+function bins(found) {
+  const nodes = [];
+  for (const [group, title] of Object.entries(GROUPS)) {
+    const inner = found.filter((one) => one[0] === group), total = inner.reduce((sum, one) => sum + one[3], 0);
+    nodes.push(bin(title, total, { group, kind: "", value: "" }, ""));
+    for (const [, kind, value, count] of inner) if (inner.length > 1 || kind === "label") nodes.push(bin(kind === "reason" ? value.replaceAll("_", " ") : value, count, { group, kind, value }, "sub"));
+  }
+  const focused = document.activeElement && document.activeElement.dataset.bin;
+  $("bins").replaceChildren(...nodes);
+  if (focused) [...$("bins").children].find((one) => one.dataset.bin === focused)?.focus();
+}
+function bin(title, count, which, className) {
+  const button = make("button", className); button.type = "button"; button.dataset.bin = JSON.stringify(which);
+  button.append(make("span", "", title || "–"), make("span", "soft", count.toLocaleString("en")));
+  button.setAttribute("aria-current", button.dataset.bin === JSON.stringify(page.bin));
+  button.onclick = () => { page.bin = which; bins(page.state.bins); if (matchMedia("(max-width: 860px)").matches) $("bins-fold").open = false; open(); $("grid").focus(); };
+  return button;
+}
+function labels(found) {
+  const all = [...new Set([...found, ...page.added])];
+  if (JSON.stringify(all) === JSON.stringify(page.labels)) return;
+  // A label keeps its key for as long as the page is open.
+  page.labels = [...page.labels, ...all.filter((one) => !page.labels.includes(one)).sort()];
+  $("labels").replaceChildren(...page.labels.map((label, index) => {
+    const button = make("button"); button.type = "button"; const key = shortcut(index);
+    if (key) button.append(make("kbd", "", key)); button.append(label); button.onclick = () => { decide("label", label); $("grid").focus(); };
+    return button;
+  }));
+}
+const shortcut = (index) => (index < 9 ? String(index + 1) : LETTERS[index - 9] || "");
+function progress() {
+  const state = page.state; if (!state) return;
+  const left = state.bins.filter((one) => one[0] === "low-confidence").reduce((sum, one) => sum + one[3], 0);
+  const parts = [`${left.toLocaleString("en")} to review`, `${page.made.toLocaleString("en")} decided`];
+  if (state.per_minute) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left && page.made) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
+  if (page.queue.length) parts.push(`${page.queue.length} being sent`);
+  if (state.loading) parts.push(`reading results: ${state.bins.reduce((sum, one) => sum + one[3], 0).toLocaleString("en")}`);
+  if (state.unreadable) parts.push(`${state.unreadable} unreadable`);
+  $("progress").textContent = parts.join(" · ");
+}
+async function poll() {
+  let pause = 5000;
+  try {
+    const before = page.state; page.state = await request("/api/state");
+    bins(page.state.bins); labels(page.state.labels); progress();
+    if (page.state.trouble) trouble(page.state.trouble); else if (before && before.trouble) trouble("");
+    // While results are read, the view follows until somebody works in it.
+    const total = page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)).reduce((sum, one) => sum + one[3], 0);
+    if (!page.touched && total !== grid.length && $("grid").scrollTop === 0) await open();
+    empty(); if (page.state.loading) pause = grid.length ? 2000 : 250;
+  } catch (error) { trouble(`The page's server does not respond (${error.message}). Decisions are sent when it does.`); pause = 3000; }
+  setTimeout(poll, pause);
+}
+
+// ---- The large view -----------------------------------------------------------------------------------------------------
+async function facts() {
+  const item = grid.length ? await grid.fetchItem(page.at) : null;
+  $("large").hidden = !page.large; if (!page.large || !item) return;
+  if ($("big").dataset.id !== item.id) { $("big").dataset.id = item.id; zoom(1); $("big").hidden = false; $("why-not").hidden = true; $("big").alt = item.key; $("big").src = `/large/${item.id}`; }
+  const table = (rows) => { const found = make("table"); for (const [name, value] of rows) { const row = make("tr"); row.append(make("th", "", name), value instanceof Node ? value : make("td", "", value)); found.append(row); } return found; };
+  const nodes = [make("h2", "", item.key.replace("incoming/", ""))];
+  try {
+    const found = await request(`/api/details/${item.id}`), result = found.result || {};
+    if ($("big").dataset.id !== item.id) return;
+    if (found.why) nodes.push(make("p", "", found.why));
+    const chances = Object.entries(result.probabilities || {}).sort((a, b) => b[1] - a[1]).slice(0, 20).map(([label, value]) => {
+      const cell = make("td"), bar = make("meter"); bar.max = 1; bar.value = value; bar.setAttribute("aria-hidden", "true"); cell.append(bar, share(value)); return [label, cell];
+    });
+    if (chances.length) nodes.push(table(chances));
+    nodes.push(table([["threshold", share(result.threshold)], ["familiarity", share(result.familiarity)], ["model", (result.model || {}).version || "–"],
+      ["image", result.image ? `${result.image.format}, ${result.image.width} × ${result.image.height}` : "–"], ["uploaded", (result.times || {}).uploaded || "–"], ["recorded", (result.times || {}).recorded || "–"]]));
+    if (found.decisions.length) nodes.push(make("h2", "", "Decisions"), table(found.decisions.map((one) => [one.by, `${one.action}${one.label ? `: ${one.label}` : ""}, ${one.at}`])));
+  } catch (error) { nodes.push(make("p", "", error.message)); }
+  $("facts").replaceChildren(...nodes);
+}
+function zoom(value) { page.zoom = Math.max(1, Math.min(8, value)); $("big").style.width = $("big").style.height = `${100 * page.zoom}%`; }
+function large(show) { page.large = show; $("large").hidden = !show; if (show) facts(); else $("grid").focus(); requestAnimationFrame(() => { grid.layout(); grid.reveal(page.at); }); }
+$("big").onload = () => $("big").classList.toggle("tiny", $("big").naturalWidth <= 128);
+$("big").onerror = async () => { const response = await fetch($("big").src).catch(() => null); $("big").hidden = true; $("why-not").hidden = false; $("why-not").textContent = response && response.status === 422 ? await response.text() : "It cannot be shown."; };
+
+// ---- Mouse, touch and keyboard --------------------------------------------------------------------------------------------
+function pick(index, event) {
+  $("grid").focus({ preventScroll: true });
+  if (event.shiftKey) { page.selected.clear(); for (let i = Math.min(page.anchor, index); i <= Math.max(page.anchor, index); i++) page.selected.add(i); focus(index, { keep: true }); }
+  else if (event.ctrlKey || event.metaKey) { if (!page.selected.size) page.selected.add(page.at); if (!page.selected.delete(index)) page.selected.add(index); page.anchor = index; focus(index, { keep: true }); }
+  else focus(index);
+}
+$("grid").addEventListener("click", (event) => { const cell = event.target.closest(".cell"); if (cell) { const again = Number(cell.dataset.index) === page.at && matchMedia("(pointer: coarse)").matches; pick(Number(cell.dataset.index), event); if (again) large(true); } });
+$("grid").addEventListener("dblclick", (event) => { if (event.target.closest(".cell")) large(true); });
+function extend(step, event) {
+  const to = Math.max(0, Math.min(grid.length - 1, page.at + step));
+  if (!event.shiftKey) { focus(to); return; }
+  page.selected.clear(); for (let i = Math.min(page.anchor, to); i <= Math.max(page.anchor, to); i++) page.selected.add(i);
+  focus(to, { keep: true });
+}
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input, select") || event.altKey) return;
+  const rows = Math.max(1, Math.floor($("grid").clientHeight / grid.height)), key = event.key;
+  const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: grid.columns, ArrowUp: -grid.columns, PageDown: rows * grid.columns, PageUp: -rows * grid.columns, Home: -grid.length, End: grid.length };
+  if (key in moves && !(event.target.id === "frame" && page.zoom > 1)) { event.preventDefault(); extend(moves[key], event); return; }
+  if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "a") { event.preventDefault(); for (let i = 0; i < Math.min(grid.length, 2000); i++) page.selected.add(i); grid.redraw(); summary(); return; }
+  if (event.ctrlKey || event.metaKey || event.target.matches("button, summary") && (key === "Enter" || key === " ")) return;
+  const actions = { n: () => decide("none"), u: () => decide("unusable"), s: () => next(page.at), z: undo, Enter: () => large(!page.large), " ": () => large(!page.large), "+": () => zoom(2 * page.zoom), "-": () => zoom(page.zoom / 2),
+    Escape: () => { if (page.large) large(false); else { page.selected.clear(); grid.redraw(); summary(); } } };
+  const index = page.labels.findIndex((_, at) => shortcut(at) === key);
+  const action = actions[key] || (index >= 0 ? () => decide("label", page.labels[index]) : null);
+  if (action && !event.repeat) { event.preventDefault(); action(); }
+});
+$("none").onclick = () => decide("none"); $("unusable").onclick = () => decide("unusable"); $("skip").onclick = () => next(page.at); $("undo").onclick = undo;
+$("view").onclick = () => large(!page.large); $("close").onclick = () => large(false); $("bigger").onclick = () => zoom(2 * page.zoom); $("smaller").onclick = () => zoom(page.zoom / 2);
+$("frame").addEventListener("wheel", (event) => { if (event.ctrlKey || page.zoom > 1 || event.deltaY < 0) { event.preventDefault(); zoom(page.zoom * (event.deltaY < 0 ? 1.25 : 0.8)); } }, { passive: false });
+function add() {
+  const label = $("new").value.trim(); if (!label) return;
+  $("new").value = ""; page.added.push(label); labels(page.state ? page.state.labels : []); decide("label", label); $("grid").focus();
+}
+$("add").onclick = add; $("new").addEventListener("keydown", (event) => { if (event.key === "Enter") add(); if (event.key === "Escape") $("grid").focus(); });
+$("order").value = page.order; $("order").onchange = () => { page.order = $("order").value; page.seed = Math.floor(Math.random() * 1e9); open(); $("grid").focus(); };
+$("refresh").onclick = () => { open(); $("grid").focus(); };
+addEventListener("beforeunload", (event) => { if (page.queue.length) event.preventDefault(); });
+// What was decided but not stored before the page was loaded again is sent now; the server knows each decision by its id.
+try { page.queue = JSON.parse(sessionStorage.getItem(QUEUE)) || []; } catch (error) { page.queue = []; }
+if (matchMedia("(max-width: 860px)").matches) $("bins-fold").open = false;
+open().then(() => { $("grid").focus(); flush(); poll(); }, (error) => { trouble(error.message); poll(); });

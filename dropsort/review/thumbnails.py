@@ -1,0 +1,130 @@
+"""Thumbnails and large views of uploads: decoded as the workflow does, in processes of their own, and cached within a bound.
+
+The bytes are those of anybody who may upload. They are decoded by `handlers.imaging` with its limits; a decoder that crashes or takes too
+long ends its process, not the page's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import threading
+from collections import OrderedDict
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import TimeoutError as Late
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, NamedTuple
+
+from dropsort.contract.reasons import REASONS
+from dropsort.review.listing import Item
+from handlers.rejections import Rejection
+from handlers.uploads import Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CACHE_BYTES = 64_000_000
+MAX_OBJECT_BYTES = 100_000_000
+MAX_PIXELS = 100_000_000
+SIDES = {"thumbnail": 192, "large": 1024}  # pixels
+SECONDS = 60
+FAILED = "Decoding it failed."
+WORKERS = 2
+
+
+class Shown(NamedTuple):
+    """An image as a browser shows it; or ``reason``, why it cannot be shown."""
+
+    data: bytes
+    content_type: str
+    reason: str | None = None
+
+
+def make(data: bytes, side: int) -> Shown:
+    """A JPEG or PNG of at most `side` pixels a side."""
+    from handlers import imaging
+
+    try:
+        made = imaging.prepare(data, side=side, max_pixels=MAX_PIXELS)
+    except Rejection as rejection:
+        return Shown(b"", "", REASONS[rejection.code].sentence)
+    return Shown(made.data, made.content_type)
+
+
+def warm_up() -> None:
+    """Import what decoding needs, before the first image comes."""
+    importlib.import_module("handlers.imaging")
+
+
+class Thumbnails:
+    """Makes and caches them; several threads use it."""
+
+    def __init__(self, s3: S3Client, bucket: str, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._s3, self._bucket, self._most = s3, bucket, cache_bytes
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[tuple[str, str], Shown] = OrderedDict()
+        self.cached_bytes = 0
+        self._pool: ProcessPoolExecutor | None = None
+
+    def start(self) -> ProcessPoolExecutor:
+        """The processes, started if they are not there: the first image should not wait for them."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"))
+                for _ in range(WORKERS):
+                    self._pool.submit(warm_up)
+            return self._pool
+
+    def get(self, item: Item, size: str) -> Shown:
+        """An image at a size of `SIDES`.
+
+        Raises
+        ------
+        botocore.exceptions.ClientError
+            S3 failed.
+        """
+        name = (item.inference_id, size)
+        with self._lock:
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
+        shown = self._make(item, SIDES[size])
+        with self._lock:
+            if name not in self._cache and shown.reason != FAILED:  # which may be due to another image
+                self._cache[name] = shown
+                self.cached_bytes += len(shown.data)
+            while self.cached_bytes > self._most:
+                _, oldest = self._cache.popitem(last=False)
+                self.cached_bytes -= len(oldest.data)
+        return shown
+
+    def _make(self, item: Item, side: int) -> Shown:
+        from handlers.reading import Overwritten, read
+
+        upload = Upload(self._bucket, item.key, item.version_id, item.etag)
+        try:
+            _, body = read(self._s3, upload, MAX_OBJECT_BYTES)
+        except Overwritten:
+            return Shown(b"", "", "It was uploaded again.")
+        if isinstance(body, Rejection):
+            return Shown(b"", "", REASONS[body.code].sentence)
+        pool = self.start()
+        try:
+            return pool.submit(make, body, side).result(SECONDS)
+        except (BrokenProcessPool, Late, RuntimeError):  # the last: another image has just ended the pool
+            self._end(pool)
+            return Shown(b"", "", FAILED)
+
+    def _end(self, broken: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is broken:
+                self._pool = None
+        processes = list((broken._processes or {}).values())
+        broken.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._end(self._pool)

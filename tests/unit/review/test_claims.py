@@ -1,0 +1,92 @@
+"""Claims: who works on what, and what a killed process left (moto's S3)."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dropsort.review import claims
+from dropsort.review.claims import Claims
+from dropsort.review.errors import ReviewError
+from tests.unit.review.conftest import BUCKET
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def test_claims_are_seen_by_others_and_expire(s3: Any) -> None:
+    clock = Clock()
+    ada, bob = (Claims(s3, BUCKET, name, clock) for name in ("Ada", "Bøb/../x"))
+    ada.hold(["a.png", "b.png"])
+    bob.hold(["c.png"])
+    assert bob.others() == {"a.png": "Ada", "b.png": "Ada"}
+    assert ada.others() == {"c.png": "Bøb/../x"}
+    clock.now += claims.DURATION
+    assert bob.others() == {}
+    # AND what others may have left is found, once it has expired
+    assert sorted(Claims(s3, BUCKET, "Eve", clock).left_over()) == ["a.png", "b.png", "c.png"]
+
+
+def test_what_is_held_is_not_written_again(s3: Any) -> None:
+    clock = Clock()
+    ada = Claims(s3, BUCKET, "Ada", clock)
+    ada.hold(["a.png"])
+    before = s3.head_object(Bucket=BUCKET, Key=claims.key("Ada"))["VersionId"]
+    ada.hold(["a.png"], busy=True)
+    assert s3.head_object(Bucket=BUCKET, Key=claims.key("Ada"))["VersionId"] == before
+    clock.now += claims.DURATION / 2 + timedelta(seconds=1)
+    ada.hold(["a.png"])
+    assert s3.head_object(Bucket=BUCKET, Key=claims.key("Ada"))["VersionId"] != before
+
+
+def test_an_image_stays_claimed_until_all_its_decisions_are_results(s3: Any) -> None:
+    clock = Clock()
+    ada = Claims(s3, BUCKET, "Ada", clock)
+    ada.hold(["a.png"], busy=True)
+    ada.hold(["a.png"], busy=True)
+    ada.release("a.png")
+    clock.now += 2 * claims.DURATION
+    ada.hold(["b.png"])
+    assert Claims(s3, BUCKET, "Ada", clock).left_over() == ["a.png", "b.png"]
+    ada.release("a.png")
+    ada.hold(["c.png"])
+    assert Claims(s3, BUCKET, "Ada", clock).left_over() == ["b.png", "c.png"]
+
+
+def test_two_processes_of_one_reviewer_share_their_claims(s3: Any) -> None:
+    one, two = Claims(s3, BUCKET, "Ada"), Claims(s3, BUCKET, "Ada")
+    one.hold(["a.png"], busy=True)
+    two.hold(["b.png"], busy=True)
+    assert sorted(one.left_over()) == ["a.png", "b.png"]
+
+
+def test_endless_lost_races_end(s3: Any) -> None:
+    class Meddling:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(s3, name)
+
+        def put_object(self, **request: Any) -> Any:
+            s3.put_object(Bucket=BUCKET, Key=request["Key"], Body=uuid.uuid4().bytes)
+            return s3.put_object(**request)
+
+    with pytest.raises(ReviewError, match="changed 20 times"):
+        Claims(Meddling(), BUCKET, "Ada").hold(["a.png"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[" * 9999, b'{"reviewer": "A", "paths": []}', b'{"reviewer": 5, "paths": {"a": "x"}}'],
+)
+def test_damaged_claims_count_as_none(s3: Any, body: bytes) -> None:
+    s3.put_object(Bucket=BUCKET, Key=claims.key("Bob"), Body=body)
+    assert Claims(s3, BUCKET, "Ada").others() == {}

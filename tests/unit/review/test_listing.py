@@ -1,0 +1,119 @@
+"""Images in bins and orders; a view stays as it is while decisions are made in it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dropsort.contract import keys, reviews
+from dropsort.review.listing import Item, Listing, item_of, ordered
+from tests.unit.contract.test_reviews import ORDER, PREDICTION
+from tests.unit.review.conftest import BUCKET, Upload
+
+
+def document(number: int, **members: Any) -> dict[str, Any]:
+    found = copy.deepcopy(PREDICTION)
+    found["source"]["key"] = f"incoming/{number:03}.png"
+    found["inference_id"] = keys.inference_id(BUCKET, found["source"]["key"], "v1")
+    return found | members
+
+
+def listing(*documents: dict[str, Any]) -> Listing:
+    made = Listing(None, BUCKET)  # type: ignore[arg-type]  # nothing is read
+    for one in documents:
+        made.add(one)
+    return made
+
+
+def paths(found: list[Item]) -> list[str]:
+    return [item.path[:3] for item in found]
+
+
+def test_orders() -> None:
+    items = [
+        item_of(document(number, confidence=confidence, familiarity=familiarity, times=times))
+        for number, confidence, familiarity, times in [
+            (1, 0.8, None, {"uploaded": "2026-01-02T00:00:00Z", "recorded": "2026-02-01T00:00:00Z"}),
+            (2, 0.6, 0.5, {"uploaded": None, "recorded": "2026-01-03T00:00:00Z"}),
+            (3, None, 0.1, {"uploaded": "2026-01-01T00:00:00Z", "recorded": "2026-02-01T00:00:00Z"}),
+        ]
+    ]
+    assert paths(ordered(items, "uncertain")) == ["002", "001", "003"]
+    assert paths(ordered(items, "unfamiliar")) == ["003", "002", "001"]
+    assert paths(ordered(items, "newest")) == ["002", "001", "003"]
+    many = [item_of(document(number)) for number in range(50)]
+    assert ordered(many, "random", 1) == ordered(many[::-1], "random", 1) != ordered(many, "random", 2)
+    # The first ones in the audit's order are the same however many images there are.
+    first = ordered(many, "audit")[:10]
+    assert [item for item in ordered(many[:40], "audit") if item in first] == [
+        item for item in first if item in many[:40]
+    ]
+    with pytest.raises(ValueError, match="order is"):
+        ordered(items, "best")
+
+
+def test_bins_and_a_view_that_stays() -> None:
+    classified = document(3, outcome="classified", reason=None)
+    made = listing(document(1), document(2, confidence=0.5), classified)
+    assert made.bins() == [
+        ("classified", "label", "bicycle", 1),
+        ("low-confidence", "reason", "below_threshold", 2),
+    ]
+    view, length = made.view("low-confidence", "", "", "uncertain")
+    assert length == 2
+    # WHEN the first one is decided
+    review = reviews.begin(document(2, confidence=0.5), ORDER)
+    review = reviews.decide(
+        review, id="d", by="Ada", at="2026-11-26T10:00:00.000Z", action="label", label="tandem"
+    )
+    item = made.decided(review)
+    assert item
+    assert (item.decision, item.by, item.outcome) == ("d", "Ada", "classified")
+    # THEN it is in its place in the view, decided, and in another bin; and its label is one of the labels
+    found = made.page(view, 0, 10)
+    assert found
+    assert [one and one.decision for one in found] == ["d", None]
+    assert ("reviewed", "label", "tandem", 1) in made.bins()
+    assert made.labels() == ["bicycle", "motorcycle", "tandem"]
+    # AND undone it is to review again
+    made.decided(reviews.decide(review, id="e", by="Ada", at="2026-11-26T10:00:00.000Z", action="undo"))
+    assert ("low-confidence", "reason", "below_threshold", 2) in made.bins()
+
+
+def test_a_newer_upload_takes_the_place_of_the_older_one() -> None:
+    newer = document(1, inference_id="f" * 64)
+    made = listing(document(1), newer)
+    assert made.find("f" * 64) == item_of(newer)
+    assert made.find(document(1)["inference_id"]) is None
+    made.remove("f" * 64)
+    assert made.bins() == []
+
+
+def test_views_are_forgotten_when_there_are_many_others() -> None:
+    made = listing(document(1))
+    first, _ = made.view("low-confidence", "", "", "newest")
+    for _ in range(20):
+        last, _ = made.view("low-confidence", "reason", "unfamiliar", "newest")
+    assert made.page(first, 0, 10) is None
+    assert made.page(last, 0, 10) == []
+
+
+def test_results_are_read_from_the_bucket_and_what_is_none_is_counted(s3: Any, upload: Upload) -> None:
+    of = upload("a.png")
+    s3.put_object(Bucket=BUCKET, Key="failed/x.json", Body=b"{}")
+    s3.put_object(Bucket=BUCKET, Key="classified/y.json", Body=b'{"outcome": "classified"}')
+    made = Listing(s3, BUCKET)
+    made.load()
+    item = made.find(of)
+    assert item
+    assert (item.path, made.loading, len(made.problems)) == ("a.png", False, 2)
+
+
+def test_a_result_without_an_inference_id_is_counted() -> None:
+    made = listing(document(1, inference_id=None))
+    assert (made.bins(), len(made.problems)) == ([], 1)
+    hostile = document(2, review={"action": "label"})
+    assert replace(item_of(hostile), by=None).decision is None

@@ -1,0 +1,167 @@
+"""The page in a real browser: keyboard, undo, reload, two reviewers, a server that is away, a phone, and hostile text (moto's S3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dropsort.contract import reviews
+from tests.unit.local.intruders import FLAGS, browser
+from tests.unit.review.conftest import Upload, stored
+from tests.unit.review.rig import fill, served
+from tests.unit.review.test_server import eventually
+
+sync_api = pytest.importorskip("playwright.sync_api")
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The browser of this machine."""
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=browser(), args=FLAGS[1:])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address in a browser of its own; errors of scripts and violations of the policy fail the test."""
+    contexts: list[Any] = []
+    problems: list[str] = []
+
+    def opened(address: str, width: int = 1280, **options: Any) -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": 800}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console",
+            lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None,
+        )
+        page.goto(address)
+        page.wait_for_selector("#cell-0[aria-selected]")
+        page.wait_for_selector("#labels button")
+        until(page, "!page.state.loading && grid.length > 3 && grid.item(0)")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression is true in a page; its policy forbids the waiting of Playwright, which evaluates text."""
+    eventually(lambda: bool(page.evaluate(expression)))
+
+
+def settled(page: Any) -> None:
+    """Wait until the page has nothing to send."""
+    until(page, "!page.queue.length && ![...page.status.values()].some((one) => one.busy)")
+
+
+def decisions(s3: Any, path: str) -> list[tuple[str, str | None]]:
+    """Actions and labels of an image's review."""
+    found = stored(s3, "reviews/").get(reviews.key(path), {"decisions": []})
+    return [(one["action"], one["label"]) for one in found["decisions"]]
+
+
+def test_a_review_by_keyboard_with_undo_and_a_reload_in_the_middle(
+    s3: Any, upload: Upload, open_page: Callable[..., Any]
+) -> None:
+    fill(upload, 12)
+    with served(s3) as (session, server):
+        page = open_page(server.address)
+        # WHEN images are decided by keys: two labels, none, unusable, one skipped, one undone
+        for key in ("2", "3", "n", "u", "s", "2", "z"):
+            page.keyboard.press(key)
+            settled(page)
+        labels = page.evaluate("page.labels")
+        expected = [
+            [("label", labels[1])],
+            [("label", labels[2])],
+            [("none", None)],
+            [("unusable", None)],
+            [],
+            [("label", labels[1]), ("undo", None)],
+        ]
+        assert [decisions(s3, f"cam/{number:03}.png") for number in range(6)] == expected
+        # AND the page is loaded again while the server does not respond to a decision
+        page.route("**/api/decide", lambda route: route.abort())
+        page.evaluate("focus(6)")
+        page.keyboard.press("2")
+        page.wait_for_selector("#trouble:not([hidden])")
+        page.unroute("**/api/decide")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.reload()
+        # THEN it is sent, once
+        until(page, "page.state && !page.queue.length && !page.state.loading")
+        eventually(lambda: decisions(s3, "cam/006.png") == [("label", labels[1])])
+        # AND a new label, for several that are selected, decides all of them
+        until(page, "grid.item(0)")
+        page.locator("#grid").focus()
+        page.keyboard.press("Home")
+        until(page, "page.at === 0")
+        first = page.evaluate("[0, 1].map((index) => grid.item(index).key.slice(9))")
+        page.keyboard.press("Shift+ArrowRight")
+        page.fill("#new", "tandem")
+        page.keyboard.press("Enter")
+        settled(page)
+        for path in first:
+            assert decisions(s3, path)[-1] == ("label", "tandem")
+        eventually(lambda: session.waiting == 0)
+        assert stored(s3, "classified/")["classified/cam/000.png.json"]["review"]["by"] == "Ada"
+
+
+def test_two_reviewers_hostile_text_and_the_large_view(
+    s3: Any, upload: Upload, open_page: Callable[..., Any]
+) -> None:
+    fill(upload, 4)
+    with served(s3) as (_, ada), served(s3, "Bob") as (_, bob):
+        one, two = open_page(ada.address), open_page(bob.address)
+        # WHEN both decide the same image
+        one.keyboard.press("n")
+        settled(one)
+        two.keyboard.press("u")
+        # THEN the second sees the decision of the first, and nothing is overwritten
+        until(two, "document.getElementById('trouble').textContent.includes('Ada decided')")
+        assert decisions(s3, "cam/000.png") == [("none", None)]
+        assert "conflict" in two.locator("#cell-0").get_attribute("class")
+        # AND who works on what is shown
+        two.evaluate("claimed = -1; claim()")
+        until(two, "[...page.others.values()].includes('Ada')")
+        # AND keys and labels that are markup are shown, and never run
+        one.keyboard.press("End")
+        one.keyboard.press("Enter")
+        one.wait_for_selector("#facts table")
+        assert "<img src=x" in one.locator("#facts h2").first.inner_text()
+        assert "<script>" in one.locator("#labels").inner_text()
+        assert one.title() == "Review pictures"
+        assert one.locator("#facts img").count() == 0
+        until(one, "document.getElementById('big').naturalWidth > 0")
+        one.keyboard.press("+")
+        assert one.evaluate("page.zoom") == 2
+        one.keyboard.press("Escape")
+        assert one.locator("#large").is_hidden()
+
+
+def test_a_phone(s3: Any, upload: Upload, open_page: Callable[..., Any]) -> None:
+    fill(upload, 8)
+    with served(s3) as (_, server):
+        page = open_page(server.address, 390, has_touch=True, color_scheme="dark")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.tap("#cell-1")
+        page.tap("#none")
+        settled(page)
+        assert decisions(s3, "cam/001.png") == [("none", None)]
+        # Everything that can be done has a name for those who do not see it, and is large enough for a finger.
+        shown = "[...document.querySelectorAll('button, .cell')].filter((one) => one.offsetParent)"
+        assert page.evaluate(
+            f"{shown}.every((one) => (one.getAttribute('aria-label') || one.textContent).trim())"
+        )
+        heights = "[...document.querySelectorAll('.actions button')].map((one) => one.offsetHeight)"
+        assert page.evaluate(f"Math.min(...{heights}.filter(Boolean))") >= 36

@@ -1,0 +1,184 @@
+"""The page's server: who may use it, and what its requests do (moto's S3, a real port)."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dropsort.contract import keys, reviews
+from dropsort.review.access import POLICY
+from dropsort.review.thumbnails import Thumbnails
+from tests.unit.handlers.sample_images import drawn, encoded
+from tests.unit.review.conftest import BUCKET, Upload, stored
+from tests.unit.review.rig import HOSTILE_LABEL, Browser, fill, served
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, for as long as a busy machine may take."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it never holds"
+        time.sleep(0.02)
+
+
+def wanted(
+    image: str, action: str = "label", label: str | None = "bicycle", **members: Any
+) -> dict[str, Any]:
+    return {"id": uuid.uuid4().hex, "image": image, "action": action, "label": label, "seen": None} | members
+
+
+def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> None:
+    with served(s3) as (_, server):
+        one, two = Browser(server.address), Browser(server.address)
+        for path in ("/", "/?token=wrong", "/api/state", "/static/review.js", f"/api/state?{one.url.query}"):
+            assert two.request("GET", path)[0] == 403
+        attributes = one.sign_in()
+        assert "httponly" in attributes
+        assert "samesite=strict" in attributes
+        status, headers, content = one.request("GET", "/")
+        assert (status, headers["content-security-policy"]) == (200, POLICY)
+        assert headers["x-content-type-options"] == "nosniff"
+        assert b"<script>" not in content
+        assert b"style=" not in content
+        # AND the address is good once, but leads the same browser to the page
+        assert two.request("GET", f"/?{two.url.query}")[0] == 403
+        assert one.request("GET", f"/?{one.url.query}")[0] == 303
+        # AND no page elsewhere gets through with the cookie
+        port = one.url.port
+        for headers_sent in (
+            {"Host": "evil.test"},
+            {"Host": f"evil.test:{port}"},
+            {"Origin": "http://evil.test"},
+            {"Origin": "null"},
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site"},
+        ):
+            assert one.request("GET", "/api/state", **headers_sent)[0] == 403, headers_sent
+        assert one.request("OPTIONS", "/api/decide")[0] == 403
+        assert one.request("POST", "/api/decide", {"decisions": []}, Content_Type="text/plain")[0] == 415
+        assert one.request("GET", "/api/state", Origin=f"http://127.0.0.1:{port}")[0] == 200
+
+
+def test_decisions_are_stored_become_results_and_are_listed(s3: Any, upload: Upload) -> None:
+    ids = fill(upload, 3)
+    with served(s3) as (session, server):
+        page = Browser(server.address)
+        page.sign_in()
+        eventually(lambda: not page.get("/api/state")["loading"])
+        assert page.get("/api/state")["bins"] == [
+            ["failed", "reason", "not_an_image", 1],
+            ["low-confidence", "reason", "below_threshold", 4],
+        ]
+        view = page.get("/api/view?group=low-confidence")
+        items = page.get(f"/api/items?view={view['view']}&offset=0&limit=10")["items"]
+        assert [item["id"] for item in items] == ids[:4]
+        assert page.get(f"/api/details/{ids[3]}")["why"] == "The confidence is below the threshold."
+        # WHEN two images are decided in one request, one of them sent twice, and one is no decision
+        first, second = wanted(ids[0], label=HOSTILE_LABEL), wanted(ids[1], "none", None)
+        status, _, content = page.request("POST", "/api/decide", {"decisions": [first, second, first]})
+        made = json.loads(content)["decisions"]
+        assert (status, [one["status"] for one in made]) == (200, ["stored"] * 3)
+        assert len(stored(s3, reviews.PREFIX)[reviews.key("cam/000.png")]["decisions"]) == 1
+        # THEN they become results
+        eventually(lambda: session.waiting == 0)
+        assert stored(s3)["classified/cam/000.png.json"]["label"] == HOSTILE_LABEL
+        assert page.get(f"/api/details/{ids[0]}")["decisions"][0]["by"] == "Ada"
+        # AND a decision on what was seen before that is a conflict
+        late = json.loads(page.request("POST", "/api/decide", {"decisions": [wanted(ids[0])]})[2])[
+            "decisions"
+        ][0]
+        assert (late["status"], late["item"]["by"]) == ("conflict", "Ada")
+        # AND what was uploaded again in the meantime is listed as it is now
+        newer = upload("cam/002.png", b"newer", "2f", confidence=0.7)
+        again = json.loads(page.request("POST", "/api/decide", {"decisions": [wanted(ids[2])]})[2])[
+            "decisions"
+        ][0]
+        assert (again["status"], again["item"]["id"]) == ("conflict", newer)
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({}, "names no image"),
+        ({"image": "x", "id": 5}, "has no id"),
+        ({"image": "x", "id": "1", "key": "captures/x"}, "not there"),
+        ({"image": "x", "id": "1", "key": "incoming/x", "action": "delete"}, "no action"),
+        (
+            {"image": "x", "id": "1", "key": "incoming/x", "action": "label", "label": "a\nb"},
+            "visible characters",
+        ),
+    ],
+)
+def test_what_is_no_decision_is_rejected(s3: Any, sent: dict[str, Any], message: str) -> None:
+    from dropsort.review import server as module
+    from dropsort.review.session import Session
+
+    session = Session(s3, BUCKET, "Ada")
+    try:
+        with pytest.raises(Exception) as rejected:
+            module._wanted(session, sent)
+    finally:
+        session.stop()
+    assert message in str(getattr(rejected.value, "detail", rejected.value))
+
+
+def test_a_session_completes_what_a_killed_one_left(s3: Any, upload: Upload) -> None:
+    # GIVEN a decision that is stored, and a process that is gone before it became a result
+    of = upload("a.png")
+    from dropsort.review.claims import Claims
+    from dropsort.review.decisions import Decisions, Wanted
+
+    Claims(s3, BUCKET, "Ada").hold(["a.png"], busy=True)
+    Decisions(s3, BUCKET, "Ada").decide(Wanted("d", "unusable", None, "incoming/a.png", of, None))
+    assert keys.result_keys("a.png")["failed"] not in stored(s3)
+    # WHEN the reviewer starts again
+    with served(s3):
+        # THEN it becomes one
+        eventually(lambda: keys.result_keys("a.png")["failed"] in stored(s3))
+
+
+def test_images_are_shown_and_what_is_none_is_explained(s3: Any, upload: Upload) -> None:
+    ids = [upload("a.png"), upload("b.png", b"no image"), upload("c.png", encoded(drawn(900, 700), "JPEG"))]
+    with served(s3) as (session, server):
+        page = Browser(server.address)
+        page.sign_in()
+        eventually(lambda: not session.listing.loading)
+        status, headers, content = page.request("GET", f"/thumbnail/{ids[0]}")
+        assert (status, headers["content-type"], content[:4]) == (200, "image/png", b"\x89PNG")
+        status, headers, content = page.request("GET", f"/thumbnail/{ids[1]}")
+        assert (status, b"no image format" in content) == (422, True)
+        sizes = [len(page.request("GET", f"/{size}/{ids[2]}")[2]) for size in ("thumbnail", "large")]
+        assert sizes[0] < sizes[1]
+        assert page.request("GET", f"/thumbnail/{'0' * 64}")[0] == 404
+        # WHEN the processes that decode are killed
+        for process in (session.thumbnails._pool._processes or {}).values():
+            process.kill()
+        # THEN an image may fail, and others are shown
+        eventually(lambda: page.request("GET", f"/large/{ids[0]}")[0] == 200)
+
+
+def test_the_cache_has_a_bound(s3: Any, upload: Upload) -> None:
+    made = Thumbnails(s3, BUCKET, cache_bytes=20_000)
+    try:
+        from dropsort.review.listing import Listing
+
+        listing = Listing(s3, BUCKET)
+        ids = [
+            upload(f"{number}.png", encoded(Image.effect_noise((64, 64), 50 + number), "PNG"))
+            for number in range(6)
+        ]
+        listing.load()
+        for of in ids:
+            item = listing.find(of)
+            assert item
+            assert made.get(item, "thumbnail").data
+            assert made.cached_bytes <= 20_000
+        assert len(made._cache) < len(ids)
+    finally:
+        made.close()
