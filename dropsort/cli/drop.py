@@ -153,7 +153,7 @@ def drop(
             rows = sorted((item.result for item in ordered), key=lambda item: item.key)
             output.print(results_table(rows, limit=100))
             output.print()
-            output.print(facts_table(totals(summary)))
+        output.print(facts_table(totals(summary)))
     output.print(
         f"{fresh} uploaded to s3://{service.bucket}/{INCOMING}, {len(uploads) - fresh} were already there."
     )

@@ -118,13 +118,15 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
 
-    from dropsort.client.summary import summarise
+    from dropsort.client.summary import summarise, warm_latency
 
     summary = summarise(len(found) + len(skipped), ordered)
     summary["skipped"] = [{"path": str(item.path), "reason": item.reason} for item in skipped]
     summary["lost"] = sorted(key for key, where in locations.items() if not where)
     summary["twice"] = sorted(key for key, where in locations.items() if len(where) > 1)
     summary["startup_seconds"] = round(started - begin, 3)
+    summary["cold_starts"] = min(IN_FLIGHT, len(ordered))
+    summary["warm_latency_seconds"] = warm_latency(ordered, IN_FLIGHT)
     summary |= _settings(model, ordered)
     if saved:
         write_json(saved / "summary.json", summary)

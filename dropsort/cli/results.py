@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dropsort.cli import thumbnail
 from dropsort.cli.documents import STANDARD_OUTPUT, write_json_lines, writing
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, amount, aws_options, file_to, json_to, prefix_option, stack_option
@@ -17,8 +18,10 @@ from dropsort.contract.keys import INCOMING, OUTCOMES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from rich.text import Text
 
     from dropsort.client.results import Result
+    from dropsort.client.story import Story
 
 
 @click.command(short_help="Show results.")
@@ -129,8 +132,22 @@ def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
                 f"{version.written:%Y-%m-%d %H:%M:%S} UTC, {what}, {version.version_id}",
             )
         )
-    output_console(json_file).print(facts_table(facts))
+    output = output_console(json_file)
+    if thumbnail.possible(output) and (image := _image(s3, bucket, story)) is not None:
+        output.print(image)
+    output.print(facts_table(facts))
     return 0
+
+
+def _image(s3: S3Client, bucket: str, story: Story) -> Text | None:
+    """The upload as it is now, small; None if it is gone, large, or no image."""
+    size = story.versions[0].size if story.versions else None
+    if size is None or size > thumbnail.MOST_BYTES:
+        return None
+    try:
+        return thumbnail.draw(s3.get_object(Bucket=bucket, Key=story.key)["Body"].read())
+    except s3.exceptions.ClientError:  # deleted meanwhile, or this role reads results only
+        return None
 
 
 def _facts(result: Result, bucket: str) -> list[tuple[str, str]]:

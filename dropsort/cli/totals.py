@@ -36,4 +36,11 @@ def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s, upload to result at this rate",
             )
         )
+    if summary.get("cold_starts"):
+        warm, count = summary["warm_latency_seconds"], summary["cold_starts"]
+        words = f"of the first {count}, each function of which had to start (cold start)"
+        if warm["p50"] is None:
+            facts.append(("", f"all are {words}"))
+        else:
+            facts.append(("", f"p50 {warm['p50']:.2f} s, p95 {warm['p95']:.2f} s without those {words}"))
     return facts

@@ -108,6 +108,17 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
     }
 
 
+def warm_latency(sorted_uploads: Sequence[Sorted], cold: int) -> dict[str, float | None]:
+    """``p50`` and ``p95`` of latency without the first `cold` uploads, whose functions had to start; None without others."""
+    timed = [
+        (item.upload.started, item.latency_seconds)
+        for item in sorted_uploads
+        if item.upload.started and item.latency_seconds is not None
+    ]
+    rest = sorted(seconds for _, seconds in sorted(timed)[cold:])
+    return {"p50": quantile(rest, 0.5), "p95": quantile(rest, 0.95)}
+
+
 def result_locations(s3: S3Client, bucket: str, uploads: Iterable[str]) -> dict[str, list[str]]:
     """Keys of the results of these uploads: exactly one each, if all is well."""
     where = {location: key for key in uploads for location in keys.result_keys(keys.path_of(key)).values()}

@@ -1,0 +1,42 @@
+"""The image that `dropsort results KEY` shows where the terminal can."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from dropsort.cli.thumbnail import COLUMNS, ROWS, draw, possible
+
+
+def encoded(size: tuple[int, int], colour: str = "red") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (640, 480), (10, 3000), (31, 33)])
+def test_an_image_fits_and_has_its_colours(size: tuple[int, int]) -> None:
+    found = draw(encoded(size))
+    assert found is not None
+    lines = found.plain.rstrip("\n").split("\n")
+    assert 1 <= len(lines) <= ROWS
+    assert max(map(len, lines)) <= COLUMNS
+    assert str(found.spans[0].style).startswith("#ff0000")
+
+
+def test_what_is_no_image_is_not_shown() -> None:
+    assert draw(b"") is None
+    assert draw(encoded((64, 64))[:60]) is None
+
+
+def test_only_terminals_with_all_colours_get_one() -> None:
+    for terminal, colours, shown in (
+        (True, "truecolor", True),
+        (True, "256", False),
+        (False, "truecolor", False),
+    ):
+        console = Console(file=io.StringIO(), force_terminal=terminal, color_system=colours)  # type: ignore[arg-type]
+        assert possible(console) is shown
