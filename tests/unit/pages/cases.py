@@ -1,6 +1,6 @@
 """Every page with nothing, little, much, and hostile text on it; also as files to look at.
 
-python -m tests.unit.pages.cases DIR [--screenshots]   writes them, and what Chromium shows of them, light and dark, wide and narrow.
+python -m tests.unit.pages.cases DIR [--screenshots [PREFIX]]   writes them, and what Chromium shows of them at both widths.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def hostile() -> Aggregate:
     total, series = Aggregate(), Series(hour_of(START), HOSTILE, HOSTILE)
     for model in ("old" + HOSTILE, HOSTILE):
         hour = hour_of(START + HOUR * (model == HOSTILE))
+        total.volume(Series(hour, HOSTILE, HOSTILE)).records = 40
         total.cells[Key(hour, HOSTILE, HOSTILE, HOSTILE, model)] = Cell(
             count=40, confidence=36 * 10**9, histogram={900: 40}
         )
-    total.volume(series).records = 80
     total.add_uncertain(
         series, [Uncertain(1, "0", 0, HOSTILE, 1, 0, HOSTILE, 10**9, HOSTILE, HOSTILE, HOSTILE)]
     )
@@ -226,11 +226,13 @@ def dark(page: str) -> str:
     return page.replace("(prefers-color-scheme: dark)", "all")
 
 
-def _write(folder: Path, screenshots: bool) -> None:
+def _write(folder: Path, screenshots: bool, only: str = "") -> None:
     from tests.unit.local.intruders import FLAGS, browser
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in pages(folder).items():
+        if not name.startswith(only):
+            continue
         page = folder / f"{name}.html"
         page.write_text(make(), encoding="utf-8", errors="replace")
         print(page)
@@ -252,4 +254,4 @@ def _write(folder: Path, screenshots: bool) -> None:
 
 
 if __name__ == "__main__":
-    _write(Path(sys.argv[1]), "--screenshots" in sys.argv)
+    _write(Path(sys.argv[1]), "--screenshots" in sys.argv, sys.argv[3] if len(sys.argv) > 3 else "")
