@@ -16,7 +16,7 @@ demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
