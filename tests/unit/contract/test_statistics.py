@@ -8,7 +8,6 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
 
 from dropsort.contract.statistics import (
     CALIBRATION_BINS,
@@ -38,6 +37,8 @@ scores = some.lists(
 @given(some.integers(0, 200), some.integers(1, 200))
 def test_wilson_is_scipys(k: int, n: int) -> None:
     """GIVEN successes of trials WHEN the interval is computed THEN it is SciPy's Wilson interval."""
+    from scipy import stats
+
     k = min(k, n)
     expected = stats.binomtest(k, n).proportion_ci(method="wilson")
 
@@ -118,6 +119,8 @@ def test_ten_thousand_values_are_quick() -> None:
 @settings(deadline=None)
 @given(some.integers(0, 300), some.integers(0, 300))
 def test_mcnemar_is_scipys_binomial_test(gained: int, lost: int) -> None:
+    from scipy import stats
+
     expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     assert mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9)
 

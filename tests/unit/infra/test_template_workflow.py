@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 import pytest
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
 
 from handlers import imaging, predictions
 from tests.unit.infra.template import RESOURCES, definition, resolve
@@ -24,6 +23,8 @@ TRANSIENT = {"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.Sdk
 
 
 def test_a_parser_of_the_language_accepts_it() -> None:
+    from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+
     program, _ = AmazonStateLanguageParser.parse(json.dumps(DEFINITION))
     assert program
     # This parser knows neither Express executions of a Distributed Map nor its tolerance, and no JSON lines.
@@ -62,6 +63,8 @@ def test_a_run_of_the_backlog_is_bounded_ends_whatever_fails_and_returns_no_resu
     [{"Resource": 5}, {"Retry": {"ErrorEquals": []}}, {"Catch": [{"Next": 1}]}, {"TimeoutSeconds": "soon"}],
 )
 def test_the_parser_is_one_that_says_no(change: dict[str, Any]) -> None:
+    from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser, ASLParserException
+
     broken = json.loads(json.dumps(DEFINITION))
     broken["States"]["Classify"] |= change
     with pytest.raises(ASLParserException):

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
-from scipy.spatial import distance
 
 from monitoring.drift import statistics as st
 
@@ -20,6 +18,8 @@ counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda
 @given(some.integers(0, 60), some.integers(1, 60), some.integers(0, 80), some.integers(1, 80))
 def test_fisher_is_scipys(a: int, n: int, b: int, m: int) -> None:
     """GIVEN a two-by-two table WHEN tested THEN the p-value is SciPy's."""
+    from scipy import stats
+
     a, b = min(a, n), min(b, m)
 
     assert st.fisher_exact(a, n, b, m) == pytest.approx(
@@ -32,6 +32,8 @@ def test_fisher_is_scipys(a: int, n: int, b: int, m: int) -> None:
 )
 def test_fisher_of_millions(table: tuple[int, int, int, int]) -> None:
     """GIVEN a table of a million WHEN tested THEN the p-value still is SciPy's."""
+    from scipy import stats
+
     a, n, b, m = table
 
     assert st.fisher_exact(*table) == pytest.approx(
@@ -50,6 +52,8 @@ def test_log_gamma(x: float) -> None:
 @given(some.integers(0, 50), some.floats(0.01, 200), some.one_of(some.floats(0.05, 1e4), some.just(math.inf)))
 def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
     """GIVEN mean and size WHEN the probability of at most k is computed THEN it is SciPy's, Poisson's at the limit."""
+    from scipy import stats
+
     expected = (
         stats.poisson.cdf(k, mean) if math.isinf(size) else stats.nbinom.cdf(k, size, size / (size + mean))
     )
@@ -61,6 +65,9 @@ def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
 @given(counts, some.data())
 def test_distances_are_scipys(a: list[int], data: some.DataObject) -> None:
     """GIVEN two histograms WHEN their distances are taken THEN they are SciPy's."""
+    from scipy import stats
+    from scipy.spatial import distance
+
     b = data.draw(
         some.lists(some.integers(0, 50), min_size=len(a), max_size=len(a)).filter(lambda c: sum(c) > 0)
     )

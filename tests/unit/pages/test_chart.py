@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from dropsort.pages import png, svg
@@ -104,6 +103,8 @@ def test_what_lies_outside_the_axes_is_not_drawn_over_other_charts() -> None:
 
 
 def test_the_png_has_the_same_marks_axes_and_legend(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
     figure = Figure()
     axes = figure.add_subplot()
     png.draw(EVERYTHING, axes)
@@ -119,6 +120,8 @@ def test_the_png_has_the_same_marks_axes_and_legend(tmp_path: Path) -> None:
 
 
 def test_rows_are_drawn_from_top_to_bottom_with_their_names_and_values() -> None:
+    from matplotlib.figure import Figure
+
     rows = ("first", "second", "third")
     chart = Chart(
         "Rows",

@@ -6,10 +6,10 @@ import re
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from benchmarks.drift import SAME, put_hour, sample
 from dropsort.contract.keys import CLASSIFIED
@@ -29,6 +29,9 @@ from monitoring.report.figures import Report, build
 from tests.unit.pages import cases
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def an_hour(count: int = 40) -> Aggregate:
@@ -99,6 +102,8 @@ def as_svg(chart: Chart | None) -> str:
 
 
 def drawn(report: Report, name: str) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure()
     chart = charts(report)[name]
     assert chart
