@@ -73,6 +73,17 @@ class Changes:
         self._conditions = list(template["Conditions"])
 
     def __iter__(self) -> Iterator[Change]:
+        for change in self._all():
+            if change.value is REMOVED or change.value != self._at(change.path):
+                yield change
+
+    def _at(self, path: tuple[str | int, ...]) -> Any:
+        node: Any = self._template
+        for part in path:
+            node = node[part]
+        return node
+
+    def _all(self) -> Iterator[Change]:
         for section, value in self._template.items():
             if section not in (*TEXTS, "Mappings"):
                 yield from self._of(value, (section,))

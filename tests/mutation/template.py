@@ -65,10 +65,18 @@ def put(template: dict[str, Any]) -> None:
     loaded.TEMPLATE["Resources"], loaded.TEMPLATE["Parameters"] = loaded.RESOURCES, loaded.PARAMETERS
 
 
-def noticed_by_specification(template: dict[str, Any]) -> bool:
-    """Whether a function of test_specification.py fails."""
+def noticed_by_specification(template: dict[str, Any], path: Sequence[str | int] = ()) -> bool:
+    """Whether a function of test_specification.py fails; those of the changed resource or section are called first."""
     put(template)
-    for function, arguments in RUNS:
+    names = {str(part) for part in path[:2]}
+    first = (
+        [run for run in RUNS if any(value in names for value in run[1].values() if isinstance(value, str))]
+        if names
+        else []
+    )
+    if "Dashboard" in names:
+        first = [run for run in RUNS if run[0] is specification.test_the_dashboard_is_as_specified]
+    for function, arguments in (*first, *RUNS):
         try:
             function(**arguments)
         except Exception:  # an assertion, or a shape that the test cannot read
@@ -108,10 +116,10 @@ def equivalent(change: Change, reasons: Sequence[dict[str, str]]) -> bool:
 def main(arguments: Sequence[str]) -> int:
     """Make the mistakes whose path contains an argument, or all; report; return the exit code."""
     original = copy.deepcopy(json.loads(json.dumps(loaded.TEMPLATE)))
-    if noticed_by_specification(original) or noticed_by_all(original):
-        print("The tests fail without a mistake.", file=sys.stderr)
+    if noticed_by_specification(original):
+        print("The specification fails without a mistake.", file=sys.stderr)
         return 2
-    reasons = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["equivalent"]
+    reasons = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("template", [])
     counts: Counter[str] = Counter()
     survivors = []
     for change in Changes(original):
@@ -119,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         counts["all"] += 1
         template = change.of(original)
-        if noticed_by_specification(template):
+        if noticed_by_specification(template, change.path):
             counts["specification"] += 1
         elif equivalent(change, reasons):
             counts["equivalent"] += 1

@@ -136,3 +136,17 @@ def test_the_contract_needs_the_standard_library_alone() -> None:
             assert others <= {"dropsort", *types_only}, f"{module} imports {sorted(others)}"
             at_import = {name.split(".")[0] for name in imported(path, at_import=True)}
             assert not at_import & types_only, f"{module} imports {sorted(at_import)} outside TYPE_CHECKING"
+
+
+def test_what_torch_loads_is_data_alone() -> None:
+    """Also where torch is not installed; tests/unit/training/test_checkpoint.py shows that it is."""
+    calls = [
+        node
+        for path in sorted((ROOT / "training").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"
+    ]
+    assert calls
+    for call in calls:
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert given.get("weights_only") == "True", ast.unparse(call)

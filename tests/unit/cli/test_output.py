@@ -55,7 +55,12 @@ def test_nothing_is_printed_for_what_ends_at_once_or_has_lines_of_its_own(
 
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
-    [("y\n", 0, "went on"), ("n\n", 3, "Continue?"), ("", 1, "Confirmation is needed")],
+    [
+        ("y\n", 0, "went on"),
+        ("n\n", 3, "Continue?"),
+        ("\n", 3, "Continue?"),
+        ("", 1, "Confirmation is needed"),
+    ],
 )
 def test_only_a_person_confirms(typed: str, code: int, said: str) -> None:
     @click.command()

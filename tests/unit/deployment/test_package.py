@@ -87,6 +87,36 @@ def test_package_names_its_zips_by_their_content(
     ]
 
 
+def test_a_zip_has_no_trace_of_the_machine_that_built_it(tmp_path: Path) -> None:
+    # GIVEN files in any order, one of them a library that has to be executable
+    for name in ("b.py", "a.py", "c.cpython-313-aarch64-linux-gnu.so"):
+        (tmp_path / name).write_text(name)
+    files = [(f"python/{path.name}", path) for path in sorted(tmp_path.iterdir(), reverse=True)]
+
+    # WHEN they are zipped
+    archive = package._archive(tmp_path, "layer", files)
+
+    # THEN the zip has the order of the names, no times, the modes of Unix, and may be read by every user
+    with zipfile.ZipFile(archive) as content:
+        found = [
+            (one.filename, one.date_time, one.create_system, oct(one.external_attr >> 16))
+            for one in content.infolist()
+        ]
+        assert {one.compress_type for one in content.infolist()} == {zipfile.ZIP_DEFLATED}
+    time = (1980, 1, 1, 0, 0, 0)
+    assert found == [
+        ("python/a.py", time, 3, "0o100644"),
+        ("python/b.py", time, 3, "0o100644"),
+        ("python/c.cpython-313-aarch64-linux-gnu.so", time, 3, "0o100755"),
+    ]
+    assert oct(archive.stat().st_mode & 0o777) == "0o644"
+    assert re.fullmatch(r"layer-[0-9a-f]{16}\.zip", archive.name)
+    assert not list(tmp_path.glob(".zipping-*"))
+    # AND another name of a file, or other content, is another zip
+    renamed = [(name.replace("a.py", "d.py"), path) for name, path in files]
+    assert package._archive(tmp_path, "layer", renamed) != archive
+
+
 def test_libraries_are_installed_again_only_for_another_lock(
     checkout: Path, installed: Callable[[], int], tmp_path: Path
 ) -> None:
@@ -137,8 +167,9 @@ def test_missing_checkout_is_named(checkout: Path, installed: Callable[[], int],
         package.build("arm64", tmp_path / "out", parts=[package.SERVICE])
 
 
-def test_failed_installation_shows_the_error_of_pip(tmp_path: Path) -> None:
-    # GIVEN a lock whose hash is not that of the package
+@pytest.mark.parametrize("hashes", [f" \\\n    --hash=sha256:{'0' * 64}", ""], ids=["wrong", "none"])
+def test_a_package_without_its_hash_is_not_installed(tmp_path: Path, hashes: str) -> None:
+    # GIVEN a lock whose hash is not that of the package, or that has none
     lock = tmp_path / "lambda.txt"
     wheel = tmp_path / "wheels"
     wheel.mkdir()
@@ -147,13 +178,13 @@ def test_failed_installation_shows_the_error_of_pip(tmp_path: Path) -> None:
         archive.writestr("small-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
         archive.writestr("small-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("small-1.0.dist-info/RECORD", "")
-    lock.write_text(f"--no-index\n--find-links {wheel}\nsmall==1.0 --hash=sha256:{'0' * 64}\n")
     target = libraries.Target("a test", ("--no-index", "--find-links", str(wheel)), {})
-    lock.write_text(f"small==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    lock.write_text(f"small==1.0{hashes}\n")
 
     # WHEN it is installed THEN the error names the lock and carries pip's reason
     with pytest.raises(PackageError, match=r"Could not install lambda\.txt for a test: .*(?i:hash)"):
         libraries.install(lock, target, tmp_path / "tree")
+    assert not (tmp_path / "tree" / "small.py").exists()
 
 
 @pytest.mark.parametrize(

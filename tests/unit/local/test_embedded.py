@@ -45,7 +45,10 @@ def test_settings_of_the_machine_do_not_reach_it(tmp_path: Path, monkeypatch: py
     # THEN it starts with ours only
     found = EmbeddedAws(Path(sys.executable), tmp_path)._environment(tmp_path)
     assert "mine" not in found.values()
-    assert found["BIND_HOST"] == "127.0.0.1"
+    assert found["BIND_HOST"] == "127.0.0.1", "not for the network"
+    assert found["AUTH"] == "true", "the policies of roles are enforced"
+    assert found["DOCKER_HOST"] == "unix:///nonexistent", "containers of others are left alone"
+    assert (found["SFTP_ENABLED"], found["IOT_MTLS_ENABLED"]) == ("0", "0"), "no further ports"
     assert Path(found["HOME"]) == tmp_path
 
 

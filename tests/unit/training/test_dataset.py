@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from training import dataset
-from training.dataset import Dataset, LabelledImage, channels, near_duplicates
+from training.dataset import Dataset, LabelledImage, channels, near_duplicates, splitting
 from training.errors import TrainingError
 
 
@@ -205,3 +205,15 @@ def test_the_real_images_take_their_labels_from_the_manifest(real_data: Path) ->
     assert len(data.part("train")) + len(data.part("validation")) == 1000
     named_bike = [p for p in data.images if p.path.name.startswith("bike_s_") and p.label == "motorcycle"]
     assert named_bike
+
+
+def test_folds_leave_every_image_out_once_and_keep_groups_together() -> None:
+    truth = np.array([0] * 30 + [1] * 20)
+    groups = np.arange(50)
+    groups[[0, 7, 40]] = 100  # one group, of both labels
+
+    out = splitting.folds(truth, groups, 5, seed=0)
+
+    assert np.array_equal(np.sum(out, 0), np.ones(50))
+    assert any(fold[[0, 7, 40]].all() for fold in out)
+    assert all(4 <= (fold & (truth == 0)).sum() <= 8 for fold in out)

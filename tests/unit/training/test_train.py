@@ -20,9 +20,8 @@ torch = needs.module("training", "torch")
 needs.module("training", "onnx")
 
 from training import dataset, inference, train  # noqa: E402
-from training.dataset import splitting  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.evaluation import calibration, evaluate  # noqa: E402
+from training.evaluation import evaluate  # noqa: E402
 from training.model import (  # noqa: E402
     familiarity,
     fit,
@@ -268,37 +267,6 @@ def test_the_reference_is_of_images_that_the_model_was_not_trained_on(
     # WHEN all of them train THEN there is none, and that of the model before is gone
     train.train(data, folder, train.Settings(**small, folds=2))
     assert not (folder / "reference.json").exists()
-
-
-def test_folds_leave_every_image_out_once_and_keep_groups_together() -> None:
-    truth = np.array([0] * 30 + [1] * 20)
-    groups = np.arange(50)
-    groups[[0, 7, 40]] = 100  # one group, of both labels
-
-    out = splitting.folds(truth, groups, 5, seed=0)
-
-    assert np.array_equal(np.sum(out, 0), np.ones(50))
-    assert any(fold[[0, 7, 40]].all() for fold in out)
-    assert all(4 <= (fold & (truth == 0)).sum() <= 8 for fold in out)
-
-
-def test_calibration_only_where_it_helps() -> None:
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 2, (2000, 2)).astype(np.float32)
-    truth = (random.random(2000) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).astype(np.int64)
-
-    helped, why = calibration.calibrate(logits * 3, truth)
-    assert helped == pytest.approx(3, rel=0.15)
-    assert why.startswith("temperature")
-    assert calibration.calibrate(logits[:1], truth[:1])[0] == 1.0
-    # AND images without a mistake are no reason to be surer
-    easy = np.tile(np.array([[2, 0], [0, 2]], np.float32), (20, 1))
-    assert calibration.calibrate(easy, np.tile([0, 1], 20))[0] == 1.0
-    # AND one half of the images is all right, the other all wrong: no temperature serves both
-    logits = np.array([[4, 0], [0, 4], [0, 4], [4, 0]], np.float32)
-    nothing, why = calibration.calibrate(logits, np.array([0, 0, 1, 1]))
-    assert nothing == 1.0
-    assert why.startswith("none")
 
 
 @pytest.mark.parametrize(

@@ -53,17 +53,18 @@ ACCOUNT = "111122223333"
 PARAMETERS: dict[str, Number | Choice | Text] = {
     "Threshold": Number(0.93, 0, 1, "of the shipped model, chosen on its validation images"),
     "LabelThresholds": Text(
-        ("", "bicycle=0.9", "bicycle=0.9,motorcycle=1", "a b=0,c=1.0"),
+        ("", "a=0", "a=0.29", "a=1", "a=1.00", "x y=1,a=0", "x=1,a=0.29", "x=1,a=1", "x=1,a=1.00"),
         ("bicycle", "bicycle=", "=0.9", "bicycle=1.5", "bicycle=0.9,", "bicycle=.9", "bicycle=0.", "bicycle=1.5,a=1", "a=0.9,a b"),
     ),
     "FamiliarityThreshold": Number(0.01, 0, 1, "about 1 % of genuine images are rejected"),
     "Labels": Text(("", "bicycle,motorcycle", "Фото, 写真"), (), "any text"),
     "CreateEndpoint": Choice("true", ("false",), "one command deploys everything"),
     "EndpointName": Text(
-        ("", "a", "bikes-2", "A--b", "9"), ("-a", "a-", "a_b", "a.b", "a b"), "as SageMaker has it", longest=63
+        ("", "a", "bikes-2", "A--b", "9", "zZ0-9zZ09"), ("-a", "a-", "a_b", "a.b", "a b"), "as SageMaker has it", longest=63
     ),
     "EndpointArn": Text(
-        ("", f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/bikes-2", f"arn:aws-us-gov:sagemaker:us-gov-west-1:{ACCOUNT}:endpoint/b"),
+        ("", f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/bikes-2",
+         f"arn:aws:sagemaker:xx-09:{ACCOUNT}:endpoint/0az9-9z", f"arn:aws-us-gov:sagemaker:us-gov-west-1:{ACCOUNT}:endpoint/b"),
         (
             f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/Bikes",  # SageMaker writes lower case
             f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/a-",
@@ -80,13 +81,13 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
         "application/json;verbose=true", ("application/json",), "labels and familiarity; the built-in algorithm takes only the other"
     ),
     "ModelDataUrl": Text(
-        ("", "s3://bucket/models/a.tar.gz", "s3://0.b-c/x"),
+        ("", "s3://bucket/models/a.tar.gz", "s3://0.b-c9z/x", "s3://9a0/x", "s3://za/x"),
         ("https://bucket/a", "s3://bucket", "s3://bucket/", "s3://Bucket/a", "s3://-bucket/a", "s3://b/a"),
     ),
     "ModelImageUri": Text(("", f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/own:1"), (), "any registry"),
     "ModelVersion": Text(("", "bikes-1.0.0 ~"), ("bikes\n", "модель", "a\tb", "\x7f"), "a dimension of a metric", longest=256),
     "EndpointInstanceType": Text(
-        ("ml.m5.xlarge", "ml.g4dn.2xlarge", "ml.trn1-x.metal"),
+        ("ml.m5.xlarge", "ml.g4dn.2xlarge", "ml.trn1-09az.metal09"),
         ("m5.xlarge", "ml.m5", "ml.M5.xlarge", "mlxm5.xlarge", "ml.m5.x-l", "ml.m_5.large"),
         "7 ms an image; the smallest that is not burstable is half of it", default="ml.m5.xlarge",
     ),
@@ -106,10 +107,11 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     "MaxMegapixels": Number(100, 1, 100, "100 take up to 1.3 GB of the 1.8 that SerializeLarge has"),
     "IgnoredPatterns": Text(("._*", "x" * 2000), (), "dropsort/contract/litter.py", default=None, shortest=1, longest=2000),
     "BucketName": Text(
-        ("", "abc", "my.bucket-1"), ("ab", "Abc", "-abc", "abc-", "a_c", ".abc", "abc."), "as S3 has it", longest=63
+        ("", "abc", "my.bucket-1", "0a9", "9z0", "z09z"), ("ab", "Abc", "-abc", "abc-", "a_c", ".abc", "abc."), "as S3 has it", longest=63
     ),
     "KmsKeyArn": Text(
-        ("", f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/1234abcd-12AB", f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/mrk-1"),
+        ("", f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/1234abcd-12AB",
+         f"arn:aws-z:kms:xx-09:{ACCOUNT}:key/azAZ09", f"arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/mrk-1"),
         (
             f"arn:aws:kms:eu-central-1:{ACCOUNT}:alias/mine", "arn:aws:kms:eu-central-1:1:key/1",
             f"arn:aws:kms:eu-central-1:{ACCOUNT}1:key/1",
@@ -127,7 +129,8 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     ),
     "CaptureRetentionDays": Number(90, 1, 3650, "a quarter to label them, and to restore an object"),
     "ArtifactBucket": Text(
-        ("abc", "my.bucket-1"), ("", "ab", "Abc", "-abc", "abc-", "a_c"), "set by `dropsort deploy`", default=None
+        ("abc", "my.bucket-1", "0a9", "9z0", "z09z", "a" * 63),
+        ("", "ab", "a" * 64, "Abc", "-abc", "abc-", "a_c"), "set by `dropsort deploy`", default=None
     ),
     "FunctionsKey": KEY,
     "LibrariesKey": KEY,

@@ -1,0 +1,70 @@
+"""A command whose question was declined ends with exit code 1, a sentence, and without having done anything."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dropsort.cli.main import dropsort
+from dropsort.client import backfill, forget, redrive
+from dropsort.client import stack as stacks
+from dropsort.deployment import destroy
+
+SERVICE = SimpleNamespace(bucket="images", ignored=())
+KEY = "incoming/a.jpg"
+FOUND = SimpleNamespace(
+    key=KEY,
+    uploads=1,
+    results=1,
+    reviews=0,
+    captured=0,
+    labelled=0,
+    empty=False,
+    uploaded=None,
+    why="no result",
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "planned", "done", "sentence"),
+    [
+        (["destroy"], (destroy, "plan", SimpleNamespace(sentences=lambda _: [])), (destroy, "destroy"), "Nothing was deleted."),
+        (["forget", KEY], (forget, "find", FOUND), (forget, "remove"), "Nothing was removed."),
+        (["redrive"], (redrive, "select", [FOUND]), (redrive, "start"), "Nothing was started."),
+        (["backfill", "s3://others/a/"], (backfill, "plan", SimpleNamespace(objects=1, bytes=1)), (backfill, "copy"),
+         "Nothing was copied."),
+    ],
+    ids=["destroy", "forget", "redrive", "backfill"],
+)  # fmt: skip
+@pytest.mark.parametrize(("typed", "code"), [("n\n", 1), ("y\n", 0)])
+def test_only_a_yes_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    planned: tuple[Any, str, Any],
+    done: tuple[Any, str],
+    sentence: str,
+    typed: str,
+    code: int,
+) -> None:
+    # GIVEN a command that has found what to do
+    calls: list[str] = []
+    module, name, found = planned
+    monkeypatch.setattr(module, name, lambda *_, **__: found)
+    monkeypatch.setattr(stacks, "find", lambda *_: SERVICE)
+    monkeypatch.setattr(redrive, "concurrency", lambda _: 1)
+    monkeypatch.setattr(backfill, "resumed_after", lambda *_: "")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+    def act(*_: Any, **__: Any) -> Any:
+        calls.append("called")
+        return [] if name == "plan" and module is destroy else SimpleNamespace(id="run")
+
+    monkeypatch.setattr(*done, act)
+    # WHEN a person types
+    result = CliRunner().invoke(dropsort, [*arguments, "--stack", "bikes"], input=typed)
+    # THEN it acts if that was a yes, and never otherwise
+    assert (calls, result.exit_code) == (["called"] * (code == 0), code), result.output
+    assert (sentence in result.output) is (code == 1)
