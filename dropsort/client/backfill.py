@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.errors import ClientError
-from dropsort.contract import backlog, keys
+from dropsort.contract import backlog, keys, s3_documents
 
 WORKERS = 32
 SAVE_EVERY = 1000  # objects
@@ -88,7 +88,7 @@ def resumed_after(s3: Any, bucket: str, origin: Source) -> str:
         body = s3.get_object(Bucket=bucket, Key=origin.place)["Body"].read()
         return str(json.loads(body)["after"])
     except AwsError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+        if s3_documents.code(error) in s3_documents.MISSING:
             return ""
         raise
     except (ValueError, TypeError, KeyError):
@@ -143,7 +143,7 @@ def copy(
                 **more,
             )
         except AwsError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+            if s3_documents.code(error) not in s3_documents.MISSING:
                 raise
         return key
 

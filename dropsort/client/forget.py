@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CAPTURES = "captures"
 CAPTURE_ID, TRUTH_ID = "inferenceId", "eventId"  # members that name the image
 ATTEMPTS = 5  # to rewrite a file that others write to
-_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409", "404")
+_CHANGED = (*s3_documents.CONFLICT, *s3_documents.MISSING)
 
 
 @dataclass
@@ -131,7 +131,7 @@ def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) ->
                     content = b"\n".join(stay) + b"\n"
                     s3.put_object(Bucket=bucket, Key=key, Body=content, IfMatch=newest["ETag"])
         except AwsError as error:
-            if error.response["Error"]["Code"] in _CHANGED:
+            if s3_documents.code(error) in _CHANGED:
                 continue
             raise
         for item in older:

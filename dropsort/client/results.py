@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.errors import ClientError
-from dropsort.contract import keys
+from dropsort.contract import keys, s3_documents
 from dropsort.contract import result as documents
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def get(s3: S3Client, bucket: str, location: str) -> Result | None:
     try:
         body = s3.get_object(Bucket=bucket, Key=location)["Body"].read()
     except AwsError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+        if s3_documents.code(error) in s3_documents.MISSING:
             return None
         raise
     try:

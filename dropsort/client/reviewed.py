@@ -11,19 +11,13 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.results import ahead
-from dropsort.contract import reviews
+from dropsort.contract import reviews, s3_documents
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
-_GONE = (
-    "NoSuchKey",
-    "NoSuchVersion",
-    "404",
-    "PreconditionFailed",
-    "MethodNotAllowed",
-)  # the last: a delete marker
+_GONE = (*s3_documents.GONE, *s3_documents.CONFLICT)
 
 
 def iterate(
@@ -50,7 +44,7 @@ def iterate(
         try:
             return reviews.parse(s3.get_object(Bucket=bucket, Key=location)["Body"].read())
         except AwsError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if s3_documents.code(error) in s3_documents.MISSING:
                 return None
             raise
         except ValueError as error:

@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 MISSING = ("NoSuchKey", "404", "NotFound")
+GONE = (
+    *MISSING,
+    "NoSuchVersion",
+    "MethodNotAllowed",
+    "405",
+)  # that version; the last two: what is there marks a deletion
 CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")  # a condition did not hold
 
 

@@ -217,7 +217,7 @@ class Decisions:
         try:
             self._s3.head_object(Bucket=self._bucket, Key=review.source.key)
         except AwsError as error:
-            if s3_documents.code(error) in (*s3_documents.MISSING, "405"):
+            if s3_documents.code(error) in s3_documents.GONE:
                 return True
             raise
         return False

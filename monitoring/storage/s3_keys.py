@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dropsort.contract import s3_documents
 from monitoring.errors import MissingFileError, StorageError
 from monitoring.storage.base import Access
 
@@ -63,7 +64,7 @@ class AnyKeys:
             yield
         except (BotoCoreError, ClientError) as error:
             address = f"s3://{self._bucket}/{name}"
-            if isinstance(error, ClientError) and error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            if s3_documents.code(error) in s3_documents.MISSING:
                 raise MissingFileError(f"Cannot {verb} {address}: there is no such object.") from error
             first = " ".join(str(error).split())[:300]
             raise StorageError(f"Cannot {verb} {address}: {first}") from error

@@ -36,7 +36,7 @@ def perceptual_hash(path: Path) -> int:
     try:
         import imagehash
     except ImportError as error:
-        raise TrainingError("imagehash is not installed: pip install 'dropsort[train]'") from error
+        raise TrainingError("imagehash is not installed: in the checkout, pip install '.[train]'") from error
     try:
         with Image.open(path, formats=formats.PILLOW) as image:
             return int(str(imagehash.phash(image.convert("RGB"))), 16)

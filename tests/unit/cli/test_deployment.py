@@ -78,3 +78,12 @@ def test_a_first_deployment_checks_the_roles_rules_and_instances_of_the_template
     assert roles >= 9
     assert rules >= 2
     assert (instances, none) == (("ml.m5.xlarge", 4), None)
+
+
+def test_a_model_gives_a_stack_an_endpoint_of_its_own() -> None:
+    # GIVEN a stack that uses somebody else's endpoint: its parameters stay as they are unless they are given
+    assert deployment._own_endpoint({}, here=False) == {"CreateEndpoint": "true"}
+    with pytest.raises(click.UsageError, match="CreateEndpoint=false"):
+        deployment._own_endpoint({"CreateEndpoint": "false"}, here=False)
+    with pytest.raises(click.UsageError, match="dropsort up --model"):
+        deployment._own_endpoint({}, here=True)
