@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +16,15 @@ from dropsort.cli.output import echo
 def export_line(environment: Mapping[str, str]) -> str:
     """The command of a shell that sets these variables."""
     return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+
+
+def invoked_as() -> str:
+    """The command as it can be typed again: by its path, unless the shell finds it by its name."""
+    name = Path(sys.argv[0])
+    found = shutil.which(name.name)
+    if name.name != "dropsort" or (found and Path(found).resolve() == name.resolve()):
+        return "dropsort"
+    return shlex.quote(sys.argv[0])
 
 
 @click.command(short_help="Print the variables of a running local service.")

@@ -35,8 +35,13 @@ class Live:
 
     def __enter__(self) -> Live:
         if not self._quiet:
-            self._status = self._console.status(sentence(self._activity.counts))
-            self._status.start()
+            from rich.live import Live as Display
+
+            # Nothing is drawn in between: a spinner would cost more than the service that waits.
+            self._status = Display(
+                self._line(), console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
+            )
+            self._status.start(refresh=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,7 +57,12 @@ class Live:
             self._console.print(f"  … {len(found) - SHOWN} more", style="dim")
         for one in found[-SHOWN:]:
             self._console.print(row(one), soft_wrap=True)
-        self._status.update(sentence(self._activity.counts))
+        self._status.update(self._line(), refresh=True)
+
+    def _line(self) -> Text:
+        from rich.text import Text
+
+        return Text(sentence(self._activity.counts), style="bold")
 
 
 def sentence(counts: Counts) -> str:

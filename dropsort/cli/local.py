@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.environment import export_line
+from dropsort.cli.environment import export_line, invoked_as
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.live import Live
 from dropsort.cli.locations import LAST_DEMO
@@ -68,13 +68,15 @@ def up(data: Path | None, port: int | None, model: Path, quiet: bool) -> int:
         for change in service.changes:
             output.print(printable(change), soft_wrap=True, markup=False)
         output.print("In another terminal:\n", soft_wrap=True)
+        program = invoked_as()
         for line in (
-            f"  {export_line(service.environment)}",  # `eval "$(dropsort env)"` does the same
-            "  dropsort drop FOLDER --wait",
+            f"  {export_line(service.environment)}",
+            f'  eval "$({program} env)"    # the same, without copying',
+            f"  {program} drop FOLDER --wait",
             f"  aws s3 cp --recursive FOLDER s3://{service.bucket}/incoming/ --endpoint-url {service.endpoint_url}",
             f"  aws s3 ls --recursive s3://{service.bucket}/classified/ --endpoint-url {service.endpoint_url}",
         ):
-            output.print(line, soft_wrap=True)
+            output.print(line, soft_wrap=True, markup=False)
         where = f"everything is stored in {data}" if data else "everything is deleted (--data DIR stores it)"
         output.print(f"\nCtrl-C stops it; {where}.", soft_wrap=True)
         try:

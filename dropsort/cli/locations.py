@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import click
 from dropsort.cli.documents import read_json
 from dropsort.cli.errors import sentence
 from dropsort.cli.options import Aws
+from dropsort.cli.output import note
 from dropsort.contract import defaults, reference
 
 HOME = Path(".dropsort")
@@ -51,6 +53,10 @@ def locate(
         return Location(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
     if not stack and (LAST_DEMO / "captures").is_dir():
         demo, saved = _last_demo(), LAST_DEMO / reference.FILE
+        if os.environ.get("AWS_ENDPOINT_URL"):
+            note(
+                "This is about the last demo in this folder; --stack dropsort is about the service that runs."
+            )
         return Location(
             str(LAST_DEMO / "captures"),
             state or str(LAST_DEMO / "monitoring"),

@@ -13,6 +13,10 @@ def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     latency = summary["latency_seconds"]
     facts = [("images", str(summary["images"])), ("results", str(summary["results"]))]
     facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
+    if summary.get("retryable"):
+        facts.append(
+            ("retryable", f"{summary['retryable']} of the failed: the service starts them again by itself")
+        )
     facts += [("not uploaded", str(len(summary["skipped"])))] if summary.get("skipped") else []
     facts += [("lost", ", ".join(map(printable, summary["lost"][:5])))] if summary.get("lost") else []
     facts += [("twice", ", ".join(map(printable, summary["twice"][:5])))] if summary.get("twice") else []

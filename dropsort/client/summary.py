@@ -81,7 +81,8 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``accuracy`` (None where no folder is a
+        ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``retryable`` (failed
+        results that are started again by themselves), ``accuracy`` (None where no folder is a
         label), ``by_folder`` (`Accuracy.to_json`), ``images_per_second`` (from the first upload's start to the last
         result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `Sorted.latency_seconds`).
     """
@@ -96,6 +97,7 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
         "outcomes": {name: sum(result.outcome == name for result in results) for name in keys.OUTCOMES},
         "labels": dict(Counter(result.label for result in results if result.label)),
         "reasons": dict(Counter(result.reason["code"] for result in results if result.reason)),
+        "retryable": sum(bool(result.reason.get("retryable")) for result in results),
         "accuracy": by_folder.accuracy,
         "by_folder": by_folder.to_json(),
         "seconds": round(seconds, 3),

@@ -34,17 +34,25 @@ class Recorded:
 class Counts:
     """Executions since the start of the service; an upload that is started again counts again."""
 
-    images: int = 0
+    serialized: int = 0
     classified: int = 0
     low_confidence: int = 0
     failed: int = 0
     without_result: int = 0
 
     @property
+    def images(self) -> int:
+        """Images that came in; one that was throttled before the first function is seen with its result only."""
+        return max(self.serialized, self._done)
+
+    @property
     def waiting(self) -> int:
         """Images without a result."""
-        done = self.classified + self.low_confidence + self.failed + self.without_result
-        return max(0, self.images - done)
+        return self.images - self._done
+
+    @property
+    def _done(self) -> int:
+        return self.classified + self.low_confidence + self.failed + self.without_result
 
 
 class Activity:
@@ -88,7 +96,7 @@ class Activity:
             return
         with self._lock:
             if group.rpartition("/")[2] == self._serialize and "s3_key" in line:
-                self._counts = replace(self._counts, images=self._counts.images + 1)
+                self._counts = replace(self._counts, serialized=self._counts.serialized + 1)
             self._add(line)
 
     def _add(self, line: dict[str, Any]) -> None:

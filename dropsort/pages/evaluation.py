@@ -34,6 +34,7 @@ from training.evaluation.predictions import Evaluation, Predictions
 SHOWN = 24  # images in each gallery
 _REJECTED = 100  # files named one by one
 _OVERLAP = 5  # names of them that are shown
+_NAMED = 8  # labels that the header names
 _BARS = 20  # of the histogram
 
 
@@ -72,7 +73,7 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
         env=env,
         title=f"{evaluation.model}: evaluation",
         header=[
-            f"{figures['images']:,} images of {', '.join(labels)}.",
+            f"{figures['images']:,} images of {_some(labels)}.",
             f"Threshold {evaluation.threshold:.3f} ({evaluation.threshold_from}), familiarity of at least "
             f"{evaluation.familiarity_threshold:g}.",
             *_overlap(evaluation),
@@ -87,6 +88,13 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
         rejected=[(path.name, why) for path, why in evaluation.rejected[:_REJECTED]],
         rejected_count=len(evaluation.rejected),
     )
+
+
+def _some(labels: Sequence[str]) -> str:
+    """The labels, or how many and the first of them."""
+    if len(labels) <= _NAMED:
+        return ", ".join(labels)
+    return f"{len(labels)} labels: {', '.join(labels[:_NAMED])}, …"
 
 
 def _overlap(evaluation: Evaluation) -> list[str]:

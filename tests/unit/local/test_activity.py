@@ -43,6 +43,11 @@ def test_images_are_counted_by_outcome_until_none_waits() -> None:
     ]
     assert activity.take_recent() == []
 
+    # AND what failed before the first function counts too
+    logged(activity, FILTER, s3_key="incoming/d.jpg", Failed=1, reason="throttled")
+    assert (activity.counts.images, activity.counts.waiting) == (4, 0)
+    assert activity.take_recent().pop().reason == "throttled"
+
 
 def test_a_result_is_one_line_without_control_characters() -> None:
     shown = row(Recorded("incoming/a\x1b[2J.jpg", "low-confidence", "bicycle", 0.5, "below_threshold")).plain
