@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import getpass
 import webbrowser
+from pathlib import Path
 
 import click
 
+from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import Aws, aws_options, stack_option
 from dropsort.cli.output import echo, note
+from dropsort.contract.keys import LOW_CONFIDENCE, OUTCOMES
 
 ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit")
 
@@ -25,14 +28,45 @@ ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit")
     help="Which images come first; the page can change it.",
 )
 @click.option("--open/--no-open", "opens", default=False, help="Open the page in the browser.")
+@click.option(
+    "--outcome",
+    type=click.Choice(OUTCOMES),
+    multiple=True,
+    help="With --export: only this outcome; may be repeated.  [default: low-confidence]",
+)
+@click.option(
+    "--export",
+    "export_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Instead of a page: write the images to FILE.csv, FILE.json (Label Studio) or FILE.manifest (Ground Truth).",
+)
+@click.option(
+    "--import",
+    "import_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Instead of a page: make the labels of such a file decisions.",
+)
 @stack_option
 @aws_options
-def review(reviewer: str | None, order: str, opens: bool, stack: str, aws: Aws) -> int:
+def review(
+    reviewer: str | None,
+    order: str,
+    opens: bool,
+    outcome: tuple[str, ...],
+    export_file: Path | None,
+    import_file: Path | None,
+    stack: str,
+    aws: Aws,
+) -> int:
     """Review images: serve a page on 127.0.0.1 that shows them in bins, and record what people decide.
 
     Prints an address that can be opened once. Decisions become results and ground truth; everything can be undone.
     Ctrl-C ends it.
     """
+    if export_file and import_file:
+        raise click.UsageError("--export and --import exclude each other.")
     from dropsort.client import stack as stacks
     from dropsort.contract.reviews import is_reviewer
     from dropsort.review.server import Server
@@ -42,6 +76,10 @@ def review(reviewer: str | None, order: str, opens: bool, stack: str, aws: Aws) 
     if not is_reviewer(name):
         raise click.UsageError("--reviewer: a name has 1 to 128 visible characters on one line.")
     service = stacks.find(aws.client, stack)
+    if export_file:
+        return _export(aws, service.bucket, outcome or (LOW_CONFIDENCE,), export_file)
+    if import_file:
+        return _import(aws, service.bucket, name, import_file)
     session = Session(aws.client("s3"), service.bucket, name)
     session.start()
     server = Server(session, order=order)
@@ -54,6 +92,24 @@ def review(reviewer: str | None, order: str, opens: bool, stack: str, aws: Aws) 
     finally:
         session.stop()
     return 0
+
+
+def _export(aws: Aws, bucket: str, outcomes: tuple[str, ...], file: Path) -> int:
+    from dropsort.client import results
+    from dropsort.review import labels
+
+    found = results.iterate(aws.client("s3"), bucket, outcomes=outcomes, unreadable=note)
+    count = labels.export((one.document for one in found), bucket, file)
+    echo(f"{file}: {count} images.")
+    return 0
+
+
+def _import(aws: Aws, bucket: str, reviewer: str, file: Path) -> int:
+    from dropsort.review import imports, labels
+
+    found = imports.take_over(aws.client("s3"), bucket, reviewer, labels.read(file, bucket), note)
+    echo(", ".join(f"{found[name]} {name}" for name in imports.STATES) + ".")
+    return EXIT_FAILURE if found[imports.CONFLICT] or found[imports.MISSING] else 0
 
 
 COMMANDS = [review]

@@ -72,11 +72,12 @@ class Decisions:
             It is no decision.
         """
         path = keys.path_of(wanted.key)
-        for _ in range(MAX_ROUNDS):
-            found, etag = self._read(path)
+        for attempt in range(MAX_ROUNDS):
+            # Most images have no review yet, which the write itself finds out: a request less until it is acknowledged.
+            found, etag = (None, None) if wanted.seen is None and not attempt else self._read(path)
             review = found if found and found.inference_id == wanted.inference_id else None
             if review is None:
-                review = self._begin(wanted)
+                review = self._begin(wanted, path)
             try:
                 decided = self._decided(review, wanted)
             except reviews.Unchanged:
@@ -104,14 +105,17 @@ class Decisions:
         except ValueError as error:
             raise ReviewError(f"{wanted.key}: {error}.") from error
 
-    def _begin(self, wanted: Wanted) -> Review:
+    def _begin(self, wanted: Wanted, path: str) -> Review:
         """A review without decisions of the result that the reviewer saw."""
-        locations = keys.result_keys(keys.path_of(wanted.key))
+        locations = keys.result_keys(path)
         for location in (locations[keys.LOW_CONFIDENCE], *locations.values()):
             found = self._result(location, wanted.key)
             if found and found[0].get("inference_id") == wanted.inference_id:
                 document, metadata = found
                 return reviews.begin(document, metadata if metadata.get("recorded") else _order(document))
+        known, _ = self._read(path)
+        if known and known.inference_id == wanted.inference_id:
+            return known  # whose result is about to be written
         raise Conflict(f"{wanted.key} was uploaded again or deleted in the meantime.")
 
     def apply(self, path: str) -> Review | None:

@@ -6,16 +6,16 @@ long ends its process, not the page's.
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import threading
 from collections import OrderedDict
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dropsort.contract.reasons import REASONS
+from dropsort.review.decoding import Shown, make, warm_up
 from dropsort.review.listing import Item
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
@@ -25,35 +25,10 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 64_000_000
 MAX_OBJECT_BYTES = 100_000_000
-MAX_PIXELS = 100_000_000
 SIDES = {"thumbnail": 192, "large": 1024}  # pixels
 SECONDS = 60
 FAILED = "Decoding it failed."
 WORKERS = 2
-
-
-class Shown(NamedTuple):
-    """An image as a browser shows it; or ``reason``, why it cannot be shown."""
-
-    data: bytes
-    content_type: str
-    reason: str | None = None
-
-
-def make(data: bytes, side: int) -> Shown:
-    """A JPEG or PNG of at most `side` pixels a side."""
-    from handlers import imaging
-
-    try:
-        made = imaging.prepare(data, side=side, max_pixels=MAX_PIXELS)
-    except Rejection as rejection:
-        return Shown(b"", "", REASONS[rejection.code].sentence)
-    return Shown(made.data, made.content_type)
-
-
-def warm_up() -> None:
-    """Import what decoding needs, before the first image comes."""
-    importlib.import_module("handlers.imaging")
 
 
 class Thumbnails:

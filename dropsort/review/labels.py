@@ -1,0 +1,213 @@
+"""Labels to and from other tools: CSV, Label Studio tasks, and manifests of SageMaker Ground Truth.
+
+What is exported names each image by its key and inference id, so that a label that comes back is about the upload that was labelled, and
+about no newer one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dropsort.contract import keys, reviews
+from dropsort.review.errors import ReviewError
+
+CSV_COLUMNS = ("key", "inference_id", "outcome", "label", "confidence", "familiarity", "reason", "review")
+FORMATS = (".csv", ".json", ".manifest")
+NONE, UNUSABLE = "(none)", "(unusable)"  # what stands for these decisions where others write labels
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ID = "dropsort-inference-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A label that somebody gave elsewhere; ``inference_id`` is None if the file does not name the upload."""
+
+    key: str
+    inference_id: str | None
+    action: reviews.Action
+    label: str | None
+
+    def decision_id(self, inference_id: str) -> str:
+        """The id of this decision about an upload: the same each time, so that a file that is imported twice counts once."""
+        text = "\0".join((inference_id, self.action, self.label or ""))
+        return f"import-{sha256(text.encode()).hexdigest()[:32]}"
+
+
+def export(results: Iterable[Mapping[str, Any]], bucket: str, file: Path) -> int:
+    """Write results for another tool, in the format of the file's suffix; return how many.
+
+    Raises
+    ------
+    ReviewError
+        The suffix is none of `FORMATS`, or the file cannot be written.
+    """
+    write = {".csv": _to_csv, ".json": _to_label_studio, ".manifest": _to_manifest}.get(file.suffix.lower())
+    if write is None:
+        raise ReviewError(_formats(file))
+    found = list(results)
+    try:
+        file.write_text(write(found, bucket), encoding="utf-8", errors="replace", newline="")
+    except OSError as error:
+        raise ReviewError(f"{file}: it cannot be written ({error.strerror or error}).") from error
+    return len(found)
+
+
+def _to_csv(results: list[Mapping[str, Any]], _bucket: str) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for one in results:
+        row = [one["source"]["key"], one.get("inference_id"), one["outcome"], one.get("label")]
+        row += [
+            one.get("confidence"),
+            one.get("familiarity"),
+            (one.get("reason") or {}).get("code"),
+            _review(one),
+        ]
+        # A spreadsheet would run these as formulas.
+        writer.writerow(
+            [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
+        )
+    return text.getvalue()
+
+
+def _to_label_studio(results: list[Mapping[str, Any]], bucket: str) -> str:
+    def choice(label: str) -> dict[str, Any]:
+        return {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": [label]}}
+
+    tasks = []
+    for one in results:
+        key = one["source"]["key"]
+        data = {"image": f"s3://{bucket}/{key}", "key": key, "inference_id": one.get("inference_id")}
+        task: dict[str, Any] = {"data": data}
+        if one.get("label") and not one.get("review"):
+            model = (one.get("model") or {}).get("version") or "model"
+            task["predictions"] = [
+                {"model_version": model, "score": one.get("confidence"), "result": [choice(one["label"])]}
+            ]
+        if reviewed := _review(one):
+            task["annotations"] = [{"result": [choice(reviewed)]}]
+        tasks.append(task)
+    return json.dumps(tasks, indent=1) + "\n"
+
+
+def _to_manifest(results: list[Mapping[str, Any]], bucket: str) -> str:
+    lines = []
+    for one in results:
+        line = {"source-ref": f"s3://{bucket}/{one['source']['key']}", _ID: one.get("inference_id")}
+        if reviewed := _review(one):
+            line |= {"review": 0, "review-metadata": {"class-name": reviewed, "human-annotated": "yes"}}
+        lines.append(json.dumps(line) + "\n")
+    return "".join(lines)
+
+
+def _review(result: Mapping[str, Any]) -> str:
+    """What a reviewer decided, as one text; empty if nobody did."""
+    action = (result.get("review") or {}).get("action")
+    if action == reviews.LABEL:
+        return result.get("label") or ""
+    return NONE if action == reviews.NONE else UNUSABLE if action == reviews.UNUSABLE else ""
+
+
+def read(file: Path, bucket: str) -> list[Given]:
+    """The labels of a file; images that have none in it are left out.
+
+    Raises
+    ------
+    ReviewError
+        The file cannot be read, or a line is no label of an image in the bucket; the message names it.
+    """
+    parse = {".csv": _from_csv, ".json": _from_label_studio, ".manifest": _from_manifest}.get(
+        file.suffix.lower()
+    )
+    if parse is None:
+        raise ReviewError(_formats(file))
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReviewError(f"{file}: it cannot be read ({error}).") from error
+    found = []
+    try:
+        for where, key, inference_id, label in parse(text):
+            key = key.removeprefix(f"s3://{bucket}/")
+            if not key.startswith(keys.INCOMING):
+                raise ReviewError(
+                    f"{file}, {where}: {key!r:.100} is no upload in s3://{bucket}/{keys.INCOMING}."
+                )
+            if label in (NONE, UNUSABLE):
+                found.append(Given(key, inference_id, "none" if label == NONE else "unusable", None))
+            elif reviews.is_label(label):
+                found.append(Given(key, inference_id, "label", label))
+            else:
+                raise ReviewError(
+                    f"{file}, {where}: {label!r:.100} is no label: 1 to 256 visible characters."
+                )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, csv.Error) as error:
+        raise ReviewError(
+            f"{file}: {type(error).__name__}: {error}. It is not in the format of its suffix."
+        ) from error
+    return found
+
+
+_Row = tuple[str, str, str | None, str]  # where it is, key or address, inference id, label
+
+
+def _from_csv(text: str) -> Iterator[_Row]:
+    reader = csv.DictReader(io.StringIO(text))
+    names = reader.fieldnames or ()
+    column = next((name for name in ("review", "label") if name in names), None)
+    if "key" not in names or column is None:
+        raise ValueError("it has no columns key and review (or label)")
+    for row in reader:
+        cells = {
+            name: cell[1:] if cell and cell[0] == "'" and cell[1:].startswith(_FORMULA) else cell
+            for name, cell in row.items()
+            if isinstance(cell, str) and name
+        }
+        if label := cells.get(column, "").strip():
+            yield f"line {reader.line_num}", cells["key"], cells.get("inference_id") or None, label
+
+
+def _from_label_studio(text: str) -> Iterator[_Row]:
+    for number, task in enumerate(json.loads(text), 1):
+        data = task["data"]
+        valid = [
+            one for one in task.get("annotations") or () if not one.get("was_cancelled") and one.get("result")
+        ]
+        choices = [
+            item["value"]["choices"]
+            for item in (valid[-1]["result"] if valid else ())
+            if item["type"] == "choices"
+        ]
+        if choices:
+            if len(choices) > 1 or len(choices[0]) != 1:
+                raise ValueError(f"task {number} has several labels")
+            yield f"task {number}", data.get("key") or data["image"], data.get("inference_id"), choices[0][0]
+
+
+def _from_manifest(text: str) -> Iterator[_Row]:
+    for number, content in enumerate(text.splitlines(), 1):
+        if not content.strip():
+            continue
+        line = json.loads(content)
+        named = [
+            value["class-name"]
+            for name, value in line.items()
+            if name.endswith("-metadata") and isinstance(value, dict) and "class-name" in value
+        ]
+        if named:
+            yield f"line {number}", line["source-ref"], line.get(_ID), named[-1]
+
+
+def _formats(file: Path) -> str:
+    return (
+        f"{file}: the name has to end in .csv, .json (Label Studio) or .manifest (SageMaker Ground Truth), "
+        "which says in which format it is."
+    )

@@ -1,0 +1,117 @@
+"""Labels to and from other tools (moto's S3): what is exported comes back, and nothing that somebody decided is overwritten."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropsort.contract import keys, reviews
+from dropsort.review import imports, labels
+from dropsort.review.decisions import Decisions, Wanted
+from dropsort.review.errors import ReviewError
+from dropsort.review.labels import Given
+from tests.unit.contract.test_reviews import AT, ID, KEY, ORDER, PREDICTION
+from tests.unit.review.conftest import BUCKET, Upload, stored
+
+
+def reviewed(action: str, label: str | None = None) -> dict[str, Any]:
+    review = reviews.begin(PREDICTION, ORDER)
+    return reviews.result_of(reviews.decide(review, id="1", by="A", at=AT, action=action, label=label))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", labels.FORMATS)
+def test_decisions_come_back_as_they_were_exported(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"labels{suffix}"
+    results = [PREDICTION, reviewed("label", "=1+1"), reviewed("none"), reviewed("unusable")]
+    assert labels.export(results, BUCKET, file) == 4
+    assert labels.read(file, BUCKET) == [
+        Given(KEY, ID, "label", "=1+1"),
+        Given(KEY, ID, "none", None),
+        Given(KEY, ID, "unusable", None),
+    ]
+
+
+def test_a_spreadsheet_runs_no_formula(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    labels.export([reviewed("label", "@SUM(A1)")], BUCKET, file)
+    (row,) = csv.DictReader(file.open(encoding="utf-8"))
+    assert (row["label"], row["review"]) == ("'@SUM(A1)", "'@SUM(A1)")
+
+
+def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
+    studio = tmp_path / "studio.json"
+    cancelled = {"was_cancelled": True, "result": [{"type": "choices", "value": {"choices": ["b"]}}]}
+    valid = {"result": [{"type": "choices", "value": {"choices": ["a"]}}]}
+    tasks = [
+        {
+            "id": 1,
+            "data": {"image": f"s3://{BUCKET}/{KEY}", "inference_id": ID},
+            "annotations": [valid, cancelled],
+        },
+        {"id": 2, "data": {"image": f"s3://{BUCKET}/{KEY}"}, "annotations": []},
+    ]
+    studio.write_text(json.dumps(tasks))
+    assert labels.read(studio, BUCKET) == [Given(KEY, ID, "label", "a")]
+    manifest = tmp_path / "output.manifest"
+    line = {
+        "source-ref": f"s3://{BUCKET}/{KEY}",
+        "bikes": 0,
+        "bikes-metadata": {"class-name": "a", "confidence": 0.9, "type": "groundtruth/image-classification"},
+    }
+    manifest.write_text(json.dumps(line) + "\n\n" + json.dumps({"source-ref": "s3://x/y"}) + "\n")
+    assert labels.read(manifest, BUCKET) == [Given(KEY, None, "label", "a")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "", "the name has to end in"),
+        ("a.csv", "name,kind\n", "no columns key and review"),
+        ("a.csv", f"key,review\n{KEY},{'a' * 300}\n", "line 2: .* is no label"),
+        ("a.csv", "key,review\nsecret/x,a\n", "line 2: 'secret/x' is no upload"),
+        ("a.json", "{", "not in the format"),
+        ("a.json", "[5]", "not in the format"),
+        ("a.json", "[" * 9999, "not in the format"),
+        ("a.manifest", '{"x-metadata": {"class-name": "a"}}', "not in the format"),
+        (
+            "a.manifest",
+            '{"source-ref": "s3://other/incoming/a", "x-metadata": {"class-name": "a"}}',
+            "no upload",
+        ),
+        ("a.csv", b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_none_is_named(name: str, content: str | bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ReviewError, match=message):
+        labels.read(file, BUCKET)
+    if name == "a.txt":
+        with pytest.raises(ReviewError, match=message):
+            labels.export([], BUCKET, file)
+
+
+def test_labels_become_decisions_once_and_overwrite_nothing(s3: Any, upload: Upload) -> None:
+    ids = [upload(f"{number}.png") for number in range(4)]
+    # GIVEN an image that somebody decided, and one that was uploaded again
+    Decisions(s3, BUCKET, "Bob").decide(Wanted("d", "none", None, "incoming/1.png", ids[1], None))
+    Decisions(s3, BUCKET, "Bob").apply("1.png")
+    upload("2.png", b"newer", "2f")
+    given = [Given(f"incoming/{number}.png", ids[number], "label", "tandem") for number in range(3)]
+    given += [Given("incoming/3.png", None, "unusable", None), Given("incoming/9.png", None, "label", "a")]
+    sentences: list[str] = []
+    # WHEN they are imported twice
+    counts = [imports.take_over(s3, BUCKET, "Ada", copy.copy(given), sentences.append) for _ in range(2)]
+    # THEN the first time decides, the second changes nothing
+    assert counts[0] == {"decided": 2, "conflict": 2, "missing": 1}
+    assert counts[1] == {"unchanged": 2, "conflict": 2, "missing": 1}
+    assert any("Bob decided" in one for one in sentences)
+    found = stored(s3)
+    assert found[keys.result_keys("0.png")["classified"]]["review"]["by"] == "Ada"
+    assert found[keys.result_keys("3.png")["failed"]]["reason"]["code"] == "unusable_image"
+    assert len(found[reviews.key("0.png")]["decisions"]) == 1
