@@ -22,8 +22,8 @@ from dropsort.local.service import Service
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = ("kind", "images", "lost", "doubled", "stale", "waiting", "injected", "drained")
-    lines = ["{:24s}{:>8s}{:>6s}{:>9s}{:>7s}{:>9s}{:>10s}{:>9s}".format(*head)]
+    head = ("kind", "images", "lost", "doubled", "stale", "waiting", "injected", "drained", "invocations")
+    lines = ["{:24s}{:>8s}{:>6s}{:>9s}{:>7s}{:>9s}{:>10s}{:>9s}{:>13s}".format(*head)]
     for row in rows:
         found = row.verdict
         if row.skipped:
@@ -32,6 +32,7 @@ def _table(rows: Sequence[Row]) -> str:
         lines.append(
             f"{row.kind:24s}{found.images:8d}{found.lost:6d}{found.doubled:9d}{found.stale:7d}{found.waiting:9d}"
             f"{row.injected_seconds:8.1f} s{row.drained_seconds:7.1f} s"
+            + (f"{row.invocations:13d}" if row.invocations else "")
         )
         lines += [f"    {name}: {example[:200]}" for name, example in found.examples.items()]
     return "\n".join(lines)
@@ -43,6 +44,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="KIND", help="these kinds alone; --list names them")
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS",
                         help="how long to wait for results after a fault (240)")  # fmt: skip
+    parser.add_argument("--unhastened", action="store_true",
+                        help="leave the automatic redrive its own pace: every 30 seconds, not every 2")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--list", action="store_true", help="print the kinds, run nothing")
     options = parser.parse_args(arguments)
@@ -78,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for kind in kinds:
             print(f"{kind.name:24s}{kind.sentence}")
         return 0
-    hasten()
+    if not options.unhastened:
+        hasten()
     rows: list[Row] = []
 
     def add(row: Row) -> None:

@@ -15,6 +15,7 @@ from dropsort.contract import keys, result
 
 _CLIENTS = 8
 _CHECK_SECONDS = 0.5
+_SHARE = 5  # a check takes at most one part in so many of the time: thousands of images are not listed all the time
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,9 @@ class Batch:
         self.final: set[str] = set()
         """Reason codes of final failures that are right for this fault."""
         self._sent = 0
+        self._right: dict[
+            tuple[str, str, Upload], str
+        ] = {}  # ETag of a result that is right, by key, location and upload
 
     def key(self, index: int) -> str:
         """Key of an image."""
@@ -119,12 +123,16 @@ class Batch:
 
     def results(self, site: Site) -> dict[str, list[str]]:
         """Keys of the results of each key, found by listing; a key that has none is not in it."""
+        return {key: list(locations) for key, locations in self._listed(site).items()}
+
+    def _listed(self, site: Site) -> dict[str, dict[str, str]]:
+        """ETags of the results of each key, by their keys."""
         path_of = {
             location: key
             for key in (*self.uploads, *self.deleted)
             for location in keys.result_keys(keys.path_of(key)).values()
         }
-        found: dict[str, list[str]] = {}
+        found: dict[str, dict[str, str]] = {}
         for outcome in keys.OUTCOMES:
             pages = site.s3.get_paginator("list_objects_v2").paginate(
                 Bucket=site.bucket, Prefix=f"{outcome}/{self.folder}/"
@@ -132,12 +140,12 @@ class Batch:
             for page in pages:
                 for item in page.get("Contents", ()):
                     if item["Key"] in path_of:
-                        found.setdefault(path_of[item["Key"]], []).append(item["Key"])
+                        found.setdefault(path_of[item["Key"]], {})[item["Key"]] = item["ETag"]
         return found
 
     def check(self, site: Site) -> Verdict:
         """What became of the images by now."""
-        found = self.results(site)
+        found = self._listed(site)
         examples: dict[str, str] = {}
         counts = {"lost": 0, "doubled": 0, "stale": 0, "waiting": 0}
 
@@ -151,12 +159,20 @@ class Batch:
         missing = [key for key in self.uploads if key not in found]
         for key in missing:
             add("lost", key, "no result")
-        single = [(key, found[key][0]) for key in self.uploads if len(found.get(key, ())) == 1]
+        unread = [
+            (key, location, etag)
+            for key, upload in self.uploads.items()
+            if len(found.get(key, ())) == 1
+            for location, etag in found[key].items()
+            if self._right.get((key, location, upload)) != etag
+        ]
         with ThreadPoolExecutor(_CLIENTS) as pool:
-            judged = pool.map(lambda item: self._judge(site, *item), single)
-            for (key, _), (name, why) in zip(single, judged, strict=True):
+            judged = pool.map(lambda item: self._judge(site, *item[:2]), unread)
+            for (key, location, etag), (name, why) in zip(unread, judged, strict=True):
                 if name:
                     add(name, key, why)
+                else:
+                    self._right[key, location, self.uploads[key]] = etag
         return Verdict(self.count, **counts, examples=examples)
 
     def _judge(self, site: Site, key: str, location: str) -> tuple[str, str]:
@@ -190,6 +206,7 @@ class Batch:
         begin = time.monotonic()
         finished: float | None = None
         while True:
+            started = time.monotonic()
             verdict = self.check(site)
             now = time.monotonic()
             if not verdict.finished or site.running():
@@ -200,7 +217,7 @@ class Batch:
                 return verdict, finished - begin
             if now - begin > patience_seconds:
                 return verdict, now - begin
-            time.sleep(_CHECK_SECONDS)
+            time.sleep(max(_CHECK_SECONDS, _SHARE * (now - started)))
 
     def overwrite_result(self, site: Site, key: str, body: bytes) -> None:
         """Put something in place of a key's result, as a user could."""

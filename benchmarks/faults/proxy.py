@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,7 +72,9 @@ class Proxy:
         self._runtime, self._bucket = urlsplit(runtime_url).netloc, bucket
         self._fault: Fault | None = None
         self._lock = threading.Lock()
-        self.passed = self.stopped = 0
+        self.passed: Counter[str] = Counter()
+        self.stopped: Counter[str] = Counter()
+        """Requests of each service that were passed on, and that a fault responded to, since `reset`."""
         proxy = self
 
         class Handler(_Handler):
@@ -89,11 +92,14 @@ class Proxy:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def inject(self, fault: Fault | None) -> None:
-        """Let a fault see every request from now on; None ends it. Counts begin anew with a fault."""
+        """Let a fault see every request from now on; None ends it."""
+        self._fault = fault
+
+    def reset(self) -> None:
+        """Begin to count anew."""
         with self._lock:
-            if fault is not None:
-                self.passed = self.stopped = 0
-            self._fault = fault
+            self.passed.clear()
+            self.stopped.clear()
 
     def close(self) -> None:
         """Stop it."""
@@ -118,17 +124,14 @@ class Proxy:
         try:
             found = fault(request) if fault else None
         except Reset:
-            self._count(False)
+            self._count(self.stopped, request)
             raise
-        self._count(found is None)
+        self._count(self.passed if found is None else self.stopped, request)
         return found
 
-    def _count(self, passed: bool) -> None:
+    def _count(self, requests: Counter[str], request: Request) -> None:
         with self._lock:
-            if passed:
-                self.passed += 1
-            else:
-                self.stopped += 1
+            requests[request.service] += 1
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.faults import endpoint_kinds, event_kinds, function_kinds, storage_kinds
 from benchmarks.faults.batch import Batch, Verdict
@@ -18,13 +18,18 @@ PATIENCE_SECONDS = 240.0
 
 @dataclass(frozen=True)
 class Row:
-    """One kind's row of the table; ``skipped`` says why it was not run."""
+    """One kind's row of the table; ``skipped`` says why it was not run.
+
+    ``invocations`` counts the requests to the endpoint, and ``rejected`` those of them that the fault responded to.
+    """
 
     kind: str
     sentence: str
     verdict: Verdict
     injected_seconds: float = 0.0
     drained_seconds: float = 0.0
+    invocations: int = 0
+    rejected: int = 0
     skipped: str = ""
 
 
@@ -40,6 +45,7 @@ def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PA
     """
     kind = SHARED[name]
     batch = Batch(f"faults/{name}", count, images(min(count, 24)))
+    stand.proxy.reset()
 
     def run() -> tuple[Verdict, float]:
         try:
@@ -48,7 +54,9 @@ def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PA
         finally:
             stand.proxy.inject(None)
 
-    return _row(name, kind.sentence, count, run)
+    row = _row(name, kind.sentence, count, run)
+    passed, stopped = stand.proxy.passed["endpoint"], stand.proxy.stopped["endpoint"]
+    return replace(row, invocations=passed + stopped, rejected=stopped)
 
 
 def run_alone(name: str, count: int) -> Row:

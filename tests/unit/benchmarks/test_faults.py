@@ -135,9 +135,11 @@ def test_a_fault_is_of_one_service_and_ends(behind: tuple[proxy.Proxy, str, str]
     between.inject(proxy.of("endpoint", proxy.always(proxy.model_error(503)), "PUT"))
     assert through(between, endpoint)[0] == 424
     assert through(between, s3) == (200, b"content")
-    assert (between.stopped, between.passed) == (1, 1)
+    assert (between.stopped, between.passed) == ({"endpoint": 1}, {"s3": 1})
     between.inject(None)
+    between.reset()
     assert through(between, endpoint) == (200, b"content")
+    assert (between.stopped, between.passed) == ({}, {"endpoint": 1})
 
 
 def test_a_response_breaks_off_and_a_connection_is_reset(behind: tuple[proxy.Proxy, str, str]) -> None:
