@@ -11,65 +11,22 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import simpy
 
+from benchmarks.capacity_figures import Assumptions, Outcome, Sample
 from benchmarks.capacity_template import FUNCTIONS, Deployment, State
 from dropsort.contract import reasons
 from handlers.backlog import INTERVAL, MIN_AGE, PROBES
 from handlers.breaker import Breaker
-from monitoring.prices import ResourceUse, price
+from handlers.rejections import from_error
+from monitoring.prices import INSTANCES, REDRIVEN, ResourceUse, price
 
 Steps = Generator[Any, Any, Any]
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What the template does not say; every one is an option of the command."""
-
-    account_concurrency: int = 1000  # functions at once in the region
-    concurrency: int = 0  # reserved for Classify; 0: none
-    rate: float = 150.0  # images a second of one instance
-    instances: int = 1
-    max_instances: int = 0  # above `instances`: autoscaling
-    workers: int = 4  # requests that an instance works on at once: its vCPUs
-    queue: int = 100  # requests that wait in its container; then it responds 503
-    event_seconds: float = 0.5  # from the upload to the start of the execution
-    cold_start_seconds: float = 1.2
-    serialize_seconds: float = 0.08
-    classify_seconds: float = 0.02  # without the endpoint
-    filter_seconds: float = 0.1
-    refused_seconds: float = 0.05  # a throttled invocation
-    instance_start_seconds: float = 300.0
-    dead_from: float = 0.0
-    dead_seconds: float = 0.0  # how long the endpoint is dead
-    hangs: bool = False  # a dead endpoint does not respond, rather than with an error
-    new_environments: int = 1000  # of one function, in ten seconds
-    no_backlog: bool = False  # what failed stays so
-    horizon_days: float = 7.0  # what has no result by then counts as failed
-
-
-@dataclass
-class Outcome:
-    """What came of it."""
-
-    results: int = 0
-    failed: int = 0  # recorded below failed/, retryable
-    without_result: int = 0
-    redriven: int = 0  # items of runs of the backlog
-    runs: int = 0
-    max_waiting: int = 0  # retryable failures at one time
-    max_concurrency: int = 0  # of Classify: requests to the endpoint at once
-    max_concurrent_functions: int = 0
-    drained_seconds: float = 0.0  # until the last upload had its result, from the first upload on
-    dollars: float = 0.0  # apart from the endpoint
-    endpoint_dollars: float = 0.0
-    throttles: int = 0
-    busy: int = 0
-    max_instances: int = 0
+MOST_SAMPLES = 400
 
 
 class FailedTask(Exception):
@@ -86,6 +43,7 @@ class _Functions:
         self._new: dict[str, float] = dict.fromkeys(FUNCTIONS, float(assumed.new_environments))
         self._since: dict[str, float] = dict.fromkeys(FUNCTIONS, 0.0)
         self.peak, self.peak_classify = 0, 0
+        self.lately, self.lately_classify = 0, 0  # the most at once since a sample was taken
 
     def start(self, name: str) -> tuple[float, Breaker] | None:
         """Seconds of a cold start, 0 of a warm one, and the instance's circuit breaker; None if the invocation is throttled."""
@@ -112,8 +70,10 @@ class _Functions:
             self._new[name] -= 1
             cold = assumed.cold_start_seconds
         self.running[name] += 1
-        self.peak = max(self.peak, sum(self.running.values()))
-        self.peak_classify = max(self.peak_classify, self.running["Classify"])
+        running, classify = sum(self.running.values()), self.running["Classify"]
+        self.peak, self.lately = max(self.peak, running), max(self.lately, running)
+        self.peak_classify = max(self.peak_classify, classify)
+        self.lately_classify = max(self.lately_classify, classify)
         return cold, breaker
 
     def end(self, name: str, breaker: Breaker) -> None:
@@ -201,6 +161,7 @@ class Simulation:
     seconds: float
     seed: int = 7
     outcome: Outcome = field(default_factory=Outcome)
+    samples: list[Sample] = field(default_factory=list)
 
     def run(self) -> Outcome:
         """Simulate until every execution has ended."""
@@ -214,18 +175,49 @@ class Simulation:
         self._lost: list[float] = []  # when each upload without a result was uploaded
         environment.process(self._endpoint.scale())
         environment.process(self._arrive())
+        environment.process(self._observe())
         if not self.assumed.no_backlog:
             environment.process(self._backlog())
         environment.run(until=self.seconds + self.assumed.horizon_days * 86_400)
+        self.samples.append(self._sample())
         outcome = self.outcome
+        outcome.simulated = self.uploads
         outcome.failed, outcome.without_result = len(self._failures), len(self._lost)
         outcome.max_concurrency = self._functions.peak_classify
         outcome.max_concurrent_functions = self._functions.peak
         outcome.max_instances = self._endpoint.peak
         outcome.dollars = self._dollars()
-        hourly = 0.23  # ml.m5.xlarge
-        outcome.endpoint_dollars = self._endpoint.instance_seconds / 3600 * hourly
+        outcome.endpoint_dollars = self._endpoint.instance_seconds / 3600 * INSTANCES["ml.m5.xlarge"]
         return outcome
+
+    def _observe(self) -> Steps:
+        """Take samples, at most `MOST_SAMPLES`: their distance doubles."""
+        interval = 1.0
+        while self._endpoint.open:
+            self.samples.append(self._sample())
+            if len(self.samples) == MOST_SAMPLES:
+                pairs = zip(self.samples[::2], self.samples[1::2], strict=True)
+                self.samples = [
+                    replace(b, functions=max(a.functions, b.functions), classify=max(a.classify, b.classify))
+                    for a, b in pairs
+                ]
+                interval *= 2
+            yield self._environment.timeout(interval)
+
+    def _sample(self) -> Sample:
+        functions = self._functions
+        found = Sample(
+            self.outcome.drained_seconds if not self._left else self._environment.now,
+            self.outcome.results,
+            len(self._failures),
+            len(self._lost),
+            functions.lately,
+            functions.lately_classify,
+            self._endpoint.instances,
+        )
+        functions.lately = sum(functions.running.values())
+        functions.lately_classify = functions.running["Classify"]
+        return found
 
     def _arrive(self) -> Steps:
         gap = self.seconds / self.uploads
@@ -243,18 +235,18 @@ class Simulation:
         began = environment.now
         self._executions += 1
         deadline = began + self.deployment.workflow_timeout
-        failed = False
+        code = ""
         try:
             for name in ("Serialize", "Classify"):
                 try:
                     yield from self._task(name, states[name], deadline)
-                except FailedTask:
-                    failed = True
+                except FailedTask as error:
+                    code = from_error(str(error), "").code
                     break
             yield from self._task("Filter", states["Filter"], deadline)
             now = environment.now
-            if failed:
-                wait = reasons.wait(timedelta(seconds=now - uploaded)).total_seconds()
+            if code:
+                wait = reasons.wait(code, timedelta(seconds=now - uploaded)).total_seconds()
                 self._failures.append((now + wait, uploaded))
                 self.outcome.max_waiting = max(self.outcome.max_waiting, len(self._failures))
             else:
@@ -335,27 +327,27 @@ class Simulation:
         if name == "Classify" and not breaker.allows(self._environment.now):
             error = "EndpointUnavailable"
         elif name == "Classify":
+            sent = self._environment.now
             error = yield from self._endpoint.request()
             self.outcome.busy += error == "EndpointBusy"
             if error is None:
                 breaker.succeeded()
             else:
-                breaker.failed(self._environment.now)
+                breaker.failed(self._environment.now, self._environment.now - sent)
         self._functions.end(name, breaker)
         self._invocations += 1
         self._gb_seconds += (self._environment.now - began) * state.memory_gb
         return error
 
     def _dollars(self) -> float:
-        """The bill apart from the endpoint: executions as long as they waited, functions as often as they ran."""
-        fixed = {
-            name: dollars
-            for name, dollars in ResourceUse().parts().items()
-            if name not in ("Step Functions", "Lambda requests", "Lambda compute")
-        }
+        """The bill apart from the endpoint: executions as long as they waited, functions as often as they ran.
+
+        Each execution that the backlog starts writes a result and a line of the log, as the first one does.
+        """
         gb = 0.0625  # an Express workflow is billed by 64 MB
         return (
-            self.uploads * sum(fixed.values())
+            self.uploads * _requests(ResourceUse())
+            + self.outcome.redriven * (_requests(REDRIVEN) + price("s3-get"))  # the failure that is read
             + self._executions * price("states-express-request")
             + self.outcome.redriven
             * price("states-standard-transition")  # an item of a Distributed Map is one
@@ -363,3 +355,9 @@ class Simulation:
             + self._invocations * price("lambda-request")
             + self._gb_seconds * price("lambda-arm-gb-second")
         )
+
+
+def _requests(use: ResourceUse) -> float:
+    """Dollars for what an image uses whatever its execution waited for: S3, event, log."""
+    counted = ("Step Functions", "Lambda requests", "Lambda compute")
+    return sum(dollars for name, dollars in use.parts().items() if name not in counted)

@@ -1,8 +1,9 @@
 """Scheduled function: starts the workflow again for uploads that wait, once the endpoint is well.
 
 Retryable failures are found by listing ``failed/`` alone, every five minutes. All uploads are compared with their results at least every
-hour, or in a tenth of the time where that takes longer than six minutes; a comparison that one invocation cannot finish continues in the
-next. What is found becomes a run of the backlog (`dropsort.contract.backlog`); while one is in progress none is started.
+hour, or in a tenth of the time where that takes longer than six minutes. Reading failures and comparing uploads each continue in the next
+invocation where one cannot finish. What is found becomes a run of the backlog (`dropsort.contract.backlog`); while one is in progress none
+is started.
 
 Before a run a few of its uploads are classified by the functions themselves: if that fails, the endpoint is not well, and all wait.
 What is kept between invocations is in ``backlog/state.json``; without it everything is compared anew.
@@ -21,7 +22,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import backlog, keys, litter, metrics, reasons, reconciliation, s3_documents
+from dropsort.contract import backlog, keys, litter, metrics, reconciliation, s3_documents
 from handlers import aws, telemetry
 
 STATE = f"{backlog.PREFIX}state.json"
@@ -72,8 +73,8 @@ class Comparison:
     oldest_uploaded: str = ""
     ended: str = ""
 
-    def add(self, checked: reconciliation.Checked, latest: datetime) -> bool:
-        """Count an upload; whether it is unfinished and was uploaded before `latest`."""
+    def add(self, checked: reconciliation.Checked, latest: datetime, now: datetime) -> bool:
+        """Count an upload; whether it is unfinished, was uploaded before `latest`, and does not wait for its next try."""
         self.uploads += 1
         upload = checked.upload
         if checked.why is None or upload.written > latest:
@@ -83,7 +84,25 @@ class Comparison:
             uploaded = upload.written.isoformat()
             if not self.oldest or (uploaded, upload.key) < (self.oldest_uploaded, self.oldest):
                 self.oldest, self.oldest_uploaded = upload.key, uploaded
-        return True
+        return checked.next_try is None or checked.next_try <= now
+
+    def values(self) -> dict[str, float]:
+        """Metrics of a comparison that has ended, as they were when it began."""
+        age = timedelta()
+        if self.oldest:
+            age = datetime.fromisoformat(self.began) - datetime.fromisoformat(self.oldest_uploaded)
+        return {
+            metrics.UPLOADS_WITHOUT_RESULT: self.without_result,
+            metrics.OLDEST_UPLOAD_AGE: age.total_seconds(),
+        }
+
+
+@dataclass
+class Reading:
+    """One pass over ``failed/`` that an invocation could not finish; times are ISO 8601 in UTC."""
+
+    marker: str  # key of the last result that was read
+    since: str  # from when on results have to be read after it
 
 
 @dataclass
@@ -91,6 +110,7 @@ class State:
     """What is kept between invocations."""
 
     retryable_since: str = ""  # results below failed/ written before need not be read again
+    reading: Reading | None = None  # in progress
     comparison: Comparison | None = None  # in progress
     last: Comparison | None = None  # the last one that ended
 
@@ -106,7 +126,10 @@ class State:
             }
             for part in filter(None, parts.values()):
                 datetime.fromisoformat(part.began)
-            state = cls(str(document["retryable_since"]), **parts)
+            reading = Reading(**document["reading"]) if document.get("reading") else None
+            if reading:
+                datetime.fromisoformat(reading.since)
+            state = cls(str(document["retryable_since"]), reading, **parts)
             state.since()
         except (ValueError, TypeError, KeyError):
             return cls(), etag
@@ -173,34 +196,39 @@ class Tick:
         state, etag = State.load(self.s3, bucket)
         busy = backlog.current(self.s3, self.states, bucket) is not None
         with backlog.UploadList() as uploads:
-            since = None if busy else self._collect(uploads, state)
+            read = None if busy else self._collect(uploads, state)
             if state.due(self.now, self.interval):
                 self._compare(state, uploads, keep=not busy)
             if uploads.count and self._well():
                 self._start(uploads)
-        if since is not None and not self.unwell:
-            state.retryable_since = since.isoformat()
+        if read is not None and not self.unwell:
+            state.reading = read if read.marker else None
+            state.retryable_since = state.retryable_since if read.marker else read.since
         state.save(self.s3, bucket, etag)
         return state
 
-    def _collect(self, uploads: backlog.UploadList, state: State) -> datetime | None:
-        """Add the failures whose time has come; from when on results have to be read next time, None as now.
+    def _collect(self, uploads: backlog.UploadList, state: State) -> Reading | None:
+        """Add the failures whose time has come; how far they were read, without a marker if all were.
 
-        If the endpoint is not well, that is known after the first few, and the others are not read.
+        If the endpoint is not well, that is known after the first few: the others are not read, and it is None.
         """
-        since, until = self.now - CLOCKS, self.now + CLOCKS
+        reading = state.reading or Reading("", (self.now - CLOCKS).isoformat())
+        since, until = datetime.fromisoformat(reading.since), self.now + CLOCKS
         deadline = (time.monotonic() + self.deadline) / 2
-        for key, at in reconciliation.retryable(self.s3, self.settings.bucket_name, state.since(), until):
-            if self._ignored(keys.path_of(key)):
-                continue
-            if at > self.now or uploads.count >= MOST_UPLOADS:
-                # It was recorded at most so long before: it has to be found again.
-                since = min(since, at - reasons.LONGEST_WAIT - CLOCKS)
-                continue
-            self._add(uploads, key)
-            if (uploads.count == CANDIDATES and not self._well()) or time.monotonic() > deadline:
-                return None
-        return max(since, state.since())
+        for failure in reconciliation.failures(
+            self.s3, self.settings.bucket_name, state.since(), until, after=reading.marker
+        ):
+            upload, at = failure.upload, failure.next_try
+            if upload is not None and at is not None and not self._ignored(keys.path_of(upload)):
+                if at > self.now or uploads.count >= MOST_UPLOADS:
+                    since = min(since, failure.written - CLOCKS)  # to be found again
+                else:
+                    self._add(uploads, upload)
+                    if uploads.count == CANDIDATES and not self._well():
+                        return None
+            if time.monotonic() > deadline:
+                return Reading(failure.location, since.isoformat())
+        return Reading("", max(since, state.since()).isoformat())
 
     def _compare(self, state: State, uploads: backlog.UploadList, keep: bool) -> None:
         """Go on with the comparison until the deadline or its end; uploads to start again are kept if `keep`."""
@@ -209,7 +237,7 @@ class Tick:
         for checked in reconciliation.check(
             self.s3, self.settings.bucket_name, after=current.marker, ignored=self._ignored
         ):
-            if current.add(checked, latest) and keep and uploads.count < MOST_UPLOADS:
+            if current.add(checked, latest, self.now) and keep and uploads.count < MOST_UPLOADS:
                 self._add(uploads, checked.upload.key)
             if checked.marker:
                 current.marker = checked.marker
@@ -287,14 +315,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         time.monotonic() + max(0.0, remaining - RESERVE_SECONDS),
     )
     state = tick.run()
+    last = state.last
     telemetry.emit(
         **{
             metrics.REDRIVEN: tick.started,
             metrics.ENDPOINT_UNWELL: int(tick.unwell),
             metrics.RECONCILIATION_LATE: int(state.late(tick.now)),
+            **(last.values() if last else {}),
         }
     )
-    last = state.last
     return {
         "started": tick.started,
         "endpoint_unwell": tick.unwell,

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 FAILURES = 3
 FAILING_SECONDS = 30.0
+HANGING_SECONDS = 20.0  # two requests that time out, by the default of InvocationTimeoutSeconds
 PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 30.0
+PAUSE_SHARE = 3  # a pause is so many times as long as the request before it, within these limits
 
 
 @dataclass
 class Breaker:
     """Opens after `FAILURES` failures in a row, the first of them at least `FAILING_SECONDS` ago; times are in seconds of one clock.
+
+    An endpoint that hangs occupies a function for as long as each request takes, so there it opens earlier: after two requests in a row
+    that took `HANGING_SECONDS` together. The pauses are longer then, too.
 
     Examples
     --------
@@ -28,6 +34,7 @@ class Breaker:
 
     failures: int = 0
     first_failure: float = 0.0
+    waited: float = 0.0
     open_until: float = 0.0
 
     def allows(self, now: float) -> bool:
@@ -36,12 +43,14 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The endpoint responded."""
-        self.failures, self.open_until = 0, 0.0
+        self.failures, self.waited, self.open_until = 0, 0.0, 0.0
 
-    def failed(self, now: float) -> None:
-        """A request failed."""
+    def failed(self, now: float, took: float = 0.0) -> None:
+        """A request failed, which took so many seconds."""
         if not self.failures:
             self.first_failure = now
         self.failures += 1
-        if self.failures >= FAILURES and now - self.first_failure >= FAILING_SECONDS:
-            self.open_until = now + PAUSE_SECONDS
+        self.waited += took
+        fails = self.failures >= FAILURES and now - self.first_failure >= FAILING_SECONDS
+        if fails or (self.failures > 1 and self.waited >= HANGING_SECONDS):
+            self.open_until = now + min(max(PAUSE_SECONDS, PAUSE_SHARE * took), LONGEST_PAUSE_SECONDS)

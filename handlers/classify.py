@@ -66,8 +66,14 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     }
 
 
+def _failed(began: float) -> None:
+    now = time.monotonic()
+    _BREAKER.failed(now, now - began)
+
+
 def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
     """The endpoint's response and its variant; a client error of the model itself is a rejection."""
+    began = time.monotonic()
     try:
         response = aws.sagemaker_runtime().invoke_endpoint(
             EndpointName=_SETTINGS.endpoint,
@@ -82,10 +88,10 @@ def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
         if isinstance(meaning, Rejection):  # of the model, which is well
             _BREAKER.succeeded()
         else:
-            _BREAKER.failed(time.monotonic())
+            _failed(began)
         raise meaning from error
     except Exception:
-        _BREAKER.failed(time.monotonic())
+        _failed(began)
         raise
     _BREAKER.succeeded()
     return body, response.get("InvokedProductionVariant")

@@ -65,6 +65,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         familiarity_threshold=_SETTINGS.familiarity_threshold,
         execution=event.get("execution"),
         trace=os.environ.get("_X_AMZN_TRACE_ID"),
+        inference_id=state.get("renewed"),
     )
     stands, key = _record(upload, result, state.get("upload", {}).get("uploaded"))
     _observe(result, prediction, now, started_with, stands)

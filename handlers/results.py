@@ -25,6 +25,7 @@ def document(
     familiarity_threshold: float | None = None,
     execution: str | None = None,
     trace: str | None = None,
+    inference_id: str | None = None,
 ) -> dict[str, Any]:
     """A result: with a decision that of an image with a prediction, else that of a rejected one.
 
@@ -36,6 +37,8 @@ def document(
         ``format``, and ``width`` and ``height`` in pixels.
     endpoint
         ``endpoint`` and ``variant`` that responded.
+    inference_id
+        Of the prediction, if that is one of an earlier upload of the same object.
     """
     rejection = decision.rejection if decision else rejection
     reason = rejection.reason(upload.uploaded, recorded) if rejection else None
@@ -55,7 +58,7 @@ def document(
         "model": {**endpoint, "version": prediction.model if prediction else None} if endpoint else None,
         "image": dict(image) if image else None,
         "review": None,
-        "inference_id": upload.inference_id,
+        "inference_id": inference_id or upload.inference_id,
         "times": {"uploaded": upload.uploaded, "recorded": recorded},
         "execution": execution,
         "trace": trace,

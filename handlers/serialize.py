@@ -1,8 +1,8 @@
 """First function of the workflow: reads the upload and normalises it to fit the Step Functions payload limit.
 
 In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
-need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, ``superseded`` if a newer upload is there, or
-``ignored`` if the upload is to have no result.
+need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, ``superseded`` if a newer upload is there,
+``renewed`` with the prediction that is there if only the object's metadata changed, or ``ignored`` if the upload is to have no result.
 
 It runs in two functions. The first waits for S3 most of its time, which costs by memory, and has little; an image that needs more is
 marked ``large`` and goes, with the input as it was, to the second.
@@ -15,7 +15,7 @@ from typing import Any
 
 from dropsort.contract import litter
 from dropsort.contract.metrics import IGNORED, REJECTED, SERIALIZED_BYTES
-from handlers import aws, imaging, reading, settings
+from handlers import aws, imaging, reading, renewal, settings
 from handlers.rejections import Rejection
 from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
@@ -51,6 +51,9 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     state["upload"] = upload.to_state()
     if litter.is_folder_marker(upload.key, upload.size):  # its size may not have been in the input
         return _ignored(state)
+    if known := renewal.renewed(aws.s3(), upload, _SETTINGS.model_version):
+        note(renewed=True)
+        return state | known
     try:
         if isinstance(content, Rejection):
             raise content

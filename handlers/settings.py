@@ -70,6 +70,11 @@ SETTINGS = (
         "Maximum number of pixels, in units of 1,000,000.",
     ),
     Setting(
+        "MODEL_VERSION",
+        "",
+        "Version that the model returns; results of the same version are renewed when an object was copied onto itself.",
+    ),
+    Setting(
         "IGNORED_PATTERNS",
         litter.DEFAULT,
         "Names of files and folders that get no result, separated by commas; a single comma ignores folder markers alone.",
@@ -94,6 +99,7 @@ class Settings:
     max_pixels: int
     decoding_bytes: int
     ignored_patterns: str
+    model_version: str
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -136,4 +142,5 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         max_pixels=int(number("MAX_MEGAPIXELS", 1, 100) * 1e6),
         decoding_bytes=int(number("DECODING_MEGABYTES", 100, 1300) * 1e6),
         ignored_patterns=text["IGNORED_PATTERNS"],
+        model_version=text["MODEL_VERSION"],
     )

@@ -23,8 +23,8 @@ class InvalidInput(Exception):
 class Upload:
     """One upload of one key.
 
-    ``uploaded`` is ISO 8601 in UTC, to the second. ``sequencer`` orders the uploads of one key and comes with the event alone.
-    What is not known is None.
+    ``uploaded`` is ISO 8601 in UTC, to the second. ``sequencer`` orders the uploads of one key and comes with the event alone, as does
+    ``copied``: whether CopyObject made the upload. What is not known is None.
     """
 
     bucket: str
@@ -34,6 +34,7 @@ class Upload:
     size: int | None = None
     sequencer: str | None = None
     uploaded: str | None = None
+    copied: bool = False
 
     @property
     def path(self) -> str:
@@ -102,6 +103,7 @@ class Upload:
             etag=_optional(s3_object.get("etag")),
             size=None if size is None else int(size),
             sequencer=_optional(s3_object.get("sequencer")),
+            copied=detail.get("reason") == "CopyObject",
         )
 
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dropsort.contract.metrics import BY_MODEL, LABELS_COUNTED, MONITORING, WITH_LABEL, WORKFLOW
+from dropsort.contract.metrics import BACKLOG, BY_MODEL, LABELS_COUNTED, MONITORING, WITH_LABEL, WORKFLOW
 from monitoring.prices import HOURS, INSTANCES, ResourceUse, price
 
 MILLION = 1_000_000
@@ -15,12 +15,9 @@ RESULT_KILOBYTES = 1.3
 PREDICTION_KILOBYTES = 0.6  # and what a capture adds to it
 RECORDS_PER_CAPTURE_FILE = 1.86  # of the real capture files; more where there is more traffic
 MONITOR_SECONDS = 10.0  # of an hourly run, at 1 GB
-MONITOR_LISTS, MONITOR_QUERIES = (
-    20,
-    6,
-)  # requests of an hourly run, in addition to those that compare uploads with results
+MONITOR_LISTS, MONITOR_QUERIES = 20, 6  # requests of an hourly run
 BACKLOG_SECONDS = 2.0  # of a run every five minutes, at 1 GB, while nothing waits
-COMPARISONS = 2  # an hour: of all uploads with their results, by the monitoring and by the backlog function
+COMPARISONS = 1  # an hour: of all uploads with their results, by the backlog function
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def fixed(traffic: Traffic, alarms: Sequence[Mapping[str, Any]]) -> dict[str, fl
     alarms
         The properties of the template's alarms.
     """
-    names = WORKFLOW.keys() | MONITORING.keys()
+    names = WORKFLOW.keys() | BACKLOG.keys() | MONITORING.keys()
     labels = min(traffic.labels, LABELS_COUNTED + 1)
     metrics = len(names - WITH_LABEL) + labels * len(WITH_LABEL) + len(BY_MODEL)
     watched = sum(sum("MetricStat" in row for row in alarm.get("Metrics", ())) or 1 for alarm in alarms)

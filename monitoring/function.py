@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dropsort.contract import litter
 from dropsort.contract import metrics as names
 from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
@@ -26,7 +25,6 @@ from monitoring.drift.windows import DAY, HOUR, check, hour_of, sample
 from monitoring.errors import MonitoringError
 from monitoring.history import History
 from monitoring.incremental.run import load, run
-from monitoring.pending import pending
 from monitoring.prices import ResourceUse, cost
 from monitoring.settings import Settings
 from monitoring.storage import open_store
@@ -75,7 +73,7 @@ def observe(
     cloudwatch: CloudWatchClient,
     seconds: float = 300.0,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Aggregate new captures and check for drift, silence and uploads without a result.
+    """Aggregate new captures and check for drift and silence.
 
     Parameters
     ----------
@@ -119,12 +117,10 @@ def observe(
         since=reference.until if reference else "",
         traffic=traffic if summary.complete else None,
     )
-    # 3. Uploads without a result, usage and cost.
-    ignored = litter.parse(settings.ignored_patterns)
-    waiting = pending(s3, settings.bucket_name, now, seconds=seconds * 0.2, ignored=ignored)
+    # 3. Usage and cost.
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     # 4. Metrics and response.
-    values = metric_values(settings, summary.health, before or Health(), current, found, waiting)
+    values = metric_values(settings, summary.health, before or Health(), current, found)
     values[names.BEHIND] = int(not summary.complete)
     if not summary.complete:
         # The latest hours may be among those that were not read yet: they are not silent.
@@ -143,13 +139,11 @@ def observe(
         "model": model.model if model else None,
         "model_since": model.first if model else None,
         "alarms": found.alarms,
-        "uploads_compared": waiting.complete,
-        "oldest_upload": waiting.oldest,
         "day": found.day.to_json(),
         "silence": found.silence.sentence if summary.complete else "captures are still being read",
     }
     history.store_latest(response)
-    notes = {name: response[name] for name in ("alarms", "complete", "uploads_compared", "oldest_upload")}
+    notes = {name: response[name] for name in ("alarms", "complete")}
     return emf(settings.stack_name, values, shares, now, notes), response
 
 

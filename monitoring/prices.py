@@ -136,11 +136,13 @@ def cost(
     return images * use.dollars() + endpoint_hours * hourly * instances
 
 
+REDRIVEN = ResourceUse(event=False, uploads=0, gets=6)  # what a run of the backlog uses for one image
+
+
 def redrive_dollars(uploads: int) -> float:
     """Estimated dollars for uploads that a run of the backlog classifies again, without the endpoint.
 
     An item of a Distributed Map is one transition of its workflow and an Express execution; there is no event and no upload,
     and a run without a sequencer reads all three locations of a result first.
     """
-    each = ResourceUse(event=False, uploads=0, gets=6).dollars() + price("states-standard-transition")
-    return uploads * each
+    return uploads * (REDRIVEN.dollars() + price("states-standard-transition"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dropsort.contract import litter
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD, THRESHOLD, WORKFLOW_TYPE
 from monitoring.errors import MonitoringError
 
@@ -23,7 +22,6 @@ class Settings:
     workflow_type: str = WORKFLOW_TYPE
     instance_type: str = ""  # of an endpoint that the stack pays for
     instance_count: int = 1
-    ignored_patterns: str = litter.DEFAULT
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -47,7 +45,6 @@ class Settings:
                 workflow_type=environment.get("WORKFLOW_TYPE", WORKFLOW_TYPE),
                 instance_type=environment.get("INSTANCE_TYPE", ""),
                 instance_count=int(_number(environment, "INSTANCE_COUNT", 1)),
-                ignored_patterns=environment.get("IGNORED_PATTERNS") or litter.DEFAULT,
             )
         except KeyError as error:
             raise MonitoringError(f"the environment variable {error.args[0]} is missing") from None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -218,6 +219,16 @@ class Batch:
             if now - begin > patience_seconds:
                 return verdict, now - begin
             time.sleep(max(_CHECK_SECONDS, _SHARE * (now - started)))
+
+    def last_recorded(self, site: Site) -> float:
+        """When the last result was recorded, in seconds since the epoch."""
+
+        def recorded(location: str) -> float:
+            body = site.s3.get_object(Bucket=site.bucket, Key=location)["Body"].read()
+            return datetime.fromisoformat(result.parse(body)["times"]["recorded"]).timestamp()
+
+        with ThreadPoolExecutor(_CLIENTS) as pool:
+            return max(pool.map(recorded, (name for found in self.results(site).values() for name in found)))
 
     def overwrite_result(self, site: Site, key: str, body: bytes) -> None:
         """Put something in place of a key's result, as a user could."""

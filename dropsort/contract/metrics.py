@@ -64,6 +64,8 @@ OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded imag
 REDRIVEN = "Redriven"
 ENDPOINT_UNWELL = "EndpointUnwell"
 RECONCILIATION_LATE = "ReconciliationLate"
+OLDEST_UPLOAD_AGE = "OldestUploadAge"
+UPLOADS_WITHOUT_RESULT = "UploadsWithoutResult"
 
 # Emitted by the backlog function, every five minutes.
 BACKLOG = {
@@ -73,6 +75,13 @@ BACKLOG = {
     ),
     RECONCILIATION_LATE: Metric(
         "Count", "1 if the comparison of all uploads with their results is overdue, else 0"
+    ),
+    OLDEST_UPLOAD_AGE: Metric(
+        "Seconds",
+        "age of the oldest upload without a result when the last comparison began; 0 if all had one",
+    ),
+    UPLOADS_WITHOUT_RESULT: Metric(
+        "Count", "uploads older than ten minutes without a result in the last comparison"
     ),
 }
 
@@ -92,9 +101,6 @@ CONFIDENCE_JENSEN_SHANNON = "ConfidenceJensenShannon"
 DRIFT_ALARMS = "DriftAlarms"
 SILENT_HOURS = "SilentHours"
 SILENCE_ALARM = "SilenceAlarm"
-OLDEST_UPLOAD_AGE = "OldestUploadAge"
-UPLOADS_WITHOUT_RESULT = "UploadsWithoutResult"
-UPLOADS_UNCOMPARED = "UploadsUncompared"
 COST_SO_FAR = "CostSoFar"
 
 # Emitted by the monitoring function, every hour.
@@ -122,11 +128,6 @@ MONITORING = {
     ),
     SILENT_HOURS: Metric("None", "complete hours without a capture"),
     SILENCE_ALARM: Metric("Count", "1 if that silence is not usual at this time, else 0"),
-    OLDEST_UPLOAD_AGE: Metric("Seconds", "age of the oldest upload without a result; 0 if all have one"),
-    UPLOADS_WITHOUT_RESULT: Metric("Count", "uploads older than the grace time without a result"),
-    UPLOADS_UNCOMPARED: Metric(
-        "Count", "1 if the time did not suffice to compare all uploads with their results, else 0"
-    ),
     COST_SO_FAR: Metric("None", "estimated cost since the month began, US dollars"),
 }
 WITH_LABEL = frozenset({LABELLED, LABEL_SHARE})

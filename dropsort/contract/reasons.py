@@ -78,38 +78,41 @@ def is_retryable(code: str, uploaded: str | None, recorded: str) -> bool:
     return _between(uploaded, recorded) < RETRY_LIMITS[code]
 
 
-def is_due(code: str, uploaded: str | None, recorded: str, now: datetime) -> bool:
-    """Whether it is time to run a retryable image again.
-
-    At once for all codes but those of `RETRY_LIMITS`: these wait for as long again as it took from the upload to the failure, so that
-    an image that fails each time is run less and less often, and one of an endpoint that works again waits no longer than it was away.
-
-    Examples
-    --------
-    >>> failed = ("2026-01-01T00:00:00Z", "2026-01-01T00:10:00Z")
-    >>> [is_due("invalid_prediction", *failed, datetime.fromisoformat(f"2026-01-01T00:{m}:00Z")) for m in (15, 20)]
-    [False, True]
-    """
-    if code not in RETRY_LIMITS or uploaded is None:
-        return True
-    return now - datetime.fromisoformat(recorded) >= _between(uploaded, recorded)
-
-
+# What the whole service caused: whether it works again is tried before a run, so that the images themselves need not wait.
+OF_THE_SERVICE = frozenset({"throttled", "endpoint_misconfigured", "endpoint_unavailable"})
 LONGEST_WAIT = timedelta(minutes=30)
 
 
-def next_try(uploaded: str | None, recorded: str) -> datetime:
-    """When an image whose failure may pass is tried again: an image that keeps failing, less and less often.
+def next_try(code: str, uploaded: str | None, recorded: str) -> datetime:
+    """When an image whose failure may pass is tried again without a person.
 
-    It waits half as long as the time from its upload to its last failure, at most `LONGEST_WAIT`.
+    At once if the whole service caused it. Otherwise the image itself may be to blame, and one that keeps failing is tried less and less
+    often: it waits half as long as the time from its upload to its last failure, at most `LONGEST_WAIT`; for the codes of `RETRY_LIMITS`,
+    which cost an invocation of the endpoint each time, as long as that time.
+
+    Parameters
+    ----------
+    code
+        A reason code; one that this version does not know is taken for the image's.
+    uploaded, recorded
+        ISO 8601 with an offset from UTC; ``uploaded`` is None if it is not known.
+
+    Examples
+    --------
+    >>> failed = ("2026-01-01T00:00:00+00:00", "2026-01-01T00:10:00+00:00")
+    >>> [f"{next_try(code, *failed):%H:%M}" for code in ("throttled", "service_error", "invalid_prediction")]
+    ['00:10', '00:15', '00:20']
     """
     age = _between(uploaded, recorded) if uploaded else timedelta()
-    return datetime.fromisoformat(recorded) + wait(age)
+    return datetime.fromisoformat(recorded) + wait(code, age)
 
 
-def wait(age: timedelta) -> timedelta:
+def wait(code: str, age: timedelta) -> timedelta:
     """From a failure to the next try, by the time from the upload to the failure."""
-    return min(max(age / 2, timedelta()), LONGEST_WAIT)
+    if code in OF_THE_SERVICE:
+        return timedelta()
+    age = max(age, timedelta())
+    return min(age, RETRY_LIMITS[code]) if code in RETRY_LIMITS else min(age / 2, LONGEST_WAIT)
 
 
 def _between(uploaded: str, recorded: str) -> timedelta:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dropsort.contract import keys, litter, reasons, result, s3_documents
@@ -55,13 +55,15 @@ class Checked:
     """An upload and why it is unfinished: `NO_RESULT`, `SEVERAL_RESULTS`, `RETRYABLE`, or None for a finished one.
 
     A comparison that is interrupted after it continues from ``marker``; empty where it cannot be interrupted.
-    ``ignored`` says that the service gives it no result, so that it is finished without one.
+    ``ignored`` says that the service gives it no result, so that it is finished without one. ``next_try`` is when a retryable failure
+    is tried again without a person.
     """
 
     upload: Version
     why: str | None
     marker: str = ""
     ignored: bool = False
+    next_try: datetime | None = None
 
 
 def check(
@@ -181,40 +183,66 @@ def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> s
     return _READ if read else None
 
 
-def retryable(
-    client: S3Client, bucket: str, since: datetime, until: datetime
-) -> Iterator[tuple[str, datetime]]:
-    """Uploads whose failures may pass, with the time from which each is to be tried again, by the keys of their results.
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A result below ``failed/``: its key, when it was written, and of one that may pass its upload and when to try that again."""
 
-    An upload that keeps failing is tried less and less often: it waits half as long as the time from its upload to its last
-    failure, at most `LONGEST_WAIT`. Only results that were written from `since` to `until` are read; both are aware. A damaged
-    result is left to `check`.
+    location: str
+    written: datetime
+    upload: str | None = None
+    next_try: datetime | None = None
+
+
+def failures(
+    client: S3Client, bucket: str, since: datetime, until: datetime, after: str = ""
+) -> Iterator[Failure]:
+    """The results below ``failed/``, by their keys; what was not written from `since` to `until` is left out, and not read.
+
+    A damaged result, which `check` finds, and one whose failure does not pass have no ``upload``.
+
+    Parameters
+    ----------
+    since, until
+        Aware.
+    after
+        Continue after this key of a result.
     """
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{keys.FAILED}/")
-    with ThreadPoolExecutor(WORKERS + 1, thread_name_prefix="retryable") as pool:
-        reads: Iterator[tuple[str, _Try | Future[_Try]]] = (
-            (item["Key"], pool.submit(_next_try, client, bucket, item["Key"]))
+    start: Any = {"StartAfter": after} if after else {}
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{keys.FAILED}/", **start)
+    with ThreadPoolExecutor(WORKERS + 1, thread_name_prefix="failures") as pool:
+        reads: Iterator[tuple[str, Failure | Future[Failure]]] = (
+            (item["Key"], pool.submit(_failure, client, bucket, item["Key"], item["LastModified"]))
             for page in _read_ahead(pages, pool)
             for item in page.get("Contents", ())
             if since <= item["LastModified"] <= until
         )
         with closing(_in_order(reads)) as found:
-            yield from (attempt for _, attempt in found if attempt is not None)
+            for _, failure in found:
+                yield failure
 
 
-_Try = tuple[str, datetime] | None
-
-
-def _next_try(client: S3Client, bucket: str, location: str) -> _Try:
-    """Key of the upload of a retryable failure and when to try it again; None for any other result."""
+def _failure(client: S3Client, bucket: str, location: str, written: datetime) -> Failure:
     try:
         document = _read(client, bucket, location)
     except ValueError:
+        document = None
+    found = document and _next_try(document)
+    return (
+        Failure(location, written, document["source"]["key"], found)
+        if document and found
+        else Failure(location, written)
+    )
+
+
+def _next_try(document: dict[str, Any]) -> datetime | None:
+    """When the failure that a result reports is tried again; None if it does not pass, or is none."""
+    reason, times = document.get("reason") or {}, document["times"]
+    if not reason.get("retryable"):
         return None
-    if document is None or not (document.get("reason") or {}).get("retryable"):
-        return None
-    recorded, uploaded = document["times"]["recorded"], document["times"].get("uploaded")
-    return document["source"]["key"], reasons.next_try(uploaded, recorded)
+    try:
+        return reasons.next_try(reason["code"], times.get("uploaded"), times["recorded"])
+    except OverflowError:  # recorded on the last day of the calendar: edited
+        return datetime.fromisoformat(times["recorded"])
 
 
 def _read(client: S3Client, bucket: str, location: str, key: str | None = None) -> dict[str, Any] | None:
@@ -248,11 +276,8 @@ def _judge(client: S3Client, bucket: str, upload: Version, location: str) -> Che
         return Checked(upload, None)
     if not location.startswith(f"{document['outcome']}/") or not _is_of(upload, document["source"]):
         return Checked(upload, NO_RESULT)
-    reason, times = document.get("reason") or {}, document["times"]
-    due = reason.get("retryable") and reasons.is_due(
-        reason["code"], times.get("uploaded"), times["recorded"], datetime.now(UTC)
-    )
-    return Checked(upload, RETRYABLE if due else None)
+    next_try = _next_try(document)
+    return Checked(upload, RETRYABLE if next_try else None, next_try=next_try)
 
 
 def _is_of(upload: Version, source: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from types import TracebackType
 from botocore.config import Config
 
 from dropsort.contract import stack as stacks
-from dropsort.contract.defaults import MODEL_PARAMETERS
+from dropsort.contract.defaults import MODEL_PARAMETERS, version_parameter
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package
@@ -322,6 +322,7 @@ class Service:
             "RequireTls": "false",
             "Tracing": "PassThrough",
             "LogLevel": "DEBUG",
+            **version_parameter({"model": self._version.name}),
         }
 
     def _has_stack(self) -> bool:

@@ -7,7 +7,6 @@ import math
 from dropsort.contract import metrics as names
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.drift.windows import DriftCheck, sample
-from monitoring.pending import Pending
 from monitoring.settings import Settings
 
 _DISTANCES = (
@@ -18,7 +17,7 @@ _DISTANCES = (
 
 
 def metric_values(
-    settings: Settings, health: Health, before: Health, day: Aggregate, found: DriftCheck, waiting: Pending
+    settings: Settings, health: Health, before: Health, day: Aggregate, found: DriftCheck
 ) -> dict[str, float]:
     """Values by metric name, except cost and captured share; NaN where nothing is known.
 
@@ -48,7 +47,4 @@ def metric_values(
         names.DRIFT_ALARMS: len({s.name for s in found.day.signals if s.alarm} | recent),
         names.SILENT_HOURS: found.silence.hours,
         names.SILENCE_ALARM: int(found.silence.alarm),
-        names.OLDEST_UPLOAD_AGE: waiting.age if waiting.complete else math.nan,
-        names.UPLOADS_UNCOMPARED: int(not waiting.complete),
-        names.UPLOADS_WITHOUT_RESULT: waiting.waiting if waiting.complete else math.nan,
     }

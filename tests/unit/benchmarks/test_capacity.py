@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import capacity, capacity_template
-from benchmarks.capacity_simulation import Assumptions, Outcome, Simulation
+from benchmarks import capacity, capacity_embedded, capacity_template
+from benchmarks.capacity_figures import Assumptions, Outcome
+from benchmarks.capacity_simulation import MOST_SAMPLES, Simulation
 from dropsort.deployment.quotas import PER_INSTANCE
+from monitoring.bill import Traffic, per_million
+from monitoring.prices import price
 
 DEPLOYMENT = capacity_template.read()
 
@@ -22,7 +25,8 @@ def simulated(uploads: int, seconds: float, **assumed: float) -> Outcome:
 
 def test_what_is_read_is_the_templates() -> None:
     unavailable, retrier = DEPLOYMENT.states["Classify"].retriers[:2]
-    assert (unavailable.errors, unavailable.attempts) == ({"EndpointUnavailable"}, 0)
+    assert (unavailable.errors, unavailable.attempts) == ({"EndpointUnavailable"}, 1)
+    assert (unavailable.interval, unavailable.full_jitter) == (10.0, True)
     assert (DEPLOYMENT.backlog_concurrency, DEPLOYMENT.backlog_seconds) == (40, 300.0)
     assert {"EndpointBusy", "Lambda.TooManyRequestsException"} <= retrier.errors
     assert (retrier.attempts, retrier.longest, retrier.full_jitter) == (32, 8.0, True)
@@ -40,6 +44,71 @@ def test_a_burst_of_ten_thousand_in_five_seconds_has_all_its_results(tmp_path: P
     assert outcome["max_concurrency"] <= outcome["assumptions"]["concurrency"] == PER_INSTANCE
     assert 10_000 / 150 <= outcome["drained_seconds"] < 1.5 * 10_000 / 150
     assert 0 < outcome["dollars"] < 1
+
+
+def test_a_page_shows_it(tmp_path: Path) -> None:
+    # GIVEN a burst that one instance cannot take at once WHEN its page is written
+    page = tmp_path / "capacity.html"
+    capacity.main(["--uploads", "600", "--seconds", "2", "--rate", "20", "--html", str(page)])
+    text = page.read_text(encoding="utf-8")
+    # THEN it has the charts and the assumptions, and nothing from elsewhere
+    for title in ("Results", "Functions at once", "Cost", "Assumptions", "new environments"):
+        assert title in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_samples_end_at_the_outcome_and_stay_few() -> None:
+    simulation = Simulation(DEPLOYMENT, Assumptions(concurrency=PER_INSTANCE), 900, 900.0)
+    outcome = simulation.run()
+    assert len(simulation.samples) <= MOST_SAMPLES + 1
+    last = simulation.samples[-1]
+    assert (last.results, last.waiting, last.without_result) == (900, 0, 0)
+    assert last.seconds == outcome.drained_seconds
+    assert max(sample.functions for sample in simulation.samples) == outcome.max_concurrent_functions
+
+
+def test_more_uploads_than_are_simulated_are_extrapolated(tmp_path: Path) -> None:
+    # GIVEN ten images a second, of which a tenth is simulated THEN the figures are about those of all
+    whole = simulated(4000, 400.0)
+    file = tmp_path / "capacity.json"
+    capacity.main(
+        [
+            "--uploads",
+            "4000",
+            "--seconds",
+            "400",
+            "--most",
+            "1000",
+            "--concurrency",
+            "20",
+            "--json",
+            str(file),
+        ]
+    )
+    found = json.loads(file.read_text())
+    assert (found["results"], found["failed"], found["simulated"]) == (4000, 0, 1000)
+    assert found["drained_seconds"] == pytest.approx(whole.drained_seconds, rel=0.02)
+    assert found["dollars"] == pytest.approx(whole.dollars, rel=0.02)
+
+
+def test_an_even_stream_costs_what_the_bill_says() -> None:
+    outcome = simulated(3000, 300.0)
+    million = sum(per_million(Traffic()).values())
+    assert outcome.dollars / 3000 * 1e6 == pytest.approx(million, rel=0.1)
+    # AND what is classified again costs its requests again
+    failing = simulated(1200, 600.0, dead_seconds=300.0)
+    again = failing.redriven * (price("s3-put") + price("states-standard-transition"))
+    assert failing.dollars > 1200 * million / 1e6 + again
+
+
+def test_the_simulation_is_compared_with_what_was_measured() -> None:
+    simulated = Simulation(capacity_embedded.deployment(), capacity_embedded.ASSUMED, 30, 1.0).run()
+    assert (simulated.results, simulated.max_concurrent_functions <= 8) == (30, True)
+    assert simulated.drained_seconds == pytest.approx(30 / capacity_embedded.RATE, rel=0.3)
+    seconds = simulated.drained_seconds
+    assert not capacity_embedded.compare(capacity_embedded.Measured(30, 1.1 * seconds, 60), simulated)
+    assert capacity_embedded.compare(capacity_embedded.Measured(30, 1.3 * seconds, 60), simulated)
+    assert capacity_embedded.compare(capacity_embedded.Measured(29, seconds, 60), simulated)
 
 
 def test_an_idle_service_waits_for_nothing() -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import tracemalloc
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -309,3 +309,47 @@ def test_ignored_uploads_are_finished_without_a_result_and_those_that_no_longer_
         "incoming/old.part": RETRYABLE,
     }
     assert "incoming/folder/" not in unfinished(s3, ignored=litter.parse(","))
+
+
+def test_an_edited_time_of_a_failure_is_no_error(s3: Any) -> None:
+    source = upload(s3, "a.png")
+    times = {"uploaded": "0001-01-01T00:00:00Z", "recorded": "9999-12-31T23:59:59Z"}
+    reason = {"code": "invalid_prediction", "message": "m", "retryable": True}
+    document = {"outcome": "failed", "source": source, "reason": reason, "times": times}
+    s3.put_object(Bucket=BUCKET, Key="failed/a.png.json", Body=json.dumps(document).encode())
+    assert unfinished(s3) == {"incoming/a.png": RETRYABLE}
+
+
+def test_failures_are_read_from_a_time_and_a_key_on(s3: Any) -> None:
+    # GIVEN one failure that may pass, one that does not, and a damaged one
+    write(s3, upload(s3, "b.png"), "failed", retryable=True)
+    write(s3, upload(s3, "c.png"), "failed", retryable=False)
+    s3.put_object(Bucket=BUCKET, Key="failed/a.png.json", Body=b"{")
+    now = datetime.now(UTC)
+    begin, end = now - timedelta(minutes=1), now + timedelta(minutes=1)
+    # THEN all are reported, the first one with its upload
+    found = list(reconciliation.failures(s3, BUCKET, begin, end))
+    assert [(item.location, item.upload) for item in found] == [
+        ("failed/a.png.json", None),
+        ("failed/b.png.json", "incoming/b.png"),
+        ("failed/c.png.json", None),
+    ]
+    assert [item.next_try is None for item in found] == [True, False, True]
+    # AND those of another time, and those before a key, are not
+    assert list(reconciliation.failures(s3, BUCKET, end, end)) == []
+    assert list(reconciliation.failures(s3, BUCKET, begin, end, after="failed/b.png.json")) == found[2:]
+
+
+@pytest.mark.parametrize("versioned", ["versions"], indirect=True)
+@pytest.mark.parametrize("tail", ["", "~" + "0f" * 16], ids=["plain", "as if cut"])
+def test_a_result_of_any_length_of_path_is_found(s3: Any, tail: str) -> None:
+    # GIVEN uploads around the length from which results' keys are cut
+    paths = [
+        "é" * ((length - len(tail)) // 2) + "x" * ((length - len(tail)) % 2) + tail
+        for length in range(999, 1016)
+    ]
+    sources = [upload(s3, path) for path in paths]
+    assert len(unfinished(s3)) == len(paths)
+    for source in sources:
+        write(s3, source)
+    assert unfinished(s3) == {}

@@ -67,11 +67,17 @@ class World:
         put = self.s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=image(len(name)))
         return {"key": f"incoming/{name}", "etag": put["ETag"].strip('"'), "version_id": put["VersionId"]}
 
-    def result(self, source: dict[str, Any], retryable: bool | None = None, age: float = 0.0) -> None:
+    def result(
+        self,
+        source: dict[str, Any],
+        retryable: bool | None = None,
+        age: float = 0.0,
+        code: str = "service_error",
+    ) -> None:
         """Write a result; `age` in seconds from the upload to the recording."""
         now = datetime.now(UTC)
         outcome = "classified" if retryable is None else "failed"
-        reason = None if retryable is None else {"code": "throttled", "message": "m", "retryable": retryable}
+        reason = None if retryable is None else {"code": code, "message": "m", "retryable": retryable}
         times = {"uploaded": (now - timedelta(seconds=age)).isoformat(), "recorded": now.isoformat()}
         document = {"outcome": outcome, "source": source, "reason": reason, "times": times}
         key = f"{outcome}/{source['key'].removeprefix('incoming/')}.json"
@@ -165,6 +171,55 @@ def test_a_failure_is_not_read_again_but_one_that_waits_is(world: World) -> None
     assert state.since() > world.now
 
 
+def test_what_the_whole_service_caused_does_not_wait(world: World) -> None:
+    for code in ("throttled", "service_error", "invalid_prediction"):
+        world.result(world.upload(code), retryable=True, age=3600, code=code)
+    # GIVEN a failure of each kind, an hour after the upload, THEN the first is started at once, also by the comparison
+    assert world.tick()[0].started == 1
+    assert world.started() == [["throttled"]]
+    world.end_runs()
+    world.s3.delete_object(Bucket=BUCKET, Key="failed/throttled.json")
+    world.s3.delete_object(Bucket=BUCKET, Key="incoming/throttled")
+    # AND the second after half an hour, the third after an hour
+    assert world.tick(1860)[0].started == 1
+    world.end_runs()
+    assert world.tick(3660)[0].started == 2
+
+
+def test_failures_that_do_not_pass_are_read_on_in_the_next_invocation(world: World) -> None:
+    # GIVEN a comparison that has ended, and more failures that do not pass than one invocation can read, and one that does behind them
+    assert world.tick()[1].last is not None
+    for number in range(4):
+        world.result(world.upload(f"{number}.png"), retryable=False)
+    world.result(world.upload("z.png"), retryable=True)
+    # WHEN the function runs with time for one of them each THEN the last one is reached
+    tick, state = world.tick(seconds=0.0)
+    markers = []
+    while state.reading is not None and len(markers) < 20:
+        markers.append(state.reading.marker)
+        assert len(world.started()) == ("failed/z.png.json" in markers)
+        world.end_runs()
+        tick, state = world.tick(seconds=0.0)
+    assert markers == [f"failed/{name}.png.json" for name in ("0", "1", "2", "3", "z")]
+    assert world.started() == [["z.png"]]
+    # AND then nothing is read again
+    assert state.since() == tick.now - backlog.CLOCKS
+
+
+def test_the_last_comparison_says_what_has_no_result(world: World) -> None:
+    # GIVEN two uploads without a result, one of whose keys ends in a slash without being a folder marker
+    for name in ("a.png", "z/"):
+        world.upload(name)
+    world.result(world.upload("fine.png"))
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    _, state = world.tick(3700)
+    assert state.last is not None
+    assert state.last.values()["UploadsWithoutResult"] == 2
+    assert state.last.values()["OldestUploadAge"] == pytest.approx(3700, abs=30)
+    # AND one that found nothing has the age 0
+    assert backlog.Comparison(now.isoformat()).values() == {"UploadsWithoutResult": 0, "OldestUploadAge": 0}
+
+
 def test_uploads_without_a_result_are_started_when_no_execution_can_run_any_more(world: World) -> None:
     world.upload("lost.png")
     world.result(world.upload("fine.png"))
@@ -210,7 +265,14 @@ def test_a_comparison_that_is_overdue_is_late() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"[]", b'{"retryable_since": "soon", "comparison": null, "last": null}']
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"retryable_since": "soon", "comparison": null, "last": null}',
+        b'{"retryable_since": "", "comparison": null, "last": null, "reading": {"marker": "", "since": "soon"}}',
+        b'{"retryable_since": "", "comparison": null, "last": null, "reading": {"marker": 5}}',
+    ],
 )
 def test_a_damaged_state_is_replaced(world: World, body: bytes) -> None:
     world.s3.put_object(Bucket=BUCKET, Key=backlog.STATE, Body=body)

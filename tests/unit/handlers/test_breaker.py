@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from handlers import classify
-from handlers.breaker import FAILING_SECONDS, PAUSE_SECONDS, Breaker
+from handlers.breaker import FAILING_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Breaker
 from handlers.endpoint_errors import EndpointBusy, EndpointUnavailable
 from handlers.rejections import from_error
 from tests.unit.handlers.conftest import Runtime
@@ -33,6 +33,24 @@ def test_failures_within_a_few_seconds_do_not_open_it() -> None:
     for tenth in range(10 * int(FAILING_SECONDS)):
         breaker.failed(tenth / 10)
     assert breaker.allows(FAILING_SECONDS)
+
+
+def test_a_hanging_endpoint_opens_it_earlier_and_for_longer() -> None:
+    breaker = Breaker()
+    breaker.failed(10.0, 10.0)
+    assert breaker.allows(10.0)
+    breaker.failed(20.0, 10.0)
+    assert not breaker.allows(20.0 + LONGEST_PAUSE_SECONDS - 1)
+    assert breaker.allows(20.0 + LONGEST_PAUSE_SECONDS)
+    # AND one that responds again closes it, and single slow requests do not open it
+    breaker.succeeded()
+    for now in range(100, 200, 20):
+        breaker.failed(now, 10.0)
+        assert breaker.allows(now)
+        breaker.succeeded()
+    # AND one request, however long it takes, is no sign
+    breaker.failed(300.0, 60.0)
+    assert breaker.allows(300.0)
 
 
 def test_after_a_pause_one_request_decides() -> None:

@@ -52,9 +52,12 @@ def payload(started: Document, **members: Any) -> Document:
     return {"state": state | members, "input": started, "execution": EXECUTION}
 
 
-def results(s3: Any) -> dict[str, Document]:
+def results(s3: Any, *prefixes: str) -> dict[str, Document]:
+    """Every valid result by its key; `prefixes` leave out other objects."""
     found = {}
     for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        if prefixes and not item["Key"].startswith(prefixes):
+            continue
         found[item["Key"]] = json.loads(s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
         VALIDATOR.validate(found[item["Key"]])
     return found

@@ -128,11 +128,17 @@ def event(key: str, **fields: Any) -> dict[str, Any]:
     return {"detail": {"bucket": {"name": BUCKET}, "object": {"key": key, "sequencer": "1f", **fields}}}
 
 
-def test_serialize_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
+def test_serialize_may_do_exactly_what_it_does(
+    calls: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     put = boto3.client("s3").put_object(Bucket=BUCKET, Key="incoming/cam1/a.jpg", Body=b"text")
     serialize.handler(event("incoming/cam1/a.jpg", **{"version-id": put["VersionId"]}), CONTEXT)
     serialize.handler(event("incoming/cam1/a.jpg", etag=put["ETag"].strip('"')), CONTEXT)
     serialize.handler({"s3_bucket": BUCKET, "s3_key": "incoming/gone.jpg"}, CONTEXT)
+    monkeypatch.setattr(serialize, "_SETTINGS", settings.load({"MODEL_VERSION": "bikes-1.0.0"}))
+    copied = event("incoming/cam1/a.jpg")
+    copied["detail"]["reason"] = "CopyObject"
+    serialize.handler(copied, CONTEXT)
     held("Serialize", calls)
 
 

@@ -142,18 +142,15 @@ def test_no_function_shares_a_role_or_a_log() -> None:
 
 # Prefixes that each role lists. A function that reads single keys names none: IfExists lets that pass.
 LISTS = {
-    "SerializeRole": ("StringLikeIfExists", ["incoming/*"]),
-    "SerializeLargeRole": ("StringLikeIfExists", ["incoming/*"]),
+    "SerializeRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*"]),
+    "SerializeLargeRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*"]),
     "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
     "DeletionRole": (
         "StringLikeIfExists",
         ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "reviews/*"],
     ),
     "BacklogRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
-    "MonitorRole": (
-        "StringLike",
-        ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "captures/*", "monitoring/*"],
-    ),
+    "MonitorRole": ("StringLike", ["captures/*", "monitoring/*"]),
     "TrainingRole": ("StringLike", ["training/*"]),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropsort.cli.locations import Location
-from dropsort.contract import defaults, litter
+from dropsort.contract import defaults
 from dropsort.pages import report
 from handlers.settings import SETTINGS
 from monitoring.drift import assess, windows
@@ -47,4 +47,3 @@ def test_whoever_has_a_default_has_that_one(function: Callable[..., Any]) -> Non
 def test_the_hourly_function_falls_back_to_them() -> None:
     settings = Settings.of({"STACK_NAME": "s", "BUCKET_NAME": "b"})
     assert (settings.threshold, settings.familiarity_threshold) == tuple(OF_THE_TEMPLATE.values())
-    assert settings.ignored_patterns == PARAMETERS["IgnoredPatterns"]["Default"] == litter.DEFAULT

@@ -19,7 +19,6 @@ from dropsort.contract.metrics import MONITORING
 from monitoring.drift.sample import Sample
 from monitoring.errors import MonitoringError
 from monitoring.function import handler, observe
-from monitoring.pending import Pending
 from monitoring.settings import Settings
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
@@ -96,13 +95,7 @@ def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
     lines, response = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
 
     values = metrics_of(lines)
-    assert (
-        values["Captured"]
-        == values["DriftAlarms"]
-        == values["SilenceAlarm"]
-        == values["OldestUploadAge"]
-        == 0
-    )
+    assert values["Captured"] == values["DriftAlarms"] == values["SilenceAlarm"] == 0
     assert "MeanConfidence" not in values
     assert response["alarms"] == []
 
@@ -276,34 +269,6 @@ def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[An
 
     assert metrics_of(lines)["CostSoFar"] > 0
     assert metrics_of(lines)["CapturedShare"] > 0
-
-
-def test_an_upload_without_a_result_is_seen(aws: tuple[Any, Any]) -> None:
-    """GIVEN an upload without a result and one with WHEN the function runs an hour later THEN the first is named."""
-    s3, cloudwatch = aws
-    s3.put_object(Bucket="images", Key="incoming/lost.png", Body=b"x")
-    s3.put_object(Bucket="images", Key="incoming/done.png", Body=b"x")
-    s3.put_object(Bucket="images", Key="classified/done.png.json", Body=b"{}")
-
-    lines, response = observe(SETTINGS, datetime.now(UTC) + timedelta(hours=1), s3=s3, cloudwatch=cloudwatch)
-
-    assert metrics_of(lines)["UploadsWithoutResult"] == 1
-    assert metrics_of(lines)["UploadsUncompared"] == 0
-    assert metrics_of(lines)["OldestUploadAge"] == pytest.approx(3600, abs=60)
-    assert response["oldest_upload"] == "incoming/lost.png"
-
-
-def test_uploads_that_could_not_be_listed_in_time_are_not_called_done(
-    aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """GIVEN more objects than are listed WHEN the function runs THEN it has no figure of waiting uploads, and says so."""
-    monkeypatch.setattr("monitoring.function.pending", lambda *_, **__: Pending(0, "", 0.0, 9, False))
-
-    lines, response = observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
-
-    assert not {"OldestUploadAge", "UploadsWithoutResult"} & set(metrics_of(lines))
-    assert metrics_of(lines)["UploadsUncompared"] == 1
-    assert json.loads(lines[0])["uploads_compared"] is response["uploads_compared"] is False
 
 
 def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:
