@@ -62,9 +62,14 @@ def _read(s3: S3Client, upload: Upload, location: str) -> dict[str, Any] | None:
 
 
 def _prediction(document: dict[str, Any], model: str) -> dict[str, Any] | None:
-    """Members of a state; None if the result is of another model, or was edited."""
+    """Members of a state; None if the result is of another model or a reviewer, or was edited."""
     by, probabilities = document.get("model"), document.get("probabilities")
-    if not isinstance(by, dict) or by.get("version") != model or not isinstance(probabilities, dict):
+    if (
+        document.get("review")
+        or not isinstance(by, dict)
+        or by.get("version") != model
+        or not isinstance(probabilities, dict)
+    ):
         return None
     values, label = list(probabilities.values()), document.get("label")
     familiarity, image, inference = (document.get(name) for name in ("familiarity", "image", "inference_id"))

@@ -102,7 +102,7 @@ def deploy(
         ):  # the name that is there is that of somebody else's endpoint
             values = {"EndpointName": "", "EndpointArn": ""} | values
     if "ClassifyConcurrency" not in values.keys() | before.keys() and not here:
-        values |= _concurrency(aws, {**before, **values})
+        values = _concurrency(aws, {**before, **values}) | values
     if existing is None and not here:
         _check_quotas(aws, values)
     outputs = run(
@@ -211,7 +211,7 @@ def _check_quotas(aws: Aws, values: dict[str, str]) -> None:
 
 
 def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
-    """The reserved concurrency that the account's quota and the instances suggest."""
+    """The concurrency of Classify and of the backlog that the account's quota and the instances suggest."""
     from dropsort.deployment import quotas
 
     available = quotas.account_concurrency(aws.client("lambda"))
@@ -226,7 +226,15 @@ def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
             f"This account runs {available} functions at once: too few to reserve some for the endpoint. Ask AWS for a higher quota "
             "of concurrent executions before large uploads."
         )
-    return {"ClassifyConcurrency": str(proposed)}
+    backlog = quotas.backlog_concurrency(available, proposed)
+    if "BacklogConcurrency" not in values:
+        note(
+            f"BacklogConcurrency={backlog}: so many uploads that waited are classified again at once, at most"
+        )
+    return {
+        "ClassifyConcurrency": str(proposed),
+        "BacklogConcurrency": str(values.get("BacklogConcurrency", backlog)),
+    }
 
 
 def _own_endpoint(values: dict[str, str], here: bool) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dropsort.contract.backlog import CONCURRENCY
 from dropsort.contract.clients import Clients
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment.errors import DeployError
@@ -39,6 +40,25 @@ def classify_concurrency(account_concurrency: int, instances: int) -> int:
     """
     spare = account_concurrency - UNRESERVED - FOR_OTHERS
     return max(0, min(PER_INSTANCE * max(1, instances), spare))
+
+
+def backlog_concurrency(account_concurrency: int, classify: int) -> int:
+    """The executions at the same time of a run of the backlog to propose: what keeps the endpoint busy, and leaves half of a small account.
+
+    Parameters
+    ----------
+    account_concurrency
+        Functions that may run at once in the region.
+    classify
+        Reserved concurrency of Classify; 0 if none is reserved.
+
+    Examples
+    --------
+    >>> backlog_concurrency(1000, 80), backlog_concurrency(10, 0)
+    (160, 5)
+    """
+    # Each is in Classify about half of its time.
+    return 2 * classify or max(1, min(CONCURRENCY, account_concurrency // 2))
 
 
 def account_concurrency(functions: LambdaClient) -> int:

@@ -30,6 +30,16 @@ def test_instances_and_quota_decide(account: int, instances: int, proposed: int)
     assert proposed == 0 or account - proposed >= quotas.UNRESERVED + quotas.FOR_OTHERS
 
 
+@pytest.mark.parametrize(
+    ("account", "classify", "proposed"),
+    [(1000, 20, 40), (1000, 80, 160), (10, 0, 5), (1, 0, 1), (500, 0, 40)],
+)
+def test_the_backlog_keeps_the_endpoint_busy_and_leaves_half_of_a_small_account(
+    account: int, classify: int, proposed: int
+) -> None:
+    assert quotas.backlog_concurrency(account, classify) == proposed
+
+
 def test_what_others_have_reserved_is_not_there() -> None:
     class Functions:
         def get_account_settings(self) -> dict[str, dict[str, int]]:

@@ -124,6 +124,7 @@ def test_another_image_or_model_is_classified(bucket: Bucket, monkeypatch: pytes
         {"probabilities": {"bicycle": "much"}},
         {"probabilities": {"bicycle": True, "motorcycle": 0.98}},
         {"label": "train"},
+        {"review": {"label": "motorcycle"}},
         {"familiarity": "a"},
         {"image": 7},
         {"inference_id": None},

@@ -130,8 +130,8 @@ ALARMS = {
         why="single errors are retried",
     ),
     "oldest-upload": Alarm(
-        "Dropsort OldestUploadAge", OURS, "Maximum", (">", 1800), 60, 1,
-        why="30 minutes: more than all retries; measured once an hour",
+        "Dropsort OldestUploadAge", OURS, "Maximum", (">", 1800), 15, 1,
+        why="30 minutes: more than all retries; the value of the last comparison, hourly, is emitted every five minutes",
     ),
     "drift": Alarm(
         "Dropsort DriftAlarms", OURS, "Maximum", ("≥", 1), 60, 3, datapoints=1,
@@ -148,10 +148,6 @@ ALARMS = {
     "behind": Alarm(
         "Dropsort Behind", OURS, "Maximum", ("≥", 1), 60, 6,
         why="a backlog of captures is read within a few runs",
-    ),
-    "uncompared": Alarm(
-        "Dropsort UploadsUncompared", OURS, "Maximum", ("≥", 1), 60, 3,
-        why="the next runs try again",
     ),
     "monitor-throttles": Alarm(
         "AWS/Lambda Throttles", throttles("MonitorFunction"), "Sum", ("≥", 1), 60, 6, datapoints=3,

@@ -15,6 +15,7 @@ IMAGES = {
     "MAX_OBJECT_MEGABYTES": "${MaxObjectMegabytes}",
     "MAX_MEGAPIXELS": "${MaxMegapixels}",
     "IGNORED_PATTERNS": "${IgnoredPatterns}",
+    "MODEL_VERSION": "${ModelVersion}",
 }
 # START, END and REPORT of an invocation cost more than our line; WARN keeps time-outs and crashes.
 QUIET = {"LogFormat": "JSON", "ApplicationLogLevel": "${LogLevel}", "SystemLogLevel": "WARN"}
@@ -75,7 +76,7 @@ FUNCTIONS = {
     "Backlog": Function(
         "backlog", "handlers.backlog.handler", 1024, 280,
         "it lists a million objects; less than its schedule's five minutes, so that runs do not overlap",
-        DISABLED | {
+        LEVEL | DISABLED | {
             "BUCKET_NAME": "${Bucket}",
             "BACKLOG_STATE_MACHINE": "${BacklogStateMachine}",
             "BACKLOG_CONCURRENCY": "${BacklogConcurrency}",
@@ -88,7 +89,7 @@ FUNCTIONS = {
     "Deletion": Function(
         "deletion", "handlers.deletion.handler", 256, 60,
         "it mostly waits for S3; a few requests",
-        DISABLED, QUIET,
+        LEVEL | DISABLED, QUIET,
     ),
     "Monitor": Function(
         "monitor", "monitoring.function.handler", 1024, 900,
@@ -98,7 +99,6 @@ FUNCTIONS = {
             "THRESHOLD": "${Threshold}",
             "FAMILIARITY_THRESHOLD": "${FamiliarityThreshold}",
             "LABELS": "${Labels}",
-            "IGNORED_PATTERNS": "${IgnoredPatterns}",
             "CAPTURE_PERCENT": "${CaptureSamplingPercentage}",
             "WORKFLOW_TYPE": "${WorkflowType}",
             "INSTANCE_TYPE": one_of("CreatesEndpoint", "${EndpointInstanceType}", ""),

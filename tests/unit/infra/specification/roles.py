@@ -79,11 +79,12 @@ def missing_is_not_forbidden(prefixes: Any) -> dict[str, Any]:
 
 
 def serializes(name: str) -> dict[str, Any]:
-    """Reads uploads and nothing else: the version of the event, if the bucket has versions."""
+    """Reads uploads, the version of the event if the bucket has versions, and results that an object copied onto itself renews."""
     return role(
         "lambda", name,
         allow("s3:GetObject s3:GetObjectVersion", f"{BUCKET}/incoming/*"),
-        missing_is_not_forbidden("incoming/*"),
+        allow("s3:GetObject", [f"{BUCKET}/classified/*", f"{BUCKET}/low-confidence/*"]),
+        missing_is_not_forbidden(["incoming/*", "classified/*", "low-confidence/*"]),
         READS,
         writes_log({"serialize": "Serialize", "serialize-large": "SerializeLarge"}[name]),
         TRACES,
@@ -171,10 +172,9 @@ RESOURCES = {
         allow("s3:GetObject", [f"{BUCKET}/captures/*", f"{BUCKET}/monitoring/*"]),
         allow("s3:PutObject s3:DeleteObject", f"{BUCKET}/monitoring/*"),
         allow(  # it lists by prefix only, so without IfExists
-            "s3:ListBucket s3:ListBucketVersions", BUCKET,
-            StringLike={"s3:prefix": ["incoming/*", *RESULT_PREFIXES, "captures/*", "monitoring/*"]},
+            "s3:ListBucket", BUCKET,
+            StringLike={"s3:prefix": ["captures/*", "monitoring/*"]},
         ),
-        allow("s3:GetObject", RESULTS),  # of replaced uploads
         allow("cloudwatch:GetMetricStatistics", "*"),  # takes no resource
         WRITES, writes_log("Monitor"), TRACES,
     ),

@@ -23,6 +23,11 @@ def never(error: str) -> dict[str, Any]:
     return {"ErrorEquals": [error], "MaxAttempts": 0}
 
 
+def once(error: str, seconds: int) -> dict[str, Any]:
+    """An error after which one more try is spread over some seconds."""
+    return {"ErrorEquals": [error], "IntervalSeconds": seconds, "MaxAttempts": 1, **JITTER}
+
+
 def throttled(attempts: int, longest: int, *more: str) -> dict[str, Any]:
     """Retries of calls that did not run."""
     wait = {"IntervalSeconds": 1, "BackoffRate": 2, "MaxAttempts": attempts, "MaxDelaySeconds": longest}
@@ -75,9 +80,9 @@ def states(payload: dict[str, str]) -> dict[str, Any]:
         },
         "Ignored": {"Type": "Pass", "End": True},
         # A busy endpoint has two minutes, in one retrier with the function's throttles: their waits must not add up. With an
-        # open circuit breaker the backlog waits, not the execution.
+        # open circuit breaker the backlog waits, not the execution; but all images that wait must not reach Filter at once.
         "Classify": task(
-            "Classify", 70, [never(EndpointUnavailable.__name__), throttled(32, 8, EndpointBusy.__name__)],
+            "Classify", 70, [once(EndpointUnavailable.__name__, 10), throttled(32, 8, EndpointBusy.__name__)],
             Catch=[TO_FILTER], Next="Filter",
         ),
         # The longest retries, as a failure here leaves no result.
