@@ -43,7 +43,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=100, metavar="N", help="images of each kind (100)")
     parser.add_argument("--only", nargs="+", metavar="KIND", help="these kinds alone; --list names them")
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS",
-                        help="how long to wait for results after a fault (240)")  # fmt: skip
+                        help="how long to wait for results after a fault, in addition to twice as long as it went on (240)")  # fmt: skip
     parser.add_argument("--unhastened", action="store_true",
                         help="leave the automatic redrive its own pace: every 30 seconds, not every 2")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

@@ -41,16 +41,18 @@ def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PA
     count
         Number of images.
     patience_seconds
-        How long to wait after the fault until every image has its result.
+        How long to wait after the fault until every image has its result, in addition to twice as long as the fault went on: an image
+        that failed waits for half of its age.
     """
     kind = SHARED[name]
     batch = Batch(f"faults/{name}", count, images(min(count, 24)))
     stand.proxy.reset()
 
     def run() -> tuple[Verdict, float]:
+        begin = time.monotonic()
         try:
             kind.run(stand, batch)
-            return batch.drain(stand.site, patience_seconds)
+            return batch.drain(stand.site, patience_seconds + 2 * (time.monotonic() - begin))
         finally:
             stand.proxy.inject(None)
 
