@@ -131,7 +131,7 @@ ALARMS = {
     ),
     "oldest-upload": Alarm(
         "Dropsort OldestUploadAge", OURS, "Maximum", (">", 1800), 15, 1,
-        why="30 minutes: more than all retries; the value of the last comparison, hourly, is emitted every five minutes",
+        why="30 minutes: more than all retries; emitted every 5 minutes, compared hourly",
     ),
     "drift": Alarm(
         "Dropsort DriftAlarms", OURS, "Maximum", ("≥", 1), 60, 3, datapoints=1,
