@@ -91,7 +91,7 @@ class _Endpoint:
         self._free = [0.0] * (assumed.instances * assumed.workers)  # when each worker is free again
         self._inside = 0
         self._requests = 0
-        self.instance_seconds = 0.0
+        self.instance_seconds, self._counted = 0.0, 0.0
         self.open = True
 
     def dead(self) -> bool:
@@ -119,13 +119,24 @@ class _Endpoint:
         self._inside -= 1
         return "ReadTimeoutError" if late else None
 
+    def close(self) -> None:
+        """All images have been classified."""
+        self._count()
+        self.open = False
+
+    def _count(self) -> None:
+        """Count the time of the instances until now."""
+        if self.open:
+            self.instance_seconds += (self._environment.now - self._counted) * self.instances
+            self._counted = self._environment.now
+
     def scale(self) -> Steps:
         """Target tracking: three minutes above the target add instances, which take their time to start."""
         assumed, above, last = self._assumed, 0, -1e9
         while self.open:
             self._requests = 0
             yield self._environment.timeout(60)
-            self.instance_seconds += 60 * self.instances
+            self._count()
             wanted = -(-self._requests // self._deployment.invocations_per_instance)
             above = above + 1 if wanted > self.instances else 0
             now = self._environment.now
@@ -137,6 +148,7 @@ class _Endpoint:
 
     def _add(self, target: int) -> Steps:
         yield self._environment.timeout(self._assumed.instance_start_seconds)
+        self._count()
         for _ in range((target - self.instances) * self._assumed.workers):
             heapq.heappush(self._free, self._environment.now)
         self.instances = max(self.instances, target)
@@ -258,7 +270,7 @@ class Simulation:
         self._workflow_seconds += environment.now - began
         ended = self.outcome.results + len(self._failures) + len(self._lost) == self.uploads
         if not self._left or (self.assumed.no_backlog and ended):
-            self._endpoint.open = False
+            self._endpoint.close()
 
     def _backlog(self) -> Steps:
         """The backlog function and its runs, of which there is one at a time."""

@@ -13,7 +13,7 @@ from benchmarks.capacity_figures import Assumptions, Outcome
 from benchmarks.capacity_simulation import MOST_SAMPLES, Simulation
 from dropsort.deployment.quotas import PER_INSTANCE
 from monitoring.bill import Traffic, per_million
-from monitoring.prices import price
+from monitoring.prices import INSTANCES, price
 
 DEPLOYMENT = capacity_template.read()
 
@@ -89,6 +89,7 @@ def test_more_uploads_than_are_simulated_are_extrapolated(tmp_path: Path) -> Non
     assert (found["results"], found["failed"], found["simulated"]) == (4000, 0, 1000)
     assert found["drained_seconds"] == pytest.approx(whole.drained_seconds, rel=0.02)
     assert found["dollars"] == pytest.approx(whole.dollars, rel=0.02)
+    assert found["endpoint_dollars"] == pytest.approx(400 / 3600 * INSTANCES["ml.m5.xlarge"], rel=0.02)
 
 
 def test_an_even_stream_costs_what_the_bill_says() -> None:
@@ -104,7 +105,8 @@ def test_an_even_stream_costs_what_the_bill_says() -> None:
 def test_the_simulation_is_compared_with_what_was_measured() -> None:
     simulated = Simulation(capacity_embedded.deployment(), capacity_embedded.ASSUMED, 30, 1.0).run()
     assert (simulated.results, simulated.max_concurrent_functions <= 8) == (30, True)
-    assert simulated.drained_seconds == pytest.approx(30 / capacity_embedded.RATE, rel=0.3)
+    # Without jitter tries come at the same time, so the endpoint waits between two of them.
+    assert 30 / capacity_embedded.RATE <= simulated.drained_seconds < 90 / capacity_embedded.RATE
     seconds = simulated.drained_seconds
     assert not capacity_embedded.compare(capacity_embedded.Measured(30, 1.1 * seconds, 60), simulated)
     assert capacity_embedded.compare(capacity_embedded.Measured(30, 1.3 * seconds, 60), simulated)
