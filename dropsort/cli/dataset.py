@@ -26,8 +26,8 @@ from dropsort.contract.text import printable
 @amount(
     "--test",
     click.FloatRange(0, 1),
-    "Share of the reviewed images for the test part.",
-    default=0.15,
+    "Share of the random order of `dropsort audit` that is for the test, never for training.",
+    default=0.05,
     metavar="SHARE",
 )
 @prefix_option
@@ -50,8 +50,10 @@ def dataset(
     An interrupted run continues where it stopped, and a later one adds what was reviewed since; a test image stays one. Files
     that should be checked before training are named.
     """
+    from dropsort.cli.audit import judged
     from dropsort.client import reviewed as reading
     from dropsort.client import stack as stacks
+    from monitoring.quality.audit import sampled
     from training import dataset as datasets
     from training.dataset import LabelledImage, checks, fingerprints, joining
     from training.evaluation.evaluate import load_model, predict
@@ -77,13 +79,16 @@ def dataset(
                 keys[item.path] = item.review.source.key
         earlier = datasets.read(images, check=False).images if images else []
         known = fingerprints.read(model)
+        complete = sampled(judged(s3, service.bucket, prefix)) if test else set()
         task = progress.add_task("pixels", total=None)
         joined = joining.join(
             labelled,
             earlier,
             known=known,
             parts=joining.read_parts(folder),
-            test=test,
+            drawn={
+                path.name: path.stem in complete for path in keys if int(path.stem[:8], 16) < test * 16**8
+            },
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
         joining.write_manifest(folder, joined, keys)

@@ -204,6 +204,16 @@ def next_to_review(results: Iterable[Audited], count: int) -> list[Audited]:
     return sorted(waiting, key=lambda one: one.inference_id)[:count]
 
 
+def sampled(results: Iterable[Audited]) -> set[str]:
+    """Inference ids of the results of both outcomes before the first one in random order that is not reviewed.
+
+    They are a random sample of all predictions, doubtful or not, as a test of another model needs.
+    """
+    ordered = sorted(results, key=lambda one: one.inference_id)
+    drawn = itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered)
+    return {one.inference_id for one in drawn}
+
+
 def count(results: Iterable[Audited]) -> Counted:
     """Count the results of one outcome, day by day, up to the first one in random order that is not reviewed."""
     days: dict[str, list[Audited]] = defaultdict(list)

@@ -5,8 +5,9 @@ The rules, for each reviewed image:
 1. The same pixels as another image, with the same label: left out. With another label: left out, and reported.
 2. A near-duplicate of an earlier test image: left out, as training on it would make the test easier.
 3. A part that an earlier run gave it: that part, so that no test image is ever trained on.
-4. A near-duplicate of an image that the earlier model was made from: train.
-5. Otherwise a share of the groups of near-duplicates, chosen by their digests, is test; the rest is train.
+4. One that the caller has for the test, as it was drawn at random, without a near-duplicate in train: test.
+5. One that the caller holds back, as it may be drawn later: left out, unless a near-duplicate is in train.
+6. Any other: train. Most of these were reviewed for being doubtful: a test of them would favour any other model.
 
 Earlier images keep their parts. Those without one are test if the earlier model was not made from them, and else train.
 """
@@ -14,7 +15,6 @@ Earlier images keep their parts. Those without one are test if the earlier model
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +28,7 @@ from training.inference import InferenceError, decode
 
 MANIFEST = "manifest.csv"
 SAME, CONTRADICTION, NEAR_TEST, UNREADABLE = "duplicate", "contradiction", "near test image", "unreadable"
+HELD_BACK = "held back"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def join(
     *,
     known: Fingerprints = Fingerprints(),  # noqa: B008 (immutable)
     parts: Mapping[str, str] | None = None,
-    test: float = 0.15,
+    drawn: Mapping[str, bool] | None = None,
     progress: Progress = no_progress,
 ) -> Joined:
     """Join the images by the rules above.
@@ -67,8 +68,8 @@ def join(
         The fingerprints of the earlier model.
     parts
         Part by file name, of an earlier run.
-    test
-        Share of the reviewed images for the test part.
+    drawn
+        By file name, images that are not for training: True for the test part, False held back.
     """
     digests: dict[Path, str] = {}
     left: dict[Path, LeftOut] = {}
@@ -101,10 +102,13 @@ def join(
         if near is not None:
             left[image.path] = LeftOut(image.path, NEAR_TEST, f"nearly the test image {near.path}")
             continue
-        part = (parts or {}).get(image.path.name) or _part(
-            members[group], group in trained, parts or {}, test
-        )
-        placed.append(replace(image, part=part, group=group))
+        part = _part(image, members[group], group in trained, parts or {}, drawn or {})
+        if part:
+            placed.append(replace(image, part=part, group=group))
+        else:
+            left[image.path] = LeftOut(
+                image.path, HELD_BACK, "it is for a test, once all before it are reviewed"
+            )
     order = [left[image.path] for image in (*reviewed, *earlier) if image.path in left]
     return Joined(placed, old, order)
 
@@ -134,16 +138,25 @@ def _duplicates(
     return found
 
 
-def _part(group: Sequence[LabelledImage], trained: bool, parts: Mapping[str, str], test: float) -> str:
-    """The part of a group: that of its earlier members or runs, else by the digest of its first name."""
-    given = {image.part for image in group} | {parts.get(image.path.name, "") for image in group}
-    if trained or given & {"train", "validation"}:
+def _part(
+    image: LabelledImage,
+    group: Sequence[LabelledImage],
+    trained: bool,
+    parts: Mapping[str, str],
+    drawn: Mapping[str, bool],
+) -> str:
+    """The part of a reviewed image in a group of near-duplicates; "" if it is held back."""
+    if given := parts.get(image.path.name):
+        return given
+    names = [one.path.name for one in group if not one.part]  # of reviewed images
+    given_parts = {one.part for one in group} | {parts.get(name, "") for name in names}
+    if trained or given_parts & {"train", "validation"}:
         return "train"
-    if "test" in given:
+    if "test" in given_parts:
         return "test"
-    first = min(image.path.name for image in group)
-    chosen = int(hashlib.sha256(first.encode()).hexdigest()[:8], 16) / 16**8 < test
-    return "test" if chosen else "train"
+    if any(name not in drawn for name in names):
+        return "train"
+    return "test" if drawn[image.path.name] else ""
 
 
 def read_parts(folder: Path) -> dict[str, str]:

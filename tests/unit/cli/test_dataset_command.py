@@ -16,6 +16,8 @@ from dropsort.cli.dataset import dataset
 from tests.unit.client.conftest import BUCKET
 from training import dataset as datasets
 
+LATE = 9 * 16**63  # an inference id behind more than half of all
+
 
 def image(seed: int) -> bytes:
     """An image of coarse noise as PNG."""
@@ -26,7 +28,8 @@ def image(seed: int) -> bytes:
 
 
 def run(folder: Path, *options: str) -> Any:
-    shown = CliRunner().invoke(dataset, [str(folder), "--json", "-", *options], catch_exceptions=False)
+    arguments = [str(folder), "--json", "-", *options]
+    shown = CliRunner().invoke(dataset, arguments, catch_exceptions=False)
     return json.loads(shown.stdout), shown.stderr
 
 
@@ -40,25 +43,34 @@ def test_reviews_become_a_dataset(record: Callable[..., None], s3: Any, tmp_path
         (4, "label", "bicycle"),
     ):
         record(number, "low-confidence", action, label, body=image(number))
+    # and in the random order a gap, one behind it, and one that is too far for a test
+    record(5)
+    record(6, "low-confidence", "label", "bicycle", body=image(6))
+    record(LATE, "low-confidence", "label", "bicycle", body=image(7))
     s3.put_object(Bucket=BUCKET, Key="incoming/000.jpg", Body=b"newer")
     for version in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/004")["Versions"]:
         s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
 
     document, notes = run(tmp_path)
 
-    assert document["actions"] == {"label": 3, "none": 1, "unusable": 1}
+    assert document["actions"] == {"label": 5, "none": 1, "unusable": 1}
     read = datasets.read(tmp_path)
     assert {one.label for one in read.images} == {"bicycle", "../motorcycle"}
-    assert {one.path.read_bytes() for one in read.images} == {image(0), image(1)}
+    assert {one.path.read_bytes(): one.part for one in read.images} == {
+        image(0): "test",
+        image(1): "test",
+        image(7): "train",
+    }
     assert [path.read_bytes() for path in (tmp_path / "others").iterdir()] == [image(2)]
-    assert [(one["kind"], Path(one["file"]).stem) for one in document["left_out"]] == [("gone", f"{4:064x}")]
+    left_out = [(one["kind"], int(Path(one["file"]).stem, 16)) for one in document["left_out"]]
+    assert left_out == [("gone", 4), ("held back", 6)]
     assert "gone" in notes
 
     # WHEN it is run again, one file missing and the bucket without it THEN only that one is missed
-    missing = next(one.path for one in read.images if one.label == "bicycle")
+    missing = next(one.path for one in read.images if one.path.read_bytes() == image(0))
     missing.unlink()
     for version in s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/")["Versions"]:
         s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
     again, _ = run(tmp_path)
-    assert again["reviewed"] == 1
-    assert {one["kind"] for one in again["left_out"]} == {"gone"}
+    assert again["reviewed"] == 2
+    assert [one["kind"] for one in again["left_out"]] == ["gone", "gone", "held back"]

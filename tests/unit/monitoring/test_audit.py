@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.audit import simulate
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
 from dropsort.contract.statistics import Stratum
-from monitoring.quality.audit import HALF_WIDTH, Audited, Counted, assess, audit, merged, next_to_review
+from monitoring.quality.audit import (
+    HALF_WIDTH,
+    Audited,
+    Counted,
+    assess,
+    audit,
+    merged,
+    next_to_review,
+    sampled,
+)
 
 
 def results(correct: str, day: str = "2026-11-26", outcome: str = CLASSIFIED) -> list[Audited]:
@@ -98,6 +108,15 @@ def test_without_results_or_reviews_nothing_is_claimed() -> None:
 def test_what_to_review_next_is_the_first_gap_in_random_order() -> None:
     waiting = next_to_review(results("++.u.-.") + results("..", outcome=LOW_CONFIDENCE), 2)
     assert [int(one.inference_id, 16) for one in waiting] == [2, 4]
+
+
+def test_a_random_sample_of_all_ends_at_the_first_gap_of_either_outcome() -> None:
+    doubtful = [
+        replace(one, inference_id=f"{10 * i + 5:064x}")
+        for i, one in enumerate(results("+.", outcome=LOW_CONFIDENCE))
+    ]
+    sure = [replace(one, inference_id=f"{10 * i:064x}") for i, one in enumerate(results("+-u+"))]
+    assert sorted(int(one, 16) for one in sampled(sure + doubtful)) == [0, 5, 10]
 
 
 def test_days_of_few_reviews_are_merged_with_their_neighbours() -> None:

@@ -61,7 +61,7 @@ def test_the_old_test_set_stays_as_it_is_and_nothing_near_it_is_trained_on(
     known = Fingerprints(frozenset(map(digest, earlier[:4])))
     near = saved_again(earlier[5], "near.png")
 
-    found = joining.join([*fresh, near], earlier, known=known, test=0.0)
+    found = joining.join([*fresh, near], earlier, known=known)
 
     assert [image.part for image in found.earlier] == ["train"] * 4 + ["test"] * 2
     assert [image.path for image in found.reviewed] == [image.path for image in fresh]
@@ -79,7 +79,9 @@ def test_near_duplicates_of_what_the_model_was_made_from_are_never_a_test(
     fingerprints.write(tmp_path, old)
     near, other = saved_again(old[0], "near.png"), images(1)[0]
 
-    found = joining.join([near, other], known=fingerprints.read(tmp_path), test=1.0)
+    found = joining.join(
+        [near, other], known=fingerprints.read(tmp_path), drawn={"near.png": True, "0.png": True}
+    )
 
     assert [image.part for image in found.reviewed] == ["train", "test"]
 
@@ -87,24 +89,38 @@ def test_near_duplicates_of_what_the_model_was_made_from_are_never_a_test(
 def test_parts_last_and_new_near_duplicates_follow_them(
     images: Callable[..., list[LabelledImage]], tmp_path: Path
 ) -> None:
-    # GIVEN a first run, and a second one with more reviews and another share
-    fresh = images(12)
-    first = joining.join(fresh, test=0.5)
+    # GIVEN a first run with a test image, and a second one that has drawn others
+    fresh = images(4)
+    first = joining.join(fresh, drawn={"1.png": True})
     joining.write_manifest(tmp_path, first, {image.path: f"incoming/{image.path.name}" for image in fresh})
     parts = {image.path.name: image.part for image in first.reviewed}
-    assert set(parts.values()) == {"train", "test"}
+    assert parts == {"0.png": "train", "1.png": "test", "2.png": "train", "3.png": "train"}
     assert joining.read_parts(tmp_path) == parts
-    tested = next(image for image in first.reviewed if image.part == "test")
-    near = saved_again(tested, "00-near.png")
+    near = saved_again(fresh[1], "near.png")
 
-    second = joining.join([*fresh, near], parts=joining.read_parts(tmp_path), test=0.0)
+    second = joining.join([*fresh, near], parts=joining.read_parts(tmp_path), drawn={"2.png": True})
 
-    again = {image.path.name: image.part for image in second.reviewed}
-    assert parts.items() <= again.items()
-    assert again[near.path.name] == "test"
+    assert {image.path.name: image.part for image in second.reviewed} == parts | {"near.png": "test"}
     # What it writes is what training reads.
     read = dataset.read(tmp_path)
     assert {image.path.name: image.part for image in read.images} == parts
+
+
+def test_what_may_be_drawn_later_is_held_back_unless_it_is_as_good_as_trained_on(
+    images: Callable[..., list[LabelledImage]],
+) -> None:
+    first, second, third = images(3)
+    near = saved_again(third, "near.png")
+
+    drawn = {first.path.name: True, second.path.name: False, third.path.name: False}
+    found = joining.join([first, second, third, near], drawn=drawn)
+
+    assert {image.path: image.part for image in found.reviewed} == {
+        first.path: "test",
+        third.path: "train",
+        near.path: "train",
+    }
+    assert [(out.path, out.kind) for out in found.left_out] == [(second.path, "held back")]
 
 
 def test_an_unreadable_file_is_left_out_and_named(images: Callable[..., list[LabelledImage]]) -> None:
