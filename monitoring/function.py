@@ -128,6 +128,7 @@ def observe(
     expected = invoked * settings.capture_percent / 100
     if summary.complete and expected >= FEWEST_INVOCATIONS:
         values[names.CAPTURED_SHARE] = sum(volume.records for volume in day.volumes.values()) / expected
+    values |= history.audit()
     values[names.COST_SO_FAR] = _cost(settings, images, traffic, now)
     whole = sample(current)
     shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}

@@ -3,7 +3,8 @@
 =====================  ===============================================================
 ``reference.json``     what drift is compared with: put there, or made of the first captures
 ``traffic.json``       captures by hour of the last weeks, for silence
-``latest.json``        the response of the latest run, with the time until which everything was read, and the current model
+``latest.json``        the response of the latest run, with the time until which everything was read
+``audit.json``         what the last audit found of the promised precision: stored by `dropsort audit --store`
 =====================  ===============================================================
 """
 
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dropsort.contract import reference as reference_file
+from dropsort.contract.metrics import AUDITED_PRECISION, PROMISE_BROKEN
 from monitoring.aggregates.cells import Aggregate
 from monitoring.aggregates.models import ModelPeriod, models, of_model
 from monitoring.drift.reference import Reference, parse_reference
@@ -24,6 +26,7 @@ from monitoring.incremental.run import load
 from monitoring.incremental.summary import Summary
 from monitoring.storage.documents import JsonDocuments
 
+AUDIT = "audit.json"
 TRAFFIC = timedelta(days=30)  # how far back traffic is stored
 
 
@@ -46,6 +49,14 @@ class History:
         with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
             return datetime.fromisoformat(self._documents.get("latest.json")["read"]).astimezone(UTC)
         return None
+
+    def audit(self) -> dict[str, float]:
+        """The metrics of the last stored audit; none without one, or with one that is damaged."""
+        with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
+            found = self._documents.get(AUDIT)
+            broken = int(found["verdict"] == "broken")
+            return {AUDITED_PRECISION: float(found["precision"]), PROMISE_BROKEN: broken}
+        return {}
 
     def store_latest(self, response: Mapping[str, object]) -> None:
         """Store the response of this run."""

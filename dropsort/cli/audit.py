@@ -24,19 +24,31 @@ if TYPE_CHECKING:
 @click.command(short_help="Estimate the precision from random reviews.")
 @amount("--precision", click.FloatRange(0, 1), "Promised precision.", default=PRECISION, metavar="SHARE")
 @amount("--next", click.IntRange(min=0), "Also print the keys of the N images to review next.", default=0)
+@click.option(
+    "--store",
+    is_flag=True,
+    help="Store the findings in the bucket, for the metric AuditedPrecision and the alarm promise.",
+)
 @prefix_option
 @json_option
 @stack_option
 @aws_options
-def audit(precision: float, next: int, prefix: str, json_file: Path | None, stack: str, aws: Aws) -> int:
+def audit(
+    precision: float, next: int, store: bool, prefix: str, json_file: Path | None, stack: str, aws: Aws
+) -> int:
     """Estimate how many of the classified images are right, from reviews in random order.
 
     The order is that of the inference ids. Reviews of other images do not count, as they were chosen for being doubtful. The
     exit code is 1 if the promise is broken.
     """
     from dropsort.client import stack as stacks
+    from dropsort.contract.reference import STATE_PREFIX
+    from monitoring.history import AUDIT
     from monitoring.quality import audit as auditing
+    from monitoring.storage.documents import JsonDocuments
 
+    if store and prefix:
+        raise click.UsageError("--store is for the whole service: leave --prefix out.")
     service = stacks.find(aws.client, stack)
     items = judged(aws.client("s3"), service.bucket, prefix, unreadable=note)
     found = auditing.audit(items, precision)
@@ -58,6 +70,8 @@ def audit(precision: float, next: int, prefix: str, json_file: Path | None, stac
     for key in waiting:
         output.print(printable(key), markup=False, soft_wrap=True)
     write_json(json_file, {**found.to_json(), "next": waiting})
+    if store:
+        JsonDocuments(aws.client("s3"), service.bucket, STATE_PREFIX).put(AUDIT, found.to_json())
     return EXIT_FAILURE if found.verdict == "broken" else 0
 
 

@@ -101,6 +101,8 @@ CONFIDENCE_JENSEN_SHANNON = "ConfidenceJensenShannon"
 DRIFT_ALARMS = "DriftAlarms"
 SILENT_HOURS = "SilentHours"
 SILENCE_ALARM = "SilenceAlarm"
+AUDITED_PRECISION = "AuditedPrecision"
+PROMISE_BROKEN = "PromiseBroken"
 COST_SO_FAR = "CostSoFar"
 
 # Emitted by the monitoring function, every hour.
@@ -128,6 +130,8 @@ MONITORING = {
     ),
     SILENT_HOURS: Metric("None", "complete hours without a capture"),
     SILENCE_ALARM: Metric("Count", "1 if that silence is not usual at this time, else 0"),
+    AUDITED_PRECISION: Metric("None", "precision of what is classified, by the last stored audit"),
+    PROMISE_BROKEN: Metric("Count", "1 if that audit found the promised precision broken, else 0"),
     COST_SO_FAR: Metric("None", "estimated cost since the month began, US dollars"),
 }
 WITH_LABEL = frozenset({LABELLED, LABEL_SHARE})

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -48,3 +49,14 @@ def test_a_broken_promise_is_an_exit_code(record: Callable[..., None]) -> None:
         record(number, action="label", label="motorcycle")
     assert run().return_value == 1
     assert run("--precision", "0").return_value == 0
+
+
+def test_the_findings_are_stored_for_the_hourly_function(record: Callable[..., None], s3: Any) -> None:
+    record(0, action="label", label="motorcycle")
+
+    found = json.loads(run("--store").stdout)
+
+    stored = json.loads(s3.get_object(Bucket=BUCKET, Key="monitoring/audit.json")["Body"].read())
+    assert stored == {name: value for name, value in found.items() if name != "next"}
+    with pytest.raises(click.UsageError, match="leave --prefix out"):
+        run("--store", "--prefix", "a")

@@ -100,6 +100,22 @@ def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
     assert response["alarms"] == []
 
 
+def test_the_stored_audit_becomes_metrics_and_a_damaged_one_does_not(aws: tuple[Any, Any]) -> None:
+    s3, cloudwatch = aws
+    for body, expected in (
+        (b'{"verdict": "broken", "precision": 0.95}', {"PromiseBroken": 1, "AuditedPrecision": 0.95}),
+        (b'{"verdict": "open", "precision": null}', {}),
+        (b"[]", {}),
+        (b"{", {}),
+    ):
+        s3.put_object(Bucket="images", Key="monitoring/audit.json", Body=body)
+        lines, _ = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+        values = metrics_of(lines)
+        assert {
+            name: values[name] for name in ("PromiseBroken", "AuditedPrecision") if name in values
+        } == expected
+
+
 def test_a_change_is_found_and_reported(aws: tuple[Any, Any]) -> None:
     """GIVEN two days of balanced labels and then a day of others WHEN the function runs each day THEN it alarms at last."""
     s3, cloudwatch = aws

@@ -141,6 +141,10 @@ ALARMS = {
         "Dropsort SilenceAlarm", OURS, "Maximum", ("≥", 1), 60, 1,
         why="the run has compared with other weeks already",
     ),
+    "promise": Alarm(
+        "Dropsort PromiseBroken", OURS, "Maximum", ("≥", 1), 60, 1,
+        why="the interval of the audit excludes the promise already; measured once an hour",
+    ),
     "capture": Alarm(
         "Dropsort CapturedShare", OURS, "Maximum", ("<", 0.5), 60, 2, condition="CreatesEndpoint",
         why="the share varies with late files; a full disk stops all captures",
