@@ -120,16 +120,16 @@ def test_a_change_is_found_and_reported(aws: tuple[Any, Any]) -> None:
     """GIVEN two days of balanced labels and then a day of others WHEN the function runs each day THEN it alarms at last."""
     s3, cloudwatch = aws
     start = NOW.replace(minute=0) - timedelta(days=3)
-    for i in range(48):
-        put_captures(s3, start + timedelta(hours=i), 45)
+    for i in range(0, 48, 3):
+        put_captures(s3, start + timedelta(hours=i), 135)
     lines, response = observe(SETTINGS, start + timedelta(hours=48, minutes=5), s3=s3, cloudwatch=cloudwatch)
     assert metrics_of(lines)["Captured"] == 48 * 45
     assert response["alarms"] == []
     assert response["day"]["reference_size"] >= 1000
 
     last_read_at(s3, start + timedelta(hours=48))
-    for i in range(48, 72):
-        put_captures(s3, start + timedelta(hours=i), 20, share=0.85)
+    for i in range(48, 72, 3):
+        put_captures(s3, start + timedelta(hours=i), 60, share=0.85)
     lines, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
 
     values = metrics_of(lines)
@@ -190,11 +190,11 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
     """GIVEN two and a half days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
     s3, cloudwatch = aws
     monkeypatch.setattr(
-        "monitoring.ingest.tasks.TASK_FILES", 18
+        "monitoring.ingest.tasks.TASK_FILES", 6
     )  # that a run reads before it checks the time
     now = datetime.now(UTC)
-    for i in range(1, 61):
-        put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 24)
+    for i in range(3, 61, 3):
+        put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 72)
     common = {"Dimensions": [{"Name": "Stack", "Value": "dropsort"}], "Timestamp": now - timedelta(hours=3)}
     latency = {"MetricName": "EndpointLatency", "Values": [20.0], "Counts": [576.0], **common}
     cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[latency])
