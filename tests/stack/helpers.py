@@ -24,12 +24,12 @@ def sample_image(seed: int, side: int = 32) -> bytes:
 def find_result(s3: Any, bucket: str, upload: str) -> str:
     """Key of the result of `upload`, once it is there."""
     candidates = set(keys.result_keys(keys.path_of(upload)).values())
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < PATIENCE_SECONDS:
         for candidate in candidates:
             if s3.list_objects_v2(Bucket=bucket, Prefix=candidate, MaxKeys=1).get("KeyCount"):
                 return candidate
-        time.sleep(0.1)
+        time.sleep(min(0.1 + waited / 10, 1.0))
     raise AssertionError(f"no result for {upload} after {PATIENCE_SECONDS} seconds")
 
 

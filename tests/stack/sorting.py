@@ -50,6 +50,7 @@ class Sorting:
         self.s3 = service.session().client("s3")
         self.states = service.session().client("stepfunctions")
         self.machine = service.outputs["StateMachineArn"]
+        self._known: dict[tuple[str, str], dict[str, Any]] = {}  # results by location and ETag
 
     def key(self, name: str) -> str:
         """The whole key of an upload."""
@@ -139,8 +140,8 @@ class Sorting:
 
     def results(self) -> dict[str, list[dict[str, Any]]]:
         """All results of the folder by the key of their upload, each held against the schema and the place it lies at."""
-        locations = [
-            item["Key"]
+        listed = [
+            (item["Key"], item["ETag"])
             for outcome in keys.OUTCOMES
             for page in self.s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=f"{outcome}/{self.folder}/"
@@ -149,13 +150,9 @@ class Sorting:
         ]
         found: dict[str, list[dict[str, Any]]] = {}
         with ThreadPoolExecutor(8) as pool:
-            for location, result in zip(locations, pool.map(self._read, locations), strict=True):
-                if result is None:
-                    continue
-                schema().validate(result)
-                key = result["source"]["key"]
-                assert keys.result_keys(keys.path_of(key))[result["outcome"]] == location
-                found.setdefault(key, []).append(result)
+            for result in pool.map(self._read, *zip(*listed, strict=True)) if listed else ():
+                if result is not None:
+                    found.setdefault(result["source"]["key"], []).append(result)
         return found
 
     def executions(self, status: str, machine: str = "") -> list[str]:
@@ -195,10 +192,17 @@ class Sorting:
         for page in self.states.get_paginator("get_execution_history").paginate(executionArn=arn):
             yield from page["events"]
 
-    def _read(self, location: str) -> dict[str, Any] | None:
+    def _read(self, location: str, etag: str) -> dict[str, Any] | None:
+        """A result; each version is read and checked once, as whoever waits lists often."""
+        if (location, etag) in self._known:
+            return self._known[location, etag]
         try:
-            body = self.s3.get_object(Bucket=self.bucket, Key=location)["Body"].read()
+            answer = self.s3.get_object(Bucket=self.bucket, Key=location)
         except self.s3.exceptions.NoSuchKey:  # replaced since it was listed
             return None
-        document: dict[str, Any] = json.loads(body)
+        document: dict[str, Any] = json.loads(answer["Body"].read())
+        schema().validate(document)
+        key = document["source"]["key"]
+        assert keys.result_keys(keys.path_of(key))[document["outcome"]] == location
+        self._known[location, answer["ETag"]] = document
         return document
