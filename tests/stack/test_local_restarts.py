@@ -17,7 +17,7 @@ import pytest
 
 from dropsort.contract import keys
 from dropsort.deployment import package
-from dropsort.local import credentials, parameters
+from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
 from dropsort.local.folder import LOCK
@@ -61,16 +61,24 @@ class ServiceProcess:
         self.session = EmbeddedSession(credentials.read(folder / credentials.FILE), ready["url"])
         self.s3: Any = self.session.client("s3")
 
+    def upload(self, *names: str) -> None:
+        """Upload an image under each name."""
+        for number, name in enumerate(names):
+            self.s3.put_object(Bucket=self.bucket, Key=f"incoming/{name}", Body=sample_image(number))
+
+    def result_of(self, name: str) -> str:
+        """Key of the result of an upload, once it is there."""
+        return find_result(self.s3, self.bucket, f"incoming/{name}")
+
+    def has(self, *locations: str) -> None:
+        """Hold that these objects are there."""
+        for location in locations:
+            self.s3.head_object(Bucket=self.bucket, Key=location)
+
     def end(self, number: int) -> int:
         """Send the signal to the process alone; return how it ended."""
         self.process.send_signal(number)
         return self.process.wait(120)
-
-
-def result_of(s3: Any, bucket: str, key: str, seed: int) -> str:
-    """Upload an image; return the key of its result, once it is there."""
-    s3.put_object(Bucket=bucket, Key=key, Body=sample_image(seed))
-    return find_result(s3, bucket, key)
 
 
 @pytest.fixture
@@ -114,99 +122,75 @@ def folder(embedded_python: Path, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_ctrl_c_leaves_no_process_and_all_of_the_data(
+def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
     folder: Path, start: Callable[[Path], ServiceProcess]
 ) -> None:
+    """One folder, six runs: each ends in another way, as a first start takes much longer than another one."""
     # GIVEN a service with a result, functions warm
-    started = start(folder)
-    result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
-    processes = children_of(started.process.pid)
+    running = start(folder)
+    running.upload("a.png")
+    results = [running.result_of("a.png")]
+    processes = children_of(running.process.pid)
     assert len(processes) >= 7  # two supervisors, embedded AWS, endpoint, a worker for each function
-    # WHEN Ctrl-C is pressed
-    status = started.end(signal.SIGINT)
-    # THEN nothing runs, and captures were written
-    assert status == 130
+    # WHEN another one starts on its folder THEN the error names the process of the first, which is not harmed
+    with pytest.raises(InUseError, match=f"process {running.process.pid}"), Service(folder):
+        pass
+    assert running.s3.list_buckets()["Buckets"]
+
+    # WHEN Ctrl-C is pressed THEN nothing runs, and captures were written
+    assert running.end(signal.SIGINT) == 130
     assert gone(processes, 0)
     assert list((folder / "aws" / "s3").rglob("*.jsonl"))
     # AND the next run has the result, the metrics, and works
-    with Service(folder) as service:
-        s3 = service.session().client("s3")
-        assert s3.head_object(Bucket=service.bucket, Key=result)
-        metrics = service.session().client("cloudwatch").list_metrics(Namespace="Dropsort")["Metrics"]
-        assert {"UploadToResult", "SerializedBytes"} <= {metric["MetricName"] for metric in metrics}
-        assert result_of(s3, service.bucket, "incoming/b.png", 2)
+    running = start(folder)
+    running.has(*results)
+    metrics = running.session.client("cloudwatch").list_metrics(Namespace="Dropsort")["Metrics"]
+    assert {"UploadToResult", "SerializedBytes"} <= {metric["MetricName"] for metric in metrics}
+    running.upload("b.png")
+    results.append(running.result_of("b.png"))
 
-
-def test_kill_9_of_the_service_stops_everything_and_loses_nothing(
-    folder: Path, start: Callable[[Path], ServiceProcess]
-) -> None:
-    # GIVEN a service with a result, and uploads on their way
-    started = start(folder)
-    result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
-    for number in range(6):
-        started.s3.put_object(
-            Bucket=started.bucket, Key=f"incoming/late/{number}.png", Body=sample_image(number)
-        )
-    processes = children_of(started.process.pid)
-    # WHEN it is killed
-    started.end(signal.SIGKILL)
-    # THEN its processes end by themselves
+    # WHEN the service is killed, with uploads in progress THEN its processes end by themselves
+    late = [f"late/{number}.png" for number in range(6)]
+    running.upload(*late)
+    processes = children_of(running.process.pid)
+    running.end(signal.SIGKILL)
     assert gone(processes)
-    # AND the next run has everything, and sorts what was left
-    with Service(folder) as service:
-        s3 = service.session().client("s3")
-        assert s3.head_object(Bucket=service.bucket, Key=result)
-        for number in range(6):
-            assert find_result(s3, service.bucket, f"incoming/late/{number}.png")
+    # AND the next run has everything, and classifies what was left
+    running = start(folder)
+    running.has(*results)
+    results += map(running.result_of, late)
 
-
-def test_kill_9_of_all_processes_at_once_keeps_objects_stack_and_results(
-    folder: Path, start: Callable[[Path], ServiceProcess]
-) -> None:
-    # GIVEN a service with a result, another threshold since a moment ago, and an upload that just arrived
-    started = start(folder)
-    result = result_of(started.s3, started.bucket, "incoming/a.png", 1)
-    set_threshold(started, "0.123")
-    deadline = time.monotonic() + 60
-    while parameters.read(folder / "parameters.json").get("Threshold") != "0.123":
-        assert time.monotonic() < deadline, "the threshold was not recorded"
-        time.sleep(0.1)
-    started.s3.put_object(Bucket=started.bucket, Key="incoming/b.png", Body=sample_image(2))
-    # WHEN every process of it is killed, as when the machine goes down
-    processes = children_of(started.process.pid)
-    for pid in [started.process.pid, *processes]:
+    # WHEN every process of it is killed, as when the machine goes down, with an upload that just arrived
+    running.upload("c.png")
+    processes = children_of(running.process.pid)
+    for pid in [running.process.pid, *processes]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    started.process.wait(60)
+    running.process.wait(60)
     assert gone(processes)
-    # THEN the next run has the result and the threshold, and the upload gets one
-    with Service(folder) as service:
-        s3 = service.session().client("s3")
-        assert s3.head_object(Bucket=service.bucket, Key=result)
-        assert "Threshold 0.123" in service.model
-        outcome = find_result(s3, service.bucket, "incoming/b.png")
-        assert outcome in keys.result_keys("b.png").values()
+    # THEN the next run has the results, and the upload gets one
+    running = start(folder)
+    running.has(*results)
+    assert running.result_of("c.png") in keys.result_keys("c.png").values()
 
-
-def test_a_second_service_on_one_folder_is_rejected(
-    folder: Path, start: Callable[[Path], ServiceProcess]
-) -> None:
-    # GIVEN a running service
-    started = start(folder)
-    # WHEN another one starts on its folder, THEN the error names the process of the first
-    with pytest.raises(InUseError, match=f"process {started.process.pid}"), Service(folder):
-        pass
-    # AND the first one is not harmed
-    assert started.s3.list_buckets()["Buckets"]
-    # AND when Ctrl-C is pressed again and again, with images in it, nothing of it is left when the command is gone
-    for number in range(6):
-        started.s3.put_object(Bucket=started.bucket, Key=f"incoming/{number}.png", Body=sample_image(number))
-    processes = children_of(started.process.pid)
+    # WHEN Ctrl-C is pressed again and again, with images in it THEN nothing of it is left when the command is gone
+    running.upload(*(f"{number}.png" for number in range(6)))
+    processes = children_of(running.process.pid)
     for _ in range(7):
-        started.process.send_signal(signal.SIGINT)
+        running.process.send_signal(signal.SIGINT)
         time.sleep(0.05)
-    started.end(signal.SIGINT)
+    running.end(signal.SIGINT)
     assert gone(processes, 10)
+
+    # WHEN the saved roles were cut short before it starts again THEN results are there, and the functions may work
+    for number, damage in enumerate((b"", b'{"__ministack_format__": 2, "payl')):
+        (folder / "aws" / "state" / "iam.json").write_bytes(damage)
+        with Service(folder) as service:
+            s3: Any = service.session().client("s3")
+            assert s3.head_object(Bucket=service.bucket, Key=results[0])
+            key = f"incoming/damaged{number}.png"
+            s3.put_object(Bucket=service.bucket, Key=key, Body=sample_image(2))
+            assert "failed" not in find_result(s3, service.bucket, key)
 
 
 def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> None:
@@ -215,20 +199,6 @@ def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> N
     (folder / LOCK).touch()
     # WHEN a service starts there, THEN it works
     with Service(folder) as service:
-        s3 = service.session().client("s3")
-        assert result_of(s3, service.bucket, "incoming/a.png", 1)
-
-
-def test_a_damaged_state_is_replaced_by_that_of_the_deployment(folder: Path) -> None:
-    # GIVEN a service with a result
-    with Service(folder) as service:
-        s3 = service.session().client("s3")
-        result = result_of(s3, service.bucket, "incoming/a.png", 1)
-    for number, damage in enumerate((b"", b'{"__ministack_format__": 2, "payl')):
-        # WHEN its saved roles were cut short, and it starts again
-        (folder / "aws" / "state" / "iam.json").write_bytes(damage)
-        with Service(folder) as service:
-            # THEN the result is there, and the functions may work
-            s3 = service.session().client("s3")
-            assert s3.head_object(Bucket=service.bucket, Key=result)
-            assert "failed" not in result_of(s3, service.bucket, f"incoming/b{number}.png", 2)
+        s3: Any = service.session().client("s3")
+        s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=sample_image(1))
+        assert find_result(s3, service.bucket, "incoming/a.png")
