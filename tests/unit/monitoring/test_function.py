@@ -189,9 +189,7 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
 ) -> None:
     """GIVEN two and a half days of captures and runs without time WHEN they follow each other THEN all is read, and nothing alarms."""
     s3, cloudwatch = aws
-    monkeypatch.setattr(
-        "monitoring.ingest.tasks.TASK_FILES", 6
-    )  # that a run reads before it checks the time
+    monkeypatch.setattr("monitoring.ingest.tasks.TASK_FILES", 6)  # that a run reads before it checks the time
     now = datetime.now(UTC)
     for i in range(3, 61, 3):
         put_captures(s3, now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=i), 72)
