@@ -1,4 +1,4 @@
-"""Everything the bucket knows of one image: the versions of its upload, and its result."""
+"""Everything the bucket knows of one image: the versions of its upload, its result, and what people decided of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dropsort.client import results
 from dropsort.client.errors import NotFoundError
 from dropsort.client.results import Result
-from dropsort.contract import keys
+from dropsort.contract import keys, reviews, s3_documents
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,11 +27,15 @@ class UploadVersion:
 
 @dataclass(frozen=True)
 class Story:
-    """An image by its key: versions of its upload, newest first, and its results: one, none yet, or two for a moment."""
+    """An image by its key: versions of its upload, newest first, and its results: one, none yet, or two for a moment.
+
+    `decisions` are those of its review, the oldest first.
+    """
 
     key: str
     versions: list[UploadVersion]
     results: list[Result]
+    decisions: tuple[reviews.Decision, ...] = ()
 
 
 def upload_key(name: str, bucket: str) -> str:
@@ -73,4 +77,18 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
     found = [result for location in locations if (result := results.get(s3, bucket, location)) is not None]
     if not versions and not found:
         raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.")
-    return Story(key, sorted(versions, key=lambda version: version.written, reverse=True), found)
+    return Story(
+        key,
+        sorted(versions, key=lambda version: version.written, reverse=True),
+        found,
+        _decisions(s3, bucket, key),
+    )
+
+
+def _decisions(s3: S3Client, bucket: str, key: str) -> tuple[reviews.Decision, ...]:
+    """The decisions about an upload; none if what lies under the key of its review is no review of it."""
+    content, tag = s3_documents.read(s3, bucket, reviews.key(keys.path_of(key)))
+    try:
+        return reviews.parse(content, key).decisions if tag else ()
+    except ValueError:
+        return ()
