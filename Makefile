@@ -4,7 +4,7 @@
 # make checkov   security checks of the template
 # make faults   faults in the embedded service: no image may be lost, doubled or stale
 # make conformance   what the service relies on, checked in the embedded AWS
-# make mutants mistakes in the template, one at a time: a test has to notice each
+# make mutants mistakes in the template and in the Python that decides: a test has to notice each
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
 VENV   ?= .venv
 PYTHON ?= python3
@@ -34,7 +34,9 @@ conformance: $(VENV)/dev.done
 	$(BIN)/python -m tests.conformance
 
 mutants: $(VENV)/dev.done
+	$(PIP) install -r requirements/mutation.in
 	$(BIN)/python -m tests.mutation.template
+	$(BIN)/python -m tests.mutation.code
 
 # Beside the same network in torch.
 bench-endpoint: $(VENV)/run.done

@@ -1,4 +1,4 @@
-"""Mistakes in the Python that decides, one at a time: ``python -m tests.mutation.code [MODULE ...]``.
+"""Mistakes in the Python that decides, one at a time: ``python -m tests.mutation.code [--since COMMIT] [MODULE ...]``.
 
 The mistakes are mutmut's: comparisons, operators, numbers, texts, conditions and arguments changed. Its runner is not used, as it
 changes functions only, and many a decision is a constant of a module. Each mistake is judged by the tests of its module alone
@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import os
 import signal
+import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -238,11 +239,18 @@ def main(arguments: Sequence[str]) -> int:
         import_module(library)
     gc.freeze()  # pytest collects garbage in each process: what is here already is none
     reasons = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("code", [])
+    names = [one.removesuffix(".py").replace("/", ".") for one in arguments]
+    if names and names[0] == "--since":
+        command = ["git", "diff", "--name-only", "--relative", arguments[1]]
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        names = [line.removesuffix(".py").replace("/", ".") for line in shown.stdout.splitlines()]
+        names = [name for name in names if name in MODULES]
+        if not names:
+            print("None of the modules has changed.")
+            return 0
     packages: dict[str, Counter[str]] = {}
     for name, tests in MODULES.items():
-        if not arguments or name.startswith(
-            tuple(one.removesuffix(".py").replace("/", ".") for one in arguments)
-        ):
+        if not names or any(f"{name}.".startswith(f"{one}.") for one in names):
             package = name.split(".")[0] if not name.startswith("dropsort") else ".".join(name.split(".")[:2])
             packages.setdefault(package, Counter()).update(judge(name, tests, reasons))
     failed = False

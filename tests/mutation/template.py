@@ -1,4 +1,4 @@
-"""Mistakes in the template, one at a time: ``python -m tests.mutation.template [part of a path]``.
+"""Mistakes in the template, one at a time: ``python -m tests.mutation.template [--since COMMIT] [part of a path ...]``.
 
 Each mistake is judged by tests/unit/infra/test_specification.py, whose functions are called in this process; what these do
 not notice is judged by all tests of tests/unit/infra in a process of its own. The report names what nobody noticed. The exit
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.decode import cfn_yaml
 
 from tests.mutation.changes import Change, Changes
 from tests.unit.infra import template as loaded
@@ -113,12 +115,39 @@ def equivalent(change: Change, reasons: Sequence[dict[str, str]]) -> bool:
     )
 
 
+def changed(original: dict[str, Any], commit: str) -> list[str]:
+    """Paths of what is not as it was in a commit."""
+    shown = subprocess.run(
+        ["git", "show", f"{commit}:infra/cloudformation.yaml"],
+        cwd=loaded.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "template.yaml")
+        path.write_text(shown.stdout, encoding="utf-8")
+        before = json.loads(json.dumps(cfn_yaml.load(str(path))))
+    sections = [name for name, value in original.items() if isinstance(value, dict)]
+    return [
+        f"{section}/{name}/"
+        for section in sections
+        for name, value in original[section].items()
+        if value != before.get(section, {}).get(name)
+    ]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Make the mistakes whose path contains an argument, or all; report; return the exit code."""
     original = copy.deepcopy(json.loads(json.dumps(loaded.TEMPLATE)))
     if noticed_by_specification(original):
         print("The specification fails without a mistake.", file=sys.stderr)
         return 2
+    if arguments and arguments[0] == "--since":
+        arguments = changed(original, arguments[1])
+        if not arguments:
+            print("The template has not changed.")
+            return 0
     reasons = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("template", [])
     counts: Counter[str] = Counter()
     survivors = []

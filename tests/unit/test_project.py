@@ -103,7 +103,7 @@ def test_pre_commit_and_make_lint_run_the_same_programs() -> None:
 def test_the_workflow_tests_every_python_and_runs_what_exists() -> None:
     workflow: dict[str, Any] = yaml.safe_load(text(".github/workflows/ci.yml"))
     jobs = workflow["jobs"]
-    assert set(jobs) == {"lint", "template", "test", "demo"}
+    assert set(jobs) == {"lint", "template", "test", "mutants", "demo"}
     assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert PROJECT["project"]["requires-python"] == ">=3.11"
     runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
