@@ -2,12 +2,14 @@
 
 The mistakes are mutmut's: comparisons, operators, numbers, texts, conditions and arguments changed. Its runner is not used, as it
 changes functions only, and many a decision is a constant of a module. Each mistake is judged by the tests of its module alone
-(`MODULES`), in a process that is forked from one with all libraries loaded. The report has what nobody noticed, as a diff. The exit
-code is 1 if that is more than `MOST` of a package; what changes nothing is in equivalent.toml and does not count.
+(`MODULES`), in a process that is forked from one with all libraries
+loaded. The report has what nobody noticed, as a diff. The exit code is 1 if that is more than `MOST` of a package; what
+changes nothing is in equivalent.toml and does not count.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.abc
 import importlib.machinery
@@ -15,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -74,11 +77,6 @@ MODULES = {
     "dropsort.deployment.permissions": [U + "deployment/test_permissions.py"],
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],
 }
-# Loaded once, before the processes are forked.
-LIBRARIES = (
-    "boto3", "botocore.auth", "click", "hypothesis", "jinja2", "moto", "moto.backends", "msgspec", "numpy", "obstore", "PIL.Image",
-    "rich.console", "rich.progress", "aws_lambda_powertools", "jsonschema", "cfnlint.decode.cfn_yaml", "_pytest.assertion.rewrite",
-)  # fmt: skip
 OURS = ("dropsort", "handlers", "monitoring", "training", "tests", "benchmarks")
 # Of a text one mistake is enough; None for an argument finds what the types find.
 LEFT_OUT = {mutators.operator_assignment}
@@ -157,7 +155,16 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class Verdict:
-    """A plugin of pytest that ends the process with the first failure, or after the last test; nothing is cleaned up."""
+    """A plugin of pytest that ends the process with the first failure, or after the last test; nothing is cleaned up.
+
+    Parameters
+    ----------
+    report
+        Where it writes the names of all modules that were loaded.
+    """
+
+    def __init__(self, report: int | None = None) -> None:
+        self.report = report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test has failed."""
@@ -166,10 +173,33 @@ class Verdict:
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """All tests have run, or none could be loaded."""
+        if self.report is not None:
+            os.write(self.report, "\n".join(sys.modules).encode())
         os._exit(min(int(exitstatus), 100))
 
 
-def noticed(name: str, path: Path, code: str, tests: Sequence[str]) -> bool:
+def load_libraries(name: str, path: Path, code: str, tests: Sequence[str]) -> None:
+    """Load the libraries that the tests load, once for all processes that are forked.
+
+    Raises
+    ------
+    SystemExit
+        The tests fail without a mistake.
+    """
+    with tempfile.TemporaryFile() as file:
+        if noticed(name, path, code, tests, file.fileno()):
+            raise SystemExit(f"{name}: its tests fail without a mistake: {' '.join(tests)}")
+        file.seek(0)
+        names = file.read().decode().split("\n")
+    for one in names:
+        if one.split(".")[0] not in OURS and one not in sys.modules:
+            with contextlib.suppress(Exception):  # a module that is made while another is loaded
+                import_module(one)
+    gc.collect()
+    gc.freeze()  # pytest collects garbage in each process: what is here already is none
+
+
+def noticed(name: str, path: Path, code: str, tests: Sequence[str], report: int | None = None) -> bool:
     """Whether a test fails with this text of the module."""
     child = os.fork()
     if not child:
@@ -194,7 +224,7 @@ def noticed(name: str, path: Path, code: str, tests: Sequence[str]) -> bool:
             "not slow",
             "--durations=0",
         ]
-        os._exit(int(pytest.main([*options, *tests], plugins=[Verdict()])) or 101)
+        os._exit(int(pytest.main([*options, *tests], plugins=[Verdict(report)])) or 101)
     _, status = os.waitpid(child, 0)
     return status != 0
 
@@ -211,8 +241,7 @@ def judge(name: str, tests: Sequence[str], reasons: Sequence[dict[str, str]]) ->
     """Make all mistakes of one module, print those that nobody noticed, and count."""
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     code = path.read_text(encoding="utf-8")
-    if noticed(name, path, code, tests):
-        raise SystemExit(f"{name}: its tests fail without a mistake: {' '.join(tests)}")
+    load_libraries(name, path, code, tests)
     equivalent = {one["change"].strip() for one in reasons if one["module"] == name}
     counts: Counter[str] = Counter()
     for text in mistakes(code):
@@ -235,9 +264,6 @@ def judge(name: str, tests: Sequence[str], reasons: Sequence[dict[str, str]]) ->
 
 def main(arguments: Sequence[str]) -> int:
     """Judge the modules whose name begins with an argument, or all; return the exit code."""
-    for library in LIBRARIES:
-        import_module(library)
-    gc.freeze()  # pytest collects garbage in each process: what is here already is none
     reasons = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("code", [])
     names = [one.removesuffix(".py").replace("/", ".") for one in arguments]
     if names and names[0] == "--since":

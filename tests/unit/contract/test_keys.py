@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,31 @@ def test_the_prefix_itself_is_a_folder_marker_like_any() -> None:
 def test_a_key_elsewhere_is_rejected_with_the_place_to_use(key: str) -> None:
     with pytest.raises(ValueError, match="upload it there"):
         path_of(key)
+
+
+def test_the_layout_is_that_of_the_documentation() -> None:
+    assert (keys.INCOMING, *keys.OUTCOMES) == ("incoming/", "classified", "low-confidence", "failed")
+    assert keys.RESULT_SCHEMA == "dropsort/result/1"
+
+
+def test_an_inference_id_is_the_digest_of_all_three_and_stays_the_same() -> None:
+    """Captures, results, reviews and ground truth of former versions are joined by it."""
+    found = keys.inference_id("images", "incoming/a.jpg", "v1")
+    assert found == hashlib.sha256(b"images\0incoming/a.jpg\0v1").hexdigest()
+    assert keys.digest("a.jpg") == hashlib.sha256(b"a.jpg").hexdigest()[:32]
+
+
+def test_only_a_path_whose_result_would_be_too_long_is_cut() -> None:
+    # 1,024 bytes less low-confidence/ and .json
+    longest = 1024 - len("low-confidence/") - len(".json")
+    assert keys.is_whole("x" * longest)
+    assert not keys.is_whole("x" * (longest + 1))
+    assert len(result_keys("x" * (longest + 1))["low-confidence"]) == 1024
+    # A path that ends as a cut one does is cut too, if a cut one may be as long: one that was cut within a letter of up to
+    # four bytes is up to three bytes shorter.
+    end = "~" + "0" * 32
+    for length, whole in ((longest, False), (longest - 3, False), (longest - 4, True)):
+        assert keys.is_whole("x" * (length - len(end)) + end) is whole
 
 
 @pytest.mark.parametrize("length", [1, 1000, 1004, 1005, 1010, 1015])

@@ -65,6 +65,7 @@ def test_an_unfamiliar_image_is_not_classified_however_sure_the_model(
     if outcome == "low-confidence":
         assert decision.rejection is not None
         assert decision.rejection.code == "unfamiliar"
+        assert f"{familiarity:.4f} < 0.02" in decision.rejection.reason()["message"]
 
 
 def test_unfamiliar_is_reported_before_unsure() -> None:
@@ -74,10 +75,15 @@ def test_unfamiliar_is_reported_before_unsure() -> None:
 
 
 def test_a_familiarity_threshold_of_0_requires_nothing() -> None:
-    assert (
-        decide(prediction(1.0, 0.0, familiarity=0.0), threshold=0.93, familiarity_threshold=0).outcome
-        == "classified"
-    )
+    unfamiliar = prediction(1.0, 0.0, familiarity=0.0)
+    assert decide(unfamiliar, threshold=0.93, familiarity_threshold=0).outcome == "classified"
+    assert decide(unfamiliar, threshold=0.93).outcome == "classified", "that is the default"
+
+
+def test_the_choice_of_the_model_counts_where_it_is_not_the_largest_probability() -> None:
+    chosen = Prediction((0.6, 0.4), ("bicycle", "motorcycle"), None, choice=1)
+    decision = decide(chosen, threshold=0.4)
+    assert (decision.label, decision.confidence, decision.outcome) == ("motorcycle", 0.4, "classified")
 
 
 @pytest.mark.parametrize("probabilities", [(0.5, 0.5), (0.4, 0.2, 0.4), (1 / 3, 1 / 3, 1 / 3)])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dropsort.contract import litter
 from tests.unit.infra.specification import alarms, endpoint, functions, roles, storage, workflow
 from tests.unit.infra.specification.canonical import canonical
 from tests.unit.infra.specification.dashboard import body, in_full
@@ -64,8 +65,8 @@ def test_a_parameter_is_as_specified(name: str) -> None:
                 assert re.fullmatch(pattern, text), f"{text!r} is rejected"
             for text in given.rejected:
                 assert not re.fullmatch(pattern, text), f"{text!r} is taken"
-            if name == "IgnoredPatterns":  # compared in tests/unit/contract/test_litter.py
-                found.pop("Default")
+            if name == "IgnoredPatterns":
+                assert found.pop("Default") == litter.DEFAULT
             bounds = {"Default": given.default, "MaxLength": given.longest, "MinLength": given.shortest}
             assert found == {"Type": "String"} | {k: v for k, v in bounds.items() if v is not None}
 

@@ -64,7 +64,7 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     ),
     "EndpointArn": Text(
         ("", f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/bikes-2",
-         f"arn:aws:sagemaker:xx-09:{ACCOUNT}:endpoint/0az9-9z", f"arn:aws-us-gov:sagemaker:us-gov-west-1:{ACCOUNT}:endpoint/b"),
+         f"arn:aws:sagemaker:xx-09:{ACCOUNT}:endpoint/9az0-0z9", f"arn:aws-us-gov:sagemaker:us-gov-west-1:{ACCOUNT}:endpoint/b"),
         (
             f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/Bikes",  # SageMaker writes lower case
             f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/a-",
@@ -107,7 +107,8 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     "MaxMegapixels": Number(100, 1, 100, "100 take up to 1.3 GB of the 1.8 that SerializeLarge has"),
     "IgnoredPatterns": Text(("._*", "x" * 2000), (), "dropsort/contract/litter.py", default=None, shortest=1, longest=2000),
     "BucketName": Text(
-        ("", "abc", "my.bucket-1", "0a9", "9z0", "z09z"), ("ab", "Abc", "-abc", "abc-", "a_c", ".abc", "abc."), "as S3 has it", longest=63
+        ("", "abc", "my.bucket-1", "0a9", "9z0", "z09z"),
+        ("a" * 64, "ab", "Abc", "-abc", "abc-", "a_c", ".abc", "abc."), "as S3 has it", longest=63
     ),
     "KmsKeyArn": Text(
         ("", f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/1234abcd-12AB",
