@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import dropsort
 from dropsort import DropsortError, Result, Service, connect
 from tests.unit.cli.conftest import TEMPLATE, record
 from tests.unit.client.conftest import aws, s3, service, settled_soon, write_result
+from tests.unit.monitoring.test_function import aws as served
+from tests.unit.monitoring.test_function import put_captures, server
 
-__all__ = ["aws", "record", "s3", "service", "settled_soon", "write_result"]  # fixtures
+__all__ = ["aws", "record", "s3", "served", "server", "service", "settled_soon", "write_result"]  # fixtures
 
 
 @pytest.fixture
@@ -61,6 +65,20 @@ def test_reviews_and_the_audit_of_them(connected: Service, record: Callable[...,
     assert found.classified.estimate.value == 0.75
 
 
+def test_the_report_is_of_the_captures_of_the_bucket(served: tuple[Any, Any], tmp_path: Path) -> None:
+    s3, _ = served
+    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
+    put_captures(s3, datetime(2026, 11, 25, 9, tzinfo=UTC), 60)
+
+    page = connect().report(tmp_path)
+
+    assert page == tmp_path / "report.html"
+    assert "60" in page.read_text(encoding="utf-8")
+    # The next one continues from what is stored in the bucket.
+    put_captures(s3, datetime(2026, 11, 25, 10, tzinfo=UTC), 7)
+    assert "67" in connect().report(tmp_path).read_text(encoding="utf-8")
+
+
 def test_what_is_wrong_is_named(connected: Service, tmp_path: Path) -> None:
     with pytest.raises(DropsortError, match="missing does not exist"):
         connected.drop(tmp_path / "missing")
@@ -79,3 +97,15 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert {"connect", "Service"} <= set(dir(dropsort))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         dropsort.nothing  # noqa: B018
+
+
+def test_the_notebook_uses_what_there_is() -> None:
+    notebook = json.loads(
+        (Path(__file__).parents[2] / "docs" / "guides" / "notebook.ipynb").read_text("utf-8")
+    )
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = "\n".join(cells)
+    compile(code, "notebook", "exec")
+    used = set(re.findall(r"service\.(\w+)", code))
+    assert used == {"bucket", "drop", "results", "reviews", "audit", "report"}
+    assert used <= set(dir(Service))
