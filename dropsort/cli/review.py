@@ -13,7 +13,7 @@ from dropsort.cli.options import Aws, aws_options, stack_option
 from dropsort.cli.output import echo, note
 from dropsort.contract.keys import LOW_CONFIDENCE, OUTCOMES
 
-ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit")
+ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit", "similar")
 
 
 @click.command(short_help="Review images on a page in your browser.")

@@ -62,7 +62,9 @@ class Selection:
         return bool(self.reasons or self.outcomes or self.label or self.model_before)
 
     def why(self, result: results.Result) -> str | None:
-        """Why the upload of a result is selected; None if it is not."""
+        """Why the upload of a result is selected; None if it is not: a reviewed result stays, whatever is predicted."""
+        if result.document.get("review"):
+            return None
         if self.reasons and result.reason.get("code") not in self.reasons:
             return None
         if self.label is not None and result.label != self.label:

@@ -7,7 +7,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dropsort.client import results
 from dropsort.contract import keys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WORKERS = 24
 FIRST = (keys.LOW_CONFIDENCE, keys.FAILED, keys.CLASSIFIED)  # the order in which outcomes are read
-ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit")
+ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit", "similar")
 REVIEWED = "reviewed"
 VIEWS = 16  # views that are remembered
 
@@ -48,6 +48,22 @@ class Item:
     def path(self) -> str:
         """The path below ``incoming/``."""
         return keys.path_of(self.key)
+
+
+class Placed(NamedTuple):
+    """The key of an image in a view, where its group begins and how many images that has."""
+
+    key: str
+    begin: int
+    size: int
+
+
+Groups = Callable[[list[Item]], Iterable[list[Item]]]
+
+
+def one_by_one(items: list[Item]) -> Iterable[list[Item]]:
+    """Each image in a group of its own."""
+    return ([item] for item in items)
 
 
 def item_of(document: Mapping[str, Any]) -> Item:
@@ -101,7 +117,7 @@ def ordered(items: Iterable[Item], order: str, seed: int = 0) -> list[Item]:
         return sorted(by_key, key=lambda item: 2.0 if item.confidence is None else item.confidence)
     if order == "unfamiliar":
         return sorted(by_key, key=lambda item: 2.0 if item.familiarity is None else item.familiarity)
-    if order == "newest":
+    if order in ("newest", "similar"):  # the latter is grouped afterwards
         return sorted(by_key, key=lambda item: item.uploaded, reverse=True)
     if order == "random":
         random.Random(seed).shuffle(by_key)
@@ -119,7 +135,7 @@ class Listing:
         self._lock = threading.Lock()
         self._items: dict[str, Item] = {}
         self._keys: dict[str, str] = {}  # by inference id
-        self._views: OrderedDict[int, list[str]] = OrderedDict()
+        self._views: OrderedDict[int, list[Placed]] = OrderedDict()
         self._labels: Counter[str] = Counter()
         self._next_view = 1
         self.loading, self.problems = True, list[str]()
@@ -198,11 +214,22 @@ class Listing:
             counts = Counter(map(bin_of, self._items.values()))
         return [(*found, count) for found, count in sorted(counts.items())]
 
-    def view(self, group: str, kind: str, value: str, order: str, seed: int = 0) -> tuple[int, int]:
-        """Make a view: the images of a bin in an order, which stays as it is; return its number and its length."""
+    def view(
+        self, group: str, kind: str, value: str, order: str, seed: int = 0, groups: Groups = one_by_one
+    ) -> tuple[int, int]:
+        """Make a view: the images of a bin in an order, which stays as it is; return its number and its length.
+
+        Parameters
+        ----------
+        groups
+            Makes groups of images of the ordered ones; they stand one after another.
+        """
         with self._lock:
             items = [item for item in self._items.values() if in_bin(item, group, kind, value)]
-        found = [item.key for item in ordered(items, order, seed)]
+        found: list[Placed] = []
+        for together in groups(ordered(items, order, seed)):
+            begin = len(found)
+            found += [Placed(item.key, begin, len(together)) for item in together]
         with self._lock:
             number = self._next_view
             self._next_view += 1
@@ -211,11 +238,11 @@ class Listing:
                 self._views.popitem(last=False)
         return number, len(found)
 
-    def page(self, view: int, offset: int, limit: int) -> list[Item | None] | None:
-        """Images of a view, None for one that is gone; None if the view is not remembered."""
+    def page(self, view: int, offset: int, limit: int) -> list[tuple[Item | None, Placed]] | None:
+        """Images of a view and their places, None for an image that is gone; None if the view is not remembered."""
         with self._lock:
             found = self._views.get(view)
             if found is None:
                 return None
             self._views.move_to_end(view)
-            return [self._items.get(key) for key in found[offset : offset + limit]]
+            return [(self._items.get(one.key), one) for one in found[offset : offset + limit]]

@@ -25,7 +25,7 @@ from dropsort.contract.reasons import REASONS
 from dropsort.review.access import Access
 from dropsort.review.decisions import Wanted
 from dropsort.review.errors import ReviewError
-from dropsort.review.listing import ORDERS, Item
+from dropsort.review.listing import ORDERS, Item, one_by_one
 from dropsort.review.session import Session, action_of
 from dropsort.review.thumbnails import SIDES
 
@@ -58,6 +58,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
                 "bins": session.listing.bins(),
                 "labels": session.listing.labels(),
                 "waiting": session.waiting,
+                "comparing": session.similar.pending,
                 "trouble": session.trouble,
                 "unreadable": len(session.listing.problems),
                 "per_minute": round(session.per_minute(), 1),
@@ -75,8 +76,10 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
             query.get("value", ""),
             chosen,
             _number(request, "seed", 0),
+            session.similar.groups if chosen == "similar" else one_by_one,
         )
-        return _json({"view": number, "length": length})
+        comparing = session.similar.pending if chosen == "similar" else 0
+        return _json({"view": number, "length": length, "comparing": comparing})
 
     def items(request: Request) -> Response:
         found = session.listing.page(
@@ -86,7 +89,11 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         )
         if found is None:
             raise HTTPException(410, "The view is not there any more.")
-        return _json({"items": [_listed(item) if item else None for item in found]})
+        listed = [
+            _listed(item) | {"begin": placed.begin, "size": placed.size} if item else None
+            for item, placed in found
+        ]
+        return _json({"items": listed})
 
     def image(request: Request) -> Response:
         shown = session.thumbnails.get(_item(request), request.path_params["size"])

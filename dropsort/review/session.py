@@ -16,6 +16,7 @@ from dropsort.review.claims import Claims
 from dropsort.review.decisions import Decisions, Wanted
 from dropsort.review.errors import Conflict, ReviewError
 from dropsort.review.listing import Item, Listing
+from dropsort.review.similar import Similar
 from dropsort.review.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Session:
     def __init__(self, s3: S3Client, bucket: str, reviewer: str) -> None:
         self._s3, self.bucket, self.reviewer = s3, bucket, reviewer
         self.listing, self.thumbnails = Listing(s3, bucket), Thumbnails(s3, bucket)
+        self.similar = Similar(self.thumbnails)
         self.claims, self._decisions = Claims(s3, bucket, reviewer), Decisions(s3, bucket, reviewer)
         self._pool = ThreadPoolExecutor(WORKERS, "decide")
         self._applying = ThreadPoolExecutor(WORKERS, "apply")
@@ -160,6 +162,7 @@ class Session:
         self._stopping.set()
         for pool in (self._pool, self._applying):
             pool.shutdown(wait=False, cancel_futures=True)
+        self.similar.stop()
         self.thumbnails.close()
 
 

@@ -58,7 +58,7 @@ class Grid {
     for (const [page, items] of this.pages) {
       if (!Array.isArray(items)) continue;
       const at = items.findIndex((one) => one && one.id === item.old);
-      if (at >= 0) { items[at] = item.now; const index = page * this.PAGE + at; if (this.cells.has(index)) this.draw(this.cells.get(index), index, item.now); }
+      if (at >= 0) { if (item.now) item.now = { ...item.now, begin: items[at].begin, size: items[at].size }; items[at] = item.now; const index = page * this.PAGE + at; if (this.cells.has(index)) this.draw(this.cells.get(index), index, item.now); }
     }
   }
   reveal(index) {

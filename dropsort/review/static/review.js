@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const make = (tag, className, text) => { const found = document.createElement(tag); if (className) found.className = className; if (text !== undefined) found.textContent = text; return found; };
 const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "Classified by the model", reviewed: "Reviewed" };
-const LETTERS = "acdefghijklmopqrtvwxy".split("");  // without those of actions: b, n, s, u, z
+const LETTERS = "abcdefhijklmopqrtvwxy".split("");  // without those of actions: g, n, s, u, z
 const QUEUE = "dropsort-review-unsent";
 const page = { bin: { group: "low-confidence", kind: "", value: "" }, order: document.body.dataset.order, seed: 1, view: 0, at: 0, anchor: 0,
   selected: new Set(), labels: [], added: [], state: null, queue: [], undo: [], made: 0, status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
@@ -51,7 +51,7 @@ function draw(cell, index, item) {
   }
   const [, name, note, mark] = box.children;
   name.textContent = item ? item.label || (item.reason || "").replaceAll("_", " ") || "–" : "gone";
-  note.textContent = item ? `${share(item.confidence)} · ${item.key.split("/").pop()}` : "";
+  note.textContent = item ? `${item.size > 1 ? `${item.size} similar · ` : ""}${share(item.confidence)} · ${item.key.split("/").pop()}` : "";
   mark.textContent = sign; mark.hidden = !sign;
   cell.setAttribute("aria-label", item ? `${item.key.replace("incoming/", "")}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
 }
@@ -60,7 +60,7 @@ async function open() {
   const { group, kind, value } = page.bin;
   const query = new URLSearchParams({ group, kind, value, order: page.order, seed: page.seed });
   const found = await request(`/api/view?${query}`);
-  page.view = found.view; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
+  page.view = found.view; page.incomplete = found.comparing > 0; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
   grid.reset(found.length); empty(); focus(0, { quiet: true });
 }
 function empty() {
@@ -160,6 +160,13 @@ async function next(from) {
   }
   focus(Math.min(from + 1, grid.length - 1));
 }
+// The images that are much like the one in focus stand next to it where the order is that of similar ones.
+async function group() {
+  const item = await grid.fetchItem(page.at); if (!item) return;
+  if (page.order !== "similar") { page.order = $("order").value = "similar"; await open(); return; }
+  page.selected.clear(); for (let index = item.begin; index < item.begin + item.size; index++) page.selected.add(index);
+  page.anchor = item.begin; focus(page.at, { keep: true });
+}
 async function undo() {
   const last = page.undo.pop();
   if (last) {
@@ -210,10 +217,13 @@ function progress() {
   if (state.per_minute) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left && page.made) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
   if (page.queue.length) parts.push(`${page.queue.length} being sent`);
   if (state.loading) parts.push(`reading results: ${state.bins.reduce((sum, one) => sum + one[3], 0).toLocaleString("en")}`);
+  if (state.comparing && page.order === "similar") parts.push(`comparing images: ${state.comparing.toLocaleString("en")} left`);
   if (state.unreadable) parts.push(`${state.unreadable} unreadable`);
   $("progress").textContent = parts.join(" · ");
 }
+let polling = 0;
 async function poll() {
+  clearTimeout(polling);
   let pause = 5000;
   try {
     const before = page.state; page.state = await request("/api/state");
@@ -221,10 +231,10 @@ async function poll() {
     if (page.state.trouble) trouble(page.state.trouble); else if (before && before.trouble) trouble("");
     // While results are read, the view follows until somebody works in it.
     const total = page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)).reduce((sum, one) => sum + one[3], 0);
-    if (!page.touched && total !== grid.length && $("grid").scrollTop === 0) await open();
-    empty(); if (page.state.loading) pause = grid.length ? 2000 : 250;
+    if (!page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) await open();
+    empty(); if (page.state.loading || page.incomplete) pause = grid.length ? 2000 : 250;
   } catch (error) { trouble(`The page's server does not respond (${error.message}). Decisions are sent when it does.`); pause = 3000; }
-  setTimeout(poll, pause);
+  clearTimeout(polling); polling = setTimeout(poll, pause);
 }
 
 // ---- The large view -----------------------------------------------------------------------------------------------------
@@ -275,12 +285,13 @@ document.addEventListener("keydown", (event) => {
   if (key in moves && !(event.target.id === "frame" && page.zoom > 1)) { event.preventDefault(); extend(moves[key], event); return; }
   if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "a") { event.preventDefault(); for (let i = 0; i < Math.min(grid.length, 2000); i++) page.selected.add(i); grid.redraw(); summary(); return; }
   if (event.ctrlKey || event.metaKey || event.target.matches("button, summary") && (key === "Enter" || key === " ")) return;
-  const actions = { n: () => decide("none"), u: () => decide("unusable"), s: () => next(page.at), z: undo, Enter: () => large(!page.large), " ": () => large(!page.large), "+": () => zoom(2 * page.zoom), "-": () => zoom(page.zoom / 2),
+  const actions = { g: group, n: () => decide("none"), u: () => decide("unusable"), s: () => next(page.at), z: undo, Enter: () => large(!page.large), " ": () => large(!page.large), "+": () => zoom(2 * page.zoom), "-": () => zoom(page.zoom / 2),
     Escape: () => { if (page.large) large(false); else { page.selected.clear(); grid.redraw(); summary(); } } };
   const index = page.labels.findIndex((_, at) => shortcut(at) === key);
   const action = actions[key] || (index >= 0 ? () => decide("label", page.labels[index]) : null);
   if (action && !event.repeat) { event.preventDefault(); action(); }
 });
+$("group").onclick = () => { group(); $("grid").focus(); };
 $("none").onclick = () => decide("none"); $("unusable").onclick = () => decide("unusable"); $("skip").onclick = () => next(page.at); $("undo").onclick = undo;
 $("view").onclick = () => large(!page.large); $("close").onclick = () => large(false); $("bigger").onclick = () => zoom(2 * page.zoom); $("smaller").onclick = () => zoom(page.zoom / 2);
 $("frame").addEventListener("wheel", (event) => { if (event.ctrlKey || page.zoom > 1 || event.deltaY < 0) { event.preventDefault(); zoom(page.zoom * (event.deltaY < 0 ? 1.25 : 0.8)); } }, { passive: false });
@@ -289,7 +300,7 @@ function add() {
   $("new").value = ""; page.added.push(label); labels(page.state ? page.state.labels : []); decide("label", label); $("grid").focus();
 }
 $("add").onclick = add; $("new").addEventListener("keydown", (event) => { if (event.key === "Enter") add(); if (event.key === "Escape") $("grid").focus(); });
-$("order").value = page.order; $("order").onchange = () => { page.order = $("order").value; page.seed = Math.floor(Math.random() * 1e9); open(); $("grid").focus(); };
+$("order").value = page.order; $("order").onchange = () => { page.order = $("order").value; page.seed = Math.floor(Math.random() * 1e9); open().then(poll, () => {}); $("grid").focus(); };
 $("refresh").onclick = () => { open(); $("grid").focus(); };
 addEventListener("beforeunload", (event) => { if (page.queue.length) event.preventDefault(); });
 // What was decided but not stored before the page was loaded again is sent now; the server knows each decision by its id.

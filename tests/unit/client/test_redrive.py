@@ -54,6 +54,17 @@ def found(s3: Any, **options: Any) -> dict[str, str]:
     return {item.key: item.why for item in redrive.find(s3, BUCKET, **options)}
 
 
+def test_reviewed_results_are_left_out(
+    s3: Any, upload: Callable[..., str], write_result: Callable[..., str]
+) -> None:
+    for name in ("reviewed", "predicted"):
+        upload(name)
+    write_result("incoming/reviewed", "low-confidence", review={"id": "1", "by": "Ada", "action": "none"})
+    write_result("incoming/predicted", "low-confidence", review=None)
+    chosen = redrive.select(s3, BUCKET, redrive.Selection(outcomes=("low-confidence",)))
+    assert [item.key for item in chosen] == ["incoming/predicted"]
+
+
 def test_finds_what_has_no_result_and_what_may_work_now(
     s3: Any, upload: Callable[..., str], write_result: Callable[..., str]
 ) -> None:

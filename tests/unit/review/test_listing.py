@@ -75,7 +75,7 @@ def test_bins_and_a_view_that_stays() -> None:
     # THEN it is in its place in the view, decided, and in another bin; and its label is one of the labels
     found = made.page(view, 0, 10)
     assert found
-    assert [one and one.decision for one in found] == ["d", None]
+    assert [item and item.decision for item, _ in found] == ["d", None]
     assert ("reviewed", "label", "tandem", 1) in made.bins()
     assert made.labels() == ["bicycle", "motorcycle", "tandem"]
     # AND undone it is to review again

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dropsort.contract import reviews
+from tests.unit.handlers.sample_images import encoded
 from tests.unit.local.intruders import FLAGS, browser
 from tests.unit.review.conftest import Upload, stored
 from tests.unit.review.rig import fill, served
@@ -147,6 +149,25 @@ def test_two_reviewers_hostile_text_and_the_large_view(
         assert one.evaluate("page.zoom") == 2
         one.keyboard.press("Escape")
         assert one.locator("#large").is_hidden()
+
+
+def test_similar_images_are_decided_at_once(s3: Any, upload: Upload, open_page: Callable[..., Any]) -> None:
+    fill(upload, 5)  # of one image, with the hostile one the sixth
+    other = upload("other.png", encoded(Image.effect_noise((64, 64), 90), "PNG"))
+    with served(s3) as (_, server):
+        page = open_page(server.address)
+        page.select_option("#order", "similar")
+        until(page, "page.state.comparing === 0 && grid.item(0) && grid.item(0).size === 6")
+        page.keyboard.press("g")
+        page.keyboard.press("n")
+        settled(page)
+        found = stored(s3, "reviews/").values()
+        assert [one["decisions"][0]["action"] for one in found] == ["none"] * 6
+        assert other not in {one["inference_id"] for one in found}
+        # AND one key takes all of them back
+        page.keyboard.press("z")
+        settled(page)
+        assert {one["decisions"][-1]["action"] for one in stored(s3, "reviews/").values()} == {"undo"}
 
 
 def test_a_phone(s3: Any, upload: Upload, open_page: Callable[..., Any]) -> None:

@@ -1,0 +1,102 @@
+"""Near-duplicates and repeated scenes among images: one decision for the same bush a thousand times.
+
+Images are compared by a perceptual hash of their thumbnails. The first image of a group is its leader, and every other one is within
+`DISTANCE` of it, so that a chain of small differences joins no images that differ.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dropsort.review.listing import Item
+
+if TYPE_CHECKING:
+    from dropsort.review.thumbnails import Thumbnails
+
+DISTANCE = 5  # of 64 bits
+MOST_HASHES = 500_000  # that are remembered
+
+
+def grouped(items: Sequence[Item], hashes: Sequence[int | None]) -> list[list[Item]]:
+    """Groups of near-duplicates, the largest first, then single images; within both in the order of `items`.
+
+    Parameters
+    ----------
+    hashes
+        64 bits for each image; None for one that has none yet, or cannot be read: it is in no group.
+    """
+    leaders = np.zeros(len(items), np.uint64)
+    groups: list[list[Item]] = []
+    single: list[list[Item]] = []
+    for item, found in zip(items, hashes, strict=True):
+        if found is None:
+            single.append([item])
+            continue
+        bits = np.uint64(found)
+        near = np.bitwise_count(leaders[: len(groups)] ^ bits) <= DISTANCE
+        if near.any():
+            groups[int(near.argmax())].append(item)
+        else:
+            leaders[len(groups)] = bits
+            groups.append([item])
+    return sorted([*groups, *single], key=len, reverse=True)
+
+
+class Similar:
+    """Hashes of images, made one after another in the background."""
+
+    def __init__(self, thumbnails: Thumbnails) -> None:
+        self._thumbnails = thumbnails
+        self._lock = threading.Condition()
+        self._hashes: OrderedDict[str, int | None] = OrderedDict()
+        self._waiting: OrderedDict[str, Item] = OrderedDict()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    @property
+    def pending(self) -> int:
+        """Images that have no hash yet."""
+        return len(self._waiting)
+
+    def groups(self, items: Iterable[Item]) -> list[list[Item]]:
+        """The groups as far as hashes are known; the others are made from now on, in this order."""
+        found = list(items)
+        with self._lock:
+            hashes = [self._hashes.get(item.inference_id) for item in found]
+            self._waiting = OrderedDict(
+                (item.inference_id, item) for item in found if item.inference_id not in self._hashes
+            )
+            if self._waiting and self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="similar", daemon=True)
+                self._thread.start()
+            self._lock.notify()
+        return grouped(found, hashes)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                while not self._waiting and not self._stopped:
+                    self._lock.wait()
+                if self._stopped:
+                    return
+                name, item = next(iter(self._waiting.items()))
+            try:
+                found = self._thumbnails.get(item, "thumbnail").hash
+            except Exception:  # S3 failed: it is in no group
+                found = None
+            with self._lock:
+                self._hashes[name] = found
+                self._waiting.pop(name, None)
+                while len(self._hashes) > MOST_HASHES:
+                    self._hashes.popitem(last=False)
+
+    def stop(self) -> None:
+        """End the thread."""
+        with self._lock:
+            self._stopped = True
+            self._lock.notify()

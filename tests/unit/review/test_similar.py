@@ -1,0 +1,36 @@
+"""Near-duplicates are grouped, and what differs is not, however long the chain of small differences."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw
+
+from dropsort.review.decoding import difference_hash
+from dropsort.review.listing import item_of
+from dropsort.review.similar import DISTANCE, grouped
+from tests.unit.handlers.sample_images import encoded
+from tests.unit.review.test_listing import document, paths
+
+
+def scene(shift: int = 0) -> Image.Image:
+    """A bush in front of a wall, or one a few pixels to the right."""
+    image = Image.new("RGB", (160, 120), (200, 190, 170))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 80, 160, 120), (90, 80, 60))
+    draw.ellipse((30 + shift, 20, 90 + shift, 100), (30, 90, 40))
+    return image
+
+
+def test_the_same_scene_has_nearly_the_same_hash() -> None:
+    still = difference_hash(encoded(scene(), "PNG"))
+    lossy = difference_hash(encoded(scene().resize((80, 60)), "JPEG"))
+    other = difference_hash(encoded(scene().transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG"))
+    assert (still ^ lossy).bit_count() <= DISTANCE
+    assert (still ^ other).bit_count() > DISTANCE
+
+
+def test_groups_have_a_leader_and_the_largest_comes_first() -> None:
+    items = [item_of(document(number)) for number in range(7)]
+    chain = [0, 0b11111, 0b1111111111, None, 0, 0xFF00FF00FF00FF00, None]
+    found = [paths(group) for group in grouped(items, chain)]
+    # 0 and 1 are near, 1 and 2 are, 0 and 2 are not: what is in a group is near its first image.
+    assert found == [["000", "001", "004"], ["002"], ["005"], ["003"], ["006"]]
