@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -282,7 +283,12 @@ def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[An
     lines, _ = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
 
     assert metrics_of(lines)["CostSoFar"] > 0
-    assert metrics_of(lines)["CapturedShare"] > 0
+    assert metrics_of(lines)["CapturedShare"] == 0.5
+    # AND of a sample fewer captures are expected: 50 of 80 invocations, below which a share means nothing
+    for percent, share in ((62.5, 0.8), (62.4, None)):
+        sampled = replace(SETTINGS, capture_percent=percent)
+        lines, _ = observe(sampled, NOW, s3=s3, cloudwatch=cloudwatch)
+        assert metrics_of(lines).get("CapturedShare") == share
 
 
 def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:

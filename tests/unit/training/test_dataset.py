@@ -217,3 +217,20 @@ def test_folds_leave_every_image_out_once_and_keep_groups_together() -> None:
     assert np.array_equal(np.sum(out, 0), np.ones(50))
     assert any(fold[[0, 7, 40]].all() for fold in out)
     assert all(4 <= (fold & (truth == 0)).sum() <= 8 for fold in out)
+
+
+def test_ten_of_64_bits_make_a_near_duplicate_and_eleven_do_not() -> None:
+    ten, eleven = (1 << 10) - 1, ((1 << 11) - 1) << 40
+    assert list(near_duplicates.near_pairs([0, ten, eleven])) == [(0, 1)]
+
+
+def test_pairs_are_found_in_every_block_of_a_large_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 2)
+    far = [0xFFFF << 16, 0xFFFF << 32, 0xFFFF << 48]
+    assert list(near_duplicates.near_pairs([0, far[0], 1, far[1], far[2], 3, 7])) == [
+        (0, 2), (0, 5), (0, 6), (2, 5), (2, 6), (5, 6),
+    ]  # fmt: skip
+
+
+def test_a_chain_of_near_duplicates_is_one_group() -> None:
+    assert near_duplicates.groups(6, [(3, 4), (1, 3), (0, 2)]).tolist() == [0, 1, 0, 1, 1, 5]
