@@ -185,7 +185,7 @@ def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Pat
 @pytest.mark.slow
 def test_deploy_and_destroy_a_second_service_in_the_same_account(run: Run, s3: Any, tmp_path: Path) -> None:
     # WHEN a service is deployed, changed and deployed again
-    run(
+    created = run(
         "deploy",
         "--stack",
         "second",
@@ -196,10 +196,12 @@ def test_deploy_and_destroy_a_second_service_in_the_same_account(run: Run, s3: A
         "--json",
         "out.json",
     )
+    assert "A probe upload had its result" in created.stderr
     outputs = json.loads((tmp_path / "out.json").read_text())["outputs"]
-    changed = run("deploy", "--stack", "second", "-p", "Threshold=0.5")
+    changed = run("deploy", "--stack", "second", "-p", "Threshold=0.5", "--no-probe")
     assert "Updating stack second" in changed.stderr
-    assert "up to date" in run("deploy", "--stack", "second").stderr
+    assert "probe" not in changed.stderr
+    assert "up to date" in run("deploy", "--stack", "second", "--no-probe").stderr
 
     # THEN a wrong value is rejected with CloudFormation's message, and destroy asks for confirmation
     rejected = run("deploy", "--stack", "second", "-p", "Threshold=7", code=1)
