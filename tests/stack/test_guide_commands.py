@@ -106,7 +106,7 @@ def test_the_training_guide_ends_in_a_service_with_the_own_model(
     (code,) = re.findall(
         r"^```python\n(# signs.py.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
     )
-    (tmp_path / "signs.py").write_text(code.replace("range(100)", "range(30)").replace("< 80", "< 24"))
+    (tmp_path / "signs.py").write_text(code.replace("range(100)", "range(20)").replace("< 80", "< 16"))
     lines = [
         line + (" --epochs 1" if line.startswith("dropsort train") else "")
         for line in script(page, "From folders to a running service")
