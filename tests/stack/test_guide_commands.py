@@ -22,8 +22,9 @@ from training.dataset import samples
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-# `up` runs until Ctrl-C: it is the service of the tests here. `deploy` is for an account. `pip` would change this environment.
-NOT_HERE = ("dropsort up", "dropsort deploy", "pip install")
+# `up` and `review` run until Ctrl-C; the first is the service of the tests here. `deploy` is for an account, and `pip` would change
+# this environment.
+NOT_HERE = ("dropsort up", "dropsort review", "dropsort deploy", "pip install")
 
 
 def script(page: str, section: str) -> list[str]:
