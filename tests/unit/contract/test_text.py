@@ -49,3 +49,8 @@ def test_json_means_the_same_and_has_none(document: object) -> None:
 def test_names_of_people_stay_as_they_are(text: str) -> None:
     assert printable(text) == text
     assert escaped_json(json.dumps(text, ensure_ascii=False)) == json.dumps(text, ensure_ascii=False)
+
+
+def test_the_last_sign_of_16_bits_has_one_escape_and_the_first_invisible_one_after_it_has_two() -> None:
+    assert escaped_json('"\uffff"') == '"\\uffff"'
+    assert escaped_json('"\U0001fffe"') == '"\\ud83f\\udffe"'

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from monitoring.drift.assess import assess, holm
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import Signal
-from monitoring.drift.silence import silence
+from monitoring.drift.silence import Silence, silence
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -84,3 +85,42 @@ def test_silence_alarms_at_its_level() -> None:
     assert 0 < found.p < 1
     assert silence(counts(10, 5, 1), NOW, level=found.p).alarm
     assert not silence(counts(10, 5, 1), NOW, level=float(np.nextafter(found.p, 0))).alarm
+
+
+def test_what_is_no_silence_is_nothing_that_could_be_unusual() -> None:
+    nothing = Silence(0, 0.0, 1.0, False, "no captures yet")
+    assert silence({}, NOW, level=1.0) == silence({NOW - 3 * HOUR: 0}, NOW, level=1.0) == nothing
+    recent = {NOW.replace(minute=0) - HOUR: 1}
+    assert silence(recent, NOW, level=1.0) == Silence(
+        0, 0.0, 1.0, False, "captures arrived in the last complete hour"
+    )
+    # The seconds of the check do not matter.
+    assert silence(recent, NOW.replace(second=59, microsecond=9), level=1.0).hours == 0
+    few = silence(counts(6, 50, 1), NOW, level=1.0)
+    assert (few.hours, few.expected, few.p, few.alarm) == (1, 0.0, 1.0, False)
+    same = silence(counts(10, 50, 1, frozenset({NOW.replace(minute=0) - 25 * HOUR})), NOW, level=1.0)
+    assert (same.hours, same.expected, same.p, same.alarm) == (1, 45.0, 1.0, False)
+
+
+def test_the_stretch_that_is_compared_ends_a_day_before_and_has_every_hour_once() -> None:
+    # GIVEN 24 silent hours, and captures in one hour of each day before
+    end = NOW.replace(minute=0)
+    for hour in (1, 24):  # the last of the stretch, and its first
+        found = silence({end - timedelta(days=day) - hour * HOUR: 7 for day in range(1, 12)}, NOW, level=1e-4)
+        # THEN each of the days before counts once
+        assert (found.expected, found.hours >= 24) == (7.0, True)
+
+
+def test_the_probability_is_that_of_the_law_with_the_upper_end_of_its_variance() -> None:
+    # GIVEN days that differ in traffic
+    end = NOW.replace(minute=0)
+    days = [3, 5, 2, 9, 4, 6, 3, 8, 2, 5]
+    same = {end - HOUR - timedelta(days=day): count for day, count in enumerate(days, 1)}
+    filled = {end - 2 * HOUR: 1}  # the last capture
+    found = silence(same | filled, NOW, level=1e-4)
+    # THEN p is SciPy's, to the error of the approximation of chi-square
+    mean, variance, freedom = float(np.mean(days)), float(np.var(days, ddof=1)), len(days) - 1
+    upper = max(variance, mean) * freedom / stats.chi2.ppf(0.05, freedom)
+    size = mean**2 / (upper - mean)
+    assert found.expected == mean
+    assert found.p == pytest.approx(float(stats.nbinom.pmf(0, size, size / (size + mean))), rel=0.006)
