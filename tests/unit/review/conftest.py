@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 from dropsort.contract import keys
+from dropsort.review import thumbnails
 from dropsort.review.decisions import now
 from handlers import recording, recording_requests, results
 from handlers.recording import Entry
@@ -20,6 +21,12 @@ from tests.unit.handlers.sample_images import drawn, encoded
 
 BUCKET = "pictures"
 Upload = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process that decodes is enough for a few images."""
+    monkeypatch.setattr(thumbnails, "WORKERS", 1)
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""`dropsort review` without its page: labels go out, come back, and are decisions (moto's S3)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dropsort.cli.review import ORDERS, review
+from dropsort.client import stack
+from dropsort.contract import keys, reviews
+from dropsort.review import listing
+from tests.unit.review.conftest import BUCKET, Upload, stored
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service whose bucket is that of the tests."""
+    found = stack.Service("dropsort", BUCKET, "arn", "e", {}, {})
+    monkeypatch.setattr(stack, "find", lambda _client, _name: found)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(review, list(arguments), standalone_mode=False)
+
+
+def test_labels_go_out_and_come_back(s3: Any, upload: Upload, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    upload("a.png")
+    upload("b.png", outcome=keys.CLASSIFIED, reason=None)
+    assert "labels.csv: 1 images." in run("--export", str(file)).stdout
+    rows = list(csv.DictReader(file.open(encoding="utf-8")))
+    rows[0]["review"] = "tandem"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows([*rows, rows[0] | {"key": "incoming/gone.png"}])
+    done = run("--import", str(file), "--reviewer", "Ada")
+    assert "1 decided, 0 unchanged, 0 conflict, 1 missing." in done.stdout
+    assert "incoming/gone.png: there is no such image" in done.stderr
+    assert done.return_value == 1
+    (decision,) = stored(s3)[reviews.key("a.png")]["decisions"]
+    assert (decision["by"], decision["label"]) == ("Ada", "tandem")
+
+
+def test_wrong_usage_is_an_error_before_anything_happens(s3: Any, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("key,review\n")
+    assert "exclude each other" in str(run("--export", "b.csv", "--import", str(file)).exception)
+    assert "--reviewer" in str(run("--reviewer", "\x1b[31m").exception)
+    assert "the name has to end in" in str(run("--export", "b.xlsx").exception)
+
+
+def test_the_orders_of_the_option_are_those_of_the_page() -> None:
+    # Written twice, as the command is listed without importing the page.
+    assert ORDERS == listing.ORDERS
