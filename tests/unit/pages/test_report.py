@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.drift import SAME, World, put_hour, sample
 from dropsort.pages.chart import compact, nice_ticks
 from dropsort.pages.html import PageError
-from dropsort.pages.images import captured_images, showable, thumbnail
+from dropsort.pages.images import SIDE, captured_images, showable, thumbnail
 from dropsort.pages.png import write_pngs
 from dropsort.pages.report import render, write
 from dropsort.pages.report_charts import charts
@@ -316,7 +316,7 @@ class TestImages:
         assert data.startswith(f"data:image/{kind};base64,")
         assert note == f"{size[0]} × {size[1]}"
         with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as small:
-            assert max(small.size) <= 160
+            assert max(small.size) <= SIDE
 
     @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16"])
     def test_every_kind_of_pixel(self, mode: str) -> None:
