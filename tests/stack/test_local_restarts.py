@@ -98,24 +98,6 @@ def start(
             started.end(signal.SIGTERM)  # its processes end with it
 
 
-def set_threshold(service: ServiceProcess, value: str) -> None:
-    """Update the stack, as `dropsort deploy -p` does."""
-    cloudformation = service.session.client("cloudformation")
-    (stack,) = cloudformation.describe_stacks(StackName="dropsort")["Stacks"]
-    cloudformation.update_stack(
-        StackName="dropsort",
-        UsePreviousTemplate=True,
-        Capabilities=["CAPABILITY_IAM"],
-        Parameters=[
-            {"ParameterKey": "Threshold", "ParameterValue": value}
-            if item["ParameterKey"] == "Threshold"
-            else {"ParameterKey": item["ParameterKey"], "UsePreviousValue": True}
-            for item in stack["Parameters"]
-        ],
-    )
-    cloudformation.get_waiter("stack_update_complete").wait(StackName="dropsort", WaiterConfig={"Delay": 1})
-
-
 @pytest.fixture
 def folder(embedded_python: Path, tmp_path: Path) -> Path:
     """A data folder that is not there yet."""

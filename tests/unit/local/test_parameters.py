@@ -1,0 +1,53 @@
+"""Parameters of the stack survive the end of a service that saves nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from dropsort.local.parameters import ParameterRecord, lost, read
+
+TEMPLATE = json.dumps(
+    {
+        "Parameters": {name: {"Type": "String", "Default": "0.9"} for name in ("Threshold", "Tracing")},
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+    }
+)
+
+
+def test_what_somebody_sets_is_recorded_and_compared_with_what_a_stack_has_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        # GIVEN a stack that is recorded
+        client = boto3.client("cloudformation", region_name="us-east-1")
+        file = tmp_path / "parameters.json"
+        record = ParameterRecord(client, "dropsort", file, ["Tracing"])
+        record.check()
+        assert not file.exists()
+        client.create_stack(StackName="dropsort", TemplateBody=TEMPLATE)
+        record.check()
+        assert read(file) == {"Threshold": "0.9"}
+
+        # WHEN somebody sets a parameter THEN the record has it, without those that every start sets itself
+        client.update_stack(
+            StackName="dropsort",
+            TemplateBody=TEMPLATE,
+            Parameters=[{"ParameterKey": "Threshold", "ParameterValue": "0.5"}],
+        )
+        record.check()
+        assert read(file) == {"Threshold": "0.5"}
+
+    # AND a stack of before gets it again; a parameter that its template no longer has is left out
+    assert lost(read(file), {"Threshold": "0.9", "Tracing": "x"}) == {"Threshold": "0.5"}
+    assert lost(read(file), {"Threshold": "0.5"}) == {}
+    assert lost({"Gone": "1"}, {"Threshold": "0.5"}) == {}
+    # AND a damaged record is none
+    file.write_text("[1")
+    assert read(file) == {}
