@@ -13,6 +13,9 @@ FAILING_SECONDS = 30.0
 HANGING_SECONDS = 20.0  # two requests that time out, by the default of InvocationTimeoutSeconds
 PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 30.0
+IDLE_SECONDS = (
+    120.0  # failures so long before say nothing of now; more than the longest pause and the longest request
+)
 PAUSE_SHARE = 3  # a pause is so many times as long as the request before it, within these limits
 
 
@@ -34,6 +37,7 @@ class Breaker:
 
     failures: int = 0
     first_failure: float = 0.0
+    last_failure: float = 0.0
     waited: float = 0.0
     open_until: float = 0.0
 
@@ -47,9 +51,10 @@ class Breaker:
 
     def failed(self, now: float, took: float = 0.0) -> None:
         """A request failed, which took so many seconds."""
-        if not self.failures:
-            self.first_failure = now
+        if not self.failures or now - self.last_failure > IDLE_SECONDS:
+            self.failures, self.waited, self.first_failure = 0, 0.0, now
         self.failures += 1
+        self.last_failure = now
         self.waited += took
         fails = self.failures >= FAILURES and now - self.first_failure >= FAILING_SECONDS
         if fails or (self.failures > 1 and self.waited >= HANGING_SECONDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from handlers import classify
-from handlers.breaker import FAILING_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Breaker
+from handlers.breaker import FAILING_SECONDS, IDLE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Breaker
 from handlers.endpoint_errors import EndpointBusy, EndpointUnavailable
 from handlers.rejections import from_error
 from tests.unit.handlers.conftest import Runtime
@@ -51,6 +52,13 @@ def test_a_hanging_endpoint_opens_it_earlier_and_for_longer() -> None:
     # AND one request, however long it takes, is no sign
     breaker.failed(300.0, 60.0)
     assert breaker.allows(300.0)
+
+
+def test_failures_before_an_idle_time_do_not_count() -> None:
+    breaker = Breaker()
+    for now in (0.0, 1.0, 1.0 + IDLE_SECONDS + 1, 1.0 + IDLE_SECONDS + 2):
+        breaker.failed(now)
+        assert breaker.allows(now)
 
 
 def test_after_a_pause_one_request_decides() -> None:
@@ -100,7 +108,7 @@ def test_classify_sends_nothing_while_it_is_open(
 def test_a_model_that_rejects_an_image_is_well(
     runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, status: int, failed: bool
 ) -> None:
-    breaker = Breaker(failures=2)
+    breaker = Breaker(failures=2, last_failure=time.monotonic())
     monkeypatch.setattr(classify, "_BREAKER", breaker)
     document = {"OriginalStatusCode": status, "OriginalMessage": "no", "Message": "m", "Code": "ModelError"}
     runtime.says(document, 424, **{"x-amzn-ErrorType": "ModelError"})
