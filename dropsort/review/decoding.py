@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import multiprocessing
+import os
+import threading
 from typing import NamedTuple
 
 from dropsort.contract.reasons import REASONS
@@ -45,6 +48,18 @@ def difference_hash(data: bytes) -> int:
         for column in range(8):
             bits = 2 * bits + (values[9 * row + column + 1] > values[9 * row + column])
     return bits
+
+
+def end_with_parent() -> None:
+    """End this process when the page's server is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def warm_up() -> None:

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 from dropsort.contract.reasons import REASONS
-from dropsort.review.decoding import Shown, make, warm_up
+from dropsort.review.decoding import Shown, end_with_parent, make, warm_up
 from dropsort.review.listing import Item
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
@@ -45,7 +45,9 @@ class Thumbnails:
         """The processes, started if they are not there: the first image should not wait for them."""
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn"))
+                self._pool = ProcessPoolExecutor(
+                    WORKERS, multiprocessing.get_context("spawn"), initializer=end_with_parent
+                )
                 for _ in range(WORKERS):
                     self._pool.submit(warm_up)
             return self._pool
