@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 INTERVAL_SECONDS = 30.0
 LONGEST_INTERVAL_SECONDS = 600.0
 MIN_AGE_SECONDS = 30.0
-SHARE = 50  # a check takes at most about one part in so many of the time
+SHARE = 50  # a check takes at most about one part in so many of the time ...
+LONGEST_PAUSE_SECONDS = 120.0  # ... but images that wait for a slow endpoint make it long too, and are waited for no longer
 # An execution that runs for longer is not waited for: on AWS it would have ended by its time limit.
 LONGEST_EXECUTION = timedelta(minutes=5)
 
@@ -114,4 +115,5 @@ class AutomaticRedrive:
                     self._report(f"Uploads without a result could not be started again: {error}")
             everything = False
             # A large bucket takes long to list.
-            pause = max(self._interval, SHARE * (time.monotonic() - started))
+            took = time.monotonic() - started
+            pause = max(self._interval, min(SHARE * took, LONGEST_PAUSE_SECONDS))
