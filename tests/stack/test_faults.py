@@ -45,7 +45,8 @@ def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: P
 # What each function's role may not do: read elsewhere, write elsewhere, another function's work.
 ROLES = {
     "SerializeFunction": [
-        ("get_object", "classified/a.json"),
+        ("get_object", "failed/a.json"),
+        ("put_object", "classified/a.json"),
         ("get_object", "captures/a"),
         ("put_object", "incoming/x.png"),
         ("delete_object", "incoming/x.png"),

@@ -20,6 +20,9 @@ from dropsort.contract import keys, metrics
 from dropsort.local.service import Service
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import WidgetMetric, fetch, lines, widgets
+from monitoring.history import AUDIT
+from monitoring.quality import audit as auditing
+from monitoring.quality.audit import Audited
 from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 from tests.unit.infra import watched
@@ -75,7 +78,21 @@ def reference(service: Service, s3: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def emitted(service: Service, reference: None, tmp_path_factory: pytest.TempPathFactory) -> Emitted:
+def audit(service: Service, s3: Any) -> Iterator[None]:
+    """The findings of an audit, as `dropsort audit --store` leaves them."""
+    reviewed = [
+        Audited(f"{number:064x}", "2026-11-26", keys.CLASSIFIED, correct=True) for number in range(400)
+    ]
+    place = {"Bucket": service.bucket, "Key": f"monitoring/{AUDIT}"}
+    s3.put_object(**place, Body=json.dumps(auditing.audit(reviewed, 0.99).to_json()).encode())
+    yield
+    s3.delete_object(**place)
+
+
+@pytest.fixture(scope="module")
+def emitted(
+    service: Service, reference: None, audit: None, tmp_path_factory: pytest.TempPathFactory
+) -> Emitted:
     """Images of every outcome go through the service, one upload is overtaken, and the hourly function runs."""
     sorting = Sorting(service, "metrics")
     cloudwatch = service.session().client("cloudwatch")

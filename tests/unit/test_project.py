@@ -83,7 +83,7 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
     named = [
         name for name in named if name.split("/")[0] not in ("build", "dist", ".venv") and "{" not in name
     ]
-    outcomes = ("failed/", "low-confidence/", "classified/", "incoming/", ".dropsort/")
+    outcomes = ("failed/", "low-confidence/", "classified/", "incoming/", "ground-truth/", ".dropsort/")
     assert [name for name in named if not (ROOT / name).exists() and not name.startswith(outcomes)] == []
     for target in re.findall(r"\]\(([^)\s#]+)", text(page)):
         assert re.match("https?:", target) or (ROOT / target).exists(), target

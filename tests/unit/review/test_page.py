@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from dropsort.contract import reviews
+from tests import needs
 from tests.unit.handlers.sample_images import encoded
 from tests.unit.local.intruders import FLAGS, browser
 from tests.unit.review.conftest import Upload, stored
 from tests.unit.review.rig import fill, served
 from tests.unit.review.test_server import eventually
 
-sync_api = pytest.importorskip("playwright.sync_api")
+sync_api = needs.module("browser", "playwright.sync_api")
 PATIENCE = 60_000  # milliseconds
 
 

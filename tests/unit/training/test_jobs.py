@@ -178,7 +178,7 @@ def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
 
 def test_without_the_sdk_a_real_run_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sagemaker.core.config.config", None)
-    with pytest.raises(TrainingError, match=r"dropsort\[sagemaker\]"):
+    with pytest.raises(TrainingError, match=r"\.\[sagemaker\]"):
         submission.submit(job("built-in"), boto3.Session("key", "secret", region_name="us-east-1"))
 
 
