@@ -5,8 +5,8 @@
 Needs what requirements/fuzz.in names, in addition to Pillow. Parts of a file (chunks, segments, boxes, tags) are mutated, left
 out, doubled and put in another order, with lengths and checksums made right again. Each file is normalised in a process of its own with
 the memory of the function as its hard limit; the process is replaced when it dies. A finding is a crash, an exception that is no
-rejection, more CPU time than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV by more
-than rounding.
+rejection, more CPU time than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV, or
+of FFmpeg for HEIC, by more than rounding.
 """
 
 from __future__ import annotations
@@ -91,9 +91,27 @@ class Process:
         self._process.kill()
 
 
-def difference(data: bytes, result: bytes) -> str:
-    """How what we read differs from what OpenCV reads: ``same``, ``unlike ...``, ``unread`` by OpenCV, or ``not comparable``."""
+def _by_opencv(data: bytes) -> Any:
+    """Pixels as [height, width, blue-green-red]; None if it does not read them."""
     import cv2
+    import numpy as np
+
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def _by_ffmpeg(data: bytes) -> Any:
+    """As `_by_opencv`, for HEIC, which OpenCV does not read: FFmpeg has a decoder of its own, and not libde265."""
+    import av
+
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            return next(container.decode(video=0)).to_ndarray(format="bgr24")
+    except (av.FFmpegError, StopIteration, ValueError, IndexError):
+        return None
+
+
+def difference(data: bytes, result: bytes) -> str:
+    """How what we read differs from what a second decoder reads: ``same``, ``unlike ...``, ``unread`` by that, or ``not comparable``."""
     import numpy as np
 
     with Image.open(io.BytesIO(data)) as image:
@@ -108,9 +126,13 @@ def difference(data: bytes, result: bytes) -> str:
         )
         if special or image.mode not in ("RGB", "L", "P", "1"):
             return "not comparable"
-    other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        second = _by_ffmpeg if image.format == "HEIF" else _by_opencv
+        size = image.size
+    other = second(data)
     if other is None:
         return "unread"
+    if second is _by_ffmpeg:
+        other = other[: size[1], : size[0]]  # it gives whole coding blocks
     ours = np.asarray(Image.open(io.BytesIO(result)).convert("RGB"), np.int16)[..., ::-1]
     if ours.shape != other.shape:
         return "not comparable"
@@ -129,11 +151,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
+        "--formats", nargs="+", metavar="FORMAT", help="these alone, as Pillow calls them: HEIF"
+    )
+    parser.add_argument(
         "--keep", type=Path, default=Path("fuzz-findings"), help="folder for files that are findings"
     )
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     rng, files, process = random.Random(options.seed), seeds(), Process()
+    if unknown := set(options.formats or ()) - set(files):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(files))}")
+    files = {fmt: found for fmt, found in files.items() if fmt in (options.formats or files)}
     outcomes: collections.Counter[str] = collections.Counter()
     findings: list[dict[str, Any]] = []
     figures: dict[str, Any] = {

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 INTERVAL_SECONDS = 30.0
 LONGEST_INTERVAL_SECONDS = 600.0
 MIN_AGE_SECONDS = 30.0
-SHARE = 50  # a check takes at most about one part in so many of the time ...
-LONGEST_PAUSE_SECONDS = 120.0  # ... but images that wait for a slow endpoint make it long too, and are waited for no longer
+SHARE = 50  # a check takes at most about one part in so many of the time
+# Images that wait for a slow endpoint make a check long too.
+LONGEST_PAUSE_SECONDS = 120.0
 # An execution that runs for longer is not waited for: on AWS it would have ended by its time limit.
 LONGEST_EXECUTION = timedelta(minutes=5)
 
