@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from PIL import Image
 from dropsort.contract import keys, reviews
 from dropsort.review.access import POLICY
 from dropsort.review.thumbnails import Thumbnails
+from tests.stack.test_local_access import listening
 from tests.unit.handlers.sample_images import drawn, encoded
 from tests.unit.review.conftest import BUCKET, Upload, stored
 from tests.unit.review.rig import HOSTILE_LABEL, Browser, fill, served
@@ -31,6 +34,14 @@ def wanted(
     image: str, action: str = "label", label: str | None = "bicycle", **members: Any
 ) -> dict[str, Any]:
     return {"id": uuid.uuid4().hex, "image": image, "action": action, "label": label, "seen": None} | members
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_listens_on_this_machine_only(s3: Any) -> None:
+    with served(s3) as (_, server):
+        port = Browser(server.address).url.port
+        found = [(kind, host) for kind, host, number in listening({os.getpid()}) if number == port]
+        assert found == [("tcp", "127.0.0.1")]
 
 
 def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> None:
