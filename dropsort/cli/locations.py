@@ -111,8 +111,7 @@ def _labels(given: str | None) -> tuple[str, ...]:
     """Labels as they are given: separated by commas, or in a file."""
     if given is None:
         return ()
-    path = Path(given)
-    if not path.is_file():
+    if not os.path.isfile(given):  # that of pathlib raises an error for what is too long for a name
         names = tuple(label.strip() for label in given.split(","))
         if len(names) < 2 or not all(names) or len(set(names)) < len(names):
             raise click.BadParameter(
@@ -120,9 +119,9 @@ def _labels(given: str | None) -> tuple[str, ...]:
                 param_hint="--labels",
             )
         return names
-    found = read_json(path, "give the labels.json of a model")
+    found = read_json(Path(given), "give the labels.json of a model")
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
-        raise click.ClickException(f"{path} is no list of labels: give the labels.json of a model.")
+        raise click.ClickException(f"{given} is no list of labels: give the labels.json of a model.")
     return tuple(found)
 
 

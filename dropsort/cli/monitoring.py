@@ -177,13 +177,13 @@ def report(
     from monitoring.quality.audit import audit as audited
 
     where = locate(source, state, labels, stack, aws)
+    if with_audit and not where.stack:
+        raise click.UsageError("--audit is for a service: its results and reviews are in its bucket.")
     _aggregate(where, anew, images, processes, aws)
     access = _access(aws)
     aggregate = load(where.state, access=access)
     _suggest_labels(where, aggregate)
     quality = None if no_truth else _quality(where, truth, aggregate, aws)
-    if with_audit and not where.stack:
-        raise click.UsageError("--audit is for a service: its results and reviews are in its bucket.")
     found = (
         audited(judged(aws.client("s3"), where.bucket, unreadable=note), PRECISION) if with_audit else None
     )

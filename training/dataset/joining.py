@@ -129,8 +129,8 @@ def _duplicates(
     for images in same.values():
         contradict = len({image.label for image in images}) > 1
         for image in images if contradict else images[1:]:
-            other = next(one for one in images if one is not image)
             if image.path in mine and contradict:
+                other = next(one for one in images if one.label != image.label)
                 why = f"{image.label!r}, but the same image {other.path} is {other.label!r}"
                 found.append((image, LeftOut(image.path, CONTRADICTION, why)))
             elif image.path in mine:

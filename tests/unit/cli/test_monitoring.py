@@ -241,3 +241,17 @@ def test_class_numbers_get_labels(run: Run, tmp_path: Path) -> None:
     # AND neither a file nor labels is an error
     wrong = run("report", "captures", "--labels", "labels.jsn", code=2)
     assert "labels.jsn is neither a file nor two or more different labels" in " ".join(wrong.stderr.split())
+
+
+def test_more_labels_than_a_file_name_can_hold_are_labels(run: Run, captures: Path) -> None:
+    labels = ",".join(f"label{number}" for number in range(60))
+    assert len(labels) > 255
+    assert json.loads(run("monitor", "captures", "--labels", labels, "--json", "-").stdout)["records"] == 100
+
+
+def test_an_audit_without_a_service_is_an_error_before_anything_is_read(
+    run: Run, captures: Path, tmp_path: Path
+) -> None:
+    refused = run("report", "captures", "--audit", "--no-open", code=2)
+    assert "--audit is for a service" in refused.stderr
+    assert not (tmp_path / ".dropsort").exists()

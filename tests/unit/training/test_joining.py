@@ -53,6 +53,26 @@ def test_the_same_image_counts_once_and_not_with_two_labels(
     assert str(first.path) in found.left_out[1].why
 
 
+def test_a_contradiction_names_an_image_of_the_other_label(
+    images: Callable[..., list[LabelledImage]],
+) -> None:
+    (first,) = images(1)
+    copies = [
+        LabelledImage(first.path.with_name(name), label)
+        for name, label in (("a.png", "red"), ("b.png", "blue"))
+    ]
+    for copy in copies:
+        shutil.copy(first.path, copy.path)
+
+    found = joining.join([first, *copies])
+
+    assert [out.why for out in found.left_out] == [
+        f"'red', but the same image {copies[1].path} is 'blue'",
+        f"'red', but the same image {copies[1].path} is 'blue'",
+        f"'blue', but the same image {first.path} is 'red'",
+    ]
+
+
 def test_the_old_test_set_stays_as_it_is_and_nothing_near_it_is_trained_on(
     images: Callable[..., list[LabelledImage]],
 ) -> None:
