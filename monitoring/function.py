@@ -107,7 +107,6 @@ def observe(
         day = load(state, start=hour_of(now - DAY), end=hour_of(now))
     model = history.model(day, summary)
     reference = history.reference(summary, model)
-    current = of_model(day, model.model if model else None)
     found = check(
         day,
         now,
@@ -120,6 +119,7 @@ def observe(
     # 3. Usage and cost.
     images, invoked = counted(cloudwatch, settings.stack_name, now)
     # 4. Metrics and response.
+    current = of_model(day, found.model)
     values = metric_values(settings, summary.health, before or Health(), current, found)
     values[names.BEHIND] = int(not summary.complete)
     if not summary.complete:

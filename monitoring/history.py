@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,9 +47,16 @@ class History:
 
     def read_until(self) -> datetime | None:
         """The time until which all captures were read, as a run that was out of time leaves older ones; None: unknown."""
-        with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
-            return datetime.fromisoformat(self._documents.get("latest.json")["read"]).astimezone(UTC)
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            return datetime.fromisoformat(self._latest["read"]).astimezone(UTC)
         return None
+
+    @functools.cached_property
+    def _latest(self) -> dict[str, Any]:
+        """The response of the run before; empty without one, or if it is damaged."""
+        with contextlib.suppress(MonitoringError, TypeError, ValueError):
+            return dict(self._documents.get("latest.json") or {})
+        return {}
 
     def audit(self) -> dict[str, float]:
         """The metrics of the last stored audit; none without one, or with one that is damaged."""
@@ -90,9 +98,7 @@ class History:
         day
             Captures of the last 24 hours.
         """
-        latest: dict[str, Any] = {}
-        with contextlib.suppress(MonitoringError, TypeError, ValueError):
-            latest = dict(self._documents.get("latest.json") or {})
+        latest = self._latest
         known, since = latest.get("model"), latest.get("model_since")
         before = None if known is None else ModelPeriod(str(known), str(since or ""), "", 0)
         found = models(day)

@@ -47,12 +47,12 @@ def arguments(where: Location, given: Path | None, aws: Aws) -> dict[str, Any]:
 
 def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
     """Reject a reference that has no label in common with the captures: every label share would differ."""
-    from monitoring.aggregates.models import current_model, of_model
+    from monitoring.aggregates.models import current_model
 
     model = current_model(aggregate)
     if not found or found["reference_model"] not in (None, model):
         return
-    seen = {key.label for key in of_model(aggregate, model).cells}
+    seen = {key.label for key in aggregate.cells if key.model == model}
     known = set(found["reference"].labels)
     if seen and known and not seen & known:
         raise click.ClickException(

@@ -24,7 +24,6 @@ from dropsort.pages.parts import Tile
 from dropsort.pages.report_charts import charts
 from dropsort.pages.words import moment, percent, period, short, span
 from monitoring.aggregates.cells import Aggregate
-from monitoring.aggregates.models import current_model, of_model
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST
 from monitoring.quality.audit import Audit
@@ -117,8 +116,7 @@ def write(
         invoked=invoked,
         now=now,
     )
-    current = of_model(aggregates, current_model(aggregates))
-    shown = showable(captured_images(least_certain(current), lines, keys)) if lines else ()
+    shown = showable(captured_images(least_certain(report.aggregate), lines, keys)) if lines else ()
     html.save(
         page, render(report, shown, title=title, source=source, quality=quality, audit=audit, zone=zone)
     )

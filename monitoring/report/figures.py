@@ -95,7 +95,7 @@ class Report:
     reference_name: str
     check: DriftCheck | None
     gaps: tuple[Gap, ...]
-    aggregate: Aggregate = field(repr=False)
+    aggregate: Aggregate = field(repr=False)  # of the current model; its health is that of all captures
     invoked: int | None = None  # invocations that should have been captured
     hours: int = 0  # from the first capture to the last
     model_hours: int = 0  # from the current model's first capture to its last
@@ -181,12 +181,13 @@ def build(
     found_check = None
     if moment:
         found_check = check(
-            aggregate,
+            part,
             moment,
             threshold=threshold,
             familiarity_threshold=familiarity_threshold,
-            reference=reference,
-            since=since,
+            reference=held,
+            since=begin,
+            traffic=counts,
         )
     return Report(
         threshold=threshold,
@@ -201,7 +202,7 @@ def build(
         reference_name=reference_name if reference is not None else "the first day of captures",
         check=found_check,
         gaps=_gaps(counts),
-        aggregate=aggregate,
+        aggregate=part,
         invoked=invoked,
         hours=(last - first) // HOUR if first and last else 0,
         model_hours=(max(own) + HOUR - min(own)) // HOUR if own else 0,
