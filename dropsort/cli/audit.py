@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from dropsort.contract.text import printable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from dropsort.contract.reviews import Review
     from monitoring.quality.audit import Audited
 
 
@@ -76,7 +77,12 @@ def audit(
 
 
 def judged(
-    s3: S3Client, bucket: str, prefix: str = "", *, unreadable: Callable[[str], None] = lambda _: None
+    s3: S3Client,
+    bucket: str,
+    prefix: str = "",
+    *,
+    reviews: Iterable[Review] | None = None,
+    unreadable: Callable[[str], None] = lambda _: None,
 ) -> list[Audited]:
     """Results and reviews of a bucket as the audit reads them: the prediction, whoever reviewed it since; failures left out.
 
@@ -84,6 +90,8 @@ def judged(
     ----------
     prefix
         Only of uploads whose path below ``incoming/`` starts so.
+    reviews
+        Those of these uploads, if they were read already.
     unreadable
         Called with a sentence for every object that is neither.
     """
@@ -93,7 +101,8 @@ def judged(
     from dropsort.contract.keys import FAILED
     from monitoring.quality.audit import Audited
 
-    reviews = reviewed.iterate(s3, bucket, prefix=prefix, unreadable=unreadable)
+    if reviews is None:
+        reviews = reviewed.iterate(s3, bucket, prefix=prefix, unreadable=unreadable)
     of = {review.inference_id: review for review in reviews}
     found = []
     for result in reading.iterate(s3, bucket, prefix=prefix, unreadable=unreadable):

@@ -79,7 +79,7 @@ def dataset(
                 keys[item.path] = item.review.source.key
         earlier = datasets.read(images, check=False).images if images else []
         known = fingerprints.read(model)
-        complete = sampled(judged(s3, service.bucket, prefix)) if test else set()
+        complete = sampled(judged(s3, service.bucket, prefix, reviews=found)) if test else set()
         task = progress.add_task("pixels", total=None)
         joined = joining.join(
             labelled,
@@ -92,7 +92,7 @@ def dataset(
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
         joining.write_manifest(folder, joined, keys)
-        findings = checks.contradictions([*joined.reviewed, *joined.earlier])
+        findings = checks.contradictions([*joined.reviewed, *joined.earlier], joined.hashes)
         findings += [finding for image in joined.reviewed if (finding := checks.legibility(image))]
         task = progress.add_task("predicted", total=None)
         network, _ = load_model(model)

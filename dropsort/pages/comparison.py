@@ -112,7 +112,8 @@ def tiles(comparison: Comparison) -> list[Tile]:
 def rows(comparison: Comparison) -> list[Row]:
     """Every figure of both models."""
     sides = (comparison.current, comparison.candidate)
-    found = [comparison.summary()[name] for name in ("current", "candidate")]
+    summary = comparison.summary()
+    found = [summary[name] for name in ("current", "candidate")]
     accuracy, coverage = comparison.accuracy(), comparison.coverage()
     new, at = comparison.decisive().accuracy(), comparison.coverage_at_precision()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,17 @@ class Finding:
     why: str
 
 
-def contradictions(images: Sequence[LabelledImage]) -> list[Finding]:
-    """Near-duplicates with different labels."""
-    hashes = [near_duplicates.perceptual_hash(image.path) for image in images]
+def contradictions(images: Sequence[LabelledImage], known: Mapping[Path, int] | None = None) -> list[Finding]:
+    """Near-duplicates with different labels.
+
+    Parameters
+    ----------
+    known
+        Perceptual hashes of all of the images, if they were computed already.
+    """
+    if known is None:
+        known = {image.path: near_duplicates.perceptual_hash(image.path) for image in images}
+    hashes = [known[image.path] for image in images]
     found = []
     for i, j in near_duplicates.near_pairs(hashes, DISTANCE):
         a, b = images[i], images[j]

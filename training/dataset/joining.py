@@ -47,6 +47,7 @@ class Joined:
     reviewed: list[LabelledImage]
     earlier: list[LabelledImage]
     left_out: list[LeftOut]
+    hashes: Mapping[Path, int]  # perceptual ones, by path
 
 
 def join(
@@ -88,14 +89,14 @@ def join(
     for image, out in _duplicates(fresh, old, digests):
         left[image.path] = out
     fresh = [image for image in fresh if image.path not in left]
-    hashes = [near_duplicates.perceptual_hash(image.path) for image in (*fresh, *old)]
-    groups = near_duplicates.groups(
-        len(hashes) + len(known.perceptual), near_duplicates.near_pairs([*hashes, *known.perceptual])
-    ).tolist()
+    images = [*fresh, *old]
+    hashes = {image.path: near_duplicates.perceptual_hash(image.path) for image in images}
+    every = [*(hashes[image.path] for image in images), *known.perceptual]
+    groups = near_duplicates.groups(len(every), near_duplicates.near_pairs(every)).tolist()
     members: dict[int, list[LabelledImage]] = defaultdict(list)
-    for image, group in zip((*fresh, *old), groups, strict=False):
+    for image, group in zip(images, groups, strict=False):
         members[group].append(image)
-    trained = set(groups[len(hashes) :])
+    trained = set(groups[len(images) :])
     placed = []
     for image, group in zip(fresh, groups, strict=False):
         near = next((other for other in members[group] if other.part == "test"), None)
@@ -110,7 +111,7 @@ def join(
                 image.path, HELD_BACK, "it is for a test, once all before it are reviewed"
             )
     order = [left[image.path] for image in (*reviewed, *earlier) if image.path in left]
-    return Joined(placed, old, order)
+    return Joined(placed, old, order, hashes)
 
 
 def _earlier_part(digest: str, known: Fingerprints) -> str:

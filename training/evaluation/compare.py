@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,12 +49,12 @@ class Side:
     familiarity_threshold: float
     milliseconds: float  # median of one prediction, on this machine
 
-    @property
+    @cached_property
     def predicted(self) -> list[str]:
         """The most probable label of each image."""
         return [self.labels[number] for number in self.predictions.probabilities.argmax(1)]
 
-    @property
+    @cached_property
     def classified(self) -> NDArray[np.bool_]:
         """Whether each image is classified at the model's own thresholds, [N]."""
         return self.predictions.classified(self.threshold, self.familiarity_threshold)
@@ -323,7 +324,7 @@ def compare(
         current=sides[0],
         candidate=sides[1],
         truth=[image.label for image in taken],
-        near_duplicate=_near(taken, [*seen[0].perceptual, *seen[1].perceptual]),
+        near_duplicate=_near(taken, {*seen[0].perceptual, *seen[1].perceptual}),
         precision=float(wanted),
         overlap=overlap,
         rejected=data.rejected,
@@ -353,7 +354,7 @@ def _side(
     )
 
 
-def _near(images: list[LabelledImage], hashes: Sequence[int]) -> NDArray[np.bool_]:
+def _near(images: list[LabelledImage], hashes: Collection[int]) -> NDArray[np.bool_]:
     """Whether each image nearly equals one with these perceptual hashes; without imagehash none does."""
     if not hashes or not near_duplicates.available():
         return np.zeros(len(images), bool)
