@@ -38,6 +38,11 @@ def write(path: Path, parameters: Mapping[str, str]) -> None:
     os.replace(temporary, path)
 
 
+def without_archives(recorded: Mapping[str, str], archives: Collection[str]) -> dict[str, str]:
+    """What is recorded without the keys of packages, as those of an earlier start may be of older code; a layer left out stays so."""
+    return {name: value for name, value in recorded.items() if not value or name not in archives}
+
+
 def lost(recorded: Mapping[str, str], deployed: Mapping[str, str]) -> dict[str, str]:
     """What is recorded otherwise than it is deployed, of the parameters that the stack has."""
     return {name: value for name, value in recorded.items() if deployed.get(name, value) != value}
@@ -63,6 +68,7 @@ class ParameterRecord:
     ) -> None:
         self._cloudformation, self._stack, self._path = cloudformation, stack, path
         self._ignored = frozenset(ignored)
+        self._known = read(path)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="parameters", daemon=True)
 
@@ -80,8 +86,9 @@ class ParameterRecord:
         if found is None or found.busy:
             return
         now = {name: value for name, value in found.parameters.items() if name not in self._ignored}
-        if now != read(self._path):
+        if now != self._known:
             write(self._path, now)
+            self._known = now
 
     def _run(self) -> None:
         while not self._stopped.wait(SECONDS):

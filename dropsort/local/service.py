@@ -244,6 +244,7 @@ class Service:
                 self._aws.start()
                 has_stack = self._has_stack()
             recorded = stack_parameters.read(folder.parameters) if folder.keep else {}
+            recorded = stack_parameters.without_archives(recorded, packages.result().archives)
             lost = stack_parameters.lost(recorded, self._deployed) if has_stack else recorded
             if plan != before or not has_stack or lost:
                 requested = (

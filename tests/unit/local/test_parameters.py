@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.local.parameters import ParameterRecord, lost, read
+from dropsort.local.parameters import ParameterRecord, lost, read, without_archives
 
 TEMPLATE = json.dumps(
     {
@@ -48,6 +48,10 @@ def test_what_somebody_sets_is_recorded_and_compared_with_what_a_stack_has_lost(
     assert lost(read(file), {"Threshold": "0.9", "Tracing": "x"}) == {"Threshold": "0.5"}
     assert lost(read(file), {"Threshold": "0.5"}) == {}
     assert lost({"Gone": "1"}, {"Threshold": "0.5"}) == {}
+    # AND packages are never those of an earlier start, but a layer that was left out is not added
+    recorded = {"FunctionsKey": "functions-old.zip", "HeicLibrariesKey": "", "Threshold": "0.5"}
+    archives = ["FunctionsKey", "HeicLibrariesKey"]
+    assert without_archives(recorded, archives) == {"HeicLibrariesKey": "", "Threshold": "0.5"}
     # AND a damaged record is none
     file.write_text("[1")
     assert read(file) == {}
