@@ -60,12 +60,15 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
         if upload is not None and (not of or of != version or of == upload.get("VersionId")):
             continue
         if location == locations[0]:
-            of = of or head["Metadata"].get("etag", "")
-            s3.delete_object(Bucket=bucket, Key=reviews.ground_truth_key(keys.inference_id(bucket, key, of)))
+            metadata = head["Metadata"]  # a renewed result has the inference id of an earlier version
+            inference_id = metadata.get("inference-id") or keys.inference_id(
+                bucket, key, of or metadata.get("etag", "")
+            )
+            s3.delete_object(Bucket=bucket, Key=reviews.ground_truth_key(inference_id))
         try:
             s3.delete_object(Bucket=bucket, Key=location, IfMatch=head["ETag"])
         except ClientError as error:
-            if s3_documents.code(error) not in (*s3_documents.CONFLICT, *s3_documents.MISSING):
+            if s3_documents.code(error) not in s3_documents.CHANGED:
                 raise
         else:
             deleted.append(location)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError as AwsError
 
+from dropsort.client import results
 from dropsort.client.errors import ClientError
 from dropsort.client.stack import Service
 from dropsort.client.story import versions_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 CAPTURES = "captures"
 CAPTURE_ID, TRUTH_ID = "inferenceId", "eventId"  # members that name the image
 ATTEMPTS = 5  # to rewrite a file that others write to
-_CHANGED = (*s3_documents.CONFLICT, *s3_documents.MISSING)
 
 
 @dataclass
@@ -67,16 +67,19 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
     """
     bucket = service.bucket
     uploads = list(versions_of(s3, bucket, key))
-    results = [
-        item
-        for location in keys.result_keys(keys.path_of(key)).values()
-        for item in versions_of(s3, bucket, location)
-    ]
+    locations = keys.result_keys(keys.path_of(key)).values()
+    stored = [item for location in locations for item in versions_of(s3, bucket, location)]
     ids = {
         keys.inference_id(bucket, key, version)
         for item in uploads
         for version in (item["VersionId"], item.get("ETag", "").strip('"'))
     }
+    for location in locations:
+        with contextlib.suppress(results.UnreadableResult):
+            # A renewed result has the inference id of an earlier version, which may have expired.
+            recorded = results.get(s3, bucket, location)
+            if recorded and isinstance(recorded.document.get("inference_id"), str):
+                ids.add(recorded.document["inference_id"])
     review = reviews.key(keys.path_of(key))
     with contextlib.suppress(ValueError):  # an upload that has gone is named there
         ids.add(reviews.parse(s3_documents.read(s3, bucket, review)[0], key).inference_id)
@@ -85,14 +88,14 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
         for name in (review, *map(reviews.ground_truth_key, sorted(ids)))
         for item in versions_of(s3, bucket, name)
     ]
-    captures, captured = _captures(s3, service, [item["LastModified"] for item in results], ids)
+    captures, captured = _captures(s3, service, [item["LastModified"] for item in stored], ids)
     truth, labelled = _files(s3, bucket, [ground_truth] if ground_truth else [], ids, TRUTH_ID)
     return Found(
         key,
         ids,
-        [(item["Key"], item["VersionId"]) for item in (*uploads, *results, *reviewed)],
+        [(item["Key"], item["VersionId"]) for item in (*uploads, *stored, *reviewed)],
         len(uploads),
-        len(results),
+        len(stored),
         len(reviewed),
         captures,
         captured,
@@ -131,7 +134,7 @@ def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) ->
                     content = b"\n".join(stay) + b"\n"
                     s3.put_object(Bucket=bucket, Key=key, Body=content, IfMatch=newest["ETag"])
         except AwsError as error:
-            if s3_documents.code(error) in _CHANGED:
+            if s3_documents.code(error) in s3_documents.CHANGED:
                 continue
             raise
         for item in older:

@@ -17,6 +17,7 @@ GONE = (
     "405",
 )  # that version; the last two: what is there marks a deletion
 CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")  # a condition did not hold
+CHANGED = CONFLICT + MISSING  # somebody was faster: the object is another one, or gone
 
 
 def code(error: Exception) -> str:
@@ -25,8 +26,8 @@ def code(error: Exception) -> str:
     return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""
 
 
-def read(s3: Any, bucket: str, key: str) -> tuple[bytes, str | None]:
-    """Content and ETag of an object; empty and None if there is none.
+def read(s3: Any, bucket: str, key: str, most: int | None = None) -> tuple[bytes, str | None]:
+    """Content and ETag of an object, its first `most` bytes if they are given; empty and None if there is none.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def read(s3: Any, bucket: str, key: str) -> tuple[bytes, str | None]:
             return b"", None
         raise
     with response["Body"] as stream:
-        return stream.read(), response["ETag"]
+        return stream.read(most), response["ETag"]
 
 
 def replace(
@@ -71,7 +72,7 @@ def replace(
         )
     except Exception as error:
         # A condition on an object that has gone in the meantime does not hold either.
-        if code(error) in (CONFLICT if etag is None else CONFLICT + MISSING):
+        if code(error) in (CONFLICT if etag is None else CHANGED):
             return False
         raise
     return True

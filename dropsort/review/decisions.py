@@ -82,7 +82,12 @@ class Decisions:
                 decided = self._decided(review, wanted)
             except reviews.Unchanged:
                 return review
-            order = {"version-id": decided.source.version_id, "etag": decided.source.etag}
+            source = decided.source
+            order = {
+                "version-id": source.version_id,
+                "etag": source.etag,
+                "inference-id": decided.inference_id,
+            }
             metadata = {name: value for name, value in order.items() if value}
             document = reviews.encode(decided)
             if s3_documents.replace(self._s3, self._bucket, reviews.key(path), document, etag, metadata):
@@ -167,7 +172,7 @@ class Decisions:
                 if found.review and same:
                     self._s3.delete_object(Bucket=self._bucket, Key=location, IfMatch=head["ETag"])
             except AwsError as error:
-                if s3_documents.code(error) not in (*s3_documents.MISSING, *s3_documents.CONFLICT):
+                if s3_documents.code(error) not in s3_documents.CHANGED:
                     raise
 
     def is_applied(self, path: str) -> bool:

@@ -50,6 +50,17 @@ def stored(s3: Any, prefix: str = "") -> dict[str, int]:
     return counts
 
 
+def test_a_renewed_result_leads_to_what_has_the_id_of_an_expired_version(
+    s3: Any, write_result: Callable[..., str]
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"a copy")
+    write_result(KEY, inference_id="a" * 64)
+    s3.put_object(Bucket=BUCKET, Key=TRUTH, Body=line(eventId="a" * 64) + b"\n")
+    found = forget.find(s3, SERVICE, KEY, "truth/")
+    assert "a" * 64 in found.ids
+    assert found.labelled == 1
+
+
 def test_everything_of_an_image_goes_and_nothing_else(s3: Any, write_result: Callable[..., str]) -> None:
     # GIVEN an image that was uploaded twice and deleted once, with results of both, and images with similar keys
     ids = []

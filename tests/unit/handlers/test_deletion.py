@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.contract import keys
+from dropsort.contract import keys, reviews
 from handlers import deletion
 from tests.unit.handlers.conftest import BUCKET
 
@@ -43,6 +43,17 @@ def test_the_result_of_a_deleted_upload_goes(
     assert results(s3) == {"low-confidence/cam1/a.jpg.json.json"}
     # AND a second delivery of the event finds nothing
     assert deletion.handler(event, context)["deleted"] == []
+
+
+def test_ground_truth_of_a_renewed_result_goes_with_its_review(s3: Any) -> None:
+    # GIVEN a review of a copy, whose result has the inference id of the version that was classified
+    version, inference_id = upload(s3), "a" * 64
+    order = {"version-id": version, "inference-id": inference_id}
+    s3.put_object(Bucket=BUCKET, Key=reviews.key("cam1/a.jpg"), Body=b"{}", Metadata=order)
+    s3.put_object(Bucket=BUCKET, Key=reviews.ground_truth_key(inference_id), Body=b"{}")
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+    assert deletion.delete_result(s3, BUCKET, KEY) == [reviews.key("cam1/a.jpg")]
+    assert results(s3) == set()
 
 
 def test_an_upload_that_is_there_again_keeps_its_result(s3: Any) -> None:

@@ -273,3 +273,11 @@ def test_what_is_no_decision_is_rejected(upload: Upload, ada: Decisions) -> None
     for action, label in (("label", ""), ("undo", None), ("delete", None)):
         with pytest.raises(ReviewError):
             ada.decide(wanted(of, action, label))
+
+
+def test_the_object_of_a_review_names_the_image_for_whoever_deletes_it(
+    s3: Any, upload: Upload, ada: Decisions
+) -> None:
+    ada.decide(wanted(of := upload(PATH), "label", "motorcycle"))
+    found = s3.head_object(Bucket=BUCKET, Key=reviews.key(PATH))["Metadata"]
+    assert found["inference-id"] == of
