@@ -77,8 +77,8 @@ def _value(document: Mapping[str, Any], members: Sequence[str]) -> Any:
     for member in members:
         value = value.get(member) if isinstance(value, Mapping) else None
     if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, int):
+        value = json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, int):
         return float(value)
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 

@@ -123,3 +123,11 @@ def test_a_spreadsheet_runs_nothing_of_other_people(
     row = next(csv.DictReader(io.StringIO(text)))
     assert row["label"] == '\'=HYPERLINK("http://x")'
     assert row["reviewed_by"] == "'@SUM(1)"
+
+
+def test_half_a_surrogate_pair_in_an_edited_result_is_replaced(
+    run: Callable[..., Result], write_result: Callable[..., str]
+) -> None:
+    write_result("incoming/cam/bicycle/a.jpg", label="\ud800", probabilities={"\ud800": 0.97})
+    row = next(csv.DictReader(io.StringIO(run("--csv", "-", "--outcome", "classified").stdout)))
+    assert (row["label"], row["probabilities"]) == ("?", '{"?": 0.97}')
