@@ -202,8 +202,10 @@ class Tick:
             if uploads.count and self._well():
                 self._start(uploads)
         if read is not None and not self.unwell:
-            state.reading = read if read.marker else None
-            state.retryable_since = state.retryable_since if read.marker else read.since
+            if read.marker:
+                state.reading = read
+            else:
+                state.reading, state.retryable_since = None, read.since
         state.save(self.s3, bucket, etag)
         return state
 

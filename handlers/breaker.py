@@ -13,9 +13,8 @@ FAILING_SECONDS = 30.0
 HANGING_SECONDS = 20.0  # two requests that time out, by the default of InvocationTimeoutSeconds
 PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 30.0
-IDLE_SECONDS = (
-    120.0  # failures so long before say nothing of now; more than the longest pause and the longest request
-)
+# Failures so long before say nothing of now; more than the longest pause and the longest request.
+IDLE_SECONDS = 120.0
 PAUSE_SHARE = 3  # a pause is so many times as long as the request before it, within these limits
 
 

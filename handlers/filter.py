@@ -23,11 +23,7 @@ _matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
 if aws.starting():
     aws.s3()
 
-_METRIC = {
-    keys.CLASSIFIED: metrics.CLASSIFIED,
-    keys.LOW_CONFIDENCE: metrics.LOW_CONFIDENCE,
-    keys.FAILED: metrics.FAILED,
-}
+_METRIC = dict(zip(keys.OUTCOMES, metrics.OUTCOMES, strict=True))
 
 
 @telemetry.observed

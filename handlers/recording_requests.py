@@ -63,7 +63,7 @@ def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Respo
                 s3.delete_object(Bucket=bucket, Key=key, IfMatch=if_match)
                 return None
     except ClientError as error:
-        code = error.response["Error"]["Code"]
+        code = s3_documents.code(error)
         if code in s3_documents.CONFLICT:
             return CONFLICT
         if code in s3_documents.MISSING:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from dropsort.contract import keys, result, s3_documents
 from handlers.uploads import Upload
 
@@ -47,16 +45,9 @@ def renewed(s3: S3Client, upload: Upload, model: str) -> dict[str, Any] | None:
 
 def _read(s3: S3Client, upload: Upload, location: str) -> dict[str, Any] | None:
     """The result at a key; None if there is none of this key."""
+    body, etag = s3_documents.read(s3, upload.bucket, location, result.MAX_BYTES + 1)
     try:
-        response = s3.get_object(Bucket=upload.bucket, Key=location)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in s3_documents.MISSING:
-            return None
-        raise
-    with response["Body"] as stream:
-        body = stream.read(result.MAX_BYTES + 1)
-    try:
-        return result.parse(body, upload.key)
+        return result.parse(body, upload.key) if etag else None
     except ValueError:  # edited
         return None
 

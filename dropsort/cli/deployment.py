@@ -102,7 +102,7 @@ def deploy(
         ):  # the name that is there is that of somebody else's endpoint
             values = {"EndpointName": "", "EndpointArn": ""} | values
     if "ClassifyConcurrency" not in values.keys() | before.keys() and not here:
-        values = _concurrency(aws, {**before, **values}) | values
+        values |= _concurrency(aws, {**before, **values})
     if existing is None and not here:
         _check_quotas(aws, values)
     outputs = run(
@@ -226,15 +226,14 @@ def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
             f"This account runs {available} functions at once: too few to reserve some for the endpoint. Ask AWS for a higher quota "
             "of concurrent executions before large uploads."
         )
-    backlog = quotas.backlog_concurrency(available, proposed)
+    found = {"ClassifyConcurrency": str(proposed)}
     if "BacklogConcurrency" not in values:
+        backlog = quotas.backlog_concurrency(available, proposed)
         note(
             f"BacklogConcurrency={backlog}: so many uploads that waited are classified again at once, at most"
         )
-    return {
-        "ClassifyConcurrency": str(proposed),
-        "BacklogConcurrency": str(values.get("BacklogConcurrency", backlog)),
-    }
+        found["BacklogConcurrency"] = str(backlog)
+    return found
 
 
 def _own_endpoint(values: dict[str, str], here: bool) -> dict[str, str]:

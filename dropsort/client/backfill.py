@@ -84,13 +84,9 @@ def source(url: str, to: str | None, bucket: str) -> Source:
 
 def resumed_after(s3: Any, bucket: str, origin: Source) -> str:
     """The key after which to continue; empty from the beginning."""
+    body, _ = s3_documents.read(s3, bucket, origin.place)
     try:
-        body = s3.get_object(Bucket=bucket, Key=origin.place)["Body"].read()
         return str(json.loads(body)["after"])
-    except AwsError as error:
-        if s3_documents.code(error) in s3_documents.MISSING:
-            return ""
-        raise
     except (ValueError, TypeError, KeyError):
         return ""
 

@@ -17,12 +17,9 @@ from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.backlog import Run, UploadList
 from dropsort.contract.clients import Clients
-from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-__all__ = ["NO_RESULT", "RETRYABLE", "Selection", "Unsorted", "find", "select", "start"]
 
 SECONDS_EACH = 0.4  # of one execution, for the estimate
 

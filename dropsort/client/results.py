@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError as AwsError
-
 from dropsort.client.errors import ClientError
 from dropsort.contract import keys, s3_documents
 from dropsort.contract import result as documents
@@ -117,12 +115,9 @@ def get(s3: S3Client, bucket: str, location: str) -> Result | None:
     UnreadableResult
         If the object is no result.
     """
-    try:
-        body = s3.get_object(Bucket=bucket, Key=location)["Body"].read()
-    except AwsError as error:
-        if s3_documents.code(error) in s3_documents.MISSING:
-            return None
-        raise
+    body, etag = s3_documents.read(s3, bucket, location)
+    if etag is None:
+        return None
     try:
         return Result(location, documents.parse(body))
     except ValueError as error:

@@ -41,12 +41,9 @@ def iterate(
     )
 
     def read(location: str) -> reviews.Review | str | None:
+        body, etag = s3_documents.read(s3, bucket, location)
         try:
-            return reviews.parse(s3.get_object(Bucket=bucket, Key=location)["Body"].read())
-        except AwsError as error:
-            if s3_documents.code(error) in s3_documents.MISSING:
-                return None
-            raise
+            return reviews.parse(body) if etag else None
         except ValueError as error:
             return f"s3://{bucket}/{location} is no review ({error}): somebody else put it there."
 
@@ -88,7 +85,7 @@ def download(s3: S3Client, found: Iterable[reviews.Review], folder: Path) -> Ite
                 found_object = s3.get_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
             body = found_object["Body"].read()
         except AwsError as error:
-            if error.response["Error"]["Code"] in _GONE:
+            if s3_documents.code(error) in _GONE:
                 return Downloaded(review, path, "the upload that was reviewed is gone")
             raise
         temporary = path.with_name(f".{path.name}.part")

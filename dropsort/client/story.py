@@ -87,8 +87,8 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
 
 def _decisions(s3: S3Client, bucket: str, key: str) -> tuple[reviews.Decision, ...]:
     """The decisions about an upload; none if what lies under the key of its review is no review of it."""
-    content, tag = s3_documents.read(s3, bucket, reviews.key(keys.path_of(key)))
+    content, _ = s3_documents.read(s3, bucket, reviews.key(keys.path_of(key)))
     try:
-        return reviews.parse(content, key).decisions if tag else ()
+        return reviews.parse(content, key).decisions
     except ValueError:
         return ()

@@ -27,7 +27,6 @@ SEVERAL_RESULTS = "several results"
 RETRYABLE = "retryable failure"
 
 WORKERS = 16  # results that are read at the same time
-_GONE = ("NoSuchKey", "NoSuchVersion", "404")
 LITTER = litter.Matcher(litter.PATTERNS)  # what a service ignores by default
 
 
@@ -101,7 +100,7 @@ def check(
         verdicts = _verdicts(client, bucket, prefix, failures, after, ignored, pool)
         with closing(_in_order(verdicts)) as found:
             for marker, checked in found:
-                yield replace(checked, marker=marker) if marker else checked
+                yield checked if checked.marker == marker else replace(checked, marker=marker)
 
 
 def _verdicts(
@@ -123,7 +122,7 @@ def _verdicts(
         _newest(client, bucket, keys.INCOMING + prefix, pool, after)
     ):
         if litter.is_folder_marker(path, upload.size) or ignored(path):
-            yield marker, Checked(upload, None, ignored=True)
+            yield marker, Checked(upload, None, marker, ignored=True)
             continue
         locations = keys.result_keys(path)
         if not keys.is_whole(path):  # its result's key is a digest, out of order
@@ -226,12 +225,8 @@ def _failure(client: S3Client, bucket: str, location: str, written: datetime) ->
         document = _read(client, bucket, location)
     except ValueError:
         document = None
-    found = document and _next_try(document)
-    return (
-        Failure(location, written, document["source"]["key"], found)
-        if document and found
-        else Failure(location, written)
-    )
+    at = _next_try(document) if document else None
+    return Failure(location, written, document["source"]["key"] if document and at else None, at)
 
 
 def _next_try(document: dict[str, Any]) -> datetime | None:
@@ -253,14 +248,9 @@ def _read(client: S3Client, bucket: str, location: str, key: str | None = None) 
     ValueError
         It is no result, or none of the upload `key`.
     """
-    try:
-        response = client.get_object(Bucket=bucket, Key=location)
-    except Exception as error:
-        if s3_documents.code(error) in _GONE:
-            return None
-        raise
-    with response["Body"] as stream:
-        body = stream.read(result.MAX_BYTES + 1)
+    body, etag = s3_documents.read(client, bucket, location, result.MAX_BYTES + 1)
+    if etag is None:
+        return None
     document = result.parse(body, key)
     keys.path_of(document["source"]["key"])
     return document

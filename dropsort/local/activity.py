@@ -8,13 +8,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dropsort.contract import metrics
+from dropsort.contract import keys, metrics
 
-_OUTCOMES = {
-    metrics.CLASSIFIED: "classified",
-    metrics.LOW_CONFIDENCE: "low-confidence",
-    metrics.FAILED: "failed",
-}
+_OUTCOMES = dict(zip(metrics.OUTCOMES, keys.OUTCOMES, strict=True))
 _WITHOUT_RESULT = (metrics.SUPERSEDED, metrics.IGNORED)  # ends of an execution that record none
 RECENT = 20
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMPRESSIONS = frozenset({2, 3, 4})
 _FILL_ORDER = 266
 # Tags that decoding depends on.
-_COPIED = (254, 256, 257, 258, 259, 262, _FILL_ORDER, 277, 278, 292, 293, 322, 323)  # fmt: skip
+_COPIED = (256, 257, 258, 259, 262, _FILL_ORDER, 277, 278, 292, 293, 322, 323)  # fmt: skip
 # Each decodes to other rows than the others: invalid codes; the row above again, or short runs; one pixel more than above.
 _CONTINUATIONS = ("0" * 512, "1" * 512, "0101" * 128)
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

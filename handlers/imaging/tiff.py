@@ -129,7 +129,7 @@ class Tiff:
         samples = _one(self.tags, _SAMPLES, 1)
         return (
             f"{samples} {kind} samples of {'/'.join(map(str, self.bits[:5]))} bits, "
-            f"photometric interpretation {_one(self.tags, _PHOTOMETRIC, 0)}, compression {_one(self.tags, _COMPRESSION, 1)}"
+            f"photometric interpretation {_one(self.tags, _PHOTOMETRIC, 0)}, compression {self.compression}"
         )
 
     @property
@@ -155,7 +155,7 @@ class Tiff:
 
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""
-        if _one(self.tags, _COMPRESSION, 1) != 7:
+        if self.compression != 7:
             return
         offsets = self.tags.get(_OFFSETS) or self.tags.get(_TILE_OFFSETS) or ()
         counts = self.tags.get(_COUNTS) or self.tags.get(_TILE_COUNTS) or ()
@@ -204,7 +204,7 @@ def inspect(data: bytes) -> Tiff:
     _check_bounds(tiff)
     # Strips may overlap, and each is read and decoded. Of uncompressed ones, the number of bytes counts for nothing.
     read = sum(tiff.parts[1])
-    if read > 4 * len(data) + 65536 and _one(page, _COMPRESSION, 1) != 1:
+    if read > 4 * len(data) + 65536 and tiff.compression != 1:
         raise Rejection("too_complex", f"TIFF: its strips or tiles have {read} bytes, the file {len(data)}.")
     return tiff
 
@@ -281,10 +281,9 @@ def _check_raw(tags: dict[int, Any]) -> None:
 
 
 def _check_bounds(tiff: Tiff) -> None:
-    compression = _one(tiff.tags, _COMPRESSION, 1)
-    if compression not in _READ:
-        name = _NAMES.get(compression, "unknown")
-        raise Rejection("unsupported_format", f"It is TIFF with compression {compression} ({name}).")
+    if tiff.compression not in _READ:
+        name = _NAMES.get(tiff.compression, "unknown")
+        raise Rejection("unsupported_format", f"It is TIFF with compression {tiff.compression} ({name}).")
     tile = _one(tiff.tags, _TILE_WIDTH, 0) * _one(tiff.tags, _TILE_HEIGHT, 0)
     # A tile may be larger than its image, and is decoded whole.
     if tile > 4 * tiff.width * tiff.height + 16_777_216:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dropsort.client import redrive
-from dropsort.contract import keys
+from dropsort.contract import keys, reconciliation
 from dropsort.deployment import package
 from dropsort.local import embedded
 from dropsort.local.service import Service
@@ -159,7 +159,9 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
     assert result["reason"]["code"] in passing
     # WHEN it is redriven once the endpoint is back
     found = redrive.find(sorting.s3, sorting.bucket, prefix="redriven/")
-    assert [(upload.key, upload.why) for upload in found] == [(sorting.key("a.png"), redrive.RETRYABLE)]
+    assert [(upload.key, upload.why) for upload in found] == [
+        (sorting.key("a.png"), reconciliation.RETRYABLE)
+    ]
     again = sorting.final(etags, passing)["a.png"]
     # THEN the prediction takes the failure's place
     assert again["outcome"] == keys.CLASSIFIED

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dropsort.contract import s3_documents
 from training.aws.requests import AwsRequest, OnRequest, no_request, send, send_all
 from training.errors import TrainingError
 from training.registry.model_packages import (
@@ -169,7 +170,7 @@ def _has_object(session: boto3.Session, bucket: str, key: str) -> bool:
     try:
         session.client("s3").head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
+        if s3_documents.code(error) in s3_documents.MISSING:
             return False
         raise TrainingError(f"s3://{bucket}/{key} cannot be looked up: {error}") from error
     return True

@@ -12,6 +12,7 @@ import pytest
 from dropsort.client import redrive
 from dropsort.client.errors import NotFoundError
 from dropsort.client.stack import find
+from dropsort.contract import reconciliation
 from tests.unit.client.conftest import BUCKET
 
 RETRYABLE = {"code": "throttled", "message": "Too much to do.", "retryable": True}
@@ -75,11 +76,11 @@ def test_finds_what_has_no_result_and_what_may_work_now(
     write_result("incoming/unlucky", "failed", reason=RETRYABLE)
     s3.put_object(Bucket=BUCKET, Key="incoming/", Body=b"")  # the folder's own marker
     assert found(s3) == {
-        "incoming/forgotten": redrive.NO_RESULT,
-        "incoming/cam/forgotten too": redrive.NO_RESULT,
-        "incoming/unlucky": redrive.RETRYABLE,
+        "incoming/forgotten": reconciliation.NO_RESULT,
+        "incoming/cam/forgotten too": reconciliation.NO_RESULT,
+        "incoming/unlucky": reconciliation.RETRYABLE,
     }
-    assert found(s3, prefix="cam/") == {"incoming/cam/forgotten too": redrive.NO_RESULT}
+    assert found(s3, prefix="cam/") == {"incoming/cam/forgotten too": reconciliation.NO_RESULT}
     assert found(s3, min_age_seconds=3600) == {}
     young: list[str] = []
     assert list(redrive.select(s3, BUCKET, min_age_seconds=3600, too_young=young.append)) == []
@@ -97,7 +98,7 @@ def test_a_result_older_than_its_upload_counts_as_none(
     clock.times = {"incoming/a": now, location: now - timedelta(minutes=1)}
 
     # THEN the upload is started again
-    assert found(clock) == {"incoming/a": redrive.NO_RESULT}
+    assert found(clock) == {"incoming/a": reconciliation.NO_RESULT}
 
     # AND within one second, which S3's times do not distinguish, the upload that the result names decides
     clock.times = {"incoming/a": now + timedelta(seconds=1), location: now + timedelta(seconds=1)}
@@ -105,7 +106,7 @@ def test_a_result_older_than_its_upload_counts_as_none(
     s3.put_object(Bucket=BUCKET, Key="incoming/a", Body=b"first")
     write_result("incoming/a", times=recorded)
     s3.put_object(Bucket=BUCKET, Key="incoming/a", Body=b"second")
-    assert found(clock) == {"incoming/a": redrive.NO_RESULT}
+    assert found(clock) == {"incoming/a": reconciliation.NO_RESULT}
     write_result("incoming/a")
     assert found(clock) == {}
 
@@ -113,7 +114,7 @@ def test_a_result_older_than_its_upload_counts_as_none(
 def test_something_else_in_the_place_of_a_result_counts_as_none(s3: Any, upload: Callable[..., str]) -> None:
     upload("a")
     s3.put_object(Bucket=BUCKET, Key="failed/a.json", Body=b"[]")
-    assert found(s3) == {"incoming/a": redrive.NO_RESULT}
+    assert found(s3) == {"incoming/a": reconciliation.NO_RESULT}
 
 
 def selected(s3: Any, **criteria: Any) -> dict[str, str]:
@@ -147,9 +148,9 @@ def test_results_decide_what_is_classified_again(
     assert selected(s3, outcomes=("failed", "low-confidence")).keys() == {"doubted", "archived", "hopeless"}
     assert selected(s3, label="motorcycle").keys() == {"doubted"}
     assert selected(s3, label="bicycle", model_before="bikes-1.10.0").keys() == {"old", "unnamed"}
-    assert selected(s3, everything=True)["lost"] == redrive.NO_RESULT
+    assert selected(s3, everything=True)["lost"] == reconciliation.NO_RESULT
     assert len(selected(s3, everything=True)) == 7
-    assert selected(s3) == {"lost": redrive.NO_RESULT}
+    assert selected(s3) == {"lost": reconciliation.NO_RESULT}
 
 
 def test_a_stack_that_is_missing_or_something_else_is_reported(aws: None) -> None:
