@@ -66,12 +66,11 @@ def compare(
     accuracy, coverage = found.accuracy(), found.coverage_at_precision()
     facts = [("images", f"{len(found.truth):,}")]
     for name, paired in (("accuracy", accuracy), (f"classified at {found.precision:.1%}", coverage)):
-        low, high = paired.interval
+        before, after = paired.shares
         facts.append(
             (
                 name,
-                f"{paired.current / paired.images:.1%} → {paired.candidate / paired.images:.1%}, {100 * paired.difference:+.1f} "
-                f"points (95 %: {100 * low:+.1f} to {100 * high:+.1f}; p {paired.p:.2g})",
+                f"{before:.1%} → {after:.1%}, {100 * paired.difference:+.1f} points ({paired.interval.points()}; p {paired.p:.2g})",
             )
         )
     facts.append(("newly right, wrong", f"{accuracy.gained:,}, {accuracy.lost:,}"))

@@ -22,6 +22,26 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def shares(self) -> str:
+        """In words: a 95 % interval of a share.
+
+        Examples
+        --------
+        >>> Interval(0.9, 0.95).shares()
+        '95 %: 90.0% to 95.0%'
+        """
+        return f"95 %: {self.low:.1%} to {self.high:.1%}"
+
+    def points(self) -> str:
+        """In words: a 95 % interval of a difference of shares, in percentage points.
+
+        Examples
+        --------
+        >>> Interval(-0.01, 0.025).points()
+        '95 %: -1.0 to +2.5'
+        """
+        return f"95 %: {100 * self.low:+.1f} to {100 * self.high:+.1f}"
+
 
 class CalibrationBin(NamedTuple):
     """Predictions of similar confidence: their mean confidence, share of them that is correct, number of them."""

@@ -190,6 +190,13 @@ def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def percent_axis(top: float, title: str) -> Axis:
+    """An axis of small shares, from 0 to `top`, written in percent."""
+    axis = number_axis(0, 100 * top, title, most=5)
+    ticks = tuple(t._replace(value=t.value / 100, name=f"{t.name}%") for t in axis.ticks)
+    return Axis(0, top, ticks, title)
+
+
 def compact(value: float) -> str:
     """A count in few characters: 950, 12k, 3.4M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment
 from numpy.typing import NDArray
 
-from dropsort.contract.statistics import calibration_bins
+from dropsort.contract.statistics import Interval, calibration_bins
 from dropsort.pages import html
 from dropsort.pages.chart import (
     Axis,
@@ -28,8 +28,9 @@ from dropsort.pages.chart import (
     Tick,
     nice_ticks,
     number_axis,
+    percent_axis,
 )
-from dropsort.pages.images import GalleryImage, NoThumbnail, thumbnail
+from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
 from dropsort.pages.words import decimal, percent, probability, short
 from training.evaluation import scores
@@ -38,7 +39,8 @@ from training.evaluation.compare import Comparison, Paired, Side
 SHOWN = 48  # images in each gallery
 _CHANGES = 30  # rows of the table
 _SIGNS = {"roll out": ("ok", "✓"), "do not roll out": ("bad", "✗"), "undecided": ("", "?")}
-_STYLES = ("before", "median")  # of the current model and of the candidate
+_NAMES = ("current", "candidate")
+_STYLES = ("before", "median")  # of both in turn
 
 
 class Row(NamedTuple):
@@ -96,13 +98,17 @@ def render(comparison: Comparison, env: Environment | None = None) -> str:
 def tiles(comparison: Comparison) -> list[Tile]:
     """The differences that come first."""
     accuracy, coverage = comparison.accuracy(), comparison.coverage_at_precision()
+    before, after = map(percent, coverage.shares)
     return [
-        Tile("accuracy", _signed(accuracy.difference), f"{_interval(accuracy)}; p {probability(accuracy.p)}"),
+        Tile(
+            "accuracy",
+            _signed(accuracy.difference),
+            f"{accuracy.interval.points()}; p {probability(accuracy.p)}",
+        ),
         Tile(
             f"coverage at {comparison.precision:.1%}",
             _signed(coverage.difference),
-            f"{_interval(coverage)}; from {percent(coverage.current / coverage.images)} to "
-            f"{percent(coverage.candidate / coverage.images)}",
+            f"{coverage.interval.points()}; from {before} to {after}",
         ),
         Tile("newly right", f"{accuracy.gained:,}", "images that only the candidate has right"),
         Tile("newly wrong", f"{accuracy.lost:,}", "images that only the current model has right"),
@@ -111,15 +117,16 @@ def tiles(comparison: Comparison) -> list[Tile]:
 
 def rows(comparison: Comparison) -> list[Row]:
     """Every figure of both models."""
-    sides = (comparison.current, comparison.candidate)
+    sides = comparison.sides
     summary = comparison.summary()
-    found = [summary[name] for name in ("current", "candidate")]
+    found = [summary[name] for name in _NAMES]
     accuracy, coverage = comparison.accuracy(), comparison.coverage()
     new, at = comparison.decisive().accuracy(), comparison.coverage_at_precision()
 
     def paired(name: str, one: Paired) -> Row:
-        shares = (percent(one.current / one.images), percent(one.candidate / one.images))
-        return Row(name, *shares, f"{_signed(one.difference)}; {_interval(one)}; p {probability(one.p)}")
+        note = f"{_signed(one.difference)}; {one.interval.points()}; p {probability(one.p)}"
+        before, after = map(percent, one.shares)
+        return Row(name, before, after, note)
 
     return [
         paired("accuracy", accuracy),
@@ -133,7 +140,7 @@ def rows(comparison: Comparison) -> list[Row]:
             "correct of the classified",
             percent(found[0]["precision"]),
             percent(found[1]["precision"]),
-            "; ".join(_range(one["precision_interval"]) for one in found),
+            "; ".join(Interval(*one["precision_interval"]).shares() for one in found),
         ),
         paired(f"classified, where {comparison.precision:.1%} of these images are right", at),
         Row("threshold", *(f"{side.threshold:.3f}" for side in sides)),
@@ -157,7 +164,7 @@ def _differences(comparison: Comparison) -> Chart:
     reach = max(0.02, *(abs(end) for end in ends)) * 1.1
     ticks = tuple(Tick(v / 100, f"{v:+g}" if v else "0") for v in nice_ticks(-100 * reach, 100 * reach, 5))
     dots = [
-        Dot(one.difference, i, f"{name}: {_signed(one.difference)} ({_interval(one)})")
+        Dot(one.difference, i, f"{name}: {_signed(one.difference)} ({one.interval.points()})")
         for i, (name, one) in enumerate(found)
     ]
     return Chart(
@@ -178,10 +185,9 @@ def _differences(comparison: Comparison) -> Chart:
 def _reliability(comparison: Comparison) -> Chart:
     bins = [
         calibration_bins(side.predictions.confidence.tolist(), comparison.correct(side).tolist())
-        for side in (comparison.current, comparison.candidate)
+        for side in comparison.sides
     ]
     low = 0.1 * math.floor(10 * min(0.5, *(min(b.confidence, b.accuracy) for found in bins for b in found)))
-    names = ("current", "candidate")
     marks = [
         Dots(
             tuple(
@@ -195,7 +201,7 @@ def _reliability(comparison: Comparison) -> Chart:
             style,
             name,
         )
-        for name, style, found in zip(names, ("diamond", "point"), bins, strict=True)
+        for name, style, found in zip(_NAMES, ("diamond", "point"), bins, strict=True)
     ]
     return Chart(
         "Reliability",
@@ -209,11 +215,9 @@ def _reliability(comparison: Comparison) -> Chart:
 def _risk_coverage(comparison: Comparison) -> Chart:
     curves = [
         scores.risk_coverage(side.predictions.confidence, comparison.correct(side))
-        for side in (comparison.current, comparison.candidate)
+        for side in comparison.sides
     ]
     top = max(0.01, *(r for curve in curves for _, r in curve)) * 1.1
-    axis = number_axis(0, 100 * top, "errors among the classified", most=5)
-    ticks = tuple(t._replace(value=t.value / 100, name=f"{t.name}%") for t in axis.ticks)
     hovers = []
     for i in range(50):
         at = (i + 1) / 50
@@ -222,13 +226,12 @@ def _risk_coverage(comparison: Comparison) -> Chart:
             Hover(i / 50, at, f"coverage {at:.0%}: current {values[0]:.2%} errors, candidate {values[1]:.2%}")
         )
     marks = [
-        Line(tuple(curve), style, name)
-        for curve, style, name in zip(curves, _STYLES, ("current", "candidate"), strict=True)
+        Line(tuple(curve), style, name) for curve, style, name in zip(curves, _STYLES, _NAMES, strict=True)
     ]
     return Chart(
         "Risk and coverage",
         number_axis(0, 1, "coverage"),
-        Axis(0, top, ticks, "errors among the classified"),
+        percent_axis(top, "errors among the classified"),
         (*marks, Rule(1 - comparison.precision, "promised")),
         "Share of errors if only the images of highest confidence are classified.",
         tuple(hovers),
@@ -237,11 +240,9 @@ def _risk_coverage(comparison: Comparison) -> Chart:
 
 def _galleries(comparison: Comparison) -> list[tuple[str, int, Sequence[GalleryImage]]]:
     """The images whose label changes: title, how many, those that are shown, most confident first."""
-    before, after = (comparison.correct(side) for side in (comparison.current, comparison.candidate))
-    differs = np.array(
-        [a != b for a, b in zip(comparison.current.predicted, comparison.candidate.predicted, strict=True)],
-        bool,
-    )
+    before, after = map(comparison.correct, comparison.sides)
+    predicted = (side.predicted for side in comparison.sides)
+    differs = np.array([a != b for a, b in zip(*predicted, strict=True)], bool)
     kinds = (
         ("Newly wrong", before & ~after),
         ("Newly right", after & ~before),
@@ -258,16 +259,8 @@ def _images(comparison: Comparison, flags: NDArray[np.bool_]) -> list[GalleryIma
 
 def _image(comparison: Comparison, i: int) -> GalleryImage:
     path = comparison.current.predictions.images[i].path
-    try:
-        data, note = thumbnail(path.read_bytes(), formats=None)
-    except NoThumbnail as error:
-        data, note = "", str(error)
-    except OSError:
-        data, note = "", "the file is gone"
-    lines = [
-        f"{name}: {_prediction(side, i)}"
-        for name, side in (("current", comparison.current), ("candidate", comparison.candidate))
-    ]
+    data, note = file_thumbnail(path)
+    lines = [f"{name}: {_prediction(side, i)}" for name, side in zip(_NAMES, comparison.sides, strict=True)]
     return GalleryImage(
         title=short(comparison.truth[i]),
         score="",
@@ -285,11 +278,3 @@ def _prediction(side: Side, i: int) -> str:
 
 def _signed(difference: float) -> str:
     return f"{100 * difference:+.1f} pt"
-
-
-def _interval(one: Paired) -> str:
-    return f"95 %: {100 * one.interval.low:+.1f} to {100 * one.interval.high:+.1f}"
-
-
-def _range(interval: Sequence[float]) -> str:
-    return f"95 %: {interval[0]:.1%} to {interval[1]:.1%}"

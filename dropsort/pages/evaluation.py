@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment
 
-from dropsort.contract.statistics import calibration_bins
+from dropsort.contract.statistics import Interval, calibration_bins
 from dropsort.pages import html
 from dropsort.pages.chart import (
-    Axis,
     Bar,
     Bars,
     Chart,
@@ -24,8 +23,9 @@ from dropsort.pages.chart import (
     Line,
     Rule,
     number_axis,
+    percent_axis,
 )
-from dropsort.pages.images import GalleryImage, NoThumbnail, thumbnail
+from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
 from dropsort.pages.words import decimal, percent, short
 from training.evaluation import scores
@@ -144,10 +144,9 @@ def _without_near_duplicates(figures: dict[str, Any]) -> list[Tile]:
     """Accuracy on the images that are not in training in another form; none where nobody searched for them."""
     if not figures["near_duplicates_from"]:
         return [Tile("near-duplicates", "–", "near-duplicates of training images were not searched for")]
-    low, high = figures["accuracy_without_near_duplicates_interval"]
-    note = f"without the {figures['near_duplicates']:,} that have a near-duplicate in training; 95 %: "
-    value = percent(figures["accuracy_without_near_duplicates"])
-    return [Tile("accuracy on new images", value, f"{note}{percent(low)} to {percent(high)}")]
+    interval = Interval(*figures["accuracy_without_near_duplicates_interval"])
+    note = f"without the {figures['near_duplicates']:,} that have a near-duplicate in training; {interval.shares()}"
+    return [Tile("accuracy on new images", percent(figures["accuracy_without_near_duplicates"]), note)]
 
 
 def charts(evaluation: Evaluation) -> list[Chart]:
@@ -194,7 +193,7 @@ def _risk_coverage(evaluation: Evaluation) -> Chart:
     return Chart(
         "Risk and coverage",
         number_axis(0, 1, "coverage"),
-        _percent_axis(top, "errors among the classified"),
+        percent_axis(top, "errors among the classified"),
         (
             Line(tuple((c, r) for c, r in risk), "median", "errors"),
             Rule(coverage, f"threshold: {coverage:.1%}", vertical=True),
@@ -202,12 +201,6 @@ def _risk_coverage(evaluation: Evaluation) -> Chart:
         "Share of errors if only the images of highest confidence are classified.",
         tuple(hovers),
     )
-
-
-def _percent_axis(top: float, title: str) -> Axis:
-    axis = number_axis(0, 100 * top, title, most=5)
-    ticks = tuple(t._replace(value=t.value / 100, name=f"{t.name}%") for t in axis.ticks)
-    return Axis(0, top, ticks, title)
 
 
 def _histogram(evaluation: Evaluation) -> Chart:
@@ -275,12 +268,7 @@ def _gallery(
 
 def _image(evaluation: Evaluation, predictions: Predictions, i: int, before: str) -> GalleryImage:
     path = predictions.images[i].path
-    try:
-        data, note = thumbnail(path.read_bytes(), formats=None)
-    except NoThumbnail as error:
-        data, note = "", str(error)
-    except OSError:
-        data, note = "", "the file is gone"
+    data, note = file_thumbnail(path)
     label = short(evaluation.labels[int(predictions.probabilities[i].argmax())])
     familiarity = f"familiarity {predictions.familiarity[i]:.2f}" if predictions.has_familiarity else ""
     return GalleryImage(

@@ -10,6 +10,7 @@ import io
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import Series, Uncertain
@@ -95,6 +96,16 @@ def showable(found: Iterable[GalleryImage], most: int = 24) -> list[GalleryImage
         if len(shown) == most:
             break
     return list(shown.values()) or blank[:6]
+
+
+def file_thumbnail(path: Path) -> tuple[str, str]:
+    """As `thumbnail`, of a file of any format that Pillow reads; without data and with the reason if it cannot be shown."""
+    try:
+        return thumbnail(path.read_bytes(), formats=None)
+    except NoThumbnail as error:
+        return "", str(error)
+    except OSError:
+        return "", "the file is gone"
 
 
 def thumbnail(image: bytes, formats: tuple[str, ...] | None = FORMATS) -> tuple[str, str]:

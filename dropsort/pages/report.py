@@ -237,7 +237,6 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
     """The figures that come first."""
     total = report.total
     low = total.below(report.threshold)
-    interval = wilson(low, total.count)
     labels = f"{len(total.labels)} label{'s' if len(total.labels) != 1 else ''}"
     more = f"; {report.earlier:,} of earlier models left out" if report.earlier else ""
     found = [Tile("captures", f"{total.count:,}", f"in {span(report.model_hours)}, {labels}{more}")]
@@ -252,7 +251,7 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
             Tile(
                 "below the threshold",
                 percent(low / total.count),
-                f"{low:,} captures; 95 %: {interval.low:.1%} to {interval.high:.1%}",
+                f"{low:,} captures; {wilson(low, total.count).shares()}",
             ),
             *_unfamiliar(report),
             *_accuracy(report, quality),
@@ -266,8 +265,7 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
 def _accuracy(report: Report, quality: Quality | None) -> list[Tile]:
     """Accuracy as ground truth measured it, else the last day's estimate where that is another figure than the mean."""
     if quality is not None and quality.count:
-        low, high = quality.accuracy_interval
-        note = f"{quality.correct:,} of {quality.count:,} with ground truth; 95 %: {low:.1%} to {high:.1%}"
+        note = f"{quality.correct:,} of {quality.count:,} with ground truth; {quality.accuracy_interval.shares()}"
         return [Tile("measured accuracy", percent(quality.accuracy), note)]
     if report.check is None or report.model_hours <= _DAY or math.isnan(report.check.day.estimated_accuracy):
         return []

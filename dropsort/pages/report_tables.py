@@ -9,7 +9,6 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from dropsort.contract.statistics import Interval
 from dropsort.pages.parts import Fact
 from dropsort.pages.words import count, decimal, moment, percent, probability, short, size, span
 from monitoring.drift.signals import Signal
@@ -180,8 +179,8 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
     found = audit.classified.estimate
     rows = [
         Fact("promised precision", percent(audit.promised), _VERDICTS[audit.verdict]),
-        Fact("precision", percent(found.value), _between(found.interval)),
-        Fact("accuracy of all predictions", percent(audit.accuracy), _between(audit.accuracy_interval)),
+        Fact("precision", percent(found.value), found.interval.shares()),
+        Fact("accuracy of all predictions", percent(audit.accuracy), audit.accuracy_interval.shares()),
     ]
     for name, one in audit.outcomes.items():
         note = f"reviewed in random order, of {one.size:,}; {one.elsewhere:,} others do not count"
@@ -198,10 +197,6 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
 _VERDICTS = {"holds": "it holds", "broken": "▲ it is broken", "open": "neither confirmed nor broken yet"}
 
 
-def _between(interval: Interval) -> str:
-    return f"95 %: {interval.low:.1%} to {interval.high:.1%}"
-
-
 def quality_table(quality: Quality | None) -> QualityTable | None:
     """Measured quality, where ground truth was given."""
     if quality is None:
@@ -215,13 +210,12 @@ def quality_table(quality: Quality | None) -> QualityTable | None:
             f"Nothing could be measured: of {quality.unmatched:,} labelled inferences none is among these captures. "
             "Ground truth is joined by inference id, or by event id where a capture has none."
         )
-    low, high = quality.accuracy_interval
     brier = "of all labels" if quality.brier_is_multiclass else "of the predicted label"
     rows = [
         Fact(
             "accuracy",
             percent(quality.accuracy),
-            f"{quality.correct:,} of {quality.count:,}; 95 %: {low:.1%} to {high:.1%}",
+            f"{quality.correct:,} of {quality.count:,}; {quality.accuracy_interval.shares()}",
         ),
         Fact(
             "calibration error",

@@ -121,18 +121,16 @@ class Audit:
             return ["Nothing is classified."]
         words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
         if found.reviewed:
-            low, high = found.estimate.interval
             words.append(
-                f"{found.estimate.value:.1%} of {found.size:,} classified images are right (95 %: {low:.1%} to {high:.1%}), "
+                f"{found.estimate.value:.1%} of {found.size:,} classified images are right ({found.estimate.interval.shares()}), "
                 f"by {found.reviewed:,} reviews at random."
             )
         if self.more:
             words.append(f"Review {self.more:,} more to know it to ± {HALF_WIDTH:.0%}.")
         if not math.isnan(self.accuracy):
-            low, high = self.accuracy_interval
             words.append(
                 f"{self.accuracy:.1%} of all {sum(one.size for one in self.outcomes.values()):,} predictions are right "
-                f"(95 %: {low:.1%} to {high:.1%})."
+                f"({self.accuracy_interval.shares()})."
             )
         return words
 
@@ -201,7 +199,7 @@ def assess(counted: Mapping[str, Counted], promised: float) -> Audit:
 def next_to_review(results: Iterable[Audited], count: int) -> list[Audited]:
     """The classified results to review next, those of the latest days included: the first unreviewed ones in random order."""
     waiting = (one for one in results if one.outcome == CLASSIFIED and one.correct is None and one.usable)
-    return sorted(waiting, key=lambda one: one.inference_id)[:count]
+    return _in_order(waiting)[:count]
 
 
 def sampled(results: Iterable[Audited]) -> set[str]:
@@ -209,9 +207,17 @@ def sampled(results: Iterable[Audited]) -> set[str]:
 
     They are a random sample of all predictions, doubtful or not, as a test of another model needs.
     """
-    ordered = sorted(results, key=lambda one: one.inference_id)
-    drawn = itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered)
-    return {one.inference_id for one in drawn}
+    return {one.inference_id for one in _drawn(_in_order(results))}
+
+
+def _in_order(results: Iterable[Audited]) -> list[Audited]:
+    """In the random order, which is that of the inference ids."""
+    return sorted(results, key=lambda one: one.inference_id)
+
+
+def _drawn(ordered: Sequence[Audited]) -> list[Audited]:
+    """Those before the first one that is not reviewed."""
+    return list(itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered))
 
 
 def count(results: Iterable[Audited]) -> Counted:
@@ -222,8 +228,8 @@ def count(results: Iterable[Audited]) -> Counted:
     elsewhere = unusable = 0
     strata = []
     for _, found in sorted(days.items()):
-        ordered = sorted(found, key=lambda one: one.inference_id)
-        drawn = list(itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered))
+        ordered = _in_order(found)
+        drawn = _drawn(ordered)
         judged = [one for one in drawn if one.usable]
         elsewhere += sum(one.correct is not None for one in ordered[len(drawn) :])
         unusable += len(drawn) - len(judged)

@@ -61,12 +61,7 @@ class Side:
 
     def of(self, which: NDArray[np.bool_]) -> Side:
         """The same model on some of the images, flags [N]."""
-        mine = self.predictions
-        images = [image for image, wanted in zip(mine.images, which, strict=True) if wanted]
-        predictions = replace(
-            mine, images=images, probabilities=mine.probabilities[which], familiarity=mine.familiarity[which]
-        )
-        return replace(self, predictions=predictions)
+        return replace(self, predictions=self.predictions.only(which))
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,11 @@ class Comparison:
     precision: float  # that was promised
     overlap: list[Path] = field(default_factory=list)  # left out: one of the models was made from them
     rejected: list[tuple[Path, str]] = field(default_factory=list)
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """The current model and the candidate."""
+        return self.current, self.candidate
 
     def correct(self, side: Side) -> NDArray[np.bool_]:
         """Whether each prediction of one of the models is right, [N]."""
@@ -101,15 +101,15 @@ class Comparison:
 
     def accuracy(self) -> Paired:
         """How many predictions are right."""
-        return Paired.of(self.correct(self.current), self.correct(self.candidate))
+        return Paired.of(*map(self.correct, self.sides))
 
     def coverage(self) -> Paired:
         """How many images are classified, at each model's own thresholds."""
-        return Paired.of(self.current.classified, self.candidate.classified)
+        return Paired.of(*(side.classified for side in self.sides))
 
     def coverage_at_precision(self) -> Paired:
         """How many are classified at the threshold with which each reaches the promised precision on these images."""
-        return Paired.of(*(self._sure(side) for side in (self.current, self.candidate)))
+        return Paired.of(*map(self._sure, self.sides))
 
     def _sure(self, side: Side) -> NDArray[np.bool_]:
         chosen = choose_threshold(side.predictions.confidence, self.correct(side), self.precision)
@@ -123,10 +123,10 @@ class Comparison:
         right, classified = judged.correct(judged.candidate), judged.candidate.classified
         hits, count = int(right[classified].sum()), int(classified.sum())
         reached = wilson(hits, count)
-        gain = f"{100 * accuracy.difference:+.1f} points of accuracy ({_points(accuracy.interval)})"
+        gain = f"{100 * accuracy.difference:+.1f} points of accuracy ({accuracy.interval.points()})"
         if count and reached.high < self.precision:
             return "do not roll out", (
-                f"Do not roll out: {hits / count:.1%} of what it classifies is right ({_range(reached)}), "
+                f"Do not roll out: {hits / count:.1%} of what it classifies is right ({reached.shares()}), "
                 f"and {self.precision:.1%} is promised."
             )
         if accuracy.interval.high < 0:
@@ -135,7 +135,7 @@ class Comparison:
             return "roll out", f"Roll out: the candidate is better, {gain}."
         if accuracy.interval.low > -MARGIN and coverage.interval.low > 0:
             more = (
-                f"it classifies {100 * coverage.difference:+.1f} points more ({_points(coverage.interval)})"
+                f"it classifies {100 * coverage.difference:+.1f} points more ({coverage.interval.points()})"
             )
             return "roll out", f"Roll out: {more}, and is no less accurate, {gain}."
         needed = accuracy.needed()
@@ -146,9 +146,9 @@ class Comparison:
 
     def changes(self) -> list[tuple[str, str, int, int, int]]:
         """Where the predicted label changes: before, after, images, of these newly right and newly wrong; most first."""
-        before, after = self.correct(self.current), self.correct(self.candidate)
+        before, after = map(self.correct, self.sides)
         found: dict[tuple[str, str], list[int]] = {}
-        for i, (a, b) in enumerate(zip(self.current.predicted, self.candidate.predicted, strict=True)):
+        for i, (a, b) in enumerate(zip(*(side.predicted for side in self.sides), strict=True)):
             if a != b:
                 row = found.setdefault((a, b), [0, 0, 0])
                 row[0] += 1
@@ -221,6 +221,11 @@ class Paired:
         return cls(int(current.sum()), int(candidate.sum()), gained, lost, len(current))
 
     @property
+    def shares(self) -> tuple[float, float]:
+        """Of the current model and of the candidate."""
+        return self.current / self.images, self.candidate / self.images
+
+    @property
     def difference(self) -> float:
         """Candidate minus current, as a share of the images."""
         return (self.candidate - self.current) / self.images
@@ -249,9 +254,10 @@ class Paired:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for JSON."""
+        current, candidate = self.shares
         return {
-            "current": self.current / self.images,
-            "candidate": self.candidate / self.images,
+            "current": current,
+            "candidate": candidate,
             "difference": self.difference,
             "difference_interval": list(self.interval),
             "gained": self.gained,
@@ -338,16 +344,10 @@ def _side(
     outputs: Sequence[inference.Prediction],
     seconds: float,
 ) -> Side:
-    predictions = Predictions(
-        images,
-        np.array([found["probabilities"] for found in outputs], np.float64),
-        np.array([found.get("familiarity", 1.0) for found in outputs], np.float64),
-        "familiarity" in model.outputs,
-    )
     return Side(
         name=model.name,
         labels=model.labels,
-        predictions=predictions,
+        predictions=Predictions.of(model, images, outputs),
         threshold=float(figures.get("threshold", THRESHOLD)),
         familiarity_threshold=float(figures.get("familiarity_threshold", 0.0)),
         milliseconds=1000 * seconds,
@@ -360,11 +360,3 @@ def _near(images: list[LabelledImage], hashes: Collection[int]) -> NDArray[np.bo
         return np.zeros(len(images), bool)
     near = near_duplicates.near(images, hashes)
     return np.array([image.path in near for image in images], bool)
-
-
-def _points(interval: Interval) -> str:
-    return f"95 %: {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-
-
-def _range(interval: Interval) -> str:
-    return f"95 %: {interval.low:.1%} to {interval.high:.1%}"

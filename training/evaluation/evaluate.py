@@ -51,21 +51,14 @@ def predict(
     known: frozenset[str] = frozenset(),
 ) -> Predictions:
     """The model's predictions for images that can all be read, without those whose pixel digest is in `known`."""
-    predicted, probabilities, familiarity = [], [], []
+    predicted, outputs = [], []
     for done, image in enumerate(images, 1):
         pixels = inference.decode(image.path.read_bytes())
         if not known or fingerprints.pixel_digest(pixels) not in known:
-            prediction = model.run(pixels)
             predicted.append(image)
-            probabilities.append(prediction["probabilities"])
-            familiarity.append(prediction.get("familiarity", 1.0))
+            outputs.append(model.run(pixels))
         progress(done, len(images))
-    return Predictions(
-        predicted,
-        np.array(probabilities, np.float64).reshape(len(predicted), len(model.labels)),
-        np.array(familiarity, np.float64),
-        "familiarity" in model.outputs,
-    )
+    return Predictions.of(model, predicted, outputs)
 
 
 def evaluate(

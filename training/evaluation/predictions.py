@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from dropsort.contract.defaults import MODEL_PARAMETERS
 from dropsort.contract.statistics import auroc, brier, calibration_error, wilson
+from training import inference
 from training.dataset import LabelledImage
 from training.evaluation import scores
 
@@ -24,6 +26,32 @@ class Predictions:
     probabilities: NDArray[np.float64]
     familiarity: NDArray[np.float64]
     has_familiarity: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        model: inference.Model,
+        images: Sequence[LabelledImage],
+        outputs: Sequence[inference.Prediction],
+    ) -> Predictions:
+        """From the model's output for each image."""
+        probabilities = np.array([one["probabilities"] for one in outputs], np.float64)
+        return cls(
+            list(images),
+            probabilities.reshape(len(images), len(model.labels)),
+            np.array([one.get("familiarity", 1.0) for one in outputs], np.float64),
+            "familiarity" in model.outputs,
+        )
+
+    def only(self, chosen: NDArray[np.bool_]) -> Predictions:
+        """Those for some of the images, flags [N]."""
+        images = [image for image, wanted in zip(self.images, chosen, strict=True) if wanted]
+        return replace(
+            self,
+            images=images,
+            probabilities=self.probabilities[chosen],
+            familiarity=self.familiarity[chosen],
+        )
 
     @property
     def confidence(self) -> NDArray[np.float64]:
