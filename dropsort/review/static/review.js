@@ -6,7 +6,7 @@ const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "C
 const LETTERS = "abcdefhijklmopqrtvwxy".split("");  // without those of actions: g, n, s, u, z
 const QUEUE = "dropsort-review-unsent";
 const page = { bin: { group: "low-confidence", kind: "", value: "" }, order: document.body.dataset.order, seed: 1, view: 0, at: 0, anchor: 0,
-  selected: new Set(), labels: [], added: [], state: null, queue: [], undo: [], made: 0, status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
+  selected: new Set(), labels: [], state: null, queue: [], undo: [], made: 0, status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
 
 async function request(path, body) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
@@ -199,12 +199,9 @@ function bin(title, count, which, className) {
   return button;
 }
 function labels(found) {
-  const all = [...new Set([...found, ...page.added])];
-  if (JSON.stringify(all) === JSON.stringify(page.labels)) return;
-  // A label keeps its key for as long as the page is open.
-  page.labels = [...page.labels, ...all.filter((one) => !page.labels.includes(one)).sort()];
-  $("labels").replaceChildren(...page.labels.map((label, index) => {
-    const button = make("button"); button.type = "button"; const key = shortcut(index);
+  // A label keeps its key, and its button the focus, for as long as the page is open.
+  $("labels").append(...found.filter((one) => !page.labels.includes(one)).sort().map((label) => {
+    const button = make("button"); button.type = "button"; const key = shortcut(page.labels.push(label) - 1);
     if (key) button.append(make("kbd", "", key)); button.append(label); button.onclick = () => { decide("label", label); $("grid").focus(); };
     return button;
   }));
@@ -297,7 +294,7 @@ $("view").onclick = () => large(!page.large); $("close").onclick = () => large(f
 $("frame").addEventListener("wheel", (event) => { if (event.ctrlKey || page.zoom > 1 || event.deltaY < 0) { event.preventDefault(); zoom(page.zoom * (event.deltaY < 0 ? 1.25 : 0.8)); } }, { passive: false });
 function add() {
   const label = $("new").value.trim(); if (!label) return;
-  $("new").value = ""; page.added.push(label); labels(page.state ? page.state.labels : []); decide("label", label); $("grid").focus();
+  $("new").value = ""; labels([label]); decide("label", label); $("grid").focus();
 }
 $("add").onclick = add; $("new").addEventListener("keydown", (event) => { if (event.key === "Enter") add(); if (event.key === "Escape") $("grid").focus(); });
 $("order").value = page.order; $("order").onchange = () => { page.order = $("order").value; page.seed = Math.floor(Math.random() * 1e9); open().then(poll, () => {}); $("grid").focus(); };

@@ -104,6 +104,13 @@ def test_a_review_by_keyboard_with_undo_and_a_reload_in_the_middle(
         # THEN it is sent, once
         until(page, "page.state && !page.queue.length && !page.state.loading")
         eventually(lambda: decisions(s3, "cam/006.png") == [("label", labels[1])])
+        # AND the button of a label is the same one, with the focus, after the next poll
+        page.focus("#labels button:first-child")
+        page.evaluate("poll()")
+        assert (
+            page.evaluate("document.activeElement.parentElement && document.activeElement.parentElement.id")
+            == "labels"
+        )
         # AND a new label, for several that are selected, decides all of them
         until(page, "grid.item(0)")
         page.locator("#grid").focus()
