@@ -6,19 +6,18 @@ Images are compared by a perceptual hash of their thumbnails. The first image of
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dropsort.review.listing import Item
-
-if TYPE_CHECKING:
-    from dropsort.review.thumbnails import Thumbnails
+from dropsort.review.thumbnails import FAILED, Thumbnails
 
 DISTANCE = 5  # of 64 bits
+ATTEMPTS = 3  # to make the thumbnail of an image, one each time that groups are made
 MOST_HASHES = 500_000  # that are remembered
 
 
@@ -54,6 +53,7 @@ class Similar:
         self._thumbnails = thumbnails
         self._lock = threading.Condition()
         self._hashes: OrderedDict[str, int | None] = OrderedDict()
+        self._failures: Counter[str] = Counter()
         self._waiting: OrderedDict[str, Item] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -85,13 +85,16 @@ class Similar:
                 if self._stopped:
                     return
                 name, item = next(iter(self._waiting.items()))
-            try:
-                found = self._thumbnails.get(item, "thumbnail").hash
-            except Exception:  # S3 failed: it is in no group
-                found = None
+            shown = None
+            with contextlib.suppress(Exception):  # S3 failed
+                shown = self._thumbnails.get(item, "thumbnail")
             with self._lock:
-                self._hashes[name] = found
                 self._waiting.pop(name, None)
+                failed = shown is None or shown.reason == FAILED  # which may be due to another image
+                if failed:
+                    self._failures[name] += 1
+                if not failed or self._failures[name] >= ATTEMPTS:
+                    self._hashes[name] = shown.hash if shown else None
                 while len(self._hashes) > MOST_HASHES:
                     self._hashes.popitem(last=False)
 

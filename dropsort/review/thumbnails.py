@@ -9,9 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections import OrderedDict
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures import TimeoutError as Late
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 from dropsort.contract.reasons import REASONS
@@ -88,7 +86,7 @@ class Thumbnails:
         pool = self.start()
         try:
             return pool.submit(make, body, side).result(SECONDS)
-        except (BrokenProcessPool, Late, RuntimeError):  # the last: another image has just ended the pool
+        except (CancelledError, TimeoutError, RuntimeError):  # another image may have ended the pool
             self._end(pool)
             return Shown(b"", "", FAILED)
 

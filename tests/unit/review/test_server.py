@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 
 from dropsort.contract import keys, reviews
 from dropsort.review.access import POLICY
-from dropsort.review.thumbnails import Thumbnails
+from dropsort.review.thumbnails import FAILED, Thumbnails
 from tests.stack.test_local_access import listening
 from tests.unit.handlers.sample_images import drawn, encoded
 from tests.unit.review.conftest import BUCKET, Upload, stored
@@ -172,6 +174,30 @@ def test_images_are_shown_and_what_is_none_is_explained(s3: Any, upload: Upload)
             process.kill()
         # THEN an image may fail, and others are shown
         eventually(lambda: page.request("GET", f"/large/{ids[0]}")[0] == 200)
+
+
+def test_images_that_wait_behind_a_decoder_that_is_ended_say_so(s3: Any, upload: Upload) -> None:
+    # GIVEN images that wait for a process that does not go on
+    from dropsort.review.listing import Listing
+
+    ids = [upload(f"{number}.png") for number in range(6)]
+    listing, made = Listing(s3, BUCKET), Thumbnails(s3, BUCKET)
+    listing.load()
+    pool = made.start()
+    for process in (pool._processes or {}).values():
+        os.kill(process.pid or 0, signal.SIGSTOP)
+    with ThreadPoolExecutor(len(ids)) as threads:
+        images = [item for of in ids if (item := listing.find(of))]
+        shown = [threads.submit(made.get, item, "thumbnail") for item in images]
+        eventually(lambda: pool._queue_count > len(ids))
+        # WHEN it is ended
+        made._end(pool)
+        # THEN each says that it failed, and is made when it is wanted again
+        assert [one.result().reason for one in shown] == [FAILED] * len(ids)
+    try:
+        assert made.get(images[0], "thumbnail").data
+    finally:
+        made.close()
 
 
 def test_the_cache_has_a_bound(s3: Any, upload: Upload) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from PIL import Image, ImageDraw
 
-from dropsort.review.decoding import difference_hash
-from dropsort.review.listing import item_of
-from dropsort.review.similar import DISTANCE, grouped
+from dropsort.review.decoding import Shown, difference_hash
+from dropsort.review.listing import Item, item_of
+from dropsort.review.similar import DISTANCE, Similar, grouped
+from dropsort.review.thumbnails import FAILED
 from tests.unit.handlers.sample_images import encoded
 from tests.unit.review.test_listing import document, paths
+from tests.unit.review.test_server import eventually
 
 
 def scene(shift: int = 0) -> Image.Image:
@@ -26,6 +30,34 @@ def test_the_same_scene_has_nearly_the_same_hash() -> None:
     other = difference_hash(encoded(scene().transpose(Image.Transpose.FLIP_LEFT_RIGHT), "PNG"))
     assert (still ^ lossy).bit_count() <= DISTANCE
     assert (still ^ other).bit_count() > DISTANCE
+
+
+def test_what_may_have_failed_due_to_another_image_is_compared_again() -> None:
+    # GIVEN images of which one fails at first, and one each time
+    items = [item_of(document(number)) for number in range(3)]
+
+    failures = {"000": [], "001": [1], "002": range(1000)}  # by the number of the attempt, from 1
+    attempts: Counter[str] = Counter()
+
+    class Thumbnails:
+        def get(self, item: Item, _size: str) -> Shown:
+            name = item.path[:3]
+            attempts[name] += 1
+            if attempts[name] not in failures[name]:
+                return Shown(b"x", "image/png", None, 0)
+            if attempts[name] == 2:
+                raise ConnectionError("S3 is away")
+            return Shown(b"", "", FAILED)
+
+    made = Similar(Thumbnails())  # type: ignore[arg-type]
+    try:
+        # WHEN they are grouped again and again THEN the one is in the group of its like, and the other is given up
+        eventually(lambda: [paths(one) for one in made.groups(items)] == [["000", "001"], ["002"]])
+        eventually(lambda: bool(made.groups(items)) and not made.pending)
+        made.groups(items)
+        assert (made.pending, attempts["001"], attempts["002"]) == (0, 2, 3)
+    finally:
+        made.stop()
 
 
 def test_groups_have_a_leader_and_the_largest_comes_first() -> None:
