@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -124,6 +125,22 @@ def get(s3: S3Client, bucket: str, location: str) -> Result | None:
         raise UnreadableResult(
             f"s3://{bucket}/{location} is no result of Dropsort ({error}): somebody else put it there."
         ) from error
+
+
+def find(s3: S3Client, bucket: str, path: str, first: str = keys.CLASSIFIED) -> Result | None:
+    """The result of an upload by its path below ``incoming/``, wherever it is; None if it has none that can be read.
+
+    Parameters
+    ----------
+    first
+        Outcome under which it probably is.
+    """
+    locations = keys.result_keys(path)
+    for outcome in dict.fromkeys((first, *locations)):
+        with contextlib.suppress(UnreadableResult):
+            if found := get(s3, bucket, locations[outcome]):
+                return found
+    return None
 
 
 def ahead(

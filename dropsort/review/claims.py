@@ -80,12 +80,11 @@ class Claims:
         wanted = list(paths)
         now = self._clock()
         with self._lock:
+            soon = (now + DURATION / 2).isoformat()
+            if not all(self._held.get(path, "") > soon for path in wanted):
+                self._write(wanted, now)
             for path in wanted if busy else ():
                 self._busy[path] = self._busy.get(path, 0) + 1
-            soon = (now + DURATION / 2).isoformat()
-            if all(self._held.get(path, "") > soon for path in wanted):
-                return
-            self._write(wanted, now)
 
     def release(self, path: str) -> None:
         """The decisions about an image are results: its claim goes with the next that are written."""

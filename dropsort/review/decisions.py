@@ -8,7 +8,7 @@ claims (:mod:`dropsort.review.claims`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,8 @@ class Decisions:
         if any(one.id == wanted.id for one in review.decisions):
             raise reviews.Unchanged(wanted.id)
         standing = reviews.in_force(review)
-        if (standing.id if standing else None) != wanted.seen:
+        # A review that somebody removed, with the decision that was seen, begins anew.
+        if review.decisions and (standing.id if standing else None) != wanted.seen:
             last = review.decisions[-1]
             raise Conflict(f"{last.by} decided in the meantime: {_words(last)}.", review)
         try:
@@ -192,6 +193,21 @@ class Decisions:
                 return False
             raise
         return head["Metadata"].get("review") == _number(review)
+
+    def complete(self, paths: Iterable[str], failed: Callable[[str], None]) -> None:
+        """Make decisions results that a killed process left.
+
+        Parameters
+        ----------
+        failed
+            Called with a sentence for each image of which that fails; the others are completed all the same.
+        """
+        for path in paths:
+            try:
+                if not self.is_applied(path):
+                    self.apply(path)
+            except Exception as error:
+                failed(str(error))
 
     def read(self, path: str) -> Review | None:
         """The review of an image, None if it has none."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from dropsort.client.results import UnreadableResult, ahead, get
+from dropsort.client import results
 from dropsort.contract import keys
 from dropsort.review.claims import Claims
 from dropsort.review.decisions import Decisions, Wanted
@@ -33,7 +33,7 @@ def take_over(
     Parameters
     ----------
     note
-        Called with a sentence for each label that is not taken over.
+        Called with a sentence for each label that is not taken over, and for each decision of an earlier session that still is no result.
 
     Returns
     -------
@@ -51,11 +51,14 @@ def take_over(
         finally:
             claims.release(path)
 
+    decisions.complete(
+        claims.left_over(), note
+    )  # before what has expired leaves the claims with the next that are written
     waiting = list(given)
     for start in range(0, len(waiting), BATCH):
         batch = waiting[start : start + BATCH]
         claims.hold([keys.path_of(item.key) for item in batch], busy=True)
-        for item, (status, sentence) in zip(batch, ahead(one, batch), strict=True):
+        for item, (status, sentence) in zip(batch, results.ahead(one, batch), strict=True):
             found[status] += 1
             if sentence:
                 note(f"{item.key}: {sentence}")
@@ -64,14 +67,9 @@ def take_over(
 
 def _decide(s3: S3Client, bucket: str, decisions: Decisions, item: Given) -> tuple[str, str]:
     path = keys.path_of(item.key)
-    current = None
-    for location in keys.result_keys(path).values():
-        try:
-            current = current or get(s3, bucket, location)
-        except UnreadableResult as error:
-            return MISSING, str(error)
+    current = results.find(s3, bucket, path)
     if current is None:
-        return MISSING, "there is no such image, or it has no result."
+        return MISSING, "there is no such image, or it has no result that can be read."
     inference_id = str(current.document.get("inference_id"))
     if item.inference_id not in (None, inference_id):
         return CONFLICT, "it was uploaded again since it was exported."

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dropsort.client.results import get as get_result
+from dropsort.client import results
 from dropsort.contract import keys
 from dropsort.contract.reviews import ACTIONS, Action, in_force
 from dropsort.review.claims import Claims
@@ -28,7 +28,7 @@ RETRY_SECONDS = (0.5, 2, 5, 15, 30)  # between attempts to make a decision a res
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one decision: ``stored``, ``conflict`` or ``error``; with the image as it is now, if it is known."""
+    """What became of one decision: ``stored``, ``conflict``, ``error`` or ``retry``; with the image as it is now, if it is known."""
 
     inference_id: str
     status: str
@@ -63,41 +63,48 @@ class Session:
         except Exception as error:
             self.trouble = f"Not all results could be read: {error}"
 
-    def complete(self) -> int:
-        """Make decisions results that a killed process left; return how many images there were."""
-        count = 0
+    def complete(self) -> None:
+        """Make decisions results that a killed process left."""
         try:
-            for path in self.claims.left_over():
-                if not self._decisions.is_applied(path):
-                    self._decisions.apply(path)
-                    count += 1
+            self._decisions.complete(self.claims.left_over(), self._incomplete)
         except Exception as error:
-            self.trouble = f"Decisions of an earlier session could not be completed: {error}"
-        return count
+            self._incomplete(str(error))
+
+    def _incomplete(self, sentence: str) -> None:
+        self.trouble = f"Decisions of an earlier session could not be completed: {sentence}"
 
     def decide(self, wanted: list[Wanted]) -> list[Made]:
         """Store decisions; results follow in the background."""
-        self.claims.hold([keys.path_of(one.key) for one in wanted], busy=True)
+        try:
+            self.claims.hold([keys.path_of(one.key) for one in wanted], busy=True)
+        except Exception as error:  # nothing is stored: the page sends them again
+            return [Made(one.inference_id, "retry", str(error)) for one in wanted]
         return list(self._pool.map(self._decide, wanted))
 
     def _decide(self, wanted: Wanted) -> Made:
+        """Store a decision, and have its result written; without one, its claim is released."""
         path = keys.path_of(wanted.key)
         try:
-            review = self._decisions.decide(wanted)
-        except Conflict as conflict:
-            self.claims.release(path)
-            return Made(wanted.inference_id, "conflict", str(conflict), self._again(wanted, conflict))
-        except ReviewError as error:
-            self.claims.release(path)
-            return Made(wanted.inference_id, "error", str(error))
+            made = self._stored(wanted)
         except Exception as error:
             # Whether it is stored is not known: the page sends it again, with the same id.
+            made = Made(wanted.inference_id, "retry", f"{type(error).__name__}: {error}")
+        if made.status != "stored":
             self.claims.release(path)
-            return Made(wanted.inference_id, "retry", f"{type(error).__name__}: {error}")
+            return made
         with self._lock:
             self.waiting += 1
             self._times.append(time.monotonic())
         self._applying.submit(self._apply, path)
+        return made
+
+    def _stored(self, wanted: Wanted) -> Made:
+        try:
+            review = self._decisions.decide(wanted)
+        except Conflict as conflict:
+            return Made(wanted.inference_id, "conflict", str(conflict), self._again(wanted, conflict))
+        except ReviewError as error:
+            return Made(wanted.inference_id, "error", str(error))
         return Made(wanted.inference_id, "stored", item=self.listing.decided(review))
 
     def _again(self, wanted: Wanted, conflict: Conflict) -> Item | None:
@@ -105,12 +112,11 @@ class Session:
         if conflict.review is not None:
             return self.listing.decided(conflict.review)
         self.listing.remove(wanted.inference_id)
-        for location in keys.result_keys(keys.path_of(wanted.key)).values():
-            found = get_result(self._s3, self.bucket, location)
-            if found is not None:
-                self.listing.add(found.document)
-                return self.listing.find(str(found.document.get("inference_id")))
-        return None
+        found = results.find(self._s3, self.bucket, keys.path_of(wanted.key))
+        if found is None:
+            return None
+        self.listing.add(found.document)
+        return self.listing.find(str(found.document.get("inference_id")))
 
     def _apply(self, path: str) -> None:
         attempt = 0
@@ -140,11 +146,7 @@ class Session:
         """The result document of an image as it is now, and its decisions."""
         review = self._decisions.read(item.path)
         same = review if review and review.inference_id == item.inference_id else None
-        locations = keys.result_keys(item.path)
-        for outcome in (item.outcome, *(name for name in keys.OUTCOMES if name != item.outcome)):
-            found = get_result(self._s3, self.bucket, locations[outcome])
-            if found is not None:
-                break
+        found = results.find(self._s3, self.bucket, item.path, item.outcome)
         return {
             "result": found.document if found else None,
             "decisions": [

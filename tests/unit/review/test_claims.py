@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dropsort.contract import reviews
 from dropsort.review import claims
 from dropsort.review.claims import Claims
 from dropsort.review.errors import ReviewError
@@ -70,17 +71,32 @@ def test_two_processes_of_one_reviewer_share_their_claims(s3: Any) -> None:
     assert sorted(one.left_over()) == ["a.png", "b.png"]
 
 
+class Meddling:
+    """S3 where somebody changes claims just before they are written, as long as it ``meddles``."""
+
+    def __init__(self, s3: Any) -> None:
+        self.s3, self.meddles = s3, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def put_object(self, **request: Any) -> Any:
+        if self.meddles and request["Key"].startswith(reviews.CLAIMS):
+            self.s3.put_object(Bucket=BUCKET, Key=request["Key"], Body=uuid.uuid4().bytes)
+        return self.s3.put_object(**request)
+
+
 def test_endless_lost_races_end(s3: Any) -> None:
-    class Meddling:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(s3, name)
-
-        def put_object(self, **request: Any) -> Any:
-            s3.put_object(Bucket=BUCKET, Key=request["Key"], Body=uuid.uuid4().bytes)
-            return s3.put_object(**request)
-
+    clock, meddling = Clock(), Meddling(s3)
+    ada = Claims(meddling, BUCKET, "Ada", clock)  # type: ignore[arg-type]
     with pytest.raises(ReviewError, match="changed 20 times"):
-        Claims(Meddling(), BUCKET, "Ada").hold(["a.png"])  # type: ignore[arg-type]
+        ada.hold(["a.png"], busy=True)
+    # AND what could not be claimed is not held for ever once it is
+    meddling.meddles = False
+    ada.hold(["a.png"], busy=True)
+    ada.release("a.png")
+    ada.hold(["b.png"])
+    assert Claims(s3, BUCKET, "Ada", clock).left_over() == ["b.png"]
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,13 @@ def test_a_review_that_somebody_removed_begins_with_the_reviewed_result(
     ada.decide(wanted(of, "label", "b"))
     ada.apply(PATH)
     assert (result(s3)["label"], ada.is_applied(PATH)) == ("b", True)
+    # AND a decision that was seen, but whose review is gone, is no conflict; nothing is left to undo
+    s3.delete_object(Bucket=BUCKET, Key=reviews.key(PATH))
+    with pytest.raises(ReviewError, match="nothing to undo"):
+        ada.decide(wanted(of, "undo", seen="d"))
+    ada.decide(wanted(of, "label", "c", seen="d"))
+    ada.apply(PATH)
+    assert (result(s3)["label"], ada.is_applied(PATH)) == ("c", True)
 
 
 def test_what_is_no_decision_is_rejected(upload: Upload, ada: Decisions) -> None:

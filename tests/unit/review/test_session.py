@@ -1,0 +1,115 @@
+"""What a session returns for each decision when something fails, and what it completes of earlier sessions (moto's S3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dropsort.contract import keys, reviews
+from dropsort.review import imports
+from dropsort.review.claims import Claims
+from dropsort.review.decisions import Decisions, Wanted
+from dropsort.review.labels import Given
+from dropsort.review.session import Session
+from tests.unit.review.conftest import BUCKET, Upload, stored
+from tests.unit.review.test_claims import Meddling
+
+
+@contextmanager
+def session_of(s3: Any) -> Iterator[Session]:
+    """A session without its page, which has read the results."""
+    session = Session(s3, BUCKET, "Ada")
+    try:
+        session.listing.load()
+        yield session
+    finally:
+        session.stop()
+
+
+def unusable(path: str, inference_id: str) -> Wanted:
+    """The first decision about an image."""
+    return Wanted(f"id-{path[0]}", "unusable", None, keys.INCOMING + path, inference_id, None)
+
+
+def test_decisions_that_cannot_be_claimed_are_sent_again(s3: Any, upload: Upload) -> None:
+    # GIVEN claims that others keep changing
+    wanted = [unusable(path, upload(path)) for path in ("a.png", "b.png")]
+    meddling = Meddling(s3)
+    with session_of(meddling) as session:
+        # WHEN images are decided THEN none is stored, and the page sends each again
+        made = session.decide(wanted)
+        assert [(one.status, "changed 20 times" in one.message) for one in made] == [("retry", True)] * 2
+        meddling.meddles = False
+        assert [one.status for one in session.decide(wanted)] == ["stored"] * 2
+
+
+def test_a_conflict_where_s3_fails_leaves_the_other_decisions_as_they_are(s3: Any, upload: Upload) -> None:
+    # GIVEN an image that was uploaded again, and whose result cannot be read now
+    old, other = upload("a.png"), upload("b.png")
+
+    class Failing:
+        fails = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(s3, name)
+
+        def get_object(self, **request: Any) -> Any:
+            # The last of the results that are read to find that it was uploaded again is followed by its review.
+            if self.fails and request["Key"].endswith("/a.png.json") and self.reviewed:
+                raise ConnectionError("S3 is away")
+            self.reviewed = self.reviewed or request["Key"] == reviews.key("a.png")
+            return s3.get_object(**request)
+
+        reviewed = False
+
+    failing = Failing()
+    with session_of(failing) as session:
+        newer = upload("a.png", b"newer", "2f")
+        failing.fails = True
+        made = session.decide([unusable("a.png", old), unusable("b.png", other)])
+        # THEN it is sent again, the other decision is stored
+        assert [one.status for one in made] == ["retry", "stored"]
+        failing.fails = False
+        (again,) = session.decide([unusable("a.png", old)])
+        assert again.status == "conflict"
+        assert again.item
+        assert again.item.inference_id == newer
+
+
+def test_a_result_that_is_none_does_not_hide_the_image_as_it_is_now(s3: Any, upload: Upload) -> None:
+    old = upload("a.png")
+    with session_of(s3) as session:
+        newer = upload("a.png", b"newer", "2f")
+        s3.put_object(Bucket=BUCKET, Key=keys.result_keys("a.png")["classified"], Body=b"{}")
+        (made,) = session.decide([unusable("a.png", old)])
+        assert made.status == "conflict"
+        assert made.item
+        assert made.item.inference_id == newer
+
+
+def leave(s3: Any, upload: Upload) -> None:
+    """What a killed process left: a review that is damaged, then a decision that is no result."""
+    wanted = [unusable(path, upload(path)) for path in ("a.png", "b.png")]
+    Claims(s3, BUCKET, "Ada").hold(["a.png", "b.png"], busy=True)
+    for one in wanted:
+        Decisions(s3, BUCKET, "Ada").decide(one)
+    s3.put_object(Bucket=BUCKET, Key=reviews.key("a.png"), Body=b"{}")
+
+
+def test_a_damaged_review_does_not_stop_the_others_from_being_completed(s3: Any, upload: Upload) -> None:
+    leave(s3, upload)
+    with session_of(s3) as session:
+        session.complete()
+        assert keys.result_keys("b.png")["failed"] in stored(s3)
+        assert "reviews/a.png.json is no review" in session.trouble
+
+
+def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload) -> None:
+    leave(s3, upload)
+    upload("c.png")
+    notes: list[str] = []
+    given = [Given("incoming/c.png", None, "label", "tandem")]
+    assert imports.take_over(s3, BUCKET, "Ada", given, notes.append) == {"decided": 1}
+    assert keys.result_keys("b.png")["failed"] in stored(s3)
+    assert any("reviews/a.png.json is no review" in one for one in notes)
