@@ -16,7 +16,7 @@ demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
 test: $(VENV)/dev.done
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

@@ -36,23 +36,19 @@ SERVICES = ("s3", "cloudformation", "sagemaker")
 
 def serve() -> dict[str, Any] | None:
     """Fork for each request; return the request in the process that is to run it, None at the end of the input."""
-    responses = os.fdopen(os.dup(1), "w")
-    requests = os.fdopen(os.dup(0))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for line in requests:
+    for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
         child = os.fork()
         if child == 0:
-            os.close(requests.fileno())
-            os.close(responses.fileno())
             return request
         _, status = os.waitpid(child, 0)
-        print(json.dumps(os.waitstatus_to_exitcode(status)), file=responses, flush=True)
+        print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
     return None
 
 
 def become(request: dict[str, Any]) -> None:
     """Take folder, environment and output of the request."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in enumerate((request["stdout"], request["stderr"]), 1):
         os.dup2(os.open(path, os.O_WRONLY), number)
     os.chdir(request["folder"])

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TEXTS = {
-    "Description", "AlarmDescription", "Comment", "Sid", "Label", "ConstraintDescription", "AssertDescription",
-    "AWSTemplateFormatVersion", "Metadata",
-}  # fmt: skip
+from tests.unit.infra.specification import canonical
+
+TEXTS = canonical.TEXTS | {"AWSTemplateFormatVersion", "Metadata"}
 REMOVED = object()
 # What a value is confused with most easily.
 OPPOSITES = {
@@ -116,9 +115,9 @@ class Changes:
                     yield Change((*path, name), f"{value} → {other}", other)
                 return
             if name == "Fn::GetAtt":
-                parts = value.split(".") if isinstance(value, str) else list(value)
-                for other in self._others(parts[0]):
-                    yield Change((*path, name), f"{parts[0]} → {other}", [other, *parts[1:]])
+                resource, *attribute = value
+                for other in self._others(resource):
+                    yield Change((*path, name), f"{resource} → {other}", [other, *attribute])
                 return
             if name == "Fn::If":
                 condition, then, otherwise = value

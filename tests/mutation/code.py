@@ -80,8 +80,6 @@ MODULES = {
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],
 }
 OURS = ("dropsort", "handlers", "monitoring", "training", "tests", "benchmarks")
-# Of a text one mistake is enough; None for an argument finds what the types find.
-LEFT_OUT = {mutators.operator_assignment}
 
 
 def mistakes(code: str) -> Iterator[str]:
@@ -113,7 +111,7 @@ def mistakes(code: str) -> Iterator[str]:
     seen = {code}
     for node in found:
         for kind, operator in mutators.mutation_operators:
-            if not isinstance(node, kind) or operator in LEFT_OUT:
+            if not isinstance(node, kind) or operator is mutators.operator_assignment:
                 continue
             if isinstance(node, libcst.SimpleString) and isinstance(
                 parents.get(node), libcst.ConcatenatedString
@@ -121,9 +119,9 @@ def mistakes(code: str) -> Iterator[str]:
                 continue
             for number, changed in enumerate(operator(node)):
                 if operator is mutators.operator_string and number:
-                    break
+                    break  # of a text one mistake is enough
                 if operator is mutators.operator_arg_removal and _is_none(changed):
-                    continue
+                    continue  # the types find it
                 text = wrapper.module.deep_replace(node, changed).code  # type: ignore[arg-type]
                 if text not in seen:
                     seen.add(text)
@@ -211,8 +209,7 @@ def noticed(name: str, path: Path, code: str, tests: Sequence[str], report: int 
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         signal.alarm(SECONDS)
         for loaded in [one for one in sys.modules if one.split(".")[0] in OURS]:
-            if loaded != __name__ and loaded != "__main__":
-                del sys.modules[loaded]
+            del sys.modules[loaded]
         sys.meta_path.insert(0, Changed(name, path, code))
         options = [
             "-x",
@@ -272,10 +269,12 @@ def main(arguments: Sequence[str]) -> int:
     if names and names[0] == "--since":
         command = ["git", "diff", "--name-only", "--relative", arguments[1]]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        names = [line.removesuffix(".py").replace("/", ".") for line in shown.stdout.splitlines()]
-        names = [name for name in names if name in MODULES]
+        changed = set(shown.stdout.splitlines())
+        names = [
+            name for name, tests in MODULES.items() if changed & {name.replace(".", "/") + ".py", *tests}
+        ]
         if not names:
-            print("None of the modules has changed.")
+            print("None of the modules has changed, and none of their tests.")
             return 0
     packages: dict[str, Counter[str]] = {}
     for name, tests in MODULES.items():

@@ -16,17 +16,26 @@ import pytest
 
 import dropsort
 from dropsort import DropsortError, Result, Service, connect
-from tests.unit.cli.conftest import TEMPLATE, record
+from tests.unit.cli.conftest import TEMPLATE, deployed, record
 from tests.unit.client.conftest import aws, s3, service, settled_soon, write_result
 from tests.unit.monitoring.test_function import aws as served
 from tests.unit.monitoring.test_function import put_captures, server
 
-__all__ = ["aws", "record", "s3", "served", "server", "service", "settled_soon", "write_result"]  # fixtures
+__all__ = [
+    "aws",
+    "deployed",
+    "record",
+    "s3",
+    "served",
+    "server",
+    "service",
+    "settled_soon",
+    "write_result",
+]  # fixtures
 
 
 @pytest.fixture
-def connected(s3: Any) -> Service:
-    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
+def connected(deployed: None) -> Service:
     return connect()
 
 
@@ -73,10 +82,10 @@ def test_the_report_is_of_the_captures_of_the_bucket(served: tuple[Any, Any], tm
     page = connect().report(tmp_path)
 
     assert page == tmp_path / "report.html"
-    assert "60" in page.read_text(encoding="utf-8")
+    assert "<span>captures</span><b>60</b>" in page.read_text(encoding="utf-8")
     # The next one continues from what is stored in the bucket.
     put_captures(s3, datetime(2026, 11, 25, 10, tzinfo=UTC), 7)
-    assert "67" in connect().report(tmp_path).read_text(encoding="utf-8")
+    assert "<span>captures</span><b>67</b>" in connect().report(tmp_path).read_text(encoding="utf-8")
 
 
 def test_what_is_wrong_is_named(connected: Service, tmp_path: Path) -> None:

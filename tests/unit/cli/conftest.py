@@ -25,11 +25,14 @@ TEMPLATE = {
 
 
 @pytest.fixture
-def record(s3: Any, write_result: Callable[..., str]) -> Callable[..., None]:
+def deployed(s3: Any) -> None:
+    """The service's stack, of which commands read the outputs."""
+    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
+
+
+@pytest.fixture
+def record(s3: Any, deployed: None, write_result: Callable[..., str]) -> Callable[..., None]:
     """Records a result, and reviews it: `record(number, outcome, action, label)`."""
-    stacks = boto3.client("cloudformation")
-    if not stacks.list_stacks()["StackSummaries"]:
-        stacks.create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
 
     def record(
         number: int,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from click.testing import CliRunner
 from PIL import Image
 
 from dropsort.cli.dataset import dataset
 from tests.unit.client.conftest import BUCKET
+from tests.unit.handlers.sample_images import encoded, noise
 from training import dataset as datasets
 
 LATE = 9 * 16**63  # an inference id behind more than half of all
@@ -21,10 +20,7 @@ LATE = 9 * 16**63  # an inference id behind more than half of all
 
 def image(seed: int) -> bytes:
     """An image of coarse noise as PNG."""
-    noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC).save(out, "PNG")
-    return out.getvalue()
+    return encoded(noise(6, 6, seed=seed).resize((32, 32), Image.Resampling.BICUBIC), "PNG")
 
 
 def run(folder: Path, *options: str) -> Any:

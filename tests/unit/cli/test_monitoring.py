@@ -14,6 +14,7 @@ from dropsort.cli.locations import Location
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
 from tests.commands import Run, runner
 from tests.unit.cli.nowhere import ENVIRONMENT
+from tests.unit.monitoring import capture_cases
 
 
 @pytest.fixture
@@ -203,12 +204,9 @@ def test_captures_of_a_service_are_held_against_what_should_be_captured(
 
 def test_the_report_is_in_the_time_zone_that_is_wanted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "captures").mkdir()
-    record = {
-        "captureData": {"endpointOutput": {"data": "[0.9, 0.1]", "encoding": "JSON", "mode": "OUTPUT"}},
-        "eventMetadata": {"eventId": "1", "inferenceTime": "2026-11-02T09:20:00Z"},
-        "eventVersion": "0",
-    }
-    (tmp_path / "captures" / "a.jsonl").write_text(json.dumps(record) + "\n")
+    (tmp_path / "captures" / "a.jsonl").write_bytes(
+        capture_cases.line("[0.9, 0.1]", time="2026-11-02T09:20:00Z")
+    )
 
     run("report", "captures", "--out", "utc.html", "--no-open")
     run("report", "captures", "--out", "kolkata.html", "--no-open", "--time-zone", "Asia/Kolkata")
@@ -222,12 +220,9 @@ def test_the_report_is_in_the_time_zone_that_is_wanted(run: Run, tmp_path: Path)
 def test_class_numbers_get_labels(run: Run, tmp_path: Path) -> None:
     # GIVEN captures that are bare lists of probabilities
     (tmp_path / "captures").mkdir()
-    record = {
-        "captureData": {"endpointOutput": {"data": "[0.9, 0.1]", "encoding": "JSON", "mode": "OUTPUT"}},
-        "eventMetadata": {"eventId": "1", "inferenceTime": "2026-11-02T09:20:00Z"},
-        "eventVersion": "0",
-    }
-    (tmp_path / "captures" / "a.jsonl").write_text(json.dumps(record) + "\n")
+    (tmp_path / "captures" / "a.jsonl").write_bytes(
+        capture_cases.line("[0.9, 0.1]", time="2026-11-02T09:20:00Z")
+    )
 
     # WHEN a report is made, THEN it names the option, which works
     first = run("report", "captures", "--out", "page.html", "--no-open")

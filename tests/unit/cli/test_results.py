@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
@@ -18,14 +17,12 @@ from click.testing import CliRunner, Result
 from dropsort.cli.redrive import redrive
 from dropsort.cli.results import results
 from dropsort.client.errors import NotFoundError
-from tests.unit.cli.conftest import TEMPLATE
 from tests.unit.client.conftest import BUCKET
 
 
 @pytest.fixture
-def run(s3: Any, write_result: Callable[..., str]) -> Callable[..., Result]:
+def run(s3: Any, deployed: None, write_result: Callable[..., str]) -> Callable[..., Result]:
     """Runs `results` against a service with two results in folders of labels and one upload without a result."""
-    boto3.client("cloudformation").create_stack(StackName="dropsort", TemplateBody=json.dumps(TEMPLATE))
     for name in ("bicycle/a.jpg", "motorcycle/b.jpg", "bicycle/waiting.jpg"):
         s3.put_object(Bucket=BUCKET, Key=f"incoming/cam/{name}", Body=name.encode())
     write_result("incoming/cam/bicycle/a.jpg")

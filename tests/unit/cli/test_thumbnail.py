@@ -9,17 +9,16 @@ from PIL import Image
 from rich.console import Console
 
 from dropsort.cli.thumbnail import COLUMNS, ROWS, draw, possible
+from tests.unit.handlers.sample_images import encoded
 
 
-def encoded(size: tuple[int, int], colour: str = "red") -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, colour).save(out, "PNG")
-    return out.getvalue()
+def red(width: int, height: int) -> bytes:
+    return encoded(Image.new("RGB", (width, height), "red"), "PNG")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (640, 480), (10, 3000), (31, 33)])
 def test_an_image_fits_and_has_its_colours(size: tuple[int, int]) -> None:
-    found = draw(encoded(size))
+    found = draw(red(*size))
     assert found is not None
     lines = found.plain.rstrip("\n").split("\n")
     assert 1 <= len(lines) <= ROWS
@@ -29,7 +28,7 @@ def test_an_image_fits_and_has_its_colours(size: tuple[int, int]) -> None:
 
 def test_what_is_no_image_is_not_shown() -> None:
     assert draw(b"") is None
-    assert draw(encoded((64, 64))[:60]) is None
+    assert draw(red(64, 64)[:60]) is None
 
 
 def test_only_terminals_with_all_colours_get_one() -> None:

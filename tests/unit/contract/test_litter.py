@@ -58,7 +58,7 @@ def test_patterns_with_slashes_are_paths(pattern: str, path: str, expected: bool
     assert parse(pattern)(path) is expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("ab.*?[]!-~", min_size=1, max_size=6), st.text("ab.~-", min_size=1, max_size=6))
 def test_a_name_is_matched_as_a_shell_does(pattern: str, name: str) -> None:
     assert Matcher([pattern])(name) is fnmatchcase(name, pattern)

@@ -93,19 +93,19 @@ WRAPPERS = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.floats(0.001, 1), min_size=2, max_size=12), st.sampled_from(WRAPPERS))
 def test_both_agree_on_any_distribution_in_any_form(weights: list[float], wrap: Any) -> None:
     same(wrap([weight / sum(weights) for weight in weights]), ())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(0, 0.999), st.sampled_from(WRAPPERS[:6]))
 def test_both_agree_on_the_value_of_a_binary_model(value: float, wrap: Any) -> None:
     same(wrap([value]), LABELS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.floats(-20, 20), min_size=2, max_size=6).filter(
         lambda values: min(values) < -0.01 or max(values) > 1.01
@@ -118,7 +118,7 @@ def test_both_reject_logits(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize("steps", [255, 256])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.001, 1), min_size=2, max_size=40))
 def test_a_quantised_softmax_is_scaled_to_1(steps: int, weights: list[float]) -> None:
     quantised = [round(weight / sum(weights) * steps) / steps for weight in weights]
@@ -251,7 +251,7 @@ outputs = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(outputs, st.sampled_from([(), ("a",), LABELS, ("a", "b", "c"), ("a", "a")]), st.data())
 def test_both_agree_on_whatever_is_returned(
     output: Any, labels: tuple[str, ...], data: st.DataObject
@@ -268,7 +268,7 @@ def test_both_agree_on_whatever_is_returned(
     agree(text, labels)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(numbers | names, min_size=1, max_size=3), max_size=3), st.sampled_from([(), LABELS]))
 def test_both_agree_on_comma_separated_values(rows: list[list[Any]], labels: tuple[str, ...]) -> None:
     agree("\n".join(",".join(map(str, row)) for row in rows), labels)

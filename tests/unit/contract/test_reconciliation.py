@@ -27,8 +27,7 @@ def versioned(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch, versioned: bool) -> Iterator[Any]:
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with mock_aws():

@@ -6,7 +6,7 @@ import math
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from dropsort.contract.statistics import (
@@ -33,7 +33,6 @@ scores = some.lists(
 )
 
 
-@settings(deadline=None)
 @given(some.integers(0, 200), some.integers(1, 200))
 def test_wilson_is_scipys(k: int, n: int) -> None:
     """GIVEN successes of trials WHEN the interval is computed THEN it is SciPy's Wilson interval."""
@@ -52,7 +51,6 @@ def test_wilson_at_its_edges() -> None:
     assert wilson(10, 10).high == pytest.approx(1.0)
 
 
-@settings(deadline=None)
 @given(scores)
 def test_auroc_is_the_share_of_pairs_in_order(rows: list[tuple[float, bool]]) -> None:
     """GIVEN scores WHEN the AUROC is computed THEN it is the share of right-wrong pairs in order, ties counted half."""
@@ -66,7 +64,6 @@ def test_auroc_is_the_share_of_pairs_in_order(rows: list[tuple[float, bool]]) ->
         assert found == pytest.approx(sum(pairs) / len(pairs))
 
 
-@settings(deadline=None)
 @given(scores)
 def test_calibration_error_is_the_obvious_loops(rows: list[tuple[float, bool]]) -> None:
     """GIVEN confidences WHEN the ECE is computed THEN it is the weighted gap of each of 15 bins."""
@@ -116,7 +113,6 @@ def test_ten_thousand_values_are_quick() -> None:
     assert time.process_time() - begun < 1
 
 
-@settings(deadline=None)
 @given(some.integers(0, 300), some.integers(0, 300))
 def test_mcnemar_is_scipys_binomial_test(gained: int, lost: int) -> None:
     from scipy import stats

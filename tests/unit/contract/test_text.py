@@ -25,7 +25,6 @@ def test_every_control_character_is_replaced_and_escaped() -> None:
         assert json.loads(document) == f"a{sign}b", ascii(sign)
 
 
-@settings(deadline=None)
 @given(ANY)
 def test_what_is_shown_has_no_dangerous_category_and_the_same_length(text: str) -> None:
     shown = printable(text)
@@ -36,7 +35,7 @@ def test_what_is_shown_has_no_dangerous_category_and_the_same_length(text: str) 
     assert all(new == old for new, old in zip(shown, text, strict=True) if new != REPLACEMENT)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.recursive(ANY, lambda inner: st.lists(inner) | st.dictionaries(ANY, inner)))
 def test_json_means_the_same_and_has_none(document: object) -> None:
     for indent in (None, 2):

@@ -124,7 +124,7 @@ def test_a_rejection_names_what_it_found_in_bounded_length() -> None:
     assert len(str(rejection(b"\xff" * 10_000))) < 500
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_mutated_files_are_images_or_rejections(data: st.DataObject) -> None:
     """No exception but a Rejection, whatever is flipped, cut out, doubled or put in between."""
@@ -151,7 +151,7 @@ def test_mutated_files_are_images_or_rejections(data: st.DataObject) -> None:
         prepare(bytes(content))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(FILES)), st.binary(max_size=200))
 def test_a_good_beginning_and_random_bytes(kind: str, tail: bytes) -> None:
     with contextlib.suppress(Rejection):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropsort.contract import keys
@@ -256,7 +256,7 @@ def runs_and_before(least: int, most: int) -> st.SearchStrategy[tuple[list[Entry
 events = events_of(None, 0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(runs_and_before(3, 3))
 def test_three_recorders_and_whatever_lay_there(drawn: tuple[list[Entry], Entry | None]) -> None:
     runs, before = drawn
@@ -264,7 +264,7 @@ def test_three_recorders_and_whatever_lay_there(drawn: tuple[list[Entry], Entry 
     only_result_is_of(newest, runs, lying(before) if before else ())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(runs_and_before(4, 5), st.randoms(use_true_random=False))
 def test_many_recorders_in_random_order(drawn: tuple[list[Entry], Entry | None], random: Random) -> None:
     """Five at once are too many for all interleavings: one at random."""

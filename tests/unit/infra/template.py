@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -32,11 +30,8 @@ Loader.add_multi_constructor("!", _short_form)
 Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)  # versions of policies
 
 ROOT = Path(__file__).parents[3]
-# Another one, as JSON, is a template with a mistake in it (tests/mutation).
-PATH = Path(os.environ.get("DROPSORT_TEMPLATE") or ROOT / "infra" / "cloudformation.yaml")
-TEMPLATE: dict[str, Any] = (
-    json.loads(PATH.read_text()) if PATH.suffix == ".json" else yaml.load(PATH.read_text(), Loader)
-)
+PATH = ROOT / "infra" / "cloudformation.yaml"
+TEMPLATE: dict[str, Any] = yaml.load(PATH.read_text(), Loader)
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 

@@ -24,6 +24,8 @@ from tests.unit.infra.specification.parameters import (
     Text,
 )
 from tests.unit.infra.template import RESOURCES, TEMPLATE
+from training.aws.container_images import REGIONS, image_uri
+from training.errors import TrainingError
 
 SPECIFIED: dict[str, dict[str, Any]] = {
     name: expected
@@ -43,7 +45,19 @@ def test_every_resource_is_specified() -> None:
     sections = {"Metadata", "Parameters", "Rules", "Mappings", "Conditions", "Resources", "Outputs"}
     assert TEMPLATE.keys() == sections | {"AWSTemplateFormatVersion", "Description"}
     assert TEMPLATE["AWSTemplateFormatVersion"] == "2010-09-09"
-    assert TEMPLATE["Mappings"].keys() == {"DeepLearningContainers"}  # compared in test_template_sagemaker.py
+    assert TEMPLATE["Mappings"].keys() == {"DeepLearningContainers"}
+
+
+def test_the_accounts_are_those_of_the_table_of_images() -> None:
+    accounts = TEMPLATE["Mappings"]["DeepLearningContainers"]
+    assert set(accounts) == set(REGIONS)
+    for region, found in accounts.items():
+        assert image_uri("pytorch-inference", region).split(".")[0] == found["Account"]
+        try:
+            built_in = image_uri("image-classification", region).split(".")[0]
+        except TrainingError:  # the region has none
+            built_in = found["Account"]
+        assert built_in == found["BuiltIn"]
 
 
 # ---- Parameters -----------------------------------------------------------------------------------------------------------
@@ -127,12 +141,6 @@ def test_the_documentation_has_the_table_of_the_alarms() -> None:
     assert alarms.table() in DOCS.read_text(encoding="utf-8"), (
         "insert the output of: python -m tests.unit.infra.specification.alarms"
     )
-
-
-def test_the_alarms_of_a_roll_out_are_those_that_notify_nobody() -> None:
-    named = RESOURCES["Endpoint"]["Properties"]["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
-    silent = {alarms.logical(name) for name, alarm in alarms.ALARMS.items() if alarm.rolls_back}
-    assert {one["AlarmName"]["Ref"] for one in named} == silent
 
 
 def test_a_why_is_given_for_each_value() -> None:

@@ -108,6 +108,13 @@ def test_outputs_are_described() -> None:
         assert len(output["Description"]) > 10
 
 
+def test_every_condition_and_rule_is_used_and_explained() -> None:
+    for name in TEMPLATE["Conditions"]:
+        assert len(re.findall(rf"\b{name}\b", TEXT)) >= 2, f"nothing asks for {name}"
+    for rule in TEMPLATE.get("Rules", {}).values():
+        assert all(one["AssertDescription"].endswith(".") for one in rule["Assertions"])
+
+
 # ---- From a parameter to a setting ----------------------------------------------------------------------------------------
 
 # Of AWS and of Powertools, not ours.
@@ -159,7 +166,7 @@ def test_the_limits_of_the_parameters_are_within_those_of_the_functions() -> Non
             load({name: str(PARAMETERS[parameter][limit])})
 
 
-# ---- The bucket -----------------------------------------------------------------------------------------------------------
+# ---- The whole template -----------------------------------------------------------------------------------------------
 
 
 def test_no_arn_names_a_partition() -> None:
@@ -245,13 +252,6 @@ def test_a_function_is_slim_traced_and_logs_where_it_may(name: str) -> None:
         libraries = RESOURCES[layer]["Properties"]
         assert libraries["CompatibleArchitectures"] == function["Architectures"]
         assert libraries["CompatibleRuntimes"] == [function["Runtime"]]
-
-
-def test_every_condition_and_rule_is_used_and_explained() -> None:
-    for name in TEMPLATE["Conditions"]:
-        assert len(re.findall(rf"\b{name}\b", TEXT)) >= 2, f"nothing asks for {name}"
-    for rule in TEMPLATE.get("Rules", {}).values():
-        assert all(one["AssertDescription"].endswith(".") for one in rule["Assertions"])
 
 
 def test_metrics_have_one_namespace_and_two_dimensions_at_most() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.infra.template import KEY, TEMPLATE, grants, of_type
-from training.aws.container_images import REGIONS, image_uri
-from training.errors import TrainingError
+from tests.unit.infra.template import KEY, grants, of_type
 
 # What SageMaker does in a role's name: SageMaker AI Developer Guide, "SageMaker AI roles", execution role permissions of CreateModel and
 # CreateTrainingJob; "Capture data"; "Auto-Rollback Configuration and Monitoring".
@@ -73,15 +71,3 @@ def test_a_role_pulls_images_from_named_accounts_only(role: str) -> None:
         registry("811284229777", "image-classification"),
         *own,
     }
-
-
-def test_the_accounts_are_those_of_the_table_of_images() -> None:
-    accounts = TEMPLATE["Mappings"]["DeepLearningContainers"]
-    assert set(accounts) == set(REGIONS)
-    for region, found in accounts.items():
-        assert image_uri("pytorch-inference", region).split(".")[0] == found["Account"]
-        try:
-            built_in = image_uri("image-classification", region).split(".")[0]
-        except TrainingError:  # the region has none
-            built_in = found["Account"]
-        assert built_in == found["BuiltIn"]

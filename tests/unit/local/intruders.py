@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,7 +83,7 @@ def open_page(target: str, host: str, *flags: str, until: Callable[[], bool] = _
     """
     program = browser()
     with (
-        _page_server(target) as (server, port),
+        pages_served({"/": PAGE.read_bytes().replace(b"TARGET", target.encode())}) as (server, port),
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
     ):
         process = subprocess.Popen(
@@ -112,16 +112,16 @@ def open_page(target: str, host: str, *flags: str, until: Callable[[], bool] = _
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, page: bytes) -> None:
+    def __init__(self, pages: Mapping[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.page, self.found, self.done = page, dict[str, str](), threading.Event()
+        self.pages, self.found, self.done = pages, dict[str, Any](), threading.Event()
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        self._reply(self.server.page)
+        self._reply(self.server.pages.get(self.path, b""))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -143,8 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _page_server(target: str) -> Iterator[tuple[_Server, int]]:
-    server = _Server(PAGE.read_bytes().replace(b"TARGET", target.encode()))
+def pages_served(pages: Mapping[str, bytes]) -> Iterator[tuple[_Server, int]]:
+    """A server of these pages, by their paths, which keeps what is posted to /report until something is posted to /done."""
+    server = _Server(pages)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield server, server.server_address[1]

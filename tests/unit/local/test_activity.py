@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
 from rich.console import Console
 
 from dropsort.cli.live import Live, row, sentence
@@ -55,18 +56,17 @@ def test_a_result_is_one_line_without_control_characters() -> None:
     assert "\x1b" not in shown
 
 
-def test_nothing_is_shown_without_a_terminal_or_when_quiet() -> None:
+def test_nothing_is_shown_without_a_terminal_or_when_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN a service with a result
     activity = Activity("dropsort", since=0)
     logged(activity, FILTER, s3_key="incoming/a.jpg", Classified=1, label="bicycle")
     for quiet, terminal, lines in ((False, False, 0), (True, True, 0), (False, True, 1)):
         out = io.StringIO()
-        live = Live(activity, quiet)
-        live._console = Console(file=out, force_terminal=terminal, width=80)
-        live._quiet = quiet or not terminal
+        shown = Console(file=out, force_terminal=terminal, width=80)
+        monkeypatch.setattr("dropsort.cli.live.console", lambda shown=shown, **_: shown)
 
         # WHEN it is shown
-        with live:
+        with Live(activity, quiet) as live:
             live.show()
 
         # THEN only a terminal that is not to be quiet gets lines

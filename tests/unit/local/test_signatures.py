@@ -11,7 +11,7 @@ import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dropsort.local.signatures import SignatureFault, Signed, parse
@@ -73,7 +73,6 @@ def rejected(call: Call, code: str, now: float | None = None) -> None:
     assert caught.value.code == code
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD"]),
     st.text(st.sampled_from("abc/._~-+ %&=?äß日'()*!;:@,$"), max_size=20),
@@ -93,7 +92,6 @@ def test_whatever_botocore_signs_passes(
     assert call.check().access_key_id == KEY
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_whatever_is_changed_afterwards_does_not(data: st.DataObject) -> None:
     # GIVEN a signed request
@@ -257,7 +255,6 @@ def test_aws_example_of_signed_chunks_passes(size: int) -> None:
     chunked(PAYLOAD, size)
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(PAYLOAD) - 1), st.integers(1, 255))
 def test_signed_chunks_that_were_changed_do_not(place: int, by: int) -> None:
     changed = bytearray(PAYLOAD)

@@ -62,7 +62,6 @@ def test_every_comparison(comparison: str, value: float, expected: str) -> None:
 def test_the_first_burst_of_throttles_is_no_alarm_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN the template's alarm of throttles in a CloudWatch that went into alarm at the first burst, and stays there
     template: dict[str, Any] = TEMPLATE["Resources"]["ThrottlesAlarm"]["Properties"]
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     with mock_aws():

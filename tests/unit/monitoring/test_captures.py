@@ -210,14 +210,14 @@ def _files(draw):
     return _mutated(rng, data) if draw(st.booleans()) else data
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(files=st.lists(_files(), min_size=1, max_size=3), labels=st.sampled_from([(), LABELS]))
 def test_any_bytes(tmp_path_factory, files, labels):
     named = {f"{TREE if i % 2 else 'flat'}/{i}.jsonl": data for i, data in enumerate(files)}
     hold_against_slow_reader(tmp_path_factory.mktemp("any"), named, labels)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_mutations_of_real_files(real_data, tmp_path_factory, seed):
     rng = random.Random(seed)
@@ -254,7 +254,7 @@ def _uniform(draw):
     ]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(outputs=_uniform(), labels=st.sampled_from([(), LABELS, ("a",), ("a", "a")]))
 def test_uniform_lines_are_read_as_the_workflow_reads_each(tmp_path_factory, outputs, labels):
     # GIVEN enough lines of one length that they are compared and measured at once

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from moto import mock_aws
 
@@ -67,7 +67,6 @@ class TestExpressions:
         with pytest.raises(MonitoringError):
             evaluate(expression, {"a": self.A, "b": self.B}, 60)
 
-    @settings(deadline=None)
     @given(some.dictionaries(some.integers(0, 9), some.floats(-1e9, 1e9), max_size=10))
     def test_a_sum_is_a_sum(self, points: dict[int, float]) -> None:
         """GIVEN any series WHEN it is added to itself and halved THEN it is itself."""
@@ -110,7 +109,6 @@ def test_what_is_no_body_is_named(body: dict[str, Any]) -> None:
 @pytest.fixture
 def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A CloudWatch with an hour of metrics and an alarm."""
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     with mock_aws():

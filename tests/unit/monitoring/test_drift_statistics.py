@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from monitoring.drift import statistics as st
@@ -14,7 +14,6 @@ from monitoring.drift import statistics as st
 counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda c: sum(c) > 0)
 
 
-@settings(deadline=None)
 @given(some.integers(0, 60), some.integers(1, 60), some.integers(0, 80), some.integers(1, 80))
 def test_fisher_is_scipys(a: int, n: int, b: int, m: int) -> None:
     """GIVEN a two-by-two table WHEN tested THEN the p-value is SciPy's."""
@@ -41,14 +40,12 @@ def test_fisher_of_millions(table: tuple[int, int, int, int]) -> None:
     )
 
 
-@settings(deadline=None)
 @given(some.floats(1e-3, 1e9))
 def test_log_gamma(x: float) -> None:
     """GIVEN a positive number WHEN log_gamma is taken THEN it is the library's."""
     assert float(st.log_gamma(x)) == pytest.approx(math.lgamma(x), rel=1e-11, abs=1e-11)
 
 
-@settings(deadline=None)
 @given(some.integers(0, 50), some.floats(0.01, 200), some.one_of(some.floats(0.05, 1e4), some.just(math.inf)))
 def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
     """GIVEN mean and size WHEN the probability of at most k is computed THEN it is SciPy's, Poisson's at the limit."""
@@ -61,7 +58,6 @@ def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
     assert st.negative_binomial_cdf(k, mean, size) == pytest.approx(expected, rel=1e-6, abs=1e-300)
 
 
-@settings(deadline=None)
 @given(counts, some.data())
 def test_distances_are_scipys(a: list[int], data: some.DataObject) -> None:
     """GIVEN two histograms WHEN their distances are taken THEN they are SciPy's."""
@@ -111,7 +107,6 @@ def test_relabelling_of_what_cannot_differ(a: list[int], b: list[int]) -> None:
     assert st.permutation_test(a, b, [0.0, 1.0], draws=100)[:2] == (1, 1)
 
 
-@settings(deadline=None)
 @given(counts)
 def test_coarse_bins_keep_order_and_count(pool: list[int]) -> None:
     """GIVEN fine bins WHEN they are grouped THEN groups ascend by one, at most 24, and no count is lost."""

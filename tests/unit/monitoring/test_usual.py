@@ -105,7 +105,7 @@ _ANSWERS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), fewest=st.sampled_from([2, 16]))
 def test_any_bytes_in_lines_of_one_length(tmp_path_factory, seed, fewest):
     # GIVEN lines of one length, with outputs that are and are not what they seem, some spoiled in a few bytes

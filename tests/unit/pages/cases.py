@@ -154,17 +154,30 @@ def a_dashboard(lines: int, points: int, name: str = "line") -> str:
     )
 
 
+def labelled(random: np.random.Generator, folder: Path, labels: list[str], count: int) -> list[LabelledImage]:
+    """So many images with labels at random, all of one file."""
+    file = folder / LONG.replace("/", "-")[:120]
+    Image.new("RGB", (256, 200), "teal").save(file, "JPEG")
+    return [LabelledImage(file, labels[at]) for at in random.integers(0, len(labels), count)]
+
+
+def predicted(
+    random: np.random.Generator, images: list[LabelledImage], labels: list[str], right: float
+) -> Predictions:
+    """Predictions of them, of which this share is right for certain."""
+    truth = np.array([labels.index(image.label) for image in images])
+    probabilities = random.dirichlet(np.full(len(labels), 0.05), len(images))
+    sure = random.random(len(images)) < right
+    probabilities[sure] = probabilities[sure] * 0.1 + 0.9 * np.eye(len(labels))[truth[sure]]
+    return Predictions(images, probabilities, random.random(len(images)))
+
+
 def an_evaluation(folder: Path, labels: list[str], count: int) -> str:
     """The page of an evaluation with mistakes and images of something else."""
     random = np.random.default_rng(2)
-    truth = random.integers(0, len(labels), count)
-    probabilities = random.dirichlet(np.full(len(labels), 0.05), count)
-    sure = random.random(count) < 0.8
-    probabilities[sure] = probabilities[sure] * 0.1 + 0.9 * np.eye(len(labels))[truth[sure]]
-    file = folder / LONG.replace("/", "-")[:120]
-    Image.new("RGB", (256, 200), "teal").save(file, "JPEG")
-    images = [LabelledImage(file, labels[t]) for t in truth]
-    found = Predictions(images, probabilities, random.random(count))
+    images = labelled(random, folder, labels, count)
+    found = predicted(random, images, labels, 0.8)
+    truth = np.array([labels.index(image.label) for image in images])
     return evaluation.render(
         Evaluation(
             model="signs-2026-11-24", labels=labels, predictions=found, truth=truth, near_duplicate=np.zeros(count, bool),
@@ -177,19 +190,13 @@ def an_evaluation(folder: Path, labels: list[str], count: int) -> str:
 def a_comparison(folder: Path, labels: list[str], count: int) -> str:
     """The page of a comparison with images that change label each way."""
     random = np.random.default_rng(3)
-    truth = random.integers(0, len(labels), count)
-    file = folder / LONG.replace("/", "-")[:120]
-    Image.new("RGB", (256, 200), "teal").save(file, "JPEG")
-    images = [LabelledImage(file, labels[t]) for t in truth]
+    images = labelled(random, folder, labels, count)
 
     def side(name: str, right: float) -> Side:
-        probabilities = random.dirichlet(np.full(len(labels), 0.05), count)
-        sure = random.random(count) < right
-        probabilities[sure] = probabilities[sure] * 0.1 + 0.9 * np.eye(len(labels))[truth[sure]]
-        return Side(name, labels, Predictions(images, probabilities, random.random(count)), 0.9, 0.01, 2.5)
+        return Side(name, labels, predicted(random, images, labels, right), 0.9, 0.01, 2.5)
 
     near = random.random(count) < 0.1
-    names = [labels[t] for t in truth]
+    names = [image.label for image in images]
     return comparison.render(
         Comparison(side("signs-1", 0.5), side("signs-2" + labels[0], 0.8), names, near, 0.99)
     )

@@ -5,52 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.unit.local.intruders import FLAGS, browser
+from tests.unit.local.intruders import FLAGS, browser, pages_served
 from tests.unit.pages import cases
 
 MEASURE = Path(__file__).with_name("measure.html")
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, pages: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.pages, self.found, self.done = pages, dict[str, list[str]](), threading.Event()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        self._reply(self.server.pages.get(self.path, b""))
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/report":
-            self.server.found = json.loads(body)
-        self._reply(b"")
-        if self.path == "/done":
-            self.server.done.set()
-
-    def _reply(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 def visit(pages: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -62,7 +24,7 @@ def visit(pages: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
     ]
     served["/"] = MEASURE.read_bytes().replace(b"VISITS", json.dumps(visits).encode())
     with (
-        _served(served) as (server, port),
+        pages_served(served) as (server, port),
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
     ):
         log = Path(profile) / "log"
@@ -79,17 +41,6 @@ def visit(pages: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
             process.wait(30)
         console = [line for line in log.read_text(errors="replace").splitlines() if ":CONSOLE" in line]
     return server.found, console
-
-
-@contextmanager
-def _served(pages: dict[str, bytes]) -> Iterator[tuple[_Server, int]]:
-    server = _Server(pages)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield server, server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.slow

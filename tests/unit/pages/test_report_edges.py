@@ -183,8 +183,8 @@ def test_two_days_are_distinguished() -> None:
 
 def test_a_change_of_the_model_is_marked_and_named() -> None:
     # GIVEN captures of two models WHEN they are reported on
-    report = build(cases.two_models(), threshold=0.93)
-    text = cases.a_report(cases.two_models())
+    total = cases.two_models()
+    report, text = build(total, threshold=0.93), cases.a_report(total)
 
     # THEN a sentence names both, figures are of the new one, and the charts over time have a mark
     assert "The model changed: signs-2026-11-24 since 2026-11-04 00:00, before that bikes-1." in text

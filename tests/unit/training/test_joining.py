@@ -16,7 +16,7 @@ from training.dataset.fingerprints import Fingerprints
 
 
 @pytest.fixture
-def images(image_tree: Callable[..., Path], tmp_path: Path) -> Callable[..., list[LabelledImage]]:
+def images(image_tree: Callable[..., Path]) -> Callable[..., list[LabelledImage]]:
     """Images that are no near-duplicates of each other: `images(count, label, folder)`."""
 
     def make(count: int, label: str = "red", folder: str = "new", part: str = "") -> list[LabelledImage]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.unit.infra.specification.canonical import NO_VALUE, STACK, one_of, resource
+from tests.unit.infra.specification.canonical import ENDPOINT_NAME, NO_VALUE, STACK, one_of, resource
 
 COMPARISONS = {
     "≥": "GreaterThanOrEqualToThreshold",
@@ -16,11 +16,10 @@ COMPARISONS = {
     "<": "LessThanThreshold",
 }
 OURS = {"Stack": STACK}
-ENDPOINT = one_of("NamesEndpoint", "${EndpointName}", STACK)
 VARIANT = {"EndpointName": "${Endpoint.EndpointName}", "VariantName": "main"}
 # Of the new fleet alone during an update: the current one must not stop its own replacement.
 FLEET = {
-    "EndpointName": ENDPOINT,
+    "EndpointName": ENDPOINT_NAME,
     "VariantName": "main",
     "EndpointConfigName": "${EndpointConfig.EndpointConfigName}",
 }
@@ -166,7 +165,7 @@ ALARMS = {
         why="one run an hour; the next one continues where a failed one stopped",
     ),
     "endpoint-errors": Alarm(
-        "AWS/SageMaker InvocationModelErrors / Invocations", FLEET, "Sum", (">", 0.05), 2, 3, datapoints=2,
+        "AWS/SageMaker InvocationModelErrors / Invocations", {}, "Sum", (">", 0.05), 2, 3, datapoints=2,
         condition="CreatesEndpoint", rolls_back=True,
         expression="IF(errors >= 5, errors / invocations, 0)",
         inputs={
@@ -193,6 +192,10 @@ ALARMS = {
 def logical(name: str) -> str:
     """The name in the template of an alarm."""
     return "".join(word.capitalize() for word in name.split("-")) + "Alarm"
+
+
+# Those of a roll-out.
+ROLLS_BACK = [logical(name) for name, alarm in ALARMS.items() if alarm.rolls_back]
 
 
 def properties(name: str, alarm: Alarm) -> dict[str, Any]:

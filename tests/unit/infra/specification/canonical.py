@@ -30,8 +30,6 @@ def canonical(node: Any) -> Any:
     """
     if isinstance(node, list):
         return [canonical(item) for item in node]
-    if isinstance(node, str):
-        return str(node)
     if not isinstance(node, dict):
         return node
     if len(node) == 1:
@@ -40,19 +38,22 @@ def canonical(node: Any) -> Any:
             case "Ref":
                 return f"${{{value}}}"
             case "Fn::GetAtt":
-                return f"${{{value if isinstance(value, str) else '.'.join(value)}}}"
+                return f"${{{'.'.join(value)}}}"
             case "Fn::Sub":
                 text, given = value if isinstance(value, list) else (value, {})
                 values = {key: canonical(item) for key, item in given.items()}
                 if not all(isinstance(item, str) for item in values.values()):
-                    return {"Sub": [str(text), values]}
-                return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], found[0]), str(text))
-    return {str(key): canonical(value) for key, value in node.items() if key not in TEXTS}
+                    return {"Sub": [text, values]}
+                return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
+    return {key: canonical(value) for key, value in node.items() if key not in TEXTS}
 
 
 def one_of(condition: str, then: Any, otherwise: Any = NO_VALUE) -> dict[str, list[Any]]:
     """Fn::If."""
     return {"Fn::If": [condition, then, otherwise]}
+
+
+ENDPOINT_NAME = one_of("NamesEndpoint", "${EndpointName}", STACK)
 
 
 def resource(kind: str, properties: dict[str, Any], **attributes: str) -> dict[str, Any]:

@@ -6,8 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.athena import query_sql
-from tests.unit.infra.specification.canonical import ACCOUNT, REPLACED_IS_RETAINED, STACK, one_of, resource
-from tests.unit.infra.specification.functions import ENDPOINT_NAME, log
+from tests.unit.infra.specification.alarms import ROLLS_BACK
+from tests.unit.infra.specification.canonical import (
+    ACCOUNT,
+    ENDPOINT_NAME,
+    REPLACED_IS_RETAINED,
+    STACK,
+    one_of,
+    resource,
+)
+from tests.unit.infra.specification.functions import log
 
 OURS = {"Condition": "CreatesEndpoint"}
 SCALED = {"Condition": "ScalesEndpoint"}
@@ -18,7 +26,6 @@ AWS_IMAGE = {
         {"Account": {"Fn::FindInMap": ["DeepLearningContainers", "${AWS::Region}", "Account"]}},
     ]
 }
-ROLLS_BACK = [f"${{Endpoint{name}Alarm}}" for name in ("Errors", "Latency", "LowConfidence")]
 
 # Injected partition projection: no partitions to add, and each query must name endpoint, variant and hours.
 PROJECTION = {
@@ -96,7 +103,7 @@ RESOURCES = {
             "EndpointName": ENDPOINT_NAME,  # known beforehand: the alarms need it, and the endpoint the alarms
             "EndpointConfigName": "${EndpointConfig.EndpointConfigName}",
             "DeploymentConfig": {
-                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in ROLLS_BACK]},
+                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": f"${{{name}}}"} for name in ROLLS_BACK]},
                 "BlueGreenUpdatePolicy": {
                     "TrafficRoutingConfiguration": {
                         "Type": one_of("SeveralInstances", "CANARY", "ALL_AT_ONCE"),

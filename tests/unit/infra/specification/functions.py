@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.unit.infra.specification.canonical import ACCOUNT, DELETED, STACK, one_of, resource
+from tests.unit.infra.specification.canonical import ACCOUNT, DELETED, ENDPOINT_NAME, STACK, one_of, resource
 
-ENDPOINT_NAME = one_of("NamesEndpoint", "${EndpointName}", STACK)
 DISABLED = {"POWERTOOLS_TRACE_DISABLED": one_of("Traces", "false", "true")}  # the tracer fails without X-Ray
 LEVEL = {"POWERTOOLS_LOG_LEVEL": "${LogLevel}"}
 IMAGES = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from tests.unit.infra.specification.canonical import STACK, one_of
+from tests.unit.infra.specification.alarms import ROLLS_BACK
+from tests.unit.infra.specification.canonical import ENDPOINT_NAME
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,6 @@ class Text:
     default: str | None = ""
     longest: int | None = None
     shortest: int | None = None
-    more: dict[str, Any] = field(default_factory=dict)
 
 
 KEY = Text(
@@ -186,15 +186,17 @@ RULES = {
 }
 
 WITH_ENDPOINT = {"Condition": "CreatesEndpoint"}
-ROLLS_BACK = [f"${{Endpoint{name}Alarm.Arn}}" for name in ("Errors", "Latency", "LowConfidence")]
 # What the commands read of a stack (dropsort/contract/stack.py).
 OUTPUTS = {
     "BucketName": {"Value": "${Bucket}"},
     "StateMachineArn": {"Value": "${StateMachine}"},
     "BacklogStateMachineArn": {"Value": "${BacklogStateMachine}"},
     "BacklogFunction": {"Value": "${BacklogFunction}"},
-    "EndpointName": {"Value": one_of("NamesEndpoint", "${EndpointName}", STACK)},
-    "EndpointAlarmArns": {**WITH_ENDPOINT, "Value": {"Fn::Join": [",", ROLLS_BACK]}},
+    "EndpointName": {"Value": ENDPOINT_NAME},
+    "EndpointAlarmArns": {
+        **WITH_ENDPOINT,
+        "Value": {"Fn::Join": [",", [f"${{{name}.Arn}}" for name in ROLLS_BACK]]},
+    },
     "TrainingRoleArn": {**WITH_ENDPOINT, "Value": "${TrainingRole.Arn}"},
     "DeadLetterQueueUrl": {"Value": "${DeadLetterQueue}"},
     "SerializeFunction": {"Value": "${SerializeFunction}"},
