@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,10 @@ def extrapolated(half: Outcome, whole: Outcome, uploads: int) -> Outcome:
         Outcomes of a smaller and a larger number of uploads at the same pace, each long enough for all that happens at the beginning.
     """
     factor = (uploads - whole.simulated) / (whole.simulated - half.simulated)
-    found = {field.name: getattr(whole, field.name) for field in fields(Outcome)}
-    for name in _ADDITIVE:
-        value = found[name] + factor * (found[name] - getattr(half, name))
-        found[name] = max(0, round(value)) if isinstance(found[name], int) else max(0.0, value)
-    return Outcome(**found)
+
+    def further(name: str) -> float:
+        before, after = getattr(half, name), getattr(whole, name)
+        value = after + factor * (after - before)
+        return max(0, round(value)) if isinstance(after, int) else max(0.0, value)
+
+    return replace(whole, **{name: further(name) for name in _ADDITIVE})

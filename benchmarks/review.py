@@ -27,8 +27,9 @@ from typing import Any
 from PIL import Image
 
 from dropsort.contract import keys, reviews
-from dropsort.local import venv
-from dropsort.local.embedded import EmbeddedAws
+from dropsort.local import credentials, venv
+from dropsort.local.clients import EmbeddedSession
+from dropsort.local.embedded import HOST, EmbeddedAws
 from dropsort.review.decisions import Decisions, now
 from dropsort.review.server import Server
 from dropsort.review.session import Session
@@ -99,23 +100,14 @@ def fill(s3: Any, count: int) -> None:
 
 def serve(folder: Path, port: int) -> None:
     """The page's server, as a process that can be killed."""
-    session = Session(EmbeddedAwsClient(folder, port).s3, BUCKET, "benchmark")
+    stored = credentials.read(folder / credentials.FILE)
+    s3 = EmbeddedSession(stored, f"http://{HOST}:{port}", "").client("s3")
+    session = Session(s3, BUCKET, "benchmark")
     session.start()
     server = Server(session)
     print(server.address, flush=True)
     server.run()
     session.stop()
-
-
-class EmbeddedAwsClient:
-    """S3 of an embedded AWS that another process runs."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        from dropsort.local import credentials
-        from dropsort.local.clients import EmbeddedSession
-
-        found = credentials.read(folder / credentials.FILE)
-        self.s3 = EmbeddedSession(found, f"http://127.0.0.1:{port}", "").client("s3")
 
 
 @contextmanager
@@ -142,6 +134,10 @@ class Page:
         self.page.set_default_timeout(120_000)
         self.begun = time.perf_counter()
         self.page.goto(address)
+
+    def press(self, number: int) -> None:
+        """Press the key of a decision, each in turn: a label, the other, none, undo."""
+        self.page.keyboard.press("12nu"[number % 4])
 
     def until(self, expression: str, seconds: float = 600) -> float:
         """Wait until an expression holds; the time since the page was opened."""
@@ -176,7 +172,7 @@ def by_keyboard(page: Page, count: int) -> float:
     """Decide by keys alone, each when the one before is on its way; seconds."""
     begun = time.perf_counter()
     for number in range(count):
-        page.page.keyboard.press("12nu"[number % 4])
+        page.press(number)
     page.until("!page.queue.length && ![...page.status.values()].some((one) => one.busy)")
     return time.perf_counter() - begun
 
@@ -205,7 +201,7 @@ def measure(aws: EmbeddedAws, folder: Path, images: int, decisions: int, program
     """All figures."""
     from playwright.sync_api import sync_playwright
 
-    s3 = EmbeddedAwsClient(folder, aws.port).s3
+    s3 = aws.session().client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     begun = time.perf_counter()
@@ -228,7 +224,7 @@ def measure(aws: EmbeddedAws, folder: Path, images: int, decisions: int, program
             page.page.evaluate("performance.clearResourceTimings()")
             # One after another, as a person does: the time of each is its own.
             for number in range(50):
-                page.page.keyboard.press("12nu"[number % 4])
+                page.press(number)
                 page.until("!page.queue.length")
             durations = page.page.evaluate(DURATIONS)
             outcome["acknowledged_median_ms"] = statistics.median(durations)
@@ -239,7 +235,7 @@ def measure(aws: EmbeddedAws, folder: Path, images: int, decisions: int, program
             )
             # The server is killed in the middle, then another one starts.
             for number in range(60):
-                page.page.keyboard.press("12nu"[number % 4])
+                page.press(number)
                 if number == 40:
                     process.send_signal(signal.SIGKILL)
             ids = page.acknowledged()
@@ -249,7 +245,7 @@ def measure(aws: EmbeddedAws, folder: Path, images: int, decisions: int, program
             outcome["server_killed"] = held(s3, ids)
             # The browser is killed in the middle.
             for number in range(40):
-                page.page.keyboard.press("12nu"[number % 4])
+                page.press(number)
             ids = page.acknowledged()
             chromium.close()
             time.sleep(5)

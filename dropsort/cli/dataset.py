@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from dropsort.cli.options import Aws, amount, aws_options, existing, json_option
 from dropsort.cli.output import bars, facts_table, note, output_console
 from dropsort.contract import reviews as deciding
 from dropsort.contract.text import printable
+
+if TYPE_CHECKING:
+    from training.dataset.checks import Finding
 
 
 @click.command(short_help="Make a dataset of reviewed images.")
@@ -60,23 +63,21 @@ def dataset(
 
     service, s3 = stacks.find(aws.client, stack), aws.client("s3")
     found = list(reading.iterate(s3, service.bucket, prefix=prefix, unreadable=note))
-    of = {review.inference_id: deciding.in_force(review) for review in found}
-    actions = Counter(decision.action for decision in of.values() if decision)
+    of = {review.inference_id: decision for review in found if (decision := deciding.in_force(review))}
+    actions = Counter(decision.action for decision in of.values())
     wanted: dict[deciding.Action, str] = {"label": "images", "none": "others"}
     with bars() as progress:
         task = progress.add_task("images", total=actions["label"] + actions["none"])
-        files = []
+        labelled, keys, problems = [], {}, []
         for action, name in wanted.items():
-            chosen = [review for review in found if (one := of[review.inference_id]) and one.action == action]
+            chosen = [review for review in found if of[review.inference_id].action == action]
             for item in reading.download(s3, chosen, folder / name):
-                files.append((action, item))
+                if item.fault:
+                    problems.append(checks.Finding(item.path, "gone", item.fault))
+                elif label := of[item.review.inference_id].label:
+                    labelled.append(LabelledImage(item.path, label))
+                    keys[item.path] = item.review.source.key
                 progress.advance(task)
-        labelled, keys = [], {}
-        for action, item in files:
-            decision = of[item.review.inference_id]
-            if action == deciding.LABEL and decision and decision.label and not item.fault:
-                labelled.append(LabelledImage(item.path, decision.label))
-                keys[item.path] = item.review.source.key
         earlier = datasets.read(images, check=False).images if images else []
         known = fingerprints.read(model)
         complete = sampled(judged(s3, service.bucket, prefix, reviews=found)) if test else set()
@@ -103,8 +104,7 @@ def dataset(
             known=known.pixels,
         )
         findings += checks.label_errors(predictions.images, predictions.probabilities, network.labels)
-    problems = [(item.path, "gone", item.fault) for _, item in files if item.fault]
-    problems += [(one.path, one.kind, one.why) for one in joined.left_out]
+    problems += joined.left_out
     counts = Counter((image.part, image.label) for image in (*joined.reviewed, *joined.earlier))
     document: dict[str, Any] = {
         "folder": str(folder),
@@ -113,8 +113,8 @@ def dataset(
         "reviewed": len(joined.reviewed),
         "earlier": len(joined.earlier),
         "parts": _nested(counts),
-        "left_out": [_entry(*problem, keys) for problem in problems],
-        "to_check": [_entry(one.path, one.kind, one.why, keys) for one in findings],
+        "left_out": [_entry(one, keys) for one in problems],
+        "to_check": [_entry(one, keys) for one in findings],
     }
     facts = [
         (
@@ -139,8 +139,8 @@ def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
     return nested
 
 
-def _entry(path: Path, kind: str, why: str, keys: dict[Path, str]) -> dict[str, str]:
-    return {"file": str(path), "key": keys.get(path, ""), "kind": kind, "why": why}
+def _entry(found: Finding, keys: dict[Path, str]) -> dict[str, str]:
+    return {"file": str(found.path), "key": keys.get(found.path, ""), "kind": found.kind, "why": found.why}
 
 
 def _name(what: str, entries: list[dict[str, str]]) -> None:

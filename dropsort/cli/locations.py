@@ -55,7 +55,7 @@ def locate(
         demo, saved = _last_demo(), LAST_DEMO / reference.FILE
         if os.environ.get("AWS_ENDPOINT_URL"):
             note(
-                "This is about the last demo in this folder; --stack dropsort is about the service that runs."
+                f"This is about the last demo in this folder; --stack {defaults.STACK} is about the service that runs."
             )
         return Location(
             str(LAST_DEMO / "captures"),

@@ -25,6 +25,7 @@ from dropsort.cli.options import (
 )
 from dropsort.cli.output import bars, echo, facts_table, note, output_console
 from dropsort.contract.defaults import PRECISION, THRESHOLD
+from dropsort.contract.reviews import TRUTH_PREFIX
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from monitoring.incremental.summary import Summary
     from monitoring.quality.measure import Quality
 
-GROUND_TRUTH = "ground-truth/"  # of a service's bucket
 NAMED = 10  # files and lines that are named one by one
 
 source_argument = click.argument("source", metavar="[SOURCE]", required=False)
@@ -253,10 +253,10 @@ def _quality(where: Location, truth: str | None, aggregate: Aggregate, aws: Aws)
     if truth is None:
         if not where.bucket:
             return None
-        found = aws.client("s3").list_objects_v2(Bucket=where.bucket, Prefix=GROUND_TRUTH, MaxKeys=1)
+        found = aws.client("s3").list_objects_v2(Bucket=where.bucket, Prefix=TRUTH_PREFIX, MaxKeys=1)
         if not found.get("KeyCount"):
             return None
-        truth = f"s3://{where.bucket}/{GROUND_TRUTH}"
+        truth = f"s3://{where.bucket}/{TRUTH_PREFIX}"
         note(f"Reading the captures again for the ground truth in {truth} (--no-ground-truth leaves it out).")
     quality = assess_sources(where.source, truth, where.labels, _access(aws), current_model(aggregate))
     if not quality.count and not quality.other_models:

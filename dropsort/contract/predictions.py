@@ -40,6 +40,7 @@ _NAMES = ("predicted_label", "label", "class")
 _WRAPPERS = ("SageMakerOutput", "predictions", "prediction", "outputs")
 _NESTING = 8  # lists and members within each other that are followed
 _SHOWN = 200
+MAX_MODEL = 256  # characters of a model's version that are read
 
 
 class InvalidPrediction(ValueError):
@@ -304,7 +305,7 @@ def _prediction(
     familiarity = context.familiarity
     if familiarity is not None and not (_is_number(familiarity) and 0 <= familiarity <= 1):
         raise InvalidPrediction(f"Familiarity {familiarity!r:.50} is not between 0 and 1.")
-    model = None if context.model is None else _text(context.model)[:256]
+    model = None if context.model is None else _text(context.model)[:MAX_MODEL]
     return Prediction(probabilities, labels, familiarity, model, complete)
 
 

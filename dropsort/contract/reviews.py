@@ -21,7 +21,8 @@ from dropsort.contract.reasons import REASONS
 
 SCHEMA = "dropsort/review/1"
 PREFIX = "reviews/"
-GROUND_TRUTH = "ground-truth/reviews/"  # below the prefix that monitoring reads ground truth from
+TRUTH_PREFIX = "ground-truth/"  # that monitoring reads ground truth from
+GROUND_TRUTH = f"{TRUTH_PREFIX}reviews/"
 CLAIMS = "reviews-claims/"
 
 LABEL, NONE, UNUSABLE, UNDO = "label", "none", "unusable", "undo"

@@ -66,7 +66,11 @@ def _confidence_over_time(report: Report, zone: tzinfo) -> Chart:
             *([Dots(earlier, "dot earlier", "earlier models")] if earlier else []),
             Dots(tuple(d for d in dots if d.y >= report.threshold), "dot above", "above"),
             Dots(tuple(d for d in dots if d.y < report.threshold), "dot below", "below the threshold"),
-            *([Line(_earlier_medians(steps), "earlier", "median of earlier models")] if earlier else []),
+            *(
+                [Line(tuple((x, b.earlier_median) for x, b in steps), "earlier", "median of earlier models")]
+                if earlier
+                else []
+            ),
             Line(tuple((x, b.median) for x, b in steps), "median", "median"),
             *changed,
             Rule(
@@ -98,10 +102,6 @@ def _values(b: Bucket) -> str:
     if b.earlier:
         parts.append(f"{b.earlier:,} captures of earlier models, median {b.earlier_median:.3f}")
     return "; ".join(parts)
-
-
-def _earlier_medians(steps: list[tuple[float, Bucket]]) -> tuple[tuple[float, float], ...]:
-    return tuple((x, b.earlier_median) for x, b in steps)
 
 
 def _changes(report: Report) -> list[Rule]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dropsort.contract.predictions import SUM_TOLERANCE, Prediction, is_name, read
+from dropsort.contract.predictions import MAX_MODEL, SUM_TOLERANCE, Prediction, is_name, read
 
 
 class VerboseOutput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -28,7 +28,6 @@ class VerboseOutput(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     model: str | None = None
 
 
-_MODEL = 256  # characters of a model's version that are read
 _decode_verbose = msgspec.json.Decoder(VerboseOutput).decode
 
 
@@ -67,7 +66,7 @@ def _verbose(data: str) -> Prediction | None:
         return None
     values, familiarity = output.probabilities, output.familiarity
     names = _names(tuple(output.labels))
-    if output.model is not None and len(output.model) > _MODEL:
+    if output.model is not None and len(output.model) > MAX_MODEL:
         return None
     if len(values) < 2 or len(names) != len(values) or not (familiarity is None or 0 <= familiarity <= 1):
         return None

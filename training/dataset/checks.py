@@ -25,10 +25,10 @@ BLURRED = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to check by eye before training."""
+    """An image to check by eye before training, or that is left out of it: the kind of reason, and the reason in words."""
 
     path: Path
-    kind: str  # contradiction, dark, blank, blurred, label
+    kind: str  # contradiction, dark, blank, blurred, label, or one of `training.dataset.joining`
     why: str
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dropsort.contract.progress import Progress, no_progress
 from training.dataset import near_duplicates
+from training.dataset.checks import Finding
 from training.dataset.fingerprints import Fingerprints, pixel_digest
 from training.dataset.images import LabelledImage
 from training.inference import InferenceError, decode
@@ -32,21 +33,12 @@ HELD_BACK = "held back"
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A reviewed image that is no part of the dataset: the kind of reason, and the reason in words."""
-
-    path: Path
-    kind: str
-    why: str
-
-
-@dataclass(frozen=True)
 class Joined:
     """Images with their parts, reviewed ones first, and what was left out."""
 
     reviewed: list[LabelledImage]
     earlier: list[LabelledImage]
-    left_out: list[LeftOut]
+    left_out: list[Finding]
     hashes: Mapping[Path, int]  # perceptual ones, by path
 
 
@@ -73,12 +65,12 @@ def join(
         By file name, images that are not for training: True for the test part, False held back.
     """
     digests: dict[Path, str] = {}
-    left: dict[Path, LeftOut] = {}
+    left: dict[Path, Finding] = {}
     for done, image in enumerate([*reviewed, *earlier], 1):
         try:
             digests[image.path] = pixel_digest(decode(image.path.read_bytes()))
         except (InferenceError, OSError) as error:
-            left[image.path] = LeftOut(image.path, UNREADABLE, str(error))
+            left[image.path] = Finding(image.path, UNREADABLE, str(error))
         progress(done, len(reviewed) + len(earlier))
     old = [
         image if image.part else replace(image, part=_earlier_part(digests[image.path], known))
@@ -101,13 +93,13 @@ def join(
     for image, group in zip(fresh, groups, strict=False):
         near = next((other for other in members[group] if other.part == "test"), None)
         if near is not None:
-            left[image.path] = LeftOut(image.path, NEAR_TEST, f"nearly the test image {near.path}")
+            left[image.path] = Finding(image.path, NEAR_TEST, f"nearly the test image {near.path}")
             continue
         part = _part(image, members[group], group in trained, parts or {}, drawn or {})
         if part:
-            placed.append(replace(image, part=part, group=group))
+            placed.append(replace(image, part=part))
         else:
-            left[image.path] = LeftOut(
+            left[image.path] = Finding(
                 image.path, HELD_BACK, "it is for a test, once all before it are reviewed"
             )
     order = [left[image.path] for image in (*reviewed, *earlier) if image.path in left]
@@ -120,7 +112,7 @@ def _earlier_part(digest: str, known: Fingerprints) -> str:
 
 def _duplicates(
     fresh: Sequence[LabelledImage], old: Sequence[LabelledImage], digests: Mapping[Path, str]
-) -> list[tuple[LabelledImage, LeftOut]]:
+) -> list[tuple[LabelledImage, Finding]]:
     """Reviewed images with the pixels of another: those after the first, or all if their labels contradict."""
     same: dict[str, list[LabelledImage]] = defaultdict(list)
     for image in (*old, *fresh):
@@ -133,9 +125,9 @@ def _duplicates(
             if image.path in mine and contradict:
                 other = next(one for one in images if one.label != image.label)
                 why = f"{image.label!r}, but the same image {other.path} is {other.label!r}"
-                found.append((image, LeftOut(image.path, CONTRADICTION, why)))
+                found.append((image, Finding(image.path, CONTRADICTION, why)))
             elif image.path in mine:
-                found.append((image, LeftOut(image.path, SAME, f"the same as {images[0].path}")))
+                found.append((image, Finding(image.path, SAME, f"the same as {images[0].path}")))
     return found
 
 
