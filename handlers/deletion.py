@@ -52,21 +52,21 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
         return []
     # The result is the last, so that whoever deletes again after a failure still finds out of what the rest was.
     locations = (reviews.key(path), *keys.result_keys(path).values())
-    found = {location: head for location in locations if (head := _head(s3, bucket, location))}
-    upload = _head(s3, bucket, key) if found else None
+    found = {location: there for location in locations if (there := head(s3, bucket, location))}
+    upload = head(s3, bucket, key) if found else None
     deleted = []
-    for location, head in found.items():
-        of = head["Metadata"].get("version-id")
+    for location, there in found.items():
+        of = there["Metadata"].get("version-id")
         if upload is not None and (not of or of != version or of == upload.get("VersionId")):
             continue
         if location == locations[0]:
-            metadata = head["Metadata"]  # a renewed result has the inference id of an earlier version
+            metadata = there["Metadata"]  # a renewed result has the inference id of an earlier version
             inference_id = metadata.get("inference-id") or keys.inference_id(
                 bucket, key, of or metadata.get("etag", "")
             )
             s3.delete_object(Bucket=bucket, Key=reviews.ground_truth_key(inference_id))
         try:
-            s3.delete_object(Bucket=bucket, Key=location, IfMatch=head["ETag"])
+            s3.delete_object(Bucket=bucket, Key=location, IfMatch=there["ETag"])
         except ClientError as error:
             if s3_documents.code(error) not in s3_documents.CHANGED:
                 raise
@@ -75,10 +75,17 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
     return deleted
 
 
-def _head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+def head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    """The response to a HEAD request; None if there is no such object.
+
+    Raises
+    ------
+    ClientError
+        S3 failed.
+    """
     try:
-        head: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
-        return head
+        found: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
+        return found
     except ClientError as error:
         if s3_documents.code(error) in s3_documents.GONE:
             return None

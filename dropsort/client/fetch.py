@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dropsort.client.errors import ClientError
-from dropsort.client.results import ahead
+from dropsort.client.results import ahead, listed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,10 +49,7 @@ def objects(s3: S3Client, bucket: str, prefix: str, folder: Path) -> int:
         s3.download_file(bucket, key, str(target))
         return key
 
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    names = (
-        item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")
-    )
+    names = (name for name in listed(s3, bucket, prefix) if not name.endswith("/"))
     return sum(1 for _ in ahead(copy, names))
 
 

@@ -88,12 +88,7 @@ def iterate(
     unreadable
         Called with a sentence for every object there that is no result.
     """
-    locations = (
-        item["Key"]
-        for outcome in outcomes
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{outcome}/{prefix}")
-        for item in page.get("Contents", [])
-    )
+    locations = (location for outcome in outcomes for location in listed(s3, bucket, f"{outcome}/{prefix}"))
 
     def read(location: str) -> Result | str | None:
         try:
@@ -125,6 +120,13 @@ def get(s3: S3Client, bucket: str, location: str) -> Result | None:
         raise UnreadableResult(
             f"s3://{bucket}/{location} is no result of Dropsort ({error}): somebody else put it there."
         ) from error
+
+
+def listed(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
+    """Keys that begin so, in their order."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", ()):
+            yield item["Key"]
 
 
 def find(s3: S3Client, bucket: str, path: str, first: str = keys.CLASSIFIED) -> Result | None:

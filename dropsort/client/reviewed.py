@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError as AwsError
 
-from dropsort.client.results import ahead
+from dropsort.client.results import ahead, listed
 from dropsort.contract import reviews, s3_documents
 
 if TYPE_CHECKING:
@@ -32,13 +32,6 @@ def iterate(
     unreadable
         Called with a sentence for every object there that is no review.
     """
-    locations = (
-        item["Key"]
-        for page in s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=f"{reviews.PREFIX}{prefix}"
-        )
-        for item in page.get("Contents", [])
-    )
 
     def read(location: str) -> reviews.Review | str | None:
         body, etag = s3_documents.read(s3, bucket, location)
@@ -47,7 +40,7 @@ def iterate(
         except ValueError as error:
             return f"s3://{bucket}/{location} is no review ({error}): somebody else put it there."
 
-    for found in ahead(read, locations):
+    for found in ahead(read, listed(s3, bucket, f"{reviews.PREFIX}{prefix}")):
         if isinstance(found, str):
             unreadable(found)
         elif found is not None and reviews.in_force(found):
@@ -76,14 +69,11 @@ def download(s3: S3Client, found: Iterable[reviews.Review], folder: Path) -> Ite
         path = folder / (review.inference_id + (suffix if _SUFFIX.fullmatch(suffix) else ""))
         if path.is_file():
             return Downloaded(review, path)
+        which: Any = (
+            {"VersionId": source.version_id} if source.version_id else {"IfMatch": f'"{source.etag}"'}
+        )
         try:
-            if source.version_id:
-                found_object = s3.get_object(
-                    Bucket=source.bucket, Key=source.key, VersionId=source.version_id
-                )
-            else:
-                found_object = s3.get_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
-            body = found_object["Body"].read()
+            body = s3.get_object(Bucket=source.bucket, Key=source.key, **which)["Body"].read()
         except AwsError as error:
             if s3_documents.code(error) in _GONE:
                 return Downloaded(review, path, "the upload that was reviewed is gone")

@@ -34,32 +34,40 @@ def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
     ...
     ValueError: source is no object
     """
-    if len(body) > MAX_BYTES:
-        raise ValueError(f"it is longer than {MAX_BYTES} bytes")
+    return check(load(body), key)
+
+
+def load(body: bytes, most: int = MAX_BYTES) -> dict[str, Any]:
+    """The JSON object in at most so many bytes; ValueError if there is none."""
+    if len(body) > most:
+        raise ValueError(f"it is longer than {most} bytes")
     try:
         document = json.loads(body)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
+    return document
+
+
+def check(document: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+    """The document, which is one of a result as `parse` says; ValueError if it is none."""
     if document.get("outcome") not in keys.OUTCOMES:
         raise ValueError(f"outcome is {document.get('outcome')!r:.100}")
     source, times = _object(document, "source"), _object(document, "times")
-    _expect(isinstance(source.get("key"), str), "source.key is no text")
-    _expect(key is None or source["key"] == key, f"source.key is {source['key']!r:.100}")
+    expect(isinstance(source.get("key"), str), "source.key is no text")
+    expect(key is None or source["key"] == key, f"source.key is {source['key']!r:.100}")
     for name in ("etag", "version_id", "sequencer"):
-        _expect(_is_text(source.get(name)), f"source.{name} is no text")
-    _expect(_is_text(document.get("label")), "label is no text")
-    _expect(_is_number(document.get("confidence")), "confidence is no number")
+        expect(is_text(source.get(name)), f"source.{name} is no text")
+    expect(is_text(document.get("label")), "label is no text")
+    expect(is_number(document.get("confidence")), "confidence is no number")
     _moment(times.get("recorded"), "recorded")
     if times.get("uploaded") is not None:
         _moment(times["uploaded"], "uploaded")
     if document.get("reason"):
         reason = _object(document, "reason")
-        _expect(isinstance(reason.get("code"), str), "reason.code is no text")
-        _expect(
-            isinstance(reason.get("retryable", False), bool), "reason.retryable is neither true nor false"
-        )
+        expect(isinstance(reason.get("code"), str), "reason.code is no text")
+        expect(isinstance(reason.get("retryable", False), bool), "reason.retryable is neither true nor false")
     return document
 
 
@@ -70,21 +78,24 @@ def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
     return member
 
 
-def _expect(holds: bool, otherwise: str) -> None:
+def expect(holds: bool, otherwise: str) -> None:
+    """Raise ValueError, with this sentence, if it does not hold."""
     if not holds:
         raise ValueError(otherwise)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Whether it is a text or None."""
     return value is None or isinstance(value, str)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a number or None."""
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _moment(value: Any, name: str) -> None:
-    _expect(is_moment(value), f"times.{name} is no moment with an offset from UTC")
+    expect(is_moment(value), f"times.{name} is no moment with an offset from UTC")
 
 
 def is_moment(value: Any) -> bool:

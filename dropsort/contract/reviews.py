@@ -18,6 +18,7 @@ from dropsort.contract import keys
 from dropsort.contract import result as results
 from dropsort.contract.predictions import is_name
 from dropsort.contract.reasons import REASONS
+from dropsort.contract.result import expect, is_moment, is_number, is_text
 
 SCHEMA = "dropsort/review/1"
 PREFIX = "reviews/"
@@ -264,23 +265,19 @@ def parse(body: bytes, key: str | None = None) -> Review:
     ...
     ValueError: schema is 'dropsort/result/1'
     """
-    if len(body) > 2 * results.MAX_BYTES:
-        raise ValueError(f"it is longer than {2 * results.MAX_BYTES} bytes")
-    try:
-        document = json.loads(body)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
+    document = results.load(body, 2 * results.MAX_BYTES)
     if document.get("schema") != SCHEMA:
         raise ValueError(f"schema is {document.get('schema')!r:.100}")
     source = _source(document.get("source"))
-    _expect(key is None or source.key == key, f"source.key is {source.key!r:.100}")
+    expect(key is None or source.key == key, f"source.key is {source.key!r:.100}")
     inference_id = document.get("inference_id")
     if not isinstance(inference_id, str) or not re.fullmatch(r"[0-9a-f]{64}", inference_id):
         raise ValueError("inference_id is no SHA-256")
-    prediction = results.parse(json.dumps(document.get("prediction")).encode(), source.key)
-    _expect(prediction.get("inference_id") == inference_id, "prediction is of another upload")
+    prediction = document.get("prediction")
+    if not isinstance(prediction, dict):
+        raise ValueError("prediction is no JSON object")
+    results.check(prediction, source.key)
+    expect(prediction.get("inference_id") == inference_id, "prediction is of another upload")
     order = document.get("order")
     if not isinstance(order, dict) or not all(isinstance(value, str) for value in order.values()):
         raise ValueError("order is no object of texts")
@@ -288,7 +285,7 @@ def parse(body: bytes, key: str | None = None) -> Review:
     if not isinstance(found, list) or len(found) > MAX_DECISIONS:
         raise ValueError(f"decisions is no list of at most {MAX_DECISIONS}")
     decisions = tuple(map(_decision, found))
-    _expect(len({one.id for one in decisions}) == len(decisions), "two decisions have one id")
+    expect(len({one.id for one in decisions}) == len(decisions), "two decisions have one id")
     return Review(source, inference_id, prediction, order, decisions)
 
 
@@ -299,7 +296,7 @@ def _source(value: Any) -> Source:
     if not isinstance(bucket, str) or not isinstance(key, str):
         raise ValueError("source.bucket or source.key is no text")
     for name in ("version_id", "etag"):
-        _expect(_is_text(value.get(name)), f"source.{name} is no text")
+        expect(is_text(value.get(name)), f"source.{name} is no text")
     return Source(bucket, key, value.get("version_id"), value.get("etag"))
 
 
@@ -320,14 +317,14 @@ def _decision(value: Any) -> Decision:
 
 
 def _check(decision: Decision) -> None:
-    _expect(isinstance(decision.id, str) and bool(_ID.fullmatch(decision.id)), "a decision's id is none")
-    _expect(is_reviewer(decision.by), "a decision's by is no name")
-    _expect(results.is_moment(decision.at), "a decision's at is no moment with an offset from UTC")
-    _expect(decision.action in ACTIONS, f"action is {decision.action!r:.100}")
+    expect(isinstance(decision.id, str) and bool(_ID.fullmatch(decision.id)), "a decision's id is none")
+    expect(is_reviewer(decision.by), "a decision's by is no name")
+    expect(is_moment(decision.at), "a decision's at is no moment with an offset from UTC")
+    expect(decision.action in ACTIONS, f"action is {decision.action!r:.100}")
     if decision.action == LABEL:
-        _expect(is_label(decision.label), "label is none: it has 1 to 256 visible characters on one line")
+        expect(is_label(decision.label), "label is none: it has 1 to 256 visible characters on one line")
     else:
-        _expect(decision.label is None, f"label of the action {decision.action} is not null")
+        expect(decision.label is None, f"label of the action {decision.action} is not null")
 
 
 def is_label(value: Any) -> bool:
@@ -348,21 +345,9 @@ def decided_at(decision: Decision) -> datetime:
 def _state(value: Any, name: str) -> State:
     if not isinstance(value, dict):
         raise ValueError(f"{name} is no object")
-    _expect(value.get("outcome") in keys.OUTCOMES, f"{name}.outcome is {value.get('outcome')!r:.100}")
+    expect(value.get("outcome") in keys.OUTCOMES, f"{name}.outcome is {value.get('outcome')!r:.100}")
     for member in ("label", "reason", "model"):
-        _expect(_is_text(value.get(member)), f"{name}.{member} is no text")
+        expect(is_text(value.get(member)), f"{name}.{member} is no text")
     confidence = value.get("confidence")
-    _expect(
-        confidence is None or (isinstance(confidence, int | float) and not isinstance(confidence, bool)),
-        f"{name}.confidence is no number",
-    )
+    expect(is_number(confidence), f"{name}.confidence is no number")
     return State(value["outcome"], value.get("label"), confidence, value.get("reason"), value.get("model"))
-
-
-def _is_text(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)

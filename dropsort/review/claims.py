@@ -11,8 +11,9 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dropsort.client import results
 from dropsort.contract import keys, reviews, s3_documents
 from dropsort.contract.result import is_moment
 from dropsort.review.errors import ReviewError
@@ -135,8 +136,5 @@ class Claims:
         ]
 
     def _all(self) -> list[tuple[str, dict[str, str]]]:
-        pages: Any = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=reviews.CLAIMS
-        )
-        names = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        names = results.listed(self._s3, self._bucket, reviews.CLAIMS)
         return [parse(s3_documents.read(self._s3, self._bucket, name)[0]) for name in names]

@@ -8,7 +8,7 @@ claims (:mod:`dropsort.review.claims`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from dropsort.contract import result as documents
 from dropsort.contract.reviews import Action, Review
 from dropsort.review.errors import Conflict, ReviewError
 from handlers import deletion, recording_requests, results
-from handlers.recording import MAX_ROUNDS, Entry, record
+from handlers.recording import MAX_ROUNDS, Delete, Entry, Head, Operation, Response, record
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -114,7 +114,7 @@ class Decisions:
     def _begin(self, wanted: Wanted, path: str) -> Review:
         """A review without decisions of the result that the reviewer saw."""
         locations = keys.result_keys(path)
-        for location in (locations[keys.LOW_CONFIDENCE], *locations.values()):
+        for location in dict.fromkeys((locations[keys.LOW_CONFIDENCE], *locations.values())):
             found = self._result(location, wanted.key)
             if found and found[0].get("inference_id") == wanted.inference_id:
                 document, metadata = found
@@ -139,7 +139,7 @@ class Decisions:
             if review is None:
                 return None
             self._apply(path, review)
-            if self._gone(review):
+            if deletion.head(self._s3, self._bucket, review.source.key) is None:
                 # Its deletion may have come before these results: what it found it removed, this removes the rest.
                 deletion.delete_result(self._s3, self._bucket, review.source.key)
             if self._read(path)[1] == etag:
@@ -158,23 +158,10 @@ class Decisions:
         entry = Entry.from_metadata(review.order, document["outcome"])
         if standing:
             entry = replace(entry, recorded=document["times"]["recorded"], review=_number(review))
+            steps = record(entry, keys.result_keys(path))
         else:
-            self._take_back(path, entry)
-        steps = record(entry, keys.result_keys(path))
+            steps = _taken_back(entry, keys.result_keys(path))
         recording_requests.perform(self._s3, self._bucket, results.encode(document), steps)
-
-    def _take_back(self, path: str, prediction: Entry) -> None:
-        """Delete the reviewed result of an upload, if it is there: what the model predicted takes its place."""
-        for outcome, location in keys.result_keys(path).items():
-            try:
-                head = self._s3.head_object(Bucket=self._bucket, Key=location)
-                found = prediction.found(head["Metadata"], outcome)
-                same = (found.version_id, found.etag) == (prediction.version_id, prediction.etag)
-                if found.review and same:
-                    self._s3.delete_object(Bucket=self._bucket, Key=location, IfMatch=head["ETag"])
-            except AwsError as error:
-                if s3_documents.code(error) not in s3_documents.CHANGED:
-                    raise
 
     def is_applied(self, path: str) -> bool:
         """Whether the last decision about an image is its result: ground truth is written before."""
@@ -184,15 +171,9 @@ class Decisions:
             return True
         if standing is None:
             return False  # applied again: without a mark of its own, a prediction does not say that it was restored
-        try:
-            head = self._s3.head_object(
-                Bucket=self._bucket, Key=keys.result_keys(path)[standing.became.outcome]
-            )
-        except AwsError as error:
-            if s3_documents.code(error) in s3_documents.MISSING:
-                return False
-            raise
-        return head["Metadata"].get("review") == _number(review)
+        location = keys.result_keys(path)[standing.became.outcome]
+        head = deletion.head(self._s3, self._bucket, location)
+        return head is not None and head["Metadata"].get("review") == _number(review)
 
     def complete(self, paths: Iterable[str], failed: Callable[[str], None]) -> None:
         """Make decisions results that a killed process left.
@@ -238,14 +219,16 @@ class Decisions:
             except ValueError:
                 return None
 
-    def _gone(self, review: Review) -> bool:
-        try:
-            self._s3.head_object(Bucket=self._bucket, Key=review.source.key)
-        except AwsError as error:
-            if s3_documents.code(error) in s3_documents.GONE:
-                return True
-            raise
-        return False
+
+def _taken_back(prediction: Entry, locations: Mapping[str, str]) -> Generator[Operation, Response, bool]:
+    """Record a prediction again in the place of the reviewed result of the same upload, which would beat it: that goes first."""
+    for outcome, location in locations.items():
+        head = yield Head(location)
+        if isinstance(head, tuple):
+            found = prediction.found(head[1], outcome)
+            if found.review and (found.version_id, found.etag) == (prediction.version_id, prediction.etag):
+                yield Delete(location, if_match=head[0])
+    return (yield from record(prediction, locations))
 
 
 def _number(review: Review) -> str:
