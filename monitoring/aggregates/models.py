@@ -24,7 +24,8 @@ class ModelPeriod(NamedTuple):
 def models(aggregate: Aggregate) -> list[ModelPeriod]:
     """The models in the order in which they took over; the last one is the current one.
 
-    That is the model of the latest hour, and of several in that hour the one that began last.
+    That is the model of the latest hour, and of several in that hour the one that began last. Outputs without a version are no
+    model that took over while one with a version goes on: a client may request a form of output that has no place for it.
     """
     hours: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
@@ -37,7 +38,7 @@ def models(aggregate: Aggregate) -> list[ModelPeriod]:
         ModelPeriod(model, min(found, default=""), max(found, default=""), counts[model])
         for model, found in hours.items()
     ]
-    return sorted(periods, key=lambda period: (period.last, period.first, period.model))
+    return sorted(periods, key=lambda period: (period.last, period.model != "", period.first, period.model))
 
 
 def current_model(aggregate: Aggregate) -> str | None:

@@ -45,6 +45,15 @@ def test_the_model_of_the_latest_hour_is_the_current_one() -> None:
     assert current_model(Aggregate()) is None
 
 
+def test_outputs_without_a_version_take_over_in_an_hour_of_their_own_only() -> None:
+    # GIVEN a model with a version, and outputs without one that began in its last hour, as of a client that requests text/csv
+    both = hours("one", 0, 3).merge(hours("", 2, 1, hourly=1))
+    assert current_model(both) == "one"
+
+    # WHEN an hour has none but those THEN the model is another one
+    assert current_model(both.merge(hours("", 3, 1))) == ""
+
+
 def test_a_change_of_the_model_is_no_drift_and_the_comparison_begins_anew() -> None:
     # GIVEN two days of one model, then six hours of one that is less sure
     total = hours("one", 0, 48).merge(hours("two", 48, 6, UNSURE))
