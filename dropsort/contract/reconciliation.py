@@ -195,9 +195,10 @@ class Failure:
 def failures(
     client: S3Client, bucket: str, since: datetime, until: datetime, after: str = ""
 ) -> Iterator[Failure]:
-    """The results below ``failed/``, by their keys; what was not written from `since` to `until` is left out, and not read.
+    """The results below ``failed/``, by their keys; what was not written from `since` to `until` is not read.
 
-    A damaged result, which `check` finds, and one whose failure does not pass have no ``upload``.
+    A damaged result, which `check` finds, and one whose failure does not pass have no ``upload``. Of those that are not read only the
+    last one of each page of the listing comes, without an ``upload`` too, so that the caller can stop among millions of them.
 
     Parameters
     ----------
@@ -210,10 +211,15 @@ def failures(
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{keys.FAILED}/", **start)
     with ThreadPoolExecutor(WORKERS + 1, thread_name_prefix="failures") as pool:
         reads: Iterator[tuple[str, Failure | Future[Failure]]] = (
-            (item["Key"], pool.submit(_failure, client, bucket, item["Key"], item["LastModified"]))
+            (
+                item["Key"],
+                pool.submit(_failure, client, bucket, item["Key"], item["LastModified"])
+                if since <= item["LastModified"] <= until
+                else Failure(item["Key"], item["LastModified"]),
+            )
             for page in _read_ahead(pages, pool)
             for item in page.get("Contents", ())
-            if since <= item["LastModified"] <= until
+            if since <= item["LastModified"] <= until or item is page["Contents"][-1]
         )
         with closing(_in_order(reads)) as found:
             for _, failure in found:

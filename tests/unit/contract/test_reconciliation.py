@@ -334,9 +334,17 @@ def test_failures_are_read_from_a_time_and_a_key_on(s3: Any) -> None:
         ("failed/c.png.json", None),
     ]
     assert [item.next_try is None for item in found] == [True, False, True]
-    # AND those of another time, and those before a key, are not
-    assert list(reconciliation.failures(s3, BUCKET, end, end)) == []
+    # AND those before a key are not
     assert list(reconciliation.failures(s3, BUCKET, begin, end, after="failed/b.png.json")) == found[2:]
+    # AND of those of another time only the last of a page is, and it is not read
+    for since, until in ((end, end), (begin, begin)):
+        late = list(reconciliation.failures(s3, BUCKET, since, until))
+        assert [(item.location, item.upload, item.next_try) for item in late] == [
+            ("failed/c.png.json", None, None)
+        ]
+    write(s3, upload(s3, "d.png"), "failed", retryable=True)
+    (last,) = reconciliation.failures(s3, BUCKET, end, end)
+    assert (last.location, last.upload) == ("failed/d.png.json", None)
 
 
 @pytest.mark.parametrize("versioned", ["versions"], indirect=True)

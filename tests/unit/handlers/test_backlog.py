@@ -206,6 +206,18 @@ def test_failures_that_do_not_pass_are_read_on_in_the_next_invocation(world: Wor
     assert state.since() == tick.now - backlog.CLOCKS
 
 
+def test_the_time_is_up_among_failures_of_long_ago_too(world: World) -> None:
+    # GIVEN failures that were read an hour ago
+    for number in range(3):
+        world.result(world.upload(f"{number}.png"), retryable=False)
+    assert world.tick(3660)[1].reading is None
+    # WHEN the time is up while they are listed THEN the next invocation continues after them
+    _, state = world.tick(7200, seconds=0.0)
+    assert state.reading is not None
+    assert state.reading.marker == "failed/2.png.json"
+    assert world.tick(7205)[1].reading is None
+
+
 def test_the_last_comparison_says_what_has_no_result(world: World) -> None:
     # GIVEN two uploads without a result, one of whose keys ends in a slash without being a folder marker
     for name in ("a.png", "z/"):
