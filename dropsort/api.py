@@ -20,7 +20,7 @@ from dropsort.contract.defaults import PRECISION, STACK
 from dropsort.contract.errors import DropsortError
 
 if TYPE_CHECKING:
-    from dropsort.cli.options import Aws
+    from dropsort.client.aws import Aws
     from dropsort.client.results import Result
     from dropsort.client.stack import Service as Stack
     from dropsort.contract.reviews import Review
@@ -44,8 +44,8 @@ def connect(stack: str = STACK, *, profile: str | None = None, region: str | Non
     DropsortError
         There is no such stack, or it is not one of Dropsort.
     """
-    from dropsort.cli.options import Aws
     from dropsort.client import stack as stacks
+    from dropsort.client.aws import Aws
 
     aws = Aws(profile, region)
     return Service(stacks.find(aws.client, stack), aws)
@@ -86,8 +86,8 @@ class Service:
             A path does not exist, a file cannot be read, nothing is there to upload, or results are missing.
         """
         from dropsort.client import files
+        from dropsort.client.drop_and_wait import drop_and_wait
         from dropsort.client.errors import DropError
-        from dropsort.client.sort import sort
 
         found = files.walk(map(Path, paths), prefix)
         if found.skipped:
@@ -95,7 +95,7 @@ class Service:
         if not found.files:
             raise DropError(f"Nothing to upload in {', '.join(map(str, paths)) or 'no path'}.")
         s3 = self._aws.client("s3")
-        pairs = sort(
+        pairs = drop_and_wait(
             s3,
             self.bucket,
             found.files,

@@ -10,8 +10,9 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.options import Aws, amount, aws_options, json_option, prefix_option, stack_option
+from dropsort.cli.options import amount, aws_options, json_option, prefix_option, stack_option
 from dropsort.cli.output import facts_table, note, output_console
+from dropsort.client.aws import Aws
 from dropsort.contract.defaults import PRECISION
 from dropsort.contract.text import printable
 

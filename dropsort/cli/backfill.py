@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option, yes_option
+from dropsort.cli.options import amount, aws_options, json_option, stack_option, yes_option
 from dropsort.cli.output import bars, confirmed, note, output_console
 from dropsort.cli.redrive import estimate
+from dropsort.client.aws import Aws
 
 
 @click.command(short_help="Classify what is below another prefix.")

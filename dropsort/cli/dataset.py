@@ -11,8 +11,9 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.evaluate import NAMED
 from dropsort.cli.models import model_option
-from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, prefix_option, stack_option
+from dropsort.cli.options import amount, aws_options, existing, json_option, prefix_option, stack_option
 from dropsort.cli.output import bars, facts_table, note, output_console
+from dropsort.client.aws import Aws
 from dropsort.contract import reviews as deciding
 from dropsort.contract.text import printable
 

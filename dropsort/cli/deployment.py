@@ -10,8 +10,9 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import figures
-from dropsort.cli.options import Aws, aws_options, existing, json_option, stack_option, yes_option
+from dropsort.cli.options import aws_options, existing, json_option, stack_option, yes_option
 from dropsort.cli.output import confirmed, echo, facts_table, note, output_console
+from dropsort.client.aws import Aws
 from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 

@@ -10,15 +10,16 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.options import Aws, amount, aws_options, json_option, stack_option, walk_options
+from dropsort.cli.options import amount, aws_options, json_option, stack_option, walk_options
 from dropsort.cli.output import bars, facts_table, note, output_console, results_table
 from dropsort.cli.totals import totals
+from dropsort.client.aws import Aws
 from dropsort.contract.keys import INCOMING, path_of
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from dropsort.client.errors import MissingResultsError
-    from dropsort.client.wait import Sorted
+    from dropsort.client.wait import Finished
 
 
 def _existing(
@@ -76,8 +77,8 @@ def drop(
     from dropsort.client import stack as stacks
     from dropsort.client.drop import Uploaded
     from dropsort.client.drop import drop as upload
+    from dropsort.client.drop_and_wait import drop_and_wait
     from dropsort.client.errors import MissingResultsError
-    from dropsort.client.sort import sort
     from dropsort.client.summary import summarise
 
     found, skipped, left_out, look_alike = files.walk(paths, prefix, exclude=exclude, include=include)
@@ -100,7 +101,7 @@ def drop(
             f"{len(ignored)} files are uploaded, but the service ignores such names: they get no result ({name})."
         )
     uploads: list[Uploaded] = []
-    ordered: list[Sorted] = []
+    ordered: list[Finished] = []
     missing: MissingResultsError | None = None
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
@@ -110,13 +111,13 @@ def drop(
             uploads.append(item)
             progress.advance(uploading)
 
-        def done(item: Sorted) -> None:
+        def done(item: Finished) -> None:
             ordered.append(item)
             progress.advance(sorting)
 
         try:
             if wait_:
-                sort(
+                drop_and_wait(
                     s3,
                     service.bucket,
                     found,

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws, aws_options, json_option, stack_option, yes_option
+from dropsort.cli.options import aws_options, json_option, stack_option, yes_option
 from dropsort.cli.output import confirmed, note, output_console
+from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws
 from dropsort.cli.output import bars, echo, note
 from dropsort.cli.sagemaker import ACCOUNT, artifact_bucket, note_request, print_requests, region_of
+from dropsort.client.aws import Aws
 from training.settings import OPTIONS, Settings
 
 

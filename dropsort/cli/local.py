@@ -24,7 +24,7 @@ from dropsort.cli.totals import totals
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
-    from dropsort.client.wait import Sorted
+    from dropsort.client.wait import Finished
     from dropsort.local.service import Service
 
 # Maximum number of uploads in progress. The embedded AWS starts a process for each function of each of them, which keeps
@@ -114,7 +114,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
             steps(f"Sorting {len(found)} images")
             started = time.monotonic()
             steps.stop()
-            ordered, locations = _sort(service, found)
+            ordered, locations = _drop_and_wait(service, found)
             steps("Fetching captures")
             saved = _save(service, ordered, model)
     for item in skipped:
@@ -151,24 +151,24 @@ def _samples(folder: Path, count: int, steps: Steps) -> Path:
     return folder
 
 
-def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, list[str]]]:
+def _drop_and_wait(service: Service, found: list[Any]) -> tuple[list[Finished], dict[str, list[str]]]:
     """Upload and wait; return the results that arrived before the timeout, and the keys of all results."""
+    from dropsort.client.drop_and_wait import drop_and_wait
     from dropsort.client.errors import MissingResultsError
-    from dropsort.client.sort import sort
     from dropsort.client.summary import result_locations
 
     s3 = service.session().client("s3")
-    ordered: list[Sorted] = []
+    ordered: list[Finished] = []
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
         sorting = progress.add_task("sorted", total=len(found))
 
-        def done(item: Sorted) -> None:
+        def done(item: Finished) -> None:
             ordered.append(item)
             progress.advance(sorting)
 
         try:
-            sort(
+            drop_and_wait(
                 s3,
                 service.bucket,
                 found,
@@ -182,7 +182,7 @@ def _sort(service: Service, found: list[Any]) -> tuple[list[Sorted], dict[str, l
     return ordered, result_locations(s3, service.bucket, [file.key for file in found])
 
 
-def _save(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
+def _save(service: Service, ordered: list[Finished], model: Path) -> Path | None:
     """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from dropsort.client import fetch
     from dropsort.contract import reference
@@ -200,7 +200,7 @@ def _save(service: Service, ordered: list[Sorted], model: Path) -> Path | None:
     return LAST_DEMO
 
 
-def _settings(model: Path, ordered: list[Sorted]) -> dict[str, Any]:
+def _settings(model: Path, ordered: list[Finished]) -> dict[str, Any]:
     """What a report needs besides the captures."""
     decided = next((item.result.document for item in ordered if item.result.document.get("threshold")), {})
     return {

@@ -13,8 +13,8 @@ import click
 
 from dropsort.cli.documents import read_json
 from dropsort.cli.errors import sentence
-from dropsort.cli.options import Aws
 from dropsort.cli.output import note
+from dropsort.client.aws import Aws
 from dropsort.contract import defaults, reference
 
 HOME = Path(".dropsort")

@@ -13,7 +13,6 @@ from dropsort.cli import references
 from dropsort.cli.documents import write_json
 from dropsort.cli.locations import HOME, Location, locate
 from dropsort.cli.options import (
-    Aws,
     amount,
     aws_options,
     existing,
@@ -24,6 +23,7 @@ from dropsort.cli.options import (
     zone_option,
 )
 from dropsort.cli.output import bars, echo, facts_table, note, output_console
+from dropsort.client.aws import Aws
 from dropsort.contract.defaults import PRECISION, THRESHOLD
 from dropsort.contract.reviews import TRUTH_PREFIX
 from dropsort.contract.text import printable

@@ -1,57 +1,22 @@
-"""Options that several commands share, and the clients that they lead to."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from dropsort.client.aws import Aws
 from dropsort.contract import defaults
 from dropsort.contract.keys import INCOMING
 
-if TYPE_CHECKING:
-    import boto3
-
-    from dropsort.contract.clients import Clients
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-class Aws:
-    """Creates the client of each AWS service once, for the profile and region of the options."""
-
-    def __init__(self, profile: str | None, region: str | None) -> None:
-        self.profile, self.region = profile, region
-        self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    @functools.cached_property
-    def session(self) -> boto3.Session:
-        """The boto3 session."""
-        import boto3
-
-        return boto3.Session(profile_name=self.profile, region_name=self.region)
-
-    @property
-    def client(self) -> Clients:
-        """Makes the client of a service, with retries for interactive use."""
-        return self._client
-
-    def _client(self, service: str) -> Any:
-        from botocore.config import Config
-
-        with self._lock:
-            if service not in self._clients:
-                config = Config(retries={"mode": "standard", "max_attempts": 6}, max_pool_connections=64)
-                self._clients[service] = self.session.client(service, config=config)
-            return self._clients[service]
 
 
 def aws_options(function: Function) -> Function:

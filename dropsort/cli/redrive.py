@@ -8,7 +8,6 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.options import (
-    Aws,
     amount,
     aws_options,
     json_option,
@@ -18,6 +17,7 @@ from dropsort.cli.options import (
 )
 from dropsort.cli.output import confirmed, note, output_console
 from dropsort.cli.results import hint_prefix
+from dropsort.client.aws import Aws
 from dropsort.contract.backlog import UploadList
 from dropsort.contract.keys import OUTCOMES
 from dropsort.contract.reasons import REASONS

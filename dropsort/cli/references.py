@@ -9,7 +9,7 @@ import click
 
 from dropsort.cli.documents import read_json
 from dropsort.cli.locations import Location
-from dropsort.cli.options import Aws
+from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import click
 
 from dropsort.cli.documents import read_json, write_json
 from dropsort.cli.models import model_option
-from dropsort.cli.options import Aws, amount, aws_options, existing, json_option, stack_option, yes_option
+from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option, yes_option
 from dropsort.cli.output import confirmed, echo, note
 from dropsort.cli.sagemaker import (
     ACCOUNT,
@@ -21,6 +21,7 @@ from dropsort.cli.sagemaker import (
     print_requests,
     region_of,
 )
+from dropsort.client.aws import Aws
 
 group_option = click.option(
     "--group",

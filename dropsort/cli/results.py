@@ -11,8 +11,9 @@ import click
 from dropsort.cli import thumbnail
 from dropsort.cli.documents import STANDARD_OUTPUT, write_json_lines, writing
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.options import Aws, amount, aws_options, file_to, json_to, prefix_option, stack_option
+from dropsort.cli.options import amount, aws_options, file_to, json_to, prefix_option, stack_option
 from dropsort.cli.output import facts_table, note, output_console, results_table
+from dropsort.client.aws import Aws
 from dropsort.contract import reconciliation
 from dropsort.contract.keys import INCOMING, OUTCOMES
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.options import Aws, aws_options, stack_option
+from dropsort.cli.options import aws_options, stack_option
 from dropsort.cli.output import echo, note
+from dropsort.client.aws import Aws
 from dropsort.contract.keys import LOW_CONFIDENCE, OUTCOMES
 
 ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit", "similar")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws
 from dropsort.cli.output import note
+from dropsort.client.aws import Aws
 
 if TYPE_CHECKING:
     from training.aws.requests import AwsRequest

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.options import Aws, aws_options, json_option, stack_option
+from dropsort.cli.options import aws_options, json_option, stack_option
 from dropsort.cli.output import facts_table, output_console
+from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dropsort.cli.options import Aws, aws_options, stack_option, walk_options
+from dropsort.cli.options import aws_options, stack_option, walk_options
 from dropsort.cli.output import echo, note
+from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
-    from dropsort.client.wait import Sorted
+    from dropsort.client.wait import Finished
 
 
 @click.command(short_help="Classify what is put into a folder.")
@@ -60,7 +61,7 @@ def watch(
         ignored=service.ignored,
     )
 
-    def done(item: Sorted) -> None:
+    def done(item: Finished) -> None:
         result = item.result
         confidence = "" if result.confidence is None else f" {result.confidence:.3f}"
         what = f"{result.label or result.reason.get('code', '')}{confidence}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropsort.client.drop import listing
 from dropsort.client.results import Result
-from dropsort.client.wait import Sorted
+from dropsort.client.wait import Finished
 from dropsort.contract import keys
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ def folder_label(key: str, labels: Iterable[str]) -> str | None:
     return next((part for part in reversed(key.split("/")[:-1]) if part in known), None)
 
 
-def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
+def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
     """The summary of a run.
 
     Parameters
     ----------
     images
         Files that were dropped.
-    sorted_uploads
+    finished
         Those that have their result.
 
     Returns
@@ -84,16 +84,16 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
         ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``retryable`` (failed
         results that are started again by themselves), ``accuracy`` (None where no folder is a
         label), ``by_folder`` (`Accuracy.to_json`), ``images_per_second`` (from the first upload's start to the last
-        result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `Sorted.latency_seconds`).
+        result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `Finished.latency_seconds`).
     """
-    results = [item.result for item in sorted_uploads]
+    results = [item.result for item in finished]
     by_folder = accuracy(results)
-    latencies = sorted(item.latency_seconds for item in sorted_uploads if item.latency_seconds is not None)
-    starts = [item.upload.started for item in sorted_uploads if item.upload.started]
+    latencies = sorted(item.latency_seconds for item in finished if item.latency_seconds is not None)
+    starts = [item.upload.started for item in finished if item.upload.started]
     seconds = (max(result.recorded for result in results) - min(starts)).total_seconds() if starts else 0.0
     return {
         "images": images,
-        "results": len({item.upload.file.key for item in sorted_uploads}),
+        "results": len({item.upload.file.key for item in finished}),
         "outcomes": {name: sum(result.outcome == name for result in results) for name in keys.OUTCOMES},
         "labels": dict(Counter(result.label for result in results if result.label)),
         "reasons": dict(Counter(result.reason["code"] for result in results if result.reason)),
@@ -110,11 +110,11 @@ def summarise(images: int, sorted_uploads: Sequence[Sorted]) -> dict[str, Any]:
     }
 
 
-def warm_latency(sorted_uploads: Sequence[Sorted], cold: int) -> dict[str, float | None]:
+def warm_latency(finished: Sequence[Finished], cold: int) -> dict[str, float | None]:
     """``p50`` and ``p95`` of latency without the first `cold` uploads, whose functions had to start; None without others."""
     timed = [
         (item.upload.started, item.latency_seconds)
-        for item in sorted_uploads
+        for item in finished
         if item.upload.started and item.latency_seconds is not None
     ]
     rest = sorted(seconds for _, seconds in sorted(timed)[cold:])

@@ -21,7 +21,7 @@ CLOCKS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Sorted:
+class Finished:
     """An upload with its result."""
 
     upload: Uploaded
@@ -39,7 +39,7 @@ class Sorted:
 
 
 class Waiter:
-    """Polls for the results of uploads; `dropsort.client.sort.sort` does so until all are there.
+    """Polls for the results of uploads; `dropsort.client.drop_and_wait.drop_and_wait` does so until all are there.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Waiter:
         """Keys of uploads without a result so far."""
         return sorted(self._pending)
 
-    def poll(self) -> list[Sorted]:
+    def poll(self) -> list[Finished]:
         """Results that arrived since the last poll."""
         where = {
             location: key
@@ -90,12 +90,12 @@ class Waiter:
                 if item["Key"] in where and self._seen.get(item["Key"]) != item["ETag"]:
                     self._seen[item["Key"]] = item["ETag"]
                     fresh.append(item["Key"])
-        found: list[Sorted] = []
+        found: list[Finished] = []
         for result in results.ahead(self._read, fresh):
             upload = self._pending.get(where[result.location]) if result else None
             if result and upload and is_result_of(result, upload):
                 del self._pending[upload.file.key]
-                found.append(Sorted(upload, result))
+                found.append(Finished(upload, result))
         return found
 
     def _read(self, location: str) -> Result | None:

@@ -25,7 +25,7 @@ from dropsort.client.drop import drop
 from dropsort.client.errors import ClientError
 from dropsort.client.files import File
 from dropsort.client.results import Result
-from dropsort.client.wait import Sorted, Waiter
+from dropsort.client.wait import Finished, Waiter
 from dropsort.contract.keys import CLASSIFIED
 from dropsort.contract.text import printable
 
@@ -78,7 +78,7 @@ class Watch:
         """Uploads without a result."""
         return len(self._waiter.missing)
 
-    def step(self) -> list[Sorted]:
+    def step(self) -> list[Finished]:
         """Scan, upload what is complete, and return the results that arrived since the last step.
 
         Raises
@@ -108,7 +108,7 @@ def run(
     stop: threading.Event,
     *,
     once: bool = False,
-    done: Callable[[Sorted], None],
+    done: Callable[[Finished], None],
     problem: Callable[[str], None],
     interval_seconds: float = INTERVAL_SECONDS,
 ) -> None:
@@ -140,7 +140,7 @@ def run(
             return
 
 
-def store(item: Sorted, folder: Path, into: Path) -> Path | None:
+def store(item: Finished, folder: Path, into: Path) -> Path | None:
     """Copy an image into the folder of its label below `into`; into that of its outcome if it is not classified.
 
     The copy appears under its name in one step, and one that is there already is left: the function can be repeated and

@@ -16,7 +16,7 @@ from dropsort.client.drop import Uploaded
 from dropsort.client.files import File
 from dropsort.client.results import Result
 from dropsort.client.stack import Service
-from dropsort.client.wait import Sorted
+from dropsort.client.wait import Finished
 from dropsort.client.watch import Watch, overlapping, part_of, run, store
 from dropsort.contract import litter
 from tests.unit.client.conftest import BUCKET
@@ -37,8 +37,8 @@ def versions(s3: Any) -> list[str]:
     )
 
 
-def all_results(watch: Watch, **options: Any) -> list[Sorted]:
-    found: list[Sorted] = []
+def all_results(watch: Watch, **options: Any) -> list[Finished]:
+    found: list[Finished] = []
     run(
         watch,
         threading.Event(),
@@ -113,14 +113,14 @@ def test_a_file_that_vanishes_and_a_service_that_is_away_are_reported_once(s3: A
     assert "NoSuchBucket" in problems[0]
 
 
-def sorted_item(path: Path, label: str | None, outcome: str = "classified") -> Sorted:
+def finished_item(path: Path, label: str | None, outcome: str = "classified") -> Finished:
     file = File(path, f"incoming/{path.name}", path.stat().st_size)
-    return Sorted(Uploaded(file, "etag"), Result("", {"outcome": outcome, "label": label}))
+    return Finished(Uploaded(file, "etag"), Result("", {"outcome": outcome, "label": label}))
 
 
 def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None:
     into = tmp_path / "out"
-    item = sorted_item(folder / "cam" / "b.jpg", "bicycle")
+    item = finished_item(folder / "cam" / "b.jpg", "bicycle")
 
     target = store(item, folder, into)
 
@@ -134,7 +134,7 @@ def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None
 
 
 def test_a_file_that_has_changed_since_its_upload_is_not_copied(folder: Path, tmp_path: Path) -> None:
-    item = sorted_item(folder / "a.jpg", "bicycle")
+    item = finished_item(folder / "a.jpg", "bicycle")
     (folder / "a.jpg").write_bytes(b"something else")
     assert store(item, folder, tmp_path / "out") is None
     (folder / "a.jpg").unlink()
@@ -170,6 +170,6 @@ def test_copies_are_not_watched_in_turn(folder: Path, tmp_path: Path) -> None:
 
 def test_a_copy_keeps_the_time_of_its_image(folder: Path, tmp_path: Path) -> None:
     os.utime(folder / "a.jpg", (1, 1))
-    target = store(sorted_item(folder / "a.jpg", "bicycle"), folder, tmp_path / "out")
+    target = store(finished_item(folder / "a.jpg", "bicycle"), folder, tmp_path / "out")
     assert target is not None
     assert target.stat().st_mtime == 1

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from dropsort.client.drop import WORKERS, Uploaded, drop
 from dropsort.client.errors import MissingResultsError
 from dropsort.client.files import File
-from dropsort.client.wait import PATIENCE_SECONDS, Sorted, Waiter
+from dropsort.client.wait import PATIENCE_SECONDS, Finished, Waiter
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def sort(
+def drop_and_wait(
     s3: S3Client,
     bucket: str,
     files: Sequence[File],
@@ -28,8 +28,8 @@ def sort(
     patience_seconds: float = PATIENCE_SECONDS,
     ignored: Callable[[str], bool] = lambda _: False,
     uploaded: Callable[[Uploaded], None] = lambda _: None,
-    done: Callable[[Sorted], None] = lambda _: None,
-) -> list[Sorted]:
+    done: Callable[[Finished], None] = lambda _: None,
+) -> list[Finished]:
     """Upload `files` and return each with its result, in the order in which these came.
 
     Parameters
@@ -77,7 +77,7 @@ def sort(
     uploader = threading.Thread(target=upload_all, name="drop", daemon=True)
     uploader.start()
     waiter = Waiter(s3, bucket, ignored=ignored)
-    found: list[Sorted] = []
+    found: list[Finished] = []
     last = time.monotonic()
     pause = 0.02
     try:

@@ -11,8 +11,8 @@ import pytest
 
 from dropsort.client import files
 from dropsort.client.drop import drop
+from dropsort.client.drop_and_wait import drop_and_wait
 from dropsort.client.errors import MissingResultsError
-from dropsort.client.sort import sort
 from dropsort.client.summary import result_locations, summarise
 from dropsort.client.wait import Waiter
 from tests.unit.client.conftest import BUCKET
@@ -36,7 +36,9 @@ def test_every_upload_gets_its_result(
     def count(name: str) -> Callable[[Any], None]:
         return lambda _: counts.update({name: counts[name] + 1})
 
-    ordered = sort(s3, BUCKET, found, in_flight=in_flight, uploaded=count("uploaded"), done=count("done"))
+    ordered = drop_and_wait(
+        s3, BUCKET, found, in_flight=in_flight, uploaded=count("uploaded"), done=count("done")
+    )
     assert sorted(item.upload.file.key for item in ordered) == [file.key for file in found]
     assert all(item.result.key == item.upload.file.key for item in ordered)
     assert counts == {"uploaded": 8, "done": 8}
@@ -54,7 +56,7 @@ def test_at_most_so_many_are_in_flight(s3: Any, service: set[str], found: list[f
         nonlocal flying
         flying -= 1
 
-    sort(s3, BUCKET, found, in_flight=3, uploaded=uploaded, done=done)
+    drop_and_wait(s3, BUCKET, found, in_flight=3, uploaded=uploaded, done=done)
     assert highest <= 3
 
 
@@ -65,7 +67,7 @@ def test_missing_results_end_the_wait_and_are_named(
     service |= {found[3].key, found[4].key}
     came: list[str] = []
     with pytest.raises(MissingResultsError, match=r"of 8 uploads have no result.*redrive") as error:
-        sort(
+        drop_and_wait(
             s3,
             BUCKET,
             found,
@@ -80,8 +82,8 @@ def test_missing_results_end_the_wait_and_are_named(
 def test_results_of_an_earlier_drop_count_for_what_was_there(
     s3: Any, service: set[str], found: list[files.File]
 ) -> None:
-    sort(s3, BUCKET, found)
-    again = sort(s3, BUCKET, found)
+    drop_and_wait(s3, BUCKET, found)
+    again = drop_and_wait(s3, BUCKET, found)
     assert len(again) == 8
     assert all(item.latency_seconds is None for item in again)
 
@@ -129,7 +131,7 @@ def test_objects_of_others_under_output_prefixes_do_not_disturb(
 def test_summary_counts_measures_and_compares_with_folders(
     s3: Any, service: set[str], found: list[files.File]
 ) -> None:
-    ordered = sort(s3, BUCKET, found)
+    ordered = drop_and_wait(s3, BUCKET, found)
     summary = summarise(len(found), ordered)
     assert (summary["images"], summary["results"]) == (8, 8)
     assert summary["outcomes"] == {"classified": 8, "low-confidence": 0, "failed": 0}
@@ -153,4 +155,4 @@ def test_places_shows_what_is_lost_and_what_is_there_twice(
 def test_a_failing_upload_ends_the_wait(s3: Any, service: set[str], found: list[files.File]) -> None:
     missing = replace(found[0], path=found[0].path.with_name("gone"))
     with pytest.raises(FileNotFoundError):
-        sort(s3, BUCKET, [missing, *found[1:]])
+        drop_and_wait(s3, BUCKET, [missing, *found[1:]])
