@@ -76,6 +76,7 @@ def iterate(
     prefix: str = "",
     unreadable: Callable[[str], None] = lambda _: None,
     workers: int = WORKERS,
+    wait: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
     """Results in the order of their keys, outcome by outcome, read ahead in parallel.
 
@@ -87,10 +88,13 @@ def iterate(
         Only results of uploads whose path below ``incoming/`` starts so.
     unreadable
         Called with a sentence for every object there that is no result.
+    wait
+        Called before each one is read, in the thread that reads it.
     """
     locations = (location for outcome in outcomes for location in listed(s3, bucket, f"{outcome}/{prefix}"))
 
     def read(location: str) -> Result | str | None:
+        wait()
         try:
             return get(s3, bucket, location)
         except UnreadableResult as error:

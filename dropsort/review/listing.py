@@ -140,12 +140,27 @@ class Listing:
         self._next_view = 1
         self.loading, self.problems = True, list[str]()
 
-    def load(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Read all results; what is no result is left out and counted in ``problems``, of which a hundred are remembered."""
+    def load(
+        self, stopped: Callable[[], bool] = lambda: False, wait: Callable[[], object] = lambda: None
+    ) -> None:
+        """Read all results; what is no result is left out and counted in ``problems``, of which a hundred are remembered.
+
+        Parameters
+        ----------
+        stopped
+            Whether to end before all are read.
+        wait
+            Called before each one is read.
+        """
         try:
             for outcome in FIRST:
                 found = results.iterate(
-                    self._s3, self._bucket, outcomes=[outcome], workers=WORKERS, unreadable=self._problem
+                    self._s3,
+                    self._bucket,
+                    outcomes=[outcome],
+                    workers=WORKERS,
+                    unreadable=self._problem,
+                    wait=wait,
                 )
                 for result in found:
                     if stopped():

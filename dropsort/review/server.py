@@ -96,7 +96,8 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         return _json({"items": listed})
 
     def image(request: Request) -> Response:
-        shown = session.thumbnails.get(_item(request), request.path_params["size"])
+        with session.serving():
+            shown = session.thumbnails.get(_item(request), request.path_params["size"])
         if shown.reason is not None:
             return Response(shown.reason, 422, media_type="text/plain; charset=utf-8")
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -123,7 +124,8 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         if not isinstance(sent, list) or not 0 < len(sent) <= MOST_DECISIONS:
             raise HTTPException(400, f"decisions is no list of 1 to {MOST_DECISIONS}.")
         found = [_wanted(session, one) for one in sent]
-        made = await run_in_threadpool(session.decide, found)
+        with session.serving():
+            made = await run_in_threadpool(session.decide, found)
         return _json(
             {"decisions": [asdict(one) | {"item": _listed(one.item) if one.item else None} for one in made]}
         )

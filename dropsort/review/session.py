@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,8 @@ class Session:
         self._applying = ThreadPoolExecutor(WORKERS, "apply")
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._serving, self._idle = 0, threading.Event()
+        self._idle.set()
         self.waiting, self.trouble = 0, ""
         self._times: deque[float] = deque(maxlen=1000)
 
@@ -59,9 +63,23 @@ class Session:
 
     def _load(self) -> None:
         try:
-            self.listing.load(self._stopping.is_set)
+            self.listing.load(self._stopping.is_set, self._idle.wait)
         except Exception as error:
             self.trouble = f"Not all results could be read: {error}"
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """While the page waits for something: reading results, which takes all cores, waits too."""
+        with self._lock:
+            self._serving += 1
+            self._idle.clear()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._serving -= 1
+                if not self._serving:
+                    self._idle.set()
 
     def complete(self) -> None:
         """Make decisions results that a killed process left."""

@@ -221,15 +221,15 @@ function progress() {
 let polling = 0;
 async function poll() {
   clearTimeout(polling);
-  let pause = 5000;
+  let pause = 5000, took = 0;
   try {
     const before = page.state; page.state = await request("/api/state");
     bins(page.state.bins); labels(page.state.labels); progress();
     if (page.state.trouble) trouble(page.state.trouble); else if (before && before.trouble) trouble("");
     // While results are read, the view follows until somebody works in it.
     const total = page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)).reduce((sum, one) => sum + one[3], 0);
-    if (!page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) await open();
-    empty(); if (page.state.loading || page.incomplete) pause = grid.length ? 2000 : 250;
+    if (!page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) { took = performance.now(); await open(); took = performance.now() - took; }
+    empty(); if (page.state.loading || page.incomplete) pause = grid.length ? Math.max(2000, 10 * took) : 250;  // comparing many images takes long
   } catch (error) { trouble(`The page's server does not respond (${error.message}). Decisions are sent when it does.`); pause = 3000; }
   clearTimeout(polling); polling = setTimeout(poll, pause);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from dropsort.review.labels import Given
 from dropsort.review.session import Session
 from tests.unit.review.conftest import BUCKET, Upload, stored
 from tests.unit.review.test_claims import Meddling
+from tests.unit.review.test_server import eventually
 
 
 @contextmanager
@@ -113,3 +115,22 @@ def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload)
     assert imports.take_over(s3, BUCKET, "Ada", given, notes.append) == {"decided": 1}
     assert keys.result_keys("b.png")["failed"] in stored(s3)
     assert any("reviews/a.png.json is no review" in one for one in notes)
+
+
+def test_results_are_read_while_the_page_waits_for_nothing(s3: Any, upload: Upload) -> None:
+    # GIVEN a page that waits for an image
+    for path in ("a.png", "b.png"):
+        upload(path)
+    session = Session(s3, BUCKET, "Ada")
+    try:
+        with session.serving():
+            session.start()
+            time.sleep(0.2)
+            # THEN no result is read
+            assert session.listing.loading
+            assert session.listing.bins() == []
+        # WHEN it has the image THEN all are
+        eventually(lambda: not session.listing.loading)
+        assert sum(count for *_, count in session.listing.bins()) == 2
+    finally:
+        session.stop()
