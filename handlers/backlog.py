@@ -22,7 +22,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import backlog, keys, litter, metrics, reconciliation, s3_documents
+from dropsort.contract import backlog, keys, litter, metrics, reconciliation, reviews, s3_documents
 from handlers import aws, telemetry
 
 STATE = f"{backlog.PREFIX}state.json"
@@ -71,11 +71,18 @@ class Comparison:
     without_result: int = 0
     oldest: str = ""  # key of the oldest upload without a result
     oldest_uploaded: str = ""
+    unreviewed: int = 0
+    oldest_unreviewed: str = (
+        ""  # when the result of the image was written that has waited longest for a review
+    )
+    reviewed: int = 0  # since the comparison before
+    overturned: int = 0
     ended: str = ""
 
     def add(self, checked: reconciliation.Checked, latest: datetime, now: datetime) -> bool:
         """Count an upload; whether it is unfinished, was uploaded before `latest`, and does not wait for its next try."""
         self.uploads += 1
+        self._add_review(checked)
         upload = checked.upload
         if checked.why is None or upload.written > latest:
             return False
@@ -86,15 +93,33 @@ class Comparison:
                 self.oldest, self.oldest_uploaded = upload.key, uploaded
         return checked.next_try is None or checked.next_try <= now
 
+    def _add_review(self, checked: reconciliation.Checked) -> None:
+        if checked.unreviewed is not None:
+            self.unreviewed += 1
+            written = checked.unreviewed.isoformat()
+            self.oldest_unreviewed = min(self.oldest_unreviewed or written, written)
+        if checked.review is not None:
+            self.reviewed += 1
+            self.overturned += reviews.overturns(checked.review)
+
     def values(self) -> dict[str, float]:
         """Metrics of a comparison that has ended, as they were when it began."""
-        age = timedelta()
-        if self.oldest:
-            age = datetime.fromisoformat(self.began) - datetime.fromisoformat(self.oldest_uploaded)
         return {
             metrics.UPLOADS_WITHOUT_RESULT: self.without_result,
-            metrics.OLDEST_UPLOAD_AGE: age.total_seconds(),
+            metrics.OLDEST_UPLOAD_AGE: self._age(self.oldest_uploaded),
+            metrics.UNREVIEWED: self.unreviewed,
+            metrics.OLDEST_UNREVIEWED_AGE: self._age(self.oldest_unreviewed),
         }
+
+    def counts(self) -> dict[str, float]:
+        """Metrics that add up from comparison to comparison: they are emitted once, when it ends."""
+        return {metrics.REVIEWED: self.reviewed, metrics.OVERTURNED: self.overturned}
+
+    def _age(self, moment: str) -> float:
+        """Seconds from a moment to the begin; 0 without one, or if it came later."""
+        if not moment:
+            return 0.0
+        return max(0.0, (datetime.fromisoformat(self.began) - datetime.fromisoformat(moment)).total_seconds())
 
 
 @dataclass
@@ -155,6 +180,15 @@ class State:
         begin = self._next(INTERVAL)
         return now > begin + (begin - datetime.fromisoformat(self.last.began))
 
+    def reviewed(self, began: str) -> reconciliation.Period:
+        """The period whose reviews a comparison that began then counts: from where the one before it stopped, by S3's clock.
+
+        It ends some time before the begin, so that nothing is written in it after it was listed.
+        """
+        end = datetime.fromisoformat(began) - CLOCKS
+        begin = datetime.fromisoformat(self.last.began) - CLOCKS if self.last else end - INTERVAL
+        return begin, end
+
     def _next(self, interval: timedelta) -> datetime:
         if self.last is None:
             return _EPOCH
@@ -184,6 +218,7 @@ class Tick:
     deadline: float
     started: int = 0
     unwell: bool = False
+    ended: Comparison | None = None  # the comparison that this invocation ended
     _keys: set[str] = field(default_factory=set)
     _is_well: bool | None = None
 
@@ -237,7 +272,11 @@ class Tick:
         current = state.comparison or Comparison(self.now.isoformat())
         begun, latest = time.monotonic(), self.now - self.min_age
         for checked in reconciliation.check(
-            self.s3, self.settings.bucket_name, after=current.marker, ignored=self._ignored
+            self.s3,
+            self.settings.bucket_name,
+            after=current.marker,
+            ignored=self._ignored,
+            reviewed=state.reviewed(current.began),
         ):
             if current.add(checked, latest, self.now) and keep and uploads.count < MOST_UPLOADS:
                 self._add(uploads, checked.upload.key)
@@ -247,6 +286,7 @@ class Tick:
                     break
         else:
             current.ended = datetime.now(UTC).isoformat()
+            self.ended = current
         current.seconds += time.monotonic() - begun
         state.comparison, state.last = (None, current) if current.ended else (current, state.last)
 
@@ -324,6 +364,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             metrics.ENDPOINT_UNWELL: int(tick.unwell),
             metrics.RECONCILIATION_LATE: int(state.late(tick.now)),
             **(last.values() if last else {}),
+            **(tick.ended.counts() if tick.ended else {}),
         }
     )
     return {

@@ -30,9 +30,9 @@ SHARE = 10  # --watch reads at most in one part of so many of the time
 @stack_option
 @aws_options
 def status(watch: bool, json_file: Path | None, stack: str, aws: Aws) -> int:
-    """Show uploads in progress and waiting, failures by reason, the backlog, the endpoint and alarms.
+    """Show uploads in progress and waiting, images to review, failures by reason, the backlog, the endpoint and alarms.
 
-    Lists all uploads and results: $0.01 for a million images.
+    Lists all uploads, results and reviews: $0.01 for a million images.
     """
     from dropsort.client import stack as stacks
     from dropsort.client import status as reading
@@ -69,6 +69,12 @@ def facts(found: Status) -> list[tuple[str, str]]:
                 "oldest without a result",
                 f"{printable(found.oldest)}, uploaded {found.oldest_uploaded:%Y-%m-%d %H:%M:%S} UTC",
             )
+        )
+    rows.append(("to review", f"{found.unreviewed:,} of low confidence"))
+    if found.oldest_unreviewed:
+        rows[-1] = (
+            "to review",
+            f"{rows[-1][1]}, the oldest since {found.oldest_unreviewed:%Y-%m-%d %H:%M:%S} UTC",
         )
     rows += [("failed", f"{count:,} {printable(code)}") for code, count in found.failed.most_common()]
     if found.run:

@@ -1,4 +1,4 @@
-"""The state of a service: uploads in progress and waiting, failures by reason, the run of the backlog, endpoint, alarms."""
+"""The state of a service: uploads in progress and waiting, images to review, failures by reason, the backlog's run, endpoint, alarms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ LONGEST = timedelta(minutes=10)  # an upload without a result may be in progress
 
 @dataclass
 class Status:
-    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST`, `endpoint` is SageMaker's word."""
+    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST`, `endpoint` is SageMaker's word.
+
+    `unreviewed` are images of low confidence that nobody has decided about; of them, the oldest result was written at `oldest_unreviewed`.
+    """
 
     uploads: int = 0
     in_progress: int = 0
@@ -32,6 +35,8 @@ class Status:
     without_result: int = 0
     oldest: str = ""
     oldest_uploaded: datetime | None = None
+    unreviewed: int = 0
+    oldest_unreviewed: datetime | None = None
     failed: Counter[str] = field(default_factory=Counter)
     run: backlog.Run | None = None
     run_items: dict[str, int] = field(default_factory=dict)
@@ -47,6 +52,8 @@ class Status:
             "without_result": self.without_result,
             "oldest": self.oldest or None,
             "oldest_uploaded": self.oldest_uploaded,
+            "unreviewed": self.unreviewed,
+            "oldest_unreviewed": self.oldest_unreviewed,
             "failed": dict(self.failed.most_common()),
             "run": {
                 "id": self.run.id,
@@ -64,7 +71,7 @@ class Status:
 def read(
     client: Clients, service: Service, in_alarm: Callable[[MetricAlarmTypeDef], bool] = lambda _: True
 ) -> Status:
-    """Read the state: lists all uploads and results, and reads the results below ``failed/``.
+    """Read the state: lists all uploads, results and reviews, and reads the results below ``failed/``.
 
     Parameters
     ----------
@@ -72,9 +79,12 @@ def read(
         Whether an alarm that CloudWatch says is in alarm is so by its own rules: an emulator's may ignore them.
     """
     found, s3, now = Status(), client("s3"), datetime.now(UTC)
-    for checked in reconciliation.check(s3, service.bucket, ignored=service.ignored):
+    for checked in reconciliation.check(s3, service.bucket, ignored=service.ignored, reviewed=(now, now)):
         upload = checked.upload
         found.uploads += 1
+        if checked.unreviewed:
+            found.unreviewed += 1
+            found.oldest_unreviewed = min(found.oldest_unreviewed or checked.unreviewed, checked.unreviewed)
         if checked.why == reconciliation.RETRYABLE:
             found.retryable += 1
         elif checked.why and now - upload.written < LONGEST:

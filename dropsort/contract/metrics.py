@@ -66,6 +66,10 @@ ENDPOINT_UNWELL = "EndpointUnwell"
 RECONCILIATION_LATE = "ReconciliationLate"
 OLDEST_UPLOAD_AGE = "OldestUploadAge"
 UPLOADS_WITHOUT_RESULT = "UploadsWithoutResult"
+UNREVIEWED = "Unreviewed"
+OLDEST_UNREVIEWED_AGE = "OldestUnreviewedAge"
+REVIEWED = "Reviewed"
+OVERTURNED = "Overturned"
 
 # Emitted by the backlog function, every five minutes.
 BACKLOG = {
@@ -83,6 +87,14 @@ BACKLOG = {
     UPLOADS_WITHOUT_RESULT: Metric(
         "Count", "uploads older than ten minutes without a result in the last comparison"
     ),
+    UNREVIEWED: Metric(
+        "Count", "images of low confidence that nobody has decided about, in the last comparison"
+    ),
+    OLDEST_UNREVIEWED_AGE: Metric(
+        "Seconds", "age of the oldest result of these when the last comparison began; 0 without one"
+    ),
+    REVIEWED: Metric("Count", "images that people decided about from one comparison to the next"),
+    OVERTURNED: Metric("Count", "of these, images whose predicted label the decision replaced"),
 }
 
 CAPTURED = "Captured"

@@ -1,9 +1,13 @@
 """Which uploads are unfinished: the versions below ``incoming/`` compared with the results below the three output prefixes.
 
-One pass over four listings, side by side, in memory that does not grow with the bucket. Uploads and results are compared by identity
-(version id, else ETag), never by how long one came after the other: an execution of an older upload may write at any time. An upload
-with one version whose result has one version costs no request of its own: nobody edited the result, and it can be of nothing else.
+One pass over four listings, or five with the reviews, side by side, in memory that does not grow with the bucket. Uploads and results
+are compared by identity (version id, else ETag), never by how long one came after the other: an execution of an older upload may write
+at any time. An upload with one version whose result has one version costs no request of its own: nobody edited the result, and it can
+be of nothing else.
 Every other result is read.
+
+Of the reviews only two kinds are read: those of images of low confidence, to know whether a decision is in force, and those that were
+written in a period, to count decisions.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dropsort.contract import keys, litter, reasons, result, s3_documents
+from dropsort.contract import keys, litter, reasons, result, reviews, s3_documents
+from dropsort.contract.versions import Listing, Version, newest, newest_of, read_ahead
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,32 +35,14 @@ WORKERS = 16  # results that are read at the same time
 LITTER = litter.Matcher(litter.PATTERNS)  # what a service ignores by default
 
 
-class UnorderedListing(Exception):
-    """A listing was not in the order of its keys, as that of a directory bucket is; nothing can be compared then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """The newest version of a key.
-
-    ``single`` says that the bucket holds no other version of the key, nor a mark of a deletion. ``size`` is in bytes.
-    """
-
-    key: str
-    version_id: str
-    etag: str
-    written: datetime
-    single: bool
-    size: int | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Checked:
     """An upload and why it is unfinished: `NO_RESULT`, `SEVERAL_RESULTS`, `RETRYABLE`, or None for a finished one.
 
     A comparison that is interrupted after it continues from ``marker``; empty where it cannot be interrupted.
     ``ignored`` says that the service gives it no result, so that it is finished without one. ``next_try`` is when a retryable failure
-    is tried again without a person.
+    is tried again without a person. ``unreviewed`` is when a result of low confidence was written that nobody has decided about,
+    ``review`` one that was written in the period that was compared and has a decision in force.
     """
 
     upload: Version
@@ -63,6 +50,11 @@ class Checked:
     marker: str = ""
     ignored: bool = False
     next_try: datetime | None = None
+    unreviewed: datetime | None = None
+    review: reviews.Review | None = None
+
+
+Period = tuple[datetime, datetime]  # from the first until before the second
 
 
 def check(
@@ -73,6 +65,7 @@ def check(
     failures: bool = True,
     after: str = "",
     ignored: Callable[[str], bool] = LITTER,
+    reviewed: Period | None = None,
 ) -> Iterator[Checked]:
     """Every upload below ``incoming/`` + `prefix`, in about the order of the keys, and whether it is finished.
 
@@ -88,6 +81,8 @@ def check(
         Continue after this key, the marker of a `Checked`.
     ignored
         Whether the service ignores an upload, by its path below ``incoming/``: that of its parameter IgnoredPatterns.
+    reviewed
+        Compare with the reviews too, and return those that were written in this period; None: without them.
 
     Raises
     ------
@@ -96,8 +91,8 @@ def check(
     botocore.exceptions.ClientError
         S3 failed.
     """
-    with ThreadPoolExecutor(WORKERS + 1 + len(keys.OUTCOMES), thread_name_prefix="reconcile") as pool:
-        verdicts = _verdicts(client, bucket, prefix, failures, after, ignored, pool)
+    with ThreadPoolExecutor(WORKERS + 2 + len(keys.OUTCOMES), thread_name_prefix="reconcile") as pool:
+        verdicts = _verdicts(client, bucket, prefix, failures, after, ignored, reviewed, pool)
         with closing(_in_order(verdicts)) as found:
             for marker, checked in found:
                 yield checked if checked.marker == marker else replace(checked, marker=marker)
@@ -110,35 +105,36 @@ def _verdicts(
     failures: bool,
     after: str,
     ignored: Callable[[str], bool],
+    reviewed: Period | None,
     pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[str, Checked | Future[Checked]]]:
     """Each upload's marker and verdict; a verdict that needs a request is made in the pool."""
     path = keys.path_of(after) if after else ""
-    results = {
-        outcome: _Results(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
-        for outcome in keys.OUTCOMES
+    listings = {
+        outcome: Listing(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
+        for outcome in (*keys.OUTCOMES, *((_REVIEWS,) if reviewed else ()))
     }
     for upload, path, marker in _in_order_of_results(
-        _newest(client, bucket, keys.INCOMING + prefix, pool, after)
+        newest(client, bucket, keys.INCOMING + prefix, pool, after)
     ):
         if litter.is_folder_marker(path, upload.size) or ignored(path):
             yield marker, Checked(upload, None, marker, ignored=True)
             continue
-        locations = keys.result_keys(path)
+        locations = {name: f"{name}/{keys.result_path(path)}" for name in listings}
         if not keys.is_whole(path):  # its result's key is a digest, out of order
-            yield marker, pool.submit(_look_up, client, bucket, upload, locations, failures)
+            yield marker, pool.submit(_look_up, client, bucket, upload, locations, failures, reviewed)
             continue
         found = {
-            outcome: written
-            for outcome, location in locations.items()
-            if (written := results[outcome].at(location)) is not None
+            name: written
+            for name, location in locations.items()
+            if (written := listings[name].at(location)) is not None
         }
+        review = found.pop(_REVIEWS, None)
         why = _by_listing(upload, found, failures)
-        if why is _READ:
-            (outcome,) = found
-            yield marker, pool.submit(_judge, client, bucket, upload, locations[outcome])
+        if why is _READ or _is_read(review, found, reviewed):
+            yield marker, pool.submit(_judge, client, bucket, upload, found, why, review, reviewed)
         else:
-            yield marker, Checked(upload, why)
+            yield marker, Checked(upload, why, unreviewed=_unreviewed(why, found, reviewed))
 
 
 _Value = TypeVar("_Value")
@@ -167,6 +163,7 @@ def _done(name: str, value: _Value | Future[_Value]) -> tuple[str, _Value]:
 
 
 _READ = "read"
+_REVIEWS = reviews.PREFIX.removesuffix("/")
 
 
 def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> str | None:
@@ -180,6 +177,19 @@ def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> s
         return NO_RESULT
     read = not (upload.single and written.single) or (failures and outcome == keys.FAILED)
     return _READ if read else None
+
+
+def _is_read(review: Version | None, found: dict[str, Version], reviewed: Period | None) -> bool:
+    """Whether a review has to be read."""
+    if review is None or reviewed is None:
+        return False
+    return keys.LOW_CONFIDENCE in found or reviewed[0] <= review.written < reviewed[1]
+
+
+def _unreviewed(why: str | None, found: dict[str, Version], reviewed: Period | None) -> datetime | None:
+    """When the only result was written, if that is one of low confidence; None if it is not, or reviews are not compared."""
+    low = found.get(keys.LOW_CONFIDENCE)
+    return low.written if low and reviewed and why is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +227,7 @@ def failures(
                 if since <= item["LastModified"] <= until
                 else Failure(item["Key"], item["LastModified"]),
             )
-            for page in _read_ahead(pages, pool)
+            for page in read_ahead(pages, pool)
             for item in page.get("Contents", ())
             if since <= item["LastModified"] <= until or item is page["Contents"][-1]
         )
@@ -262,7 +272,37 @@ def _read(client: S3Client, bucket: str, location: str, key: str | None = None) 
     return document
 
 
-def _judge(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
+def _judge(
+    client: S3Client,
+    bucket: str,
+    upload: Version,
+    found: dict[str, Version],
+    why: str | None,
+    review: Version | None,
+    reviewed: Period | None,
+) -> Checked:
+    """The verdict on an upload whose only result or whose review has to be read."""
+    if why is _READ:
+        (written,) = found.values()
+        checked = _by_content(client, bucket, upload, written.key)
+    else:
+        checked = Checked(upload, why)
+    checked = replace(checked, unreviewed=_unreviewed(checked.why, found, reviewed))
+    if review is None or reviewed is None or not _is_read(review, found, reviewed):
+        return checked
+    try:
+        body, _ = s3_documents.read(client, bucket, review.key, reviews.MAX_BYTES + 1)
+        document = reviews.parse(body, upload.key)
+    except ValueError:  # gone in the meantime, or somebody else put it there
+        return checked
+    if reviews.in_force(document) is None:
+        return checked
+    if _is_of(upload, {"version_id": document.source.version_id, "etag": document.source.etag}):
+        checked = replace(checked, unreviewed=None)
+    return replace(checked, review=document) if reviewed[0] <= review.written < reviewed[1] else checked
+
+
+def _by_content(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
     """The verdict on an upload's only result, by its content."""
     try:
         document = _read(client, bucket, location, upload.key)
@@ -285,55 +325,23 @@ def _is_of(upload: Version, source: dict[str, Any]) -> bool:
 
 
 def _look_up(
-    client: S3Client, bucket: str, upload: Version, locations: dict[str, str], failures: bool
+    client: S3Client,
+    bucket: str,
+    upload: Version,
+    locations: dict[str, str],
+    failures: bool,
+    reviewed: Period | None,
 ) -> Checked:
-    """The verdict on an upload whose result's key does not sort with it: its three possible keys one by one."""
+    """The verdict on an upload whose result's key does not sort with it: its possible keys one by one."""
     found = {}
-    for outcome, location in locations.items():
+    for name, location in locations.items():
         page = client.list_object_versions(Bucket=bucket, Prefix=location)
-        first = next(_newest_of([page]), None)
+        first = next(newest_of([page]), None)
         if first is not None and first.key == location:
-            found[outcome] = first
+            found[name] = first
+    review = found.pop(_REVIEWS, None)
     why = _by_listing(upload, found, failures)
-    if why is _READ:
-        return _judge(client, bucket, upload, locations[next(iter(found))])
-    return Checked(upload, why)
-
-
-def _newest(
-    client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor, after: str = ""
-) -> Iterator[Version]:
-    """The newest version of every key below a prefix that was not deleted, by key; one page is read ahead."""
-    start: Any = {"KeyMarker": after} if after else {}
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix, **start)
-    return _newest_of(_read_ahead(pages, pool))
-
-
-def _newest_of(pages: Iterable[Any]) -> Iterator[Version]:
-    key, newest, count = "", None, 0
-    for page in pages:
-        versions = [(item["Key"], item) for item in page.get("Versions", ())]
-        marks = [(item["Key"], None) for item in page.get("DeleteMarkers", ())]
-        for name, item in heapq.merge(versions, marks, key=lambda pair: pair[0]):
-            if name != key:
-                if newest is not None:
-                    yield _version(newest, count)
-                if name < key:
-                    raise UnorderedListing(f"{name!r} was listed after {key!r}")
-                key, newest, count = name, None, 0
-            count += 1
-            if item is not None and item["IsLatest"]:
-                newest = item
-    if newest is not None:
-        yield _version(newest, count)
-
-
-def _version(item: dict[str, Any], count: int) -> Version:
-    version = item.get("VersionId") or "null"
-    # What has no version id of its own may have been replaced without a trace.
-    single = count == 1 and version != "null"
-    etag = item["ETag"].strip('"')
-    return Version(item["Key"], version, etag, item["LastModified"], single, item.get("Size"))
+    return _judge(client, bucket, upload, found, why, review, reviewed)
 
 
 def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, str, str]]:
@@ -360,28 +368,3 @@ def _in_order_of_results(found: Iterable[Version]) -> Iterator[tuple[Version, st
         last = upload.key
     while waiting:
         yield first()
-
-
-class _Results:
-    """The listing of one outcome, read for keys in ascending order."""
-
-    def __init__(
-        self, client: S3Client, bucket: str, prefix: str, pool: ThreadPoolExecutor, after: str = ""
-    ) -> None:
-        self._versions = _newest(client, bucket, prefix, pool, after)
-        self._next = next(self._versions, None)
-
-    def at(self, location: str) -> Version | None:
-        """The object at this key; None if there is none."""
-        while self._next is not None and self._next.key < location:
-            self._next = next(self._versions, None)
-        return self._next if self._next is not None and self._next.key == location else None
-
-
-def _read_ahead(pages: Iterable[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
-    """The pages of a listing, the next one requested while this one is worked on."""
-    rest = iter(pages)
-    coming = pool.submit(next, rest, None)
-    while (page := coming.result()) is not None:
-        coming = pool.submit(next, rest, None)
-        yield page

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Any, Literal
 
 from dropsort.contract import keys
@@ -35,6 +34,7 @@ REASON = {NONE: "no_label_fits", UNUSABLE: "unusable_image"}  # keys of reasons.
 MAX_LABEL = 256  # characters
 MAX_NAME = 128  # characters of a reviewer's name
 MAX_DECISIONS = 1000
+MAX_BYTES = 2 * results.MAX_BYTES  # of a review
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 
@@ -161,6 +161,12 @@ def current(review: Review) -> State:
     return decision.became if decision else state_of(review.prediction)
 
 
+def overturns(review: Review) -> bool:
+    """Whether the decision in force replaces the label that the model predicted, by another one or by none."""
+    predicted = review.prediction.get("label")
+    return predicted is not None and current(review).label != predicted
+
+
 def decide(review: Review, *, id: str, by: str, at: str, action: Action, label: str | None = None) -> Review:
     """The review with one more decision.
 
@@ -265,7 +271,7 @@ def parse(body: bytes, key: str | None = None) -> Review:
     ...
     ValueError: schema is 'dropsort/result/1'
     """
-    document = results.load(body, 2 * results.MAX_BYTES)
+    document = results.load(body, MAX_BYTES)
     if document.get("schema") != SCHEMA:
         raise ValueError(f"schema is {document.get('schema')!r:.100}")
     source = _source(document.get("source"))
@@ -335,11 +341,6 @@ def is_label(value: Any) -> bool:
 def is_reviewer(value: Any) -> bool:
     """Whether it can be the name of a reviewer."""
     return is_name(value) and len(value) <= MAX_NAME and value == value.strip()
-
-
-def decided_at(decision: Decision) -> datetime:
-    """When a decision was made."""
-    return datetime.fromisoformat(decision.at)
 
 
 def _state(value: Any, name: str) -> State:

@@ -241,7 +241,7 @@ def test_what_was_deployed_uses_the_metrics_of_the_template(service: Service) ->
         return asked.where, asked.namespace, asked.name, tuple(dimensions), asked.stat, asked.period
 
     assert {described(asked) for asked in deployed} == {
-        described(asked) for asked in watched.everything(CreatesEndpoint=False)
+        described(asked) for asked in watched.everything(CreatesEndpoint=False, LimitsUnreviewed=False)
     }
 
     # AND those belong to resources of the stack

@@ -22,8 +22,9 @@ SERVICE = Service("dropsort", BUCKET, "arn", "bikes", {}, {})
 def test_everything_is_counted(
     s3: Any, write_result: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("fine", "young", "waits", "hopeless"):
+    for name in ("fine", "young", "waits", "hopeless", "unsure"):
         s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=b"x")
+    write_result("incoming/unsure", "low-confidence")
     write_result("incoming/fine")
     write_result("incoming/waits", "failed", reason={"code": "throttled", "message": "m", "retryable": True})
     write_result(
@@ -49,9 +50,11 @@ def test_everything_is_counted(
         )  # fmt: skip
         cloudwatch.set_alarm_state(AlarmName=name, StateValue=value, StateReason="test")
     found = status.read(boto3.client, SERVICE)
-    assert (found.uploads, found.in_progress, found.retryable, found.without_result) == (4, 1, 1, 0)
+    assert (found.uploads, found.in_progress, found.retryable, found.without_result) == (5, 1, 1, 0)
     assert found.failed == {"throttled": 1, "empty_object": 1}
     assert (found.run, found.endpoint, found.alarms) == (run, "unknown", ["dropsort-slow"])
+    assert (found.unreviewed, found.oldest_unreviewed is not None) == (1, True)
+    assert dict(facts(found))["to review"].startswith("1 of low confidence, the oldest since 20")
     assert dict(facts(found))["backlog"] == f"1 uploads since {run.started}: 1 running"
     # AND an alarm that is none by its own rules is not shown
     assert status.read(boto3.client, SERVICE, lambda alarm: alarm["AlarmName"] == "other").alarms == []

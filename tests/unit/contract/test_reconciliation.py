@@ -14,8 +14,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.contract import keys, litter, reconciliation
-from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS, UnorderedListing
+from dropsort.contract import keys, litter, reconciliation, reviews
+from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS
+from dropsort.contract.versions import UnorderedListing
 
 BUCKET = "images"
 
@@ -360,3 +361,68 @@ def test_a_result_of_any_length_of_path_is_found(s3: Any, tail: str) -> None:
     for source in sources:
         write(s3, source)
     assert unfinished(s3) == {}
+
+
+def review(s3: Any, source: dict[str, Any], *actions: reviews.Action, predicted: str = "bicycle") -> None:
+    """Write a review with these decisions; the label is always "bicycle"."""
+    prediction = {
+        "outcome": keys.LOW_CONFIDENCE,
+        "label": predicted,
+        "source": {"bucket": BUCKET, **source},
+        "inference_id": keys.inference_id(BUCKET, source["key"], source["etag"]),
+        "times": {"uploaded": None, "recorded": datetime.now(UTC).isoformat()},
+    }
+    document = reviews.begin(prediction, {})
+    for number, action in enumerate(actions):
+        label = "bicycle" if action == "label" else None
+        at = datetime.now(UTC).isoformat()
+        document = reviews.decide(document, id=str(number), by="Ada", at=at, action=action, label=label)
+    location = reviews.key(keys.path_of(source["key"]))
+    s3.put_object(Bucket=BUCKET, Key=location, Body=json.dumps(reviews.encode(document)).encode())
+
+
+def test_images_that_wait_for_a_review_and_decisions_of_a_period_are_found(s3: Any) -> None:
+    low = keys.LOW_CONFIDENCE
+    # GIVEN images of low confidence that nobody decided about: without a review, with one that is undone, of an upload before, or damaged
+    write(s3, upload(s3, "nobody.png"), low)
+    undone = upload(s3, "undone.png")
+    review(s3, undone, "none", "undo")
+    write(s3, undone, low)
+    review(s3, upload(s3, "older.png", b"first"), "label")
+    write(s3, upload(s3, "older.png", b"second"), low)
+    write(s3, upload(s3, "damaged.png"), low)
+    s3.put_object(Bucket=BUCKET, Key="reviews/damaged.png.json", Body=b"{}")
+    # AND others, one of whose results has a key that does not sort with it, one in two places, one that was classified
+    for name in ("none.png", "x" * 1020):
+        source = upload(s3, name)
+        review(s3, source, "none")
+        write(s3, source, low)
+    source = upload(s3, "labelled.png")
+    review(s3, source, "label", predicted="motorcycle")
+    write(s3, source, "classified")
+    write(s3, upload(s3, "sure.png"), "classified")
+    source = upload(s3, "twice.png")
+    for outcome in ("classified", low):
+        write(s3, source, outcome)
+    now = datetime.now(UTC)
+
+    def found(*period: datetime) -> tuple[set[str], dict[str, bool]]:
+        checked = list(reconciliation.check(s3, BUCKET, reviewed=period))  # type: ignore[arg-type]
+        waiting = {item.upload.key for item in checked if item.unreviewed}
+        assert all(item.unreviewed - now < timedelta(minutes=1) for item in checked if item.unreviewed)
+        decided = {item.upload.key: reviews.overturns(item.review) for item in checked if item.review}
+        return waiting, decided
+
+    waiting = {f"incoming/{name}.png" for name in ("nobody", "undone", "older", "damaged")}
+    hour = timedelta(hours=1)
+    # THEN those wait, and the decisions in force of the period are found; "none" overturns what was predicted, the same label does not
+    decided = {"none.png": True, "x" * 1020: True, "labelled.png": True, "older.png": False}
+    assert found(now - hour, now + hour) == (
+        waiting,
+        {f"incoming/{name}": over for name, over in decided.items()},
+    )
+    # AND none of another period
+    assert found(now - 2 * hour, now - hour) == (waiting, {})
+    assert found(now + hour, now + 2 * hour) == (waiting, {})
+    # AND nothing of reviews is read unless it is wanted
+    assert not [item for item in reconciliation.check(s3, BUCKET) if item.unreviewed or item.review]

@@ -16,6 +16,7 @@ from moto import mock_aws
 from PIL import Image
 
 from dropsort.contract import backlog as contract
+from dropsort.contract import keys, reviews
 from handlers import backlog, classify, serialize, settings
 from handlers.backlog import Settings, State, Tick
 from tests.unit.handlers.conftest import BUCKET, Runtime
@@ -229,7 +230,50 @@ def test_the_last_comparison_says_what_has_no_result(world: World) -> None:
     assert state.last.values()["UploadsWithoutResult"] == 2
     assert state.last.values()["OldestUploadAge"] == pytest.approx(3700, abs=30)
     # AND one that found nothing has the age 0
-    assert backlog.Comparison(now.isoformat()).values() == {"UploadsWithoutResult": 0, "OldestUploadAge": 0}
+    assert set(backlog.Comparison(now.isoformat()).values().values()) == {0}
+
+
+def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since_the_one_before(
+    world: World,
+) -> None:
+    # GIVEN an image of low confidence that waits, one about which somebody decided, and one that a label was given otherwise
+    for name, action in (("waits.png", ""), ("none.png", "none"), ("label.png", "label")):
+        source = world.upload(name)
+        times = {"uploaded": None, "recorded": world.now.isoformat()}
+        result = {
+            "outcome": "low-confidence",
+            "label": "bicycle",
+            "source": {"bucket": BUCKET, **source},
+            "times": times,
+        }
+        result["inference_id"] = keys.inference_id(BUCKET, source["key"], source["version_id"])
+        if action:
+            decided = reviews.decide(
+                reviews.begin(result, {}), id="1", by="Ada", at=world.now.isoformat(), action=action,
+                label="bicycle" if action == "label" else None,
+            )  # fmt: skip
+            body = json.dumps(reviews.encode(decided)).encode()
+            world.s3.put_object(Bucket=BUCKET, Key=f"reviews/{name}.json", Body=body)
+        outcome = "classified" if action == "label" else "low-confidence"
+        body = json.dumps({**result, "outcome": outcome}).encode()
+        world.s3.put_object(Bucket=BUCKET, Key=f"{outcome}/{name}.json", Body=body)
+    # WHEN they are compared a minute after it THEN the decisions may belong to the next comparison, but one image waits
+    tick, state = world.tick(30)
+    assert (tick.ended, state.last) == (state.last, tick.ended)
+    assert state.last is not None
+    assert state.last.counts() == {"Reviewed": 0, "Overturned": 0}
+    values = state.last.values()
+    assert (values["Unreviewed"], values["OldestUnreviewedAge"]) == (1, pytest.approx(30, abs=20))
+    # AND the next one counts both
+    assert world.tick(300)[0].ended is None
+    tick, _ = world.tick(3700)
+    assert tick.ended is not None
+    assert tick.ended.counts() == {"Reviewed": 2, "Overturned": 1}
+    # AND the one after it none again
+    tick, _ = world.tick(7400)
+    assert tick.ended is not None
+    assert tick.ended.counts() == {"Reviewed": 0, "Overturned": 0}
+    assert tick.ended.values()["Unreviewed"] == 1
 
 
 def test_uploads_without_a_result_are_started_when_no_execution_can_run_any_more(world: World) -> None:

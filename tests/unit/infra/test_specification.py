@@ -99,8 +99,8 @@ def test_conditions_rules_and_outputs_are_as_specified(section: str, expected: d
 # ---- The dashboard --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("creates", [True, False])
-def test_the_dashboard_is_as_specified(creates: bool) -> None:
+@pytest.mark.parametrize("conditions", [{"CreatesEndpoint"}, {"LimitsUnreviewed"}])
+def test_the_dashboard_is_as_specified(conditions: set[str]) -> None:
     resource = canonical(RESOURCES["Dashboard"])
     assert resource.keys() == {"Type", "Properties"}
     assert (resource["Type"], resource["Properties"]["DashboardName"]) == (
@@ -110,8 +110,8 @@ def test_the_dashboard_is_as_specified(creates: bool) -> None:
     text, values = resource["Properties"]["DashboardBody"]["Sub"]
     for key, value in values.items():
         condition, then, otherwise = value["Fn::If"]
-        assert condition == "CreatesEndpoint"
-        text = text.replace(f"${{{key}}}", then if creates else otherwise)
+        assert condition == ("LimitsUnreviewed" if key == "ReviewAlarms" else "CreatesEndpoint")
+        text = text.replace(f"${{{key}}}", then if condition in conditions else otherwise)
     found = json.loads(text)
     for widget in found["widgets"]:
         properties = widget["properties"]
@@ -119,14 +119,16 @@ def test_the_dashboard_is_as_specified(creates: bool) -> None:
             properties["metrics"] = in_full(properties["metrics"])
         else:
             properties["alarms"].sort()
-    expected = body(creates)
+    expected = body(conditions)
     for one, other in zip(found["widgets"], expected["widgets"], strict=True):
         assert one == other, one["properties"]["title"]
     assert found == expected
 
 
 def test_widgets_fill_the_rows_of_the_dashboard() -> None:
-    places = [(one["y"], one["x"], one["width"], one["height"]) for one in body(True)["widgets"]]
+    places = [
+        (one["y"], one["x"], one["width"], one["height"]) for one in body({"CreatesEndpoint"})["widgets"]
+    ]
     assert places == sorted(places)
     for (row, column, width, height), (next_row, next_column, *_) in pairwise(places):
         same = next_row == row

@@ -13,7 +13,7 @@ from tests.unit.infra.specification.alarms import ALARMS, Alarm, logical
 
 Values = list[float | None]
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)  # at the begin of a period, which has no data yet
-PARAMETERS = {"RollbackLowConfidenceShare": 0.8}
+PARAMETERS: dict[str, float] = {"RollbackLowConfidenceShare": 0.8, "UnreviewedLimit": 500}
 SIMPLE = {name: alarm for name, alarm in ALARMS.items() if not alarm.expression}
 
 
@@ -45,6 +45,7 @@ def state(name: str, **series: Values) -> str:
 def sides(alarm: Alarm) -> tuple[float, float]:
     """The last value that is well, and the first that is not: the line itself, and a step of the metric to the other side."""
     sign, line = alarm.line
+    line = PARAMETERS[line[2:-1]] if isinstance(line, str) else line
     step = 1 if isinstance(line, int) else 0.001
     return {"≥": (line - step, line), ">": (line, line + step), "<": (line, line - step)}[sign]
 
@@ -80,7 +81,7 @@ def test_the_time_that_each_alarm_takes() -> None:
         "failed-executions": 5, "late-executions": 5, "dead-letters": 5, "retryable": 5, "misconfigured": 5,
         "slow": 15, "throttles": 15, "large-throttles": 15, "classify-throttles": 15, "filter-throttles": 15,
         "deletion-throttles": 15, "endpoint-unwell": 30, "reconciliation": 60, "endpoint": 10, "oldest-upload": 15,
-        "drift": 60, "silence": 60, "promise": 60, "capture": 120, "behind": 360, "monitor-throttles": 180,
+        "unreviewed": 360, "drift": 60, "silence": 60, "promise": 60, "capture": 120, "behind": 360, "monitor-throttles": 180,
         "backlog-throttles": 180, "monitor": 120,
         # These within the ten minutes that a roll-out waits.
         "endpoint-errors": 4, "endpoint-latency": 3, "endpoint-low-confidence": 5,

@@ -192,13 +192,15 @@ def test_filter_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any
 def test_the_backlog_function_may_do_exactly_what_it_does(
     calls: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # GIVEN an upload without a result, and results of each outcome that have to be read, as the bucket holds older versions of them
+    # GIVEN an upload without a result, and results of each outcome that have to be read, as the bucket holds older versions of them,
+    # and a review
     s3, states = boto3.client("s3"), boto3.client("stepfunctions")
     s3.put_object(Bucket=BUCKET, Key="incoming/lost", Body=b"x")
     for outcome in keys.OUTCOMES:
         for _ in range(2):
             s3.put_object(Bucket=BUCKET, Key=f"incoming/{outcome}", Body=b"x")
             s3.put_object(Bucket=BUCKET, Key=f"{outcome}/{outcome}.json", Body=b"{}")
+    s3.put_object(Bucket=BUCKET, Key="reviews/low-confidence.json", Body=b"{}")
     role = "arn:aws:iam::123456789012:role/states"
     machine = states.create_state_machine(name="dropsort-backlog", definition=DEFINITION, roleArn=role)
     variables = resolve(RESOURCES["BacklogFunction"]["Properties"]["Environment"]["Variables"])

@@ -146,7 +146,7 @@ def test_an_alarm_says_what_to_do_with_the_stack_in_its_commands() -> None:
     for name, alarm in watched.alarms().items():
         said = alarm["AlarmDescription"]
         assert len(said) <= 1024
-        commands = ("dropsort redrive", "dropsort report", "dropsort status --stack")
+        commands = ("dropsort redrive", "dropsort report", "dropsort review", "dropsort status --stack")
         assert sum(map(said.count, commands)) == said.count("--stack dropsort"), name
 
 

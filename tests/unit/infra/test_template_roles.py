@@ -149,7 +149,10 @@ LISTS = {
         "StringLikeIfExists",
         ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "reviews/*"],
     ),
-    "BacklogRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*", "failed/*"]),
+    "BacklogRole": (
+        "StringLikeIfExists",
+        ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "reviews/*"],
+    ),
     "MonitorRole": ("StringLike", ["captures/*", "monitoring/*"]),
     "TrainingRole": ("StringLike", ["training/*"]),
 }

@@ -132,6 +132,10 @@ ALARMS = {
         "Dropsort OldestUploadAge", OURS, "Maximum", (">", 1800), 15, 1,
         why="30 minutes: more than all retries; emitted every 5 minutes, compared hourly",
     ),
+    "unreviewed": Alarm(
+        "Dropsort Unreviewed", OURS, "Maximum", (">", "${UnreviewedLimit}"), 60, 6, condition="LimitsUnreviewed",
+        why="compared hourly; a burst of uploads may wait for a working day's reviewers",
+    ),
     "drift": Alarm(
         "Dropsort DriftAlarms", OURS, "Maximum", ("≥", 1), 60, 3, datapoints=1,
         why="one signal is enough, as each has its own false alarm rate; recovers after three hourly runs",
@@ -252,7 +256,7 @@ def table() -> str:
     rows = ["| alarm | in alarm if | in | no data | why |", "|---|---|---|---|---|"]
     for name, alarm in ALARMS.items():
         sign, threshold = alarm.line
-        shown = f"{threshold:,}" if isinstance(threshold, (int, float)) else "`RollbackLowConfidenceShare`"
+        shown = f"{threshold:,}" if isinstance(threshold, (int, float)) else f"`{threshold[2:-1]}`"
         metric = alarm.metric.split(maxsplit=1)[1]
         metric = (
             f"`{metric}`" if alarm.expression or " " in metric else f"`{metric}`, {alarm.statistic.lower()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from tests.unit.infra.specification.alarms import ALARMS, logical
@@ -188,23 +189,39 @@ def widgets(creates: bool) -> list[dict[str, Any]]:
             "Cost of this month so far, estimated, US dollars", (16, 24, 8), HOUR,
             [ours("CostSoFar", "US dollars")], "Maximum", view="singleValue",
         ),
+        widget(
+            "Images to review", (0, 30, 12), HOUR,
+            [
+                ours("OldestUnreviewedAge", "oldest, seconds", GOOD),
+                ours("Unreviewed", "how many", WARNING, yAxis="right"),
+            ],
+            "Maximum", yAxis={"left": {"min": 0}, "right": {"min": 0}},
+        ),
+        widget(
+            "Reviewed images", (12, 30, 12), HOUR,
+            [ours("Reviewed", "reviewed", GOOD), ours("Overturned", "overturned", BAD)], "Sum", yAxis=FROM_ZERO,
+        ),
     ]  # fmt: skip
 
 
-def body(creates: bool) -> dict[str, Any]:
-    """The dashboard, its series written in full; alarms in any order."""
+def body(conditions: Collection[str]) -> dict[str, Any]:
+    """The dashboard of a stack with these conditions, its series written in full; alarms in any order."""
     shown = sorted(
-        f"${{{logical(name)}.Arn}}" for name, alarm in ALARMS.items() if creates or not alarm.condition
+        f"${{{logical(name)}.Arn}}" for name, alarm in ALARMS.items() if alarm.condition in {"", *conditions}
     )
     alarms = {
         "type": "alarm",
         "x": 0,
-        "y": 30,
+        "y": 36,
         "width": 24,
         "height": 3,
         "properties": {"title": "Alarms", "alarms": shown},
     }
-    return {"start": "-P1D", "periodOverride": "inherit", "widgets": [*widgets(creates), alarms]}
+    return {
+        "start": "-P1D",
+        "periodOverride": "inherit",
+        "widgets": [*widgets("CreatesEndpoint" in conditions), alarms],
+    }
 
 
 def in_full(metrics: list[list[Any]]) -> list[list[Any]]:

@@ -139,6 +139,7 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     "AlarmEmail": Text(
         ("", "a@b.c", "first.last@mail.example.com"), ("a", "a@b", "@b.c", "a@.", "a b@c.d", "a@b@c.d", "a@b.c d"), "nobody, unless named"
     ),
+    "UnreviewedLimit": Number(0, 0, 10_000_000, "no alarm for those who do not review; others know how many they can review in a day"),
     "MonitoringFunctionsKey": KEY,
     "MonitoringLibrariesKey": KEY,
 }  # fmt: skip
@@ -162,6 +163,7 @@ CONDITIONS = {
     },
     "SeveralInstances": differs("EndpointInstanceCount", 1),  # a canary needs two
     "CapturesCalls": differs("CaptureSamplingPercentage", 0),
+    "LimitsUnreviewed": differs("UnreviewedLimit", 0),
     "NamesArn": differs("EndpointArn", ""),
     "NamesBucket": differs("BucketName", ""),
     "NamesImage": differs("ModelImageUri", ""),

@@ -147,11 +147,11 @@ RESOURCES = {
     ),
     "BacklogRole": role(
         "lambda", "backlog",
-        allow("s3:GetObject", RESULTS),  # of which upload a result is
+        allow("s3:GetObject", [*RESULTS, f"{BUCKET}/reviews/*"]),  # of which upload they are
         allow("s3:GetObject s3:PutObject", f"{BUCKET}/backlog/*"),  # lists of its runs, and its state
         allow(
             "s3:ListBucket s3:ListBucketVersions", BUCKET,
-            StringLikeIfExists={"s3:prefix": ["incoming/*", *RESULT_PREFIXES]},
+            StringLikeIfExists={"s3:prefix": ["incoming/*", *RESULT_PREFIXES, "reviews/*"]},
         ),
         WRITES,
         allow("states:StartExecution", "${BacklogStateMachine}"),
