@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from dropsort.contract import files
 from dropsort.contract.text import escaped_json
 
 STANDARD_OUTPUT = "-"
@@ -44,38 +42,15 @@ def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
 
 @contextmanager
 def writing(target: Path) -> Iterator[TextIO]:
-    """Open a file for writing.
-
-    A regular file, or one that does not exist, is replaced in one step at the end. Devices, FIFOs and links, such as
-    ``/dev/null``, ``/dev/stdout`` or ``>(gzip)``, are opened as they are: replacing would destroy them.
-    """
+    """Open a file for writing, as :func:`dropsort.contract.files.writing` does; ``-`` is standard output."""
     if str(target) == STANDARD_OUTPUT:
         yield sys.stdout
         sys.stdout.flush()
         return
     try:
-        if not _replaceable(target):
-            with target.open("w", encoding="utf-8") as output:
-                yield output
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.writing")
-        try:
-            with temporary.open("w", encoding="utf-8") as output:
-                yield output
-            with suppress(FileNotFoundError):
-                shutil.copymode(target, temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with files.writing(target) as output:
+            yield output
     except BrokenPipeError:
         raise
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror or error}.") from error
-
-
-def _replaceable(target: Path) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(target).st_mode)
-    except FileNotFoundError:
-        return True

@@ -85,7 +85,8 @@ def drop(
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
     if left_out:
-        note(f"{left_out} files are left out: files of operating systems and programs, or --exclude.")
+        what = "1 file is" if left_out == 1 else f"{left_out} files are"
+        note(f"{what} left out: files of operating systems and programs, or --exclude.")
     for group in look_alike:
         names = ", ".join(printable(str(file.path)) for file in group)
         note(f"{len(group)} files look the same and differ in how Unicode composes their names: {names}")
@@ -97,9 +98,8 @@ def drop(
     ignored = [file for file in found if service.ignored(path_of(file.key))]
     if ignored:
         name = printable(str(ignored[0].path))
-        note(
-            f"{len(ignored)} files are uploaded, but the service ignores such names: they get no result ({name})."
-        )
+        what = "1 file is" if len(ignored) == 1 else f"{len(ignored)} files are"
+        note(f"{what} uploaded, but the service ignores such names: no result follows ({name}).")
     uploads: list[Uploaded] = []
     ordered: list[Finished] = []
     missing: MissingResultsError | None = None

@@ -79,7 +79,7 @@ def evaluate(
         write(reference, result.predictions, result.labels)
         note(f"Reference: {reference}, {summary['images']} predictions")
     note(
-        f"Next: dropsort deploy --model {model} (takes over its threshold), or dropsort register --model {model}"
+        f"Next: dropsort up --model {model}, or on AWS dropsort deploy --model {model} or dropsort register --model {model}"
     )
     return 0
 

@@ -154,7 +154,7 @@ def confirmed(yes: bool) -> bool:
 
 
 def results_table(results: Sequence[Result], limit: int | None = None) -> Table:
-    """A table of results; what goes beyond `limit` is counted in its last line."""
+    """A table of results in their order; of more than `limit`, classified ones are left out first, and counted in its last line."""
     from rich.table import Table
     from rich.text import Text
 
@@ -164,14 +164,17 @@ def results_table(results: Sequence[Result], limit: int | None = None) -> Table:
     table.add_column("label", no_wrap=True)
     table.add_column("confidence", justify="right", no_wrap=True)
     table.add_column("reason", overflow="fold")
-    for result in results[:limit]:
-        confidence = result.confidence
+    by_need = sorted(range(len(results)), key=lambda at: -OUTCOMES.index(results[at].outcome))
+    for at in sorted(by_need[:limit]):
+        result, confidence = results[at], results[at].confidence
+        why = [result.reason["code"]] if result.reason.get("code") else []
+        why += [f"reviewed by {result.reviewer}"] if result.reviewer else []
         table.add_row(
             Text(printable(result.key.removeprefix(INCOMING))),
             Text(result.outcome, style=STYLES[result.outcome]),
             Text(printable(result.label or "")),
             "" if confidence is None else f"{confidence:.3f}",
-            Text(printable(result.reason.get("code", ""))),
+            Text(printable(", ".join(why))),
         )
     if limit is not None and len(results) > limit:
         table.add_row(Text(f"… and {len(results) - limit} more", style="dim"))

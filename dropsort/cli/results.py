@@ -111,6 +111,10 @@ def results(
         output.print(f"{waiting} {'upload has' if waiting == 1 else 'uploads have'} no result yet.")
     if not found and not waiting:
         hint_prefix(prefix)
+        if not (outcome or label or prefix):
+            note(
+                "Nothing was uploaded yet: dropsort drop FOLDER --wait uploads images and shows their results."
+            )
     return EXIT_FAILURE if unreadable else 0
 
 
@@ -127,9 +131,8 @@ def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
         facts.append(("result", "none yet; if it does not arrive: dropsort redrive"))
     for number, decision in enumerate(story.decisions):
         words = f"{decision.at} {decision.by}: {decision.action} {decision.label or ''}".rstrip()
-        facts.append(
-            ("" if number else "review", f"{words} (was {decision.was.outcome} {decision.was.label or ''})")
-        )
+        before = f"{decision.was.outcome} {decision.was.label or ''}".rstrip()
+        facts.append(("" if number else "review", f"{words} (was {before})"))
     for number, version in enumerate(story.versions):
         what = "deleted" if version.size is None else f"{version.size:,} bytes"
         facts.append(
@@ -186,7 +189,9 @@ def _facts(result: Result, bucket: str) -> list[tuple[str, str]]:
 def hint_prefix(prefix: str) -> None:
     """Print a hint if a prefix that matches nothing begins with ``incoming/``."""
     if prefix.startswith(INCOMING):
-        note(f"--prefix is relative to {INCOMING}: try --prefix {prefix.removeprefix(INCOMING) or '...'}")
+        below = prefix.removeprefix(INCOMING)
+        advice = f"try --prefix {below}" if below else "leave it out for all"
+        note(f"--prefix is relative to {INCOMING}: {advice}")
 
 
 COMMANDS = [results]

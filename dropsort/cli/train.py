@@ -168,7 +168,7 @@ def train(
     write_json(json_file, result.figures)
     note(
         f"Next: dropsort evaluate --model {model} --images IMAGES (not those of the training), or "
-        f"dropsort demo --model {model} --images IMAGES, or dropsort deploy --model {model}"
+        f"dropsort up --model {model} (on this machine), or dropsort deploy --model {model} (on AWS)"
     )
     return 0
 

@@ -62,6 +62,12 @@ class Result:
         return self.document.get("reason") or {}
 
     @property
+    def reviewer(self) -> str | None:
+        """Who made the decision that is in force; None if no person did."""
+        by: str | None = (self.document.get("review") or {}).get("by")
+        return by
+
+    @property
     def recorded(self) -> datetime:
         """When the result was written, by the clock of the function."""
         return datetime.fromisoformat(self.document["times"]["recorded"])

@@ -7,16 +7,15 @@ scripts by their digests, inline styles, and images as data URIs.
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dropsort.contract import files
 from dropsort.contract.errors import DropsortError
 from dropsort.pages import svg
 
@@ -67,27 +66,24 @@ def render(
 
 
 def save(page: Path, text: str) -> None:
-    """Write a file whole or not at all.
+    """Write a page whole or not at all; to a device or a FIFO as it is.
 
     Raises
     ------
     PageError
         It cannot be written.
     """
-    temporary = page.with_name(f".{page.name}.{os.getpid()}.part")
     try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(text.encode("utf-8", "replace"))  # a label may hold half a surrogate pair
-        os.replace(temporary, page)
+        with files.writing(page, errors="replace") as output:  # a label may hold half a surrogate pair
+            output.write(text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise PageError(f"{page}: cannot write the page ({error.strerror or error})") from error
 
 
 def page_file(out: Path, name: str) -> Path:
-    """The file of a page: the one that is given, or ``name`` in the folder that is given."""
-    return out if out.suffix.lower() in (".html", ".htm") else out / name
+    """The file of a page: the one that is given, which may be a device or a FIFO, or ``name`` in the folder that is given."""
+    page = out.suffix.lower() in (".html", ".htm") or not (out.is_dir() or files.replaceable(out))
+    return out if page else out / name
 
 
 def _digest(source: str) -> str:

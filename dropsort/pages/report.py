@@ -258,7 +258,7 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
         ]
     share = captured_share(report)
     if share is not None:
-        found.append(Tile("captured", percent(share), f"of {report.invoked:,} invocations"))
+        found.append(Tile("captured", percent(share), report_tables.captured_note(report)))
     return found
 
 

@@ -168,8 +168,21 @@ def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
     share = captured_share(report)
     if report.invoked is not None:
         value = f"{h.records:,} of {report.invoked:,}"
-        rows.append(Fact("captured against invoked", value, "" if share is None else percent(share)))
+        rows.append(
+            Fact(
+                "captured against invoked",
+                value,
+                "" if share is None else f"{percent(share)} {captured_note(report)}",
+            )
+        )
     return rows
+
+
+def captured_note(report: Report) -> str:
+    """Of what the share of captures is, and why there are more captures where there are."""
+    more = report.aggregate.health.records - (report.invoked or 0)
+    note = f"of {report.invoked:,} invocations with a result"
+    return note + (f"; {more:,} more were repeated or tested the endpoint" if more > 0 else "")
 
 
 def audit_table(audit: Audit | None) -> AuditTable | None:

@@ -48,7 +48,7 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, images: Path, tmp_pat
 
     # THEN each has a result, and both commands say the same of it
     summary = json.loads((tmp_path / "drop.json").read_text())
-    assert "1 files are uploaded, but the service ignores such names" in dropped.stderr
+    assert "1 file is uploaded, but the service ignores such names" in dropped.stderr
     assert (summary["uploaded"], summary["images"], summary["results"]) == (
         len(names) + 1,
         len(names),

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dropsort.contract import files
+
 if TYPE_CHECKING:
     from training.evaluation.predictions import Predictions
 
@@ -27,7 +29,5 @@ def rows(predictions: Predictions, labels: list[str]) -> list[dict[str, str | fl
 def write(path: Path, predictions: Predictions, labels: list[str]) -> None:
     """Write the reference atomically, one image per line."""
     text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows(predictions, labels))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(f"[\n{text}\n]\n", encoding="utf-8")
-    temporary.replace(path)
+    with files.writing(path) as output:
+        output.write(f"[\n{text}\n]\n")

@@ -80,8 +80,33 @@ def test_who_has_confirmed_is_not_prompted() -> None:
 HOSTILE = "a\x1b]0;title\x07\x1b[31m\x05\x08\x7f\x9b31m\x9d0;t\x9c\u202egpj.b"
 CONTROL = set(HOSTILE) - set("a]0;title[31m0;tgpj.b")
 RESULT: Any = SimpleNamespace(
-    key=f"incoming/{HOSTILE}", outcome="failed", label=HOSTILE, confidence=0.5, reason={"code": HOSTILE}
+    key=f"incoming/{HOSTILE}",
+    outcome="failed",
+    label=HOSTILE,
+    confidence=0.5,
+    reason={"code": HOSTILE},
+    reviewer=HOSTILE,
 )
+
+
+def test_of_many_results_those_that_are_not_classified_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    # GIVEN a failed result and a reviewed one at the end of many
+    many = [
+        SimpleNamespace(
+            key=f"incoming/{n}.jpg", outcome="classified", label="a", confidence=0.9, reason={}, reviewer=None
+        )
+        for n in range(5)
+    ]
+    many[4].outcome, many[4].reason = "failed", {"code": "not_an_image"}
+    many[0].reviewer = "ada"
+
+    # WHEN only three are shown THEN it is among them, and they are in their order
+    show.console().print(show.results_table(many, limit=3))  # type: ignore[arg-type]
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["0.jpg", "1.jpg", "4.jpg", "…"]
+    assert lines[1].endswith("reviewed by ada")
+    assert lines[3].split()[-1] == "not_an_image"
 
 
 def _table() -> None:

@@ -47,7 +47,12 @@ def test_a_prefix_that_repeats_incoming_gets_a_hint(run: Callable[..., Result]) 
     assert "try --prefix cam/bicycle" in run("--prefix", "incoming/cam/bicycle").stderr
     started = CliRunner().invoke(redrive, ["--dry-run", "--prefix", "incoming/cam"], catch_exceptions=False)
     assert "try --prefix cam" in started.stderr
+    assert "leave it out for all" in run("--prefix", "incoming/").stderr
     assert "try --prefix" not in run("--prefix", "nothing").stderr
+
+
+def test_a_bucket_without_uploads_says_how_to_begin(s3: Any, deployed: None) -> None:
+    assert "Nothing was uploaded yet: dropsort drop" in CliRunner().invoke(results).stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import stat
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -170,6 +171,20 @@ def test_a_page_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> 
 
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
     assert page.is_dir()
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "/dev/null"])
+def test_a_device_stays_a_device(target: str) -> None:
+    # GIVEN a device in place of a page WHEN the page is written, by root too
+    page = html.page_file(Path(target), "report.html")
+    assert page == Path(target)
+    if target == "/dev/full":
+        with pytest.raises(html.PageError, match="No space left on device"):
+            html.save(page, "text")
+    else:
+        html.save(page, "text")
+    # THEN it is one still
+    assert stat.S_ISCHR(page.lstat().st_mode)
 
 
 def test_half_a_surrogate_pair_is_shown_as_a_question_mark(tmp_path: Path) -> None:

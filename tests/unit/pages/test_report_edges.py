@@ -168,6 +168,16 @@ def test_the_audit_shows_the_verdict_on_the_promise(tmp_path: Path) -> None:
     assert "Audit" not in page(an_hour(), tmp_path)
 
 
+def test_more_captures_than_results_are_not_more_than_all() -> None:
+    # GIVEN 40 captures of 38 invocations with a result: the backlog tested the endpoint twice
+    shares = {tile.name: tile for tile in tiles(build(an_hour(), threshold=0.93, invoked=38))}
+
+    assert shares["captured"].value == "100.0%"
+    assert shares["captured"].note == (
+        "of 38 invocations with a result; 2 more were repeated or tested the endpoint"
+    )
+
+
 def test_ground_truth_of_other_captures_is_reported_as_that(tmp_path: Path) -> None:
     text = page(an_hour(), tmp_path, quality=measure([], unmatched=7))
 

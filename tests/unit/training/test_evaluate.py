@@ -36,6 +36,8 @@ def test_figures_of_a_folder(model_folder: Path, image_tree: Callable[..., Path]
     assert low <= figures["accuracy"] <= high
     assert sum(map(sum, figures["confusion"])) == 40
     reference_file.write(tmp_path / "new" / "r.json", found.predictions, found.labels)
+    reference_file.write(Path("/dev/null"), found.predictions, found.labels)
+    assert Path("/dev/null").is_char_device()
     rows = json.loads((tmp_path / "new" / "r.json").read_text())
     assert len(rows) == 40
     assert sum(row["confidence"] >= 0.8 for row in rows) / 40 == figures["coverage"]
