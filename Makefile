@@ -36,6 +36,7 @@ conformance: $(VENV)/dev.done
 mutants: $(VENV)/dev.done
 	$(PIP) install -r requirements/mutation.in
 	$(BIN)/python -m tests.mutation.template
+	$(BIN)/python -m tests.mutation.documents
 	$(BIN)/python -m tests.mutation.code
 
 # Beside the same network in torch.

@@ -129,7 +129,7 @@ def stratified(strata: Iterable[Stratum], z: float = Z95) -> Estimate:
     if spread <= 0:
         return Estimate(value, Interval(value, value), math.inf)
     trials = 1 / spread
-    return Estimate(value, wilson(min(value, 1.0) * trials, trials, z), trials)
+    return Estimate(value, wilson(value * trials, trials, z), trials)
 
 
 def weighted_sum(parts: Sequence[tuple[float, Estimate]]) -> tuple[float, Interval]:

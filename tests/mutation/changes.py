@@ -14,6 +14,7 @@ from tests.unit.infra.specification import canonical
 
 TEXTS = canonical.TEXTS | {"AWSTemplateFormatVersion", "Metadata"}
 REMOVED = object()
+PROSE = {"$schema", "$id", "title", "description"}  # of a JSON schema
 # What a value is confused with most easily.
 OPPOSITES = {
     "GreaterThanThreshold": "GreaterThanOrEqualToThreshold",
@@ -48,6 +49,22 @@ class Change:
     def of(self, template: Any) -> Any:
         """A copy of the template with the mistake; the rest is shared."""
         return _replaced(template, self.path, self.value)
+
+
+def leaves(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[Change]:
+    """Mistakes in any JSON document: each member and item removed, each number, flag and text changed."""
+    if isinstance(node, (dict, list)):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if key not in PROSE:
+                yield Change((*path, key), "removed", REMOVED)
+                yield from leaves(value, (*path, key))
+    elif isinstance(node, bool):
+        yield Change(path, "turned", not node)
+    elif isinstance(node, (int, float)):
+        yield Change(path, "+ 1", node + 1)
+        yield Change(path, "- 1", node - 1)
+    elif isinstance(node, str):
+        yield Change(path, "another text", node + "x")
 
 
 def _replaced(node: Any, path: tuple[str | int, ...], value: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.mutation.changes import Changes
+from tests.mutation.changes import Changes, leaves
+from tests.mutation.processes import exchanged
 
 ROLE = {
     "Type": "AWS::IAM::Role",
@@ -68,3 +69,32 @@ def test_each_mistake_is_one_and_the_template_stays_as_it_was() -> None:
     before = repr(TEMPLATE)
     assert len({repr(changed) for changed in FOUND.values()} | {before}) == len(FOUND) + 1
     assert repr(TEMPLATE) == before
+
+
+BEFORE = "LIMIT = 5\n\ndef one(a, b=2):\n    return a > LIMIT\n\nclass C:\n    def two(self):\n        return lambda: 1\n"
+
+
+def test_a_function_that_differs_is_exchanged_and_nothing_else() -> None:
+    def names(after: str) -> tuple[str, str] | None:
+        found = exchanged(compile(BEFORE, "m", "exec"), compile(after, "m", "exec"))
+        return found and (found[0].co_qualname, found[1].co_qualname)
+
+    assert names(BEFORE.replace("a > LIMIT", "a >= LIMIT")) == ("one", "one")
+    assert names(BEFORE.replace("lambda: 1", "lambda: 2")) == ("C.two", "C.two")
+    # A constant, a default, two functions, nothing: the module has to be imported again.
+    for old, new in (("LIMIT = 5", "LIMIT = 6"), ("b=2", "b=3"), ("class C", "class D")):
+        assert names(BEFORE.replace(old, new)) is None
+    assert names(BEFORE.replace("a > LIMIT", "a >= LIMIT").replace("lambda: 1", "lambda: 2")) is None
+    assert names(BEFORE) is None
+
+
+def test_each_member_and_value_of_a_document_is_a_mistake() -> None:
+    document = {"title": "T", "type": ["string"], "minimum": 0, "items": {"required": True}}
+    assert [(change.where, change.what, change.of(document)) for change in leaves(document)][:3] == [
+        ("type", "removed", {"title": "T", "minimum": 0, "items": {"required": True}}),
+        ("type/0", "removed", {**document, "type": []}),
+        ("type/0", "another text", {**document, "type": ["stringx"]}),
+    ]
+    assert [change.where for change in leaves(document)][3:] == [
+        "minimum", "minimum", "minimum", "items", "items/required", "items/required"
+    ]  # fmt: skip

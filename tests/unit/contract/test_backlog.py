@@ -96,3 +96,61 @@ def test_a_run_that_was_announced_but_not_started_blocks_the_next_for_a_minute(
     document["started"] = (datetime.now(UTC) - timedelta(minutes=2)).isoformat()
     s3.put_object(Bucket=BUCKET, Key=backlog.CURRENT, Body=json.dumps(document).encode())
     assert start(s3, states, machine)
+
+
+def test_what_a_run_gets_and_where_it_is_announced(aws: tuple[Any, Any, str]) -> None:
+    s3, states, machine = aws
+    before = datetime.now(UTC).replace(microsecond=0)
+    with UploadList() as uploads:
+        uploads.extend(BUCKET, ["incoming/a.png", "incoming/b.png"])
+        uploads.add("others", "incoming/c.png")
+        run = backlog.start(s3, states, BUCKET, machine, uploads)
+    # By default as many at the same time as the template says.
+    assert json.loads(states.describe_execution(executionArn=run.execution)["input"]) == {
+        "bucket": BUCKET, "uploads": f"backlog/{run.id}/uploads.jsonl", "results": f"backlog/{run.id}", "max_concurrency": 40
+    }  # fmt: skip
+    listed = s3.get_object(Bucket=BUCKET, Key=f"backlog/{run.id}/uploads.jsonl")
+    assert listed["ContentType"] == "application/jsonl"
+    assert listed["Body"].read() == (
+        b'{"s3_bucket": "images", "s3_key": "incoming/a.png"}\n{"s3_bucket": "images", "s3_key": "incoming/b.png"}\n'
+        b'{"s3_bucket": "others", "s3_key": "incoming/c.png"}\n'
+    )
+    named = json.loads(s3.get_object(Bucket=BUCKET, Key="backlog/current.json")["Body"].read())
+    assert named == {"id": run.id, "execution": run.execution, "started": run.started, "uploads": 3}
+    assert before <= datetime.fromisoformat(run.started) <= datetime.now(UTC)
+    moment, _, rest = run.id.rpartition("-")
+    assert abs(datetime.strptime(moment, "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC) - before) < timedelta(
+        minutes=5
+    )
+    assert len(rest) == 8
+    assert run.execution == f"{machine.replace('stateMachine', 'execution')}:{run.id}"
+
+
+@pytest.mark.parametrize("started", [-59, -61])
+def test_after_a_minute_a_run_that_never_started_counts_as_ended(
+    aws: tuple[Any, Any, str], started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, states, machine = aws
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(backlog, "datetime", Clock)
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=started)
+    run = backlog.Run("x", f"{machine.replace('stateMachine', 'execution')}:x", at.isoformat(), 1)
+    assert backlog.running(states, run) is (started > -60)
+
+
+def test_a_damaged_announcement_is_none_and_another_error_is_raised(aws: tuple[Any, Any, str]) -> None:
+    s3, states, machine = aws
+    for body in (b"{", b"[]", b"{}", b'{"id": "a", "execution": "e", "started": "soon", "uploads": 1}'):
+        s3.put_object(Bucket=BUCKET, Key=backlog.CURRENT, Body=body)
+        assert backlog.current(s3, states, BUCKET) is None
+    with pytest.raises(Exception, match="InvalidArn"):
+        backlog.running(states, backlog.Run("x", "no ARN", "2026-01-01T00:00:00+00:00", 1))
+    # GIVEN one that replaces a damaged announcement
+    assert backlog.current(s3, states, BUCKET) is None
+    run = start(s3, states, machine)
+    assert backlog.current(s3, states, BUCKET) == run

@@ -88,3 +88,35 @@ def test_any_document_is_read_or_a_value_error(change: dict[str, Any]) -> None:
         read = result.parse(body)
         assert (read.get("reason") or {}).get("retryable") in (None, True, False)
         assert datetime.fromisoformat(read["times"]["recorded"]) < datetime.now(UTC)
+
+
+def test_a_result_has_at_most_a_mebibyte() -> None:
+    body = json.dumps(GOOD).encode()
+    assert result.parse(body + b" " * (1024 * 1024 - len(body))) == GOOD
+    with pytest.raises(ValueError, match="longer than 1048576 bytes"):
+        result.parse(body + b" " * (1024 * 1024 + 1 - len(body)))
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({"confidence": True}, False), ({"confidence": 1}, True), ({"confidence": 0.5}, True), ({"label": "a"}, True),
+        ({"reason": {}}, True), ({"reason": {"code": "timeout"}}, True), ({"reason": {"code": "timeout", "retryable": None}}, False),
+        ({"source": {"key": "incoming/a.png", "version_id": 5}}, False), ({"source": {"key": "incoming/a.png", "sequencer": 5}}, False),
+        ({"times": {"recorded": "2026-11-21T09:00:01Z", "uploaded": None}}, True), ({"times": {"recorded": None}}, False),
+    ],
+)  # fmt: skip
+def test_members_may_be_absent_but_have_no_other_type(change: dict[str, Any], taken: bool) -> None:
+    body = json.dumps(GOOD | change).encode()
+    with contextlib.nullcontext() if taken else pytest.raises(ValueError):
+        assert result.parse(body) == GOOD | change
+
+
+def test_the_first_fault_is_named() -> None:
+    for body, fault in (
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "no JSON object"),
+        (b"{}", "outcome is None"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            result.parse(body)

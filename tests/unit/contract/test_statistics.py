@@ -11,6 +11,8 @@ from hypothesis import strategies as some
 
 from dropsort.contract.statistics import (
     CALIBRATION_BINS,
+    Estimate,
+    Interval,
     Stratum,
     auroc,
     binary_brier,
@@ -21,6 +23,7 @@ from dropsort.contract.statistics import (
     paired_difference,
     stratified,
     trials_for,
+    weighted_sum,
     wilson,
 )
 
@@ -95,6 +98,7 @@ def test_brier_scores_by_hand() -> None:
     assert brier([[1.0, 0.0]], [1]) == 2
     # AND a class that the model does not know counts as one more, of probability 0
     assert brier([[0.5, 0.5]], [None]) == pytest.approx(1.5)
+    assert brier([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]], [0, 1, 0]) == pytest.approx(2 / 3)
     assert binary_brier([0.9, 0.2], [True, False]) == pytest.approx((0.01 + 0.04) / 2)
     assert math.isnan(brier([], []))
     assert math.isnan(binary_brier([], []))
@@ -129,7 +133,8 @@ def test_a_paired_difference_has_the_sign_of_the_gain_and_stays_within_its_bound
     low, high = paired_difference(30, 5, 400)
     assert 0 < low < 25 / 400 < high
     assert paired_difference(5, 30, 400) == pytest.approx((-high, -low))
-    assert paired_difference(3, 0, 3).high <= 1
+    assert paired_difference(3, 0, 3).high == 1
+    assert paired_difference(0, 3, 3).low == -1
 
 
 def test_equal_sampling_rates_give_wilsons_interval_with_the_finite_population_correction() -> None:
@@ -137,7 +142,41 @@ def test_equal_sampling_rates_give_wilsons_interval_with_the_finite_population_c
     assert found.value == 0.97
     assert found.interval == pytest.approx(wilson(194, 200), abs=1e-4)
     # Drawn whole, nothing is left to estimate.
-    assert stratified([Stratum(10, 10, 9)]).interval == (0.9, 0.9)
+    assert stratified([Stratum(10, 10, 9)]) == (0.9, (0.9, 0.9), math.inf)
+    # Without a trial nothing is known; a stratum without one adds nothing.
+    value, interval, trials = stratified([Stratum(10, 0, 0)])
+    assert math.isnan(value)
+    assert (interval, trials) == ((0, 1), 0)
+    assert stratified([Stratum(10, 5, 4), Stratum(10, 0, 0)]) == stratified([Stratum(10, 5, 4)])
+    # All succeeded in strata whose weights do not add up exactly.
+    every = stratified([Stratum(1, 1, 1), Stratum(6, 3, 3), Stratum(3, 1, 1)])
+    assert (every.value, every.interval.high) == (pytest.approx(1), 1)
+
+
+def test_unequal_sampling_rates_count_as_fewer_trials() -> None:
+    """GIVEN strata of unlike sizes WHEN put together THEN Kish's number of trials, each share with its correction, by hand."""
+    found = stratified([Stratum(100, 20, 10), Stratum(300, 30, 15)])
+    spread = 0.25**2 * 0.8 / 20 + 0.75**2 * 0.9 / 30
+    assert (found.value, found.trials) == (0.5, pytest.approx(1 / spread))
+    assert found.interval == pytest.approx(wilson(0.5 / spread, 1 / spread))
+    narrow = stratified([Stratum(100, 20, 10), Stratum(300, 30, 15)], 1.0)
+    assert narrow.interval == pytest.approx(wilson(0.5 / spread, 1 / spread, 1.0))
+
+
+def test_a_weighted_sum_has_the_distances_of_its_parts_in_each_direction() -> None:
+    parts = [(0.25, Estimate(0.9, Interval(0.8, 0.94), 50)), (0.75, Estimate(0.5, Interval(0.3, 0.6), 20))]
+    value, (low, high) = weighted_sum(parts)
+    assert value == pytest.approx(0.6)
+    assert low == pytest.approx(0.6 - math.hypot(0.25 * 0.1, 0.75 * 0.2))
+    assert high == pytest.approx(0.6 + math.hypot(0.25 * 0.04, 0.75 * 0.1))
+
+
+def test_predictions_and_truths_of_different_number_are_an_error() -> None:
+    for score in (binary_brier, calibration_bins):
+        with pytest.raises(ValueError, match="zip"):
+            score([0.5, 0.5], [True])
+    with pytest.raises(ValueError, match="zip"):
+        brier([[0.5, 0.5]], [0, 1])
 
 
 def test_trials_for_a_width_are_the_fewest() -> None:
@@ -145,3 +184,6 @@ def test_trials_for_a_width_are_the_fewest() -> None:
     for trials, wide in ((found, False), (found - 1, True)):
         low, high = wilson(0.95 * trials, trials)
         assert (high - low > 0.02) is wide
+    assert trials_for(0.5, 0.01) == 9600  # where the interval is widest
+    assert trials_for(0.5, 0.1, 1.0) < trials_for(0.5, 0.1)
+    assert trials_for(0.5, 0.5) == 1  # with one trial, half of the interval is 0.4 long

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dropsort.contract import keys
 from handlers.uploads import InvalidInput, Upload
 
 
@@ -115,3 +116,50 @@ def test_the_inference_id_is_of_the_upload_and_fits_sagemaker() -> None:
         Upload("c", "incoming/a", version_id="v1"),
     ]
     assert len({upload.inference_id for upload in (one, *others)}) == 5
+
+
+def test_a_copy_an_empty_etag_and_no_size(sample_event: Any) -> None:
+    event = sample_event("object-created")
+    event["detail"]["reason"] = "CopyObject"
+    event["detail"]["object"]["etag"] = ""
+    del event["detail"]["object"]["size"]
+    upload = Upload.from_input(event)
+    assert (upload.copied, upload.etag, upload.size) == (True, None, None)
+    event["detail"]["reason"] = "PutObject"
+    assert not Upload.from_input(event).copied
+
+
+def test_a_key_and_an_etag_of_1024_bytes_and_none_longer() -> None:
+    longest = "incoming/" + "é" * 507 + "x"
+    assert len(longest.encode()) == 1024
+    event = {"detail": {"bucket": {"name": "b"}, "object": {"key": longest, "etag": "e" * 1024}}}
+    upload = Upload.from_input(event)
+    assert (upload.key, upload.etag) == (longest, "e" * 1024)
+    for name, value in (("key", longest + "x"), ("etag", "e" * 1025)):
+        longer = {"detail": {"bucket": {"name": "b"}, "object": event["detail"]["object"] | {name: value}}}
+        with pytest.raises(InvalidInput):
+            Upload.from_input(longer)
+
+
+def test_the_source_of_a_result_has_what_identifies_the_upload() -> None:
+    upload = Upload("b", "incoming/a", "v", "e", 5, "1f", "2026-11-26T00:00:00Z", copied=True)
+    assert upload.source() == {
+        "bucket": "b", "key": "incoming/a", "version_id": "v", "etag": "e", "size": 5, "sequencer": "1f"
+    }  # fmt: skip
+
+
+def test_ignored_are_folder_markers_and_paths_that_match() -> None:
+    def matches(path: str) -> bool:
+        return path == "cam1/.DS_Store"
+
+    assert Upload("b", "incoming/cam1/", size=0).is_ignored(matches)
+    assert Upload("b", "incoming/cam1/.DS_Store", size=5).is_ignored(matches)
+    assert not Upload("b", "incoming/cam1/", size=1).is_ignored(matches)
+    assert not Upload("b", "incoming/cam1/a.jpg", size=0).is_ignored(matches)
+
+
+def test_the_inference_id_is_of_the_version_the_etag_or_nothing() -> None:
+    for upload, identity in (
+        (Upload("b", "incoming/a", "v", "e"), "v"), (Upload("b", "incoming/a", None, "e"), "e"), (Upload("b", "incoming/a"), "")
+    ):  # fmt: skip
+        assert upload.inference_id == keys.inference_id("b", "incoming/a", identity)

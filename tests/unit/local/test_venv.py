@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BEGIN = "import sys; from pathlib import Path; from dropsort.local import venv; venv.ensure(Path(sys.argv[1]), Path(sys.argv[2]))"
 
 
-def lock(folder: Path, version: str = "1.0", digest: str = "") -> Path:
+def lock(folder: Path, version: str = "1.0", digest: str | None = "") -> Path:
     """A lock file for one tiny package, which lies next to it: no network."""
     folder.mkdir(parents=True, exist_ok=True)
     wheel = folder / f"tiny_thing-{version}-py3-none-any.whl"
@@ -33,9 +33,11 @@ def lock(folder: Path, version: str = "1.0", digest: str = "") -> Path:
         content.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-thing\nVersion: {version}\n")
         content.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         content.writestr(f"{info}/RECORD", "")
-    digest = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
+    found = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
     path = folder / "lock.txt"
-    path.write_text(f"tiny-thing @ {wheel.as_uri()} --hash=sha256:{digest}\n")
+    path.write_text(
+        f"tiny-thing @ {wheel.as_uri()}" + ("" if digest is None else f" --hash=sha256:{found}") + "\n"
+    )
     return path
 
 
@@ -91,9 +93,14 @@ def test_several_at_once_make_one(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-def test_a_wrong_hash_is_rejected_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InstallError, match=r"(?i)hash"):
-        venv.ensure(lock(tmp_path, digest="0" * 64), tmp_path / "home")
+@pytest.mark.parametrize(
+    ("digest", "why"), [("0" * 64, "Expected sha256 0000"), (None, "(?i)hashes are required|--hash=")]
+)
+def test_a_package_without_its_digest_is_rejected_and_leaves_nothing(
+    tmp_path: Path, digest: str | None, why: str
+) -> None:
+    with pytest.raises(InstallError, match=why):
+        venv.ensure(lock(tmp_path, digest=digest), tmp_path / "home")
     assert not [path for path in (tmp_path / "home").iterdir() if path.is_dir()]
 
 

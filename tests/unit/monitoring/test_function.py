@@ -218,6 +218,60 @@ def test_a_backlog_is_read_run_by_run_and_alarms_nobody(
     assert metrics_of(lines)["CapturedShare"] == pytest.approx(1, abs=0.05)
 
 
+def test_nothing_is_judged_on_captures_that_were_read_in_part(
+    aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a day of other labels, then silence WHEN a part of the captures is read THEN neither is judged before the rest is."""
+    s3, cloudwatch = aws
+    monkeypatch.setattr("monitoring.ingest.tasks.TASK_FILES", 1)
+    start = NOW.replace(minute=0)
+    reference = Sample.of(["bicycle", "motorcycle"] * 500, [0.95] * 1000).to_json()
+    s3.put_object(Bucket="images", Key="monitoring/reference.json", Body=json.dumps(reference))
+    hours = [start - timedelta(hours=hour) for hour in range(7, 14 * 24)]
+    traffic = {f"{hour:%Y-%m-%dT%H}:00:00Z": 60 for hour in hours}
+    s3.put_object(Bucket="images", Key="monitoring/traffic.json", Body=json.dumps(traffic))
+    for hour in (7, 8):
+        put_captures(s3, start - timedelta(hours=hour), 200, share=0.98)
+
+    lines, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch, seconds=0.0)
+
+    assert metrics_of(lines)["Captured"] == 200
+    assert metrics_of(lines)["Behind"] == 1
+    assert not {"DriftAlarms", "SilentHours", "SilenceAlarm", "CapturedShare"} & set(metrics_of(lines))
+    assert (response["complete"], response["read"], response["alarms"]) == (False, None, [])
+    assert response["day"]["window_size"] == 0
+    assert response["silence"] == "captures are still being read"
+
+    lines, response = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
+
+    assert metrics_of(lines)["Captured"] == 200
+    assert metrics_of(lines)["Behind"] == 0
+    assert metrics_of(lines)["DriftAlarms"] >= 1
+    assert (metrics_of(lines)["SilenceAlarm"], metrics_of(lines)["SilentHours"]) == (1, 6)
+    assert response["complete"]
+    assert response["day"]["window_size"] == 400
+    assert any("of the captures" in alarm for alarm in response["alarms"])
+    assert response["silence"] in response["alarms"]
+
+
+@pytest.mark.parametrize(
+    ("percent", "invoked", "share"), [(100, 50, 1.2), (50, 100, 1.2), (50, 99, None), (25, 400, 0.6)]
+)
+def test_the_captured_share_is_of_the_invocations_that_are_sampled(
+    aws: tuple[Any, Any], percent: int, invoked: int, share: float | None
+) -> None:
+    """GIVEN an endpoint that captures a part of its invocations WHEN 60 were captured THEN they are a share of that part, from 50 on."""
+    s3, cloudwatch = aws
+    now = datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    put_captures(s3, hour, 60)
+    common = {"Dimensions": [{"Name": "Stack", "Value": "dropsort"}], "Timestamp": hour}
+    latency = {"MetricName": "EndpointLatency", "Values": [20.0], "Counts": [float(invoked)], **common}
+    cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[latency])
+    lines, _ = observe(replace(SETTINGS, capture_percent=percent), now, s3=s3, cloudwatch=cloudwatch)
+    assert metrics_of(lines).get("CapturedShare") == (share and pytest.approx(share))
+
+
 def test_what_came_while_the_function_was_down_is_read(aws: tuple[Any, Any]) -> None:
     """GIVEN a function that last read everything nine days ago WHEN it runs again THEN captures of those days count."""
     s3, cloudwatch = aws

