@@ -74,7 +74,7 @@ class Entry:
         reviewer before any prediction, then the one that knows its sequencer, then a prediction before a failure, then the later
         recording."""
         order = _upload_order(self, other)
-        return order > 0 if order else self._rank() > other._rank()
+        return order > 0 or (order == 0 and self._rank() > other._rank())
 
     def _rank(self) -> tuple[bool, int, bool, bool, str, str]:
         return (
@@ -151,7 +151,7 @@ def _same_upload(a: Entry, b: Entry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Put the result; ``if_match`` None: only if nothing is there. The response is its ETag or `CONFLICT`."""
+    """Put the result; ``if_match`` None: only if nothing is there. The response is its ETag, or `CONFLICT` or None if that did not hold."""
 
     key: str
     if_match: str | None

@@ -14,7 +14,7 @@ from handlers.recording import CONFLICT, Delete, Head, Operation, Put, Response
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_second = ThreadPoolExecutor(1, "head")
+_second = ThreadPoolExecutor(1)
 
 
 def perform(s3: S3Client, bucket: str, body: bytes, steps: Generator[Operation, Response, bool]) -> bool:
@@ -67,6 +67,5 @@ def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Respo
         if code in s3_documents.CONFLICT:
             return CONFLICT
         if code in s3_documents.MISSING:
-            # A conditional put on what has just gone is a lost race; a HEAD request or a deletion finds nothing.
-            return CONFLICT if isinstance(operation, Put) else None
+            return None  # nothing is there; a conditional put on what has just gone is a lost race
         raise

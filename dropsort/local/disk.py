@@ -12,7 +12,6 @@ import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from dropsort.contract import keys
 
@@ -93,7 +92,7 @@ async def _reject(free: int, needed: int, receive: Receive, send: Send) -> None:
         f"The disk of this service has {megabytes(free)} left and {megabytes(needed)} stay free: "
         "free some space on it, then upload again."
     )
-    content = f"<Error><Code>InsufficientStorage</Code><Message>{escape(text)}</Message></Error>".encode()
+    content = f"<Error><Code>InsufficientStorage</Code><Message>{text}</Message></Error>".encode()
     headers = [
         (b"content-type", b"application/xml"),
         (b"content-length", str(len(content)).encode()),

@@ -1,6 +1,6 @@
 """Mistakes in the SQL for Athena and in the schema of results, one at a time: ``python -m tests.mutation.documents``.
 
-In the SQL each number, text, name, function, operator and condition is changed, and DuckDB runs it beside the local reader
+In the SQL each number, text, name, function, operator and condition is changed, and DuckDB runs it on the files that the local reader reads
 (tests/unit/monitoring/test_athena.py). In the schema each value is changed and each member removed
 (tests/unit/contract/test_result_schema.py). The report names what no test notices; the exit code is 1 if that is more than `MOST`.
 """
@@ -77,9 +77,7 @@ def noticed(check: Callable[[], None]) -> bool:
     """Whether it fails."""
     try:
         check()
-    except (
-        Exception
-    ):  # an assertion, or what DuckDB or the validator says of a query or a schema that is none
+    except Exception:  # an assertion, or an invalid query or schema
         return True
     return False
 

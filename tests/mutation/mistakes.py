@@ -23,7 +23,7 @@ SKIPPED = (
 
 
 class _Found(libcst.CSTVisitor):
-    """Collects what may be changed: not messages, docstrings, annotations and imports."""
+    """Collects what may be changed: not messages, docstrings, annotations, imports and exports."""
 
     def __init__(self) -> None:
         self.nodes: list[libcst.CSTNode] = []
@@ -33,6 +33,10 @@ class _Found(libcst.CSTVisitor):
             return False
         if isinstance(node, libcst.Expr) and isinstance(
             node.value, (libcst.SimpleString, libcst.ConcatenatedString)
+        ):
+            return False
+        if isinstance(node, libcst.Assign) and any(
+            isinstance(one.target, libcst.Name) and one.target.value == "__all__" for one in node.targets
         ):
             return False
         self.nodes.append(node)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.contract.statistics import calibration_error
 from training.evaluation import calibration, scores
 from training.evaluation.threshold import Threshold, choose_threshold
 from training.settings import Settings
-from training.stages.fit import Fitted
+
+if TYPE_CHECKING:
+    from training.stages.fit import Fitted
 
 
 @dataclass(frozen=True)

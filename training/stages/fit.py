@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from training import dataset
 from training.dataset import Dataset, LabelledImage
-from training.dataset.splitting import folds
 from training.errors import TrainingError
 from training.model.classifier import Classifier, train_classifier
 from training.model.fit import Images, Labels
 from training.model.network import ARCHITECTURES
 from training.progress import Epoch, EpochProgress, OnEpoch
 from training.settings import Settings
+from training.stages.out_of_fold import out_of_fold
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,15 @@ def fit(data: Dataset, settings: Settings, progress: OnEpoch) -> Fitted:
         return lambda epoch: progress(EpochProgress(number, trainings, epoch))
 
     validation = None if settings.folds else (dataset.load(held_out, side), data.numbers(held_out))
-    logits = np.zeros((len(training), len(data.labels)), np.float32)
+    logits = np.zeros((0, len(data.labels)), np.float32)
     if settings.folds:
-        for number, out in enumerate(folds(truth, groups, settings.folds, settings.seed), 1):
-            part = train_classifier(
-                settings.arch,
-                len(data.labels),
-                images[~out],
-                truth[~out],
-                progress=report(number),
-                **options,
+
+        def train(number: int, part: Images, labels: Labels) -> Classifier:
+            return train_classifier(
+                settings.arch, len(data.labels), part, labels, progress=report(number), **options
             )
-            logits[out] = part.logits(images[out])
+
+        logits = out_of_fold(images, truth, groups, count=settings.folds, seed=settings.seed, train=train)
     classifier = train_classifier(
         settings.arch,
         len(data.labels),

@@ -202,3 +202,31 @@ def test_monitor_forgets_only_aggregates(tmp_path: Path) -> None:
 def test_click_alone_shows_usage_errors() -> None:
     with pytest.raises(click.UsageError):
         cli.dropsort.main(["nonsense"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (7, 7), ("text", 0)])
+def test_what_a_command_returns_is_the_exit_code(
+    returned: object, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(
+        cli.Subcommands, "get_command", lambda *_: click.Command("work", callback=lambda: returned)
+    )
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["work"])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert exit_.value.code == code
+
+
+def test_a_pipe_that_is_closed_ends_with_1() -> None:
+    # GIVEN a reader that has had enough before the first line
+    command = [sys.executable, "-c", "from dropsort.cli.main import main; main(['--help'])"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -212,3 +212,14 @@ def test_commands_write_through_one_module_only() -> None:
                 # THEN none writes by itself
                 assert name not in ("print", "click.echo", "click.secho", "Console"), f"{path.name}: {name}"
                 assert not name.startswith(("sys.stdout.write", "sys.stderr.write")), f"{path.name}: {name}"
+
+
+def test_a_line_feed_of_others_makes_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    result: Any = SimpleNamespace(
+        key="incoming/a\nb", outcome="failed", label="c\nd", confidence=None, reason={"code": "e\nf"}, reviewer="g\nh"
+    )  # fmt: skip
+    show.console().print(show.results_table([result]))
+    show.console().print(show.facts_table([("i\nj", "k\nl")]))
+    _, row, fact = capsys.readouterr().out.splitlines()
+    assert row.split() == ["a\ufffdb", "failed", "c\ufffdd", "e\ufffdf,", "reviewed", "by", "g\ufffdh"]
+    assert fact.split() == ["i\ufffdj", "k\ufffdl"]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
+from handlers import breaker as module
 from handlers import classify
 from handlers.breaker import FAILING_SECONDS, IDLE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Breaker
 from handlers.endpoint_errors import EndpointBusy, EndpointUnavailable
@@ -118,3 +119,34 @@ def test_a_model_that_rejects_an_image_is_well(
     else:
         assert "rejection" in classify.handler(state(), context)
     assert breaker.failures == (3 if failed else 0)
+
+
+def test_the_limits_are_those_of_the_documentation() -> None:
+    limits = (module.FAILURES, module.FAILING_SECONDS, module.HANGING_SECONDS, module.PAUSE_SECONDS)
+    assert limits == (3, 30.0, 20.0, 5.0)
+    assert (module.LONGEST_PAUSE_SECONDS, module.IDLE_SECONDS, module.PAUSE_SHARE) == (30.0, 120.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("failures", "opens_until"),
+    [
+        ([(0, 0), (10, 0), (29.9, 0)], 0),  # not yet for half a minute
+        ([(0, 0), (10, 0), (30, 0)], 35),
+        ([(0, 0), (30, 0)], 0),  # two alone
+        ([(0, 0), (120, 0), (240, 0)], 245),  # a minute later they still count
+        ([(0, 0), (10, 0), (130.1, 0)], 0),  # after more than two minutes they do not
+        ([(0, 9.9), (10, 10)], 0),
+        ([(0, 10), (10, 10)], 40),  # together twenty seconds; the pause is three times the last
+        ([(0, 15), (5, 5)], 20),
+        ([(0, 19), (5, 1)], 10),  # but five seconds at least
+        ([(0, 10), (10, 10.5)], 40),  # and half a minute at most
+        ([(0, 60)], 0),
+    ],
+)
+def test_when_it_opens_and_for_how_long(failures: list[tuple[float, float]], opens_until: float) -> None:
+    found = Breaker()
+    for now, took in failures:
+        found.failed(now, took)
+    assert found.open_until == pytest.approx(opens_until)
+    assert found.allows(opens_until)
+    assert not opens_until or not found.allows(opens_until - 0.001)

@@ -156,3 +156,12 @@ def test_any_json_is_a_prediction_that_can_be_written_or_rejected(answer: Any) -
     assert json.dumps((prediction.labels, prediction.model), ensure_ascii=False).encode()
     assert len(prediction.labels) == len(prediction.probabilities) > 0
     assert all(0 <= value <= 1 for value in prediction.probabilities)
+
+
+def test_a_prediction_has_at_most_96_kibibytes_of_the_state() -> None:
+    # As JSON: [[0.5, 0.5], ["a...", "b"]]
+    label = "a" * (96 * 1024 - len(json.dumps([[0.5, 0.5], ["", "b"]])))
+    assert parse(b"[0.5, 0.5]", [label, "b"]).labels == (label, "b")
+    with pytest.raises(Rejection, match="2 probabilities and their labels do not fit") as error:
+        parse(b"[0.5, 0.5]", [label + "a", "b"])
+    assert error.value.code == "invalid_prediction"

@@ -343,3 +343,23 @@ def test_a_beaten_result_takes_itself_away_and_only_itself() -> None:
     assert steps.send(newer) == Head(PLACES["failed"])
     assert steps.send(None) == Delete(PLACES["classified"], if_match='"mine"')
     assert MAX_ROUNDS >= 10
+
+
+def test_what_somebody_put_there_has_no_recording() -> None:
+    assert Entry.from_metadata({}, "failed") == Entry(None, None, None, None, "", "failed")
+
+
+def test_a_result_without_its_outcome_is_one_of_where_it_lies() -> None:
+    mine = entry(1, "classified")
+    assert mine.found({"sequencer": "1f", "recorded": "2026"}, "failed").sequencer == "1f"
+    assert (
+        mine.found({"sequencer": "1f", "recorded": "2026", "outcome": "classified"}, "failed").sequencer
+        is None
+    )
+
+
+def test_of_two_uploads_in_parts_the_later_one_is_the_newer() -> None:
+    # GIVEN uploads without versions and sequencers, neither recorded before the other began
+    older, newer = (entry(n, "classified", by_hand=True, versions=False, in_parts=True) for n in (1, 2))
+    assert newer.beats(older)
+    assert not older.beats(newer)

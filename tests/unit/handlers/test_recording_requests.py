@@ -92,3 +92,22 @@ def test_a_conflict_of_simultaneous_puts_is_a_lost_race() -> None:
         stub.add_client_error("head_object", "404", http_status_code=404)
         assert perform(client, BUCKET, b"{}", record(entry(1, "classified"), LOCATIONS)) is True
         stub.assert_no_pending_responses()
+
+
+def test_only_what_was_read_is_deleted() -> None:
+    # GIVEN an older result under another outcome
+    client, older = aws.s3(), entry(1, "failed")
+    with Stubber(client) as stub:
+        stub.add_response("put_object", {"ETag": '"mine"'})
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        assert perform(client, BUCKET, b"{}", record(entry(2, "classified"), LOCATIONS))
+    request = recording_requests.Delete(LOCATIONS["failed"], '"old"')
+    with Stubber(client) as stub:
+        stub.add_response("delete_object", {}, {"Bucket": BUCKET, "Key": request.key, "IfMatch": '"old"'})
+        assert recording_requests._call(client, BUCKET, b"", request) is None
+        stub.add_client_error("delete_object", "PreconditionFailed", http_status_code=412)
+        assert recording_requests._call(client, BUCKET, b"", request) is recording_requests.CONFLICT
+        stub.add_client_error("delete_object", "NoSuchKey", http_status_code=404)
+        assert recording_requests._call(client, BUCKET, b"", request) is None
+    assert older.beats(entry(1, "failed")) is False

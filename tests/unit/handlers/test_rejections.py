@@ -55,7 +55,10 @@ def test_a_rejection_is_returned_as_data() -> None:
             '{"errorMessage": "An error occurred (SlowDown) when calling PutObject"}',
             "throttled",
         ),
+        ("EndpointUnavailable", "4 requests in a row failed", "endpoint_unavailable"),
         ("States.Timeout", "", "timeout"),
+        ("Sandbox.TimedOut.Later", "", "timeout"),
+        ("States.TaskFailed", "Task timed out after 55.00 seconds", "timeout"),
         ("ReadTimeoutError", "Read timeout on endpoint URL", "timeout"),
         ("ModelError", "Received server error (500)", "service_error"),
         ("", "", "service_error"),
@@ -81,3 +84,8 @@ def test_a_crash_is_final(error: str, cause: str) -> None:
     """It was tried a few times with this image; started again, the image would crash the function again."""
     assert from_error(error, cause).reason()["code"] == "function_crashed"
     assert from_error(error, cause).reason()["retryable"] is False
+
+
+def test_the_message_has_the_error_and_its_cause() -> None:
+    assert str(from_error("ModelError", "")) == "A part of the service failed, after retries. ModelError"
+    assert str(from_error("ModelError", "it fell")).endswith(" ModelError: it fell")

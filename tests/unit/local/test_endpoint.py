@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +43,17 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEndpo
     running.start()
     yield running
     running.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_listens_on_this_machine_only(endpoint: EmbeddedEndpoint) -> None:
+    found = []
+    for kind in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
+            address, port = line.split()[1].split(":")
+            if int(port, 16) == endpoint.port and line.split()[3] == "0A":  # listening
+                found.append((kind, address))
+    assert found == [("tcp", "0100007F")]
 
 
 @pytest.fixture

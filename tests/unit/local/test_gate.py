@@ -224,3 +224,19 @@ def test_a_rejection_is_in_the_form_of_the_service(service: str, kind: str, star
     assert body.startswith(start)
     assert b"SignatureDoesNotMatch" in body
     assert SECRETS.secret_access_key.encode() not in body
+
+
+@pytest.mark.parametrize(("kind", "service"), [("", "s3"), ("application/x-www-form-urlencoded", "sqs")])
+def test_what_a_client_has_written_is_no_markup_of_an_error(kind: str, service: str) -> None:
+    # GIVEN a request whose signature names a header with markup in its name, which the message repeats
+    name = "<b>&"
+    scope = signed(service=service)
+    authorization = dict(scope["headers"])[b"authorization"].decode()
+    named = authorization.replace("SignedHeaders=", f"SignedHeaders={name};")
+    _, status, headers, body = served(
+        with_header(with_header(scope, "authorization", named), "content-type", kind)
+    )
+    assert status in (400, 403)
+    assert headers[b"content-type"].endswith(b"xml")
+    assert b"&lt;b&gt;&amp;" in body
+    assert b"<b>" not in body

@@ -38,6 +38,15 @@ def wanted(
     return {"id": uuid.uuid4().hex, "image": image, "action": action, "label": label, "seen": None} | members
 
 
+def test_a_name_with_markup_is_text_of_the_page(s3: Any) -> None:
+    with served(s3, reviewer='<img src=x onerror="run()">') as (_, server):
+        browser = Browser(server.address)
+        browser.sign_in()
+        _, _, content = browser.request("GET", "/")
+    assert b"as &lt;img src=x onerror=&#34;run()&#34;&gt;" in content
+    assert b"<img src=x" not in content
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_it_listens_on_this_machine_only(s3: Any) -> None:
     with served(s3) as (_, server):

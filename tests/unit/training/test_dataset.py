@@ -234,3 +234,15 @@ def test_pairs_are_found_in_every_block_of_a_large_dataset(monkeypatch: pytest.M
 
 def test_a_chain_of_near_duplicates_is_one_group() -> None:
     assert near_duplicates.groups(6, [(3, 4), (1, 3), (0, 2)]).tolist() == [0, 1, 0, 1, 1, 5]
+
+
+def test_near_are_test_images_like_one_that_was_trained_on_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # GIVEN two test images like each other alone, one exactly as far from a training image as counts, one a bit farther
+    hashes = {"a": 0, "b": 1, "c": (1 << 64) - 1, "d": (1 << 32) - 1 << 16}
+    monkeypatch.setattr(near_duplicates, "perceptual_hash", lambda path: hashes[path.name])
+    test = [LabelledImage(Path(name), "x") for name in hashes]
+    trained = [(1 << 64) - 1 - 0x3FF, hashes["d"] ^ (0x7FF << 16), (1 << 64) - 1 - 0x3FF]
+    assert near_duplicates.near(test, trained) == {Path("c")}
+    assert near_duplicates.near(test, []) == set()

@@ -1,0 +1,47 @@
+"""Logits of images by models that were not trained on them: each fold is left out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.dataset.splitting import folds
+
+Images = NDArray[np.uint8]
+Truth = NDArray[np.int64]
+
+
+class Model(Protocol):
+    """What a training returns."""
+
+    def logits(self, images: Images) -> NDArray[Any]:
+        """Logits [N, K] of images [N, side, side, 3]."""
+
+
+def out_of_fold(
+    images: Images,
+    truth: Truth,
+    groups: NDArray[np.int64],
+    *,
+    count: int,
+    seed: int,
+    train: Callable[[int, Images, Truth], Model],
+) -> NDArray[np.float32]:
+    """Logits [N, K] of all images.
+
+    Parameters
+    ----------
+    groups
+        Of each image, [N]: near-duplicates have the same number and are left out together.
+    count
+        Number of folds.
+    train
+        Gets the number of the training, from 1, and the images and class numbers to train on.
+    """
+    logits = np.zeros((len(images), int(truth.max()) + 1), np.float32)
+    for number, out in enumerate(folds(truth, groups, count, seed), 1):
+        logits[out] = train(number, images[~out], truth[~out]).logits(images[out])
+    return logits
