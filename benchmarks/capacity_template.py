@@ -15,7 +15,7 @@ from dropsort.contract.resources import TEMPLATE
 FUNCTIONS = ("Serialize", "Classify", "Filter")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Reads intrinsic functions such as ``!Ref`` as their argument alone, which is enough for numbers and names."""
 
 

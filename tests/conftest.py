@@ -7,10 +7,11 @@ handed out one by one, and all that use the shared embedded service stay togethe
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from dropsort.deployment import package
 from dropsort.deployment.errors import PackageError
 from dropsort.local import venv
 from dropsort.local.errors import InstallError
-from tests import needs
-from tests.models import share_models
+from tests import models, needs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,7 +36,7 @@ def pytest_configure() -> None:
     needs.required()
     for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
         del os.environ[name]  # of a service that this terminal uses
-    share_models()
+    models.share_models()
     # A machine that has other work draws examples slowly.
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
@@ -56,6 +56,17 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name long bytes by their argument: some hold the time at which they were made, and all workers need the same names."""
     return argname if isinstance(val, bytes) and len(val) > 32 else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector, which would go through thousands of items again and again, and never sees them after that."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -84,6 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """End a distributed run whose workers do not know the groups: each would start what one is to share."""
+    models.quicken_moto()
     if getattr(session.config.option, "loadgroup", False):
         lost = [
             item.nodeid

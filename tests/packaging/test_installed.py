@@ -108,16 +108,14 @@ def test_the_sdist_has_files_and_no_links(built: Path) -> None:
 
 
 def link(pin: Requirement, site: Path) -> None:
-    """Put a package that is installed here into another environment, file by file, without its commands."""
+    """Put a package that is installed here into another environment, without its commands."""
     package = distribution(pin.name)
     assert package.version in pin.specifier, (
         f"{pin} is locked, {package.version} is here: make .venv/dev.done"
     )
-    for file in package.files or ():
-        source = Path(str(package.locate_file(file)))
-        if ".." not in file.parts and source.is_file():
-            (site / file).parent.mkdir(parents=True, exist_ok=True)
-            (site / file).symlink_to(source)
+    for name in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+        if not (site / name).exists():  # two packages may share a folder
+            (site / name).symlink_to(Path(str(package.locate_file(name))))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +127,7 @@ def installed(
 ) -> Path:
     """Folder of the commands of an environment with the wheel, the locked packages and nothing else.
 
-    The packages are those that this environment has of the same lock: each file of theirs is linked to. pip then installs the
+    The packages are those that this environment has of the same lock: their folders are linked to. pip then installs the
     wheel without an index, so that it fails if the wheel declares a dependency that is not among them.
     """
     environment = tmp_path_factory.mktemp("environment")
@@ -140,7 +138,7 @@ def installed(
         link(Requirement(pin.split(" ")[0]), site)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet",
-         "--python", environment / "bin" / "python", "install", "--no-index", wheel(built)],
+         "--python", environment / "bin" / "python", "install", "--no-compile", "--no-index", wheel(built)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dropsort.deployment import package
+from dropsort.local import embedded
 from dropsort.local.embedded import EmbeddedAws
 from dropsort.local.service import Service
 from tests.stack.helpers import PROXIES, find_result
@@ -28,12 +29,14 @@ def embedded_aws(embedded_python: Path, tmp_path_factory: pytest.TempPathFactory
 def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
     """The running service. Tests share its bucket: upload below a folder of your own.
 
-    It starts in an environment with a proxy, which it must not use.
+    It starts in an environment with a proxy, which it must not use. Half as many invocations as usual run at once: each is a
+    process, and its start takes half a second of processor time.
     """
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in PROXIES.items():
                 patch.setenv(name, value)
+            patch.setitem(embedded.SETTINGS, "LAMBDA_ACCOUNT_CONCURRENCY", "4")
             running = stack.enter_context(Service())
         yield running
 

@@ -26,7 +26,7 @@ def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: P
     sorting = Sorting(service, "killed")
     content = drawn(tmp_path, 1)[0]
     sorting.settled(sorting.upload({"first.png": content}))
-    etags = sorting.upload({f"{number}.png": content + bytes([number]) for number in range(24)})
+    etags = sorting.upload({f"{number}.png": content + bytes([number]) for number in range(12)})
     # WHEN every process of theirs is killed
     workers = [process.pid for process in processes.descendants() if "ministack-lambda-" in process.command]
     for pid in workers:

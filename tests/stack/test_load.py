@@ -1,6 +1,6 @@
 """Many uploads at once: as many results, none twice, memory of our own processes flat.
 
-``DROPSORT_UPLOADS`` says how many (120); ``python -m benchmarks.load`` prints the table for 1,000.
+``DROPSORT_UPLOADS`` says how many (80); ``python -m benchmarks.load`` prints the table for 1,000.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.stack.sorting import drawn
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "120"))
+UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "80"))
 CLIENTS = 16
 # Space for what an allocator does not return: 200,000 bytes an upload, so that fewer uploads show a leak as well.
 GROWTH_BYTES = min(40_000_000, 200_000 * UPLOADS)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from monitoring.drift.assess import assess, holm
 from monitoring.drift.sample import Sample
@@ -112,6 +111,8 @@ def test_the_stretch_that_is_compared_ends_a_day_before_and_has_every_hour_once(
 
 
 def test_the_probability_is_that_of_the_law_with_the_upper_end_of_its_variance() -> None:
+    from scipy import stats
+
     # GIVEN days that differ in traffic
     end = NOW.replace(minute=0)
     days = [3, 5, 2, 9, 4, 6, 3, 8, 2, 5]
