@@ -29,7 +29,7 @@ def inspect(data: bytes, name: str) -> Boxes:
         ``truncated_image``, ``too_complex``.
     """
     found = Boxes()
-    for kind, begin, end in _walk(data, 0, len(data), name, found):
+    for kind, begin, end in walk(data, 0, len(data), name, found):
         if end > len(data):
             raise Rejection("truncated_image", f"{name}: {end} bytes are promised, {len(data)} are there.")
         if kind == b"mdat" and end - begin > 256 and not data[end - 64 : end].strip(b"\0"):
@@ -42,7 +42,7 @@ def inspect(data: bytes, name: str) -> Boxes:
     return found
 
 
-def _walk(data: bytes, begin: int, end: int, name: str, found: Boxes) -> Iterator[tuple[bytes, int, int]]:
+def walk(data: bytes, begin: int, end: int, name: str, found: Boxes) -> Iterator[tuple[bytes, int, int]]:
     """Kind, begin and end of the content of each box."""
     while begin + 8 <= min(end, len(data)):
         found.count += 1
@@ -60,13 +60,13 @@ def _walk(data: bytes, begin: int, end: int, name: str, found: Boxes) -> Iterato
 
 
 def _meta(data: bytes, begin: int, end: int, name: str, found: Boxes) -> None:
-    for kind, first, last in _walk(data, begin, end, name, found):
+    for kind, first, last in walk(data, begin, end, name, found):
         if kind == b"iinf" and last - first >= 6:
             found.items = int.from_bytes(data[first + 4 : first + (8 if data[first] else 6)], "big")
         if kind == b"iprp":
-            for inner, at, stop in _walk(data, first, last, name, found):
+            for inner, at, stop in walk(data, first, last, name, found):
                 if inner == b"ipco":
-                    for prop, value, _ in _walk(data, at, stop, name, found):
+                    for prop, value, _ in walk(data, at, stop, name, found):
                         if prop == b"ispe" and value + 12 <= len(data):
                             width, height = struct.unpack_from(">II", data, value + 4)
                             if width * height > found.width * found.height:

@@ -261,7 +261,7 @@ def _avif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 
 def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import boxes
+    from handlers.imaging import boxes, hevc
 
     found = boxes.inspect(data, name)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
@@ -273,7 +273,9 @@ def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
             "It is HEIC; pillow-heif, which reads it, is not installed (HeicLibrariesKey).",
         ) from None
     plugin.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-    return _plain(data, name, None, max_pixels)
+    decoded = _plain(data, name, None, max_pixels)
+    hevc.check(data)
+    return decoded
 
 
 def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import random
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from handlers.imaging import heif, hevc
+from handlers.rejections import Rejection
 from tests import needs
 from tests.unit.handlers.sample_images import UPRIGHT, corners, drawn, near, noise, prepare, rejection
 from tests.unit.handlers.test_imaging import TURNED
@@ -129,3 +134,127 @@ def test_a_header_alone_is_truncated() -> None:
     for brand in (b"heic", b"heix", b"mif1", b"hevc"):
         data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 500
         assert rejection(data).code == "truncated_image"
+
+
+def _units(data: bytes) -> list[bytes]:
+    (coded,) = heif.coded_images(data)
+    return coded.units
+
+
+def test_changed_bits_inside_the_coded_data() -> None:
+    # GIVEN an image, and single bits of its slice changed, at random places
+    begin, rng = SMALL.index(_units(SMALL)[-1]), random.Random(1)
+    codes = []
+    for _ in range(20):
+        data = bytearray(SMALL)
+        data[rng.randrange(begin + 8, len(data))] ^= 1 << rng.randrange(8)
+        try:
+            prepare(bytes(data))
+        except Rejection as found:
+            codes.append(found.code)
+    # THEN they are found, but for a few that another valid image has
+    assert set(codes) == {"corrupt_image"}
+    assert len(codes) >= 17
+
+
+def test_bytes_that_were_lost_within_the_coded_data() -> None:
+    at = SMALL.index(_units(SMALL)[-1]) + 500
+    refused = rejection(SMALL[:at] + bytes(32) + SMALL[at + 32 :])
+    assert refused.code == "corrupt_image"
+    assert "no encoder writes" in str(refused)
+
+
+def test_a_slice_that_ends_before_the_last_block() -> None:
+    # GIVEN the slice of an image of one block in the place of a slice of two, and a unit that decoders skip behind it
+    two = heic(Image.blend(drawn(128, 64), noise(128, 64), 0.5))
+    one, whole = _units(heic(drawn(64, 64)))[-1], _units(two)[-1]
+    filler = b"\x4c\1" + b"\xff" * (len(whole) - len(one) - 6)
+    units = len(one).to_bytes(4, "big") + one + len(filler).to_bytes(4, "big") + filler
+    at = two.index(whole) - 4
+    damaged = two[:at] + units + two[at + len(units) :]
+    assert len(damaged) == len(two)
+    refused = rejection(damaged)
+    assert refused.code == "corrupt_image"
+    assert "blocks are missing" in str(refused)
+
+
+def test_a_checksum_of_the_pixels_is_checked() -> None:
+    data = heic(drawn(), enc_params={"x265:hash": "1"})
+    at = data.index(_units(data)[-1]) + 8
+    assert prepare(data).format == "HEIF"
+    refused = rejection(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    assert refused.code == "corrupt_image"
+    assert "checksum" in str(refused)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"chroma": 444},
+        {"chroma": 422},
+        {"quality": -1},
+        {"quality": -1, "chroma": 444, "matrix_coefficients": 0},
+        {"quality": 5},
+        {"enc_params": {"preset": "ultrafast"}},
+        {"enc_params": {"x265:slices": "3"}},
+        {"tile_size": 64},
+    ],
+    ids=str,
+)
+def test_what_encoders_write_is_whole(options: dict[str, Any]) -> None:
+    image = drawn(330, 250)
+    image.paste((0, 0, 0), (100, 60, 220, 180))
+    image.paste((0, 255, 0), (10, 10, 90, 90))
+    assert prepare(heic(image, **options)).width == 330
+
+
+def test_what_is_shown_of_each_part() -> None:
+    tiles = list(heif.coded_images(heic(drawn(600, 400), tile_size=256)))
+    assert sorted((tile.width, tile.height) for tile in tiles) == sorted(
+        (600 - x, 400 - y) for x in (0, 256, 512) for y in (0, 256)
+    )
+    cropped = heic(drawn(50, 41))
+    assert b"clap" in cropped
+    assert [(coded.width, coded.height) for coded in heif.coded_images(cropped)] == [(50, 41)]
+    assert len(list(heif.coded_images(heic(drawn(50, 40, "RGBA"))))) == 2
+
+
+@pytest.fixture
+def damaged() -> Iterator[bytes]:
+    """A file whose damage only the decoder's warnings show; the library is searched anew, before and after."""
+    data = bytearray(SMALL)
+    data[data.index(_units(SMALL)[-1]) + 600] ^= 16
+    assert rejection(bytes(data)).code == "corrupt_image"
+    hevc._library.cache_clear()
+    yield bytes(data)
+    hevc._library.cache_clear()
+
+
+def test_without_the_decoders_library_nothing_more_is_checked(
+    damaged: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> ctypes.CDLL:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert hevc._library() is None
+    assert prepare(damaged).format == "HEIF"
+
+
+def test_another_version_of_the_decoder_is_not_called(
+    damaged: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Second:
+        def __init__(self, name: str) -> None:
+            self.de265_get_version_number = lambda: 0x02000000
+
+    monkeypatch.setattr(ctypes, "CDLL", Second)
+    assert hevc._library() is None
+    assert prepare(damaged).format == "HEIF"
+
+
+def test_boxes_of_another_form_are_left_to_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = SMALL.replace(b"pitm", b"none", 1)
+    with pytest.raises(heif.NotUnderstood):
+        list(heif.coded_images(data))
+    hevc.check(data)

@@ -1,0 +1,249 @@
+"""HEIF: the HEVC data of the items that the image is made of: the primary item, tiles of its grid, and its alpha channel."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from handlers.imaging import limits
+from handlers.imaging.boxes import Boxes, walk
+
+_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
+
+
+class NotUnderstood(Exception):
+    """The boxes have a form that is not read here."""
+
+
+@dataclass(slots=True)
+class _Item:
+    """``extents`` are first byte and length in the file, ``properties`` kind, begin and end of boxes, ``parts`` other items."""
+
+    kind: bytes = b""
+    extents: list[tuple[int, int]] = field(default_factory=list)
+    properties: list[tuple[bytes, int, int]] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
+    auxiliaries: list[int] = field(default_factory=list)
+
+
+class _Reader:
+    """Numbers, one after another."""
+
+    def __init__(self, data: bytes, begin: int, end: int) -> None:
+        self._data, self._end, self.at = data, min(end, len(data)), begin
+
+    def number(self, size: int) -> int:
+        if self.at + size > self._end:
+            raise NotUnderstood("a box ends early")
+        value = int.from_bytes(self._data[self.at : self.at + size], "big")
+        self.at += size
+        return value
+
+    def some(self, size: int) -> bytes:
+        if self.at + size > self._end:
+            raise NotUnderstood("a box ends early")
+        self.at += size
+        return self._data[self.at - size : self.at]
+
+
+@dataclass(slots=True)
+class CodedImage:
+    """``units`` are its NAL units, those of its configuration first.
+
+    ``width`` and ``height`` are how much of it is shown, in pixels, counted from its upper left corner: tiles at the edges of a grid are
+    cut off. 0 if it is not known.
+    """
+
+    units: list[bytes]
+    width: int
+    height: int
+
+
+_UNLIMITED = (1 << 31, 1 << 31)
+
+
+def coded_images(data: bytes) -> Iterator[CodedImage]:
+    """Each HEVC image that is part of what the file shows.
+
+    Raises
+    ------
+    NotUnderstood
+        The boxes have another form; the decoder may read them all the same.
+    """
+    primary, items = _items(data)
+    pending, seen = [(primary, _UNLIMITED)], set()
+    while pending:
+        number, shown = pending.pop()
+        if number in seen or number not in items:
+            continue
+        seen.add(number)
+        item = items[number]
+        shown = _cropped(data, item, shown)
+        pending += zip(item.parts, _parts_shown(data, item, items, shown), strict=True)
+        pending += (
+            (other, shown) for other in item.auxiliaries if other in items and _is_alpha(data, items[other])
+        )
+        if item.kind in (b"hvc1", b"hev1"):
+            yield CodedImage(list(_nal_units(data, item)), *shown)
+
+
+def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int]:
+    """`shown` of an item after its clean aperture, whose centre and size are fractions; (0, 0) if that is not at its upper left."""
+    aperture, extent = _property(item, b"clap"), _property(item, b"ispe")
+    if aperture is None or not shown[0]:
+        return shown
+    if extent is None:
+        return 0, 0
+    sizes, crop = _Reader(data, extent[0] + 4, extent[1]), _Reader(data, *aperture)
+    full = sizes.number(4), sizes.number(4)
+    numbers = [crop.number(4) for _ in range(8)]
+    if 0 in numbers[1::2]:
+        return 0, 0
+    result = []
+    for axis in (0, 1):
+        size = numbers[2 * axis] // numbers[2 * axis + 1]
+        offset, divisor = (numbers[4 + 2 * axis] ^ 1 << 31) - (1 << 31), numbers[5 + 2 * axis]
+        if abs(2 * offset + (full[axis] - size) * divisor) >= 2 * divisor:  # a pixel or more to the right
+            return 0, 0
+        result.append(min(shown[axis], size))
+    return result[0], result[1]
+
+
+def _property(item: _Item, kind: bytes) -> tuple[int, int] | None:
+    """Begin and end of a property."""
+    return next(((begin, end) for name, begin, end in item.properties if name == kind), None)
+
+
+def _parts_shown(
+    data: bytes, item: _Item, items: dict[int, _Item], shown: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """How much of each part of a derived item is shown."""
+    unknown = [(0, 0)] * len(item.parts)
+    if item.kind in (b"iovl", b"iden"):
+        return [shown] * len(item.parts)
+    if item.kind != b"grid" or not shown[0] or not item.parts or item.parts[0] not in items:
+        return unknown
+    content = _content(data, item)
+    entry = _Reader(content, 0, len(content))
+    size = 4 if entry.number(2) & 1 else 2
+    rows, columns = entry.number(1) + 1, entry.number(1) + 1
+    width, height = entry.number(size), entry.number(size)
+    tile = _property(items[item.parts[0]], b"ispe")
+    if tile is None or rows * columns != len(item.parts):
+        return unknown
+    sizes = _Reader(data, tile[0] + 4, tile[1])
+    across, down = sizes.number(4), sizes.number(4)
+    return [(width - x * across, height - y * down) for y in range(rows) for x in range(columns)]
+
+
+def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
+    """The primary item's number, and all items by number."""
+    count = Boxes()
+    meta = next((box for box in walk(data, 0, len(data), "HEIF", count) if box[0] == b"meta"), None)
+    if meta is None:
+        raise NotUnderstood("no items")
+    boxes = {kind: (begin, end) for kind, begin, end in walk(data, meta[1] + 4, meta[2], "HEIF", count)}
+    if not {b"pitm", b"iinf", b"iloc", b"iprp"} <= boxes.keys():
+        raise NotUnderstood("a box is missing")
+    items: defaultdict[int, _Item] = defaultdict(_Item)
+    begin, end = boxes[b"iinf"]
+    for kind, at, stop in walk(data, begin + (8 if _version(data, begin) else 6), end, "HEIF", count):
+        if kind == b"infe":
+            entry = _Reader(data, at, stop)
+            wide = entry.number(4) >> 24 > 2
+            number = entry.number(4 if wide else 2)
+            entry.number(2)
+            items[number].kind = entry.some(4)
+    _locate(_Reader(data, *boxes[b"iloc"]), items, boxes.get(b"idat", (0, 0))[0])
+    _associate(data, boxes[b"iprp"], items, count)
+    if b"iref" in boxes:
+        begin, end = boxes[b"iref"]
+        size = 4 if _version(data, begin) else 2
+        for kind, at, stop in walk(data, begin + 4, end, "HEIF", count):
+            entry = _Reader(data, at, stop)
+            number = entry.number(size)
+            others = [entry.number(size) for _ in range(entry.number(2))]
+            if kind == b"dimg":
+                items[number].parts += others
+            elif kind == b"auxl":
+                for other in others:
+                    items[other].auxiliaries.append(number)
+    begin, end = boxes[b"pitm"]
+    primary = _Reader(data, begin + 4, end).number(4 if _version(data, begin) else 2)
+    return primary, items
+
+
+def _version(data: bytes, begin: int) -> int:
+    return _Reader(data, begin, begin + 1).number(1)
+
+
+def _locate(entry: _Reader, items: dict[int, _Item], idat: int) -> None:
+    version = entry.number(4) >> 24
+    sizes = entry.number(2)
+    offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    wide = 2 if version < 2 else 4
+    for _ in range(entry.number(wide)):
+        item = items[entry.number(wide)]
+        method = entry.number(2) & 15 if version else 0
+        if method > 1 or entry.number(2):  # parts of other items, or of another file
+            raise NotUnderstood("data elsewhere")
+        base = entry.number(base_size) + (idat if method else 0)
+        for _ in range(entry.number(2)):
+            if version:
+                entry.number(index_size)
+            offset = entry.number(offset_size)
+            item.extents.append((base + offset, entry.number(length_size)))
+
+
+def _associate(data: bytes, iprp: tuple[int, int], items: dict[int, _Item], count: Boxes) -> None:
+    inner = list(walk(data, *iprp, "HEIF", count))
+    properties = [
+        box for kind, at, stop in inner if kind == b"ipco" for box in walk(data, at, stop, "HEIF", count)
+    ]
+    for kind, at, stop in inner:
+        if kind != b"ipma":
+            continue
+        entry = _Reader(data, at, stop)
+        flags = entry.number(4)
+        wide, size = flags >> 24 > 0, 2 if flags & 1 else 1
+        for _ in range(entry.number(4)):
+            item = items[entry.number(4 if wide else 2)]
+            for _ in range(entry.number(1)):
+                index = entry.number(size) & (
+                    0x7FFF if size == 2 else 0x7F
+                )  # without the bit that says essential
+                if 0 < index <= len(properties):
+                    item.properties.append(properties[index - 1])
+
+
+def _is_alpha(data: bytes, item: _Item) -> bool:
+    return any(
+        kind == b"auxC" and data[begin + 4 : end].startswith(_ALPHA) for kind, begin, end in item.properties
+    )
+
+
+def _content(data: bytes, item: _Item) -> bytes:
+    lengths = [length for _, length in item.extents]
+    if not all(lengths) or sum(lengths) > len(data):  # to the end of the file, or bytes used more than once
+        raise NotUnderstood("its data overlaps")
+    return b"".join(data[begin : begin + length] for begin, length in item.extents)
+
+
+def _nal_units(data: bytes, item: _Item) -> Iterator[bytes]:
+    found = _property(item, b"hvcC")
+    if found is None:
+        raise NotUnderstood("no configuration")
+    entry = _Reader(data, found[0] + 21, found[1])
+    size = (entry.number(1) & 3) + 1
+    for _ in range(entry.number(1)):
+        entry.number(1)
+        for _ in range(entry.number(2)):
+            yield entry.some(entry.number(2))
+    content = _content(data, item)
+    entry = _Reader(content, 0, len(content))
+    count = 0
+    while entry.at < len(content):
+        count += 1
+        limits.check_count("HEIF", "NAL units", count, limits.MAX_SEGMENTS)
+        yield entry.some(entry.number(size))
