@@ -16,6 +16,7 @@ from botocore.session import get_session
 from handlers import settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -32,6 +33,18 @@ def s3() -> S3Client:
         parameter_validation=False,
     )
     return cast("S3Client", get_session().create_client("s3", config=config))
+
+
+@cache
+def events() -> EventBridgeClient:
+    """EventBridge: one quick retry, as for S3; what Filter requests of both ends within its 25 seconds unless both are slow."""
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 2},
+        connect_timeout=1,
+        read_timeout=3,
+        parameter_validation=False,
+    )
+    return cast("EventBridgeClient", get_session().create_client("events", config=config))
 
 
 @cache

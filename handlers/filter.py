@@ -1,4 +1,4 @@
-"""Last function of the workflow: decides by confidence and records exactly one result.
+"""Last function of the workflow: decides by confidence, records exactly one result, and sends its event if that is wanted.
 
 In: ``state``, that of the state before; ``input``, the execution's, unless it is by hand; ``execution``, its ARN. Out: outcome, result key,
 label and confidence.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dropsort.contract import keys, litter, metrics
-from handlers import aws, recording, recording_requests, results, settings, telemetry
+from handlers import aws, recording, recording_requests, result_events, results, settings, telemetry
 from handlers.decision import Decision, decide
 from handlers.predictions import Prediction
 from handlers.rejections import Rejection, from_error
@@ -22,6 +22,8 @@ _SETTINGS = settings.load()
 _matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
 if aws.starting():
     aws.s3()
+    if _SETTINGS.event_bus:
+        aws.events()
 
 _METRIC = dict(zip(keys.OUTCOMES, metrics.OUTCOMES, strict=True))
 
@@ -34,8 +36,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     ------
     InvalidInput
         The execution's input names no upload: there is nowhere to put a result.
-    Contended, ClientError
-        The result could not be recorded; the workflow retries.
+    Contended, ClientError, EventRejected
+        The result could not be recorded, or its event not be sent; the workflow retries.
     """
     state = event["state"]
     started_with = event.get("input", state)  # what a run by hand is started with is part of every state
@@ -64,6 +66,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         inference_id=state.get("renewed"),
     )
     stands, key = _record(upload, result, state.get("upload", {}).get("uploaded"))
+    if stands and _SETTINGS.event_bus:
+        result_events.send(_SETTINGS.event_bus, result, key)
     _observe(result, prediction, now, started_with, stands)
     return {
         "outcome": result["outcome"] if stands else "superseded",

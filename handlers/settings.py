@@ -79,6 +79,7 @@ SETTINGS = (
         litter.DEFAULT,
         "Names of files and folders that get no result, separated by commas; a single comma ignores folder markers alone.",
     ),
+    Setting("EVENT_BUS_NAME", "", "Name of the EventBridge bus that gets an event for each recorded result."),
 )
 
 
@@ -100,6 +101,7 @@ class Settings:
     decoding_bytes: int
     ignored_patterns: str
     model_version: str
+    event_bus: str
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -143,4 +145,5 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         decoding_bytes=int(number("DECODING_MEGABYTES", 100, 1300) * 1e6),
         ignored_patterns=text["IGNORED_PATTERNS"],
         model_version=text["MODEL_VERSION"],
+        event_bus=text["EVENT_BUS_NAME"],
     )

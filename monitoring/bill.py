@@ -38,6 +38,8 @@ class Traffic:
         Share of uploads that take more than 250 MB to decode, such as a PNG of 20 megapixels.
     tracing
         Whether X-Ray records one execution a second and 5 % of the others.
+    events
+        Whether each recorded result has an event of its own.
     """
 
     uploads: float = MILLION
@@ -49,12 +51,13 @@ class Traffic:
     express: bool = True
     large: float = 0.0
     tracing: bool = False
+    events: bool = False
 
     def use(self) -> ResourceUse:
         """What one image uses."""
         per_second = self.uploads / (HOURS * 3600)
         traced = min(1.0, 1 / per_second + 0.05) if self.tracing and per_second else 0.0
-        return ResourceUse(express=self.express, traced=traced, large=self.large)
+        return ResourceUse(express=self.express, traced=traced, large=self.large, result_event=self.events)
 
 
 def per_million(traffic: Traffic) -> dict[str, float]:

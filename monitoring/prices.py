@@ -89,6 +89,7 @@ class ResourceUse:
     express: bool = True
     transitions: int = 6
     event: bool = True
+    result_event: bool = False  # with the parameter EventBusName
     architecture: str = "arm"
     log_bytes: int = 750  # one line, and 26 bytes that CloudWatch adds
     uploads: int = 1  # PUT requests of the upload itself
@@ -118,7 +119,8 @@ class ResourceUse:
             "S3 PUT of the upload": self.uploads * price("s3-put"),
             "S3 PUT of the result": self.puts * price("s3-put"),
             "S3 GET and HEAD": (self.gets + self.large) * price("s3-get"),
-            "EventBridge": price("eventbridge-event") if self.event else 0.0,
+            "EventBridge": self.event * price("eventbridge-event"),
+            "EventBridge, events of results": self.result_event * price("eventbridge-event"),
             "CloudWatch Logs": self.log_bytes / 1e9 * price("logs-gb"),
             "X-Ray": self.traced * price("xray-trace"),
         }

@@ -51,6 +51,7 @@ TITLES = {  # of the parts of the JSON document
 )
 @click.option("--standard", is_flag=True, help="With WorkflowType=STANDARD.")
 @click.option("--tracing", is_flag=True, help="With Tracing=Active.")
+@click.option("--events", is_flag=True, help="With an EventBusName: an event for each recorded result.")
 @json_option
 def cost(
     uploads: int,
@@ -63,6 +64,7 @@ def cost(
     large: float,
     standard: bool,
     tracing: bool,
+    events: bool,
     json_file: Path | None,
 ) -> int:
     """Print what the service costs, item by item, in US dollars.
@@ -88,6 +90,7 @@ def cost(
         not standard,
         large / 100,
         tracing,
+        events,
     )
     sections = {
         "million": bill.per_million(traffic),

@@ -21,7 +21,7 @@ from dropsort.contract import pip
 from dropsort.deployment.errors import PackageError
 
 # The tracer makes an X-Ray client on import; the backlog function invokes functions and starts runs.
-SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray", "lambda", "stepfunctions")
+SERVICE_MODELS = ("s3", "sagemaker-runtime", "sts", "xray", "lambda", "stepfunctions", "events")
 MONITORING_MODELS = ("s3", "sts", "cloudwatch")
 
 # Besides the models, botocore's data needs these to make any client.

@@ -48,13 +48,7 @@ class Functions:
     @contextmanager
     def without(self, function: str, action: str) -> Iterator[None]:
         """Take an action away from the role of a function."""
-        name = self._lambda.get_function_configuration(FunctionName=self.outputs[f"{function}Function"])[
-            "Role"
-        ]
-        role = name.rpartition("/")[2]
-        (policy,) = self.iam.list_role_policies(RoleName=role)["PolicyNames"]
-        before = self.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-        before = json.loads(before) if isinstance(before, str) else before
+        role, policy, before = self._policy(function)
         rest = []
         for statement in before["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -66,6 +60,26 @@ class Functions:
             yield
         finally:
             self._put(role, policy, before)
+
+    @contextmanager
+    def allowing(self, function: str, statement: dict[str, Any]) -> Iterator[None]:
+        """Add a statement to the policy of a function's role."""
+        role, policy, before = self._policy(function)
+        self._put(role, policy, {**before, "Statement": [*before["Statement"], statement]})
+        try:
+            yield
+        finally:
+            self._put(role, policy, before)
+
+    def _policy(self, function: str) -> tuple[str, str, dict[str, Any]]:
+        """Names of the role of a function and of its policy, and the policy."""
+        name = self._lambda.get_function_configuration(FunctionName=self.outputs[f"{function}Function"])[
+            "Role"
+        ]
+        role = name.rpartition("/")[2]
+        (policy,) = self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document: Any = self.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        return role, policy, json.loads(document) if isinstance(document, str) else document
 
     def _put(self, role: str, policy: str, document: Any) -> None:
         self.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))

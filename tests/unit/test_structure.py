@@ -111,7 +111,9 @@ def test_heavy_packages_are_imported_inside_functions_only(heavy: str) -> None:
 
 def test_functions_import_nothing_that_their_layer_does_not_have() -> None:
     layer = {"aws_lambda_powertools", "botocore", "PIL"}
-    types_only = {f"mypy_boto3_{name}" for name in ("s3", "sagemaker_runtime", "lambda", "stepfunctions")}
+    types_only = {
+        f"mypy_boto3_{name}" for name in ("s3", "sagemaker_runtime", "lambda", "stepfunctions", "events")
+    }
     for module, path in MODULES.items():
         if package_of(module) == "handlers":
             others = {name.split(".")[0] for name in imported(path)}

@@ -61,6 +61,12 @@ def test_tracing_is_an_item_that_depends_on_the_traffic(tmp_path: Path) -> None:
     assert many == pytest.approx(5 * (30.4 * 86400 / 1e8 + 0.05))
 
 
+def test_events_of_results_cost_a_dollar_a_million_if_they_are_sent(tmp_path: Path) -> None:
+    without, sent = bill(tmp_path)["million"], bill(tmp_path, "--events")["million"]
+    assert sent["items"]["EventBridge, events of results"] == pytest.approx(1.0)
+    assert sent["total"] - without["total"] == pytest.approx(1.0)
+
+
 def test_labels_beyond_those_that_are_counted_cost_nothing(tmp_path: Path) -> None:
     def metrics(labels: str) -> float:
         items = bill(tmp_path, "--labels", labels)["fixed_month"]["items"]

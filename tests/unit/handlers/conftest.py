@@ -33,6 +33,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
     aws.s3.cache_clear()
     aws.sagemaker_runtime.cache_clear()
+    aws.events.cache_clear()
     telemetry._invocation = telemetry.Invocation()
 
 

@@ -29,6 +29,10 @@ def test_reading_an_upload_twice_fits_into_the_functions_timeout() -> None:
     assert seconds(aws.s3(), attempts=2) < RESOURCES["SerializeFunction"]["Properties"]["Timeout"]
 
 
+def test_sending_an_event_leaves_time_to_report_that_it_failed() -> None:
+    assert seconds(aws.events(), attempts=2) < RESOURCES["FilterFunction"]["Properties"]["Timeout"] / 2
+
+
 def test_there_is_one_client_each() -> None:
     assert aws.s3() is aws.s3()
     assert aws.sagemaker_runtime() is aws.sagemaker_runtime()

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from dropsort.contract import formats, keys
-from handlers import results
+from handlers import result_events, results
 from handlers.decision import Decision, decide
 from handlers.predictions import Prediction
 from handlers.rejections import REASONS, Rejection
@@ -139,8 +139,19 @@ def test_every_member_is_required_and_documented() -> None:
         )
 
 
+def _chapter(title: str) -> str:
+    """A chapter of the page on results."""
+    return (DOCS / "results.md").read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_event_of_the_documentation_has_the_members_of_one() -> None:
+    event, _ = (json.loads(one) for one in re.findall(r"```json\n(.*?)```", _chapter("Events"), re.DOTALL))
+    assert (event["source"], event["detail-type"]) == (result_events.SOURCE, result_events.DETAIL_TYPE)
+    assert list(event["detail"]) == list(result_events.detail(predicted(), "classified/a.json"))
+
+
 def test_the_examples_of_the_documentation_are_results() -> None:
-    examples = re.findall(r"```json\n(.*?)```", (DOCS / "results.md").read_text(), re.DOTALL)
+    examples = re.findall(r"```json\n(.*?)```", _chapter("Examples"), re.DOTALL)
     assert {json.loads(example)["outcome"] for example in examples} == set(keys.OUTCOMES)
     for example in examples:
         VALIDATOR.validate(json.loads(example))
@@ -160,7 +171,7 @@ def test_what_is_no_number_is_never_written() -> None:
 
 
 def test_the_examples_of_the_page_are_results_of_the_model_that_is_part_of_dropsort() -> None:
-    blocks = re.findall(r"^```json\n(.*?)^```$", (DOCS / "results.md").read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```json\n(.*?)^```$", _chapter("Examples"), re.DOTALL | re.MULTILINE)
     examples = [json.loads(block) for block in blocks]
     assert [example["outcome"] for example in examples] == list(keys.OUTCOMES)
     figures = json.loads((DOCS.parents[1] / "models" / "bikes" / "metrics.json").read_text())

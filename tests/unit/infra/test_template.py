@@ -139,6 +139,7 @@ def test_a_function_is_given_exactly_the_settings_that_it_reads(function: str) -
         "familiarity_threshold": "FAMILIARITY_THRESHOLD", "image_side": "IMAGE_SIDE",
         "max_bytes": "MAX_OBJECT_MEGABYTES", "max_pixels": "MAX_MEGAPIXELS", "decoding_bytes": "DECODING_MEGABYTES",
         "ignored_patterns": "IGNORED_PATTERNS", "model_version": "MODEL_VERSION",
+            "event_bus": "EVENT_BUS_NAME",
     }  # fmt: skip
     read = {fields[field] for field in re.findall(r"_SETTINGS\.(\w+)", source)}
     if "sagemaker_runtime" in source:

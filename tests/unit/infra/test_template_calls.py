@@ -45,7 +45,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str,
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     made: list[tuple[str, dict[str, Any]]] = []
-    clients: tuple[Any, ...] = (aws.s3, aws.sagemaker_runtime, aws.lister, aws.stepfunctions, aws.functions)
+    clients: tuple[Any, ...] = (
+        aws.s3, aws.sagemaker_runtime, aws.lister, aws.stepfunctions, aws.functions, aws.events
+    )  # fmt: skip
     for client in clients:
         client.cache_clear()
     with mock_aws():
@@ -85,6 +87,12 @@ def needed(call: tuple[str, dict[str, Any]]) -> set[tuple[str, str]]:
             return {("states:DescribeExecution", parameters["executionArn"])}
         case "Invoke":
             return {("lambda:InvokeFunction", f"{parameters['FunctionName']}.Arn")}
+        case "PutEvents":
+            names = {entry["EventBusName"] for entry in parameters["Entries"]}
+            return {
+                ("events:PutEvents", f"arn:aws:events:us-east-1:111122223333:event-bus/{name}")
+                for name in names
+            }
         case "InvokeEndpoint":
             name = parameters["EndpointName"].lower()  # as SageMaker writes ARNs
             return {("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{name}")}
@@ -167,14 +175,21 @@ def test_classify_may_do_exactly_what_it_does(
     assert allowed == {need for call in made for need in needed(call)}
 
 
-def test_filter_may_do_exactly_what_it_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
+def test_filter_may_do_exactly_what_it_does(
+    calls: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a bus under the name that the template gives to the function, and may give to the role alone
+    boto3.client("events").create_event_bus(Name="EventBusName")
+    variables = resolve(RESOURCES["FilterFunction"]["Properties"]["Environment"]["Variables"])
+    monkeypatch.setattr(last, "_SETTINGS", settings.load({"EVENT_BUS_NAME": variables["EVENT_BUS_NAME"]}))
+    assert "events:PutEvents" not in {action for action, _ in grants("FilterRole", SendsEvents=False)}
     answers: list[dict[str, Any]] = [
         {"inferences": [0.99, 0.01]},
         {"inferences": [0.6, 0.4]},
         {"inferences": [0.5, 0.5]},
     ]
     common = {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "labels": ["a", "b"]}
-    # GIVEN uploads whose results replace each other in every place, by events and by hand
+    # AND uploads whose results replace each other in every place, by events and by hand
     for number, answer in enumerate([*answers, *answers, *[one for one in answers for _ in (0, 1)]]):
         upload = {
             "version_id": f"v{number}",

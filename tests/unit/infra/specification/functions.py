@@ -63,12 +63,13 @@ FUNCTIONS = {
     ),
     "Filter": Function(
         "filter", "handlers.filter.handler", 256, 25,
-        "it mostly waits for S3; a few requests. Below its state's 30",
+        "it mostly waits for S3; a few requests, and one to EventBridge if events are wanted. Below its state's 30",
         LEVEL | DISABLED | {
             "THRESHOLD": "${Threshold}",
             "LABEL_THRESHOLDS": "${LabelThresholds}",
             "FAMILIARITY_THRESHOLD": "${FamiliarityThreshold}",
             "IGNORED_PATTERNS": "${IgnoredPatterns}",
+            "EVENT_BUS_NAME": "${EventBusName}",
         },
         QUIET,
     ),

@@ -123,6 +123,10 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     ),
     "RequireTls": Choice("true", ("false",), "false is for the embedded AWS alone"),
     "WorkflowType": Choice("EXPRESS", ("STANDARD",), "a tenth of the cost"),
+    "EventBusName": Text(
+        ("", "default", "my/bus.1_b-C"), ("a b", "arn:aws:events:us-east-1:1:event-bus/a", "*", "a?"),
+        "none: events cost as much as their uploads'; of this account, so that the role may use one bus alone", longest=256,
+    ),
     "Tracing": Choice("PassThrough", ("Active",), "a recorded trace costs as much as an upload"),
     "LogLevel": Choice("INFO", ("DEBUG",), "one line for each image"),
     "LogRetentionDays": Choice(
@@ -173,6 +177,7 @@ CONDITIONS = {
     "NamesRuntime": differs("SageMakerRuntimeEndpointUrl", ""),
     "ReadsHeic": differs("HeicLibrariesKey", ""),
     "RequiresTls": equals("RequireTls", "true"),
+    "SendsEvents": differs("EventBusName", ""),
     "Traces": equals("Tracing", "Active"),
 }
 

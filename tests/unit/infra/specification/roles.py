@@ -142,8 +142,9 @@ RESOURCES = {
     "FilterRole": role(
         "lambda", "filter",
         allow("s3:GetObject s3:PutObject s3:DeleteObject", RESULTS),  # an outcome that changes moves the result
-        missing_is_not_forbidden(RESULT_PREFIXES),
-        WRITES, writes_log("Filter"), TRACES,
+        missing_is_not_forbidden(RESULT_PREFIXES), WRITES,
+        one_of("SendsEvents", allow("events:PutEvents", f"{ARN}:events:{HERE}:event-bus/${{EventBusName}}")),
+        writes_log("Filter"), TRACES,
     ),
     "BacklogRole": role(
         "lambda", "backlog",
