@@ -46,7 +46,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The endpoint responded."""
-        self.failures, self.waited, self.open_until = 0, 0.0, 0.0
+        self.failures, self.open_until = 0, 0.0
 
     def failed(self, now: float, took: float = 0.0) -> None:
         """A request failed, which took so many seconds."""

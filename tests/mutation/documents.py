@@ -52,7 +52,7 @@ def sql_mistakes(text: str) -> Iterator[tuple[str, str]]:
         if token.startswith("'"):
             others = [token[:-1] + "x'"]
         elif token[0].isdigit():
-            others = [f"({token} + 1)", f"({token} - 1)", f"({token} * 1000)"]
+            others = [f"({token} + 1)", f"({token} - 1)", *([f"({token} * 1000)"] if float(token) else [])]
             if (
                 text[: found.start()]
                 .rstrip()

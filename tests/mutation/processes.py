@@ -134,6 +134,7 @@ class Exchanges(Verdict):
 
     def __init__(self, subject: Subject, texts: Sequence[str], report: int) -> None:
         self.subject, self.texts, self.report = subject, texts, report
+        self.passing: dict[tuple[str, ...], bool] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Instead of the tests, run those of each mistake."""
@@ -158,9 +159,24 @@ class Exchanges(Verdict):
                         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
                     os._exit(0)
 
-                if items and forked(judge, self.subject.cpu_seconds):
+                if not items or not self._pass(items):
+                    continue
+                if forked(judge, self.subject.cpu_seconds):
                     os.write(self.report, f"{number}\n".encode())
         os._exit(0)
+
+    def _pass(self, items: Sequence[pytest.Item]) -> bool:
+        """Whether these tests, in this order and in a process that is forked, pass without a mistake."""
+        names = tuple(item.nodeid for item in items)
+        if names not in self.passing:
+
+            def run() -> None:
+                for item, following in zip(items, [*items[1:], None], strict=True):
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                os._exit(0)
+
+            self.passing[names] = not forked(run, self.subject.cpu_seconds)
+        return self.passing[names]
 
     def _items(self, session: pytest.Session, code: CodeType, line: int) -> list[pytest.Item]:
         """The tests that use the function: first those that use the line, and the quick ones."""

@@ -12,6 +12,7 @@ from dropsort.cli.main import dropsort
 from dropsort.client import backfill, forget, redrive
 from dropsort.client import stack as stacks
 from dropsort.deployment import destroy
+from training.registry import rollout
 
 SERVICE = SimpleNamespace(bucket="images", ignored=())
 KEY = "incoming/a.jpg"
@@ -68,3 +69,38 @@ def test_only_a_yes_goes_on(
     # THEN it acts if that was a yes, and never otherwise
     assert (calls, result.exit_code) == (["called"] * (code == 0), code), result.output
     assert (sentence in result.output) is (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "arguments", "goes_on"), [("n\n", [], False), ("y\n", [], True), ("", ["--yes"], True)]
+)
+def test_only_a_yes_rolls_out(
+    monkeypatch: pytest.MonkeyPatch, typed: str, arguments: list[str], goes_on: bool
+) -> None:
+    # GIVEN a roll-out that has found what changes
+    confirmations: list[bool] = []
+
+    def execute(*_: Any, confirm: Any, **__: Any) -> Any:
+        changed = {"ModelData": ("old", "new")}
+        confirmations.append(confirm(changed))
+        package = SimpleNamespace(version=2)
+        return SimpleNamespace(executed=confirmations[-1], changed=changed, package=package, document=dict)
+
+    monkeypatch.setattr(rollout, "execute", execute)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    result = CliRunner().invoke(dropsort, ["rollout", "--stack", "bikes", *arguments], input=typed)
+    assert (confirmations, result.exit_code) == ([goes_on], 0 if goes_on else 1), result.output
+    assert "ModelData: old → new" in result.output
+    assert ("Nothing was changed." in result.output) is not goes_on
+    assert ("Version 2 is in service." in result.output) is goes_on
+
+
+def test_a_plain_return_is_no_yes_and_the_end_of_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacks, "find", lambda *_: SERVICE)
+    monkeypatch.setattr(forget, "find", lambda *_, **__: FOUND)
+    monkeypatch.setattr(forget, "remove", lambda *_, **__: pytest.fail("it goes on"))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for typed, sentence in (("\n", "Nothing was removed."), ("", "--yes continues without it")):
+        result = CliRunner().invoke(dropsort, ["forget", KEY, "--stack", "bikes"], input=typed)
+        assert result.exit_code == 1, result.output
+        assert sentence in result.output

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
+from dropsort.cli.drop import drop
 from dropsort.cli.redrive import redrive
 from dropsort.cli.results import results
 from dropsort.client.errors import NotFoundError
@@ -133,3 +134,29 @@ def test_half_a_surrogate_pair_in_an_edited_result_is_replaced(
     write_result("incoming/cam/bicycle/a.jpg", label="\ud800", probabilities={"\ud800": 0.97})
     row = next(csv.DictReader(io.StringIO(run("--csv", "-", "--outcome", "classified").stdout)))
     assert (row["label"], row["probabilities"]) == ("?", '{"?": 0.97}')
+
+
+def test_a_result_that_cannot_be_read_is_named_and_the_exit_code_is_1(
+    s3: Any, run: Callable[..., Result]
+) -> None:
+    def code() -> object:
+        return CliRunner().invoke(results, [], catch_exceptions=False, standalone_mode=False).return_value
+
+    assert code() == 0
+    s3.put_object(Bucket=BUCKET, Key="classified/cam/damaged.jpg.json", Body=b"{")
+    assert code() == 1
+    assert "classified/cam/damaged.jpg.json" in run().stderr
+
+
+def test_a_file_that_cannot_be_uploaded_makes_the_exit_code_1(
+    s3: Any, deployed: None, tmp_path: Path
+) -> None:
+    def dropped() -> Result:
+        return CliRunner().invoke(drop, [str(tmp_path)], catch_exceptions=False, standalone_mode=False)
+
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    assert dropped().return_value == 0
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    found = dropped()
+    assert found.return_value == 1
+    assert "gone.jpg" in found.stderr

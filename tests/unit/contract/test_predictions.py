@@ -285,3 +285,129 @@ def test_any_bytes_are_a_prediction_or_invalid(body: bytes) -> None:
 
 def test_examples() -> None:
     assert doctest.testmod(contract).failed == 0
+
+
+def read(output: Any, labels: tuple[str, ...] = ()) -> Prediction | str:
+    """The only prediction of an output, or what is wrong with it."""
+    (found,) = contract.read(output if isinstance(output, str) else json.dumps(output), labels)
+    return found if isinstance(found, Prediction) else str(found)
+
+
+def nested(value: Any, depth: int) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("output", "taken"),
+    [
+        # Multiples of 1/256 and 1/255: half a step for each value, upwards for those that are not 0.
+        ([127 / 256, 128 / 256], True), ([126 / 256, 128 / 256], False), ([128 / 256, 129 / 256], True), ([129 / 256, 129 / 256], False),
+        ([128 / 256, 129 / 256, 0.0], True), ([128 / 256, 129 / 256, 1 / 256], False), ([127 / 255, 127 / 255], True),
+        ([126 / 255, 127 / 255], False), ([128 / 255, 128 / 255], True), ([127 / 256, 127 / 256, 0.0], False),
+        ([126 / 256, 127 / 256, 0.0, 0.0], False),
+        ([0.4983, 0.4983], False), ([0.0, 0.0], False),
+        # Others may miss 1 by a thousandth, and be less than 0 or more than 1 by as much.
+        ([0.5, 0.501], True), ([0.5, 0.5011], False), ([0.5, 0.499], True), ([0.5, 0.4989], False),
+        ([-0.001, 1.0], True), ([-0.0011, 1.0], False), ([1.001, 0.0], True), ([1.0011, -0.0011], False),
+        # Lists and members within each other: up to eight.
+        (nested([0.5, 0.5], 7), True), (nested([0.5, 0.5], 8), False), ({"predictions": nested([0.5, 0.5], 6)}, True),
+        ({"predictions": nested([0.5, 0.5], 7)}, False), ({"probabilities": nested([0.5, 0.5], 6)}, True),
+        ({"probabilities": nested([0.5, 0.5], 7)}, False),
+        # One value, of class 1.
+        (0.0, True), (0.999, True), (1.0, False), (0, False), (-0.1, False), ([0.3], True), ([1], False), ([[0.3]], True),
+    ],
+)  # fmt: skip
+def test_what_is_a_distribution_up_to_its_bounds(output: Any, taken: bool) -> None:
+    found = read(output)
+    assert isinstance(found, Prediction) is taken, found
+    if isinstance(found, Prediction):
+        assert sum(found.probabilities) == pytest.approx(1, abs=1.1e-3)
+        assert all(0 <= value <= 1 for value in found.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ({"prediction": "cat", "score": 0.9, "familiarity": 0.5, "model": "v1"},
+         Prediction((0.9,), ("cat",), 0.5, "v1", complete=False)),
+        ({"prediction": "cat", "confidence": 0.9}, Prediction((0.9,), ("cat",), complete=False)),
+        ({"predictions": [{"prediction": "cat", "confidence": 1}]}, Prediction((1.0,), ("cat",), complete=False)),
+        ({"prediction": "cat", "score": 1.01}, "score of label 'cat' is 1.01, not between 0 and 1"),
+        ({"prediction": "cat"}, "score of label 'cat' is None"),
+        ({"prediction": " ", "score": 0.9}, "got the label ' '"),
+        ({"label": ["__label__a", "__label__b"], "prob": [0.9, 0.1]}, Prediction((0.9,), ("__label__a",), complete=False)),
+        ({"label": [], "prob": []}, "got the label None"),
+        ({"label": "cat", "confidence": 0.9}, Prediction((0.9,), ("cat",), complete=False)),
+        ({"label": "cat", "score": 0.0}, Prediction((0.0,), ("cat",), complete=False)),
+        ({"label": "cat", "score": -0.1}, "not between 0 and 1"),
+        ({"label": 1, "score": 1}, Prediction((0.0, 1.0), ("0", "1"), choice=1)),
+        ({"label": 0, "score": 0}, Prediction((1.0, 0.0), ("0", "1"), choice=0)),
+        ({"label": 0, "score": 1.1}, "score of class 1 is 1.1"),
+        ({"label": 2, "score": 0.9}, Prediction((0.9,), ("2",), complete=False)),
+        ({"label": 1, "confidence": 0.9}, Prediction((0.9,), ("1",), complete=False)),
+        ({"probabilities": [0.6, 0.4], "label": "1"}, Prediction((0.6, 0.4), ("0", "1"), choice=1)),
+        ({"probabilities": [0.6, 0.4], "label": 2}, Prediction((0.6, 0.4), ("0", "1"))),
+        ({"probabilities": [0.6, 0.4], "label": -1}, Prediction((0.6, 0.4), ("0", "1"))),
+        ({"probabilities": [0.6, 0.4], "label": "b", "labels": ["a", "b"]}, Prediction((0.6, 0.4), ("a", "b"), choice=1)),
+        ({"probabilities": [0.6, 0.4], "label": "x"}, Prediction((0.6, 0.4), ("0", "1"))),
+        ({"probabilities": [1]}, Prediction((1.0,), ("0",))),
+        ({"score": 0.3}, Prediction((0.7, 0.3), ("0", "1"))), ({"prob": 0.25}, Prediction((0.75, 0.25), ("0", "1"))),
+        ({"probability": 0.25}, Prediction((0.75, 0.25), ("0", "1"))),
+        ({"prediction": [0.25, 0.75], "probability": 0.9}, Prediction((0.25, 0.75), ("0", "1"))),
+        ([100, 0], "percentages"), ([50, 49.51], "percentages"), ([50, 49.5], "logits"), ([-1, 101], "logits"),
+        ([60, 40.49], "percentages"),
+        ([60, 40.5], "logits"), (2, "The value is not between 0 and 1"), (1, "may be a class"), (0, "may be a class"),
+        ({"probabilities": [1], "familiarity": 0}, Prediction((1.0,), ("0",), 0)),
+        ({"probabilities": [1], "familiarity": 1}, Prediction((1.0,), ("0",), 1)),
+        ({"probabilities": [1], "familiarity": 1.01}, "Familiarity 1.01 is not between"),
+        ("cat,0.8", Prediction((0.8,), ("cat",), complete=False)), ('"cat",0.8', Prediction((0.8,), ("cat",), complete=False)),
+        ("\ufeff0.2,0.8", Prediction((0.2, 0.8), ("0", "1"))), ("[0.5, 0.5", "got '[0.5, 0.5'"), ("cat,dog,0.1", "got 'cat,dog,0.1'"),
+        ("0.2,cat", "got [0.2, 'cat']"), (",0.5", "got ',0.5'"),
+        ([{"label": "a", "score": 0.5}, {"label": "b", "score": 0.5}], Prediction((0.5, 0.5), ("a", "b"))),
+        ([{"label": "a", "score": 0.5}, {"label": "b", "score": 0.2}], Prediction((0.5, 0.2), ("a", "b"), complete=False)),
+        ([{"label": "a", "score": 0.5}, {"label": "b", "score": "x"}], "Not every score is a number"),
+    ],
+)  # fmt: skip
+def test_what_a_form_is_read_as(output: Any, expected: Prediction | str) -> None:
+    found = read(output)
+    if isinstance(expected, str):
+        assert expected in str(found)
+    else:
+        assert isinstance(found, Prediction), found
+        assert found._replace(probabilities=()) == expected._replace(probabilities=())
+        assert found.probabilities == pytest.approx(expected.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [
+        (1, 1), (1.0, 1), (True, 1), ("1", 1), (0, 0), (-1, -1), (1.5, None), ("1.0", None), ("", None), (None, None), ("\u0661", None),
+        (999_999_999, 999_999_999), (10**9, None), (-(10**9), None), (1e9, None), ("999999999", 999_999_999), ("1000000000", None),
+        ("-1", None), ([1], None),
+    ],
+)  # fmt: skip
+def test_what_is_the_index_of_a_class(value: Any, index: int | None) -> None:
+    assert contract.index_of(value) == index
+
+
+def test_a_label_is_named_by_its_index_or_by_itself() -> None:
+    assert [contract.label_of(value, ("a", "b")) for value in (0, 1, 2, -1, "1", "c", "", None, 1.5)] == [
+        "a", "b", "2", "-1", "b", "c", None, None, None
+    ]  # fmt: skip
+    assert contract.label_of(0) == "0"
+
+
+def test_several_predictions_and_none_are_named() -> None:
+    assert [type(found) for found in contract.read("0.2,0.8\n0.3,0.7\n\n2,3")] == [
+        Prediction,
+        Prediction,
+        InvalidPrediction,
+    ]
+    for body, fault in (
+        (b"0.2,0.8\n0.3,0.7", "holds 2 predictions"), (b"", "It is empty"), (b"\xff", "neither JSON nor comma-separated numbers"),
+        (b"cat,0.8", "label 'cat' alone, and not of every label: the values add up to 0.8"), (b"0.2,0.8\n5,3", "holds 2 predictions"),
+    ):  # fmt: skip
+        with pytest.raises(InvalidPrediction, match=fault):
+            normalise(body)

@@ -51,7 +51,7 @@ def test_wilson_at_its_edges() -> None:
     """GIVEN no trials, and 10 of 10 WHEN intervals are computed THEN everything, and the textbook's lower bound."""
     assert wilson(0, 0) == (0, 1)
     assert wilson(10, 10).low == pytest.approx(0.7225, abs=1e-4)
-    assert wilson(10, 10).high == pytest.approx(1.0)
+    assert all(wilson(n, n).high <= 1 and wilson(0, n).low >= 0 for n in range(1, 300))
 
 
 @given(scores)
@@ -134,6 +134,10 @@ def test_a_paired_difference_has_the_sign_of_the_gain_and_stays_within_its_bound
     assert 0 < low < 25 / 400 < high
     assert paired_difference(5, 30, 400) == pytest.approx((-high, -low))
     assert paired_difference(3, 0, 3).high == 1
+    # Bonett and Price: (13 - 3) / 202, and of that the standard error.
+    low, high = paired_difference(12, 2, 200)
+    half = 1.959964 * math.sqrt((16 / 202 - (10 / 202) ** 2) / 202)
+    assert (low, high) == pytest.approx((10 / 202 - half, 10 / 202 + half))
     assert paired_difference(0, 3, 3).low == -1
 
 
@@ -185,5 +189,5 @@ def test_trials_for_a_width_are_the_fewest() -> None:
         low, high = wilson(0.95 * trials, trials)
         assert (high - low > 0.02) is wide
     assert trials_for(0.5, 0.01) == 9600  # where the interval is widest
-    assert trials_for(0.5, 0.1, 1.0) < trials_for(0.5, 0.1)
+    assert trials_for(0.5, 0.09, 1.0) == 30  # 0.5 / sqrt(30 + 1) is less than 0.09, 0.5 / sqrt(29 + 1) is not
     assert trials_for(0.5, 0.5) == 1  # with one trial, half of the interval is 0.4 long

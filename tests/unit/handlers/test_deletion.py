@@ -101,3 +101,51 @@ def test_an_event_of_something_else_is_an_error(s3: Any) -> None:
     assert deletion.delete_result(s3, BUCKET, "incoming/") == []
     with pytest.raises(ValueError, match="is not below incoming/"):
         deletion.delete_result(s3, BUCKET, "captures/a.jsonl")
+
+
+def test_the_version_of_the_event_is_the_one_whose_result_goes(
+    s3: Any, sample_event: Callable[[str], dict[str, Any]], context: SimpleNamespace
+) -> None:
+    # GIVEN a newer version that is deleted for good, so that the older one is there again
+    older, newer = upload(s3, b"older"), upload(s3, b"newer")
+    location = record(s3, newer)
+    s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=newer)
+    event = sample_event("object-deleted")
+    event["detail"]["bucket"]["name"] = BUCKET
+    event["detail"]["object"] |= {"key": KEY, "version-id": older}
+    assert deletion.handler(event, context)["deleted"] == [], "another version's event"
+    event["detail"]["object"]["version-id"] = newer
+    assert deletion.handler(event, context)["deleted"] == [location]
+
+
+def test_a_result_of_the_upload_that_is_there_or_of_none_stays(s3: Any) -> None:
+    version = upload(s3)
+    location = record(s3, version)
+    assert deletion.delete_result(s3, BUCKET, KEY, version) == [], "the event of a version that is there"
+    s3.put_object(Bucket=BUCKET, Key=location, Body=b"{}")
+    assert deletion.delete_result(s3, BUCKET, KEY, version) == [], "of no known version"
+    assert results(s3) == {location}
+
+
+def test_a_review_that_stays_does_not_hold_the_result_of_another_version(s3: Any) -> None:
+    older, newer = upload(s3, b"older"), upload(s3, b"newer")
+    location = record(s3, newer)
+    s3.put_object(Bucket=BUCKET, Key=reviews.key("cam1/a.jpg"), Body=b"{}", Metadata={"version-id": older})
+    s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=newer)
+    assert deletion.delete_result(s3, BUCKET, KEY, newer) == [location]
+    assert results(s3) == {reviews.key("cam1/a.jpg")}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "identity"), [({"version-id": "v", "etag": "e"}, "v"), ({"etag": "e"}, "e"), ({}, "")]
+)
+def test_ground_truth_is_found_by_the_version_or_the_etag(
+    s3: Any, metadata: dict[str, str], identity: str
+) -> None:
+    truth = reviews.ground_truth_key(keys.inference_id(BUCKET, KEY, identity))
+    other = reviews.ground_truth_key(keys.inference_id(BUCKET, KEY, "other"))
+    for location in (truth, other):
+        s3.put_object(Bucket=BUCKET, Key=location, Body=b"{}")
+    s3.put_object(Bucket=BUCKET, Key=reviews.key("cam1/a.jpg"), Body=b"{}", Metadata=metadata)
+    assert deletion.delete_result(s3, BUCKET, KEY) == [reviews.key("cam1/a.jpg")]
+    assert results(s3) == {other}
