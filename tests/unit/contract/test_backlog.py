@@ -126,7 +126,7 @@ def test_what_a_run_gets_and_where_it_is_announced(aws: tuple[Any, Any, str]) ->
     assert run.execution == f"{machine.replace('stateMachine', 'execution')}:{run.id}"
 
 
-@pytest.mark.parametrize("started", [-59, -61])
+@pytest.mark.parametrize("started", [-59, -60, -61])
 def test_after_a_minute_a_run_that_never_started_counts_as_ended(
     aws: tuple[Any, Any, str], started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -73,3 +75,18 @@ def test_folder_markers() -> None:
 
 def test_examples() -> None:
     assert doctest.testmod(litter).failed == 0
+
+
+def test_the_patterns_are_those_of_the_documentation() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
+    block = re.search(r"### Ignored patterns\n.*?```text\n(.*?)```", page.read_text(), re.DOTALL)
+    assert block
+    assert block[1].replace("\n", "").split(",") == [pattern.strip() for pattern in litter.PATTERNS]
+    assert litter.DEFAULT.split(litter.SEPARATOR) == list(litter.PATTERNS)
+
+
+def test_slashes_around_a_pattern_are_left_out_and_a_pattern_of_slashes_is_none() -> None:
+    assert parse("X")("x")
+    assert parse("/raw/")("cam/raw")
+    assert not parse("/")("a/b")
+    assert not parse("")("")

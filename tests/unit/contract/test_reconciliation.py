@@ -320,6 +320,25 @@ def test_an_edited_time_of_a_failure_is_no_error(s3: Any) -> None:
     assert unfinished(s3) == {"incoming/a.png": RETRYABLE}
 
 
+def test_where_a_version_is_not_known_the_content_counts(s3: Any, versioned: bool) -> None:
+    # GIVEN results that name no version, or one that their bucket does not have any more, of this content and of another
+    for name, version, same in (
+        ("a", None, True),
+        ("b", None, False),
+        ("c", "other", True),
+        ("d", "other", False),
+    ):
+        source = upload(s3, name)
+        for _ in range(2):  # one that was written once is not read
+            write(s3, source | {"version_id": version, "etag": source["etag"] if same else "0" * 32})
+    # Where there are versions, another one is another upload whatever its content.
+    assert set(unfinished(s3)) == {"incoming/b", "incoming/d"} | ({"incoming/c"} if versioned else set())
+    source = upload(s3, "e")
+    for _ in range(2):
+        write(s3, source | {"version_id": None, "etag": None})
+    assert "incoming/e" not in unfinished(s3)
+
+
 def test_failures_are_read_from_a_time_and_a_key_on(s3: Any) -> None:
     # GIVEN one failure that may pass, one that does not, and a damaged one
     write(s3, upload(s3, "b.png"), "failed", retryable=True)
@@ -335,6 +354,9 @@ def test_failures_are_read_from_a_time_and_a_key_on(s3: Any) -> None:
         ("failed/c.png.json", None),
     ]
     assert [item.next_try is None for item in found] == [True, False, True]
+    # AND both ends of the time are within it
+    written = found[1].written
+    assert found[1] in list(reconciliation.failures(s3, BUCKET, written, written))
     # AND those before a key are not
     assert list(reconciliation.failures(s3, BUCKET, begin, end, after="failed/b.png.json")) == found[2:]
     # AND of those of another time only the last of a page is, and it is not read

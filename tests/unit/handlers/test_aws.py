@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from handlers import aws
@@ -36,3 +38,33 @@ def test_sending_an_event_leaves_time_to_report_that_it_failed() -> None:
 def test_there_is_one_client_each() -> None:
     assert aws.s3() is aws.s3()
     assert aws.sagemaker_runtime() is aws.sagemaker_runtime()
+
+
+@pytest.mark.parametrize(
+    ("client", "mode", "attempts", "connect", "read"),
+    [
+        (aws.s3, "standard", 2, 3, 8),
+        (aws.sagemaker_runtime, "", 1, 3, 10),
+        (aws.lister, "standard", 5, 3, 30),  # nothing else retries it
+        (aws.functions, "", 1, 3, 70),  # longer than the functions that it invokes
+        (aws.stepfunctions, "standard", 5, 3, 10),
+    ],
+)
+def test_the_limits_of_each_client(client: Any, mode: str, attempts: int, connect: int, read: int) -> None:
+    config = client().meta.config
+    assert config.retries["total_max_attempts"] == attempts
+    assert not mode or config.retries["mode"] == mode
+    assert (config.connect_timeout, config.read_timeout) == (connect, read)
+
+
+def test_many_reads_have_a_connection_each() -> None:
+    assert aws.lister().meta.config.max_pool_connections == 32
+
+
+@pytest.mark.parametrize(("name", "starts"), [("AWS_LAMBDA_FUNCTION_NAME", True), ("OTHER", False)])
+def test_clients_are_made_at_once_in_a_function_that_starts(
+    monkeypatch: pytest.MonkeyPatch, name: str, starts: bool
+) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
+    monkeypatch.setenv(name, "f")
+    assert aws.starting() is starts

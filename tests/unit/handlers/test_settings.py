@@ -76,3 +76,35 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)) == {
         s.name for s in settings.SETTINGS
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "step"),
+    [
+        ("INVOCATION_TIMEOUT_SECONDS", 1, 60, 0.1), ("THRESHOLD", 0, 1, 0.01), ("FAMILIARITY_THRESHOLD", 0, 1, 0.01),
+        ("IMAGE_SIDE", 32, 1024, 1), ("MAX_OBJECT_MEGABYTES", 1, 200, 0.1), ("MAX_MEGAPIXELS", 1, 100, 0.1),
+        ("DECODING_MEGABYTES", 100, 1300, 1),
+    ],
+)  # fmt: skip
+def test_the_bounds_of_each_number(name: str, low: float, high: float, step: float) -> None:
+    for value in (low, high):
+        settings.load({name: str(value)})
+    for value in (low - step, high + step):
+        with pytest.raises(ValueError, match=f"^{name}=.* is not a number from {low:g} to {high:g}"):
+            settings.load({name: str(value)})
+
+
+def test_what_each_variable_becomes() -> None:
+    assert settings.load({}) == settings.Settings(
+        stack="dropsort", endpoint="", accept="application/json;verbose=true", invocation_timeout=10.0, labels=(), threshold=0.93,
+        label_thresholds={}, familiarity_threshold=0.01, image_side=256, max_bytes=100_000_000, max_pixels=100_000_000,
+        decoding_bytes=1_300_000_000, ignored_patterns=ignored_patterns(), model_version="", event_bus="",
+    )  # fmt: skip
+    given = {
+        "STACK_NAME": "s", "ENDPOINT_NAME": "e", "ENDPOINT_ACCEPT": "text/csv", "INVOCATION_TIMEOUT_SECONDS": "2.5", "LABELS": "a,b",
+        "THRESHOLD": "0.5", "LABEL_THRESHOLDS": "a=0", "FAMILIARITY_THRESHOLD": "0", "IMAGE_SIDE": "64", "MAX_OBJECT_MEGABYTES": "1.5",
+        "MAX_MEGAPIXELS": "2", "DECODING_MEGABYTES": "200", "IGNORED_PATTERNS": ",", "MODEL_VERSION": "v", "EVENT_BUS_NAME": "bus",
+    }  # fmt: skip
+    assert settings.load(given) == settings.Settings(
+        "s", "e", "text/csv", 2.5, ("a", "b"), 0.5, {"a": 0.0}, 0.0, 64, 1_500_000, 2_000_000, 200_000_000, ",", "v", "bus"
+    )  # fmt: skip
