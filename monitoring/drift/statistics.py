@@ -81,15 +81,13 @@ def jensen_shannon(a: ArrayLike, b: ArrayLike) -> float:
     return float(math.sqrt(max(0.0, _divergence(p[None, :], q)[0])))
 
 
-def wasserstein(a: ArrayLike, b: ArrayLike, positions: ArrayLike | None = None) -> float:
-    """Wasserstein-1 distance of two histograms, in the units of the bins' positions.
+def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
+    """Wasserstein-1 distance of two histograms over the same equal bins of [0, 1].
 
-    ``positions`` are the bins' ascending centres, (k,); by default those of k equal bins of [0, 1]. The distance is how
-    far an observation has to move, on average, to make one histogram of the other.
+    The distance is how far an observation has to move, on average, to make one histogram of the other.
     """
     p, q = _normalised(a), _normalised(b)
-    centres = (np.arange(len(p)) + 0.5) / len(p) if positions is None else np.asarray(positions, np.float64)
-    return float(np.abs(np.cumsum(p - q)[:-1]) @ np.diff(centres))
+    return float(np.abs(np.cumsum(p - q)[:-1]).sum() / len(p))
 
 
 class Permutation(NamedTuple):

@@ -58,7 +58,7 @@ def sql_mistakes(text: str) -> Iterator[tuple[str, str]]:
                 .rstrip()
                 .rsplit("\n", 1)[-1]
                 .lstrip()
-                .startswith(("GROUP", "ORDER BY 1"))
+                .startswith(("GROUP BY", "ORDER BY"))
             ):
                 others = []  # numbers of columns
         elif token in OTHERS:

@@ -95,6 +95,7 @@ VALUES: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
       "26-11-21T09:00:01.123Z", " 2026-11-21T09:00:01.123Z", "2026-11-21T09:00:01.123Z "]),
     (CLASSIFIED, "execution", ["", None], [5]),
     (CLASSIFIED, "trace", ["", None], [5]),
+    (LOW, "outcome", [], ["lost", "classified", "failed"]),
     (LOW, "reason", [], [None, {}, "x"]),
     (LOW, "reason.code", ["below_threshold", "unfamiliar"], ["no_label_fits", "throttled", "x", None]),
     (LOW, "reason.message", TEXT[0], [*TEXT[1], None]),

@@ -87,6 +87,8 @@ OUTPUTS = [
             (256, (127.9995, 127.0005)),
             (256, (127.6, 127.6)),
             (256, (128, 127.13)),
+            (256, (128, 129, 0)),
+            (255, (127, 127.13)),
             (255, (127, 127)),
             (255, (126, 127)),
             (255, (128, 128)),
@@ -186,7 +188,7 @@ def every_output(folder):
         for output, encoding in (("[0.6, 0.4]", "JSON"), (packed("[0.45, 0.55]"), "BASE64"))
     ]
     unnamed = [line(event=None, time=f"2026-11-21T10:{minute}:00Z") for minute in (10, 20)]
-    write(folder, f"{FOLDER}/10/b.jsonl", *rows[5:], rows[7], *batch, *unnamed)
+    write(folder, f"{FOLDER}/10/b.jsonl", *rows[5:], rows[13], *batch, *unnamed)
     write(folder, f"{FOLDER}/12/late.jsonl", *rows[3:6], line(event="new", time="2026-11-21T11:59:59Z"))
     write(folder, f"{FOLDER}/12/other.jsonl", line(event="other hour", time="2026-11-21T12:00:00Z"))
     write(folder, f"{FOLDER.replace('AllTraffic', 'v2')}/09/c.jsonl", line(event="other variant"))

@@ -117,3 +117,14 @@ def test_coarse_bins_keep_order_and_count(pool: list[int]) -> None:
     assert groups[0] == 0
     assert groups[-1] < 24
     assert st.regroup(pool, groups).sum() == sum(pool)
+
+
+def test_small_tables_and_empty_histograms() -> None:
+    assert st.fisher_exact(1, 1, 0, 5) == pytest.approx(1 / 6)
+    assert st.fisher_exact(0, 5, 1, 1) == pytest.approx(1 / 6)
+    assert st.fisher_exact(0, 0, 1, 5) == st.fisher_exact(1, 5, 0, 0) == 1.0
+    assert st.fisher_exact(0, 5, 0, 5) == st.fisher_exact(5, 5, 5, 5) == 1.0
+    # Of nothing, every distance is that from nothing.
+    assert st.jensen_shannon([0, 0], [5, 5]) == pytest.approx(math.sqrt(0.5))
+    assert st.wasserstein([0, 0], [0, 5]) == 0.0
+    assert st.wasserstein([5, 0, 0], [0, 0, 5]) == pytest.approx(2 / 3)
