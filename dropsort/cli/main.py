@@ -103,9 +103,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except click.Abort as error:  # what click makes of Ctrl-C
         sys.exit(EXIT_TERMINATED if isinstance(error.__cause__, Terminated) else EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader of a pipe had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILURE)
     except Exception as error:
         if os.environ.get("DROPSORT_TRACEBACK"):
             raise

@@ -1,0 +1,283 @@
+"""Each signal of drift by hand: what is compared, with what p, and at which bounds; and which hours a check compares."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from dropsort.contract.statistics import wilson
+from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
+from monitoring.drift import statistics as st
+from monitoring.drift.assess import Assessment, assess, estimated_accuracy
+from monitoring.drift.sample import Moments, Sample
+from monitoring.drift.signals import (
+    Floors,
+    Signal,
+    confidence,
+    image,
+    label_signal,
+    low_confidence,
+    unfamiliar,
+)
+from monitoring.drift.silence import Silence
+from monitoring.drift.windows import DriftCheck, check, first_reference, hour_of, hourly, moment_of, sample
+
+FLOORS = Floors()
+HOUR = timedelta(hours=1)
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def labelled(**counts: int) -> Sample:
+    """So many captures of each label, all with confidence 0.95."""
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    return Sample.of(labels, [0.95] * len(labels))
+
+
+def test_the_smallest_changes_that_alarm() -> None:
+    assert Floors(0.05, 0.03, 0.015, 0.1, 0.05, 0.25) == FLOORS
+
+
+def test_of_two_labels_one_is_compared() -> None:
+    found = label_signal(labelled(a=50, b=50), labelled(a=70, b=30), FLOORS)
+    label, count = (
+        found.sentence[0],
+        70 if found.sentence[0] == "a" else 30,
+    )  # both have the same p, but for rounding
+    assert found == Signal(
+        "LabelShares", count / 100, 0.5, pytest.approx(0.2), 0.05, pytest.approx(st.fisher_exact(70, 100, 50, 100)),
+        interval=wilson(count, 100), sentence=f"{label}: {count}.0% of the captures, 50.0% in the reference",
+    )  # fmt: skip
+    assert (found.adjusted, found.alarm, found.usual) == (1.0, False, None)
+
+
+def test_of_more_labels_the_surest_is_reported_and_its_p_is_that_of_all() -> None:
+    found = label_signal(labelled(a=50, b=50), labelled(a=45, b=35, c=20), FLOORS)
+    assert (found.value, found.reference, found.effect) == (0.2, 0.0, 0.2)
+    assert found.p == pytest.approx(3 * st.fisher_exact(20, 100, 0, 100))
+    assert found.sentence == "c: 20.0% of the captures, 0.0% in the reference"
+    assert label_signal(labelled(a=2, b=2, c=2), labelled(a=2, b=2, c=2), FLOORS).p == 1.0
+
+
+def test_the_share_below_the_threshold() -> None:
+    before = Sample.of(["a"] * 100, [0.929] * 10 + [0.93] * 90)
+    now = Sample.of(["a"] * 50, [0.929] * 20 + [0.93] * 30)
+    found = low_confidence(before, now, 0.93, FLOORS)
+    assert found == Signal(
+        "LowConfidenceRate", 0.4, 0.1, pytest.approx(0.3), 0.03, st.fisher_exact(20, 50, 10, 100), interval=wilson(20, 50),
+        sentence="40.0% below the threshold 0.93, 10.0% in the reference",
+    )  # fmt: skip
+
+
+def test_the_distances_of_confidences() -> None:
+    before, now = Sample.of(["a"] * 100, [0.6] * 100), Sample.of(["a"] * 100, [0.6] * 50 + [0.9] * 50)
+    moved, apart = confidence(before, now, FLOORS, 0.01)
+    assert (moved.name, moved.floor, apart.name, apart.floor) == (
+        "ConfidenceWasserstein", 0.015, "ConfidenceJensenShannon", 0.1
+    )  # fmt: skip
+    for found in (moved, apart):
+        assert (found.value, found.reference) == (pytest.approx(0.7505), pytest.approx(0.6005))
+        assert found.sentence.startswith("mean confidence 0.750, 0.600 in the reference; ")
+    assert moved.effect == pytest.approx(0.15)
+    assert apart.effect == pytest.approx(st.jensen_shannon([50, 50], [100, 0]))
+    # p is the smallest that ten relabellings for each part of the level give, as none is as far apart.
+    assert moved.p == apart.p == 1 / (10 / 0.01 + 1)
+    test = st.permutation_test([50, 50], [100, 0], [0.6005, 0.9005], draws=1000)
+    assert (moved.usual, apart.usual) == (
+        pytest.approx(test.usual_wasserstein), pytest.approx(test.usual_jensen_shannon)
+    )  # fmt: skip
+    assert moved.usual != apart.usual
+    assert moved.sentence.endswith("confidences moved by 0.150 on average")
+    assert apart.sentence.endswith(f"Jensen-Shannon distance {apart.effect:.3f}")
+
+
+def familiar(low: int, high: int) -> Sample:
+    """So many captures with familiarity 0.005, and with 0.01 and more."""
+    values = [0.005] * low + [0.01] * (high - high // 2) + [0.5] * (high // 2)
+    return Sample.of(["a"] * len(values), [0.9] * len(values), values)
+
+
+def test_the_share_of_unfamiliar_images_from_thirty_familiarities_on() -> None:
+    (found,) = unfamiliar(familiar(2, 38), familiar(10, 20), 0.01, FLOORS)
+    assert found == Signal(
+        "UnfamiliarRate", pytest.approx(1 / 3), 0.05, pytest.approx(1 / 3 - 0.05), 0.05, st.fisher_exact(10, 30, 2, 40),
+        interval=wilson(10, 30), sentence="33.3% look like none of the classes, 5.0% in the reference",
+    )  # fmt: skip
+    assert len(unfamiliar(familiar(0, 30), familiar(0, 30), 0.01, FLOORS)) == 1
+    for before, now in ((29, 30), (30, 29)):
+        assert unfamiliar(familiar(0, before), familiar(0, now), 0.01, FLOORS) == []
+    assert unfamiliar(labelled(a=50), familiar(0, 50), 0.01, FLOORS) == []
+    assert unfamiliar(familiar(0, 50), labelled(a=50), 0.01, FLOORS) == []
+
+
+def moments(count: int, mean: float, deviation: float) -> Moments:
+    return Moments(count, count * mean, (count - 1) * deviation**2 + count * mean**2)
+
+
+def test_a_mean_of_images_is_compared_by_welchs_test_from_two_hundred_images_on() -> None:
+    found = image("width", moments(400, 100, 20), moments(200, 103, 10), FLOORS)
+    z = 3 / math.hypot(10 / math.sqrt(200), 20 / math.sqrt(400))
+    assert (found.name, found.value, found.reference, found.floor) == ("ImageWidth", 103, 100, 0.25)
+    assert found.effect == pytest.approx(3 / 20), "standard deviations of the reference"
+    assert found.p == pytest.approx(math.erfc(z / math.sqrt(2)))
+    assert found.sentence == "mean width 103, 100 in the reference"
+    for before, now in ((199, 200), (200, 199)):
+        assert image("width", moments(before, 100, 20), moments(now, 300, 10), FLOORS).p == 1.0
+    assert image("width", moments(200, 100, 20), moments(200, 300, 10), FLOORS).p < 1e-9
+
+
+def test_a_mean_without_any_spread() -> None:
+    same, other = moments(300, 100, 0), moments(300, 101, 0)
+    assert (image("width", same, other, FLOORS).p, image("width", same, other, FLOORS).effect) == (
+        0.0,
+        math.inf,
+    )
+    assert (image("width", same, same, FLOORS).p, image("width", same, same, FLOORS).effect) == (1.0, 0.0)
+    assert (moments(1, 5, 0).deviation, Moments(0, 0, 0).deviation) == (0.0, 0.0)
+    assert math.isnan(Moments(0, 0, 0).mean)
+    assert Moments(2, 6, 20).deviation == pytest.approx(math.sqrt(2))
+
+
+def test_a_window_has_the_signals_that_both_samples_have() -> None:
+    before, now = familiar(2, 38), familiar(2, 38)
+    before = replace(before, images={"width": moments(40, 100, 20), "height": moments(40, 100, 20)})
+    now = replace(now, images={"width": moments(40, 100, 20), "ratio": moments(40, 1, 1)})
+    found = assess(before, now, threshold=0.95, familiarity_threshold=0.3, level=0.01)
+    assert [signal.name for signal in found.signals] == [
+        "LabelShares", "LowConfidenceRate", "ConfidenceWasserstein", "ConfidenceJensenShannon", "UnfamiliarRate", "ImageWidth"
+    ]  # fmt: skip
+    assert found.signals[1].value == 1.0, "all are below the threshold that is given"
+    assert found.signals[4].value == 21 / 40
+    assert (found.level, found.window_size, found.reference_size, found.note) == (0.01, 40, 40, "")
+    assert found.shares == {"a": (1.0, wilson(40, 40), 1.0)}
+    strict = assess(labelled(a=50, b=50), labelled(a=57, b=43), floors=Floors(label_share=0.07), level=1.0)
+    assert strict.signals[0].alarm is False or strict.signals[0].effect >= 0.07
+    assert Assessment(1, 2, 0.5).to_json()["estimated_accuracy"] is None
+
+
+def test_the_estimate_of_the_accuracy_is_within_0_and_1() -> None:
+    mean, (low, high) = estimated_accuracy(Sample.of(["a"] * 4, [0.6, 0.6, 0.9, 0.9]))
+    half = 1.959964 * math.sqrt(2 * 0.6005 * 0.3995 + 2 * 0.9005 * 0.0995) / 4
+    assert (mean, low, high) == (pytest.approx(0.7505), pytest.approx(0.7505 - half), 1.0)
+    mean, (low, high) = estimated_accuracy(Sample.of(["a"], [0.0]))
+    assert (mean, low) == (pytest.approx(0.0005), 0.0)
+    mean, interval = estimated_accuracy(Sample())
+    assert math.isnan(mean)
+    assert interval == (0, 1)
+
+
+def put(
+    total: Aggregate, hour: int, count: int, label: str = "a", model: str = "", value: float = 0.95
+) -> None:
+    """So many captures of an hour after `START`."""
+    key = hour_of(START + hour * HOUR)
+    total.cells[Key(key, "bikes", "main", label, model)] = Cell(
+        count=count, histogram={int(value * 1000): count}
+    )
+    total.volume(Series(key, "bikes", "main")).records += count
+
+
+def test_hours_are_keys_in_utc() -> None:
+    moment = datetime.fromisoformat("2026-11-21T10:59:59+02:00")
+    assert hour_of(moment) == "2026-11-21T08:00:00Z"
+    assert moment_of("2026-11-21T08:00:00Z") == datetime(2026, 11, 21, 8, tzinfo=UTC)
+
+
+def test_a_sample_has_the_hours_from_its_start_to_before_its_end() -> None:
+    total = Aggregate()
+    for hour in range(4):
+        put(total, hour, 10**hour)
+    total.cells[Key("unknown", "bikes", "main", "a")] = Cell(count=10_000, histogram={5: 10_000})
+    total.volume(Series("unknown", "bikes", "main")).records += 10_000
+    first, last = hour_of(START + HOUR), hour_of(START + 3 * HOUR)
+    assert sample(total, first, last).count == 110
+    assert sample(total, first).count == 1110
+    assert sample(total, None, last).count == 111
+    assert sample(total).count == 11_111
+    assert sample(total).labels == {"a": 11_111}
+    assert hourly(total) == {START + hour * HOUR: 10**hour for hour in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("hours", "each", "until"),
+    [
+        (24, 42, 24),
+        (24, 41, None),
+        (23, 100, None),
+        (30, 42, 24),
+        (30, 35, 29),
+        (25, 40, 25),
+        (24, 1000 / 24, 24),
+    ],
+)
+def test_the_first_reference_has_a_thousand_captures_of_a_day(
+    hours: int, each: float, until: int | None
+) -> None:
+    total = Aggregate()
+    for hour in range(hours):
+        put(total, hour, math.ceil(each) if hour < 1000 - 24 * int(each) else int(each), model="one")
+    found = first_reference(total)
+    assert (found and found.until) == (until and hour_of(START + until * HOUR))
+    if found:
+        assert found.model == "one"
+        assert found.sample.count >= 1000
+    assert first_reference(Aggregate()) is None
+
+
+def test_the_windows_of_a_check_are_the_complete_hours_of_a_day_and_the_latest_300() -> None:
+    # GIVEN two days, 25 captures an hour and in the hour of the check, which is not over
+    total = Aggregate()
+    for hour in range(49):
+        put(total, hour, 25)
+    now = START + 48 * HOUR + timedelta(minutes=5)
+    found = check(total, now, threshold=0.93, reference=labelled(a=1000), level=0.01)
+    assert (found.at, found.day.window_size, found.day.level, found.model) == (now, 24 * 25, 0.01, "")
+    assert found.recent is not None
+    assert (found.recent.window_size, found.recent_hours) == (300, 12)
+    # WHEN the reference ends within the day THEN the windows begin after it
+    later = check(total, now, threshold=0.93, reference=labelled(a=1000), since=hour_of(START + 40 * HOUR))
+    assert (later.day.window_size, later.recent, later.recent_hours) == (200, None, 8)
+    assert later.day.level == pytest.approx(0.005 / 72)
+    # AND without one it is made of the first day
+    own = check(total, now, threshold=0.93)
+    assert own.day.reference_size == 40 * 25, "a thousand captures"
+    assert own.day.window_size == 8 * 25
+    few = check(total, START + 24 * HOUR, threshold=0.93, reference=labelled(a=29))
+    assert (few.day.window_size, few.day.signals) == (600, ())
+
+
+def test_a_check_is_of_the_current_model_and_silence_of_all() -> None:
+    total = Aggregate()
+    for hour in range(24):
+        put(total, hour, 20, model="one" if hour < 20 else "two")
+    traffic = {START - HOUR * hour: 50 for hour in range(1, 24 * 20)}
+    now = START + 24 * HOUR + timedelta(minutes=1)
+    found = check(total, now, threshold=0.93, reference=labelled(a=100))
+    assert (found.model, found.day.window_size, found.silence.hours) == ("two", 80, 0)
+    silent = check(total, now, threshold=0.93, reference=labelled(a=100), traffic=traffic)
+    assert (silent.silence.hours, silent.silence.alarm) == (24, True)
+    assert silent.alarms[-1] == silent.silence.sentence
+
+
+def test_a_signal_that_alarms_in_both_windows_is_reported_once() -> None:
+    one, other = (
+        Signal(name, 0, 0, 1, 0, p, alarm=True, sentence=f"{name} {p}")
+        for name, p in (("a", 0.2), ("b", 0.1))
+    )
+    quiet = replace(one, alarm=False, name="c")
+    day, recent = (
+        Assessment(1, 1, 1, (one, other, quiet)),
+        Assessment(1, 1, 1, (replace(one, sentence="recent"),)),
+    )
+    nothing = Silence(0, 0.0, 1.0, False, "no silence")
+    assert [signal.name for signal in day.alarms] == ["b", "a"], "the surest first"
+    assert DriftCheck(START, day, recent, 1, nothing).alarms == ["b 0.1", "recent"]
+    assert DriftCheck(START, day, None, 1, replace(nothing, alarm=True)).alarms == [
+        "b 0.1",
+        "a 0.2",
+        "no silence",
+    ]
+    assert np.isclose(day.level, 1)
