@@ -115,3 +115,52 @@ def test_what_may_not_be_read_is_not_checked(service: str) -> None:
     said = checked(Account(forbids=service, roles=10))
     assert said
     assert all("was not checked" in line for line in said)
+
+
+def test_what_is_just_enough_passes() -> None:
+    assert checked(Account(roles=992, rules=298, instances=2)) == []
+    assert checked(Account(instances=4), instances=2) == []
+    (said,) = checked(Account(instances=1))
+    assert "may run 1 ml.m5.xlarge" in said
+    assert "needs 2." in said
+
+
+def test_an_endpoint_of_others_needs_no_instances() -> None:
+    quotas.check(Account(instances=0), 8, 2, None)  # type: ignore[arg-type]
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    with pytest.raises(DeployError) as error:
+        checked(Account(roles=1000, rules=300, instances=0))
+    for words in ("8 IAM roles; the account has room for 0.", "2 EventBridge rules; there is room for 0.",
+                  "1 ml.m5.xlarge; the account may run 0 (quota 'ml.m5.xlarge for endpoint usage')."):  # fmt: skip
+        assert words in str(error.value)
+
+
+def test_a_quota_that_the_account_does_not_list_has_its_default_and_an_unknown_one_is_none() -> None:
+    class Defaults(Account):
+        def get_paginator(self, operation: str) -> Any:
+            listed = super().get_paginator(operation)
+            if operation == "list_service_quotas":
+                self.values["events"], self.values["sagemaker"] = [], []
+            if operation == "list_aws_default_service_quotas":
+                self.values["events"] = [
+                    {"QuotaName": "Other", "Value": 0.0},
+                    {"QuotaName": "Rules", "Value": 1.0},
+                ]
+            return listed
+
+    with pytest.raises(DeployError, match="2 EventBridge rules; there is room for -1"):
+        checked(Defaults())
+
+
+def test_without_reservations_of_others_all_may_run() -> None:
+    class Functions:
+        def get_account_settings(self) -> dict[str, dict[str, int]]:
+            return {"AccountLimit": {"ConcurrentExecutions": 1000}}
+
+    assert quotas.account_concurrency(Functions()) == 1000  # type: ignore[arg-type]
+
+
+def test_the_numbers_that_a_proposal_is_made_of() -> None:
+    assert (quotas.PER_INSTANCE, quotas.UNRESERVED, quotas.FOR_OTHERS) == (20, 100, 400)

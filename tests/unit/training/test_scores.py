@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,3 +55,51 @@ def test_confusion_counts_rows_by_truth() -> None:
 
 def test_log_loss_of_certainty() -> None:
     assert scores.log_loss(np.array([[1.0, 0.0]]), np.array([0])) == 0
+
+
+def test_a_share_has_its_interval_and_number() -> None:
+    found = scores.share(3, 4)
+    assert (found.value, found.of) == (0.75, 4)
+    assert (found.low, found.high) == pytest.approx((0.3006, 0.9544), abs=1e-4)
+    nothing = scores.share(0, 0)
+    assert math.isnan(nothing.value)
+    assert nothing[1:] == (0.0, 1.0, 0)
+
+
+def test_log_loss_by_hand() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]])
+    found = scores.log_loss(probabilities, np.array([0, 1, 1]))
+    assert found == pytest.approx((math.log(2) + math.log(4) + 12 * math.log(10)) / 3)
+
+
+def test_risk_and_coverage_by_hand() -> None:
+    found = scores.risk_coverage(np.array([0.7, 0.8, 0.9, 0.8]), np.array([False, False, True, True]))
+    assert found == [(0.25, 0.0), (0.75, pytest.approx(1 / 3)), (1.0, 0.5)]
+    assert scores.risk_coverage(np.array([]), np.array([], bool)) == []
+
+
+def test_a_confusion_of_three_classes() -> None:
+    found = scores.confusion(np.array([2, 2, 0]), np.array([1, 1, 0]), 3)
+    assert found == [[1, 0, 0], [0, 0, 0], [0, 2, 0]]
+
+
+def test_softmax_by_hand() -> None:
+    logits = np.log(np.array([[1.0, 3.0], [4.0, 1.0]]))
+    assert scores.softmax(logits) == pytest.approx(np.array([[0.25, 0.75], [0.8, 0.2]]))
+    assert scores.softmax(logits, 0.5) == pytest.approx(np.array([[0.1, 0.9], [16 / 17, 1 / 17]]))
+    assert scores.softmax(np.array([[1000.0, 0.0, 1000.0]])) == pytest.approx(np.array([[0.5, 0.0, 0.5]]))
+
+
+def test_the_temperature_is_that_of_the_smallest_loss_from_a_tenth_to_ten() -> None:
+    from scipy import optimize
+
+    random = np.random.default_rng(0)
+    logits, truth = random.normal(0, 3, (50, 3)), random.integers(0, 3, 50)
+    best = optimize.minimize_scalar(
+        lambda t: scores.log_loss(scores.softmax(logits, t), truth), bounds=(0.1, 10), options={"xatol": 1e-9}
+    )
+    assert scores.fit_temperature(logits, truth) == pytest.approx(best.x, rel=1e-4)
+    sure = np.array([[2.0, 0.0]])
+    assert scores.fit_temperature(sure, np.array([0])) == pytest.approx(0.1)
+    assert scores.fit_temperature(sure, np.array([1])) == pytest.approx(10)
+    assert scores.fit_temperature(np.array([[900.0, 0.0]]), np.array([1])) == pytest.approx(10), "no overflow"

@@ -130,3 +130,40 @@ def test_threshold_says_when_no_threshold_does() -> None:
 
     assert not chosen.met
     assert chosen.precision == 0.5
+
+
+def test_nothing_has_no_threshold() -> None:
+    value, precision, coverage, met = choose_threshold(np.array([]), np.array([], bool))
+    assert (value, coverage, met) == (1.0, 0.0, False)
+    assert math.isnan(precision)
+
+
+@pytest.mark.parametrize(("right", "met"), [(99, True), (98, False)])
+def test_the_precision_is_99_percent_by_default(right: int, met: bool) -> None:
+    correct = np.arange(100) < right
+    chosen = choose_threshold(np.full(100, 0.5), correct)
+    assert (chosen.met, chosen.precision, chosen.coverage, chosen.value) == (met, right / 100, 1.0, 0.25)
+
+
+def test_of_thresholds_with_the_same_precision_the_lowest_covers_most() -> None:
+    chosen = choose_threshold(np.array([0.9, 0.8, 0.7, 0.6]), np.array([False, True, False, True]), 0.99, 0.5)
+    assert chosen == (0.55, 0.5, 1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "chance", "value"),
+    [
+        (0.50001, 0.50009, 0.0, 0.50005),  # as many decimals as it takes
+        (0.5, 0.5002, 0.0, 0.5001),
+        (0.2, 0.9, 0.0, 0.55),
+        (0.123456, 0.765432, 0.0, 0.4444),  # four are enough
+        (None, 0.8, 0.9, 0.8),  # a guess is no surer than the least sure
+        (None, 0.8, 0.5, 0.65),
+    ],
+)
+def test_the_value_is_half_way_to_the_next_lower_one(
+    below: float | None, above: float, chance: float, value: float
+) -> None:
+    confidence = [above] if below is None else [above, below]
+    chosen = choose_threshold(np.array(confidence), np.array([True, False][: len(confidence)]), 1.0, chance)
+    assert chosen.value == value
