@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +35,40 @@ def test_decoding_leaves_space_for_the_object_and_the_libraries(name: str, rest:
 
 
 PROGRAM = """
-import resource, sys
+import json, os, resource, sys
 from handlers import imaging
-data = open(sys.argv[1], "rb").read()
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-limit = used + int(float(sys.argv[3]) * (int(sys.argv[2]) - used))
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-result = imaging.prepare(data, side=256, max_pixels=100_000_000)
-print(result.width * result.height, resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+
+def prepare(path, memory, share):
+    data = open(path, "rb").read()
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    limit = used + int(share * (memory - used))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    result = imaging.prepare(data, side=256, max_pixels=100_000_000)
+    return result.width * result.height, resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+for line in sys.stdin:  # each in a process of its own, which has imported what it needs
+    child = os.fork()
+    if not child:
+        try:
+            outcome = prepare(*json.loads(line))
+        except BaseException as error:
+            outcome = repr(error)
+        print(json.dumps(outcome), flush=True)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(json.dumps(status), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def preparing() -> Iterator[subprocess.Popen[str]]:
+    """A process that normalises images within limits of memory."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    yield process
+    process.communicate()
+
 
 # Memory and time grow with the pixels, so that a sixteenth of them shows whether they fit; two formats are decoded in full as well.
 # (JPEG 2000 needs more memory at its beginning than that share.)
@@ -68,7 +95,12 @@ LARGEST: list[tuple[str, str, dict[str, Any]]] = [
     ],
 )
 def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
-    tmp_path: Path, fmt: str, mode: str, options: dict[str, Any], share: float
+    preparing: subprocess.Popen[str],
+    tmp_path: Path,
+    fmt: str,
+    mode: str,
+    options: dict[str, Any],
+    share: float,
 ) -> None:
     # GIVEN an image of as many pixels as are allowed of its format, or a share of them
     most = (
@@ -96,19 +128,18 @@ def test_the_largest_allowed_image_fits_the_functions_memory_and_time(
     # WHEN it is normalised within the function's memory, or that share of what is free of it
     function = RESOURCES["SerializeLargeFunction"]["Properties"]
     limit = function["MemorySize"] * 2**20
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path), str(limit), str(share)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    assert preparing.stdin
+    assert preparing.stdout
+    preparing.stdin.write(json.dumps([str(path), limit, share]) + "\n")
+    preparing.stdin.flush()
+    outcome = json.loads(preparing.stdout.readline())
 
     # THEN there is enough of it, and of time
-    assert result.returncode == 0, result.stderr[-500:]
-    pixels, seconds = result.stdout.split()
-    assert int(pixels) == 10_000 * height
-    assert float(seconds) < share * function["Timeout"] / 2
+    assert isinstance(outcome, list), outcome
+    assert json.loads(preparing.stdout.readline()) == 0
+    pixels, seconds = outcome
+    assert pixels == 10_000 * height
+    assert seconds < share * function["Timeout"] / 2
 
 
 def test_a_webp_of_38_bytes_is_rejected_by_its_header() -> None:

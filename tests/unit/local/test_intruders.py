@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,16 +102,22 @@ def gated(embedded_python: Path) -> Iterator[Target]:
         folder.release()
 
 
-@pytest.fixture
-def ungated(embedded_python: Path) -> Iterator[Target]:
-    """The same without the gate, for one test, which resets it."""
+@pytest.fixture(scope="module")
+def open_aws(embedded_python: Path) -> Iterator[EmbeddedAws]:
+    """An embedded AWS without the gate."""
     with public_folder() as public:
-        folder = public / "ungated"
-        folder.mkdir()
-        aws = Ungated(embedded_python, folder)
+        aws = Ungated(embedded_python, public)
         aws.start()
-        yield Target(aws, folder)
+        yield aws
         aws.stop()
+
+
+@pytest.fixture
+def ungated(open_aws: EmbeddedAws) -> Iterator[Target]:
+    """A target without the gate, for one test, after which everything is reset."""
+    with public_folder() as folder:
+        yield Target(open_aws, folder)
+        urllib.request.urlopen(urllib.request.Request(f"{open_aws.url}/_ministack/reset", method="POST"))
 
 
 # A page of this machine, and one of the public internet, as far as the browser knows.
