@@ -47,6 +47,11 @@ class Recorder:
             return bool(stop.value)
         return operation
 
+    @cached_property
+    def ended(self) -> bool:
+        """Whether it has a result."""
+        return isinstance(self._next, bool)
+
     def next(self) -> Operation | bool:
         """The call that it makes next, or its result."""
         return self._next
@@ -108,6 +113,7 @@ def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tu
     """
     first = tuple(Recorder(entry, number) for number, entry in enumerate(entries))
     seen: set[Any] = set()
+    steps: dict[tuple[Store, Recorder], tuple[Store, Recorder]] = {}  # they do not depend on the other recorders
     open_states = [(start, first)]
     while open_states:
         state = open_states.pop()
@@ -115,15 +121,15 @@ def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tu
             continue
         seen.add(state)
         store, recorders = state
-        following = [recorder.next() for recorder in recorders]
-        if all(isinstance(operation, bool) for operation in following):
-            yield store, tuple(bool(operation) for operation in following)
+        at_work = [(index, recorder) for index, recorder in enumerate(recorders) if not recorder.ended]
+        if not at_work:
+            yield store, tuple(bool(recorder.next()) for recorder in recorders)
             continue
-        for index, recorder in enumerate(recorders):
-            if isinstance(following[index], bool):
-                continue
+        for index, recorder in at_work:
             before, after = recorders[:index], recorders[index + 1 :]
-            new_store, moved = step(store, recorder)
+            if (store, recorder) not in steps:
+                steps[store, recorder] = step(store, recorder)
+            new_store, moved = steps[store, recorder]
             open_states.append((new_store, (*before, moved, *after)))
             if recorder.attempt < kills:
                 # Killed after the call: its effect stays, its response is lost.
