@@ -27,6 +27,8 @@ from dropsort.contract.statistics import (
     wilson,
 )
 
+pytestmark = pytest.mark.xdist_group("scipy")  # its import takes more than a second
+
 scores = some.lists(
     some.tuples(
         some.one_of(some.sampled_from([0.1, 0.2, 0.5, 0.55, 0.9, 1.0, 0.0]), some.floats(0, 1)),

@@ -113,7 +113,8 @@ def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tu
     """
     first = tuple(Recorder(entry, number) for number, entry in enumerate(entries))
     seen: set[Any] = set()
-    steps: dict[tuple[Store, Recorder], tuple[Store, Recorder]] = {}  # they do not depend on the other recorders
+    # A step does not depend on the other recorders.
+    steps: dict[tuple[Store, Recorder], tuple[Store, Recorder]] = {}
     open_states = [(start, first)]
     while open_states:
         state = open_states.pop()

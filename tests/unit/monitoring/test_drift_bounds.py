@@ -13,6 +13,8 @@ from monitoring.drift.sample import Sample
 from monitoring.drift.signals import Signal
 from monitoring.drift.silence import Silence, silence
 
+pytestmark = pytest.mark.xdist_group("scipy")  # its import takes more than a second
+
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as some
 
 from monitoring.drift import statistics as st
 
+pytestmark = pytest.mark.xdist_group("scipy")  # its import takes more than a second
+
 counts = some.lists(some.integers(0, 50), min_size=2, max_size=40).filter(lambda c: sum(c) > 0)
 
 

@@ -34,7 +34,7 @@ def split(pairs: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
 
 @given(scores, st.floats(0.5, 1.0), st.floats(0.0, 0.5))
 @example([(0.5, False), (0.5000000000000001, True)], 1.0, 0.5)
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_a_threshold_includes_exactly_the_images_of_its_precision(
     pairs: list[tuple[float, bool]], precision: float, chance: float
 ) -> None:
