@@ -22,7 +22,7 @@ from dropsort.cli.options import (
     threshold_option,
     zone_option,
 )
-from dropsort.cli.output import bars, echo, facts_table, note, output_console
+from dropsort.cli.output import bars, echo, facts_table, note, open_in_browser, output_console
 from dropsort.client.aws import Aws
 from dropsort.contract.defaults import PRECISION, THRESHOLD
 from dropsort.contract.reviews import TRUTH_PREFIX
@@ -205,7 +205,8 @@ def report(
         **compared,
     )
     echo(page)
-    _open(page, open_)
+    if open_:
+        open_in_browser(page.resolve().as_uri())
     return 0
 
 
@@ -229,7 +230,8 @@ def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aw
     found = fetch(cloudwatch, body_of(cloudwatch, name), start=now - timedelta(hours=hours), end=now)
     page = write(found, out, title=name, zone=zone)
     echo(page)
-    _open(page, open_)
+    if open_:
+        open_in_browser(page.resolve().as_uri())
     return 0
 
 
@@ -342,16 +344,6 @@ def _lines(source: str, aws: Aws) -> Any:
         bucket, _, prefix = source.removeprefix("s3://").partition("/")
         return bucket_lines(aws.client("s3"), bucket, prefix)
     return folder_lines(Path(source))
-
-
-def _open(page: Path, wanted: bool) -> None:
-    import os
-    import sys
-    import webbrowser
-
-    screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if wanted and screen and not webbrowser.open(page.resolve().as_uri()):
-        note(f"No browser could be opened. Open {page.resolve()} manually.")
 
 
 COMMANDS = [monitor, report, dashboard]

@@ -137,6 +137,16 @@ def _print_lines(progress: Progress, done: threading.Event) -> None:
         printed = line
 
 
+def open_in_browser(address: str) -> None:
+    """Open an address, or say that it could not be opened; where there is no screen, do nothing."""
+    import os
+    import webbrowser
+
+    screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if screen and not webbrowser.open(address):
+        note(f"No browser could be opened. Open {address} manually.")
+
+
 def confirmed(yes: bool) -> bool:
     """Ask for confirmation, unless `yes`; without a terminal to ask at, raise an error."""
     import click

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import getpass
-import webbrowser
 from pathlib import Path
 
 import click
 
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import aws_options, stack_option
-from dropsort.cli.output import echo, note
+from dropsort.cli.output import echo, note, open_in_browser
 from dropsort.client.aws import Aws
 from dropsort.contract.keys import LOW_CONFIDENCE, OUTCOMES
-
-ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit", "similar")
+from dropsort.review import ORDERS
 
 
 @click.command(short_help="Review images on a page in your browser.")
@@ -70,8 +68,6 @@ def review(
         raise click.UsageError("--export and --import exclude each other.")
     from dropsort.client import stack as stacks
     from dropsort.contract.reviews import is_reviewer
-    from dropsort.review.server import Server
-    from dropsort.review.session import Session
 
     name = reviewer if reviewer is not None else getpass.getuser()
     if not is_reviewer(name):
@@ -81,6 +77,9 @@ def review(
         return _export(aws, service.bucket, outcome or (LOW_CONFIDENCE,), export_file)
     if import_file:
         return _import(aws, service.bucket, name, import_file)
+    from dropsort.review.server import Server
+    from dropsort.review.session import Session
+
     session = Session(aws.client("s3"), service.bucket, name)
     session.start()
     server = Server(session, order=order)
@@ -88,7 +87,7 @@ def review(
         echo(f"Review s3://{service.bucket} as {name}: {server.address}")
         note("The address is good once, in one browser. Ctrl-C ends the page.")
         if opens:
-            webbrowser.open(server.address)
+            open_in_browser(server.address)
         server.run()
     finally:
         session.stop()

@@ -9,17 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dropsort.contract import keys, reviews
 from dropsort.review.errors import ReviewError
 
 CSV_COLUMNS = ("key", "inference_id", "outcome", "label", "confidence", "familiarity", "reason", "review")
-FORMATS = (".csv", ".json", ".manifest")
 NONE, UNUSABLE = "(none)", "(unusable)"  # what stands for these decisions where others write labels
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ID = "dropsort-inference-id"
@@ -48,12 +47,10 @@ def export(results: Iterable[Mapping[str, Any]], bucket: str, file: Path) -> int
     ReviewError
         The suffix is none of `FORMATS`, or the file cannot be written.
     """
-    write = {".csv": _to_csv, ".json": _to_label_studio, ".manifest": _to_manifest}.get(file.suffix.lower())
-    if write is None:
-        raise ReviewError(_formats(file))
+    form = _form(file)
     found = list(results)
     try:
-        file.write_text(write(found, bucket), encoding="utf-8", errors="replace", newline="")
+        file.write_text(form.write(found, bucket), encoding="utf-8", errors="replace", newline="")
     except OSError as error:
         raise ReviewError(f"{file}: it cannot be written ({error.strerror or error}).") from error
     return len(found)
@@ -124,18 +121,14 @@ def read(file: Path, bucket: str) -> list[Given]:
     ReviewError
         The file cannot be read, or a line is no label of an image in the bucket; the message names it.
     """
-    parse = {".csv": _from_csv, ".json": _from_label_studio, ".manifest": _from_manifest}.get(
-        file.suffix.lower()
-    )
-    if parse is None:
-        raise ReviewError(_formats(file))
+    form = _form(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ReviewError(f"{file}: it cannot be read ({error}).") from error
     found = []
     try:
-        for where, key, inference_id, label in parse(text):
+        for where, key, inference_id, label in form.parse(text):
             key = key.removeprefix(f"s3://{bucket}/")
             if not key.startswith(keys.INCOMING):
                 raise ReviewError(
@@ -206,8 +199,25 @@ def _from_manifest(text: str) -> Iterator[_Row]:
             yield f"line {number}", line["source-ref"], line.get(_ID), named[-1]
 
 
-def _formats(file: Path) -> str:
-    return (
-        f"{file}: the name has to end in .csv, .json (Label Studio) or .manifest (SageMaker Ground Truth), "
-        "which says in which format it is."
-    )
+class Form(NamedTuple):
+    """How a format is written and read."""
+
+    write: Callable[[list[Mapping[str, Any]], str], str]
+    parse: Callable[[str], Iterator[_Row]]
+
+
+FORMATS = {
+    ".csv": Form(_to_csv, _from_csv),
+    ".json": Form(_to_label_studio, _from_label_studio),
+    ".manifest": Form(_to_manifest, _from_manifest),
+}
+
+
+def _form(file: Path) -> Form:
+    form = FORMATS.get(file.suffix.lower())
+    if form is None:
+        raise ReviewError(
+            f"{file}: the name has to end in .csv, .json (Label Studio) or .manifest (SageMaker Ground Truth), "
+            "which says in which format it is."
+        )
+    return form

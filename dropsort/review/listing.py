@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 WORKERS = 24
 FIRST = (keys.LOW_CONFIDENCE, keys.FAILED, keys.CLASSIFIED)  # the order in which outcomes are read
-ORDERS = ("uncertain", "unfamiliar", "newest", "random", "audit", "similar")
 REVIEWED = "reviewed"
 VIEWS = 16  # views that are remembered
+LABELS = 100  # that the page offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def in_bin(item: Item, group: str, kind: str = "", value: str = "") -> bool:
 
 
 def ordered(items: Iterable[Item], order: str, seed: int = 0) -> list[Item]:
-    """Images in one of `ORDERS`; those without a confidence or familiarity come last.
+    """Images in one of `dropsort.review.ORDERS`; those without a confidence or familiarity come last.
 
     Parameters
     ----------
@@ -153,19 +153,18 @@ class Listing:
             Called before each one is read.
         """
         try:
-            for outcome in FIRST:
-                found = results.iterate(
-                    self._s3,
-                    self._bucket,
-                    outcomes=[outcome],
-                    workers=WORKERS,
-                    unreadable=self._problem,
-                    wait=wait,
-                )
-                for result in found:
-                    if stopped():
-                        return
-                    self.add(result.document)
+            found = results.iterate(
+                self._s3,
+                self._bucket,
+                outcomes=FIRST,
+                workers=WORKERS,
+                unreadable=self._problem,
+                wait=wait,
+            )
+            for result in found:
+                if stopped():
+                    return
+                self.add(result.document)
         finally:
             self.loading = False
 
@@ -218,10 +217,10 @@ class Listing:
             key = self._keys.get(inference_id)
             return self._items.get(key) if key is not None else None
 
-    def labels(self, most: int = 100) -> list[str]:
-        """Labels that models know and reviewers gave, the most frequent first."""
+    def labels(self) -> list[str]:
+        """The most frequent labels of those that models know and reviewers gave, at most `LABELS`, the most frequent first."""
         with self._lock:
-            return [name for name, _ in self._labels.most_common(most)]
+            return [name for name, _ in self._labels.most_common(LABELS)]
 
     def bins(self) -> list[tuple[str, str, str, int]]:
         """Group, kind, value and number of images of every bin that has some."""

@@ -6,7 +6,6 @@ import functools
 import json
 import secrets
 import socket
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -20,12 +19,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from dropsort.contract import reviews
+from dropsort.contract import keys, reviews
 from dropsort.contract.reasons import REASONS
+from dropsort.review import ORDERS
 from dropsort.review.access import Access
 from dropsort.review.decisions import Wanted
 from dropsort.review.errors import ReviewError
-from dropsort.review.listing import ORDERS, Item, one_by_one
+from dropsort.review.listing import Item, one_by_one
 from dropsort.review.session import Session, action_of
 from dropsort.review.thumbnails import SIDES
 
@@ -57,7 +57,6 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
                 "loading": session.listing.loading,
                 "bins": session.listing.bins(),
                 "labels": session.listing.labels(),
-                "waiting": session.waiting,
                 "comparing": session.similar.pending,
                 "trouble": session.trouble,
                 "unreadable": len(session.listing.problems),
@@ -95,22 +94,19 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         ]
         return _json({"items": listed})
 
-    def image(request: Request) -> Response:
+    def image(size: str, request: Request) -> Response:
         with session.serving():
-            shown = session.thumbnails.get(_item(request), request.path_params["size"])
+            shown = session.thumbnails.get(_item(request), size)
         if shown.reason is not None:
             return Response(shown.reason, 422, media_type="text/plain; charset=utf-8")
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
         return Response(shown.data, media_type=shown.content_type, headers=headers)
 
     def details(request: Request) -> Response:
-        item = _item(request)
-        found = session.details(item)
+        found = session.details(_item(request))
         reason = (found["result"] or {}).get("reason") or {}
         known = REASONS.get(reason.get("code", ""))
-        return _json(
-            found | {"item": _listed(item), "why": known.sentence if known else reason.get("message")}
-        )
+        return _json(found | {"why": known.sentence if known else reason.get("message")})
 
     def _item(request: Request) -> Item:
         item = session.listing.find(request.path_params["image"])
@@ -164,20 +160,12 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
             get("/api/view", view),
             get("/api/items", items),
             get("/api/details/{image}", details),
-            *(get(f"/{size}/{{image}}", _sized(image, size)) for size in SIDES),
+            *(get(f"/{size}/{{image}}", functools.partial(image, size)) for size in SIDES),
             post("/api/decide", decide),
             post("/api/claim", claim),
         ],
         exception_handlers={HTTPException: _failed, ReviewError: _rejected},
     )
-
-
-def _sized(endpoint: Callable[[Request], Response], size: str) -> Callable[[Request], Response]:
-    def sized(request: Request) -> Response:
-        request.path_params["size"] = size
-        return endpoint(request)
-
-    return sized
 
 
 def _wanted(session: Session, sent: Any) -> Wanted:
@@ -192,7 +180,7 @@ def _wanted(session: Session, sent: Any) -> Wanted:
     # The listing may not have reached an image that a page from before a restart decided on: its key comes along.
     item = session.listing.find(sent["image"])
     key = item.key if item else sent.get("key")
-    if not isinstance(key, str) or not key.startswith("incoming/"):
+    if not isinstance(key, str) or not key.startswith(keys.INCOMING):
         raise HTTPException(400, "A decision is about an image that is not there.")
     return Wanted(sent["id"], action_of(sent.get("action")), label, key, sent["image"], seen)
 
@@ -201,12 +189,9 @@ def _listed(item: Item) -> dict[str, Any]:
     return {
         "id": item.inference_id,
         "key": item.key,
-        "outcome": item.outcome,
         "label": item.label,
         "confidence": item.confidence,
-        "familiarity": item.familiarity,
         "reason": item.reason,
-        "uploaded": item.uploaded,
         "decision": item.decision,
         "action": item.action,
         "by": item.by,
@@ -253,10 +238,9 @@ async def _rejected(_: Request, error: Exception) -> Response:
 class Server:
     """The page on a port of this machine; ``address`` opens it, once."""
 
-    def __init__(self, session: Session, *, order: str = ORDERS[0], port: int = 0) -> None:
+    def __init__(self, session: Session, *, order: str = ORDERS[0]) -> None:
         self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
+        self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()  # who opens the address before `run` waits for it
         port = self._socket.getsockname()[1]
         token = secrets.token_urlsafe(32)

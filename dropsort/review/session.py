@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropsort.client import results
 from dropsort.contract import keys
-from dropsort.contract.reviews import ACTIONS, Action, in_force
+from dropsort.contract.reviews import ACTIONS, Action
 from dropsort.review.claims import Claims
 from dropsort.review.decisions import Decisions, Wanted
 from dropsort.review.errors import Conflict, ReviewError
@@ -171,7 +171,6 @@ class Session:
                 {"by": one.by, "at": one.at, "action": one.action, "label": one.label}
                 for one in (same.decisions if same else ())
             ],
-            "in_force": standing.id if same and (standing := in_force(same)) else None,
         }
 
     def stop(self, seconds: float = 30) -> None:

@@ -28,6 +28,10 @@ function words(item) {
   if (item.action === "unusable") return "⊘ unusable";
   return "";
 }
+const pathOf = ({ key }) => key.replace("incoming/", "");
+const imagesIn = (bins) => bins.reduce((sum, one) => sum + one[3], 0);
+// Why an image cannot be shown, as the server says.
+async function reason(image, otherwise) { const response = await fetch(image.src).catch(() => null); return response && response.status === 422 ? response.text() : otherwise; }
 const share = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
 
 function draw(cell, index, item) {
@@ -44,7 +48,7 @@ function draw(cell, index, item) {
     if (item) {
       const image = make("img"); image.alt = ""; image.decoding = "async"; image.draggable = false;
       image.onload = () => image.classList.toggle("tiny", image.naturalWidth <= 96);
-      image.onerror = async () => { const response = await fetch(image.src).catch(() => null); holder.replaceChildren(make("span", "", response && response.status === 422 ? await response.text() : "Not shown.")); };
+      image.onerror = async () => holder.replaceChildren(make("span", "", await reason(image, "Not shown.")));
       image.src = `/thumbnail/${item.id}`; holder.append(image);
     }
     box.append(holder, make("div", "name"), make("div", "note"), make("div", "sign")); cell.replaceChildren(box);
@@ -53,7 +57,7 @@ function draw(cell, index, item) {
   name.textContent = item ? item.label || (item.reason || "").replaceAll("_", " ") || "–" : "gone";
   note.textContent = item ? `${item.size > 1 ? `${item.size} similar · ` : ""}${share(item.confidence)} · ${item.key.split("/").pop()}` : "";
   mark.textContent = sign; mark.hidden = !sign;
-  cell.setAttribute("aria-label", item ? `${item.key.replace("incoming/", "")}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
+  cell.setAttribute("aria-label", item ? `${pathOf(item)}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
 }
 
 async function open() {
@@ -82,7 +86,7 @@ function summary() {
   const count = page.selected.size;
   $("selected").textContent = !grid.length ? "" : count > 1 ? `${count} images are selected: a decision is about all of them.` : describe(grid.item(page.at));
 }
-const describe = (item) => (item ? `${page.at + 1} of ${grid.length}: ${item.key.replace("incoming/", "")}${item.action ? ` – ${words(item)} (${item.by})` : ""}` : `${page.at + 1} of ${grid.length}`);
+const describe = (item) => (item ? `${page.at + 1} of ${grid.length}: ${pathOf(item)}${item.action ? ` – ${words(item)} (${item.by})` : ""}` : `${page.at + 1} of ${grid.length}`);
 
 let claimed = -1;
 async function claim() {
@@ -148,7 +152,7 @@ function settle(sent, made, again) {
   if (made.status === "retry") { again.push(sent); return; }
   page.status.delete(sent.image);
   if (made.status === "conflict" || made.status === "error") {
-    page.status.set(sent.image, { kind: "conflict", sign: `! ${made.message}` }); trouble(`${sent.key.replace("incoming/", "")}: ${made.message}`);
+    page.status.set(sent.image, { kind: "conflict", sign: `! ${made.message}` }); trouble(`${pathOf(sent)}: ${made.message}`);
   } else if (sent.action !== "undo") page.made += 1;
   if (made.item) grid.update({ old: sent.image, now: made.item });
   grid.redraw(); summary(); if (page.large && grid.item(page.at) && grid.item(page.at).id === sent.image) facts();
@@ -167,23 +171,24 @@ async function group() {
   page.selected.clear(); for (let index = item.begin; index < item.begin + item.size; index++) page.selected.add(index);
   page.anchor = item.begin; focus(page.at, { keep: true });
 }
+const undone = (decisions) => send(decisions.map(({ id, image, key }) => ({ id: unique(), image, key, action: "undo", label: null, seen: id })), {});
 async function undo() {
   const last = page.undo.pop();
   if (last) {
     if (page.queue.some((one) => last.some(({ id }) => id === one.id))) { page.undo.push(last); return; }  // not stored yet
-    send(last.map(({ id, image, key }) => ({ id: unique(), image, key, action: "undo", label: null, seen: id })), {});
+    undone(last);
     for (const [index] of grid.cells) { const item = grid.item(index); if (item && item.id === last[0].image) { focus(index); break; } }
     return;
   }
   const batch = (await chosen()).filter(({ item }) => item.decision);
-  if (batch.length) send(batch.map(({ item }) => ({ id: unique(), image: item.id, key: item.key, action: "undo", label: null, seen: item.decision })), {});
+  if (batch.length) undone(batch.map(({ item }) => ({ id: item.decision, image: item.id, key: item.key })));
 }
 
 // ---- Bins, labels, progress ---------------------------------------------------------------------------------------------
 function bins(found) {
   const nodes = [];
   for (const [group, title] of Object.entries(GROUPS)) {
-    const inner = found.filter((one) => one[0] === group), total = inner.reduce((sum, one) => sum + one[3], 0);
+    const inner = found.filter((one) => one[0] === group), total = imagesIn(inner);
     nodes.push(bin(title, total, { group, kind: "", value: "" }, ""));
     for (const [, kind, value, count] of inner) if (inner.length > 1 || kind === "label") nodes.push(bin(kind === "reason" ? value.replaceAll("_", " ") : value, count, { group, kind, value }, "sub"));
   }
@@ -209,11 +214,11 @@ function labels(found) {
 const shortcut = (index) => (index < 9 ? String(index + 1) : LETTERS[index - 9] || "");
 function progress() {
   const state = page.state; if (!state) return;
-  const left = state.bins.filter((one) => one[0] === "low-confidence").reduce((sum, one) => sum + one[3], 0);
+  const left = imagesIn(state.bins.filter((one) => one[0] === "low-confidence"));
   const parts = [`${left.toLocaleString("en")} to review`, `${page.made.toLocaleString("en")} decided`];
   if (state.per_minute) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left && page.made) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
   if (page.queue.length) parts.push(`${page.queue.length} being sent`);
-  if (state.loading) parts.push(`reading results: ${state.bins.reduce((sum, one) => sum + one[3], 0).toLocaleString("en")}`);
+  if (state.loading) parts.push(`reading results: ${imagesIn(state.bins).toLocaleString("en")}`);
   if (state.comparing && page.order === "similar") parts.push(`comparing images: ${state.comparing.toLocaleString("en")} left`);
   if (state.unreadable) parts.push(`${state.unreadable} unreadable`);
   $("progress").textContent = parts.join(" · ");
@@ -227,7 +232,7 @@ async function poll() {
     bins(page.state.bins); labels(page.state.labels); progress();
     if (page.state.trouble) trouble(page.state.trouble); else if (before && before.trouble) trouble("");
     // While results are read, the view follows until somebody works in it.
-    const total = page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)).reduce((sum, one) => sum + one[3], 0);
+    const total = imagesIn(page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)));
     if (!page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) { took = performance.now(); await open(); took = performance.now() - took; }
     empty(); if (page.state.loading || page.incomplete) pause = grid.length ? Math.max(2000, 10 * took) : 250;  // comparing many images takes long
   } catch (error) { trouble(`The page's server does not respond (${error.message}). Decisions are sent when it does.`); pause = 3000; }
@@ -240,7 +245,7 @@ async function facts() {
   $("large").hidden = !page.large; if (!page.large || !item) return;
   if ($("big").dataset.id !== item.id) { $("big").dataset.id = item.id; zoom(1); $("big").hidden = false; $("why-not").hidden = true; $("big").alt = item.key; $("big").src = `/large/${item.id}`; }
   const table = (rows) => { const found = make("table"); for (const [name, value] of rows) { const row = make("tr"); row.append(make("th", "", name), value instanceof Node ? value : make("td", "", value)); found.append(row); } return found; };
-  const nodes = [make("h2", "", item.key.replace("incoming/", ""))];
+  const nodes = [make("h2", "", pathOf(item))];
   try {
     const found = await request(`/api/details/${item.id}`), result = found.result || {};
     if ($("big").dataset.id !== item.id) return;
@@ -258,12 +263,16 @@ async function facts() {
 function zoom(value) { page.zoom = Math.max(1, Math.min(8, value)); $("big").style.width = $("big").style.height = `${100 * page.zoom}%`; }
 function large(show) { page.large = show; $("large").hidden = !show; if (show) facts(); else $("grid").focus(); requestAnimationFrame(() => { grid.layout(); grid.reveal(page.at); }); }
 $("big").onload = () => $("big").classList.toggle("tiny", $("big").naturalWidth <= 128);
-$("big").onerror = async () => { const response = await fetch($("big").src).catch(() => null); $("big").hidden = true; $("why-not").hidden = false; $("why-not").textContent = response && response.status === 422 ? await response.text() : "It cannot be shown."; };
+$("big").onerror = async () => { const text = await reason($("big"), "It cannot be shown."); $("big").hidden = true; $("why-not").hidden = false; $("why-not").textContent = text; };
 
 // ---- Mouse, touch and keyboard --------------------------------------------------------------------------------------------
+function selectTo(index) {
+  page.selected.clear(); for (let i = Math.min(page.anchor, index); i <= Math.max(page.anchor, index); i++) page.selected.add(i);
+  focus(index, { keep: true });
+}
 function pick(index, event) {
   $("grid").focus({ preventScroll: true });
-  if (event.shiftKey) { page.selected.clear(); for (let i = Math.min(page.anchor, index); i <= Math.max(page.anchor, index); i++) page.selected.add(i); focus(index, { keep: true }); }
+  if (event.shiftKey) selectTo(index);
   else if (event.ctrlKey || event.metaKey) { if (!page.selected.size) page.selected.add(page.at); if (!page.selected.delete(index)) page.selected.add(index); page.anchor = index; focus(index, { keep: true }); }
   else focus(index);
 }
@@ -271,9 +280,7 @@ $("grid").addEventListener("click", (event) => { const cell = event.target.close
 $("grid").addEventListener("dblclick", (event) => { if (event.target.closest(".cell")) large(true); });
 function extend(step, event) {
   const to = Math.max(0, Math.min(grid.length - 1, page.at + step));
-  if (!event.shiftKey) { focus(to); return; }
-  page.selected.clear(); for (let i = Math.min(page.anchor, to); i <= Math.max(page.anchor, to); i++) page.selected.add(i);
-  focus(to, { keep: true });
+  if (event.shiftKey) selectTo(to); else focus(to);
 }
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select") || event.altKey) return;

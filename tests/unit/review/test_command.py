@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dropsort.cli.review import ORDERS, review
+from dropsort.cli.review import review
 from dropsort.client import stack
 from dropsort.contract import keys, reviews
-from dropsort.review import listing
 from tests.unit.review.conftest import BUCKET, Upload, stored
 
 
@@ -52,8 +51,3 @@ def test_wrong_usage_is_an_error_before_anything_happens(s3: Any, tmp_path: Path
     assert "exclude each other" in str(run("--export", "b.csv", "--import", str(file)).exception)
     assert "--reviewer" in str(run("--reviewer", "\x1b[31m").exception)
     assert "the name has to end in" in str(run("--export", "b.xlsx").exception)
-
-
-def test_the_orders_of_the_option_are_those_of_the_page() -> None:
-    # Written twice, as the command is listed without importing the page.
-    assert ORDERS == listing.ORDERS
