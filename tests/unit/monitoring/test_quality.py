@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from dropsort.contract.statistics import wilson
 from monitoring.errors import MonitoringError
-from monitoring.quality.ground_truth import assess_sources, join, read_truth, truth_of
+from monitoring.quality import ground_truth
+from monitoring.quality.ground_truth import assess_sources, join, read_records, read_truth, truth_of
 from monitoring.quality.measure import LabelledPrediction, measure
 
 LABELS = ("bicycle", "motorcycle")
@@ -171,3 +173,126 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     """GIVEN no such folder WHEN ground truth is read THEN the error names it."""
     with pytest.raises(MonitoringError, match="nowhere"):
         read_truth(tmp_path / "nowhere")
+
+
+def test_every_figure_as_json() -> None:
+    found = measure(
+        [
+            LabelledPrediction("a", 0.9, "a"),
+            LabelledPrediction("b", 0.8, "a"),
+            LabelledPrediction("a", 0.6, "c", {"a": 0.6, "b": 0.4}),
+        ],
+        unmatched=3,
+        conflicting=4,
+        other_models=5,
+    )
+    assert found.to_json() == {
+        "count": 3, "correct": 1, "accuracy": pytest.approx(1 / 3), "accuracy_interval": list(wilson(1, 3)),
+        "ece": pytest.approx((0.1 + 0.8 + 0.6) / 3), "brier": pytest.approx((0.01 + 0.64 + 0.36) / 3),
+        "brier_is_multiclass": False, "auroc": 1.0, "confusion": {"a": {"a": 1, "b": 1}, "c": {"a": 1}},
+        "unmatched": 3, "conflicting": 4, "other_models": 5,
+    }  # fmt: skip
+    unknown = measure([LabelledPrediction("a", 0.6, "c", {"a": 0.6, "b": 0.4})])
+    assert unknown.brier == pytest.approx(0.36 + 0.16 + 1), "a class that the model does not know"
+    nothing = measure([])
+    assert (nothing.count, nothing.correct, nothing.brier_is_multiclass) == (0, 0, False)
+    assert (nothing.accuracy_interval, nothing.confusion, nothing.unmatched) == ((0, 1), {}, 0)
+    assert (nothing.conflicting, nothing.other_models) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("output", "truth", "expected"),
+    [
+        ({"label": "cat", "score": 0.9, "model": "v1"}, "dog", LabelledPrediction("cat", 0.9, "dog", model="v1")),
+        ({"probabilities": [0.25, 0.75], "labels": ["a", "b"], "model": "v1"}, "0",
+         LabelledPrediction("b", 0.75, "a", {"a": 0.25, "b": 0.75}, "v1")),
+        ({"probabilities": [0.25, 0.75], "labels": ["a", "b"]}, "2", LabelledPrediction("b", 0.75, "2", {"a": 0.25, "b": 0.75})),
+        ({"probabilities": [0.25, 0.75], "labels": ["1", "0"]}, "1", LabelledPrediction("0", 0.75, "1", {"1": 0.25, "0": 0.75})),
+        ({"predicted_label": 0, "score": 0.75}, "1", LabelledPrediction("0", 0.25, "1", {"0": 0.25, "1": 0.75})),
+    ],
+)  # fmt: skip
+def test_what_a_prediction_and_its_truth_become(
+    output: Any, truth: str, expected: LabelledPrediction
+) -> None:
+    assert list(join([capture("e1", output)], {"e1": truth})) == [("e1", expected)]
+
+
+def test_a_merged_truth_by_index_has_the_labels_that_are_given() -> None:
+    record = capture("e1", {"label": "cat", "score": 0.9}, groundTruthData={"data": "1", "encoding": "CSV"})
+    [(_, found)] = join([record], {}, LABELS)
+    assert found.truth == "motorcycle"
+    # AND one from a file comes before it
+    [(_, found)] = join([record], {"e1": "dog"}, LABELS)
+    assert found.truth == "dog"
+
+
+def test_what_has_no_id_or_no_truth_or_no_output_is_passed_over() -> None:
+    nothing = {"eventMetadata": {}, "captureData": capture("x", [0.9, 0.1])["captureData"]}
+    merged = nothing | {"groundTruthData": {"data": "a"}}
+    rows = [
+        nothing,
+        {},
+        capture("e1", [0.9, 0.1]),
+        capture("e2", "text"),
+        merged,
+        merged,
+        capture("e3", [0.2, 0.8]),
+    ]
+    found = list(join(rows, {"e2": "1", "e3": "1"}))
+    assert [(key, one.truth) for key, one in found] == [("", "a"), ("", "a"), ("e3", "1")]
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "label"),
+    [
+        (" cat ", "CSV", "cat"), ('"cat', "CSV", "cat"), ("[1, 0]", "JSON", None), ('["cat"]', "JSON", "cat"),
+        ('{"label": "cat"}', "JSON", "cat"),
+        ('{"label": 0}', "JSON", "bicycle"), ('{"name": "cat"}', "JSON", None), ("[]", "JSON", None), ("Y2F0", "base64", "cat"),
+        ("Y2F0", None, "Y2F0"), ("2", "CSV", "2"), ("null", "JSON", None),
+    ],
+)  # fmt: skip
+def test_a_label_as_it_is_written(data: str, encoding: str | None, label: str | None) -> None:
+    found = truth_of({"groundTruthData": {"data": data, "encoding": encoding}}, LABELS)
+    assert found == label
+
+
+def test_files_that_are_gone_lines_without_an_id_and_the_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        write(
+            tmp_path / f"{name}.jsonl",
+            truth(name, "1"),
+            {"groundTruthData": {"data": "1"}},
+            truth("same", name),
+        )
+    records = read_records(tmp_path)
+    first = next(records)
+    (tmp_path / "b.jsonl").unlink()
+    rest = [record["eventMetadata"]["eventId"] for record in records if "eventMetadata" in record]
+    assert (first["eventMetadata"]["eventId"], rest) == ("a", ["same", "c", "same"])
+    assert read_truth(tmp_path, LABELS) == ({"a": "motorcycle", "c": "motorcycle", "same": "c"}, 1)
+    given: list[Any] = []
+    opened = ground_truth.open_store
+    monkeypatch.setattr(
+        ground_truth, "open_store", lambda *arguments: given.append(arguments) or opened(tmp_path)
+    )
+    access: Any = object()
+    assess_sources("s3://a/captures", "s3://b/truth", LABELS, access)
+    assert given == [("s3://b/truth", access), ("s3://a/captures", access)]
+
+
+def test_predictions_of_other_models_are_counted_and_left_out(tmp_path: Path) -> None:
+    for number, model in enumerate(("one", "two", "two")):
+        output = {"probabilities": [0.1, 0.9], "labels": list(LABELS), "model": model}
+        write(tmp_path / f"captures/{number}.jsonl", capture(f"e{number}", output))
+        write(tmp_path / f"truth/{number}.jsonl", truth(f"e{number}", "1"))
+    found = assess_sources(tmp_path / "captures", tmp_path / "truth", model="two")
+    assert (found.count, found.correct, found.other_models, found.unmatched, found.conflicting) == (
+        2,
+        2,
+        1,
+        0,
+        0,
+    )
+    assert assess_sources(tmp_path / "captures", tmp_path / "truth").count == 3
