@@ -155,12 +155,10 @@ def unfamiliar(reference: Sample, window: Sample, threshold: float, floors: Floo
 def image(name: str, before: Moments, now: Moments, floors: Floors) -> Signal:
     """Welch's test of a mean, normal tail: only for large windows, where skewness no longer matters."""
     moved = abs(now.mean - before.mean)
-    error = math.hypot(
-        now.deviation / math.sqrt(max(1, now.count)), before.deviation / math.sqrt(max(1, before.count))
-    )
     if min(now.count, before.count) < FEWEST_IMAGES or not moved:
         p = 1.0
     else:
+        error = math.hypot(now.deviation / math.sqrt(now.count), before.deviation / math.sqrt(before.count))
         # Without any spread in either, as of images of one width, every difference is significant.
         p = math.erfc(moved / error / math.sqrt(2)) if error else 0.0
     effect = moved / before.deviation if before.deviation else (math.inf if moved else 0.0)

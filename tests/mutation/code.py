@@ -63,7 +63,7 @@ MODULES = {
     "training.evaluation.scores": [U + "training/test_scores.py"],
     "training.dataset.splitting": [U + "training/test_dataset.py"],
     "training.dataset.near_duplicates": [U + "training/test_dataset.py"],
-    "dropsort.deployment.libraries": [U + "deployment/test_package.py"],
+    "dropsort.deployment.libraries": [U + "deployment/test_libraries.py"],
     "dropsort.deployment.package": [U + "deployment/test_package.py"],
     "dropsort.deployment.permissions": [U + "deployment/test_permissions.py"],
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],

@@ -62,6 +62,17 @@ def test_of_more_labels_the_surest_is_reported_and_its_p_is_that_of_all() -> Non
     assert label_signal(labelled(a=2, b=2, c=2), labelled(a=2, b=2, c=2), FLOORS).p == 1.0
 
 
+def test_a_label_that_is_in_one_of_both_alone() -> None:
+    for before, now, share in (
+        (labelled(a=50, b=50), labelled(a=90), 1.0),
+        (labelled(a=90), labelled(a=50, b=50), 0.5),
+    ):
+        found = label_signal(before, now, FLOORS)
+        assert (found.value in (share, 1 - share), found.effect) == (True, 0.5)
+        assert found.p == pytest.approx(st.fisher_exact(90, 90, 50, 100))
+    assert Signal("s", 0, 0, 0, 0, 0) == Signal("s", 0, 0, 0, 0, 0, 1.0, False, None, None, "")
+
+
 def test_the_share_below_the_threshold() -> None:
     before = Sample.of(["a"] * 100, [0.929] * 10 + [0.93] * 90)
     now = Sample.of(["a"] * 50, [0.929] * 20 + [0.93] * 30)
