@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import keys
+from dropsort.contract.resources import DEFAULT_MODEL
 from dropsort.deployment import package
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
@@ -30,11 +32,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 PROGRAM = """
 import json, signal, sys
 from pathlib import Path
+from dropsort.cli.models import thresholds
 from dropsort.local.service import Service
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 try:
-    with Service(Path(sys.argv[1])) as service:
+    model = Path(sys.argv[2])
+    with Service(Path(sys.argv[1]), model=model, parameters=thresholds(model)) as service:
         print(json.dumps({"url": service.endpoint_url, "bucket": service.bucket}), flush=True)
         service.wait()
 except KeyboardInterrupt:
@@ -43,12 +47,12 @@ except KeyboardInterrupt:
 
 
 class ServiceProcess:
-    """A service in a process of its own, as `dropsort up --data` runs it."""
+    """A service in a process of its own, as `dropsort up --data --model` runs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: Path = DEFAULT_MODEL) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder)],
+            [sys.executable, "-c", PROGRAM, str(folder), str(model)],
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -70,6 +74,13 @@ class ServiceProcess:
         """Key of the result of an upload, once it is there."""
         return find_result(self.s3, self.bucket, f"incoming/{name}")
 
+    def document(self, location: str) -> dict[str, Any]:
+        """The result at a key."""
+        found: dict[str, Any] = json.loads(
+            self.s3.get_object(Bucket=self.bucket, Key=location)["Body"].read()
+        )
+        return found
+
     def has(self, *locations: str) -> None:
         """Hold that these objects are there."""
         for location in locations:
@@ -82,14 +93,12 @@ class ServiceProcess:
 
 
 @pytest.fixture
-def start(
-    embedded_python: Path, host_packages: package.Packages
-) -> Iterator[Callable[[Path], ServiceProcess]]:
+def start(embedded_python: Path, host_packages: package.Packages) -> Iterator[Callable[..., ServiceProcess]]:
     """Starts services in processes of their own; whatever a test leaves behind is stopped."""
     services: list[ServiceProcess] = []
 
-    def begin(folder: Path) -> ServiceProcess:
-        services.append(ServiceProcess(folder))
+    def begin(folder: Path, model: Path = DEFAULT_MODEL) -> ServiceProcess:
+        services.append(ServiceProcess(folder, model))
         return services[-1]
 
     yield begin
@@ -105,7 +114,7 @@ def folder(embedded_python: Path, tmp_path: Path) -> Path:
 
 
 def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
-    folder: Path, start: Callable[[Path], ServiceProcess]
+    folder: Path, start: Callable[..., ServiceProcess], tmp_path: Path
 ) -> None:
     """One folder, six runs: each ends in another way, as a first start takes much longer than another one."""
     # GIVEN a service with a result, functions warm
@@ -123,13 +132,28 @@ def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
     assert running.end(signal.SIGINT) == 130
     assert gone(processes, 0)
     assert list((folder / "aws" / "s3").rglob("*.jsonl"))
-    # AND the next run has the result, the metrics, and works
-    running = start(folder)
+    # AND the next run, with another model, has the result, the metrics, and works
+    candidate = shutil.copytree(DEFAULT_MODEL, tmp_path / "candidate")
+    figures = json.loads((candidate / "metrics.json").read_text())
+    figures |= {"model": "bikes-1.0.1", "threshold": 0.0, "familiarity_threshold": 0.0}
+    (candidate / "metrics.json").write_text(json.dumps(figures))
+    graph = (candidate / "model.onnx").read_bytes()
+    assert graph.count(b"bikes-1.0.0") == 1
+    (candidate / "model.onnx").write_bytes(graph.replace(b"bikes-1.0.0", b"bikes-1.0.1"))
+    running = start(folder, candidate)
     running.has(*results)
+    assert running.document(results[0])["model"]["version"] == "bikes-1.0.0"
     metrics = running.session.client("cloudwatch").list_metrics(Namespace="Dropsort")["Metrics"]
     assert {"UploadToResult", "SerializedBytes"} <= {metric["MetricName"] for metric in metrics}
     running.upload("b.png")
     results.append(running.result_of("b.png"))
+    # AND the candidate predicts, with its own thresholds, above which every image is
+    decided = running.document(results[1])
+    assert (decided["model"]["version"], decided["threshold"], decided["outcome"]) == (
+        "bikes-1.0.1",
+        0.0,
+        "classified",
+    )
 
     # WHEN the service is killed, with uploads in progress THEN its processes end by themselves
     late = [f"late/{number}.png" for number in range(3)]
@@ -138,7 +162,7 @@ def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
     running.end(signal.SIGKILL)
     assert gone(processes)
     # AND the next run has everything, and classifies what was left
-    running = start(folder)
+    running = start(folder, candidate)
     running.has(*results)
     results += map(running.result_of, late)
 
@@ -151,7 +175,7 @@ def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
     running.process.wait(60)
     assert gone(processes)
     # THEN the next run has the results, and the upload gets one
-    running = start(folder)
+    running = start(folder, candidate)
     running.has(*results)
     assert running.result_of("c.png") in keys.result_keys("c.png").values()
 
