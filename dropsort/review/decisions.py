@@ -78,10 +78,9 @@ class Decisions:
             review = found if found and found.inference_id == wanted.inference_id else None
             if review is None:
                 review = self._begin(wanted, path)
-            try:
-                decided = self._decided(review, wanted)
-            except reviews.Unchanged:
+            if any(one.id == wanted.id for one in review.decisions):
                 return review
+            decided = self._decided(review, wanted)
             source = decided.source
             order = {
                 "version-id": source.version_id,
@@ -97,8 +96,6 @@ class Decisions:
         )
 
     def _decided(self, review: Review, wanted: Wanted) -> Review:
-        if any(one.id == wanted.id for one in review.decisions):
-            raise reviews.Unchanged(wanted.id)
         standing = reviews.in_force(review)
         # A review that somebody removed, with the decision that was seen, begins anew.
         if review.decisions and (standing.id if standing else None) != wanted.seen:
