@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import amount, aws_options, json_option, stack_option, walk_options
-from dropsort.cli.output import bars, facts_table, note, output_console, results_table
+from dropsort.cli.output import ResultsTable, bars, facts_table, note, output_console
 from dropsort.cli.totals import totals
 from dropsort.client.aws import Aws
 from dropsort.contract.keys import INCOMING, path_of
@@ -152,7 +152,7 @@ def drop(
         document |= summary
         if ordered:
             rows = sorted((item.result for item in ordered), key=lambda item: item.key)
-            output.print(results_table(rows, limit=100))
+            output.print(ResultsTable(rows, limit=100))
             output.print()
         output.print(facts_table(totals(summary)))
     output.print(

@@ -19,7 +19,7 @@ from dropsort.cli.live import Live
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
 from dropsort.cli.options import amount, existing, json_option
-from dropsort.cli.output import Steps, bars, console, facts_table, note, output_console, results_table
+from dropsort.cli.output import ResultsTable, Steps, bars, console, facts_table, note, output_console
 from dropsort.cli.totals import totals
 from dropsort.contract.text import printable
 
@@ -134,7 +134,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
         write_json(saved / "summary.json", summary)
     output = output_console(json_file)
     rows = sorted((item.result for item in ordered), key=lambda item: item.key)
-    output.print(results_table(rows, limit=30))
+    output.print(ResultsTable(rows, limit=30))
     output.print()
     output.print(facts_table(totals(summary)))
     if saved:

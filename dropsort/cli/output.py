@@ -17,7 +17,7 @@ from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     import click
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.progress import Progress
     from rich.table import Table
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK)_[A-Z_]+ ")
 
+_NARROW = 64  # columns of a terminal
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 STYLES = dict(zip(OUTCOMES, ("green", "yellow", "red"), strict=True))
@@ -32,7 +33,7 @@ STYLES = dict(zip(OUTCOMES, ("green", "yellow", "red"), strict=True))
 
 def console(stderr: bool = False) -> Console:
     """A console; without a terminal it is plain and as wide as a table needs. It shows no control characters of others."""
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import Console
     from rich.segment import Segment
 
     class Printable(Console):
@@ -163,32 +164,60 @@ def confirmed(yes: bool) -> bool:
         raise
 
 
-def results_table(results: Sequence[Result], limit: int | None = None) -> Table:
-    """A table of results in their order; of more than `limit`, classified ones are left out first, and counted in its last line."""
-    from rich.table import Table
-    from rich.text import Text
+class ResultsTable:
+    """Results in their order; of more than `limit`, classified ones are left out first, and a last line counts what is left out.
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("image", overflow="fold")
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("label", no_wrap=True)
-    table.add_column("confidence", justify="right", no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    by_need = sorted(range(len(results)), key=lambda at: -OUTCOMES.index(results[at].outcome))
-    for at in sorted(by_need[:limit]):
-        result, confidence = results[at], results[at].confidence
-        why = [result.reason["code"]] if result.reason.get("code") else []
-        why += [f"reviewed by {result.reviewer}"] if result.reviewer else []
-        table.add_row(
-            Text(printable(result.key.removeprefix(INCOMING))),
-            Text(result.outcome, style=STYLES[result.outcome]),
-            Text(printable(result.label or "")),
-            "" if confidence is None else f"{confidence:.3f}",
-            Text(printable(", ".join(why))),
-        )
-    if limit is not None and len(results) > limit:
-        table.add_row(Text(f"… and {len(results) - limit} more", style="dim"))
-    return table
+    One line per result, or two in a terminal of less than 64 columns: a name is never cut for the other columns.
+    """
+
+    def __init__(self, results: Sequence[Result], limit: int | None = None) -> None:
+        self._results, self._limit = results, limit
+
+    def _shown(self) -> Iterator[Result]:
+        by_need = sorted(range(len(self._results)), key=lambda at: -OUTCOMES.index(self._results[at].outcome))
+        for at in sorted(by_need[: self._limit]):
+            yield self._results[at]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        if options.max_width < _NARROW:
+            for result in self._shown():
+                name, outcome, label, confidence, why = _cells(result)
+                yield Text(name, overflow="fold")
+                yield Text.assemble(
+                    "  ", (outcome, STYLES[outcome]), " ", " ".join(filter(None, (label, confidence, why)))
+                )
+        else:
+            yield self._table()
+        if self._limit is not None and len(self._results) > self._limit:
+            yield Text(f"… and {len(self._results) - self._limit} more", style="dim")
+
+    def _table(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("image", overflow="fold")
+        table.add_column("outcome", no_wrap=True)
+        table.add_column("label", no_wrap=True)
+        table.add_column("confidence", justify="right", no_wrap=True)
+        table.add_column("reason", overflow="fold")
+        for result in self._shown():
+            name, outcome, label, confidence, why = _cells(result)
+            table.add_row(
+                Text(name), Text(outcome, style=STYLES[outcome]), Text(label), confidence, Text(why)
+            )
+        return table
+
+
+def _cells(result: Result) -> tuple[str, str, str, str, str]:
+    """Name, outcome, label, confidence, and the reason or who reviewed."""
+    why = [result.reason["code"]] if result.reason.get("code") else []
+    why += [f"reviewed by {result.reviewer}"] if result.reviewer else []
+    confidence = "" if result.confidence is None else f"{result.confidence:.3f}"
+    name, label = result.key.removeprefix(INCOMING), result.label or ""
+    return printable(name), result.outcome, printable(label), confidence, printable(", ".join(why))
 
 
 def facts_table(facts: Sequence[tuple[str, str]]) -> Table:

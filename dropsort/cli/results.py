@@ -12,7 +12,7 @@ from dropsort.cli import thumbnail
 from dropsort.cli.documents import STANDARD_OUTPUT, write_json_lines, writing
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import amount, aws_options, file_to, json_to, prefix_option, stack_option
-from dropsort.cli.output import facts_table, note, output_console, results_table
+from dropsort.cli.output import ResultsTable, facts_table, note, output_console
 from dropsort.client.aws import Aws
 from dropsort.contract import reconciliation
 from dropsort.contract.keys import INCOMING, OUTCOMES
@@ -98,7 +98,7 @@ def results(
             text.buffer.write(tables.to_parquet(found))
     output = output_console(shown[0] if shown else None)
     if limit:
-        output.print(results_table(found, limit))
+        output.print(ResultsTable(found, limit))
     counts = Counter(item.outcome for item in found)
     facts = [("results", f"{len(found)} in s3://{service.bucket}")]
     facts += [(name, str(counts[name])) for name in OUTCOMES if counts[name]]

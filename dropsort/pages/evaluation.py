@@ -35,6 +35,8 @@ SHOWN = 24  # images in each gallery
 _REJECTED = 100  # files named one by one
 _OVERLAP = 5  # names of them that are shown
 _NAMED = 8  # labels that the header names
+_CONFUSED = 12  # labels whose confusions are shown
+_NARROW = 4  # labels that fit beside another card
 _BARS = 20  # of the histogram
 
 
@@ -45,6 +47,16 @@ class Gallery:
     title: str
     count: int
     images: Sequence[GalleryImage]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """True labels by row, predicted ones by column, and the share of each row that is correct."""
+
+    about: str
+    labels: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[int], str]]
+    wide: bool
 
 
 def write(evaluation: Evaluation, page: Path) -> Path:
@@ -63,11 +75,6 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
     """The page of an evaluation."""
     figures = evaluation.summary()
     labels = [short(label) for label in evaluation.labels]
-    confusion = [
-        (name, row, percent(row[i] / sum(row)))
-        for i, (name, row) in enumerate(zip(labels, figures["confusion"], strict=True))
-        if sum(row)
-    ]
     return html.render(
         "evaluation.html",
         env=env,
@@ -80,14 +87,32 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
         ],
         tiles=tiles(figures),
         charts=charts(evaluation),
-        labels=labels,
-        confusion=confusion,
+        confusion=confusion(labels, figures["confusion"]),
         galleries=_galleries(evaluation),
         others=_others(figures),
         passed=_passed(evaluation),
         rejected=[(path.name, why) for path, why in evaluation.rejected[:_REJECTED]],
         rejected_count=len(evaluation.rejected),
     )
+
+
+def confusion(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Confusion:
+    """How often each label was predicted as each: of all labels, or of those with the most mistakes."""
+    matrix = np.array(counts).reshape(len(labels), len(labels))
+    mistakes = matrix.sum(0) + matrix.sum(1) - 2 * matrix.diagonal()
+    shown = sorted(np.argsort(-mistakes, kind="stable")[:_CONFUSED].tolist())
+    about = "True labels by row, predicted labels by column"
+    about += (
+        f"; the {len(shown)} of {len(labels)} labels with the most mistakes."
+        if len(shown) < len(labels)
+        else "."
+    )
+    rows = [
+        (labels[i], matrix[i, shown].tolist(), percent(matrix[i, i] / matrix[i].sum()))
+        for i in shown
+        if matrix[i].any()
+    ]
+    return Confusion(about, [labels[i] for i in shown], rows, wide=len(shown) > _NARROW)
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from dropsort.pages.chart import Axis, Band, Bars, Chart, Dot, Dots, Line, Mark,
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 18, 36
 RIGHT_AXIS, X_TITLE, ROW, ROWS_LEFT = 56, 18, 40, 16  # pixels more, for what only some charts have
 BROAD = 800  # pixels from which on a chart needs larger text on a narrow screen
+_STRONG = 9.5  # pixels of a letter of a rule's name, where the drawing is shrunk to a narrow screen
 _LONE = 90.0  # pixels: a bar as wide as the chart says no more than a slim one
 
 
@@ -243,7 +244,9 @@ def _rule(rule: Rule, frame: _Frame) -> Iterator[Element]:
         x = frame.x(rule.value)
         yield _path(f"M{number(x)} {TOP}V{number(frame.base)}", rule.style)
         right = x > frame.width / 2
-        yield _text(x - 6 if right else x + 6, TOP + 12, rule.name, f"strong halo{' end' if right else ''}")
+        room = int((x if right else frame.width - x) / _STRONG)
+        name = rule.name if len(rule.name) < room else rule.name[: room - 2] + "…"
+        yield _text(x - 6 if right else x + 6, TOP + 12, name, f"strong halo{' end' if right else ''}")
     else:
         y = frame.y(rule.value)
         begin = frame.left if rule.start is None else frame.x(rule.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import io
 import json
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from dropsort.cli import main, totals
 from dropsort.cli import output as show
@@ -101,7 +103,7 @@ def test_of_many_results_those_that_are_not_classified_are_shown(capsys: pytest.
     many[0].reviewer = "ada"
 
     # WHEN only three are shown THEN it is among them, and they are in their order
-    show.console().print(show.results_table(many, limit=3))  # type: ignore[arg-type]
+    show.console().print(show.ResultsTable(many, limit=3))  # type: ignore[arg-type]
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["0.jpg", "1.jpg", "4.jpg", "…"]
@@ -109,8 +111,29 @@ def test_of_many_results_those_that_are_not_classified_are_shown(capsys: pytest.
     assert lines[3].split()[-1] == "not_an_image"
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60])
+def test_a_narrow_terminal_shows_names_whole(columns: int) -> None:
+    # GIVEN a long outcome, label and reason
+    result: Any = SimpleNamespace(
+        key="incoming/cam1/a.jpg",
+        outcome="low-confidence",
+        label="motorcycle",
+        confidence=0.5,
+        reason={"code": "below_threshold"},
+        reviewer=None,
+    )
+    shown = Console(width=columns, file=io.StringIO())
+
+    # WHEN a narrow terminal shows them THEN the name is on a line of its own, and nothing is cut
+    shown.print(show.ResultsTable([result]))
+
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert text.splitlines()[0] == "cam1/a.jpg"
+    assert text.split() == ["cam1/a.jpg", "low-confidence", "motorcycle", "0.500", "below_threshold"]
+
+
 def _table() -> None:
-    show.console().print(show.results_table([RESULT] * 3, limit=2))
+    show.console().print(show.ResultsTable([RESULT] * 3, limit=2))
 
 
 def _facts() -> None:

@@ -56,6 +56,24 @@ EVERYTHING = Chart(
 )
 
 
+def test_the_name_of_a_rule_fits_beside_it() -> None:
+    # GIVEN rules in the middle, with a usual and a long name WHEN they are drawn THEN the long one is cut
+    names = "threshold 0.8792", "model " + "W" * 300
+    chart = Chart(
+        "", number_axis(0, 10, "x"), number_axis(0, 1, "y"), tuple(Rule(5.5, n, vertical=True) for n in names)
+    )
+    texts = [
+        element.text
+        for element in svg.draw(chart).elements
+        if "strong" in element.attributes.get("class", "")
+    ]
+
+    assert texts[0] == names[0]
+    assert texts[1].startswith("model WWWW")
+    assert texts[1].endswith("…")
+    assert len(texts[1]) < 40
+
+
 def test_every_mark_is_in_the_svg_with_its_hover_text() -> None:
     drawing = svg.draw(EVERYTHING)
 

@@ -16,6 +16,7 @@ from dropsort.contract.keys import CLASSIFIED
 from dropsort.contract.statistics import Stratum
 from dropsort.pages import svg
 from dropsort.pages.chart import Axis, Chart, Rule, time_axis
+from dropsort.pages.evaluation import confusion
 from dropsort.pages.html import environment
 from dropsort.pages.png import draw, write_pngs
 from dropsort.pages.report import tiles, write
@@ -156,6 +157,28 @@ def test_a_confusion_of_many_labels_says_what_it_leaves_out(tmp_path: Path) -> N
     text = page(an_hour(), tmp_path, quality=measure([LabelledPrediction(n, 0.9, n) for n in names]))
 
     assert "the 12 most frequent of 20 labels" in text
+
+
+def test_a_confusion_of_an_evaluation_shows_the_labels_with_most_mistakes() -> None:
+    # GIVEN 20 labels, one image of each, of which the last was predicted as the first, and one without images
+    counts = np.eye(20, dtype=int)
+    counts[19, [0, 19]], counts[18, 18] = (1, 0), 0
+    names = [f"class {i:02}" for i in range(20)]
+
+    found = confusion(names, counts.tolist())
+
+    assert "the 12 of 20 labels with the most mistakes" in found.about
+    assert (found.labels[0], found.labels[-1], len(found.labels), found.wide) == (
+        "class 00",
+        "class 19",
+        12,
+        True,
+    )
+    assert found.rows[-1] == ("class 19", [1, *[0] * 11], "0.0%")
+    assert (
+        confusion(names[:2], counts[:2, :2].tolist()).about
+        == "True labels by row, predicted labels by column."
+    )
 
 
 def test_the_audit_shows_the_verdict_on_the_promise(tmp_path: Path) -> None:
