@@ -79,8 +79,9 @@ _CONFIG = Config(
 def environment(credentials: Credentials, endpoint_url: str, runtime_url: str) -> dict[str, str]:
     """Environment variables with which any AWS client reaches the embedded service."""
     # A proxy of this machine does not know the service. Some programs read the one name, some the other.
-    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    without_proxy = ",".join(filter(None, (others, "127.0.0.1,localhost")))
+    others = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    # Each name once, also where the variables are those of an earlier start.
+    without_proxy = ",".join(dict.fromkeys(filter(None, (*others, "127.0.0.1", "localhost"))))
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime_url,

@@ -36,7 +36,7 @@ _REJECTED = 100  # files named one by one
 _OVERLAP = 5  # names of them that are shown
 _NAMED = 8  # labels that the header names
 _CONFUSED = 12  # labels whose confusions are shown
-_NARROW = 4  # labels that fit beside another card
+_NARROW = 4  # labels of a table that fits into half of a page
 _BARS = 20  # of the histogram
 
 

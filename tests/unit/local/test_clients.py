@@ -57,6 +57,8 @@ def test_a_proxy_of_this_machine_is_not_used_for_the_service(monkeypatch: pytest
     assert found["NO_PROXY"] == found["no_proxy"] == "example.org,127.0.0.1,localhost"
     for name, value in found.items():
         monkeypatch.setenv(name, value)
+    again = clients.environment(credentials.make(), "http://127.0.0.1:1", "")
+    assert again["NO_PROXY"] == found["NO_PROXY"]  # not longer with each start
 
     # WHEN any client is made in that environment THEN it goes to the service itself
     assert not get_environ_proxies("http://127.0.0.1:1")
