@@ -15,7 +15,7 @@ from dropsort.pages.chart import Axis, Band, Bars, Chart, Dot, Dots, Line, Mark,
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 18, 36
 RIGHT_AXIS, X_TITLE, ROW, ROWS_LEFT = 56, 18, 40, 16  # pixels more, for what only some charts have
 BROAD = 800  # pixels from which on a chart needs larger text on a narrow screen
-_STRONG = 9.5  # pixels of a letter of a rule's name, where the drawing is shrunk to a narrow screen
+_STRONG = 10.5  # pixels of a letter of a rule's name, where the drawing is shrunk to a narrow screen
 _LONE = 90.0  # pixels: a bar as wide as the chart says no more than a slim one
 
 

@@ -56,8 +56,8 @@ EVERYTHING = Chart(
 )
 
 
-def test_the_name_of_a_rule_fits_beside_it() -> None:
-    # GIVEN rules in the middle, with a usual and a long name WHEN they are drawn THEN the long one is cut
+def test_the_name_of_a_rule_is_cut_to_its_chart() -> None:
+    # GIVEN rules in the middle, with a short and a long name WHEN they are drawn THEN the long one is cut
     names = "threshold 0.8792", "model " + "W" * 300
     chart = Chart(
         "", number_axis(0, 10, "x"), number_axis(0, 1, "y"), tuple(Rule(5.5, n, vertical=True) for n in names)
