@@ -6,7 +6,7 @@ Needs what requirements/fuzz.in names, in addition to Pillow. Parts of a file (c
 out, doubled and put in another order, with lengths and checksums made right again. Each file is normalised in a process of its own with
 the memory of the function as its hard limit; the process is replaced when it dies. A finding is a crash, an exception that is no
 rejection, more CPU time than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV, or
-of FFmpeg for HEIC, by more than rounding.
+of FFmpeg for HEIC and ICO, by more than rounding.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import multiprocessing
 import random
 import re
 import resource
+import struct
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -110,13 +111,40 @@ def _by_ffmpeg(data: bytes) -> Any:
         return None
 
 
+def _icon_by_ffmpeg(data: bytes) -> Any:
+    """As `_by_opencv`, the largest image of an icon, over white; alpha that is 0 everywhere counts for nothing."""
+    import av
+    import numpy as np
+
+    try:
+        with av.open(io.BytesIO(data), format="ico") as container:
+            largest = max(container.streams.video, key=lambda stream: stream.width * stream.height)
+            pixels = next(container.decode(largest)).to_ndarray(format="bgra").astype(np.int32)
+    except (av.FFmpegError, StopIteration, ValueError, IndexError):
+        return None
+    height, width = pixels.shape[:2]
+    at = int.from_bytes(data[18:22], "little")
+    header, _, _, _, bits, _, _, _, _, colours = struct.unpack_from("<IiiHHIIiiI", data, at)
+    if not data.startswith(b"\x89PNG", at) and bits < 32:  # FFmpeg leaves out the mask behind the pixels
+        at += (
+            header + 4 * (colours or (1 << bits if bits <= 8 else 0)) + (width * bits + 31) // 32 * 4 * height
+        )
+        row = (width + 31) // 32 * 4
+        mask = np.frombuffer(data[at : at + row * height].ljust(row * height, b"\0"), np.uint8).reshape(
+            height, row
+        )
+        pixels[..., 3] = 255 * (1 - np.unpackbits(mask, axis=1)[::-1, :width].astype(np.int32))
+    alpha = pixels[..., 3:] if pixels[..., 3].any() else 255
+    return (pixels[..., :3] * alpha + 255 * (255 - alpha)) // 255
+
+
 def difference(data: bytes, result: bytes) -> str:
     """How what we read differs from what a second decoder reads: ``same``, ``unlike ...``, ``unread`` by that, or ``not comparable``."""
     import numpy as np
 
     with Image.open(io.BytesIO(data)) as image:
         # Orientation, profiles, transparency, depth and what a frame leaves uncovered are treated differently on purpose.
-        special = (
+        special = image.format != "ICO" and (
             image.info.get("icc_profile")
             or image.getexif().get(0x0112, 1) != 1
             or image.has_transparency_data
@@ -124,9 +152,9 @@ def difference(data: bytes, result: bytes) -> str:
             or (image.format == "BMP" and data[28] == 16)
             or (image.format == "PPM" and image.mode != "1" and not _PPM_OF_255.match(data))
         )
-        if special or image.mode not in ("RGB", "L", "P", "1"):
+        if special or image.mode not in ("RGB", "L", "P", "1", "RGBA"):
             return "not comparable"
-        second = _by_ffmpeg if image.format == "HEIF" else _by_opencv
+        second = {"HEIF": _by_ffmpeg, "ICO": _icon_by_ffmpeg}.get(image.format or "", _by_opencv)
         size = image.size
     other = second(data)
     if other is None:

@@ -36,7 +36,9 @@ _LAYOUTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("TIFF", "RGB", {"compression": "tiff_lzw", "tiffinfo": {278: 8}}), ("TIFF", "L", {"compression": "tiff_lzw", "tiffinfo": {317: 2}}),
     ("JPEG2000", "RGB", {}), ("JPEG2000", "L", {"no_jp2": True}), ("JPEG2000", "RGB", {"tile_size": (32, 32)}), ("JPEG2000", "RGBA", {}),
     ("JPEG2000", "RGB", {"irreversible": True, "quality_layers": [40, 10]}),
-    ("ICO", "RGBA", {}), ("ICO", "RGBA", {"bitmap_format": "bmp"}), ("PPM", "RGB", {}), ("PPM", "L", {}), ("PPM", "1", {}),
+    ("ICO", "RGBA", {}), ("ICO", "RGBA", {"bitmap_format": "bmp"}), ("ICO", "RGB", {"bitmap_format": "bmp"}),
+    ("ICO", "P", {"bitmap_format": "bmp"}), ("ICO", "L", {"bitmap_format": "bmp"}), ("ICO", "1", {"bitmap_format": "bmp"}),
+    ("PPM", "RGB", {}), ("PPM", "L", {}), ("PPM", "1", {}),
     ("PPM", "I", {}),
     ("HEIF", "RGB", {}), ("HEIF", "RGBA", {}), ("HEIF", "L", {}),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 from dropsort.contract import litter
 from dropsort.contract.metrics import IGNORED, REJECTED, SERIALIZED_BYTES
-from handlers import aws, imaging, reading, renewal, settings
+from handlers import aws, imaging, reading, settings
 from handlers.rejections import Rejection
 from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     state["upload"] = upload.to_state()
     if litter.is_folder_marker(upload.key, upload.size):  # its size may not have been in the input
         return _ignored(state)
-    if known := renewal.renewed(aws.s3(), upload, _SETTINGS.model_version):
+    if known := _renewed(upload):
         note(renewed=True)
         return state | known
     try:
@@ -72,6 +72,14 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "content_type": image.content_type,
         "image": {"format": image.format, "width": image.width, "height": image.height},
     }
+
+
+def _renewed(upload: Upload) -> dict[str, Any] | None:
+    if not upload.copied:
+        return None
+    from handlers import renewal  # rarely: a cold start does not import it
+
+    return renewal.renewed(aws.s3(), upload, _SETTINGS.model_version)
 
 
 def _ignored(state: dict[str, Any]) -> dict[str, Any]:

@@ -336,6 +336,8 @@ def _reduced(data: bytes, name: str, found: Jpeg2000, halvings: int) -> Decoded:
 
 def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     """The largest image of an icon or cursor."""
+    from handlers.imaging import icon
+
     count = int.from_bytes(data[4:6], "little")
     entries = [data[at : at + 16] for at in range(6, min(6 + 16 * count, len(data) - 15), 16)]
     if not entries:
@@ -352,7 +354,7 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         raise Rejection("truncated_image", "ICO: its image ends early.")
     width, height = (int.from_bytes(content[at : at + 4], "little", signed=True) for at in (4, 8))
     limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
-    alone = b"\0\0\1\0\1\0" + best[:8] + size.to_bytes(4, "little") + (22).to_bytes(4, "little") + content
+    alone = icon.alone(content, best, abs(width), abs(height) // 2)
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 
 

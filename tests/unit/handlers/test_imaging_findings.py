@@ -181,6 +181,34 @@ def test_components_of_different_depths() -> None:
     assert rejection(bytes(data)).code == "unsupported_format"
 
 
+@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("in_directory", [0, 1, 24])
+def test_the_depth_of_an_icons_image_is_that_of_its_header(kind: int, in_directory: int) -> None:
+    # GIVEN an icon or a cursor with an alpha channel, whose directory has another depth, or where the cursor points
+    image = drawn(48, 48, "RGBA")
+    image.putalpha(Image.linear_gradient("L").resize((48, 48)))
+    whole = encoded(image, "ICO", sizes=[(48, 48)], bitmap_format="bmp")
+    data = bytearray(whole)
+    struct.pack_into("<H", data, 2, kind)
+    struct.pack_into("<HH", data, 10, 1, in_directory)
+    assert prepare(bytes(data)).data == prepare(whole).data
+
+
+def test_the_mask_of_an_icon_whose_rows_are_not_filled() -> None:
+    bitmap, other = (
+        encoded(noise(50, 40), "ICO", sizes=[(50, 40)], bitmap_format=kind) for kind in ("bmp", "png")
+    )
+    pixels = (decoded(prepare(data).data).tobytes() for data in (bitmap, other))
+    assert next(pixels) == next(pixels)
+
+
+def test_bytes_behind_the_mask_of_an_icon_are_not_the_mask() -> None:
+    whole = encoded(drawn(64, 64), "ICO", sizes=[(64, 64)], bitmap_format="bmp")
+    data = bytearray(whole + b"\xff" * 300)
+    struct.pack_into("<I", data, 14, len(data) - 22)
+    assert prepare(bytes(data)).data == prepare(whole).data
+
+
 def test_the_size_of_an_icons_image_may_be_that_of_its_header() -> None:
     data = bytearray(encoded(drawn(48, 48), "ICO", sizes=[(48, 48)], bitmap_format="bmp"))
     struct.pack_into("<I", data, 14, 40)
