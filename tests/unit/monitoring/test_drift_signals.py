@@ -292,3 +292,34 @@ def test_a_signal_that_alarms_in_both_windows_is_reported_once() -> None:
         "no silence",
     ]
     assert np.isclose(day.level, 1)
+
+
+def test_an_assessment_as_json_has_every_figure() -> None:
+    before, now = labelled(a=60, b=40), labelled(a=90, c=10)
+    found = assess(before, now, level=0.01)
+    accuracy, interval = estimated_accuracy(now)
+    document = found.to_json()
+    signals = document.pop("signals")
+    assert document == {
+        "window_size": 100, "reference_size": 100, "level": 0.01, "note": "", "alarms": [one.name for one in found.alarms],
+        "estimated_accuracy": accuracy, "estimated_accuracy_interval": list(interval),
+        "label_shares": {
+            "a": {"share": 0.9, "interval": list(wilson(90, 100)), "reference": 0.6},
+            "b": {"share": 0.0, "interval": list(wilson(0, 100)), "reference": 0.4},
+            "c": {"share": 0.1, "interval": list(wilson(10, 100)), "reference": 0.0},
+        },
+    }  # fmt: skip
+    assert found.alarms
+    assert signals == [
+        {
+            "name": one.name, "value": one.value, "reference": one.reference, "effect": one.effect, "floor": one.floor,
+            "usual": one.usual, "p": one.p, "adjusted_p": one.adjusted, "alarm": one.alarm, "sentence": one.sentence,
+        }
+        for one in found.signals
+    ]  # fmt: skip
+    few = assess(labelled(a=1), labelled(a=29))
+    assert few.note == "29 captures here, 1 in the reference: too few to say anything (needs 30 in each)"
+    assert few.shares == {"a": (1.0, wilson(29, 29), 1.0)}
+    assert (few.estimated_accuracy, few.estimated_accuracy_interval) == estimated_accuracy(labelled(a=29))
+    assert assess(Sample(), Sample()).shares == {}
+    assert assess(labelled(a=1), Sample()).shares == {"a": (0.0, (0, 1), 1.0)}
