@@ -167,3 +167,27 @@ def test_the_value_is_half_way_to_the_next_lower_one(
     confidence = [above] if below is None else [above, below]
     chosen = choose_threshold(np.array(confidence), np.array([True, False][: len(confidence)]), 1.0, chance)
     assert chosen.value == value
+
+
+@pytest.mark.parametrize(
+    ("confidence", "correct", "precision", "expected"),
+    [
+        (
+            [0.9, 0.8, 0.7, 0.6],
+            [True, True, True, False],
+            0.7,
+            (0.3, 0.75, 1.0, True),
+        ),  # the lowest that does
+        (
+            [0.9, 0.8, 0.8],
+            [True, True, False],
+            0.99,
+            (0.85, 1.0, pytest.approx(1 / 3), True),
+        ),  # equal ones together
+        ([0.8, 0.9, 0.7, 0.9], [True, True, False, True], 0.99, (0.75, 1.0, 0.75, True)),  # in any order
+    ],
+)
+def test_the_lowest_threshold_that_reaches_the_precision(
+    confidence: list[float], correct: list[bool], precision: float, expected: tuple[float, float, float, bool]
+) -> None:
+    assert choose_threshold(np.array(confidence), np.array(correct), precision) == expected
