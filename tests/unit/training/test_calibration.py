@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation import calibration
+from training.evaluation import calibration, scores
 
 
 def test_calibration_only_where_it_helps() -> None:
@@ -39,3 +39,30 @@ def test_five_mistakes_are_evidence_for_a_sharper_softmax(mistakes: int, expecte
 
     assert why.startswith(expected)
     assert (value < 1) is (mistakes == 5)
+
+
+def test_the_losses_of_both_halves_are_in_the_reason() -> None:
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 2, (300, 2)).astype(np.float32) * 3
+    truth = (random.random(300) < 1 / (1 + np.exp((logits[:, 0] - logits[:, 1]) / 3))).astype(np.int64)
+    before = scores.log_loss(scores.softmax(logits), truth)
+    after = 0.0
+    for part, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        temperature = scores.fit_temperature(logits[other], truth[other])
+        after += scores.log_loss(scores.softmax(logits[part], temperature), truth[part]) / 2
+    assert calibration.calibrate(logits, truth) == (
+        scores.fit_temperature(logits, truth),
+        f"temperature: held-out log-loss from {before:.4f} to {after:.4f}",
+    )
+
+
+def test_one_image_cannot_be_divided() -> None:
+    logits = np.array([[1.0, 0.0]], np.float32)
+    assert calibration.calibrate(logits, np.array([0])) == (1.0, "none: too few held-out images")
+
+
+def test_two_images_of_which_none_gains_say_what_it_would_cost() -> None:
+    logits = np.array([[2.0, 0.0], [2.0, 0.0]], np.float32)
+    value, why = calibration.calibrate(np.tile(logits, (10, 1)), np.tile([0, 1], 10))
+    assert value == 1.0
+    assert why.startswith("none: held-out log-loss would go from 1.1269 to ")
