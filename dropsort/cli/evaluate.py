@@ -99,6 +99,8 @@ def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(
             ("", f"{without:.3f} without {figures['near_duplicates']} near-duplicates of training images")
         )
+    if figures.get("near_duplicates_from") == []:
+        facts.append(("", "near-duplicates of training images were not searched for"))
     if "ece" in figures:
         facts.append(("calibration", f"expected calibration error {figures['ece']:.3f}"))
     if "threshold" in figures:

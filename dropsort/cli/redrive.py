@@ -28,7 +28,10 @@ MOST_NAMED = 10_000  # uploads in the JSON document; the count is always whole
 
 def estimate(uploads: int, seconds: float, dollars: float) -> str:
     """A sentence about count, time and cost."""
-    minutes = f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{max(1, round(seconds))} seconds"
+    whole = max(1, round(seconds))
+    minutes = (
+        f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{whole} second{'' if whole == 1 else 's'}"
+    )
     return f"{uploads:,} upload{'' if uploads == 1 else 's'}, about {minutes}, about ${dollars:,.2f} without the endpoint."
 
 

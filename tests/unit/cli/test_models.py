@@ -8,7 +8,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from dropsort.cli.evaluate import figures_in_words
 from dropsort.cli.models import DEFAULT_MODEL, model_option, thresholds
+
+
+def test_near_duplicates_that_were_not_searched_for_are_named_as_that() -> None:
+    words = "near-duplicates of training images were not searched for"
+    assert ("", words) in figures_in_words({"near_duplicates": 0, "near_duplicates_from": []})
+    assert words not in str(figures_in_words({"near_duplicates": 0, "near_duplicates_from": ["a list"]}))
+    assert words not in str(figures_in_words({}))
 
 
 def test_the_default_model_has_a_threshold() -> None:
