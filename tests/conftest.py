@@ -69,6 +69,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let the end of the process find what `pytest_collection` has hidden: libraries report what is not taken apart."""
+    gc.unfreeze()
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Say which tests stay on one processor."""
     if item.get_closest_marker("xdist_group"):
