@@ -246,3 +246,20 @@ def test_near_are_test_images_like_one_that_was_trained_on_and_no_others(
     trained = [(1 << 64) - 1 - 0x3FF, hashes["d"] ^ (0x7FF << 16), (1 << 64) - 1 - 0x3FF]
     assert near_duplicates.near(test, trained) == {Path("c")}
     assert near_duplicates.near(test, []) == set()
+
+
+def test_images_that_were_given_for_training_are_never_tested_and_the_others_are_divided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # GIVEN 40 images of which every other one is given for training, none like another
+    random = np.random.default_rng(0)
+    monkeypatch.setattr(near_duplicates, "perceptual_hash", lambda path: int(random.integers(1 << 62)))
+    images = [LabelledImage(Path(str(n)), "ab"[n % 4 // 2], "train" if n % 2 else "") for n in range(40)]
+    done: list[tuple[int, int]] = []
+    data = dataset.split(
+        Dataset(["a", "b"], images), validation=0.0, test=0.4, progress=lambda n, of: done.append((n, of))
+    )
+    assert data.counts()["test"] == {"a": 4, "b": 4}
+    assert all(int(image.path.name) % 2 == 0 for image in data.part("test"))
+    assert len(data.part("train")) == 32
+    assert done == [(n, 40) for n in range(1, 41)]
