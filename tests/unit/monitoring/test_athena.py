@@ -164,8 +164,11 @@ def by_sql(database, labels=()):
     query = query_sql("bikes", "AllTraffic", FIRST, LAST, labels=labels)
     for athena, duck in TYPES.items():
         query = query.replace(athena, duck)
-    cells = {}
-    for hour, endpoint, variant, label, model, bin_, *sums in database.execute(query).fetchall():
+    cells, found = {}, database.execute(query)
+    assert [column[0] for column in found.description] == [
+        "hour", "endpoint", "variant", "label", "model", "bin", "count", "confidence", "margin", "entropy", "familiar", "familiarity"
+    ]  # fmt: skip
+    for hour, endpoint, variant, label, model, bin_, *sums in found.fetchall():
         *totals, histogram = cells.setdefault((hour, endpoint, variant, label, model), [0] * 6 + [{}])
         histogram[bin_] = sums[0]
         cells[hour, endpoint, variant, label, model] = [a + b for a, b in zip(totals, sums, strict=True)] + [
