@@ -112,10 +112,28 @@ def _by_ffmpeg(data: bytes) -> Any:
 
 
 def _icon_by_ffmpeg(data: bytes) -> Any:
-    """As `_by_opencv`, the largest image of an icon, over white; alpha that is 0 everywhere counts for nothing."""
+    """As `_by_opencv`, the largest image of an icon, over white; alpha that is 0 everywhere counts for nothing.
+
+    FFmpeg gives the pixels alone; the mask is that which `handlers.imaging.icon` finds. FFmpeg counts colours as the directory does, which
+    nothing else reads, and takes away a palette that is not there.
+    """
     import av
     import numpy as np
 
+    from handlers.imaging import icon
+
+    place = int.from_bytes(data[18:22], "little")
+    bitmap = not data.startswith(b"\x89PNG", place)
+    if bitmap:
+        size, (width, height) = (
+            int.from_bytes(data[14:18], "little"),
+            struct.unpack_from("<ii", data, place + 4),
+        )
+        content = data[place:][: size if size > 40 else None]
+        data = icon.alone(content, data[place:], data[6:22], abs(width), abs(height) // 2)
+        data = data[:8] + b"\0" + data[9:]
+        if int.from_bytes(data[36:38], "little") > 8:
+            data = data[:54] + bytes(4) + data[58:]
     try:
         with av.open(io.BytesIO(data), format="ico") as container:
             largest = max(container.streams.video, key=lambda stream: stream.width * stream.height)
@@ -123,16 +141,9 @@ def _icon_by_ffmpeg(data: bytes) -> Any:
     except (av.FFmpegError, StopIteration, ValueError, IndexError):
         return None
     height, width = pixels.shape[:2]
-    at = int.from_bytes(data[18:22], "little")
-    header, _, _, _, bits, _, _, _, _, colours = struct.unpack_from("<IiiHHIIiiI", data, at)
-    if not data.startswith(b"\x89PNG", at) and bits < 32:  # FFmpeg leaves out the mask behind the pixels
-        at += (
-            header + 4 * (colours or (1 << bits if bits <= 8 else 0)) + (width * bits + 31) // 32 * 4 * height
-        )
+    if bitmap and int.from_bytes(data[36:38], "little") < 32:  # FFmpeg leaves out the mask behind the pixels
         row = (width + 31) // 32 * 4
-        mask = np.frombuffer(data[at : at + row * height].ljust(row * height, b"\0"), np.uint8).reshape(
-            height, row
-        )
+        mask = np.frombuffer(data[-row * height :], np.uint8).reshape(height, row)
         pixels[..., 3] = 255 * (1 - np.unpackbits(mask, axis=1)[::-1, :width].astype(np.int32))
     alpha = pixels[..., 3:] if pixels[..., 3].any() else 255
     return (pixels[..., :3] * alpha + 255 * (255 - alpha)) // 255

@@ -344,17 +344,18 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         raise Rejection("truncated_image", "ICO: it ends within its directory.")
     best = max(entries, key=lambda entry: ((entry[0] or 256) * (entry[1] or 256), entry[6]))
     size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
-    if size <= 40:  # some encoders give the size of its header alone
-        others = (int.from_bytes(entry[12:16], "little") for entry in entries)
-        size = min((other for other in others if other > offset), default=len(data)) - offset
-    content = data[offset : offset + size]
+    others = (int.from_bytes(entry[12:16], "little") for entry in entries)
+    rest = data[offset : min((other for other in others if other > offset), default=len(data))]
+    content = (
+        rest if size <= 40 else data[offset : offset + size]
+    )  # some encoders give the size of its header alone
     if content.startswith(png.SIGNATURE):
         return _png(content, "PNG", side, max_pixels)
     if len(content) < 40:
         raise Rejection("truncated_image", "ICO: its image ends early.")
     width, height = (int.from_bytes(content[at : at + 4], "little", signed=True) for at in (4, 8))
     limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
-    alone = icon.alone(content, best, abs(width), abs(height) // 2)
+    alone = icon.alone(content, rest, best, abs(width), abs(height) // 2)
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 
 

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+from handlers.rejections import Rejection
 
-def alone(content: bytes, entry: bytes, width: int, height: int) -> bytes:
-    """An icon of one bitmap; `entry` is what the directory says of it.
 
-    Its own depth counts: the directory's is often 0, or of a cursor where it points, and Pillow leaves out the alpha channel then.
+def alone(content: bytes, rest: bytes, entry: bytes, width: int, height: int) -> bytes:
+    """An icon of one bitmap.
+
+    Parameters
+    ----------
+    content, rest
+        The bitmap as long as the directory says, and up to the next image: a directory may say less than there is.
+    entry
+        What the directory says of it. The bitmap's own depth counts: the directory's is often 0, or of a cursor where it points, and
+        Pillow leaves out the alpha channel then.
+    width, height
+        As in the bitmap's header, in pixels.
+
+    Raises
+    ------
+    Rejection
+        ``truncated_image``: the mask ends early.
     """
-    content = _bitmap(content, width, height)
+    content = _bitmap(content, rest, width, height)
     place = len(content).to_bytes(4, "little") + (22).to_bytes(4, "little")
     return b"\0\0\1\0\1\0" + entry[:6] + content[14:16] + place + content
 
 
-def _bitmap(content: bytes, width: int, height: int) -> bytes:
-    """An icon's bitmap up to the end of its mask, from where Pillow reads that; Pillow writes masks without filling their rows."""
-    header, bits, colours = (
-        int.from_bytes(content[at : at + size], "little") for at, size in ((0, 4), (14, 2), (32, 4))
+def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
+    """A bitmap up to the end of its mask, from where Pillow reads that; Pillow writes masks without filling their rows."""
+    header, bits, compression, colours = (
+        int.from_bytes(content[at : at + size], "little") for at, size in ((0, 4), (14, 2), (16, 4), (32, 4))
     )
-    palette = 4 * (colours or 1 << bits) if bits <= 8 else 0
-    begin = header + palette + (width * bits + 31) // 32 * 4 * height
+    pixels = (width * bits + 31) // 32 * 4 * height
     filled, short = (width + 31) // 32 * 4, (width + 7) // 8
+    if bits <= 8:
+        begin = header + 4 * (colours or 1 << bits) + pixels
+    else:
+        begin, palette = header + pixels, 4 * colours
+        if compression == 0 and 0 < palette <= len(content) - begin - short * height:
+            # Colours for displays that have few stand before the pixels, and Pillow does not leave them out.
+            content, rest = (
+                some[:32] + bytes(4) + some[36:header] + some[header + palette :] for some in (content, rest)
+            )
+    if len(content) < begin + short * height:
+        content = rest[: begin + filled * height]
+    if len(content) <= begin:  # without a mask; if it ends within its pixels, Pillow says so
+        return content if len(content) < begin else content + bytes(filled * height)
     mask = content[begin : begin + filled * height]
-    if filled > short and mask and len(mask) == short * height:
+    if bits < 32 and len(mask) < short * height:
+        raise Rejection("truncated_image", "ICO: its mask ends early.")
+    if filled > short and len(mask) == short * height:
         mask = b"".join(mask[at : at + short].ljust(filled, b"\0") for at in range(0, len(mask), short))
-    return content[:begin] + mask
+    return content[:begin] + mask.ljust(filled * height, b"\0")

@@ -215,6 +215,41 @@ def test_the_size_of_an_icons_image_may_be_that_of_its_header() -> None:
     assert prepare(bytes(data)).width == 48
 
 
+def icon_24() -> bytes:
+    """An icon of 48 x 48 pixels of 24 bits; their bytes begin at 62, those of the mask at 6974."""
+    return encoded(drawn(48, 48), "ICO", sizes=[(48, 48)], bitmap_format="bmp")
+
+
+def test_the_directory_of_an_icon_may_have_too_small_a_size() -> None:
+    data = bytearray(icon_24())
+    for size in (len(data) - 22 - 1, 6974 - 22, 3000):
+        struct.pack_into("<I", data, 14, size)
+        assert prepare(bytes(data)).data == prepare(icon_24()).data
+
+
+def test_an_icon_without_a_mask_is_opaque_and_one_with_a_part_of_it_is_truncated() -> None:
+    data = icon_24()
+    assert len(data) == 6974 + 6 * 48  # rows of 48 bits, not filled
+    masked = data[:6974] + b"\xff" * 6 * 24 + data[6974 + 6 * 24 :]
+    pixels = decoded(prepare(masked).data)
+    assert pixels.crop((0, 24, 48, 48)).getextrema() == ((255, 255),) * 3  # the lower half comes first
+    assert prepare(data[:6974]).data == prepare(data).data
+    for cut in (6975, len(data) - 1):
+        assert rejection(data[:cut]).code == "truncated_image"
+    assert rejection(data[:6973]).code == "truncated_image"
+
+
+def test_colours_before_the_pixels_of_an_icon_are_no_pixels() -> None:
+    data = bytearray(icon_24())
+    struct.pack_into("<I", data, 54, 3)
+    # GIVEN three colours in the header that are not there THEN nothing is left out
+    assert prepare(bytes(data)).data == prepare(icon_24()).data
+    # GIVEN that they are there THEN they are left out
+    data[62:62] = bytes(range(12))
+    struct.pack_into("<I", data, 14, len(data) - 22)
+    assert prepare(bytes(data)).data == prepare(icon_24()).data
+
+
 def test_a_png_that_ends_within_the_header_of_a_chunk_is_whole() -> None:
     data = encoded(drawn(60, 40), "PNG")
     for cut in (data[:-4], data[:-1], data[:-12] + b"\0\0\1\0IDAT", data[:-12] + b"\0\0\1\0tEXtab"):
