@@ -6,7 +6,7 @@ const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "C
 const LETTERS = "abcdefhijklmopqrtvwxy".split("");  // without those of actions: g, n, s, u, z
 const QUEUE = "dropsort-review-unsent";
 const page = { bin: { group: "low-confidence", kind: "", value: "" }, order: document.body.dataset.order, seed: 1, view: 0, at: 0, anchor: 0,
-  selected: new Set(), labels: [], state: null, queue: [], undo: [], made: 0, status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
+  selected: new Set(), labels: [], state: null, queue: [], undo: [], made: new Set(), status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
 
 async function request(path, body) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
@@ -153,7 +153,7 @@ function settle(sent, made, again) {
   page.status.delete(sent.image);
   if (made.status === "conflict" || made.status === "error") {
     page.status.set(sent.image, { kind: "conflict", sign: `! ${made.message}` }); trouble(`${pathOf(sent)}: ${made.message}`);
-  } else if (sent.action !== "undo") page.made += 1;
+  } else if (sent.action === "undo") page.made.delete(sent.image); else page.made.add(sent.image);
   if (made.item) grid.update({ old: sent.image, now: made.item });
   grid.redraw(); summary(); if (page.large && grid.item(page.at) && grid.item(page.at).id === sent.image) facts();
 }
@@ -215,8 +215,8 @@ const shortcut = (index) => (index < 9 ? String(index + 1) : LETTERS[index - 9] 
 function progress() {
   const state = page.state; if (!state) return;
   const left = imagesIn(state.bins.filter((one) => one[0] === "low-confidence"));
-  const parts = [`${left.toLocaleString("en")} to review`, `${page.made.toLocaleString("en")} decided`];
-  if (state.per_minute) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left && page.made) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
+  const parts = [`${left.toLocaleString("en")} to review`, `${page.made.size.toLocaleString("en")} decided`];
+  if (state.per_minute) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left && page.made.size) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
   if (page.queue.length) parts.push(`${page.queue.length} being sent`);
   if (state.loading) parts.push(`reading results: ${imagesIn(state.bins).toLocaleString("en")}`);
   if (state.comparing && page.order === "similar") parts.push(`comparing images: ${state.comparing.toLocaleString("en")} left`);

@@ -93,6 +93,7 @@ def test_a_review_by_keyboard_with_undo_and_a_reload_in_the_middle(
             [("label", labels[1]), ("undo", None)],
         ]
         assert [decisions(s3, f"cam/{number:03}.png") for number in range(6)] == expected
+        until(page, "document.getElementById('progress').textContent.includes('4 decided')")
         # AND the page is loaded again while the server does not respond to a decision
         page.route("**/api/decide", lambda route: route.abort())
         page.evaluate("focus(6)")
