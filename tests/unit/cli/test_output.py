@@ -241,7 +241,7 @@ def test_a_line_feed_of_others_makes_no_row(capsys: pytest.CaptureFixture[str]) 
     result: Any = SimpleNamespace(
         key="incoming/a\nb", outcome="failed", label="c\nd", confidence=None, reason={"code": "e\nf"}, reviewer="g\nh"
     )  # fmt: skip
-    show.console().print(show.results_table([result]))
+    show.console().print(show.ResultsTable([result]))
     show.console().print(show.facts_table([("i\nj", "k\nl")]))
     _, row, fact = capsys.readouterr().out.splitlines()
     assert row.split() == ["a\ufffdb", "failed", "c\ufffdd", "e\ufffdf,", "reviewed", "by", "g\ufffdh"]
