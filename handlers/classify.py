@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from dropsort.contract.metrics import ENDPOINT_LATENCY
-from handlers import aws, endpoint_errors, predictions, settings
+from handlers import aws, endpoint_errors, endpoint_response, settings
 from handlers.breaker import Breaker
 from handlers.rejections import Rejection
 from handlers.telemetry import note, observed
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         answer, variant = _invoke(image, inference_id)
-        prediction = predictions.parse(answer, _SETTINGS.labels)
+        prediction = endpoint_response.parse(answer, _SETTINGS.labels)
     except Rejection as rejection:
         note(rejection=rejection.code)
         return state | {"rejection": {"code": rejection.code, "message": str(rejection)}}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dropsort.contract import keys
-from handlers.predictions import Prediction
+from dropsort.contract.predictions import Prediction
 from handlers.rejections import Rejection
 
 

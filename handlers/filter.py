@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dropsort.contract import keys, litter, metrics
+from dropsort.contract.predictions import Prediction
 from handlers import aws, recording, recording_requests, result_events, results, settings, telemetry
 from handlers.decision import Decision, decide
-from handlers.predictions import Prediction
 from handlers.rejections import Rejection, from_error
 from handlers.uploads import Upload
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dropsort.contract import keys
+from dropsort.contract.predictions import Prediction
 from handlers.decision import Decision
-from handlers.predictions import Prediction
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
 

@@ -29,7 +29,7 @@ from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
 from dropsort.pages.words import decimal, percent, short
 from training.evaluation import scores
-from training.evaluation.predictions import Evaluation, Predictions
+from training.evaluation.evaluation import Evaluation, Predictions
 
 SHOWN = 24  # images in each gallery
 _REJECTED = 100  # files named one by one

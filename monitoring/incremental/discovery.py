@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from monitoring.aggregates.cells import BadLine
 from monitoring.incremental.summary import Summary
-from monitoring.ingest.predictions import clean
+from monitoring.ingest.outputs import clean
 from monitoring.ingest.schema import series_of_path
 from monitoring.storage.base import CaptureFile, Folder, Store
 from monitoring.storage.ledger import Ledgers, partition

@@ -35,8 +35,8 @@ from monitoring.ingest.batch import (
 )
 from monitoring.ingest.fast_path import STUB, Matrix, measure
 from monitoring.ingest.lines import Segment
+from monitoring.ingest.outputs import clean, predictions
 from monitoring.ingest.prediction_arrays import PredictionArrays
-from monitoring.ingest.predictions import clean, predictions
 from monitoring.ingest.schema import CaptureRecord, Malformed, inference_hour, read_line
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from dropsort.contract.predictions import SUM_TOLERANCE, Prediction, is_name, read
 from monitoring.aggregates.cells import Key, Series
 from monitoring.aggregates.histograms import units
-from monitoring.ingest.predictions import clean
+from monitoring.ingest.outputs import clean
 
 QUANTISED = (
     0.5 / 255 + 1e-6

@@ -16,7 +16,7 @@ from monitoring.aggregates.cells import BadLine
 from monitoring.errors import MissingFileError, StorageError
 from monitoring.ingest.batch import Batch
 from monitoring.ingest.lines import SMALL
-from monitoring.ingest.predictions import clean
+from monitoring.ingest.outputs import clean
 from monitoring.ingest.reader import Reader
 from monitoring.ingest.schema import series_of_path
 from monitoring.ingest.tasks import Task

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dropsort.contract.predictions import Prediction, index_of, label_of
 from monitoring.errors import MissingFileError
-from monitoring.ingest.predictions import clean, predictions
+from monitoring.ingest.outputs import clean, predictions
 from monitoring.quality.measure import LabelledPrediction, Quality, measure
 from monitoring.storage import open_store
 from monitoring.storage.base import Access

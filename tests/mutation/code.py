@@ -31,7 +31,7 @@ MODULES = {
     "handlers.decision": [U + "handlers/test_decision.py"],
     "handlers.uploads": [U + "handlers/test_uploads.py"],
     "handlers.rejections": [U + "handlers/test_rejections.py"],
-    "handlers.predictions": [U + "handlers/test_predictions.py"],
+    "handlers.endpoint_response": [U + "handlers/test_endpoint_response.py"],
     "handlers.backlog": [U + "handlers/test_backlog.py"],
     "handlers.breaker": [U + "handlers/test_breaker.py"],
     "handlers.deletion": [U + "handlers/test_deletion.py"],

@@ -30,7 +30,7 @@ from training import inference
 from training.dataset import Dataset, LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
 from training.evaluation.evaluate import load_model
-from training.evaluation.predictions import Predictions
+from training.evaluation.evaluation import Predictions
 from training.evaluation.threshold import choose_threshold
 
 MARGIN = 0.01  # of accuracy that a candidate may lose, at most, if it classifies more

@@ -11,7 +11,7 @@ from dropsort.contract.reference import FILE as REFERENCE_FILE
 from training.dataset import Dataset, fingerprints
 from training.evaluation import evaluate as evaluation
 from training.evaluation import reference_file
-from training.evaluation.predictions import Predictions
+from training.evaluation.evaluation import Predictions
 from training.model import card
 from training.settings import Settings
 

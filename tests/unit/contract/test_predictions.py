@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dropsort.contract import predictions as contract
 from dropsort.contract.predictions import InvalidPrediction, Prediction, normalise
 from handlers.decision import decide
-from monitoring.ingest.predictions import predictions as of_capture
+from monitoring.ingest.outputs import predictions as of_capture
 
 LABELS = ("bicycle", "motorcycle")
 TWO = (0.25, 0.75)

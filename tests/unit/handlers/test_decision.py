@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from dropsort.contract.predictions import Prediction
 from handlers.decision import decide
-from handlers.predictions import Prediction
 from handlers.rejections import Rejection
 
 

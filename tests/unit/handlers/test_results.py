@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 
 from dropsort.contract import formats, keys
+from dropsort.contract.predictions import Prediction
 from handlers import result_events, results
 from handlers.decision import Decision, decide
-from handlers.predictions import Prediction
 from handlers.rejections import REASONS, Rejection
 from handlers.uploads import Upload
 

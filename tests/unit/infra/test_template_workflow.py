@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from handlers import imaging, predictions
+from handlers import endpoint_response, imaging
 from tests.unit.infra.template import RESOURCES, definition, resolve
 
 DEFINITION = definition()
@@ -214,7 +214,7 @@ def test_the_largest_state_is_far_below_the_limit() -> None:
     }
     image = base64.b64encode(bytes(imaging.MAX_STATE_BYTES)).decode()
     failed_classify = state | {"image_data": image, "error": {"Error": "x" * 256, "Cause": "x" * 32_768}}
-    answered = state | {"inferences": "x" * predictions.MAX_STATE_BYTES, "model": "m" * 256}
+    answered = state | {"inferences": "x" * endpoint_response.MAX_STATE_BYTES, "model": "m" * 256}
     sizes = {
         name: len(json.dumps({"state": worst, "input": event, "execution": "a" * 300}))
         for name, worst in {

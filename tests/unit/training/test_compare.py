@@ -21,7 +21,7 @@ from training import dataset, inference
 from training.dataset import LabelledImage, fingerprints
 from training.errors import TrainingError
 from training.evaluation.compare import Comparison, Paired, Side, compare
-from training.evaluation.predictions import Predictions
+from training.evaluation.evaluation import Predictions
 
 LABELS = ["bicycle", "motorcycle"]
 

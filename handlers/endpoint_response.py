@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dropsort.contract.predictions import InvalidPrediction, Prediction, normalise
 from handlers.rejections import Rejection
 
-__all__ = ["MAX_STATE_BYTES", "Prediction", "parse"]
-
 # As JSON; a thousand classes with their names are half of it. It is part of the workflow's state, of at most 262,144 bytes.
 MAX_STATE_BYTES = 96 * 1024
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.predictions import Prediction, parse
+from dropsort.contract.predictions import Prediction
+from handlers.endpoint_response import parse
 from handlers.rejections import Rejection
 
 
