@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from PIL import Image
+
+from handlers.imaging import values
 from handlers.rejections import Rejection
 
 
@@ -21,7 +24,7 @@ def alone(content: bytes, rest: bytes, entry: bytes, width: int, height: int) ->
     Raises
     ------
     Rejection
-        ``truncated_image``: the mask ends early.
+        ``truncated_image``: the mask ends early; ``corrupt_image``: a colour is not in the palette.
     """
     content = _bitmap(content, rest, width, height)
     place = len(content).to_bytes(4, "little") + (22).to_bytes(4, "little")
@@ -46,8 +49,14 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
             )
     if len(content) < begin + short * height:
         content = rest[: begin + filled * height]
-    if len(content) <= begin:  # without a mask; if it ends within its pixels, Pillow says so
-        return content if len(content) < begin else content + bytes(filled * height)
+    if len(content) < begin:
+        return content  # it ends within its pixels: Pillow says so
+    if bits in (1, 4, 8) and colours:
+        indices = content[begin - pixels : begin]
+        form = ("raw", f"P;{bits}" if bits < 8 else "P", pixels // height)
+        values.check_highest(Image.frombytes("P", (width, height), indices, *form), colours)
+    if len(content) == begin:  # without a mask
+        return content + bytes(filled * height)
     mask = content[begin : begin + filled * height]
     if bits < 32 and len(mask) < short * height:
         raise Rejection("truncated_image", "ICO: its mask ends early.")

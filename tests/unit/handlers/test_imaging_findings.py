@@ -239,6 +239,21 @@ def test_an_icon_without_a_mask_is_opaque_and_one_with_a_part_of_it_is_truncated
     assert rejection(data[:6973]).code == "truncated_image"
 
 
+@pytest.mark.parametrize(("mode", "bits"), [("1", 1), ("P", 8)])
+def test_colours_that_the_palette_of_an_icon_does_not_have(mode: str, bits: int) -> None:
+    image = Image.linear_gradient("L").resize((48, 48)).convert(mode)
+    data = bytearray(encoded(image, "ICO", sizes=[(48, 48)], bitmap_format="bmp"))
+    (colours,) = struct.unpack_from("<I", data, 54)
+    assert data[36] == bits
+    assert prepare(bytes(data)).width == 48
+    # WHEN the palette ends before the highest colour THEN the image is corrupt
+    highest = 1 if mode == "1" else int(image.getextrema()[1])  # type: ignore[arg-type]
+    struct.pack_into("<I", data, 54, highest)
+    del data[62 + 4 * highest : 62 + 4 * colours]
+    struct.pack_into("<I", data, 14, len(data) - 22)
+    assert rejection(bytes(data)).code == "corrupt_image"
+
+
 def test_colours_before_the_pixels_of_an_icon_are_no_pixels() -> None:
     data = bytearray(icon_24())
     struct.pack_into("<I", data, 54, 3)
