@@ -142,6 +142,11 @@ def test_failures_that_may_pass_are_started_once_the_endpoint_is_well(world: Wor
     assert world.started() == [["a.png", "b.png"]]
 
 
+def test_a_failure_of_what_is_ignored_now_is_not_started_again(world: World) -> None:
+    world.result(world.upload("Thumbs.db"), retryable=True)
+    assert world.tick()[0].started == 0
+
+
 def test_while_a_run_is_in_progress_none_is_started(world: World) -> None:
     source = world.upload("a.png")
     world.result(source, retryable=True)
@@ -236,8 +241,8 @@ def test_the_last_comparison_says_what_has_no_result(world: World) -> None:
 def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since_the_one_before(
     world: World,
 ) -> None:
-    # GIVEN an image of low confidence that waits, one about which somebody decided, and one that a label was given otherwise
-    for name, action in (("waits.png", ""), ("none.png", "none"), ("label.png", "label")):
+    # GIVEN two images of low confidence that wait, one about which somebody decided, and one that a label was given otherwise
+    for name, action in (("waits.png", ""), ("too.png", ""), ("none.png", "none"), ("label.png", "label")):
         source = world.upload(name)
         times = {"uploaded": None, "recorded": world.now.isoformat()}
         result = {
@@ -257,13 +262,13 @@ def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since
         outcome = "classified" if action == "label" else "low-confidence"
         body = json.dumps({**result, "outcome": outcome}).encode()
         world.s3.put_object(Bucket=BUCKET, Key=f"{outcome}/{name}.json", Body=body)
-    # WHEN they are compared a minute after it THEN the decisions may belong to the next comparison, but one image waits
+    # WHEN they are compared a minute after it THEN the decisions may belong to the next comparison, but two images wait
     tick, state = world.tick(30)
     assert (tick.ended, state.last) == (state.last, tick.ended)
     assert state.last is not None
     assert state.last.counts() == {"Reviewed": 0, "Overturned": 0}
     values = state.last.values()
-    assert (values["Unreviewed"], values["OldestUnreviewedAge"]) == (1, pytest.approx(30, abs=20))
+    assert (values["Unreviewed"], values["OldestUnreviewedAge"]) == (2, pytest.approx(30, abs=20))
     # AND the next one counts both
     assert world.tick(300)[0].ended is None
     tick, _ = world.tick(3700)
@@ -273,7 +278,7 @@ def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since
     tick, _ = world.tick(7400)
     assert tick.ended is not None
     assert tick.ended.counts() == {"Reviewed": 0, "Overturned": 0}
-    assert tick.ended.values()["Unreviewed"] == 1
+    assert tick.ended.values()["Unreviewed"] == 2
 
 
 def test_uploads_without_a_result_are_started_when_no_execution_can_run_any_more(world: World) -> None:
@@ -304,6 +309,45 @@ def test_a_comparison_continues_where_the_time_was_up(world: World) -> None:
     assert (state.last.uploads, state.last.without_result) == (6, 6)
     assert ticks > 2
     assert sorted(name for run in world.started() for name in run) == names
+
+
+def test_an_invocation_has_its_times_from_the_event_and_its_context(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "BUCKET_NAME": BUCKET,
+        "BACKLOG_STATE_MACHINE": world.machine,
+        "BACKLOG_CONCURRENCY": "7",
+        "SERIALIZE_FUNCTION": "serialize",
+        "CLASSIFY_FUNCTION": "classify",
+        "IGNORED_PATTERNS": ",",
+    }.items():
+        monkeypatch.setenv(name, value)
+    clients = {"lister": world.s3, "stepfunctions": world.states, "functions": world.functions}
+    for name, client in clients.items():
+        monkeypatch.setattr(backlog.aws, name, lambda client=client: client)
+
+    monkeypatch.setattr(backlog, "SHARE", 0)
+
+    def invoke(event: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+        remaining = 1000 * (backlog.RESERVE_SECONDS + seconds)
+        context = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: remaining)
+        return dict(backlog.handler(event, context))
+
+    # GIVEN two uploads without a result
+    world.upload("b.png")
+    world.upload("a.png")
+
+    # WHEN there is no time THEN the comparison does not end
+    assert invoke({}, seconds=0)["compared"] is None
+    # WHEN there is THEN it does, and uploads of this moment need no result yet
+    nothing = {"started": 0, "endpoint_unwell": False, "compared": 2, "without_result": 0, "oldest": ""}
+    assert invoke({}) == nothing
+    # WHEN the event has another age THEN that counts in the next comparison, which is not due before its interval
+    assert invoke({"min_age_seconds": 0}) == nothing
+    found = invoke({"min_age_seconds": 0, "interval_seconds": 0})
+    assert (found["started"], found["without_result"]) == (2, 2)
+    assert found["oldest"] in ("incoming/a.png", "incoming/b.png")  # S3 gives whole seconds
 
 
 def test_a_comparison_that_is_overdue_is_late() -> None:

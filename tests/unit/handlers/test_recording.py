@@ -363,3 +363,36 @@ def test_of_two_uploads_in_parts_the_later_one_is_the_newer() -> None:
     older, newer = (entry(n, "classified", by_hand=True, versions=False, in_parts=True) for n in (1, 2))
     assert newer.beats(older)
     assert not older.beats(newer)
+
+
+@pytest.mark.parametrize(("seconds", "newer"), [(59, False), (60, False), (61, True)])
+def test_an_upload_that_began_after_a_recording_and_the_difference_of_clocks_is_newer(
+    seconds: int, newer: bool
+) -> None:
+    # GIVEN an upload in parts, the recording of its result, and a later upload with a smaller sequencer
+    parts = f'"{"a" * 32}-2"'
+    begun = f"2026-11-26T10:{seconds // 60:02}:{seconds % 60:02}Z"
+    earlier = Entry("2", None, parts, "2026-11-26T09:00:00Z", "2026-11-26T10:00:00Z", "classified")
+    later = Entry("1", None, parts, begun, "2026-11-26T10:02:00Z", "classified")
+    assert later.beats(earlier) is newer
+    assert earlier.beats(later) is not newer
+
+
+def test_results_of_which_one_knows_no_version_are_of_one_upload_by_its_etag() -> None:
+    parts = f'"{"a" * 32}-2"'
+    failed = Entry(None, "v1", parts, "2026-11-26T10:00:00Z", "2026-11-26T10:00:30Z", "failed")
+    predicted = Entry(None, None, parts, "2026-11-26T09:59:00Z", "2026-11-26T10:00:20Z", "classified")
+    assert predicted.beats(failed)
+    assert not failed.beats(predicted)
+    # AND with another ETag the later one is the newer
+    other = replace(failed, etag=f'"{"b" * 32}-2"')
+    assert other.beats(predicted)
+
+
+def test_the_later_of_two_reviews_stays_whatever_was_recorded_later() -> None:
+    first = Entry("1", "v1", "e", None, "2026-11-26T10:00:09Z", "classified", review="9")
+    second = replace(first, recorded="2026-11-26T10:00:01Z", review="10")
+    assert second.beats(first)
+    assert not first.beats(second)
+    # AND what is no number is no review
+    assert first.beats(replace(second, review="ten"))
