@@ -368,6 +368,12 @@ def test_what_is_a_distribution_up_to_its_bounds(output: Any, taken: bool) -> No
         ([{"label": "a", "score": 0.5}, {"label": "b", "score": 0.5}], Prediction((0.5, 0.5), ("a", "b"))),
         ([{"label": "a", "score": 0.5}, {"label": "b", "score": 0.2}], Prediction((0.5, 0.2), ("a", "b"), complete=False)),
         ([{"label": "a", "score": 0.5}, {"label": "b", "score": "x"}], "Not every score is a number"),
+        ([{"label": "a", "score": 0.3}, {"label": "b", "score": 0.3}], Prediction((0.3, 0.3), ("a", "b"), complete=False)),
+        ({"label": ["a"], "prob": 0.9}, "got the label"), ({"label": "a", "prob": [0.9]}, "score of label 'a' is None"),
+        ([], "Expected a list of probabilities"), ({"probabilities": []}, "Expected a list of probabilities"),
+        ({"score": [0.25, 0.75]}, Prediction((0.25, 0.75), ("0", "1"))), ({"scores": 0.75}, Prediction((0.25, 0.75), ("0", "1"))),
+        ({"probabilities": [0.25, 0.75], "labels": ["a", "a"]}, "do not fit the labels"),
+        ({"probabilities": [0.25, 0.75], "labels": ["a", "b", "c"]}, "do not fit the labels"),
     ],
 )  # fmt: skip
 def test_what_a_form_is_read_as(output: Any, expected: Prediction | str) -> None:
@@ -397,6 +403,17 @@ def test_a_label_is_named_by_its_index_or_by_itself() -> None:
         "a", "b", "2", "-1", "b", "c", None, None, None
     ]  # fmt: skip
     assert contract.label_of(0) == "0"
+
+
+def test_pairs_with_more_labels_than_are_known_come_after_those() -> None:
+    pairs = [{"label": name, "score": score} for name, score in (("c", 0.25), ("b", 0.5), ("a", 0.25))]
+    (found,) = contract.read(json.dumps(pairs), ("b", "a"))
+    assert found == Prediction((0.5, 0.25, 0.25), ("b", "a", "c"))
+
+
+def test_pairs_of_which_one_is_no_share_are_those_of_several_images() -> None:
+    pairs = [{"label": "a", "score": 0.5}, {"label": "b", "score": -0.1}]
+    assert [type(found) for found in contract.read(json.dumps(pairs))] == [Prediction, InvalidPrediction]
 
 
 def test_several_predictions_and_none_are_named() -> None:

@@ -340,6 +340,7 @@ def test_where_a_version_is_not_known_the_content_counts(s3: Any, versioned: boo
 
 
 def test_failures_are_read_from_a_time_and_a_key_on(s3: Any) -> None:
+    assert list(reconciliation.failures(s3, BUCKET, datetime.now(UTC), datetime.now(UTC))) == []
     # GIVEN one failure that may pass, one that does not, and a damaged one
     write(s3, upload(s3, "b.png"), "failed", retryable=True)
     write(s3, upload(s3, "c.png"), "failed", retryable=False)
