@@ -16,7 +16,7 @@ from dropsort.contract.reviews import ACTIONS, LABEL, Review, in_force, result_o
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-WORKERS = 24
+WORKERS = 12
 FIRST = (keys.LOW_CONFIDENCE, keys.FAILED, keys.CLASSIFIED)  # the order in which outcomes are read
 REVIEWED = "reviewed"
 VIEWS = 16  # views that are remembered

@@ -15,9 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dropsort.contract import keys, reviews
 from dropsort.contract.reasons import REASONS
@@ -45,10 +47,10 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         loader=PackageLoader("dropsort.review"), autoescape=True, undefined=StrictUndefined
     )
 
+    template = environment.get_template("review.html")
+
     def page(_: Request) -> Response:
-        text = environment.get_template("review.html").render(
-            bucket=session.bucket, reviewer=session.reviewer, order=order
-        )
+        text = template.render(bucket=session.bucket, reviewer=session.reviewer, order=order)
         return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
     def state(_: Request) -> Response:
@@ -95,8 +97,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         return _json({"items": listed})
 
     def image(size: str, request: Request) -> Response:
-        with session.serving():
-            shown = session.thumbnails.get(_item(request), size)
+        shown = session.thumbnails.get(_item(request), size)
         if shown.reason is not None:
             return Response(shown.reason, 422, media_type="text/plain; charset=utf-8")
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -120,8 +121,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         if not isinstance(sent, list) or not 0 < len(sent) <= MOST_DECISIONS:
             raise HTTPException(400, f"decisions is no list of 1 to {MOST_DECISIONS}.")
         found = [_wanted(session, one) for one in sent]
-        with session.serving():
-            made = await run_in_threadpool(session.decide, found)
+        made = await run_in_threadpool(session.decide, found)
         return _json(
             {"decisions": [asdict(one) | {"item": _listed(one.item) if one.item else None} for one in made]}
         )
@@ -165,7 +165,19 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
             post("/api/claim", claim),
         ],
         exception_handlers={HTTPException: _failed, ReviewError: _rejected},
+        middleware=[Middleware(_Serving, session)],
     )
+
+
+class _Serving:
+    """Marks the time in which the page waits for a response."""
+
+    def __init__(self, application: ASGIApp, session: Session) -> None:
+        self._application, self._session = application, session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._session.serving():
+            await self._application(scope, receive, send)
 
 
 def _wanted(session: Session, sent: Any) -> Wanted:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WORKERS = 8
+READING_WAITS_SECONDS = 1.0  # before each result, at most, while the page waits for something
+BETWEEN_REQUESTS_SECONDS = 0.2  # of the page, after one of which the next one follows
 RETRY_SECONDS = (0.5, 2, 5, 15, 30)  # between attempts to make a decision a result; the last again and again
 
 
@@ -50,8 +52,7 @@ class Session:
         self._applying = ThreadPoolExecutor(WORKERS, "apply")
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._serving, self._idle = 0, threading.Event()
-        self._idle.set()
+        self._serving, self._served = 0, 0.0
         self.waiting, self.trouble = 0, ""
         self._times: deque[float] = deque(maxlen=1000)
 
@@ -63,23 +64,30 @@ class Session:
 
     def _load(self) -> None:
         try:
-            self.listing.load(self._stopping.is_set, self._idle.wait)
+            self.listing.load(self._stopping.is_set, self._wait_for_the_page)
         except Exception as error:
             self.trouble = f"Not all results could be read: {error}"
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """While the page waits for something: reading results, which takes all cores, waits too."""
+        """While the page waits for a response."""
         with self._lock:
             self._serving += 1
-            self._idle.clear()
         try:
             yield
         finally:
             with self._lock:
                 self._serving -= 1
-                if not self._serving:
-                    self._idle.set()
+                self._served = time.monotonic()
+
+    def _wait_for_the_page(self) -> None:
+        """Reading results takes all cores: it waits until the page has what it requests, but never stops."""
+        deadline = time.monotonic() + READING_WAITS_SECONDS
+        while time.monotonic() < deadline and (
+            self._serving or time.monotonic() - self._served < BETWEEN_REQUESTS_SECONDS
+        ):
+            if self._stopping.wait(0.02):
+                return
 
     def complete(self) -> None:
         """Make decisions results that a killed process left."""

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from dropsort.contract import keys, reviews
 from dropsort.review import imports
+from dropsort.review import session as sessions
 from dropsort.review.claims import Claims
 from dropsort.review.decisions import Decisions, Wanted
 from dropsort.review.labels import Given
@@ -117,20 +120,38 @@ def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload)
     assert any("reviews/a.png.json is no review" in one for one in notes)
 
 
-def test_results_are_read_while_the_page_waits_for_nothing(s3: Any, upload: Upload) -> None:
-    # GIVEN a page that waits for an image
+def test_results_are_read_while_the_page_waits_for_nothing(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a page that waits for a response
+    monkeypatch.setattr(sessions, "READING_WAITS_SECONDS", 3600.0)
     for path in ("a.png", "b.png"):
         upload(path)
     session = Session(s3, BUCKET, "Ada")
     try:
         with session.serving():
             session.start()
-            time.sleep(0.2)
+            time.sleep(0.3)
             # THEN no result is read
             assert session.listing.loading
             assert session.listing.bins() == []
-        # WHEN it has the image THEN all are
+        # WHEN it has it THEN all are
         eventually(lambda: not session.listing.loading)
         assert sum(count for *_, count in session.listing.bins()) == 2
+    finally:
+        session.stop()
+
+
+def test_a_page_that_always_waits_for_something_does_not_stop_the_reading(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "READING_WAITS_SECONDS", 0.1)
+    upload("a.png")
+    session = Session(s3, BUCKET, "Ada")
+    try:
+        with session.serving():
+            session.start()
+            eventually(lambda: not session.listing.loading)
+        assert session.listing.bins()
     finally:
         session.stop()
