@@ -15,7 +15,7 @@ from dropsort.contract.resources import TEMPLATE
 FUNCTIONS = ("Serialize", "Classify", "Filter")
 
 
-class _Loader(yaml.CSafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Reads intrinsic functions such as ``!Ref`` as their argument alone, which is enough for numbers and names."""
 
 

@@ -72,9 +72,7 @@ class Comparison:
     oldest: str = ""  # key of the oldest upload without a result
     oldest_uploaded: str = ""
     unreviewed: int = 0
-    oldest_unreviewed: str = (
-        ""  # when the result of the image was written that has waited longest for a review
-    )
+    oldest_unreviewed: str = ""  # when the oldest result was written that waits for a review
     reviewed: int = 0  # since the comparison before
     overturned: int = 0
     ended: str = ""

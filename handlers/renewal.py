@@ -22,7 +22,7 @@ def renewed(s3: S3Client, upload: Upload, model: str) -> dict[str, Any] | None:
     Parameters
     ----------
     upload
-        As S3 says, with its ETag.
+        Copied onto itself; as S3 says, with its ETag.
     model
         Version of the model that the service runs; "" if it is not known, and nothing is taken over then.
 
@@ -31,7 +31,7 @@ def renewed(s3: S3Client, upload: Upload, model: str) -> dict[str, Any] | None:
     ClientError
         S3 failed.
     """
-    if not (upload.copied and upload.etag and model):
+    if not (upload.etag and model):
         return None
     locations = keys.result_keys(upload.path)
     for outcome in (keys.CLASSIFIED, keys.LOW_CONFIDENCE):

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from dropsort.client.wait import Finished
 
 
+def _files_are(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count} files are"
+
+
 def _existing(
     _context: click.Context, _parameter: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[Path, ...]:
@@ -85,8 +89,7 @@ def drop(
     for item in skipped:
         note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
     if left_out:
-        what = "1 file is" if left_out == 1 else f"{left_out} files are"
-        note(f"{what} left out: files of operating systems and programs, or --exclude.")
+        note(f"{_files_are(left_out)} left out: files of operating systems and programs, or --exclude.")
     for group in look_alike:
         names = ", ".join(printable(str(file.path)) for file in group)
         note(f"{len(group)} files look the same and differ in how Unicode composes their names: {names}")
@@ -98,8 +101,9 @@ def drop(
     ignored = [file for file in found if service.ignored(path_of(file.key))]
     if ignored:
         name = printable(str(ignored[0].path))
-        what = "1 file is" if len(ignored) == 1 else f"{len(ignored)} files are"
-        note(f"{what} uploaded, but the service ignores such names: no result follows ({name}).")
+        note(
+            f"{_files_are(len(ignored))} uploaded, but the service ignores such names: no result follows ({name})."
+        )
     uploads: list[Uploaded] = []
     ordered: list[Finished] = []
     missing: MissingResultsError | None = None

@@ -70,12 +70,9 @@ def facts(found: Status) -> list[tuple[str, str]]:
                 f"{printable(found.oldest)}, uploaded {found.oldest_uploaded:%Y-%m-%d %H:%M:%S} UTC",
             )
         )
-    rows.append(("to review", f"{found.unreviewed:,} of low confidence"))
-    if found.oldest_unreviewed:
-        rows[-1] = (
-            "to review",
-            f"{rows[-1][1]}, the oldest since {found.oldest_unreviewed:%Y-%m-%d %H:%M:%S} UTC",
-        )
+    oldest = found.oldest_unreviewed
+    since = f", the oldest since {oldest:%Y-%m-%d %H:%M:%S} UTC" if oldest else ""
+    rows.append(("to review", f"{found.unreviewed:,} of low confidence{since}"))
     rows += [("failed", f"{count:,} {printable(code)}") for code, count in found.failed.most_common()]
     if found.run:
         items = ", ".join(f"{count:,} {name}" for name, count in found.run_items.items() if count)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Aws:
-    """Creates the client of each AWS service once, for the profile and region of the options."""
+    """Creates the client of each AWS service once, for one profile and region."""
 
     def __init__(self, profile: str | None, region: str | None) -> None:
         self.profile, self.region = profile, region

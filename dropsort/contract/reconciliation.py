@@ -120,7 +120,9 @@ def _verdicts(
         if litter.is_folder_marker(path, upload.size) or ignored(path):
             yield marker, Checked(upload, None, marker, ignored=True)
             continue
-        locations = {name: f"{name}/{keys.result_path(path)}" for name in listings}
+        locations = keys.result_keys(path)
+        if reviewed:
+            locations[_REVIEWS] = reviews.key(path)
         if not keys.is_whole(path):  # its result's key is a digest, out of order
             yield marker, pool.submit(_look_up, client, bucket, upload, locations, failures, reviewed)
             continue
@@ -129,9 +131,9 @@ def _verdicts(
             for name, location in locations.items()
             if (written := listings[name].at(location)) is not None
         }
-        review = found.pop(_REVIEWS, None)
+        review = _to_read(found.pop(_REVIEWS, None), found, reviewed)
         why = _by_listing(upload, found, failures)
-        if why is _READ or _is_read(review, found, reviewed):
+        if why is _READ or review:
             yield marker, pool.submit(_judge, client, bucket, upload, found, why, review, reviewed)
         else:
             yield marker, Checked(upload, why, unreviewed=_unreviewed(why, found, reviewed))
@@ -179,11 +181,13 @@ def _by_listing(upload: Version, found: dict[str, Version], failures: bool) -> s
     return _READ if read else None
 
 
-def _is_read(review: Version | None, found: dict[str, Version], reviewed: Period | None) -> bool:
-    """Whether a review has to be read."""
-    if review is None or reviewed is None:
-        return False
-    return keys.LOW_CONFIDENCE in found or reviewed[0] <= review.written < reviewed[1]
+def _to_read(review: Version | None, found: dict[str, Version], reviewed: Period | None) -> Version | None:
+    """The review, if it has to be read."""
+    return review if review and (keys.LOW_CONFIDENCE in found or _within(reviewed, review)) else None
+
+
+def _within(period: Period | None, review: Version) -> bool:
+    return period is not None and period[0] <= review.written < period[1]
 
 
 def _unreviewed(why: str | None, found: dict[str, Version], reviewed: Period | None) -> datetime | None:
@@ -288,7 +292,7 @@ def _judge(
     else:
         checked = Checked(upload, why)
     checked = replace(checked, unreviewed=_unreviewed(checked.why, found, reviewed))
-    if review is None or reviewed is None or not _is_read(review, found, reviewed):
+    if review is None:
         return checked
     try:
         body, _ = s3_documents.read(client, bucket, review.key, reviews.MAX_BYTES + 1)
@@ -299,7 +303,7 @@ def _judge(
         return checked
     if _is_of(upload, {"version_id": document.source.version_id, "etag": document.source.etag}):
         checked = replace(checked, unreviewed=None)
-    return replace(checked, review=document) if reviewed[0] <= review.written < reviewed[1] else checked
+    return replace(checked, review=document) if _within(reviewed, review) else checked
 
 
 def _by_content(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
@@ -339,7 +343,7 @@ def _look_up(
         first = next(newest_of([page]), None)
         if first is not None and first.key == location:
             found[name] = first
-    review = found.pop(_REVIEWS, None)
+    review = _to_read(found.pop(_REVIEWS, None), found, reviewed)
     why = _by_listing(upload, found, failures)
     return _judge(client, bucket, upload, found, why, review, reviewed)
 

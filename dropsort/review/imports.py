@@ -51,9 +51,8 @@ def take_over(
         finally:
             claims.release(path)
 
-    decisions.complete(
-        claims.left_over(), note
-    )  # before what has expired leaves the claims with the next that are written
+    # Before what has expired leaves the claims with the next that are written.
+    decisions.complete(claims.left_over(), note)
     waiting = list(given)
     for start in range(0, len(waiting), BATCH):
         batch = waiting[start : start + BATCH]

@@ -346,9 +346,8 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
     others = (int.from_bytes(entry[12:16], "little") for entry in entries)
     rest = data[offset : min((other for other in others if other > offset), default=len(data))]
-    content = (
-        rest if size <= 40 else data[offset : offset + size]
-    )  # some encoders give the size of its header alone
+    # Some encoders give the size of its header alone.
+    content = rest if size <= 40 else data[offset : offset + size]
     if content.startswith(png.SIGNATURE):
         return _png(content, "PNG", side, max_pixels)
     if len(content) < 40:

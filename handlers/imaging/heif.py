@@ -210,9 +210,8 @@ def _associate(data: bytes, iprp: tuple[int, int], items: dict[int, _Item], coun
         for _ in range(entry.number(4)):
             item = items[entry.number(4 if wide else 2)]
             for _ in range(entry.number(1)):
-                index = entry.number(size) & (
-                    0x7FFF if size == 2 else 0x7F
-                )  # without the bit that says essential
+                # Without the bit that says essential.
+                index = entry.number(size) & (0x7FFF if size == 2 else 0x7F)
                 if 0 < index <= len(properties):
                     item.properties.append(properties[index - 1])
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -155,9 +155,7 @@ class Exchanges(Verdict):
                 def judge(items: Any = items, targets: Any = targets, pair: Any = pair) -> None:
                     for target in targets:
                         target.__code__ = pair[1]
-                    for item, following in zip(items, [*items[1:], None], strict=True):
-                        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                    os._exit(0)
+                    _run(items)
 
                 if not items or not self._pass(items):
                     continue
@@ -169,13 +167,7 @@ class Exchanges(Verdict):
         """Whether these tests, in this order and in a process that is forked, pass without a mistake."""
         names = tuple(item.nodeid for item in items)
         if names not in self.passing:
-
-            def run() -> None:
-                for item, following in zip(items, [*items[1:], None], strict=True):
-                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                os._exit(0)
-
-            self.passing[names] = not forked(run, self.subject.cpu_seconds)
+            self.passing[names] = not forked(lambda: _run(items), self.subject.cpu_seconds)
         return self.passing[names]
 
     def _items(self, session: pytest.Session, code: CodeType, line: int) -> list[pytest.Item]:
@@ -188,6 +180,13 @@ class Exchanges(Verdict):
         uses = self.subject.uses
         found = [item for item in session.items if lines & uses[item.nodeid][1]]
         return sorted(found, key=lambda item: (line not in uses[item.nodeid][1], uses[item.nodeid][0]))
+
+
+def _run(items: Sequence[pytest.Item]) -> NoReturn:
+    """Run tests in their order, and end the process."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    os._exit(0)
 
 
 def _identity(code: CodeType) -> tuple[str, int]:

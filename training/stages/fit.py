@@ -77,28 +77,30 @@ def fit(data: Dataset, settings: Settings, progress: OnEpoch) -> Fitted:
     def report(number: int) -> Callable[[Epoch], None]:
         return lambda epoch: progress(EpochProgress(number, trainings, epoch))
 
-    validation = None if settings.folds else (dataset.load(held_out, side), data.numbers(held_out))
-    logits = np.zeros((0, len(data.labels)), np.float32)
+    def train(
+        number: int,
+        part: Images,
+        labels: Labels,
+        validation: tuple[Images, Labels] | None = None,
+        **more: Any,
+    ) -> Classifier:
+        return train_classifier(
+            settings.arch,
+            len(data.labels),
+            part,
+            labels,
+            validation,
+            progress=report(number),
+            **options,
+            **more,
+        )
+
     if settings.folds:
-
-        def train(number: int, part: Images, labels: Labels) -> Classifier:
-            return train_classifier(
-                settings.arch, len(data.labels), part, labels, progress=report(number), **options
-            )
-
         logits = out_of_fold(images, truth, groups, count=settings.folds, seed=settings.seed, train=train)
-    classifier = train_classifier(
-        settings.arch,
-        len(data.labels),
-        images,
-        truth,
-        validation,
-        progress=report(trainings),
-        checkpoints=settings.checkpoints,
-        **options,
-    )
-    if validation is None:
+        classifier = train(trainings, images, truth, checkpoints=settings.checkpoints)
         return Fitted(classifier, images, groups, logits, truth)
+    validation = dataset.load(held_out, side), data.numbers(held_out)
+    classifier = train(trainings, images, truth, validation, checkpoints=settings.checkpoints)
     return Fitted(classifier, images, groups, classifier.logits(validation[0]), validation[1])
 
 

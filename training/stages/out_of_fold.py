@@ -41,7 +41,11 @@ def out_of_fold(
     train
         Gets the number of the training, from 1, and the images and class numbers to train on.
     """
-    logits = np.zeros((len(images), int(truth.max()) + 1), np.float32)
-    for number, out in enumerate(folds(truth, groups, count, seed), 1):
-        logits[out] = train(number, images[~out], truth[~out]).logits(images[out])
+    left_out = list(folds(truth, groups, count, seed))
+    parts = [
+        train(number, images[~out], truth[~out]).logits(images[out]) for number, out in enumerate(left_out, 1)
+    ]
+    logits = np.zeros((len(images), parts[0].shape[1]), np.float32)
+    for out, part in zip(left_out, parts, strict=True):
+        logits[out] = part
     return logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -115,23 +116,27 @@ def test_traceback_on_demand() -> None:
     assert "Traceback" in run("results", DROPSORT_TRACEBACK="1").stderr
 
 
+@pytest.fixture
+def handlers_restored() -> Iterator[None]:
+    """The handlers of signals after the test, of which a command sets its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers_restored")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_have_their_exit_codes(
     signal_number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
     @click.command()
     def work() -> None:
         signal.raise_signal(signal_number)
 
     monkeypatch.setattr(cli.Subcommands, "get_command", lambda *_: work)
-    try:
-        with pytest.raises(SystemExit) as exit_:
-            cli.main(["work"])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["work"])
     assert exit_.value.code == 128 + signal_number
 
 
@@ -204,20 +209,16 @@ def test_click_alone_shows_usage_errors() -> None:
         cli.dropsort.main(["nonsense"], standalone_mode=False)
 
 
+@pytest.mark.usefixtures("handlers_restored")
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (7, 7), ("text", 0)])
 def test_what_a_command_returns_is_the_exit_code(
     returned: object, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(
         cli.Subcommands, "get_command", lambda *_: click.Command("work", callback=lambda: returned)
     )
-    try:
-        with pytest.raises(SystemExit) as exit_:
-            cli.main(["work"])
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["work"])
     assert exit_.value.code == code
 
 
