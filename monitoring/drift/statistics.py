@@ -136,7 +136,7 @@ def permutation_test(
     done, reached, size = 0, np.zeros(2, np.int64), 100
     while done < draws and (reached < stop).any():
         size = min(size, draws - done)
-        drawn = random.multivariate_hypergeometric(pool, n, size=size, method="marginals")
+        drawn = random.multivariate_hypergeometric(pool, n, size=size)
         distances = np.array(_both_distances(drawn, pool, n, n_0, steps))
         chunks.append(distances)
         reached += (distances >= seen[:, None]).sum(axis=1)

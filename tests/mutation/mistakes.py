@@ -20,6 +20,8 @@ SKIPPED = (
     libcst.FormattedString,
     libcst.Decorator,
 )
+# Arguments that decide nothing: an assertion that both have the same length, the garbage collector, and names of threads.
+NEUTRAL = {"strict", "gc", "thread_name_prefix"}
 
 
 class _Found(libcst.CSTVisitor):
@@ -29,7 +31,7 @@ class _Found(libcst.CSTVisitor):
         self.nodes: list[libcst.CSTNode] = []
 
     def on_visit(self, node: libcst.CSTNode) -> bool:
-        if isinstance(node, SKIPPED):
+        if isinstance(node, SKIPPED) or (isinstance(node, libcst.Arg) and _is_neutral(node)):
             return False
         if isinstance(node, libcst.Expr) and isinstance(
             node.value, (libcst.SimpleString, libcst.ConcatenatedString)
@@ -74,8 +76,19 @@ def _changed(node: libcst.CSTNode, parent: object) -> Iterator[libcst.CSTNode]:
         for number, changed in enumerate(operator(node)):
             if operator is mutators.operator_string and number:
                 break  # of a text one mistake is enough
-            if operator is not mutators.operator_arg_removal or not _is_none(changed):  # the types find it
+            if operator is not mutators.operator_arg_removal or not (
+                _is_none(changed)  # the types find it
+                or _neutral(changed) != _neutral(node)
+            ):
                 yield changed
+
+
+def _is_neutral(argument: libcst.Arg) -> bool:
+    return argument.keyword is not None and argument.keyword.value in NEUTRAL
+
+
+def _neutral(call: libcst.CSTNode) -> int:
+    return sum(map(_is_neutral, call.args)) if isinstance(call, libcst.Call) else 0
 
 
 def _is_none(call: libcst.CSTNode) -> bool:

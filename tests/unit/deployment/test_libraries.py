@@ -30,6 +30,11 @@ def test_the_wheels_are_for_python_3_13_on_the_glibc_of_amazon_linux_2023() -> N
     )  # fmt: skip
     platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 35))]
     assert ARM64.options[6:] == tuple(part for name in platforms for part in ("--platform", name))
+    assert ARM64.markers == {
+        "python_version": "3.13", "python_full_version": "3.13.0", "sys_platform": "linux", "platform_system": "Linux",
+        "platform_machine": "aarch64", "platform_python_implementation": "CPython", "implementation_name": "cpython",
+        "os_name": "posix",
+    }  # fmt: skip
     here = TARGETS["host"]()
     assert (here.options, here.markers) == ((), {})
     assert here.name.startswith("this machine (3.")
@@ -112,7 +117,8 @@ def test_how_pip_is_run_and_what_its_error_becomes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: str, reason: str
 ) -> None:
     lock, tree = tmp_path / "lambda.txt", tmp_path / "tree"
-    lock.write_text("a==1 --hash=sha256:1\nb==1 ; os_name == 'nt' --hash=sha256:2\n")
+    lock.write_text("a==1 --hash=sha256:1\nb==1 ; os_name == 'nt' --hash=sha256:2\nc==1 --hash=sha256:3\n")
+    monkeypatch.chdir(tmp_path)
     commands: list[tuple[list[str], str]] = []
 
     def run(command: list[str], **options: object) -> SimpleNamespace:
@@ -131,7 +137,8 @@ def test_how_pip_is_run_and_what_its_error_becomes(
         "install", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps", "--no-compile", "--target",
         str(tree), "--platform", "p", "-r",
     ]  # fmt: skip
-    assert content == "a==1 --hash=sha256:1\n"
+    assert content == "a==1 --hash=sha256:1\nc==1 --hash=sha256:3\n"
     assert Path(command[-1]).name == "lambda.txt"
+    assert lock.read_text().count("==") == 4, "the lock itself was changed"
     assert str(error.value).startswith("Could not install lambda.txt for a test: ")
     assert reason in str(error.value)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dropsort.contract import caches
 from dropsort.deployment import libraries, package
 from dropsort.deployment.errors import PackageError
 from tests import needs
@@ -85,6 +86,70 @@ def test_package_names_its_zips_by_their_content(
         "handlers/__init__.py",
         "handlers/filter.py",
     ]
+
+
+def test_what_each_part_consists_of() -> None:
+    models = libraries.SERVICE_MODELS
+    assert [
+        package.Part("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", models),
+        package.Part("", "HeicLibrariesKey", (), "heic.txt", ()),
+        package.Part("MonitoringFunctionsKey", "MonitoringLibrariesKey", ("monitoring",), "monitoring.txt",
+                     libraries.MONITORING_MODELS),
+    ] == [package.SERVICE, package.HEIC, package.MONITORING]  # fmt: skip
+    assert caches.folder("packages") == package.CACHE
+    assert package.ROOT / "tests" in Path(__file__).parents
+
+
+def test_the_layer_of_this_machine_is_packed_fast_and_that_of_lambda_small(
+    checkout: Path, installed: Callable[[], int], tmp_path: Path
+) -> None:
+    # GIVEN a library, and a layer without functions
+    (checkout / "lambda.txt").write_text("".join(f"a{n * n}=={n}\n" for n in range(3000)))
+    layer = package.Part("", "HeicLibrariesKey", (), "lambda.txt", ())
+    steps: list[str] = []
+    built = {
+        platform: package.build(platform, tmp_path / "deep" / "out", steps.append, [layer]).archives
+        for platform in ("arm64", "host")
+    }  # type: ignore[misc]  # the two platforms
+    assert {frozenset(archives) for archives in built.values()} == {frozenset({"HeicLibrariesKey"})}
+    # THEN both have the same files, one is larger, and each has its steps, and a folder named by what decides it
+    fast, small = built["host"]["HeicLibrariesKey"], built["arm64"]["HeicLibrariesKey"]
+    assert names(fast) == names(small) == ["python/small/__init__.py"]
+    assert fast.stat().st_size > small.stat().st_size
+    assert steps[:2] == [f"{verb} lambda.txt for Lambda on arm64" for verb in ("Installing", "Zipping")]
+    for platform, path in (("host", fast), ("arm64", small)):
+        assert re.fullmatch(f"lambda-{platform}-[0-9a-f]{{16}}\\.zip", path.name)
+        key = libraries.cache_key(checkout / "lambda.txt", libraries.TARGETS[platform](), ())
+        assert path.parent == tmp_path / "deep" / "out" / f"lambda-{platform}-{key}"
+    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == sorted(
+        path.parent.name for path in (fast, small)
+    )
+
+
+def test_of_two_that_build_at_once_one_publishes(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN another process that finishes the same layer while this one installs
+    other = {"made": True}
+
+    def install(lock: Path, target: libraries.Target, tree: Path) -> None:
+        tree.mkdir()
+        (tree / "small.py").write_text("")
+        if other["made"]:
+            other["made"] = False
+            package.build("arm64", tmp_path, parts=[package.SERVICE])
+
+    monkeypatch.setattr(libraries, "install", install)
+    assert package.build("arm64", tmp_path, parts=[package.SERVICE]).libraries.is_file()
+
+    # THEN its layer is used; a folder that cannot be moved for another reason is an error
+    def fails(*_: object) -> None:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr(Path, "rename", fails)
+    (checkout / "lambda.txt").write_text("other==1\n")
+    with pytest.raises(PermissionError):
+        package.build("arm64", tmp_path, parts=[package.SERVICE])
 
 
 def test_a_zip_has_no_trace_of_the_machine_that_built_it(tmp_path: Path) -> None:

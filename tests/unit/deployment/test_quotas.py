@@ -60,6 +60,7 @@ class Account:
         self.rules, self.forbids = rules, forbids
 
     def __call__(self, service: str) -> Any:
+        assert service in ("iam", "events", "service-quotas")
         if service == self.forbids:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Get")
         return self
@@ -71,9 +72,10 @@ class Account:
         account = self
 
         class Pages:
-            def paginate(self, ServiceCode: str = "", **_: Any) -> list[dict[str, Any]]:
+            def paginate(self, ServiceCode: str = "", PaginationConfig: Any = None) -> list[dict[str, Any]]:
                 if operation == "list_rules":
                     return [{"Rules": [{}] * account.rules}]
+                assert PaginationConfig == {"PageSize": 100}
                 return [{"Quotas": []}, {"Quotas": account.values[ServiceCode]}]
 
         return Pages()
@@ -110,11 +112,19 @@ def test_an_update_needs_a_second_fleet() -> None:
     assert "needs 4" in said
 
 
-@pytest.mark.parametrize("service", ["iam", "service-quotas"])
-def test_what_may_not_be_read_is_not_checked(service: str) -> None:
+@pytest.mark.parametrize(
+    ("service", "names"),
+    [("iam", ["IAM roles"]), ("events", ["EventBridge rules"]), ("service-quotas", ["EventBridge rules", "endpoint instances"])],
+)  # fmt: skip
+def test_what_may_not_be_read_is_not_checked(service: str, names: list[str]) -> None:
     said = checked(Account(forbids=service, roles=10))
-    assert said
-    assert all("was not checked" in line for line in said)
+    assert [line.split(":")[0] for line in said] == [f"The quota of {name} was not checked" for name in names]
+
+
+def test_a_quota_that_is_not_listed_at_all_is_no_problem() -> None:
+    account = Account(rules=300, instances=0)
+    account.values["events"] = account.values["sagemaker"] = []
+    assert checked(account) == []
 
 
 def test_what_is_just_enough_passes() -> None:

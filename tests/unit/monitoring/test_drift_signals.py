@@ -37,6 +37,52 @@ def labelled(**counts: int) -> Sample:
     return Sample.of(labels, [0.95] * len(labels))
 
 
+def test_samples_add_up() -> None:
+    one = Sample.of(["a", "a", "b"], [0.1, 0.2, 0.2], [0.0, 0.5, 1.0])
+    other = Sample.of(["b", "c"], [0.2, 1.0], [0.5, 0.5])
+    one = replace(one, images={"width": Moments(2, 10.0, 60.0), "bytes": Moments(1, 5.0, 25.0)})
+    other = replace(other, images={"width": Moments(1, 1.0, 1.0), "height": Moments(1, 2.0, 4.0)})
+    total = one + other
+    assert (total.labels, one.labels) == ({"a": 2, "b": 2, "c": 1}, {"a": 2, "b": 1})
+    assert {int(at): int(total.confidence[at]) for at in np.flatnonzero(total.confidence)} == {
+        100: 1,
+        200: 3,
+        999: 1,
+    }
+    assert total.familiarity is not None
+    assert [int(total.familiarity[at]) for at in (0, 50, 99)] == [1, 3, 1]
+    assert total.images == {
+        "width": Moments(3, 11.0, 61.0), "bytes": Moments(1, 5.0, 25.0), "height": Moments(1, 2.0, 4.0)
+    }  # fmt: skip
+    # One without familiarity adds none.
+    plain = Sample.of(["a"], [0.1])
+    for found in (one + plain, plain + one):
+        assert found.familiarity is not None
+        assert found.familiarity.tolist() == one.familiarity.tolist()  # type: ignore[union-attr]
+    assert (plain + plain).familiarity is None
+    assert one.to_json() == {
+        "schema": "dropsort-reference/1", "labels": {"a": 2, "b": 1}, "confidence": one.confidence.tolist(),
+        "familiarity": one.familiarity.tolist(), "images": {"width": [2, 10.0, 60.0], "bytes": [1, 5.0, 25.0]},  # type: ignore[union-attr]
+    }  # fmt: skip
+    assert plain.to_json()["familiarity"] is None
+
+
+def test_means_deviations_and_shares_of_a_sample() -> None:
+    assert math.isnan(Sample().mean_confidence)
+    assert Sample.of(["a", "a"], [0.1, 0.2]).mean_confidence == pytest.approx(0.1505)
+    assert math.isnan(Moments(0, 0.0, 0.0).mean)
+    assert (Moments(4, 10.0, 30.0).mean, Moments(1, 3.0, 99.0).deviation, Moments(2, 4.0, 10.0).deviation) == (
+        2.5, 0.0, math.sqrt(2)
+    )  # fmt: skip
+    assert Moments(2, 4.0, 7.0).deviation == 0.0, "less than nothing by rounding"
+    counted = Sample.of(["a"] * 3, [0.0, 0.001, 1.0])
+    assert [counted.below(threshold) for threshold in (-1.0, 0.0, 0.001, 0.002, 1.0)] == [0, 0, 1, 2, 3]
+    for wrong in (-1e-9, math.nextafter(1.0, 2), math.nan):
+        with pytest.raises(ValueError, match=r"must be in \[0, 1\]"):
+            Sample.of(["a"], [wrong])
+    assert Sample.of([], []).count == 0
+
+
 def test_the_smallest_changes_that_alarm() -> None:
     assert Floors(0.05, 0.03, 0.015, 0.1, 0.05, 0.25) == FLOORS
 
@@ -209,6 +255,25 @@ def test_a_sample_has_the_hours_from_its_start_to_before_its_end() -> None:
     assert sample(total, None, last).count == 111
     assert sample(total).count == 11_111
     assert sample(total).labels == {"a": 11_111}
+    assert (sample(total).familiarity, sample(total).images) == (None, {})
+    # Sums of images come in units of a cell's integers.
+    for label, size in (("a", 1), ("b", 2)):
+        sums, squares = [1, 1, 1, 1000, 2000], [1, 1, 1, 2_000_000, 5_000_000]
+        total.cell(Key(first, "bikes", "main", label)).merge(
+            Cell(
+                familiarity_histogram={7: size, 6 + size: size},
+                images=size,
+                image_sums=[size * one for one in sums],
+                image_squares=[size * one for one in squares],
+            )
+        )
+    found = sample(total, first, hour_of(START + 2 * HOUR))
+    assert found.familiarity is not None
+    assert (found.familiarity[7], found.familiarity[8], found.familiarity.sum()) == (3, 2, 5)
+    assert found.images == {
+        "width": Moments(3, 3, 3), "height": Moments(3, 3, 3), "bytes": Moments(3, 3, 3),
+        "brightness": Moments(3, 3.0, 6.0), "sharpness": Moments(3, 6.0, 15.0),
+    }  # fmt: skip
     assert hourly(total) == {START + hour * HOUR: 10**hour for hour in range(4)}
 
 
