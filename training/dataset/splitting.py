@@ -34,14 +34,13 @@ def split(
         progress(done, len(dataset.images))
     given = {p.part for p in dataset.images}
     shares = {"validation": validation if "validation" not in given else 0.0}
-    shares["test"] = test if "test" not in given else 0.0
+    # A given train part is never test.
+    shares["test"] = test if "" in given and "test" not in given else 0.0
     free = [
         i
         for i, p in enumerate(dataset.images)
         if p.part == "" or (p.part == "train" and shares["validation"])
     ]
-    if given - {""}:  # a given train part is never test
-        shares["test"] = test if "" in given and "test" not in given else 0.0
     labels = [p.label for p in dataset.images]
     images: list[LabelledImage] = []
     for across in (True, False):

@@ -46,7 +46,7 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classe
 
 def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]]:
     """(coverage, share of errors among the covered) with the most confident images first; equal confidences enter together."""
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-confidence)
     errors = np.cumsum(~correct[order])
     count = np.arange(1, len(order) + 1)
     last = (

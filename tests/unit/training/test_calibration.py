@@ -66,3 +66,13 @@ def test_two_images_of_which_none_gains_say_what_it_would_cost() -> None:
     value, why = calibration.calibrate(np.tile(logits, (10, 1)), np.tile([0, 1], 10))
     assert value == 1.0
     assert why.startswith("none: held-out log-loss would go from 1.1269 to ")
+
+
+def test_few_mistakes_do_not_keep_a_softmax_from_being_less_sure() -> None:
+    # GIVEN four mistakes among 40 images, of which the model is as sure as if it had one in 55
+    logits = np.tile(np.array([[4, 0], [0, 4]], np.float32), (20, 1))
+    truth = np.tile([0, 1], 20)
+    truth[[0, 9, 20, 31]] ^= 1
+    value, why = calibration.calibrate(logits, truth)
+    assert value == pytest.approx(4 / np.log(9), rel=1e-3)
+    assert why.startswith("temperature")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -263,3 +264,123 @@ def test_images_that_were_given_for_training_are_never_tested_and_the_others_are
     assert all(int(image.path.name) % 2 == 0 for image in data.part("test"))
     assert len(data.part("train")) == 32
     assert done == [(n, 40) for n in range(1, 41)]
+
+
+def hashed(monkeypatch: pytest.MonkeyPatch, *images: tuple[str, str, int]) -> Dataset:
+    """A dataset of images with a label, a part and a hash; -1 for one like no other."""
+    random = np.random.default_rng(1)
+    hashes = [int(random.integers(1 << 62)) if one < 0 else one for _, _, one in images]
+    monkeypatch.setattr(near_duplicates, "perceptual_hash", lambda path: hashes[int(path.name)])
+    made = [LabelledImage(Path(str(number)), label, part) for number, (label, part, _) in enumerate(images)]
+    return Dataset(sorted({label for label, _, _ in images}), made)
+
+
+def test_near_duplicates_of_two_labels_stay_together_where_each_label_gets_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # GIVEN ten pairs of an image of each label, and as many that are like no other
+    numbers = np.random.default_rng(0).integers(1 << 62, size=10).tolist()
+    pairs = [(label, "", number) for number in numbers for label in "ab"]
+    data = dataset.split(
+        hashed(monkeypatch, *pairs, *[("a", "", -1), ("b", "", -1)] * 10), validation=0.2, test=0.2
+    )
+    parts = [image.part for image in data.images]
+    assert all(parts[at] == parts[at + 1] for at in range(0, 20, 2))
+    assert all(data.images[at].group == data.images[at + 1].group for at in range(0, 20, 2))
+    assert len({image.group for image in data.images}) == 30
+
+
+def test_a_part_gets_whole_groups_up_to_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [("a", "", 0x3FFFF << (8 * number)) for number in range(5) for _ in range(2)]
+    for share, count in ((0.4, 4), (0.3, 2), (0.2, 2), (0.1, 0)):
+        data = dataset.split(hashed(monkeypatch, *pairs), validation=0.0, test=share)
+        assert len(data.part("test")) == count, share
+        assert len(data.part("train")) == 10 - count
+
+
+@pytest.mark.parametrize(
+    ("parts", "counts"),
+    [
+        (["train"] * 20, {"train": 16, "validation": 4}),
+        (["train"] * 10 + ["validation"] * 10, {"train": 10, "validation": 10}),
+        (["train"] * 10 + ["test"] * 10, {"train": 8, "validation": 2, "test": 10}),
+        ([""] * 10 + ["test"] * 10, {"train": 8, "validation": 2, "test": 10}),
+        ([""] * 10 + ["validation"] * 10, {"train": 8, "validation": 10, "test": 2}),
+        ([""] * 20, {"train": 12, "validation": 4, "test": 4}),
+    ],
+)
+def test_only_parts_that_were_not_given_are_made(
+    monkeypatch: pytest.MonkeyPatch, parts: list[str], counts: dict[str, int]
+) -> None:
+    data = dataset.split(hashed(monkeypatch, *[("a", part, -1) for part in parts]), validation=0.2, test=0.2)
+    assert {part: found["a"] for part, found in data.counts().items() if found["a"]} == counts
+    for image, part in zip(data.images, parts, strict=True):
+        assert part in ("", "train") or image.part == part
+
+
+def test_usually_fifteen_of_a_hundred_are_held_out_for_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dataset.split(hashed(monkeypatch, *[("a", "", -1)] * 100))
+    assert data.counts() == {"train": {"a": 70}, "validation": {"a": 15}, "test": {"a": 15}}
+    assert dataset.split(data) == dataset.split(data, seed=0)
+
+
+@pytest.mark.parametrize(("found", "enough"), [(3, True), (2, False)])
+def test_half_of_its_share_in_each_part_is_enough_for_a_label(found: int, enough: bool) -> None:
+    images = [LabelledImage(Path(), "a", "test" if number < found else "train") for number in range(30)]
+    assert splitting._in_proportion(images, {"test": 0.2, "validation": 0.0}) is enough
+
+
+def test_a_large_group_is_a_fold_of_its_own_and_the_others_fill_the_rest() -> None:
+    groups = np.array([7] * 10 + list(range(20, 30)))
+    out = splitting.folds(np.zeros(20, np.int64), groups, 2, seed=0)
+    # Each unit goes to the smaller fold, in a random order.
+    sizes = [int(fold.sum()) for fold in out]
+    assert sorted(sizes)[1] <= 15
+    assert [fold[:10].all() or not fold[:10].any() for fold in out] == [True, True]
+    one, two, other = (splitting.folds(np.zeros(20, np.int64), np.arange(20), 4, seed=s) for s in (0, 0, 1))
+    assert [fold.sum() for fold in one] == [5] * 4
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+    # GIVEN groups of two, three to a fold, WHEN sizes count images THEN each fold has as many
+    doubles = splitting.folds(
+        np.array([0] * 12 + [1] * 6), np.array([*np.arange(12) // 2, *range(20, 26)]), 3, seed=0
+    )
+    assert [fold[:12].sum() for fold in doubles] == [4] * 3
+    assert [fold[12:].sum() for fold in doubles] == [2] * 3
+
+
+def test_the_hash_of_an_image_is_of_64_bits_and_0_for_what_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert near_duplicates.available()
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    found = near_duplicates.perceptual_hash(tmp_path / "a.png")
+    assert (1 << 32) < found < (1 << 64)
+    (tmp_path / "b.png").write_text("no image")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "c.tga")  # a format that the service does not take
+    for name in ("b.png", "c.tga", "missing"):
+        assert near_duplicates.perceptual_hash(tmp_path / name) == 0
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    with pytest.raises(TrainingError, match="imagehash is not installed"):
+        near_duplicates.perceptual_hash(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("at", [".", "..", "../.."])
+def test_a_published_list_names_test_images_that_are_in_training_too(tmp_path: Path, at: str) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    location = folder / at
+    duplicates, manifest = location / "x_duplicates.csv", location / "manifest.csv"
+    assert near_duplicates.published(folder) == set()
+    duplicates.write_text("TestID,TrainID\n5,7\n6.0,9.0\n,\n8,7\n7,5\n")
+    assert near_duplicates.published(folder) == set(), "a list alone"
+    manifest.write_text(
+        "file,cifar_row,split\nt5.png,5,test\nt6.png,6,test\nn7.png,7,train\nn5.png,5,train\nu8.png,8,other\n"
+    )
+    # Row 9 is not in the manifest, row 8 in no part.
+    assert near_duplicates.published(folder) == {"t5.png"}
+    manifest.write_text("file,split\nt5.png,test\n")
+    assert near_duplicates.published(folder) == set(), "no numbers of rows"
+    manifest.write_text("")
+    assert near_duplicates.published(folder) == set()

@@ -88,6 +88,8 @@ def test_softmax_by_hand() -> None:
     assert scores.softmax(logits) == pytest.approx(np.array([[0.25, 0.75], [0.8, 0.2]]))
     assert scores.softmax(logits, 0.5) == pytest.approx(np.array([[0.1, 0.9], [16 / 17, 1 / 17]]))
     assert scores.softmax(np.array([[1000.0, 0.0, 1000.0]])) == pytest.approx(np.array([[0.5, 0.0, 0.5]]))
+    apart = scores.softmax(np.array([[2000.0, 2000.0], [0.0, 0.0]]))
+    assert apart == pytest.approx(np.full((2, 2), 0.5)), "each image by its own largest logit"
 
 
 def test_the_temperature_is_that_of_the_smallest_loss_from_a_tenth_to_ten() -> None:
@@ -99,6 +101,8 @@ def test_the_temperature_is_that_of_the_smallest_loss_from_a_tenth_to_ten() -> N
         lambda t: scores.log_loss(scores.softmax(logits, t), truth), bounds=(0.1, 10), options={"xatol": 1e-9}
     )
     assert scores.fit_temperature(logits, truth) == pytest.approx(best.x, rel=1e-4)
+    large = np.array([[5000.0, 4998.0]] * 4)
+    assert scores.fit_temperature(large, np.array([0, 0, 0, 1])) == pytest.approx(2 / math.log(3))
     sure = np.array([[2.0, 0.0]])
     assert scores.fit_temperature(sure, np.array([0])) == pytest.approx(0.1)
     assert scores.fit_temperature(sure, np.array([1])) == pytest.approx(10)
