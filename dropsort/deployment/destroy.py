@@ -73,7 +73,7 @@ def plan(client: Clients, stack: str) -> Plan:
         for resource in page["StackResourceSummaries"]:
             if resource["ResourceStatus"] == "DELETE_COMPLETE":
                 continue
-            kind, name = resource["ResourceType"], resource.get("PhysicalResourceId", "")
+            kind, name = resource["ResourceType"], resource.get("PhysicalResourceId")
             resources[kind] = resources.get(kind, 0) + 1
             if kind == "AWS::S3::Bucket" and name and _exists(s3, name):
                 buckets[name] = sum(1 for _ in islice(_versions(s3, name), COUNT_LIMIT))

@@ -135,7 +135,7 @@ def prune(tree: Path, services: tuple[str, ...]) -> None:
     for unused in ("bin", "share", "boto3/data", "boto3/examples", "botocore/docs/bcdoc/tests", *_FONTS):
         for path in tree.glob(unused):
             _delete(path)
-    for path in sorted(tree.rglob("*"), key=lambda path: len(path.parts)):
+    for path in list(tree.rglob("*")):
         in_metadata = path.parent.name.endswith(".dist-info")
         if path.is_dir():
             junk = path.name in ("tests", "__pycache__")

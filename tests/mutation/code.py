@@ -69,7 +69,6 @@ MODULES = {
     "training.evaluation.scores": [U + "training/test_scores.py"],
     "training.dataset.splitting": [U + "training/test_dataset.py"],
     "training.dataset.near_duplicates": [U + "training/test_dataset.py"],
-    "training.dataset.samples": [U + "training/test_dataset.py"],
     "training.dataset.joining": [U + "training/test_joining.py"],
     "training.dataset.checks": [U + "training/test_dataset.py"],
     "training.evaluation.evaluation": [U + "training/test_evaluate.py"],

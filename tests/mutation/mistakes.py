@@ -20,8 +20,8 @@ SKIPPED = (
     libcst.FormattedString,
     libcst.Decorator,
 )
-# Arguments that decide nothing: an assertion that both have the same length, the garbage collector, and names of threads.
-NEUTRAL = {"strict", "gc", "thread_name_prefix"}
+# Arguments that decide nothing: that both have the same length, the garbage collector, names of threads, and what types need.
+NEUTRAL = {"strict", "gc", "thread_name_prefix", "total"}
 
 
 class _Found(libcst.CSTVisitor):

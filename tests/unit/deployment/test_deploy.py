@@ -171,10 +171,26 @@ def test_what_a_stack_cannot_take_is_an_error_before_it_is_changed(run: Run) -> 
 def test_the_bucket_of_the_account_is_used_unless_one_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.artifacts, "ensure_bucket", lambda *_: "mine")
+    monkeypatch.setattr(module.artifacts, "ensure_bucket", lambda client, on_step: "mine")
     run.aws.stack("bikes")
     run.declares("ArtifactBucket", "FunctionsKey")
     run.aws.stack("bikes")
     run.change_set("CREATE", given(ArtifactBucket="mine", FunctionsKey="packages/code-1.zip"))
     run.executed()
     deploy(run.aws, "bikes", run.template, {}, run.packages)
+
+
+def test_an_update_that_is_not_over_in_time_is_an_error(run: Run) -> None:
+    run.aws.stack("bikes")
+    run.declares("ArtifactBucket", "FunctionsKey")
+    run.aws.stack("bikes")
+    run.change_set("CREATE", given(ArtifactBucket="mine", FunctionsKey="packages/code-1.zip"))
+    computed = {"Status": "CREATE_COMPLETE", "Changes": CHANGES}
+    for _ in range(2):
+        run.aws.expect("describe_change_set", computed, ChangeSetName=CHANGE_SET)
+    run.aws.events()
+    run.aws.expect("execute_change_set", {}, ChangeSetName=CHANGE_SET)
+    run.aws.stack(ARN, "CREATE_IN_PROGRESS")
+    run.aws.events()
+    with pytest.raises(StackError, match="still CREATE_IN_PROGRESS after 0 seconds"):
+        run({}, patience_seconds=0)

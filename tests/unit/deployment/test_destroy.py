@@ -74,18 +74,18 @@ def test_a_plan_counts_what_is_there(aws: Aws, monkeypatch: pytest.MonkeyPatch) 
     bucket(aws, 2)
     there, gone = "CREATE_COMPLETE", "DELETE_COMPLETE"
     first = listed(("AWS::SQS::Queue", "q", there), ("AWS::SQS::Queue", "r", there), ("AWS::SQS::Queue", "s", gone),
-                   ("AWS::SNS::Topic", "t", there))  # fmt: skip
+                   ("AWS::SNS::Topic", "t", there), ("AWS::SNS::Topic", "u", there))  # fmt: skip
     second = listed(("AWS::S3::Bucket", "images", there), ("AWS::S3::Bucket", "missing", there),
                     ("AWS::S3::Bucket", "", "CREATE_FAILED"))  # fmt: skip
     aws.stack("bikes", "CREATE_COMPLETE")
     aws.expect("list_stack_resources", first | {"NextToken": "2"}, StackName=ARN)
     aws.expect("list_stack_resources", second, StackName=ARN, NextToken="2")
     plan = destroy.plan(aws, "bikes")
-    assert plan.resources == {"AWS::SQS::Queue": 2, "AWS::SNS::Topic": 1, "AWS::S3::Bucket": 3}
+    assert plan.resources == {"AWS::SQS::Queue": 2, "AWS::SNS::Topic": 2, "AWS::S3::Bucket": 3}
     assert plan.buckets == {"images": 3}
     # THEN it says what that means
     assert plan.sentences(delete_images=False) == [
-        "Deletes stack bikes: 3 resources, log groups with their logs among them.",
+        "Deletes stack bikes: 4 resources, log groups with their logs among them.",
         "Keeps bucket images with 3 object versions (--delete-images deletes it too).",
     ]
     assert plan.sentences(delete_images=True)[1:] == [

@@ -112,12 +112,12 @@ def test_the_stretch_that_is_compared_ends_a_day_before_and_has_every_hour_once(
         assert (found.expected, found.hours >= 24) == (7.0, True)
 
 
-def test_the_probability_is_that_of_the_law_with_the_upper_end_of_its_variance() -> None:
+@pytest.mark.parametrize("days", [[3, 5, 2, 9, 4, 6, 3, 8, 2, 5], [1] * 28])
+def test_the_probability_is_that_of_the_law_with_the_upper_end_of_its_variance(days: list[int]) -> None:
     from scipy import stats
 
-    # GIVEN days that differ in traffic
+    # GIVEN days that differ in traffic, or do not
     end = NOW.replace(minute=0)
-    days = [3, 5, 2, 9, 4, 6, 3, 8, 2, 5]
     same = {end - HOUR - timedelta(days=day): count for day, count in enumerate(days, 1)}
     filled = {end - 2 * HOUR: 1}  # the last capture
     found = silence(same | filled, NOW, level=1e-4)

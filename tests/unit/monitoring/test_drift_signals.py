@@ -106,6 +106,12 @@ def test_of_more_labels_the_surest_is_reported_and_its_p_is_that_of_all() -> Non
     assert found.p == pytest.approx(3 * st.fisher_exact(20, 100, 0, 100))
     assert found.sentence == "c: 20.0% of the captures, 0.0% in the reference"
     assert label_signal(labelled(a=2, b=2, c=2), labelled(a=2, b=2, c=2), FLOORS).p == 1.0
+    gone = label_signal(labelled(a=40, b=40, c=40), labelled(a=50, b=50), FLOORS)
+    assert (gone.value, gone.reference, gone.p) == (
+        0.0,
+        pytest.approx(1 / 3),
+        pytest.approx(3 * st.fisher_exact(0, 100, 40, 120)),
+    )
 
 
 def test_a_label_that_is_in_one_of_both_alone() -> None:
@@ -303,6 +309,15 @@ def test_the_first_reference_has_a_thousand_captures_of_a_day(
     assert first_reference(Aggregate()) is None
 
 
+def test_one_capture_less_than_a_thousand_is_no_reference() -> None:
+    total = Aggregate()
+    put(total, 0, 999)
+    put(total, 24, 0)
+    assert first_reference(total) is None
+    put(total, 24, 1)
+    assert first_reference(total) is not None
+
+
 def test_the_windows_of_a_check_are_the_complete_hours_of_a_day_and_the_latest_300() -> None:
     # GIVEN two days, 25 captures an hour and in the hour of the check, which is not over
     total = Aggregate()
@@ -321,6 +336,12 @@ def test_the_windows_of_a_check_are_the_complete_hours_of_a_day_and_the_latest_3
     own = check(total, now, threshold=0.93)
     assert own.day.reference_size == 40 * 25, "a thousand captures"
     assert own.day.window_size == 8 * 25
+    for hour in range(36, 48, 2):  # without captures in every other hour the window is longer
+        for removed in (total.cells, total.volumes):
+            for key in [key for key in removed if key.hour == hour_of(START + hour * HOUR)]:  # type: ignore[attr-defined]
+                del removed[key]  # type: ignore[attr-defined]
+    gaps = check(total, now, threshold=0.93, reference=labelled(a=1000))
+    assert (gaps.recent_hours, gaps.recent and gaps.recent.window_size) == (18, 300)
     few = check(total, START + 24 * HOUR, threshold=0.93, reference=labelled(a=29))
     assert (few.day.window_size, few.day.signals) == (600, ())
 

@@ -246,6 +246,7 @@ def test_near_are_test_images_like_one_that_was_trained_on_and_no_others(
     test = [LabelledImage(Path(name), "x") for name in hashes]
     trained = [(1 << 64) - 1 - 0x3FF, hashes["d"] ^ (0x7FF << 16), (1 << 64) - 1 - 0x3FF]
     assert near_duplicates.near(test, trained) == {Path("c")}
+    assert near_duplicates.near(test, trained[:1]) == {Path("c")}
     assert near_duplicates.near(test, []) == set()
 
 
@@ -373,7 +374,7 @@ def test_a_published_list_names_test_images_that_are_in_training_too(tmp_path: P
     location = folder / at
     duplicates, manifest = location / "x_duplicates.csv", location / "manifest.csv"
     assert near_duplicates.published(folder) == set()
-    duplicates.write_text("TestID,TrainID\n5,7\n6.0,9.0\n,\n8,7\n7,5\n")
+    duplicates.write_text("TestID,TrainID\n5,7\n6.0,9.0\n,\n,7\n8,7\n7,5\n")
     assert near_duplicates.published(folder) == set(), "a list alone"
     manifest.write_text(
         "file,cifar_row,split\nt5.png,5,test\nt6.png,6,test\nn7.png,7,train\nn5.png,5,train\nu8.png,8,other\n"
