@@ -111,7 +111,7 @@ def build(
     archives: dict[str, Path] = {}
     for part in parts:
         if part.code:
-            archives[part.code_parameter] = _archive(out, "-".join(part.code), _code_files(part.code))
+            archives[part.code_parameter] = _archive(out, part.code[0], _code_files(part.code))
         archives[part.libraries_parameter] = _layer(platform, out, part, on_step)
     return Packages(archives)
 
@@ -179,7 +179,7 @@ def _archive(folder: Path, stem: str, files: Iterable[tuple[str, Path]], level: 
     try:
         with os.fdopen(descriptor, "wb") as raw, zipfile.ZipFile(raw, "w") as archive:
             for name, path in entries:
-                info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                info = zipfile.ZipInfo(name)  # with the time 1980-01-01
                 info.create_system = 3  # Unix, wherever it was built: the mode below counts
                 info.external_attr = (stat.S_IFREG | _mode(path)) << 16
                 archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED, level)

@@ -70,7 +70,7 @@ MODULES = {
     "training.dataset.splitting": [U + "training/test_dataset.py"],
     "training.dataset.near_duplicates": [U + "training/test_dataset.py"],
     "training.dataset.joining": [U + "training/test_joining.py"],
-    "training.dataset.checks": [U + "training/test_dataset.py"],
+    "training.dataset.checks": [U + "training/test_joining.py"],
     "training.evaluation.evaluation": [U + "training/test_evaluate.py"],
     "training.evaluation.compare": [U + "training/test_compare.py"],
     "training.stages.out_of_fold": [U + "training/test_stages.py"],

@@ -58,7 +58,7 @@ class Bucket:
 
 def run(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, **options: float) -> tuple[float, list[str]]:
     steps: list[str] = []
-    monkeypatch.setattr(probe.time, "monotonic", lambda: bucket.now)
+    monkeypatch.setattr(probe.time, "monotonic", lambda: 5000.0 + bucket.now)
     monkeypatch.setattr(probe.time, "sleep", bucket.sleep)
     return probe.run(bucket, "images", steps.append, **options), steps  # type: ignore[arg-type]
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter
 from training import dataset
 from training.dataset import LabelledImage, checks, fingerprints, joining
 from training.dataset.fingerprints import Fingerprints
+from training.inference import decode
 
 
 @pytest.fixture
@@ -185,3 +186,150 @@ def test_confident_disagreement_is_a_likely_label_error_and_doubt_is_none() -> N
     assert [one.path.name for one in found] == ["4"]
     assert "the model predicts 'b' (0.97)" in found[0].why
     assert checks.label_errors([], np.zeros((0, 2)), ["a", "b"]) == []
+
+
+def test_what_was_an_earlier_image_is_left_out_and_the_manifest_names_all_others(
+    images: Callable[..., list[LabelledImage]], tmp_path: Path
+) -> None:
+    # GIVEN an earlier image, and copies of it with its label and another; a file that is none; one that is new
+    (old,), new = images(1, folder="old"), images(3)
+    shutil.copy(old.path, new[0].path)
+    new[1].path.write_bytes(b"no image")
+    done: list[tuple[int, int]] = []
+    found = joining.join(new, [old], progress=lambda n, of: done.append((n, of)))
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [(out.path, out.kind) for out in found.left_out] == [
+        (new[0].path, "duplicate"),
+        (new[1].path, "unreadable"),
+    ]
+    assert found.left_out[0].why == f"the same as {old.path}"
+    assert [(image.path, image.part) for image in (*found.reviewed, *found.earlier)] == [
+        (new[2].path, "train"), (old.path, "train")
+    ]  # fmt: skip
+    assert set(found.hashes) == {new[2].path, old.path}
+    joining.write_manifest(tmp_path, found, {new[2].path: "incoming/ü,b.png"})
+    name = new[2].path.relative_to(tmp_path).as_posix()
+    lines = (tmp_path / "manifest.csv").read_text(encoding="utf-8").split("\n")
+    assert lines == [
+        "file,label,split,key",
+        f'{name},red,train,"incoming/ü,b.png"',
+        f"{old.path.resolve()},red,train,",
+        "",
+    ]
+    assert [path.name for path in tmp_path.glob(".*")] == []
+    # An earlier image has no part of an earlier run.
+    assert joining.read_parts(tmp_path) == {new[2].path.name: "train"}
+    assert joining.read_parts(tmp_path / "nowhere") == {}
+    other = joining.join([LabelledImage(new[0].path, "blue")], [old])
+    assert [out.why for out in other.left_out] == [f"'blue', but the same image {old.path} is 'red'"]
+    assert [image.part for image in other.earlier] == ["train"], "an earlier image is never left out"
+
+
+@pytest.mark.parametrize(
+    ("given", "drawn", "part"),
+    [
+        ("train", True, "train"), ("validation", True, "train"), ("test", False, "test"), ("", True, "test"), ("", False, None),
+        ("", None, "train"),
+    ],
+)  # fmt: skip
+def test_an_image_follows_its_near_duplicate_of_an_earlier_run(
+    images: Callable[..., list[LabelledImage]], given: str, drawn: bool | None, part: str | None
+) -> None:
+    # GIVEN a near-duplicate that had a part, or that was drawn too
+    first = images(1)[0]
+    near = saved_again(first, "near.png")
+    names = {} if drawn is None else {first.path.name: True, "near.png": drawn}
+    found = joining.join([first, near], parts={first.path.name: given} if given else {}, drawn=names)
+    parts = {image.path.name: image.part for image in found.reviewed}
+    assert parts.get("near.png") == part
+    assert [out.why for out in found.left_out] == ["it is for a test, once all before it are reviewed"] * (
+        part is None
+    )
+    if given:
+        assert parts[first.path.name] == given
+
+
+def stripes(path: Path, low: int, high: int) -> LabelledImage:
+    """An image whose upper half is dark and whose lower half is bright."""
+    pixels = np.full((16, 16), low, np.uint8)
+    pixels[8:] = high
+    Image.fromarray(pixels).save(path)
+    return LabelledImage(path, "")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "why"),
+    [
+        (124, 131, "its luminance differs by 3.5 of 255 only"),
+        (124, 132, "the variance of its Laplacian is "),
+        (20, 28, "the variance of its Laplacian is "),
+        (19, 28, "its mean luminance is 24 of 255"),
+        (0, 0, "its luminance differs by 0.0 of 255 only"),
+    ],
+)
+def test_the_bounds_of_what_shows_nothing(tmp_path: Path, low: int, high: int, why: str) -> None:
+    found = checks.legibility(stripes(tmp_path / "a.png", low, high))
+    assert found is not None
+    assert found.why.startswith(why)
+
+
+def test_the_blur_of_an_image_is_the_variance_of_its_laplacian(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scipy import ndimage
+
+    assert (checks.DISTANCE, checks.SIDE, checks.DARK, checks.BLANK, checks.BLURRED) == (
+        4,
+        128,
+        24.0,
+        4.0,
+        150.0,
+    )
+    pixels = np.random.default_rng(0).integers(60, 90, (12, 20), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = LabelledImage(tmp_path / "a.png", "")
+    variance = float(ndimage.laplace(pixels.astype(float))[1:-1, 1:-1].var())
+    monkeypatch.setattr(checks, "BLURRED", variance * (1 - 1e-9))
+    assert checks.legibility(image) is None
+    monkeypatch.setattr(checks, "BLURRED", variance * (1 + 1e-9))
+    found = checks.legibility(image)
+    assert found is not None
+    assert found.why == f"the variance of its Laplacian is {variance:.1f}"
+    # One without a middle is not blurred, one with a single pixel in it is.
+    for side, blurred in ((2, False), (3, True)):
+        Image.fromarray(pixels[:side, :3]).save(tmp_path / "b.png")
+        assert (checks.legibility(LabelledImage(tmp_path / "b.png", "")) is not None) is blurred
+    # A larger image is measured at 128 pixels.
+    Image.fromarray(np.kron(pixels, np.ones((32, 32), np.uint8))).save(tmp_path / "c.png")
+    monkeypatch.setattr(checks, "BLURRED", 1e9)
+    small = Image.fromarray(decode((tmp_path / "c.png").read_bytes())).convert("L")
+    small.thumbnail((128, 128))
+    expected = ndimage.laplace(np.asarray(small, float))[1:-1, 1:-1].var()
+    found = checks.legibility(LabelledImage(tmp_path / "c.png", ""))
+    assert found is not None
+    assert found.why.endswith(f" {expected:.1f}")
+
+
+def test_four_of_64_bits_are_so_near_that_labels_contradict() -> None:
+    images = [
+        LabelledImage(Path(name), label) for name, label in (("a", "x"), ("b", "y"), ("c", "y"), ("d", "x"))
+    ]
+    hashes = dict(zip((image.path for image in images), (0, 0b1111, 0b11111 << 20, 0b1), strict=True))
+    found = checks.contradictions(images, hashes)
+    assert [(one.path.name, one.why) for one in found] == [
+        ("a", "'x', but the near-duplicate b is 'y'"), ("b", "'y', but the near-duplicate d is 'x'")
+    ]  # fmt: skip
+
+
+def test_as_probable_as_a_label_is_on_average_is_confident_and_the_most_certain_error_is_first() -> None:
+    images = [LabelledImage(Path(str(number)), label) for number, label in enumerate("aaabb")]
+    first = np.array([0.25, 0.5, 0.75, 0.0, 0.5])  # on average 0.5 for a; 0.75 for b
+    found = checks.label_errors(images, np.stack([first, 1 - first], 1), ["a", "b"])
+    assert [(one.path.name, one.kind) for one in found] == [("0", "label"), ("4", "label")]
+    assert found[0].why == "'a', but the model predicts 'b' (0.75)"
+    # Nobody is confident of a label that no image has.
+    assert checks.label_errors(images[:2], np.array([[0.1, 0.9], [0.2, 0.8]]), ["a", "b"]) == []
+    some = checks.label_errors(
+        images, np.array([[0.2, 0.8], [0.05, 0.95], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]), ["a", "b"]
+    )
+    assert [one.path.name for one in some] == ["1", "0"]
