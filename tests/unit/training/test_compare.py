@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,12 +17,12 @@ from click.testing import CliRunner
 
 from dropsort.cli.compare import compare as command
 from dropsort.contract.resources import DEFAULT_MODEL
-from dropsort.contract.statistics import paired_difference
+from dropsort.contract.statistics import calibration_error, paired_difference, wilson
 from dropsort.pages import comparison as page
 from training import dataset, inference
 from training.dataset import LabelledImage, fingerprints
 from training.errors import TrainingError
-from training.evaluation.compare import Comparison, Paired, Side, compare
+from training.evaluation.compare import MARGIN, Comparison, Paired, Side, compare
 from training.evaluation.evaluation import Predictions
 
 LABELS = ["bicycle", "motorcycle"]
@@ -155,3 +157,104 @@ def test_the_page_is_self_contained_and_names_run_nothing() -> None:
     assert text.count('role="img"') == 3
     for words in ("Newly right", "Newly wrong", "What changes label", "the file is gone"):
         assert words in text
+
+
+def test_every_figure_of_a_comparison() -> None:
+    found = comparison("BBMmb", "BMBmB", near="x")
+    found = replace(found, overlap=[Path("o")], rejected=[(Path("r"), "why"), (Path("s"), "why")])
+    familiar = np.array([0.2, 0.05, 0.04, 0.9, 1.0])
+    old = replace(found.current.predictions, familiarity=familiar)
+    found = replace(
+        found,
+        current=replace(found.current, predictions=old, familiarity_threshold=0.05, milliseconds=1.23456),
+    )
+    figures = found.summary()
+    assert {name: figures[name] for name in ("images", "labels", "overlap", "near_duplicates", "bad_files", "precision")} == {
+        "images": 5, "labels": {"bicycle": 5}, "overlap": 1, "near_duplicates": 1, "bad_files": 2, "precision": 0.9
+    }  # fmt: skip
+    assert (figures["verdict"], figures["sentence"]) == found.verdict()
+    # Classified are the first two: the third is sure, but not familiar enough, the others are not sure.
+    assert figures["current"] == {
+        "model": "old", "labels": LABELS, "accuracy": 0.6, "accuracy_interval": list(wilson(3, 5)), "threshold": 0.9,
+        "familiarity_threshold": 0.05, "classified": 2, "coverage": 0.4, "precision": 1.0, "precision_interval": list(wilson(2, 2)),
+        "ece": calibration_error([0.99, 0.99, 0.99, 0.6, 0.6], [True, True, False, False, True]), "unfamiliar": 1,
+        "median_familiarity": 0.2, "milliseconds": 1.235,
+    }  # fmt: skip
+    one = figures["accuracy"]
+    assert one == {
+        "current": 0.6, "candidate": 0.6, "difference": 0.0, "difference_interval": list(paired_difference(1, 1, 5)), "gained": 1,
+        "lost": 1, "p": 1.0,
+    }  # fmt: skip
+    assert figures["accuracy_without_near_duplicates"]["current"] == 0.5
+    assert (
+        figures["coverage"]["current"],
+        figures["coverage"]["candidate"],
+        figures["coverage"]["gained"],
+    ) == (0.4, 0.8, 2)
+    nothing = comparison("mb", "bm").summary()["candidate"]
+    assert (nothing["classified"], nothing["precision"]) == (0, None)
+    plain = replace(found.current.predictions, has_familiarity=False)
+    without = replace(found, current=replace(found.current, predictions=plain)).summary()["current"]
+    assert without["median_familiarity"] is None
+
+
+def test_what_changes_most_is_first_and_a_third_label_makes_nothing_right() -> None:
+    found = comparison("BMBMMb", "MBMBMB")
+    assert found.changes() == [("bicycle", "motorcycle", 2, 0, 2), ("motorcycle", "bicycle", 2, 2, 0)]
+    wrong = replace(found, truth=["car"] * 6)
+    assert wrong.changes() == [("bicycle", "motorcycle", 2, 0, 0), ("motorcycle", "bicycle", 2, 0, 0)]
+    assert comparison("MMB", "BBM").changes()[0] == ("motorcycle", "bicycle", 2, 2, 0)
+
+
+def test_coverage_at_a_precision_counts_from_each_models_own_threshold() -> None:
+    # GIVEN unsure predictions, which are right: the threshold falls below them
+    found = comparison("BBbbM", "BBbbm", precision=0.8).coverage_at_precision()
+    assert (found.current, found.candidate, found.images) == (5, 5, 5)
+
+
+def test_the_promised_precision_is_kept_up_to_the_end_of_the_interval() -> None:
+    outputs = "B" * 80 + "M" * 20
+    high = wilson(80, 100).high
+    assert comparison(outputs, outputs, precision=high).verdict()[0] == "undecided"
+    above = comparison(outputs, outputs, precision=math.nextafter(high, 1)).verdict()
+    assert above == (
+        "do not roll out",
+        f"Do not roll out: 80.0% of what it classifies is right ({wilson(80, 100).shares()}), and {high:.1%} is promised.",
+    )
+    assert comparison("m" * 10, "b" * 10, precision=0.99).verdict()[0] != "do not roll out", (
+        "it classifies nothing"
+    )
+
+
+def test_one_that_classifies_more_may_lose_a_hundredth_of_accuracy() -> None:
+    assert MARGIN == 0.01
+    verdicts = {}
+    for lost in (3, 10, 14, 20):
+        # GIVEN a candidate that is sure of 300 images more, and wrong in a few that it gains elsewhere
+        current = "B" * 600 + "b" * (400 - lost) + "m" * lost
+        candidate = "B" * 900 + "b" * (100 - 2 * lost) + "m" * lost + "b" * lost
+        found = comparison(current, candidate)
+        assert (found.accuracy().gained, found.accuracy().lost) == (lost, lost)
+        verdicts[found.accuracy().interval.low > -0.01] = found.verdict()[0]
+    assert verdicts == {True: "roll out", False: "undecided"}
+
+
+def test_nothing_is_left_out_where_all_or_none_nearly_equal_training_images() -> None:
+    for near in ("", "xxx"):
+        found = comparison("BBM", "BMM", near=near)
+        assert found.decisive() is found
+    some = comparison("BBM", "BMM", near="x").decisive()
+    assert (some.truth, some.near_duplicate.tolist()) == (["bicycle"] * 2, [False, False])
+    assert [len(side.predictions.images) for side in some.sides] == [2, 2]
+
+
+def test_how_many_more_images_would_decide_is_exact() -> None:
+    found = Paired(190, 193, 5, 2, 200)
+    times = (found.needed() + 200) / 200
+    fewer = (found.needed() + 199) / 200
+    assert paired_difference(5 * times, 2 * times, 200 * times).low > 0
+    assert paired_difference(5 * fewer, 2 * fewer, 200 * fewer).low <= 0
+    worse = Paired(193, 190, 2, 5, 200)
+    assert worse.needed() == found.needed()
+    assert (worse.shares, worse.difference) == ((0.965, 0.95), -0.015)
+    assert worse.p == pytest.approx(0.453125)

@@ -8,17 +8,21 @@ import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dropsort.cli.evaluate import evaluate as command
+from dropsort.contract.statistics import auroc, calibration_error, wilson
 from dropsort.pages import evaluation as report
 from training import dataset
-from training.dataset import fingerprints, near_duplicates
+from training.dataset import LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
 from training.evaluation import evaluate, reference_file
+from training.evaluation.evaluation import Evaluation, Predictions
 from training.model import familiarity
 
 
@@ -215,3 +219,92 @@ def test_near_duplicates_do_not_flatter_the_held_out_scores() -> None:
     assert honest.held_out.mean() < flattered.held_out.mean()
     with pytest.raises(TrainingError, match="at least 20"):
         familiarity.build(features[:5])
+
+
+def predictions(*rows: tuple[float, float], has_familiarity: bool = True) -> Predictions:
+    """Of each image the probability of the first of two labels, and the familiarity."""
+    images = [LabelledImage(Path(str(number)), "a") for number in range(len(rows))]
+    first = np.array([one for one, _ in rows])
+    familiar = np.array([one for _, one in rows])
+    return Predictions(images, np.stack([first, 1 - first], 1), familiar, has_familiarity)
+
+
+def test_every_figure_of_an_evaluation() -> None:
+    # GIVEN a right image and a wrong one at the threshold, of which one is familiar enough, and two that are not sure
+    made = predictions((0.95, 0.05), (0.9, 0.04), (0.2, 1.0), (0.6, 1.0))
+    found = Evaluation(
+        "m", ["a", "b"], made, np.array([0, 1, 1, 1]), np.array([False, True, False, False]), 0.9, 0.05, "given", ["list"],
+        predictions((0.9, 0.05), (0.95, 0.01), (0.5, 1.0)), [(Path("bad"), "why")], [Path("o"), Path("p")],
+    )  # fmt: skip
+    assert found.correct.tolist() == [True, False, True, False]
+    assert found.classified.tolist() == [True, False, False, False]
+    figures = found.summary()
+    confidence, correct = [0.95, 0.9, 0.8, 0.6], [True, False, True, False]
+    assert figures == {
+        "model": "m", "labels": ["a", "b"], "images": 4, "overlap": 2, "accuracy": 0.5,
+        "accuracy_interval": [round(end, 6) for end in wilson(2, 4)], "near_duplicates": 1, "near_duplicates_from": ["list"],
+        "accuracy_without_near_duplicates": 0.666667,
+        "accuracy_without_near_duplicates_interval": [round(end, 6) for end in wilson(2, 3)], "confusion": [[1, 0], [2, 1]],
+        "ece": round(calibration_error(confidence, correct), 6),
+        "brier": round((2 * 0.05**2 + 2 * 0.9**2 + 2 * 0.2**2 + 2 * 0.6**2) / 4, 6),
+        "log_loss": round(-float(np.log([0.95, 0.1, 0.8, 0.4]).mean()), 6), "auroc": 0.75, "threshold": 0.9,
+        "threshold_from": "given", "familiarity_threshold": 0.05, "coverage": 0.5, "precision": 0.5, "coverage_with_guard": 0.25,
+        "precision_with_guard": 1.0, "guard_cost": 0.25, "bad_files": 1,
+        "others": {
+            "images": 3, "classified": 1, "classified_share": figures["others"]["classified_share"], "confident_share": 0.666667,
+            "familiarity_auroc": round(auroc([0.05, 0.04, 1, 1], [0.05, 0.01, 1]), 6),
+        },
+    }  # fmt: skip
+    share = figures["others"]["classified_share"]
+    assert share == {
+        "value": 0.333333,
+        "low": round(wilson(1, 3).low, 6),
+        "high": round(wilson(1, 3).high, 6),
+        "of": 3,
+    }
+
+
+def test_figures_of_nothing_are_null_and_settings_are_never_rounded() -> None:
+    found = Evaluation(
+        "m",
+        ["a", "b"],
+        predictions((0.6, 0.0)),
+        np.array([0]),
+        np.array([True]),
+        0.91234567891,
+        0.0123456789,
+        "given",
+    )
+    figures = found.summary()
+    assert (
+        figures["accuracy_without_near_duplicates"],
+        figures["precision"],
+        figures["precision_with_guard"],
+    ) == (None, None, None)
+    assert (figures["threshold"], figures["familiarity_threshold"]) == (0.91234567891, 0.0123456789)
+    assert (figures["auroc"], figures["accuracy"]) == (None, 1.0)
+    assert "others" not in figures
+    assert (figures["overlap"], figures["bad_files"], figures["near_duplicates_from"]) == (0, 0, [])
+
+
+def test_predictions_of_a_model_without_familiarity_are_all_familiar() -> None:
+    images = [LabelledImage(Path("0"), "a"), LabelledImage(Path("1"), "b")]
+    for outputs, familiar in (
+        (["probabilities"], [1.0, 1.0]),
+        (["probabilities", "familiarity"], [0.25, 1.0]),
+    ):
+        model: Any = SimpleNamespace(labels=["a", "b"], outputs=outputs)
+        given: list[Any] = [{"probabilities": [0.75, 0.25]}, {"probabilities": [0.5, 0.5]}]
+        if len(outputs) > 1:
+            given[0]["familiarity"] = 0.25
+        found = Predictions.of(model, images, given)
+        assert (found.familiarity.tolist(), found.has_familiarity) == (familiar, len(outputs) > 1)
+        assert found.probabilities.tolist() == [[0.75, 0.25], [0.5, 0.5]]
+    second = found.only(np.array([False, True]))
+    assert (second.images, second.confidence.tolist(), second.familiarity.tolist()) == (
+        images[1:],
+        [0.5],
+        [1.0],
+    )
+    nothing = Predictions.of(model, [], [])
+    assert nothing.probabilities.shape == (0, 2)
