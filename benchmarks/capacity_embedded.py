@@ -1,15 +1,18 @@
-"""Compares the simulation with the embedded service: the same burst in front of the same endpoint, with limits set alike.
+"""Compares the simulation with the embedded service: the same bursts in front of the same endpoints, with limits set alike.
 
-The endpoint takes one image at a time, and responds 503 to any other: an endpoint without a queue, in the service by the proxy of
-`benchmarks.faults`. The embedded AWS runs 8 functions at once, waits 0.03 times as long between two tries, and never longer than a minute
-times that, without jitter.
+The endpoint works on one image at a time, others wait in its queue, and it responds 503 to what the queue does not hold; or it is dead at
+first. In the service that is the proxy of `benchmarks.faults`. The embedded AWS runs 8 functions at once, waits 0.03 times as long between
+two tries, and never longer than a minute times that, without jitter. What failed is started again every ten seconds in both.
 """
 
 from __future__ import annotations
 
+import contextlib
+import statistics
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from benchmarks import capacity_template
@@ -24,9 +27,28 @@ from dropsort.local.service import Service
 
 UPLOADS = 120
 RATE = 2.0  # images a second
+REDRIVE_SECONDS = 10.0
 TOLERANCE = 0.2
+RUNS = 11  # of the simulation: chance decides which image waits longest, so that medians are compared
 _LONGEST_WAIT = 60.0  # of the embedded AWS, before it is scaled
 _PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One burst and its endpoint."""
+
+    name: str
+    queue: int  # requests that wait in the container
+    bursts: int = 1  # measured; more where chance decides much
+    dead_seconds: float = 0.0  # it responds 500 for so long, from the first upload on
+
+
+CASES = (
+    Case("no queue", 0, bursts=3),
+    Case("a queue of two", 2),
+    Case("dead for 40 s, then a queue of two", 2, dead_seconds=40),
+)
 
 
 @dataclass(frozen=True)
@@ -39,20 +61,36 @@ class Measured:
 
 
 class OneAtATime:
-    """A fault: an endpoint that works on one image for so many seconds, and responds 503 to others meanwhile."""
+    """A fault: an endpoint that works on one image for so many seconds while others wait, and responds 503 to more than that."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._lock = seconds, threading.Lock()
+    def __init__(self, seconds: float, queue: int = 0) -> None:
+        self._seconds, self._worker = seconds, threading.Lock()
+        self._places = threading.Semaphore(1 + queue)
 
     def __call__(self, _: proxy.Request) -> proxy.Response | None:
         """Take a request, or reject it."""
-        if not self._lock.acquire(blocking=False):
+        if not self._places.acquire(blocking=False):
             return proxy.model_error(503)
         try:
-            time.sleep(self._seconds)
+            with self._worker:
+                time.sleep(self._seconds)
         finally:
-            self._lock.release()
+            self._places.release()
         return None
+
+
+class DeadAtFirst:
+    """A fault: an endpoint that responds 500 for so many seconds from its first request on, and then as another."""
+
+    def __init__(self, seconds: float, then: OneAtATime) -> None:
+        self._seconds, self._then = seconds, then
+        self._until: float | None = None
+
+    def __call__(self, request: proxy.Request) -> proxy.Response | None:
+        """Take a request, or reject it."""
+        if self._until is None:
+            self._until = time.monotonic() + self._seconds
+        return proxy.model_error(500) if time.monotonic() < self._until else self._then(request)
 
 
 def deployment() -> Deployment:
@@ -74,9 +112,7 @@ def deployment() -> Deployment:
         )
         for name, state in read.states.items()
     }
-    return replace(
-        read, states=states, workflow_timeout=1e9, backlog_seconds=automatic_redrive.INTERVAL_SECONDS
-    )
+    return replace(read, states=states, workflow_timeout=1e9, backlog_seconds=REDRIVE_SECONDS)
 
 
 # What holds in the embedded service: small images, functions that are warm, 150 ms before an execution begins.
@@ -88,28 +124,63 @@ ASSUMED = Assumptions(
     event_seconds=0.2,
     serialize_seconds=0.03,
     filter_seconds=0.03,
+    spread=0.5,
 )
 
 
-def measure(uploads: int = UPLOADS) -> tuple[Measured, float]:
+@contextlib.contextmanager
+def service() -> Iterator[Stand]:
+    """The embedded service, which starts what failed again as often as the simulation does."""
+    before = automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE
+    automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE = REDRIVE_SECONDS, 1
+    try:
+        with Service() as running:
+            stand = Stand(running)
+            yield stand
+            stand.close()
+    finally:
+        automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE = before
+
+
+def measure(stand: Stand, folder: str, case: Case, uploads: int) -> tuple[Measured, float]:
     """Upload to the embedded service and wait until it has drained; return what came of it and how long the uploads took."""
-    with Service() as service:
-        stand = Stand(service)
-        batch = Batch("capacity", uploads, images())
-        warm = Batch("warm", 8, images())
-        warm.put_all(stand.site)
-        warm.drain(stand.site, _PATIENCE_SECONDS)
-        stand.proxy.reset()
-        with stand.injected(proxy.of("endpoint", OneAtATime(1 / RATE))):
-            began = time.time()  # as the results have it
-            batch.put_all(stand.site)
-            uploaded = time.time() - began
-            verdict, _ = batch.drain(stand.site, _PATIENCE_SECONDS)
-        requests = stand.proxy.passed["endpoint"] + stand.proxy.stopped["endpoint"]
-        drained = batch.last_recorded(stand.site) - began
-        stand.close()
-    waiting = verdict.lost + verdict.waiting
-    return Measured(uploads - waiting, drained, requests), uploaded
+    # Function instances of its own, as in the simulation: a circuit breaker remembers the burst before.
+    stand.set_variables("ClassifyFunction", {"BURST": folder})
+    warm = Batch(f"{folder}-warm", 8, images())
+    warm.put_all(stand.site)
+    warm.drain(stand.site, _PATIENCE_SECONDS)
+    batch = Batch(folder, uploads, images())
+    stand.proxy.reset()
+    queue = OneAtATime(1 / RATE, case.queue)
+    endpoint = DeadAtFirst(case.dead_seconds, queue) if case.dead_seconds else queue
+    with stand.injected(proxy.of("endpoint", endpoint)):
+        began = time.time()  # as the results have it
+        batch.put_all(stand.site)
+        uploaded = time.time() - began
+        verdict, _ = batch.drain(stand.site, _PATIENCE_SECONDS)
+    requests = stand.proxy.passed["endpoint"] + stand.proxy.stopped["endpoint"]
+    drained = batch.last_recorded(stand.site) - began
+    return Measured(uploads - verdict.lost - verdict.waiting, drained, requests), uploaded
+
+
+def bursts(stand: Stand, case: Case, uploads: int) -> tuple[Measured, float, str]:
+    """The median of a case's bursts; how long its uploads took, and the times of all."""
+    found = [
+        measure(stand, f"capacity-{CASES.index(case)}-{number}", case, uploads)
+        for number in range(case.bursts)
+    ]
+    found.sort(key=lambda one: (-one[0].results, one[0].drained_seconds))  # one that lost results comes last
+    times = ", ".join(f"{measured.drained_seconds:.0f}" for measured, _ in found)
+    least = min(measured.results for measured, _ in found)
+    median, seconds = found[len(found) // 2]
+    return replace(median, results=least), seconds, times
+
+
+def simulate(case: Case, uploads: int, seconds: float, runs: int = RUNS) -> list[Outcome]:
+    """The outcomes of so many simulations, by their time to drain."""
+    assumed = replace(ASSUMED, queue=case.queue, dead_seconds=case.dead_seconds)
+    found = [Simulation(deployment(), assumed, uploads, seconds, seed).run() for seed in range(runs)]
+    return sorted(found, key=lambda outcome: outcome.drained_seconds)
 
 
 def compare(measured: Measured, simulated: Outcome) -> str:
@@ -122,20 +193,36 @@ def compare(measured: Measured, simulated: Outcome) -> str:
 
 def main(uploads: int = UPLOADS) -> int:
     """Measure, simulate, print both; 1 if they differ by more than a fifth."""
-    measured, seconds = measure(uploads)
-    simulated = Simulation(deployment(), ASSUMED, uploads, seconds).run()
-    print(
-        f"{uploads} uploads in {seconds:.1f} s, an endpoint that takes one image at a time, {RATE:g} a second"
-    )
-    print(f"{'':24s}{'results':>9s}{'drained':>11s}{'requests':>10s}")
-    print(
-        f"{'embedded service':24s}{measured.results:9d}{measured.drained_seconds:9.1f} s{measured.requests:10d}"
-    )
-    requests = simulated.results + simulated.busy
-    print(f"{'simulation':24s}{simulated.results:9d}{simulated.drained_seconds:9.1f} s{requests:10d}")
-    found = compare(measured, simulated)
-    print(found or f"within {TOLERANCE:.0%}")
-    return int(bool(found))
+    print(f"{uploads} uploads at once; an endpoint that works on one image at a time, {RATE:g} a second")
+    print(f"{'':36}{'':18}{'results':>9}{'drained':>11}{'requests':>10}")
+    differ = False
+    with service() as stand:
+        for case in CASES:
+            measured, seconds, times = bursts(stand, case, uploads)
+            runs = simulate(case, uploads, seconds)
+            median = runs[RUNS // 2]
+            requests = statistics.median(outcome.results + outcome.busy for outcome in runs)
+            found = compare(measured, median)
+            differ = differ or bool(found)
+            rows = (
+                (
+                    case.name,
+                    "embedded service",
+                    measured.results,
+                    measured.drained_seconds,
+                    measured.requests,
+                ),
+                ("", "simulation", median.results, median.drained_seconds, requests),
+            )
+            for name, where, results, drained, sent in rows:
+                print(f"{name:36}{where:18}{results:9d}{drained:9.1f} s{sent:10.0f}")
+            spread = (
+                f"{runs[0].drained_seconds:.0f} to {runs[-1].drained_seconds:.0f} s in {RUNS} simulations"
+            )
+            print(
+                f"{'':36}{found or f'within {TOLERANCE:.0%}'}: {times} s in the service, {spread}", flush=True
+            )
+    return int(differ)
 
 
 if __name__ == "__main__":

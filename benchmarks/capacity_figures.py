@@ -22,6 +22,7 @@ class Assumptions:
     classify_seconds: float = 0.02  # without the endpoint
     filter_seconds: float = 0.1
     refused_seconds: float = 0.05  # a throttled invocation
+    spread: float = 0.0  # durations of functions vary evenly by this share to both sides
     instance_start_seconds: float = 300.0
     dead_from: float = 0.0
     dead_seconds: float = 0.0  # how long the endpoint is dead

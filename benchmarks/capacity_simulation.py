@@ -329,12 +329,12 @@ class Simulation:
         instance = self._functions.start(name)
         if instance is None:
             self.outcome.throttles += 1
-            yield self._environment.timeout(self.assumed.refused_seconds)
+            yield self._takes(self.assumed.refused_seconds)
             return "Lambda.TooManyRequestsException"
         cold, breaker = instance
         began = self._environment.now
         own = getattr(self.assumed, f"{name.lower()}_seconds")
-        yield self._environment.timeout(cold + own)
+        yield self._takes(cold + own)
         error = None
         if name == "Classify" and not breaker.allows(self._environment.now):
             error = "EndpointUnavailable"
@@ -350,6 +350,12 @@ class Simulation:
         self._invocations += 1
         self._gb_seconds += (self._environment.now - began) * state.memory_gb
         return error
+
+    def _takes(self, seconds: float) -> simpy.Timeout:
+        spread = self.assumed.spread
+        return self._environment.timeout(
+            seconds * self._chance.uniform(1 - spread, 1 + spread) if spread else seconds
+        )
 
     def _dollars(self) -> float:
         """The bill apart from the endpoint: executions as long as they waited, functions as often as they ran.

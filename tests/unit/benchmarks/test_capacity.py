@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from benchmarks import capacity, capacity_embedded, capacity_template
 from benchmarks.capacity_figures import Assumptions, Outcome
 from benchmarks.capacity_simulation import MOST_SAMPLES, Simulation
+from benchmarks.faults import proxy
 from dropsort.deployment.quotas import PER_INSTANCE
 from monitoring.bill import Traffic, per_million
 from monitoring.prices import INSTANCES, price
@@ -103,14 +106,38 @@ def test_an_even_stream_costs_what_the_bill_says() -> None:
 
 
 def test_the_simulation_is_compared_with_what_was_measured() -> None:
-    simulated = Simulation(capacity_embedded.deployment(), capacity_embedded.ASSUMED, 30, 1.0).run()
-    assert (simulated.results, simulated.max_concurrent_functions <= 8) == (30, True)
-    # Without jitter tries come at the same time, so the endpoint waits between two of them.
+    runs = capacity_embedded.simulate(capacity_embedded.CASES[0], 30, 1.0, 3)
+    simulated = runs[len(runs) // 2]
+    assert all((run.results, run.max_concurrent_functions <= 8) == (30, True) for run in runs)
+    assert runs[0].drained_seconds < simulated.drained_seconds < runs[-1].drained_seconds
+    # Tries come at the same time, so the endpoint waits between two of them.
     assert 30 / capacity_embedded.RATE <= simulated.drained_seconds < 90 / capacity_embedded.RATE
     seconds = simulated.drained_seconds
     assert not capacity_embedded.compare(capacity_embedded.Measured(30, 1.1 * seconds, 60), simulated)
     assert capacity_embedded.compare(capacity_embedded.Measured(30, 1.3 * seconds, 60), simulated)
     assert capacity_embedded.compare(capacity_embedded.Measured(29, seconds, 60), simulated)
+    # AND each case has an effect of its own
+    times = [
+        capacity_embedded.simulate(case, 30, 1.0, 1)[0].drained_seconds for case in capacity_embedded.CASES
+    ]
+    assert times[1] < times[0] < times[2] > 40
+
+
+def test_an_endpoint_with_a_queue_rejects_what_it_does_not_hold() -> None:
+    request = proxy.Request("endpoint", "POST", "/endpoints/e/invocations")
+    endpoint = capacity_embedded.OneAtATime(0.2, queue=2)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(endpoint, [request] * 6))
+    assert sorted(one.status if one else 200 for one in found) == [200, 200, 200, 424, 424, 424]
+    # AND a dead one rejects all for its time, from the first request on
+    dead = capacity_embedded.DeadAtFirst(0.3, capacity_embedded.OneAtATime(0.0))
+    first = dead(request)
+    assert first is not None
+    assert (first.status, b"500" in first.body) == (424, True)
+    deadline = time.monotonic() + 30
+    while dead(request) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert dead(request) is None
 
 
 def test_an_idle_service_waits_for_nothing() -> None:

@@ -11,7 +11,14 @@ from botocore.exceptions import ClientError
 
 from handlers import breaker as module
 from handlers import classify
-from handlers.breaker import FAILING_SECONDS, IDLE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Breaker
+from handlers.breaker import (
+    FAILING_SECONDS,
+    IDLE_SECONDS,
+    LONGEST_GAP_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    PAUSE_SECONDS,
+    Breaker,
+)
 from handlers.endpoint_errors import EndpointBusy, EndpointUnavailable
 from handlers.rejections import from_error
 from tests.unit.handlers.conftest import Runtime
@@ -60,6 +67,28 @@ def test_failures_before_an_idle_time_do_not_count() -> None:
     for now in (0.0, 1.0, 1.0 + IDLE_SECONDS + 1, 1.0 + IDLE_SECONDS + 2):
         breaker.failed(now)
         assert breaker.allows(now)
+
+
+def test_time_without_a_request_counts_for_little() -> None:
+    # GIVEN an endpoint that rejected what came last of a burst
+    breaker = Breaker()
+    for now in range(10):
+        breaker.failed(float(now))
+    # WHEN it rejects the first images of the next burst, half a minute after the first failure
+    begin = 9 + LONGEST_GAP_SECONDS + 30
+    breaker.failed(begin)
+    # THEN it has been failing for the time in which it was tried, and a pause of bounded length
+    assert breaker.failing == 9 + LONGEST_GAP_SECONDS
+    assert breaker.allows(begin)
+    breaker.failed(begin + 0.99)
+    assert breaker.allows(begin + 0.99)
+    breaker.failed(begin + 1)
+    assert not breaker.allows(begin + 1)
+    # AND the time that a request takes is no time without one
+    breaker = Breaker()
+    for now in (0.0, 25.0):
+        breaker.failed(now, 5.0)
+    assert breaker.failing == 25
 
 
 def test_after_a_pause_one_request_decides() -> None:
