@@ -6,6 +6,7 @@ import functools
 import json
 import secrets
 import socket
+import sys
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -27,11 +28,15 @@ from dropsort.review import ORDERS
 from dropsort.review.access import Access
 from dropsort.review.decisions import Wanted
 from dropsort.review.errors import ReviewError
-from dropsort.review.listing import Item, one_by_one
+from dropsort.review.listing import Item, Placed, one_by_one
 from dropsort.review.session import Session, action_of
 from dropsort.review.thumbnails import SIDES
 
 MOST_ITEMS = 500  # of a page of a listing
+PAGE_ITEMS = 200  # of a page that the script requests
+SCREEN_ITEMS = 24  # whose thumbnails the page shows first
+SEED = 1
+SWITCH_SECONDS = 0.0005  # between threads: those that read results would hold up each step of a request for ten times as long
 MOST_DECISIONS = 2000  # of one request
 STATIC = {
     "style.css": ("dropsort.pages", "templates/style.css", "text/css"),
@@ -50,7 +55,21 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
     template = environment.get_template("review.html")
 
     def page(_: Request) -> Response:
-        text = template.render(bucket=session.bucket, reviewer=session.reviewer, order=order)
+        # What it shows first comes with it, and the thumbnails are made while the browser reads it.
+        number, length, found = 0, 0, []
+        if order != "similar":  # which compares all images
+            number, length = session.listing.view(keys.LOW_CONFIDENCE, "", "", order, SEED)
+            found = session.listing.page(number, 0, PAGE_ITEMS) or []
+            session.thumbnails.prepare(item for item, _ in found[:SCREEN_ITEMS] if item)
+        first = {
+            "bin": {"group": keys.LOW_CONFIDENCE, "kind": "", "value": ""},
+            "order": order,
+            "seed": SEED,
+            "view": number,
+            "length": length,
+            "items": _placed(found),
+        }
+        text = template.render(bucket=session.bucket, reviewer=session.reviewer, first=first)
         return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
     def state(_: Request) -> Response:
@@ -90,11 +109,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         )
         if found is None:
             raise HTTPException(410, "The view is not there any more.")
-        listed = [
-            _listed(item) | {"begin": placed.begin, "size": placed.size} if item else None
-            for item, placed in found
-        ]
-        return _json({"items": listed})
+        return _json({"items": _placed(found)})
 
     def image(size: str, request: Request) -> Response:
         shown = session.thumbnails.get(_item(request), size)
@@ -197,6 +212,13 @@ def _wanted(session: Session, sent: Any) -> Wanted:
     return Wanted(sent["id"], action_of(sent.get("action")), label, key, sent["image"], seen)
 
 
+def _placed(found: list[tuple[Item | None, Placed]]) -> list[dict[str, Any] | None]:
+    return [
+        _listed(item) | {"begin": placed.begin, "size": placed.size} if item else None
+        for item, placed in found
+    ]
+
+
 def _listed(item: Item) -> dict[str, Any]:
     return {
         "id": item.inference_id,
@@ -272,6 +294,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until SIGINT or SIGTERM, or until `stop`."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:

@@ -6,10 +6,12 @@ long ends its process, not the page's.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import threading
 from collections import OrderedDict
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dropsort.contract.reasons import REASONS
@@ -27,6 +29,7 @@ SIDES = {"thumbnail": 192, "large": 1024}  # pixels
 SECONDS = 60
 FAILED = "Decoding it failed."
 WORKERS = 2
+AHEAD = 6  # images that are read from S3 at once before the page requests them
 
 
 class Thumbnails:
@@ -36,6 +39,8 @@ class Thumbnails:
         self._s3, self._bucket, self._most = s3, bucket, cache_bytes
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[str, str], Shown] = OrderedDict()
+        self._making: dict[tuple[str, str], Future[Shown]] = {}
+        self._ahead = ThreadPoolExecutor(AHEAD, "ahead")
         self.cached_bytes = 0
         self._pool: ProcessPoolExecutor | None = None
 
@@ -63,15 +68,41 @@ class Thumbnails:
             if name in self._cache:
                 self._cache.move_to_end(name)
                 return self._cache[name]
-        shown = self._make(item, SIDES[size])
+            other = self._making.get(name)
+            if other is None:
+                made = self._making[name] = Future[Shown]()
+        if other is not None:
+            return other.result()
+        try:
+            shown = self._make(item, SIDES[size])
+            self._remember(name, shown)
+            made.set_result(shown)
+        except BaseException as error:
+            made.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._making[name]
+        return shown
+
+    def prepare(self, items: Iterable[Item]) -> None:
+        """Make the thumbnails that the page is about to request."""
+
+        def work(item: Item) -> None:
+            with contextlib.suppress(Exception):  # the page's own request says why
+                self.get(item, "thumbnail")
+
+        for item in items:
+            self._ahead.submit(work, item)
+
+    def _remember(self, name: tuple[str, str], shown: Shown) -> None:
         with self._lock:
-            if name not in self._cache and shown.reason != FAILED:  # which may be due to another image
+            if shown.reason != FAILED:  # which may be due to another image
                 self._cache[name] = shown
                 self.cached_bytes += len(shown.data)
             while self.cached_bytes > self._most:
                 _, oldest = self._cache.popitem(last=False)
                 self.cached_bytes -= len(oldest.data)
-        return shown
 
     def _make(self, item: Item, side: int) -> Shown:
         from handlers.reading import Overwritten, read
@@ -101,5 +132,6 @@ class Thumbnails:
 
     def close(self) -> None:
         """End the processes."""
+        self._ahead.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._end(self._pool)

@@ -6,8 +6,8 @@ class Grid {
     element.addEventListener("scroll", () => this.soon(), { passive: true });
     new ResizeObserver(() => this.layout()).observe(element);
   }
-  reset(length) {
-    this.length = length; this.pages.clear(); this.version = (this.version || 0) + 1;
+  reset(length, items) {
+    this.length = length; this.pages.clear(); if (items && items.length >= Math.min(length, this.PAGE)) this.pages.set(0, items); this.version = (this.version || 0) + 1;
     for (const cell of this.cells.values()) cell.remove();
     this.cells.clear(); this.element.scrollTop = 0; this.layout();
   }

@@ -5,7 +5,9 @@ const make = (tag, className, text) => { const found = document.createElement(ta
 const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "Classified by the model", reviewed: "Reviewed" };
 const LETTERS = "abcdefhijklmopqrtvwxy".split("");  // without those of actions: g, n, s, u, z
 const QUEUE = "dropsort-review-unsent";
-const page = { bin: { group: "low-confidence", kind: "", value: "" }, order: document.body.dataset.order, seed: 1, view: 0, at: 0, anchor: 0,
+const FOLLOWS = 2000;  // milliseconds that a view stays as it is
+const first = JSON.parse($("first").textContent);
+const page = { bin: first.bin, order: first.order, seed: first.seed, view: 0, at: 0, anchor: 0,
   selected: new Set(), labels: [], state: null, queue: [], undo: [], made: new Set(), status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
 
 async function request(path, body) {
@@ -63,14 +65,16 @@ function draw(cell, index, item) {
 async function open() {
   const { group, kind, value } = page.bin;
   const query = new URLSearchParams({ group, kind, value, order: page.order, seed: page.seed });
-  const found = await request(`/api/view?${query}`);
-  page.view = found.view; page.incomplete = found.comparing > 0; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
-  grid.reset(found.length); empty(); focus(0, { quiet: true });
+  show(await request(`/api/view?${query}`));
+}
+function show(found) {
+  page.opened = performance.now(); page.view = found.view; page.incomplete = found.comparing > 0; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
+  grid.reset(found.length, found.items); empty(); focus(0, { quiet: true });
 }
 function empty() {
   const none = grid.length === 0;
   $("empty").hidden = !none;
-  $("empty").textContent = page.state && page.state.loading ? "Reading results …" : "No images here. Choose another bin, or refresh.";
+  $("empty").textContent = !page.state || page.state.loading ? "Reading results …" : "No images here. Choose another bin, or refresh.";
 }
 
 function focus(index, { quiet = false, keep = false } = {}) {
@@ -231,10 +235,11 @@ async function poll() {
     const before = page.state; page.state = await request("/api/state");
     bins(page.state.bins); labels(page.state.labels); progress();
     if (page.state.trouble) trouble(page.state.trouble); else if (before && before.trouble) trouble("");
-    // While results are read, the view follows until somebody works in it.
+    // While results are read, the view follows until somebody works in it; the images of a view are shown before the next one.
     const total = imagesIn(page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)));
-    if (!page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) { took = performance.now(); await open(); took = performance.now() - took; }
-    empty(); if (page.state.loading || page.incomplete) pause = grid.length ? Math.max(2000, 10 * took) : 250;  // comparing many images takes long
+    const due = !grid.length || performance.now() - page.opened >= FOLLOWS;
+    if (due && !page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) { took = performance.now(); await open(); took = performance.now() - took; }
+    empty(); if (page.state.loading || page.incomplete) pause = grid.length ? Math.max(FOLLOWS, 10 * took) : 250;  // comparing many images takes long
   } catch (error) { trouble(`The page's server does not respond (${error.message}). Decisions are sent when it does.`); pause = 3000; }
   clearTimeout(polling); polling = setTimeout(poll, pause);
 }
@@ -310,4 +315,5 @@ addEventListener("beforeunload", (event) => { if (page.queue.length) event.preve
 // What was decided but not stored before the page was loaded again is sent now; the server knows each decision by its id.
 try { page.queue = JSON.parse(sessionStorage.getItem(QUEUE)) || []; } catch (error) { page.queue = []; }
 if (matchMedia("(max-width: 860px)").matches) $("bins-fold").open = false;
-open().then(() => { $("grid").focus(); flush(); poll(); }, (error) => { trouble(error.message); poll(); });
+function begin() { $("grid").focus(); flush(); poll(); }
+if (first.length) { show(first); begin(); } else open().then(begin, (error) => { trouble(error.message); poll(); });

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -183,6 +185,65 @@ def test_images_are_shown_and_what_is_none_is_explained(s3: Any, upload: Upload)
             process.kill()
         # THEN an image may fail, and others are shown
         eventually(lambda: page.request("GET", f"/large/{ids[0]}")[0] == 200)
+
+
+def test_the_page_comes_with_its_first_images_and_their_thumbnails_are_made_ahead(
+    s3: Any, upload: Upload
+) -> None:
+    label = "</script><script>run()</script>"
+    ids = [upload(f"{number}.png", label=label) for number in range(3)]
+    with served(s3) as (session, server):
+        page = Browser(server.address)
+        page.sign_in()
+        eventually(lambda: not session.listing.loading)
+        content = page.request("GET", "/")[2].decode()
+        found = re.search(r'<script type="application/json" id="first">(.*?)</script>', content)
+        assert found
+        first = json.loads(found[1])
+        assert (first["length"], {item["id"] for item in first["items"]}) == (3, set(ids))
+        assert {item["label"] for item in first["items"]} == {label}
+        # The same as the requests for them
+        again = page.get(f"/api/items?view={first['view']}&offset=0&limit=200")
+        assert again["items"] == first["items"]
+        eventually(lambda: {(one, "thumbnail") for one in ids} <= set(session.thumbnails._cache))
+
+
+def test_two_requests_for_one_image_make_it_once(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dropsort.review.listing import Listing
+
+    listing, made = Listing(s3, BUCKET), Thumbnails(s3, BUCKET)
+    image, begun, go_on = upload("a.png"), threading.Event(), threading.Event()
+    listing.load()
+    item = listing.find(image)
+    assert item
+    make, calls = made._make, []
+
+    def slowly(item: Any, side: int) -> Any:
+        calls.append(side)
+        begun.set()
+        assert go_on.wait(60)
+        if len(calls) == 1:
+            raise ConnectionError("S3 is away")
+        return make(item, side)
+
+    monkeypatch.setattr(made, "_make", slowly)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            one = threads.submit(made.get, item, "thumbnail")
+            assert begun.wait(60)
+            two = threads.submit(made.get, item, "thumbnail")
+            time.sleep(0.1)
+            assert calls == [192]
+            go_on.set()
+            # An error is that of both, and the next request tries again.
+            assert isinstance(one.exception(60), ConnectionError)
+            assert isinstance(two.exception(60), ConnectionError)
+        assert made.get(item, "thumbnail").data == made.get(item, "thumbnail").data != b""
+        assert calls == [192, 192]
+    finally:
+        made.close()
 
 
 def test_images_that_wait_behind_a_decoder_that_is_ended_say_so(s3: Any, upload: Upload) -> None:
