@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
@@ -161,13 +162,15 @@ class EmbeddedAws:
 
     def _responds(self) -> bool:
         try:
-            with OPENER.open(f"{self.url}/_ministack/ready", timeout=2) as response:
+            with open_directly(f"{self.url}/_ministack/ready", timeout=2) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
 
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def open_directly(request: str | urllib.request.Request, timeout: float) -> Any:
+    """Open an address of this machine, whatever proxies it has."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout)
 
 
 def free_port(wanted: int = 0) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dropsort.local import clients, credentials
-from dropsort.local.embedded import HOST, OPENER, free_port
+from dropsort.local.embedded import HOST, free_port, open_directly
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.process import Lifeline, Process
 
@@ -135,7 +135,7 @@ class EmbeddedEndpoint:
     def _call(self, method: str, path: str) -> bool:
         request = clients.signed_request(self.credentials, method, self.url + path)
         try:
-            with OPENER.open(request, timeout=STOP_SECONDS) as answer:
+            with open_directly(request, timeout=STOP_SECONDS) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -45,14 +45,27 @@ def test_settings_of_the_machine_do_not_reach_it(tmp_path: Path, monkeypatch: py
     # THEN it starts with ours only
     found = EmbeddedAws(Path(sys.executable), tmp_path)._environment(tmp_path)
     assert "mine" not in found.values()
-    assert found["BIND_HOST"] == "127.0.0.1", "not for the network"
-    assert found["AUTH"] == "true", "the policies of roles are enforced"
-    assert found["DOCKER_HOST"] == "unix:///nonexistent", "containers of others are left alone"
-    assert (found["SFTP_ENABLED"], found["IOT_MTLS_ENABLED"]) == ("0", "0"), "no further ports"
-    assert Path(found["HOME"]) == tmp_path
+    port, folder = found["GATEWAY_PORT"], str(tmp_path)
+    assert found == {
+        "BIND_HOST": "127.0.0.1",  # not for the network
+        "AUTH": "true",  # the policies of roles are enforced
+        "DOCKER_HOST": "unix:///nonexistent",  # containers of others are left alone
+        "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0",  # no further ports
+        "AWS_EC2_METADATA_DISABLED": "true", "LAMBDA_ACCOUNT_CONCURRENCY": "8", "SFN_WAIT_SCALE": "0.03", "LOG_LEVEL": "WARNING",
+        "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder,
+        "GATEWAY_PORT": port, "PERSIST_STATE": "0", "STATE_DIR": f"{folder}/state", "S3_PERSIST": "1", "S3_DATA_DIR": f"{folder}/s3",
+    }  # fmt: skip
+    assert int(port) > 0
 
 
-def test_it_keeps_objects_and_state_from_run_to_run(embedded_python: Path, tmp_path: Path) -> None:
+def test_it_keeps_objects_and_state_from_run_to_run(
+    embedded_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a machine with a proxy that does not respond
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     # GIVEN one that keeps, with an object and a queue, and no space for uploads
     aws = EmbeddedAws(embedded_python, tmp_path, keep=True, reserve=2 * shutil.disk_usage(tmp_path).free)
     aws.start()

@@ -12,8 +12,9 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as Key
 
+from dropsort.local import gate
 from dropsort.local.credentials import make
-from dropsort.local.gate import BODY_LIMIT, Gate
+from dropsort.local.gate import BODY_LIMIT, Gate, foreign
 
 PORT = 4566
 HOST = f"127.0.0.1:{PORT}"
@@ -165,6 +166,20 @@ def test_two_hosts_are_one_too_many() -> None:
     scope = signed()
     scope["headers"].append((b"host", b"rebound.example"))
     assert served(scope)[1] == 403
+    # Also where no signature covers it.
+    for hosts in ([], [HOST, "rebound.example"], ["rebound.example", HOST], [HOST, HOST]):
+        assert (
+            foreign("GET", [("host", one) for one in hosts], {HOST}) == "Host is not this service's address."
+        )
+    assert foreign("GET", [("host", HOST)], {HOST}) is None
+
+
+@pytest.mark.parametrize("path", ["/_ministack/reset", "/_localstack/health", "/health"])
+def test_the_administration_of_what_is_behind_is_not_served_even_if_it_is_signed(path: str) -> None:
+    behind, status, _, body = served(signed("GET", path, service="lambda", body=b""), (b"",))
+    assert (status, behind.acted) == (403, [])
+    assert b"is not served" in body
+    assert served(signed("GET", f"/bucket{path}", body=b""), (b"",))[1] == 200
 
 
 @pytest.mark.parametrize("host", [HOST, f"localhost:{PORT}", f"LOCALHOST:{PORT}"])
@@ -202,6 +217,15 @@ def test_a_payload_without_a_digest_is_held_up_to_a_limit() -> None:
         signed("POST", "/", service="lambda"), [part] * (BODY_LIMIT // len(part) + 1)
     )
     assert (status, behind.acted) == (413, [])
+
+
+@pytest.mark.parametrize(("limit", "status"), [(7, 200), (6, 413)])
+def test_the_limit_of_a_payload_without_a_digest(
+    limit: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "BODY_LIMIT", limit)
+    behind, found, _, _ = served(signed("POST", "/", service="lambda"), (b"con", b"tent"))
+    assert (found, behind.acted) == (status, [b"content"] if status == 200 else [])
 
 
 @pytest.mark.parametrize(
