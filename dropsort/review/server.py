@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dropsort.contract import keys, reviews
 from dropsort.contract.reasons import REASONS
 from dropsort.review import ORDERS
-from dropsort.review.access import Access
+from dropsort.review.access import MAX_BODY, Access
 from dropsort.review.decisions import Wanted
 from dropsort.review.errors import ReviewError
 from dropsort.review.listing import Item, Placed, one_by_one
@@ -237,6 +237,8 @@ async def _body(request: Request) -> dict[str, Any]:
         raise HTTPException(415, "Send application/json.")
     try:
         document = json.loads(await request.body())
+    except ClientDisconnect:  # what `Access` makes of one that is too large
+        raise HTTPException(413, f"It is larger than {MAX_BODY:,} bytes.") from None
     except (ValueError, RecursionError):
         raise HTTPException(400, "It is no JSON.") from None
     if not isinstance(document, dict):

@@ -86,7 +86,24 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
             assert one.request("GET", "/api/state", **headers_sent)[0] == 403, headers_sent
         assert one.request("OPTIONS", "/api/decide")[0] == 403
         assert one.request("POST", "/api/decide", {"decisions": []}, Content_Type="text/plain")[0] == 415
-        assert one.request("GET", "/api/state", Origin=f"http://127.0.0.1:{port}")[0] == 200
+        status, headers, _ = one.request("GET", "/api/state", Origin=f"http://127.0.0.1:{port}")
+        assert (status, headers["cache-control"]) == (200, "no-store")
+        # AND what is too much or nothing is rejected
+        for path, body, message in (
+            ("/api/decide", {"decisions": []}, "list of 1 to 2000"),
+            ("/api/decide", {"decisions": {"image": "x"}}, "list of 1 to 2000"),
+            ("/api/decide", {"decisions": [{}] * 2001}, "list of 1 to 2000"),
+            ("/api/decide", {"decisions": [{}] * 2000}, "names no image"),
+            ("/api/decide", [], "no JSON object"),
+            ("/api/claim", {"images": ["x"] * 501}, "at most 500"),
+            ("/api/decide", {"decisions": [], "": " " * (1_000_000 - 25)}, "list of 1 to 2000"),
+        ):
+            status, _, content = one.request("POST", path, body)
+            assert (status, message in content.decode()) == (400, True), (message, content)
+        assert one.request("POST", "/api/claim", {"images": ["x"] * 500})[0] == 200
+        assert one.request("POST", "/api/decide", {"decisions": [], "": " " * (1_000_000 - 24)})[0] == 413
+        for offset, status in (("9" * 12, 410), ("9" * 13, 400), ("-1", 400), ("%D9%A1", 400), ("", 400)):
+            assert one.request("GET", f"/api/items?view=77&offset={offset}")[0] == status, offset
 
 
 def test_decisions_are_stored_become_results_and_are_listed(s3: Any, upload: Upload) -> None:
