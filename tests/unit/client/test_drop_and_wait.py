@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dropsort.client import files
-from dropsort.client.drop import drop
+from dropsort.client.drop import Uploaded, drop
 from dropsort.client.drop_and_wait import drop_and_wait
 from dropsort.client.errors import MissingResultsError
+from dropsort.client.results import Result
 from dropsort.client.summary import result_locations, summarise
-from dropsort.client.wait import Waiter
+from dropsort.client.wait import Waiter, is_result_of
 from tests.unit.client.conftest import BUCKET
 
 
@@ -156,3 +158,33 @@ def test_a_failing_upload_ends_the_wait(s3: Any, service: set[str], found: list[
     missing = replace(found[0], path=found[0].path.with_name("gone"))
     with pytest.raises(FileNotFoundError):
         drop_and_wait(s3, BUCKET, [missing, *found[1:]])
+
+
+@pytest.mark.parametrize(
+    ("version", "etag", "recorded", "uploaded", "its_own"),
+    [
+        ("2", "e", 0, None, True),
+        ("1", "e", 9, None, False),  # of an earlier version of the same content
+        (None, "e", 0, None, True),
+        (None, "f", 9, None, False),
+        (None, "e", -1.9, None, True),  # by a clock that is behind
+        (None, "e", -2.0, None, False),  # of the same content, before
+        ("3", "f", 9, 5.0, False),  # uploaded no later than this one
+        ("3", "f", 9, 5.001, True),  # replaced since
+        (None, "f", 9, 5.001, True),
+    ],
+)
+def test_which_result_is_that_of_an_upload(
+    version: str | None, etag: str, recorded: float, uploaded: float | None, its_own: bool
+) -> None:
+    # GIVEN an upload of version 2, which took five seconds
+    start = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    upload = Uploaded(files.File(Path("a"), "incoming/a", 1), "e", "2", start, start + timedelta(seconds=5))
+    times = {"recorded": (start + timedelta(seconds=recorded)).isoformat()}
+    if uploaded is not None:
+        times["uploaded"] = (start + timedelta(seconds=uploaded)).isoformat()
+    source = {"etag": etag, "version_id": version, "key": "incoming/a"}
+    result = Result("classified/a.json", {"source": source, "times": times, "outcome": "classified"})
+    assert is_result_of(result, upload) is its_own
+    if version is None and uploaded is None:  # what was there before has any result of its content
+        assert is_result_of(result, Uploaded(upload.file, "e")) is (etag == "e")

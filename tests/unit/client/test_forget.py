@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -188,3 +188,22 @@ def test_the_command_takes_whatever_names_an_image_and_each_once(
 def test_a_key_elsewhere_is_rejected(s3: Any) -> None:
     with pytest.raises(ValueError, match="is not below incoming/"):
         forget.find(s3, SERVICE, "captures/a")
+
+
+def test_captures_of_the_hour_of_a_result_and_of_the_one_before_are_found(
+    s3: Any, write_result: Callable[..., str]
+) -> None:
+    # GIVEN records of the image in each of three hours, of two variants, and of another endpoint
+    version = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")["VersionId"]
+    written = s3.head_object(Bucket=BUCKET, Key=write_result(KEY))["LastModified"]
+    record = line(eventId="1", inferenceId=keys.inference_id(BUCKET, KEY, version))
+    names = {}
+    for back, variant in ((0, "main"), (1, "main"), (1, "canary"), (2, "main"), (-1, "main")):
+        hour = f"{written - timedelta(hours=back):%Y/%m/%d/%H}"
+        names[back, variant] = f"captures/bikes/{variant}/{hour}/1.jsonl"
+    for name in (*names.values(), names[0, "main"].replace("bikes", "others")):
+        s3.put_object(Bucket=BUCKET, Key=name, Body=record + b"\n")
+    # THEN those in which it was sent to the endpoint are found
+    found = forget.find(s3, SERVICE, KEY)
+    assert set(found.captures) == {names[0, "main"], names[1, "main"], names[1, "canary"]}
+    assert found.captured == 3

@@ -64,3 +64,13 @@ def test_the_threshold_is_chosen_on_calibrated_probabilities_of_the_held_out_ima
     assert found.figures["precision"] == pytest.approx(correct[above].mean(), abs=1e-4)
     assert found.figures["coverage"] == pytest.approx(above.mean(), abs=1e-4)
     assert found.figures["precision_met"] is True
+
+
+def test_below_the_lowest_confidence_is_that_of_a_guess() -> None:
+    # GIVEN three classes, and 30 images that are all right with the same confidence
+    truth = np.arange(30) % 3
+    logits = (np.eye(3)[truth] * 3).astype(np.float32)
+    found = calibrate(SimpleNamespace(logits=logits, truth=truth), Settings(precision=0.95))  # type: ignore[arg-type]
+    confidence = float(scores.softmax(logits)[0].max())
+    assert found.temperature == 1.0
+    assert found.threshold.value == pytest.approx((confidence + 1 / 3) / 2, abs=1e-4)
