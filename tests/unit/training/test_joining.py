@@ -209,7 +209,7 @@ def test_what_was_an_earlier_image_is_left_out_and_the_manifest_names_all_others
     assert set(found.hashes) == {new[2].path, old.path}
     joining.write_manifest(tmp_path, found, {new[2].path: "incoming/ü,b.png"})
     name = new[2].path.relative_to(tmp_path).as_posix()
-    lines = (tmp_path / "manifest.csv").read_text(encoding="utf-8").split("\n")
+    lines = (tmp_path / "manifest.csv").read_bytes().decode().split("\n")
     assert lines == [
         "file,label,split,key",
         f'{name},red,train,"incoming/ü,b.png"',

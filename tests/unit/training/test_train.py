@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ needs.module("training", "onnx")
 
 from training import dataset, inference, train  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.evaluation import evaluate  # noqa: E402
+from training.evaluation import evaluate, scores  # noqa: E402
 from training.model import (  # noqa: E402
     familiarity,
     fit,
@@ -31,6 +33,8 @@ from training.model.classifier import Classifier  # noqa: E402
 from training.model.layers import same  # noqa: E402
 from training.model.network import Network, blocks  # noqa: E402
 from training.progress import Epoch, EpochProgress  # noqa: E402
+from training.stages import export  # noqa: E402
+from training.stages import fit as fit_stage  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
@@ -88,6 +92,44 @@ def test_the_same_seed_trains_the_same_network(image_tree: Callable[..., Path]) 
 
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_the_seed_decides_the_order_of_the_images_too() -> None:
+    images, labels = np.zeros((10, 32, 32, 3), np.uint8), np.arange(10) % 2
+    for seed in (3, 4):
+        run = fit._Run("resnet8", 2, images, labels, seed, 1, 5, 0.0, True)
+        assert run.random.initial_seed() == seed
+
+
+def test_the_written_graph_has_the_temperature_and_the_seed_decides_what_is_familiar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an untrained network, 40 images, and a temperature that was fitted elsewhere
+    torch.manual_seed(0)
+    classifier = Classifier(Network("resnet8", 2).eval(), None, mirror=False)
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    groups, logits = np.arange(40), classifier.logits(images) * 20
+    classifier.network.head.weight.data *= 20
+    classifier.network.head.bias.data *= 20
+    fitted: Any = SimpleNamespace(classifier=classifier, images=images, groups=groups)
+    seeds: list[int] = []
+    original = familiarity.build
+
+    def build(*given: Any, seed: int) -> Any:
+        seeds.append(seed)
+        return original(*given, seed=seed, references=10, rank=4)
+
+    monkeypatch.setattr(familiarity, "build", build)
+    calibrated: Any = SimpleNamespace(temperature=2.5)
+    figures = export.export(tmp_path / "new", ["a", "ü"], fitted, calibrated, name="m-1", seed=7)
+    # THEN its probabilities are those at the temperature, to the rounding of its weights
+    model = inference.model_fn(str(tmp_path / "new"))
+    found = np.array([model.run(image)["probabilities"] for image in images])
+    expected = scores.softmax(logits, 2.5)
+    assert abs(found - expected).max() == pytest.approx(figures["largest_difference"], abs=1e-3)
+    assert figures["largest_difference"] < 0.1 < abs(scores.softmax(logits) - expected).max()
+    assert (seeds, model.labels, model.name) == ([7], ["a", "ü"], "m-1")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["labels.json", "model.onnx"]
 
 
 def test_a_killed_training_goes_on_where_it_was(image_tree: Callable[..., Path], tmp_path: Path) -> None:
@@ -282,6 +324,30 @@ def test_too_little_to_train_on_is_an_error(
         train.train(data, tmp_path / "m", SMALL)
     with pytest.raises(TrainingError, match="choose one of"):
         train.train(data, tmp_path / "m", train.Settings(arch="vgg"))
+
+
+@pytest.mark.parametrize(
+    ("count", "folds", "expected"),
+    [
+        (10, 0, "20 images"), (9, 0, "label 'blue' has 9 images"), (7, 2, "10 images"), (6, 2, "label 'blue' has 9 images"),
+        (10, 1, "1 folds leave nothing"), (10, -1, "-1 folds leave nothing"),
+    ],
+)  # fmt: skip
+def test_validation_images_are_trained_on_only_out_of_fold_and_ten_are_needed(
+    image_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, count: int, folds: int, expected: str
+) -> None:
+    # GIVEN so many images to train on and three for validation, of each label
+    total = count + 3
+    images = [replace(image, part="validation" if int(image.path.stem) >= count else "train")
+              for image in dataset.read(image_tree(total)).images]  # fmt: skip
+
+    def train_classifier(arch: str, classes: int, part: Any, *_: Any, **__: Any) -> Any:
+        raise TrainingError(f"{len(part)} images")
+
+    monkeypatch.setattr(fit_stage, "train_classifier", train_classifier)
+    data = dataset.Dataset(["blue", "red"], images)
+    with pytest.raises(TrainingError, match=f"^{expected}"):
+        fit_stage.fit(data, train.Settings(arch="resnet8", folds=folds), lambda _: None)
 
 
 def test_the_script_trains_as_sagemaker_starts_it(image_tree: Callable[..., Path], tmp_path: Path) -> None:
