@@ -102,6 +102,7 @@ class Service:
             again=again,
             patience_seconds=patience_seconds,
             ignored=self._stack.ignored,
+            retrying=lambda _: None,  # what the service tries again is waited for
         )
         return [pair.result for pair in pairs]
 

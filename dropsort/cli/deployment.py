@@ -71,8 +71,9 @@ def deploy(
     the resource is named.
     """
     from dropsort.contract import stack as stacks
-    from dropsort.deployment import package, probe
+    from dropsort.deployment import named, package, probe
     from dropsort.deployment.deploy import deploy as run
+    from dropsort.local import shared_layer
 
     if model and endpoint:
         raise click.UsageError("--model and --endpoint exclude each other: the endpoint already has a model.")
@@ -90,10 +91,14 @@ def deploy(
         values = _own_endpoint(values, here)
     if endpoint:
         values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
-    if values.get("CreateEndpoint") == "false" and values.get("EndpointName") and not here:
-        values = _existing_endpoint(aws, values["EndpointName"]) | values
+    if here and before.get("CreateEndpoint") == "false" and values.get("CreateEndpoint") == "true":
+        values = _own_endpoint(values, here)
+    given = {"ArtifactBucket": artifact_bucket} if artifact_bucket else {}
+    values = named.check(aws.client, {**values, **given}, before, note) | values
     target = platform or ("host" if here else "arm64")
     packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
+    if here and target == "host":  # as `dropsort up` deploys them: unpacked once, not for each worker
+        packages = shared_layer.share(packages, package.CACHE / "shared")
     if values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
         model or not (values.get("ModelDataUrl") or before.get("ModelDataUrl"))
     ):
@@ -169,28 +174,6 @@ def _is_here(aws: Aws) -> bool:
         "127.0.0.1",
         "::1",
     )
-
-
-def _existing_endpoint(aws: Aws, name: str) -> dict[str, str]:
-    """The ARN of an endpoint that is not the stack's: it is in lower case however the name is written, and IAM compares case."""
-    from botocore.exceptions import ClientError
-
-    try:
-        found = aws.client("sagemaker").describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        if "Could not find" in error.response["Error"].get("Message", ""):
-            raise click.ClickException(
-                f"There is no endpoint {name} in this region: check --endpoint and --region."
-            ) from error
-        if name != name.lower():
-            raise click.ClickException(
-                f"Endpoint {name} cannot be looked up ({error}). Its name has capitals, so give its ARN: -p EndpointArn=ARN."
-            ) from error
-        note(f"Endpoint {name} was not checked: {error}")
-        return {}
-    if found["EndpointStatus"] != "InService":
-        note(f"Endpoint {name} is {found['EndpointStatus']}: images wait until it is InService")
-    return {"EndpointArn": found["EndpointArn"]}
 
 
 def _check_quotas(aws: Aws, values: dict[str, str]) -> None:

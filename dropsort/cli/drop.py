@@ -11,7 +11,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import amount, aws_options, json_option, stack_option, walk_options
-from dropsort.cli.output import ResultsTable, bars, facts_table, note, output_console
+from dropsort.cli.output import ResultsTable, Retrying, bars, facts_table, note, output_console
 from dropsort.cli.totals import totals
 from dropsort.client.aws import Aws
 from dropsort.contract.keys import INCOMING, path_of
@@ -119,6 +119,8 @@ def drop(
             ordered.append(item)
             progress.advance(sorting)
 
+        retrying = Retrying()
+
         try:
             if wait_:
                 drop_and_wait(
@@ -130,6 +132,7 @@ def drop(
                     ignored=service.ignored,
                     uploaded=uploaded,
                     done=done,
+                    retrying=retrying,
                 )
             else:
                 upload(s3, service.bucket, found, again=again, done=uploaded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dropsort.cli.output import STYLES, console
+from dropsort.cli.output import STYLES, WAITING, console
 from dropsort.contract.keys import INCOMING
 from dropsort.contract.text import printable
 
@@ -79,6 +79,8 @@ def sentence(counts: Counts) -> str:
     ):
         if number:
             parts.append(f"{number:,} {name}")
+    if counts.retryable:
+        parts[-1] += f", {counts.retryable:,} of them tried again soon"
     return " · ".join(parts)
 
 
@@ -88,6 +90,7 @@ def row(one: Recorded) -> Text:
 
     what = one.label if one.confidence is None else f"{one.label} {one.confidence:.3f}"
     text = Text(f"{datetime.now():%H:%M:%S}  {printable(one.key.removeprefix(INCOMING))}  ")
-    text.append(one.outcome, STYLES[one.outcome])
+    outcome = WAITING if one.retryable else one.outcome
+    text.append(outcome, STYLES[outcome])
     text.append(f"  {printable(' '.join(filter(None, (what, one.reason))))}")
     return text

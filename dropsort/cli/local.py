@@ -19,7 +19,16 @@ from dropsort.cli.live import Live
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
 from dropsort.cli.options import amount, existing, json_option
-from dropsort.cli.output import ResultsTable, Steps, bars, console, facts_table, note, output_console
+from dropsort.cli.output import (
+    ResultsTable,
+    Retrying,
+    Steps,
+    bars,
+    console,
+    facts_table,
+    note,
+    output_console,
+)
 from dropsort.cli.totals import totals
 from dropsort.contract.text import printable
 
@@ -175,6 +184,7 @@ def _drop_and_wait(service: Service, found: list[Any]) -> tuple[list[Finished], 
                 in_flight=IN_FLIGHT,
                 uploaded=lambda _: progress.advance(uploading),
                 done=done,
+                retrying=Retrying(),
             )
         except MissingResultsError as error:
             service.check()

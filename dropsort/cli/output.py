@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dropsort.client.results import Result
+    from dropsort.client.wait import Finished
 
 _STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK)_[A-Z_]+ ")
 
 _NARROW = 64  # columns of a terminal
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
-STYLES = dict(zip(OUTCOMES, ("green", "yellow", "red"), strict=True))
+WAITING = "waiting"  # in place of an outcome: a failure that the service tries again by itself
+STYLES = dict(zip((*OUTCOMES, WAITING), ("green", "yellow", "red", "cyan"), strict=True))
 
 
 def console(stderr: bool = False) -> Console:
@@ -164,6 +166,22 @@ def confirmed(yes: bool) -> bool:
         raise
 
 
+class Retrying:
+    """Says once that images failed for now and are tried again: so no failure of the moment is taken for a result."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def __call__(self, item: Finished) -> None:
+        """Take note of one."""
+        if not self._said:
+            self._said = True
+            code = printable(str(item.result.reason.get("code")))
+            note(
+                f"The service is busy or unavailable ({code}). It tries such images again by itself; their results are waited for."
+            )
+
+
 class ResultsTable:
     """Results in their order; of more than `limit`, classified ones are left out first, and a last line counts what is left out.
 
@@ -213,11 +231,14 @@ class ResultsTable:
 
 def _cells(result: Result) -> tuple[str, str, str, str, str]:
     """Name, outcome, label, confidence, and the reason or who reviewed."""
+    retryable = bool(result.reason.get("retryable"))
     why = [result.reason["code"]] if result.reason.get("code") else []
+    why += ["tried again by itself"] if retryable else []
     why += [f"reviewed by {result.reviewer}"] if result.reviewer else []
     confidence = "" if result.confidence is None else f"{result.confidence:.3f}"
     name, label = result.key.removeprefix(INCOMING), result.label or ""
-    return printable(name), result.outcome, printable(label), confidence, printable(", ".join(why))
+    outcome = WAITING if retryable else result.outcome
+    return printable(name), outcome, printable(label), confidence, printable(", ".join(why))
 
 
 def facts_table(facts: Sequence[tuple[str, str]]) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,7 @@ def results(
     from dropsort.client import results as reading
     from dropsort.client import stack as stacks
     from dropsort.client import tables
-    from dropsort.client.summary import accuracy
+    from dropsort.client.summary import accuracy, outcomes
 
     files = json_file, csv_file, parquet_file
     shown = [file for file in files if str(file) == STANDARD_OUTPUT]
@@ -99,9 +98,11 @@ def results(
     output = output_console(shown[0] if shown else None)
     if limit:
         output.print(ResultsTable(found, limit))
-    counts = Counter(item.outcome for item in found)
+    counts, retryable = outcomes(found), sum(bool(item.reason.get("retryable")) for item in found)
     facts = [("results", f"{len(found)} in s3://{service.bucket}")]
     facts += [(name, str(counts[name])) for name in OUTCOMES if counts[name]]
+    if retryable:
+        facts.append(("waiting", f"{retryable} retryable: the service starts them again by itself"))
     by_folder = accuracy(found)
     if by_folder.accuracy is not None and not outcome and not label:  # of a selection it would mislead
         images = f"{by_folder.right} of {by_folder.images} in folders named like a label"

@@ -81,7 +81,11 @@ def facts(found: Status) -> list[tuple[str, str]]:
         )
     else:
         rows.append(("backlog", "no run in progress"))
-    rows.append(("endpoint", found.endpoint))
+    rows.append(("endpoint", f"{printable(found.endpoint_name)}: {found.endpoint}"))
+    if found.model:
+        rows.append(("model", printable(found.model)))
+    thresholds = ", ".join(f"{name} {printable(value)}" for name, value in found.thresholds.items())
+    rows.append(("thresholds", thresholds or "the template's"))
     rows.append(("alarms", ", ".join(found.alarms) or "none"))
     return rows
 

@@ -15,7 +15,7 @@ def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
     if summary.get("retryable"):
         facts.append(
-            ("retryable", f"{summary['retryable']} of the failed: the service starts them again by itself")
+            ("waiting", f"{summary['retryable']} retryable: the service starts them again by itself")
         )
     facts += [("not uploaded", str(len(summary["skipped"])))] if summary.get("skipped") else []
     facts += [("lost", ", ".join(map(printable, summary["lost"][:5])))] if summary.get("lost") else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropsort.cli.options import aws_options, stack_option, walk_options
-from dropsort.cli.output import echo, note
+from dropsort.cli.output import Retrying, echo, note
 from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
 
@@ -59,6 +59,7 @@ def watch(
         exclude=exclude,
         include=include,
         ignored=service.ignored,
+        retrying=Retrying(),
     )
 
     def done(item: Finished) -> None:

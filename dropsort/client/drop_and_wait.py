@@ -29,6 +29,7 @@ def drop_and_wait(
     ignored: Callable[[str], bool] = lambda _: False,
     uploaded: Callable[[Uploaded], None] = lambda _: None,
     done: Callable[[Finished], None] = lambda _: None,
+    retrying: Callable[[Finished], None] | None = None,
 ) -> list[Finished]:
     """Upload `files` and return each with its result, in the order in which these came.
 
@@ -45,6 +46,8 @@ def drop_and_wait(
         As in `Waiter`.
     uploaded, done
         Called for each upload and for each result, in this thread.
+    retrying
+        As in `Waiter`. A failure that is still to be tried again when patience ends is returned as the result.
 
     Raises
     ------
@@ -76,7 +79,19 @@ def drop_and_wait(
 
     uploader = threading.Thread(target=upload_all, name="drop", daemon=True)
     uploader.start()
-    waiter = Waiter(s3, bucket, ignored=ignored)
+    admitted: set[str] = set()  # keys whose slot is free again, as their upload waits for another attempt
+    again_soon = 0
+
+    def retry(item: Finished) -> None:
+        nonlocal again_soon
+        again_soon += 1
+        if item.upload.fresh and item.upload.file.key not in admitted:
+            admitted.add(item.upload.file.key)
+            slots.release()
+        if retrying is not None:
+            retrying(item)
+
+    waiter = Waiter(s3, bucket, ignored=ignored, retrying=retry if retrying is not None else None)
     found: list[Finished] = []
     last = time.monotonic()
     pause = 0.02
@@ -90,21 +105,28 @@ def drop_and_wait(
             if failure:
                 raise failure[0]
             begin = time.monotonic()
+            again_soon = 0
             fresh = waiter.poll()
             for item in fresh:
                 done(item)
             found += fresh
-            taken = sum(upload.fresh for upload in (*without_result, *(item.upload for item in fresh)))
+            ended = [item.upload for item in fresh if item.upload.file.key not in admitted]
+            taken = sum(upload.fresh for upload in (*without_result, *ended))
             if taken:
                 slots.release(taken)
             now = time.monotonic()
-            full = in_flight is not None and len(waiter.missing) >= in_flight
-            if fresh or fresh_uploads or (uploading and not full):
+            full = in_flight is not None and len(waiter.missing) - waiter.retryable >= in_flight
+            if fresh or again_soon or fresh_uploads or (uploading and not full):
                 last, pause = now, 0.02
             elif not uploading and not waiter.missing:
                 return found
             elif now - last > patience_seconds:
-                raise _missing(waiter.missing, len(files), patience_seconds)
+                for item in (retryable := waiter.end_retries()):
+                    done(item)
+                found += retryable
+                if waiter.missing:
+                    raise _missing(waiter.missing, len(files), patience_seconds)
+                return found
             # A poll costs requests in proportion to what is listed: poll less often while nothing arrives.
             time.sleep(min(max(pause, 0.5 * (now - begin)), 5.0))
             pause *= 1.2

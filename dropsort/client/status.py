@@ -15,16 +15,19 @@ from dropsort.client import redrive, results
 from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.clients import Clients
+from dropsort.contract.defaults import MODEL_PARAMETERS
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
 
+THRESHOLDS = (*MODEL_PARAMETERS.values(), "LabelThresholds")
 LONGEST = timedelta(minutes=10)  # an upload without a result may be in progress for so long
 
 
 @dataclass
 class Status:
-    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST`, `endpoint` is SageMaker's word.
+    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST`, `endpoint` is SageMaker's word,
+    `model` and `thresholds` are those of the stack.
 
     `unreviewed` are images of low confidence that nobody has decided about; of them, the oldest result was written at `oldest_unreviewed`.
     """
@@ -41,6 +44,9 @@ class Status:
     run: backlog.Run | None = None
     run_items: dict[str, int] = field(default_factory=dict)
     endpoint: str = ""
+    endpoint_name: str = ""
+    model: str = ""
+    thresholds: dict[str, str] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +70,9 @@ class Status:
             if self.run
             else None,
             "endpoint": self.endpoint,
+            "endpoint_name": self.endpoint_name,
+            "model": self.model or None,
+            "thresholds": self.thresholds,
             "alarms": self.alarms,
         }
 
@@ -94,11 +103,16 @@ def read(
             if found.oldest_uploaded is None or upload.written < found.oldest_uploaded:
                 found.oldest, found.oldest_uploaded = upload.key, upload.written
     for result in results.iterate(s3, service.bucket, outcomes=(keys.FAILED,)):
-        found.failed[str(result.reason.get("code"))] += 1
+        if not result.reason.get("retryable"):  # those wait
+            found.failed[str(result.reason.get("code"))] += 1
     found.run = backlog.current(s3, client("stepfunctions"), service.bucket)
     if found.run:
         found.run_items = redrive.counts(client("stepfunctions"), found.run) or {}
-    found.endpoint = _endpoint(client, service)
+    found.endpoint, found.endpoint_name = _endpoint(client, service), service.endpoint
+    found.model = service.parameters.get("ModelVersion", "")
+    found.thresholds = {
+        name: service.parameters[name] for name in THRESHOLDS if service.parameters.get(name, "") != ""
+    }
     alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{service.name}-", StateValue="ALARM")
     found.alarms = sorted(
         alarm["AlarmName"]
@@ -109,8 +123,11 @@ def read(
 
 
 def _endpoint(client: Clients, service: Service) -> str:
-    """SageMaker's status of the endpoint; "unknown" where it has none of that name, as in the service on one machine."""
+    """SageMaker's status of the endpoint; "not found" where there is none of that name, "unknown" without a response."""
     try:
         return str(client("sagemaker").describe_endpoint(EndpointName=service.endpoint)["EndpointStatus"])
-    except (AwsError, BotoCoreError):
+    except AwsError as error:
+        missing = "Could not find" in error.response["Error"].get("Message", "")
+        return "not found" if missing else "unknown"
+    except BotoCoreError:
         return "unknown"

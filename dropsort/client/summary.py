@@ -81,8 +81,8 @@ def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``retryable`` (failed
-        results that are started again by themselves), ``accuracy`` (None where no folder is a
+        ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``retryable`` (failures that the
+        service tries again by itself, which no outcome counts), ``accuracy`` (None where no folder is a
         label), ``by_folder`` (`Accuracy.to_json`), ``images_per_second`` (from the first upload's start to the last
         result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `Finished.latency_seconds`).
     """
@@ -94,7 +94,7 @@ def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
     return {
         "images": images,
         "results": len({item.upload.file.key for item in finished}),
-        "outcomes": {name: sum(result.outcome == name for result in results) for name in keys.OUTCOMES},
+        "outcomes": outcomes(results),
         "labels": dict(Counter(result.label for result in results if result.label)),
         "reasons": dict(Counter(result.reason["code"] for result in results if result.reason)),
         "retryable": sum(bool(result.reason.get("retryable")) for result in results),
@@ -108,6 +108,12 @@ def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
             "max": latencies[-1] if latencies else None,
         },
     }
+
+
+def outcomes(results: Iterable[Result]) -> dict[str, int]:
+    """Results by outcome, without those that are tried again: they have none yet."""
+    counts = Counter(result.outcome for result in results if not result.reason.get("retryable"))
+    return {name: counts[name] for name in keys.OUTCOMES}
 
 
 def warm_latency(finished: Sequence[Finished], cold: int) -> dict[str, float | None]:

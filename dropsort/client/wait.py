@@ -47,6 +47,9 @@ class Waiter:
         What to wait for; more can be given later with :meth:`expect`.
     ignored
         Whether the service gives an upload no result, by its path below ``incoming/``: none is waited for.
+    retrying
+        Called for each failure that the service tries again by itself; its final result is waited for. None takes such a
+        failure for the result.
     """
 
     def __init__(
@@ -55,8 +58,11 @@ class Waiter:
         bucket: str,
         uploads: Iterable[Uploaded] = (),
         ignored: Callable[[str], bool] = lambda _: False,
+        retrying: Callable[[Finished], None] | None = None,
     ) -> None:
         self._s3, self._bucket, self._ignored = s3, bucket, ignored
+        self._retrying = retrying
+        self._retryable: dict[str, Finished] = {}  # by key, of those pending that failed so far
         self._pending: dict[str, Uploaded] = {}
         self._seen: dict[str, str] = {}  # result key -> ETag that was read and is not the one waited for
         self.expect(uploads)
@@ -69,12 +75,26 @@ class Waiter:
                 without_result.append(upload)
             else:
                 self._pending[upload.file.key] = upload
+                self._retryable.pop(upload.file.key, None)
         return without_result
 
     @property
     def missing(self) -> list[str]:
         """Keys of uploads without a result so far."""
         return sorted(self._pending)
+
+    @property
+    def retryable(self) -> int:
+        """How many of them failed so far and are tried again."""
+        return len(self._retryable)
+
+    def end_retries(self) -> list[Finished]:
+        """The failures that are still to be tried again, as results; they are not waited for any longer."""
+        found = list(self._retryable.values())
+        for key in self._retryable:
+            del self._pending[key]
+        self._retryable.clear()
+        return found
 
     def poll(self) -> list[Finished]:
         """Results that arrived since the last poll."""
@@ -93,9 +113,16 @@ class Waiter:
         found: list[Finished] = []
         for result in results.ahead(self._read, fresh):
             upload = self._pending.get(where[result.location]) if result else None
-            if result and upload and is_result_of(result, upload):
-                del self._pending[upload.file.key]
-                found.append(Finished(upload, result))
+            if not (result and upload and is_result_of(result, upload)):
+                continue
+            finished = Finished(upload, result)
+            if self._retrying is not None and result.reason.get("retryable"):
+                self._retryable[upload.file.key] = finished
+                self._retrying(finished)
+                continue
+            self._retryable.pop(upload.file.key, None)
+            del self._pending[upload.file.key]
+            found.append(finished)
         return found
 
     def _read(self, location: str) -> Result | None:

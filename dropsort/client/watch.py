@@ -47,7 +47,7 @@ class Watch:
         The folder to watch.
     prefix, exclude, include
         As in `files.walk`.
-    ignored
+    ignored, retrying
         As in `Waiter`.
     """
 
@@ -61,12 +61,13 @@ class Watch:
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
         ignored: Callable[[str], bool] = lambda _: False,
+        retrying: Callable[[Finished], None] = lambda _: None,
     ) -> None:
         self._s3, self._bucket, self._folder, self._prefix = s3, bucket, folder, prefix
         self._exclude, self._include = tuple(exclude), tuple(include)
         self._before: dict[Path, _State] = {}  # of the previous scan
         self._uploaded: dict[Path, _State] = {}
-        self._waiter = Waiter(s3, bucket, ignored=ignored)
+        self._waiter = Waiter(s3, bucket, ignored=ignored, retrying=retrying)
 
     @property
     def idle(self) -> bool:

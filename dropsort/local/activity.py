@@ -24,22 +24,24 @@ class Recorded:
     label: str = ""
     confidence: float | None = None
     reason: str = ""
+    retryable: bool = False
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Executions since the start of the service; an upload that is started again counts again."""
+    """Executions since the start of the service; an upload whose result is made anew counts again."""
 
     serialized: int = 0
     classified: int = 0
     low_confidence: int = 0
     failed: int = 0
     without_result: int = 0
+    retryable: int = 0  # failed so far, and are started again; they count as waiting
 
     @property
     def images(self) -> int:
         """Images that came in; one that was throttled before the first function is seen with its result only."""
-        return max(self.serialized, self._done)
+        return max(self.serialized, self._done + self.retryable)
 
     @property
     def waiting(self) -> int:
@@ -66,6 +68,7 @@ class Activity:
         self._serialize, self._since = f"{stack}-serialize", since
         self._lock = threading.Lock()
         self._counts = Counts()
+        self._retryable: set[str] = set()  # keys of uploads that are started again
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
 
     @property
@@ -91,15 +94,25 @@ class Activity:
         if not isinstance(line, dict):
             return
         with self._lock:
-            if group.rpartition("/")[2] == self._serialize and "s3_key" in line:
+            if (
+                group.rpartition("/")[2] == self._serialize
+                and "s3_key" in line
+                and line["s3_key"] not in self._retryable
+            ):
                 self._counts = replace(self._counts, serialized=self._counts.serialized + 1)
             self._add(line)
 
     def _add(self, line: dict[str, Any]) -> None:
         outcome = next((name for metric, name in _OUTCOMES.items() if metric in line), None)
         if outcome is not None:
-            field = outcome.replace("-", "_")
-            self._counts = replace(self._counts, **{field: getattr(self._counts, field) + 1})
+            key, retryable = str(line.get("s3_key")), bool(line.get(metrics.RETRYABLE_FAILED))
+            if retryable:
+                self._retryable.add(key)
+            else:
+                self._retryable.discard(key)
+                field = outcome.replace("-", "_")
+                self._counts = replace(self._counts, **{field: getattr(self._counts, field) + 1})
+            self._counts = replace(self._counts, retryable=len(self._retryable))
             if "s3_key" in line:
                 self._recent.append(
                     Recorded(
@@ -108,6 +121,7 @@ class Activity:
                         str(line.get("label") or ""),
                         line.get(metrics.CONFIDENCE),
                         str(line.get("reason") or ""),
+                        retryable,
                     )
                 )
         elif any(metric in line for metric in _WITHOUT_RESULT):

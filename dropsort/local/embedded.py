@@ -96,6 +96,11 @@ class EmbeddedAws:
         """Its address."""
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def endpoint_file(self) -> Path:
+        """Where the embedded endpoint is described, for SageMaker's DescribeEndpoint."""
+        return self._folder / "endpoint.json"
+
     def session(self, runtime_url: str = "") -> EmbeddedSession:
         """A boto3 session for it."""
         return EmbeddedSession(self.credentials, self.url, runtime_url)
@@ -144,7 +149,8 @@ class EmbeddedAws:
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
 
     def _command(self) -> list[str]:
-        return [str(self._python), "-P", str(PROGRAM), str(self.port), str(self.secrets), str(self._reserve)]
+        files = str(self.secrets), str(self._reserve), str(self.endpoint_file)
+        return [str(self._python), "-P", str(PROGRAM), str(self.port), *files]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         return {

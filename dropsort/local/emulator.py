@@ -1,10 +1,11 @@
-"""The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS RESERVE``, run by the interpreter of its own environment.
+"""The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS RESERVE ENDPOINT``, run by the interpreter of its own environment.
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
-consists of are reachable here, below this folder's package. Eight things of ministack are changed: the gate stands in front
-of it, functions get credentials that only this service can make, errors of functions get the names that they have on AWS,
-wildcards of policies match any key, checksums are checked and keys encoded as S3 does, a Distributed Map reads its concurrency from
-its input, and S3 rejects what the disk has no space for; RESERVE is the bytes that stay free.
+consists of are reachable here, below this folder's package. Nine things of ministack are changed: the gate stands in front
+of it, SageMaker knows the embedded endpoint, which the file ENDPOINT describes, functions get credentials that only this
+service can make, errors of functions get the names that they have on AWS, wildcards of policies match any key, checksums are
+checked and keys encoded as S3 does, a Distributed Map reads its concurrency from its input, and S3 rejects what the disk has
+no space for; RESERVE is the bytes that stay free.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PACKAGE = "dropsort"
 READY = "/_ministack/ready"
 
 
-def main(port: int, file: Path, reserve: int) -> None:
+def main(port: int, file: Path, reserve: int, endpoint: Path) -> None:
     """Serve until SIGTERM."""
     _reach_own_package()
     from dropsort.local import (
@@ -31,6 +32,7 @@ def main(port: int, file: Path, reserve: int) -> None:
         embedded_listing,
         embedded_map,
         embedded_policies,
+        embedded_sagemaker,
     )
     from dropsort.local.gate import Gate
 
@@ -58,7 +60,8 @@ def main(port: int, file: Path, reserve: int) -> None:
 
     disk.report_lost_writes(s3)
     behind = disk.Reserve(app.app, Path(s3.DATA_DIR), reserve)
-    app.app = Gate(behind, port, _secret(found), READY)
+    endpoints = embedded_sagemaker.Endpoints(behind, endpoint, found.access_key_id)
+    app.app = Gate(endpoints, port, _secret(found), READY)
     sys.argv[1:] = []
     app.main()
 
@@ -118,4 +121,4 @@ def _secret(credentials: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

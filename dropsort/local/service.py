@@ -23,7 +23,7 @@ from dropsort.contract.defaults import MODEL_PARAMETERS, version_parameter
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package
-from dropsort.local import clients, endpoint_config, model_version, reference_object, venv
+from dropsort.local import clients, embedded_sagemaker, endpoint_config, model_version, reference_object, venv
 from dropsort.local import parameters as stack_parameters
 from dropsort.local.activity import Activity
 from dropsort.local.automatic_redrive import AutomaticRedrive
@@ -300,6 +300,10 @@ class Service:
         )
         self._parts.append(self._endpoint)
         self._cleanup.callback(self._endpoint.stop)
+        arn = f"arn:aws:sagemaker:{clients.REGION}:{clients.ACCOUNT}:endpoint/{ENDPOINT}"
+        embedded_sagemaker.write(
+            self._aws.endpoint_file, ENDPOINT, config.variant, self._endpoint.url, time.time(), arn
+        )
         # The embedded AWS outlives the endpoint, which has captures to write, even if we are killed.
         self._endpoint.launch(holders=[self._aws.lifeline.held])
 

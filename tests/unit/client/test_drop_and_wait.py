@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dropsort.cli.totals import totals
 from dropsort.client import files
 from dropsort.client.drop import Uploaded, drop
 from dropsort.client.drop_and_wait import drop_and_wait
@@ -79,6 +80,47 @@ def test_missing_results_end_the_wait_and_are_named(
         )
     assert {found[3].key, found[4].key} <= set(error.value.keys)
     assert not set(came) & set(error.value.keys)
+
+
+@pytest.mark.parametrize("in_flight", [None, 1])
+def test_what_is_tried_again_is_waited_for_and_shown_as_waiting_if_it_takes_too_long(
+    s3: Any,
+    service: set[str],
+    write_result: Callable[..., str],
+    found: list[files.File],
+    in_flight: int | None,
+) -> None:
+    # GIVEN a busy service, which gives two uploads a retryable failure, and one of them its result later
+    once, always = found[0].key, found[1].key
+    service |= {once, always}
+    told: list[str] = []
+    reason = {"code": "throttled", "message": "Busy.", "retryable": True}
+
+    def uploaded(upload: Any) -> None:
+        if upload.file.key in (once, always):
+            write_result(upload.file.key, "failed", reason=reason)
+
+    def retrying(item: Any) -> None:
+        told.append(item.upload.file.key)
+        if item.upload.file.key == once:
+            s3.delete_object(Bucket=BUCKET, Key=item.result.location)
+            write_result(once)
+
+    ordered = drop_and_wait(
+        s3, BUCKET, found, in_flight=in_flight, patience_seconds=1, uploaded=uploaded, retrying=retrying
+    )
+
+    # THEN the wait ends with all eight, one of them waiting and none failed
+    assert sorted(told) == [once, always]
+    assert sorted(item.upload.file.key for item in ordered) == [file.key for file in found]
+    summary = summarise(8, ordered)
+    assert (summary["outcomes"], summary["retryable"]) == (
+        {"classified": 7, "low-confidence": 0, "failed": 0},
+        1,
+    )
+    shown = dict(totals(summary))
+    assert shown["waiting"].startswith("1 retryable: the service starts them again")
+    assert "failed" not in shown
 
 
 def test_results_of_an_earlier_drop_count_for_what_was_there(

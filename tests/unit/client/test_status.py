@@ -16,7 +16,19 @@ from dropsort.client.stack import Service
 from dropsort.contract import backlog
 from tests.unit.client.conftest import BUCKET
 
-SERVICE = Service("dropsort", BUCKET, "arn", "bikes", {}, {})
+SERVICE = Service(
+    "dropsort",
+    BUCKET,
+    "arn",
+    "bikes",
+    {},
+    {
+        "Threshold": "0.88",
+        "FamiliarityThreshold": "0.01",
+        "LabelThresholds": "",
+        "ModelVersion": "bikes-1.0.0",
+    },
+)
 
 
 def test_everything_is_counted(
@@ -51,8 +63,11 @@ def test_everything_is_counted(
         cloudwatch.set_alarm_state(AlarmName=name, StateValue=value, StateReason="test")
     found = status.read(boto3.client, SERVICE)
     assert (found.uploads, found.in_progress, found.retryable, found.without_result) == (5, 1, 1, 0)
-    assert found.failed == {"throttled": 1, "empty_object": 1}
-    assert (found.run, found.endpoint, found.alarms) == (run, "unknown", ["dropsort-slow"])
+    assert found.failed == {"empty_object": 1}  # what is tried again waits, and has not failed
+    assert (found.run, found.endpoint, found.alarms) == (run, "not found", ["dropsort-slow"])
+    shown = dict(facts(found))
+    assert (shown["endpoint"], shown["model"]) == ("bikes: not found", "bikes-1.0.0")
+    assert shown["thresholds"] == "Threshold 0.88, FamiliarityThreshold 0.01"
     assert (found.unreviewed, found.oldest_unreviewed is not None) == (1, True)
     assert dict(facts(found))["to review"].startswith("1 of low confidence, the oldest since 20")
     assert dict(facts(found))["backlog"] == f"1 uploads since {run.started}: 1 running"

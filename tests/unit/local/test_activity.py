@@ -45,9 +45,27 @@ def test_images_are_counted_by_outcome_until_none_waits() -> None:
     assert activity.take_recent() == []
 
     # AND what failed before the first function counts too
-    logged(activity, FILTER, s3_key="incoming/d.jpg", Failed=1, reason="throttled")
+    logged(activity, FILTER, s3_key="incoming/d.jpg", Failed=1, reason="unreadable")
     assert (activity.counts.images, activity.counts.waiting) == (4, 0)
-    assert activity.take_recent().pop().reason == "throttled"
+    assert activity.take_recent().pop().reason == "unreadable"
+
+
+def test_what_is_tried_again_waits_and_counts_once() -> None:
+    # GIVEN an image that was throttled
+    activity = Activity("dropsort", since=1000)
+    logged(activity, SERIALIZE, s3_key="incoming/a.jpg")
+    failure = {"s3_key": "incoming/a.jpg", "Failed": 1, "RetryableFailed": 1, "reason": "throttled"}
+    logged(activity, FILTER, **failure)
+    assert sentence(activity.counts) == "1 image in · 1 waiting, 1 of them tried again soon"
+    (shown,) = activity.take_recent()
+    assert row(shown).plain.endswith("a.jpg  waiting  throttled")
+    # AND throttled once more, before it reaches the end
+    logged(activity, SERIALIZE, s3_key="incoming/a.jpg")
+    logged(activity, FILTER, **failure)
+    logged(activity, SERIALIZE, s3_key="incoming/a.jpg")
+    logged(activity, FILTER, s3_key="incoming/a.jpg", Classified=1, Confidence=0.99, label="bicycle")
+    # THEN it is one image with one result
+    assert sentence(activity.counts) == "1 image in · 1 classified"
 
 
 def test_a_result_is_one_line_without_control_characters() -> None:

@@ -1,0 +1,132 @@
+"""What the embedded AWS knows of SageMaker: ``DescribeEndpoint`` and ``ListEndpoints``, for the embedded endpoint alone.
+
+ministack has no SageMaker. `write` records the endpoint, before the embedded AWS starts, in a file that `Endpoints`, in the process of the
+embedded AWS, reads at each request; whether it is in service is found out each time, from the endpoint itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+_PREFIX = b"SageMaker."
+_LIMIT = 100_000  # bytes of a request
+_PING_SECONDS = 2.0
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def write(file: Path, name: str, variant: str, url: str, since: float, arn: str) -> None:
+    """Record the endpoint of a service, all or nothing; `since` is the time of its start in seconds since 1970."""
+    temporary = file.with_suffix(".tmp")
+    record = {"name": name, "variant": variant, "url": url, "since": since, "arn": arn}
+    temporary.write_text(json.dumps(record), encoding="utf-8")
+    os.replace(temporary, file)
+
+
+class Endpoints:
+    """An ASGI application in front of the embedded AWS.
+
+    Parameters
+    ----------
+    application
+        The embedded AWS.
+    file
+        Of `write`; without it there is no endpoint.
+    access_key_id
+        Whose requests are permitted: functions have no permission for them on AWS either.
+    """
+
+    def __init__(self, application: Application, file: Path, access_key_id: str) -> None:
+        self._application, self._file = application, file
+        self._credential = f"Credential={access_key_id}/".encode()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        target = headers.get(b"x-amz-target", b"")
+        if not target.startswith(_PREFIX):
+            await self._application(scope, receive, send)
+            return
+        body = await _read(receive)
+        status, document = 400, _error("AccessDeniedException", "Not permitted.")
+        if self._credential in headers.get(b"authorization", b""):
+            operation = target.removeprefix(_PREFIX).decode("latin-1")
+            status, document = await asyncio.get_running_loop().run_in_executor(
+                None, self._respond, operation, body
+            )
+        content = json.dumps(document).encode()
+        sent = [
+            (b"content-type", b"application/x-amz-json-1.1"),
+            (b"content-length", str(len(content)).encode()),
+            (b"x-amzn-requestid", str(uuid.uuid4()).encode()),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": content})
+
+    def _respond(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        known = self._known()
+        if operation == "ListEndpoints":
+            return 200, {"Endpoints": [known] if known else []}
+        if operation != "DescribeEndpoint":
+            return 400, _error("UnknownOperationException", f"The embedded AWS has no {operation}.")
+        try:
+            name = str(json.loads(body or b"{}").get("EndpointName"))
+        except (ValueError, AttributeError):
+            return 400, _error("ValidationException", "The request is not a JSON object.")
+        if known is None or name.lower() != known["EndpointName"]:
+            return 400, _error("ValidationException", f'Could not find endpoint "{name}".')
+        record = self._record()
+        variant = {"VariantName": record["variant"], "CurrentInstanceCount": 1, "CurrentWeight": 1.0}
+        return 200, {**known, "EndpointConfigName": known["EndpointName"], "ProductionVariants": [variant]}
+
+    def _record(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _known(self) -> dict[str, Any] | None:
+        record = self._record()
+        if not record:
+            return None
+        return {
+            "EndpointName": record["name"],
+            "EndpointArn": record["arn"],
+            "EndpointStatus": "InService" if _responds(record["url"]) else "OutOfService",
+            "CreationTime": record["since"],
+            "LastModifiedTime": record["since"],
+        }
+
+
+def _error(kind: str, message: str) -> dict[str, str]:
+    return {"__type": kind, "message": message}
+
+
+def _responds(url: str) -> bool:
+    try:
+        with _OPENER.open(f"{url}/ping", timeout=_PING_SECONDS) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+async def _read(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body = (body + message.get("body", b""))[:_LIMIT]
+        more = message["type"] == "http.request" and bool(message.get("more_body"))
+    return body
