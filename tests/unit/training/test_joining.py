@@ -82,7 +82,7 @@ def test_the_old_test_set_stays_as_it_is_and_nothing_near_it_is_trained_on(
     known = Fingerprints(frozenset(map(digest, earlier[:4])))
     near = saved_again(earlier[5], "near.png")
 
-    found = joining.join([*fresh, near], earlier, known=known)
+    found = joining.join([near, *fresh], earlier, known=known)
 
     assert [image.part for image in found.earlier] == ["train"] * 4 + ["test"] * 2
     assert [image.path for image in found.reviewed] == [image.path for image in fresh]
