@@ -135,6 +135,23 @@ def test_real_models_on_the_same_images_without_those_of_the_training(
     assert out.is_file()
 
 
+def test_what_was_promised_is_that_of_the_current_model(
+    candidate: Path, image_tree: Callable[..., Path]
+) -> None:
+    # GIVEN a current model whose threshold was chosen for another precision, and a file that is no image
+    figures = json.loads((candidate / "metrics.json").read_text()) | {"wanted_precision": 0.75}
+    (candidate / "metrics.json").write_text(json.dumps(figures))
+    tree = image_tree(1, labels=LABELS)
+    (tree / "bicycle" / "bad.png").write_text("no image")
+    done: list[tuple[int, int]] = []
+    data = dataset.read(tree)
+    found = compare(candidate, DEFAULT_MODEL, data, progress=lambda n, of: done.append((n, of)))
+    assert (found.precision, done, found.truth) == (0.75, [(1, 2), (2, 2)], LABELS)
+    assert [path.name for path, _ in found.rejected] == ["bad.png"]
+    assert all(0 < one.milliseconds < 60_000 for one in found.sides)
+    assert compare(candidate, DEFAULT_MODEL, data, precision=0.5).precision == 0.5
+
+
 def test_images_without_a_label_of_either_or_of_the_training_alone_are_errors(
     candidate: Path, image_tree: Callable[..., Path]
 ) -> None:

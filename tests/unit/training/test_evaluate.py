@@ -264,6 +264,7 @@ def test_every_figure_of_an_evaluation() -> None:
     }
 
 
+@pytest.mark.filterwarnings("error")
 def test_figures_of_nothing_are_null_and_settings_are_never_rounded() -> None:
     found = Evaluation(
         "m",

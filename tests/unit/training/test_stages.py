@@ -36,6 +36,7 @@ def test_each_image_gets_its_logits_from_a_model_that_saw_neither_it_nor_its_nea
     # WHEN they are left out in four folds THEN each has its own logits, and each model saw the other three folds
     found = out_of_fold(images, truth, groups, count=4, seed=0, train=train)
     assert found.tolist() == [[number, -number] for number in range(120)]
+    assert found.dtype == np.float32
     assert [number for number, _ in trained] == [1, 2, 3, 4]
     assert all(85 <= len(seen) <= 95 for _, seen in trained)
 
