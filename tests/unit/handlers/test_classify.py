@@ -71,6 +71,7 @@ def test_the_response(runtime: Runtime, context: SimpleNamespace, body: Any) -> 
     assert answer["labels"] == ["bicycle", "motorcycle"]
     assert answer["endpoint"] == {"endpoint": "bikes", "variant": "main"}
     assert answer["familiarity"] == (0.4 if "labels" in body else None)
+    assert (answer["model"], answer["choice"]) == ("m-1" if "labels" in body else None, None)
     assert "image_data" not in answer
     assert answer["upload"] == UPLOAD.to_state()
 
@@ -223,3 +224,21 @@ def test_the_latency_of_an_invocation_with_a_prediction_goes_into_the_state(
     model_error(runtime, 500)
     with pytest.raises(ClientError):
         classify.handler(state(), context)
+
+
+def test_the_latency_is_in_milliseconds_and_the_breaker_gets_the_time_of_a_failure(
+    runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN clocks of the test
+    seconds, now = iter([10.0, 10.01234, 20.0]), iter([100.0, 101.0, 200.0, 201.0, 203.5])
+    clocks = SimpleNamespace(perf_counter=lambda: next(seconds), monotonic=lambda: next(now))
+    monkeypatch.setattr(classify, "time", clocks)
+    breaker = classify.Breaker()
+    failed: list[tuple[float, float]] = []
+    monkeypatch.setattr(breaker, "failed", lambda *given: failed.append(given))
+    monkeypatch.setattr(classify, "_BREAKER", breaker)
+    assert classify.handler(state(), context)["metrics"] == {"EndpointLatency": 12.3}
+    model_error(runtime, 500)
+    with pytest.raises(ClientError):
+        classify.handler(state(), context)
+    assert failed == [(203.5, 2.5)], "when, and how long it took"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -257,16 +258,25 @@ def test_what_is_counted(
 ) -> None:
     last.handler(payload(started), context)
     counted = emitted(capsys)
-    assert set(counted) == {"Classified", "Confidence", "Labelled", "UploadToResult"}
-    assert counted["UploadToResult"] > 1e9  # the sample event is years old
+    assert counted.pop("UploadToResult") > 1e9  # the sample event is years old
+    assert counted == {"Classified": 1, "Confidence": 0.98, "Labelled": 1}
     last.handler(payload(started, error={"Error": "States.Timeout"}), context)
-    assert set(emitted(capsys)) == {"Superseded"}  # its result is there: the failure does not count
+    assert emitted(capsys) == {"Superseded": 1}  # its result is there: the failure does not count
     started["detail"]["object"]["sequencer"] = "717f08299329d189"
     started["detail"]["object"]["version-id"] = "v9"
     last.handler(payload(started, error={"Error": "States.Timeout"}), context)
     counted = emitted(capsys)
     assert set(counted) == {"Failed", "RetryableFailed", "EndpointMisconfigured", "UploadToResult"}
-    assert (counted["RetryableFailed"], counted["EndpointMisconfigured"]) == (1, 0)
+    assert (counted["Failed"], counted["RetryableFailed"], counted["EndpointMisconfigured"]) == (1, 1, 0)
+    last.handler(
+        payload(started, superseded=True, metrics={"SerializedBytes": 5, "EndpointLatency": 2.5, "Own": 1}),
+        context,
+    )
+    assert emitted(capsys) == {"SerializedBytes": 5, "EndpointLatency": 2.5, "Superseded": 1}
+    # The clock of a bucket may be ahead.
+    started["detail"]["object"]["sequencer"] = "817f08299329d189"
+    last.handler(payload(started | {"time": "2999-01-01T00:00:00Z"}), context)
+    assert emitted(capsys)["UploadToResult"] == 0
 
 
 def test_an_endpoint_that_is_set_up_wrongly_is_counted_apart(
@@ -308,13 +318,50 @@ def test_keys_of_a_thousand_bytes_have_a_result(s3: Any, started: Document, cont
 
 
 def test_an_ignored_upload_has_no_result_even_if_serialize_failed(
-    s3: Any, started: Document, context: SimpleNamespace
+    s3: Any, started: Document, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started["detail"]["object"]["key"] = "incoming/cam1/Thumbs.db"
     state = started | {"error": {"Error": "Lambda.TooManyRequestsException", "Cause": "Rate exceeded"}}
     output = last.handler({"state": state, "input": started, "execution": EXECUTION}, context)
     assert output == {"outcome": "ignored", "s3_key": "incoming/cam1/Thumbs.db"}
+    assert emitted(capsys) == {"Ignored": 1}
     assert results(s3) == {}
+
+
+def test_a_renewed_result_has_the_inference_id_of_the_earlier_one_and_the_digest_of_its_key(
+    s3: Any, started: Document, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: list[Any] = []
+    record = last.recording.record
+    monkeypatch.setattr(
+        last.recording, "record", lambda entry, *rest: entries.append(entry) or record(entry, *rest)
+    )
+    last.handler(payload(started, renewed="a" * 64), context)
+    assert only(s3)[1]["inference_id"] == "a" * 64
+    assert [entry.key_digest for entry in entries] == [keys.digest("incoming/cam1/a.jpg")]
+
+
+def test_an_error_without_a_name_is_one_of_the_service(
+    s3: Any, started: Document, context: SimpleNamespace
+) -> None:
+    last.handler(payload(started, error={}), context)
+    assert only(s3)[1]["reason"] == {
+        "code": "service_error", "message": str(last.Rejection("service_error", "")), "retryable": True
+    }  # fmt: skip
+
+
+def test_the_label_of_each_image_is_in_the_log_for_debugging_alone(
+    s3: Any,
+    started: Document,
+    context: SimpleNamespace,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for level, noted in ((logging.INFO, None), (logging.DEBUG, ("incoming/cam1/a.jpg", "bicycle"))):
+        monkeypatch.setattr(last.telemetry, "logger", SimpleNamespace(log_level=level))
+        last.handler(payload(started), context)
+        (line,) = (json.loads(one) for one in capsys.readouterr().out.splitlines())
+        assert ((line["s3_key"], line["label"]) if "s3_key" in line else None) == noted
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def test_a_small_image_arrives_byte_for_byte(s3: Any, sample_event: Any, context
     event = event_for(sample_event, "incoming/a.png", **{"version-id": put["VersionId"], "size": len(data)})
     state = serialize.handler(event, context)
     assert base64.b64decode(state["image_data"]) == data
+    assert state["metrics"] == {"SerializedBytes": len(data)}
     assert (state["s3_bucket"], state["s3_key"], state["inferences"]) == (BUCKET, "incoming/a.png", [])
     assert (state["content_type"], state["image"]) == (
         "image/png",

@@ -103,6 +103,16 @@ def test_relabelling_finds_a_change_and_repeats_itself() -> None:
     assert found[0].p_wasserstein == found[0].p_jensen_shannon == 1 / 1000
 
 
+def test_each_distance_has_its_own_p() -> None:
+    # GIVEN samples that share no bin, each of which is next to one of the other
+    found = st.permutation_test([5, 0] * 10, [0, 5] * 10, range(20), draws=200)
+    assert found.p_wasserstein > 0.5
+    assert found.p_jensen_shannon == 1 / 201
+    # The twentieth hit in the last of 40 draws ends it as it would have before.
+    assert st._sequential_p(np.array([False] * 20 + [True] * 20), 20) == 0.5
+    assert st._sequential_p(np.array([False] * 21 + [True] * 19), 20) == 20 / 41
+
+
 @pytest.mark.parametrize(("a", "b"), [([0, 0], [5, 5]), ([5, 0], [7, 0]), ([0, 0], [0, 0])])
 def test_relabelling_of_what_cannot_differ(a: list[int], b: list[int]) -> None:
     """GIVEN an empty sample or a single bin WHEN tested THEN p is 1."""
