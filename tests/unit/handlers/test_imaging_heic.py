@@ -164,27 +164,90 @@ def test_bytes_that_were_lost_within_the_coded_data() -> None:
     assert "no encoder writes" in str(refused)
 
 
+def _with_slice(data: bytes, new: bytes) -> bytes:
+    """The file with a shorter slice in the place of its own, and a unit that decoders skip behind it."""
+    old = _units(data)[-1]
+    filler = b"\x4c\1" + b"\xff" * (len(old) - len(new) - 6)
+    at = data.index(old)
+    changed = data[: at - 4] + b"".join(len(unit).to_bytes(4, "big") + unit for unit in (new, filler))
+    assert len(changed) == at + len(old)
+    return changed + data[at + len(old) :]
+
+
 def test_a_slice_that_ends_before_the_last_block() -> None:
-    # GIVEN the slice of an image of one block in the place of a slice of two, and a unit that decoders skip behind it
+    # GIVEN the slice of an image of one block in the place of a slice of two
     two = heic(Image.blend(drawn(128, 64), noise(128, 64), 0.5))
-    one, whole = _units(heic(drawn(64, 64)))[-1], _units(two)[-1]
-    filler = b"\x4c\1" + b"\xff" * (len(whole) - len(one) - 6)
-    units = len(one).to_bytes(4, "big") + one + len(filler).to_bytes(4, "big") + filler
-    at = two.index(whole) - 4
-    damaged = two[:at] + units + two[at + len(units) :]
-    assert len(damaged) == len(two)
-    refused = rejection(damaged)
+    refused = rejection(_with_slice(two, _units(heic(drawn(64, 64)))[-1]))
     assert refused.code == "corrupt_image"
     assert "blocks are missing" in str(refused)
 
 
-def test_a_checksum_of_the_pixels_is_checked() -> None:
-    data = heic(drawn(), enc_params={"x265:hash": "1"})
+def test_a_slice_that_does_not_end_where_its_data_does() -> None:
+    # GIVEN the slice of another image of the same size, which is whole
+    other = heic(drawn(200, 150))
+    short = _units(other)[-1]
+    assert prepare(_with_slice(SMALL, short)).data == prepare(other).data
+    # WHEN its data goes on behind its last block, or ends within that
+    longer = [short + more for more in (b"\x80", b"\1", b"\x55" * 9, short[50:250])]
+    cut = [short[:-size] for size in (1, 2, 3, 20)]
+    # THEN it is damaged, although each decodes to an image
+    found = [rejection(_with_slice(SMALL, unit)) for unit in (*longer, *cut)]
+    assert {refused.code for refused in found} == {"corrupt_image"}
+    assert all("does not end where its data does" in str(refused) for refused in found[: len(longer)])
+
+
+def test_where_the_ends_of_many_values_are_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = _with_slice(SMALL, _units(heic(drawn(200, 150)))[-1] + b"\x55" * 9)
+    (coded,) = heif.coded_images(damaged)
+    samples = hevc._decode(hevc._library(), coded, coded.units, check_hash=False).samples
+    assert 200 * 150 * 3 // 2 <= samples <= 256 * 192 * 3 // 2
+    monkeypatch.setattr(hevc, "_MOST_SAMPLES", samples - 1)
+    assert prepare(damaged).format == "HEIF"
+    monkeypatch.setattr(hevc, "_MOST_SAMPLES", samples)
+    assert rejection(damaged).code == "corrupt_image"
+
+
+def test_zero_bytes_behind_a_slice_are_no_damage() -> None:
+    short = _units(heic(drawn(200, 150)))[-1]
+    assert prepare(_with_slice(SMALL, short + b"\0\0\3" * 2)).format == "HEIF"
+
+
+def test_where_rows_of_blocks_begin() -> None:
+    # GIVEN bits of a slice's first bytes changed, which hold where the data of each row of blocks begins
+    at, messages = SMALL.index(_units(SMALL)[-1]), set()
+    for bit in range(8 * 4, 8 * 10):
+        data = bytearray(SMALL)
+        data[at + bit // 8] ^= 128 >> bit % 8
+        try:
+            prepare(bytes(data))
+        except Rejection as found:
+            messages.add(str(found))
+    assert any("a row of blocks does not begin where it should" in message for message in messages)
+
+
+def test_the_setting_of_dependent_slices_is_found() -> None:
+    (parameters,) = (unit for unit in _units(SMALL) if unit[0] >> 1 == 34)
+    assert not hevc._has_dependent_slices(parameters)
+    # Numbers 0 and 0, 2 and 0, 6 and 3, in Exp-Golomb code, then the bit.
+    for bits in ("11", "0111", "00111" + "00100"):
+        for setting in "01":
+            content = int((bits + setting).ljust(16, "1"), 2).to_bytes(2, "big")
+            assert hevc._has_dependent_slices(b"\x44\1" + content) == (setting == "1")
+            assert not hevc._has_dependent_slices(b"\x42\1" + content)
+
+
+@pytest.mark.parametrize("kind", ["MD5", "checksum"])
+def test_a_checksum_of_the_pixels_is_checked(kind: str) -> None:
+    data = heic(drawn(), enc_params={"x265:hash": {"MD5": "1", "checksum": "3"}[kind]})
     at = data.index(_units(data)[-1]) + 8
     assert prepare(data).format == "HEIF"
     refused = rejection(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     assert refused.code == "corrupt_image"
     assert "checksum" in str(refused)
+
+
+def test_a_crc_that_is_not_that_of_the_standard_is_no_damage() -> None:
+    assert prepare(heic(drawn(), enc_params={"x265:hash": "2"})).format == "HEIF"
 
 
 @pytest.mark.parametrize(
