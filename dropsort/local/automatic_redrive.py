@@ -2,6 +2,7 @@
 
 The embedded AWS forgets executions when it is killed and has no retries for events, so uploads without a result do not wait for ten minutes
 here: those of the previous run are started again at once, and others after half a minute without an execution.
+A run of the backlog that was lost with the embedded AWS is none in progress: it would hold up the first one after a start for a minute.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dropsort.contract import backlog
+
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
 INTERVAL_SECONDS = 30.0
@@ -32,8 +36,10 @@ class AutomaticRedrive:
 
     Parameters
     ----------
-    functions, stepfunctions
-        Clients of Lambda and Step Functions.
+    functions, stepfunctions, s3
+        Clients of Lambda, Step Functions and S3.
+    bucket
+        The service's.
     outputs
         Those of the stack.
     report
@@ -44,11 +50,13 @@ class AutomaticRedrive:
         self,
         functions: LambdaClient,
         stepfunctions: SFNClient,
+        s3: S3Client,
+        bucket: str,
         outputs: dict[str, str],
         report: Callable[[str], None],
     ) -> None:
-        self._functions, self._stepfunctions, self._outputs = functions, stepfunctions, outputs
-        self._report = report
+        self._functions, self._stepfunctions, self._s3 = functions, stepfunctions, s3
+        self._bucket, self._outputs, self._report = bucket, outputs, report
         self._stop = threading.Event()
         self._interval = INTERVAL_SECONDS
         self._last: tuple[int, int | None] = (0, None)
@@ -92,6 +100,8 @@ class AutomaticRedrive:
         )
         for item in listed["executions"]:
             self._stepfunctions.stop_execution(executionArn=item["executionArn"])
+        # What was announced last may be forgotten by Step Functions, and counts as about to start.
+        self._s3.delete_object(Bucket=self._bucket, Key=backlog.CURRENT)
 
     def _running(self) -> bool:
         """Whether an execution of the workflow runs that may still end by itself."""

@@ -270,6 +270,8 @@ class Service:
         self._redrive = AutomaticRedrive(
             session.client("lambda", config=Config(read_timeout=300, retries={"total_max_attempts": 1})),
             session.client("stepfunctions"),
+            session.client("s3"),
+            self.bucket,
             self.outputs,
             self._on_step,
         )

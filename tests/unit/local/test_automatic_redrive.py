@@ -16,7 +16,7 @@ OUTPUTS = {"StateMachineArn": "workflow", "BacklogStateMachineArn": "backlog", "
 
 
 class Service:
-    """Lambda and Step Functions of a service: what runs, what the function returns, what was requested of both."""
+    """Lambda, Step Functions and S3 of a service: what runs, what the function returns, what was requested of both."""
 
     def __init__(self) -> None:
         self.running: dict[str, list[datetime]] = {"workflow": [], "backlog": []}
@@ -24,8 +24,9 @@ class Service:
         self.error: dict[str, str] | None = None
         self.events: list[dict[str, float]] = []
         self.stopped: list[str] = []
+        self.deleted: list[str] = []
         self.reported: list[str] = []
-        self.redrive = AutomaticRedrive(self, self, OUTPUTS, self.reported.append)
+        self.redrive = AutomaticRedrive(self, self, self, "bucket", OUTPUTS, self.reported.append)
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         assert FunctionName == "function"
@@ -44,6 +45,10 @@ class Service:
     def stop_execution(self, *, executionArn: str) -> None:
         self.stopped.append(executionArn)
 
+    def delete_object(self, *, Bucket: str, Key: str) -> None:
+        assert Bucket == "bucket"
+        self.deleted.append(Key)
+
 
 @pytest.fixture
 def service() -> Service:
@@ -57,6 +62,8 @@ def test_after_a_start_everything_of_the_previous_run_is_started(service: Servic
     assert service.redrive.check(everything=True) == 3
     assert service.events == [{"interval_seconds": 0, "min_age_seconds": 0}]
     assert service.stopped == ["backlog-0"]
+    # AND one that was announced and lost with it does not count as in progress
+    assert service.deleted == ["backlog/current.json"]
 
 
 def test_what_an_execution_still_works_on_is_left_to_the_functions_own_time(service: Service) -> None:
@@ -67,7 +74,7 @@ def test_what_an_execution_still_works_on_is_left_to_the_functions_own_time(serv
     service.running["workflow"] = [datetime.now(UTC) - 2 * timedelta(minutes=5)]
     service.redrive.check()
     assert service.events[-1]["min_age_seconds"] == automatic_redrive.MIN_AGE_SECONDS
-    assert service.stopped == []
+    assert service.stopped == service.deleted == []
 
 
 def test_what_is_started_in_vain_is_started_less_and_less_often(service: Service) -> None:
