@@ -66,6 +66,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000, 20, 50)  # from 700: much of what a test makes is gone before then
         gc.enable()
 
 

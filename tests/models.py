@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Any
 
-from botocore import hooks
+from botocore import hooks, httpsession, useragent
 from botocore.endpoint_provider import EndpointProvider, RuleSet
 from botocore.loaders import Loader
 
@@ -21,6 +22,8 @@ def share_models() -> None:
     _share_files()
     _share_names()
     _share_rules()
+    _share_certificates()
+    useragent.sanitize_user_agent_string_component = cache(useragent.sanitize_user_agent_string_component)
 
 
 def _share_files() -> None:
@@ -61,6 +64,12 @@ def _share_rules() -> None:
         self.ruleset, self._excluded_params = known[key][0], excluded_params or frozenset()
 
     EndpointProvider.__init__ = shared
+
+
+def _share_certificates() -> None:
+    """No test has a certificate of its own, for which botocore would change the context."""
+    context = cache(httpsession.create_urllib3_context)
+    httpsession.URLLib3Session._get_ssl_context = lambda _: context()
 
 
 def quicken_moto() -> None:
