@@ -113,24 +113,27 @@ def ends(entries: list[Entry], start: Store = (), kills: int = 0) -> Iterator[tu
     """
     first = tuple(Recorder(entry, number) for number, entry in enumerate(entries))
     seen: set[Any] = set()
+    # Equal stores are one object, known by its identity: the hash of a store is worked out once for each step.
+    stores = {start: start}
     # A step does not depend on the other recorders.
-    steps: dict[tuple[Store, Recorder], tuple[Store, Recorder]] = {}
+    steps: dict[tuple[int, Recorder], tuple[Store, Recorder]] = {}
     open_states = [(start, first)]
     while open_states:
         state = open_states.pop()
-        if state in seen:
-            continue
-        seen.add(state)
         store, recorders = state
+        if (id(store), recorders) in seen:
+            continue
+        seen.add((id(store), recorders))
         at_work = [(index, recorder) for index, recorder in enumerate(recorders) if not recorder.ended]
         if not at_work:
             yield store, tuple(bool(recorder.next()) for recorder in recorders)
             continue
         for index, recorder in at_work:
             before, after = recorders[:index], recorders[index + 1 :]
-            if (store, recorder) not in steps:
-                steps[store, recorder] = step(store, recorder)
-            new_store, moved = steps[store, recorder]
+            if (id(store), recorder) not in steps:
+                new_store, moved = step(store, recorder)
+                steps[id(store), recorder] = stores.setdefault(new_store, new_store), moved
+            new_store, moved = steps[id(store), recorder]
             open_states.append((new_store, (*before, moved, *after)))
             if recorder.attempt < kills:
                 # Killed after the call: its effect stays, its response is lost.
