@@ -72,12 +72,12 @@ def test_devices_stay_devices() -> None:
 @pytest.mark.parametrize("target", ["/dev/stdout", ">(cat)", "-"])
 def test_commands_write_to_what_a_shell_gives_them(target: str) -> None:
     # GIVEN a shell that passes standard output by name, or a process to write to
-    command = f"{sys.executable} -m dropsort.cli register --dry-run --json {target}; sleep 0.3"
+    command = f"{sys.executable} -m dropsort.cli cost --json {target}; sleep 0.3"
     result = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=120
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)[0]["operation"], result.stderr
+    assert json.loads(result.stdout)["uploads_a_month"], result.stderr
 
 
 def test_damaged_json_is_named_with_advice(tmp_path: Path) -> None:
