@@ -26,6 +26,15 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 U = "tests/unit/"
 # By module, the tests that are to notice its mistakes; the most important first.
 MODULES = {
+    "handlers.serialize": [U + "handlers/test_serialize.py", U + "handlers/test_renewal.py"],
+    "handlers.classify": [U + "handlers/test_classify.py"],
+    "handlers.filter": [U + "handlers/test_filter.py"],
+    "handlers.settings": [U + "handlers/test_settings.py"],
+    "handlers.results": [U + "handlers/test_results.py", U + "handlers/test_filter.py"],
+    "handlers.result_events": [U + "handlers/test_filter.py"],
+    "handlers.renewal": [U + "handlers/test_renewal.py"],
+    "handlers.reading": [U + "handlers/test_reading.py"],
+    "handlers.endpoint_errors": [U + "handlers/test_classify.py"],
     "handlers.recording": [U + "handlers/test_recording.py"],
     "handlers.recording_requests": [U + "handlers/test_recording_requests.py"],
     "handlers.decision": [U + "handlers/test_decision.py"],

@@ -84,7 +84,7 @@ def test_what_will_never_work_is_returned_as_data(
         s3.put_object(Bucket=BUCKET, Key=key, Body=data)
     state = serialize.handler(event_for(sample_event, key), context)
     assert "image_data" not in state
-    assert state["rejection"]["code"] == code
+    assert state["rejection"] == {"code": code, "message": state["rejection"]["message"]}
     assert state["upload"]["sequencer"] == "617f08299329d189"
 
 
@@ -93,7 +93,7 @@ def test_an_overwritten_upload_of_a_bucket_without_versions_is_superseded(
 ) -> None:
     plain_s3.put_object(Bucket=BUCKET, Key="incoming/a.jpg", Body=b"newer")
     state = serialize.handler(event_for(sample_event, "incoming/a.jpg", etag="0" * 32), context)
-    assert state["superseded"] is True
+    assert (state["superseded"], state["upload"]["etag"]) == (True, "0" * 32)
     assert "image_data" not in state
 
 
@@ -125,6 +125,10 @@ def test_what_needs_more_memory_goes_to_the_function_that_has_it(
         serialize.handler(started | {"s3_key": "incoming/b.png"}, context)["rejection"]["code"]
         == "not_an_image"
     )
+
+
+def test_a_sixth_of_the_memory_for_decoding_is_for_the_object() -> None:
+    assert serialize._MOST_BYTES == 1_300_000_000 // 6
 
 
 def test_with_all_memory_what_does_not_fit_is_rejected(
