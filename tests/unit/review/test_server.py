@@ -67,7 +67,7 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
         assert "samesite=strict" in attributes
         status, headers, content = one.request("GET", "/")
         assert (status, headers["content-security-policy"]) == (200, POLICY)
-        assert headers["x-content-type-options"] == "nosniff"
+        assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
         assert b"<script>" not in content
         assert b"style=" not in content
         # AND the address is good once, but leads the same browser to the page
