@@ -40,7 +40,7 @@ _LAYOUTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("ICO", "P", {"bitmap_format": "bmp"}), ("ICO", "L", {"bitmap_format": "bmp"}), ("ICO", "1", {"bitmap_format": "bmp"}),
     ("PPM", "RGB", {}), ("PPM", "L", {}), ("PPM", "1", {}),
     ("PPM", "I", {}),
-    ("HEIF", "RGB", {}), ("HEIF", "RGBA", {}), ("HEIF", "L", {}),
+    ("HEIF", "RGB", {}), ("HEIF", "RGBA", {}), ("HEIF", "L", {}), ("HEIF", "RGB", {"chroma": 444}), ("HEIF", "RGB", {"tile_size": 64}),
 )  # fmt: skip
 
 
@@ -311,3 +311,9 @@ def mutated(fmt: str, data: bytes, rng: random.Random) -> bytes:
         return found if len(found) <= MOST_BYTES else found[:MOST_BYTES]
     except (struct.error, IndexError, ValueError, zlib.error):  # it cannot be taken apart
         return flip(data, rng)
+
+
+def one_bit_changed(data: bytes, rng: random.Random) -> bytes:
+    """The file with one bit changed, anywhere."""
+    at = rng.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from handlers.imaging import limits
 from handlers.imaging.boxes import Boxes, walk
+from handlers.rejections import Rejection
 
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
 
@@ -61,6 +62,7 @@ class CodedImage:
 
 
 _UNLIMITED = (1 << 31, 1 << 31)
+_NOT_CLEAN = "HEIF: what it shows of its pixels is not within them."
 
 
 def coded_images(data: bytes) -> Iterator[CodedImage]:
@@ -70,6 +72,8 @@ def coded_images(data: bytes) -> Iterator[CodedImage]:
     ------
     NotUnderstood
         The boxes have another form; the decoder may read them all the same.
+    Rejection
+        ``corrupt_image``: a clean aperture that is not within its image.
     """
     primary, items = _items(data)
     pending, seen = [(primary, _UNLIMITED)], set()
@@ -89,25 +93,31 @@ def coded_images(data: bytes) -> Iterator[CodedImage]:
 
 
 def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int]:
-    """`shown` of an item after its clean aperture, whose centre and size are fractions; (0, 0) if that is not at its upper left."""
+    """`shown` of an item after its clean aperture, whose size and centre are fractions; (0, 0) if that is not at its upper left.
+
+    It must consist of whole pixels of the item (ISO/IEC 23000-22): decoders round and cut others differently.
+    """
     aperture, extent = _property(item, b"clap"), _property(item, b"ispe")
-    if aperture is None or not shown[0]:
+    if aperture is None:
         return shown
     if extent is None:
         return 0, 0
     sizes, crop = _Reader(data, extent[0] + 4, extent[1]), _Reader(data, *aperture)
     full = sizes.number(4), sizes.number(4)
     numbers = [crop.number(4) for _ in range(8)]
-    if 0 in numbers[1::2]:
-        return 0, 0
-    result = []
+    result, begins = [], []
     for axis in (0, 1):
-        size = numbers[2 * axis] // numbers[2 * axis + 1]
-        offset, divisor = (numbers[4 + 2 * axis] ^ 1 << 31) - (1 << 31), numbers[5 + 2 * axis]
-        if abs(2 * offset + (full[axis] - size) * divisor) >= 2 * divisor:  # a pixel or more to the right
-            return 0, 0
+        size, divisor, centre, parts = numbers[2 * axis], numbers[2 * axis + 1], *numbers[4 + 2 * axis :][:2]
+        centre = (centre ^ 1 << 31) - (1 << 31)
+        if not divisor or not parts or size % divisor:
+            raise Rejection("corrupt_image", _NOT_CLEAN)
+        size //= divisor
+        begin, rest = divmod(2 * centre + (full[axis] - size) * parts, 2 * parts)
+        if rest or begin < 0 or not 0 < size <= full[axis] - begin:
+            raise Rejection("corrupt_image", _NOT_CLEAN)
+        begins.append(begin)
         result.append(min(shown[axis], size))
-    return result[0], result[1]
+    return (0, 0) if any(begins) or not shown[0] else (result[0], result[1])
 
 
 def _property(item: _Item, kind: bytes) -> tuple[int, int] | None:

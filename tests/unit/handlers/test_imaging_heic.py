@@ -282,6 +282,44 @@ def test_what_is_shown_of_each_part() -> None:
     assert len(list(heif.coded_images(heic(drawn(50, 40, "RGBA"))))) == 2
 
 
+# Width, height, and the centre's distances from that of the coded image: numerators, and divisors of 1 and 2. 64 x 64 are coded.
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        ((50, 41, -14, -23), (50, 41)),
+        ((64, 64, 0, 0), (64, 64)),
+        ((32, 64, 32, 0), (0, 0)),  # not at the left
+        ((32, 64, -32, 0), (32, 64)),
+        ((51, 41, -14, -23), None),  # half a pixel
+        ((32, 64, 34, 0), None),
+        ((32, 64, -34, 0), None),
+        ((65, 64, 0, 0), None),
+        ((0, 64, 0, 0), None),
+    ],
+)
+def test_what_is_shown_is_within_the_image(
+    numbers: tuple[int, int, int, int], shown: tuple[int, int] | None
+) -> None:
+    data = heic(drawn(50, 41))
+    at, sizes = data.index(b"clap") + 4, data.index(b"ispe") + 8
+    assert struct.unpack(">II", data[sizes : sizes + 8]) == (64, 64)
+    width, height, x, y = numbers
+    aperture = struct.pack(">IIIIiIiI", width, 1, height, 1, x, 2, y, 2)
+    changed = data[:at] + aperture + data[at + 32 :]
+    if shown is None:
+        assert rejection(changed).code == "corrupt_image"
+    else:
+        (coded,) = heif.coded_images(changed)
+        assert (coded.width, coded.height) == shown
+
+
+@pytest.mark.parametrize("divisor", [4, 12])
+def test_what_is_shown_has_a_size(divisor: int) -> None:
+    data = heic(drawn(50, 41))
+    at = data.index(b"clap") + divisor
+    assert rejection(data[: at + 4] + bytes(4) + data[at + 8 :]).code == "corrupt_image"
+
+
 @pytest.fixture
 def damaged() -> Iterator[bytes]:
     """A file whose damage only the decoder's warnings show; the library is searched anew, before and after."""
