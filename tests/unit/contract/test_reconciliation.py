@@ -112,6 +112,8 @@ DAMAGED = (
 )
 
 
+# A result is read in the same lines of code with and without versions.
+@pytest.mark.parametrize("versioned", ["versions"], indirect=True)
 def test_a_damaged_result_counts_as_none_for_its_key_alone(s3: Any) -> None:
     # GIVEN uploads with results of each outcome, between them one without a result and one whose result somebody edited
     wanted = set()
