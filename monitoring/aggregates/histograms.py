@@ -40,10 +40,10 @@ def quantile(bins: np.ndarray, q: float) -> float:
         return float("nan")
     below = np.concatenate(([0], np.cumsum(bins)))
     wanted = q * total
-    at = int(np.searchsorted(below[1:], wanted, side="left"))
+    at = int(np.searchsorted(below[1:], wanted))
     filled = np.flatnonzero(bins)
-    at = min(max(at, int(filled[0])), int(filled[-1]))
-    inside = (wanted - below[at]) / bins[at] if bins[at] else 0.0
+    at = min(max(at, int(filled[0])), int(filled[-1]))  # never an empty one
+    inside = (wanted - below[at]) / bins[at]
     return float((at + min(max(inside, 0.0), 1.0)) / len(bins))
 
 

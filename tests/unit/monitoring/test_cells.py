@@ -82,6 +82,7 @@ def test_only_the_least_certain_are_stored():
     for found in everything[::-1]:
         total.add_uncertain(series, [found, found])
     assert total.uncertain[series] == everything[:LEAST_CERTAIN]
+    assert LEAST_CERTAIN == 12
 
 
 def test_health_names_the_first_bad_lines_only():
@@ -287,4 +288,7 @@ def test_digests_are_the_same_for_ever():
     assert [f"{one:016x}" for one in digests(["", "a", "abcdefgh", "abcdefghi"]).tolist()] == [
         "0000000000000000", "4f5da978776a9db1", "316b8c803e266f0b", "a006e2346706447a"
     ]  # fmt: skip
+    for ids in (["ab", "cd"], ["a", "bc"], ["a", "\ud800"], ["\ud800", "\ud801"]):
+        assert digests(ids).tolist() == [int(digests([one])[0]) for one in ids]
+        assert len(set(digests(ids).tolist())) == 2
     assert digests(["ä", "aa", "日本"]).tolist() == [int(digests([one])[0]) for one in ("ä", "aa", "日本")]
