@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.drift import SAME, World, put_hour
-from monitoring.aggregates.cells import Aggregate, Cell, Key
-from monitoring.aggregates.models import current_model, models, of_model
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Key, Series, Uncertain, Volume
+from monitoring.aggregates.models import ModelPeriod, current_model, models, of_model
 from monitoring.drift.reference import parse_reference
 from monitoring.drift.windows import HOUR, check, first_reference, hour_of, sample
 from monitoring.errors import MonitoringError
@@ -152,3 +152,36 @@ def test_aggregates_of_an_earlier_version_are_of_a_model_without_a_name() -> Non
 
     # THEN it is read
     assert Aggregate.from_json(stored) == total
+
+
+def test_the_periods_of_models_and_what_is_one_models() -> None:
+    # GIVEN two models with captures of known and unknown hours, and one whose hours are all unknown
+    total, first, last = Aggregate(), hour_of(START), hour_of(START + HOUR)
+    for model, hour, count in (
+        ("a", last, 1),
+        ("a", first, 2),
+        ("a", UNKNOWN, 4),
+        ("b", last, 8),
+        ("c", UNKNOWN, 16),
+    ):
+        total.cells[Key(hour, "e", "v", "l", model)] = Cell(count=count)
+    series = Series(last, "e", "v")
+    total.volume(series).records = 100
+    least = [Uncertain(n, "d", 0, "f", 1, 0, "l", 5, model=model) for n, model in enumerate("ab")]
+    total.add_uncertain(series, least)
+    total.add_uncertain(Series(first, "e", "v"), least[:1])
+    total.health.files = 3
+    assert models(total) == [
+        ModelPeriod("c", "", "", 16),
+        ModelPeriod("a", first, last, 7),
+        ModelPeriod("b", last, last, 8),
+    ]
+    # THEN a part has the cells, volumes and least certain predictions of one of them
+    part = of_model(total, "b")
+    assert {key.model: cell.count for key, cell in part.cells.items()} == {"b": 8}
+    assert part.volumes == {series: Volume(records=8, predictions=8)}
+    assert part.uncertain == {series: least[1:]}
+    assert part.health.files == 3
+    assert of_model(total, None) is total
+    assert of_model(part, "b") is part
+    assert of_model(part, "a").cells == {}
