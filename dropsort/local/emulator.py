@@ -1,11 +1,11 @@
 """The process of the embedded AWS: ``python emulator.py PORT CREDENTIALS RESERVE ENDPOINT``, run by the interpreter of its own environment.
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
-consists of are reachable here, below this folder's package. Nine things of ministack are changed: the gate stands in front
+consists of are reachable here, below this folder's package. Ten things of ministack are changed: the gate stands in front
 of it, SageMaker knows the embedded endpoint, which the file ENDPOINT describes, functions get credentials that only this
 service can make, errors of functions get the names that they have on AWS, wildcards of policies match any key, checksums are
-checked and keys encoded as S3 does, a Distributed Map reads its concurrency from its input, and S3 rejects what the disk has
-no space for; RESERVE is the bytes that stay free.
+checked and keys encoded as S3 does, a Distributed Map reads its concurrency from its input, processes of functions are
+forked, and S3 rejects what the disk has no space for; RESERVE is the bytes that stay free.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main(port: int, file: Path, reserve: int, endpoint: Path) -> None:
         embedded_map,
         embedded_policies,
         embedded_sagemaker,
+        embedded_workers,
     )
     from dropsort.local.gate import Gate
 
@@ -55,6 +56,7 @@ def main(port: int, file: Path, reserve: int, endpoint: Path) -> None:
     embedded_policies.correct()
     embedded_checksums.correct()
     embedded_listing.correct()
+    embedded_workers.correct()
     from ministack import app
     from ministack.services import s3
 
