@@ -30,7 +30,7 @@ def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[
     """The running service. Tests share its bucket: upload below a folder of your own.
 
     It starts in an environment with a proxy, which it must not use. Half as many invocations as usual run at once: each is a
-    process, and its start takes half a second of processor time.
+    process, and its start takes a quarter of a second of processor time.
     """
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
