@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.audit import simulate
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
-from dropsort.contract.statistics import Stratum
+from dropsort.contract.statistics import Stratum, weighted_sum
 from monitoring.quality.audit import (
     HALF_WIDTH,
     Audited,
@@ -122,3 +122,64 @@ def test_a_random_sample_of_all_ends_at_the_first_gap_of_either_outcome() -> Non
 def test_days_of_few_reviews_are_merged_with_their_neighbours() -> None:
     assert merged([Stratum(100, 3, 3), Stratum(50, 0, 0)]) == [Stratum(150, 3, 3)]
     assert merged([]) == []
+
+
+def test_every_figure_and_sentence_of_an_audit() -> None:
+    strata = {
+        CLASSIFIED: Counted([Stratum(1000, 300, 270)], 4, 2),
+        LOW_CONFIDENCE: Counted([Stratum(1000, 100, 60)]),
+    }
+    found = assess(strata, 0.99)
+    sure, doubtful = (found.outcomes[name].estimate for name in (CLASSIFIED, LOW_CONFIDENCE))
+    value, interval = weighted_sum([(0.5, sure), (0.5, doubtful)])
+    assert found.to_json() == {
+        "promised": 0.99, "verdict": "broken", "precision": 0.9, "precision_interval": list(sure.interval), "more": found.more,
+        "accuracy": 0.75, "accuracy_interval": list(interval),
+        "outcomes": {
+            CLASSIFIED: {"size": 1000, "reviewed": 300, "elsewhere": 4, "unusable": 2, "correct": 0.9,
+                         "correct_interval": list(sure.interval)},
+            LOW_CONFIDENCE: {"size": 1000, "reviewed": 100, "elsewhere": 0, "unusable": 0, "correct": 0.6,
+                             "correct_interval": list(doubtful.interval)},
+        },
+    }  # fmt: skip
+    assert value == 0.75
+    assert found.sentences() == [
+        "The promised precision of 99.0% is broken: it is above the interval.",
+        f"90.0% of 1,000 classified images are right ({sure.interval.shares()}), by 300 reviews at random.",
+        f"Review {found.more:,} more to know it to ± 1%.",
+        f"75.0% of all 2,000 predictions are right ({interval.shares()}).",
+    ]
+    unknown = assess({**strata, LOW_CONFIDENCE: Counted([Stratum(10, 0, 0)])}, 0.99)
+    assert (unknown.to_json()["accuracy"], unknown.accuracy_interval) == (None, (0.0, 1.0))
+    assert len(unknown.sentences()) == 3
+    nothing = audit([], 0.99)
+    assert (nothing.accuracy_interval, nothing.classified.size, nothing.more) == ((0.0, 1.0), 0, 0)
+    assert Audited("i", "d", CLASSIFIED) == Audited("i", "d", CLASSIFIED, None, True, "")
+    assert Counted([]) == Counted([], 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("reviewed", "right", "words"), [(1000, 1000, "holds: it is not"), (300, 300, "is neither confirmed")]
+)
+def test_the_verdict_in_words(reviewed: int, right: int, words: str) -> None:
+    found = assess({CLASSIFIED: Counted([Stratum(100_000, reviewed, right)])}, 0.99)
+    assert words in found.sentences()[0]
+
+
+def test_a_promise_at_an_end_of_the_interval() -> None:
+    strata = {CLASSIFIED: Counted([Stratum(100_000, 300, 270)])}
+    low, high = assess(strata, 0.99).classified.estimate.interval
+    bounds = [math.nextafter(high, 1), high, math.nextafter(low, 1), low]
+    assert [assess(strata, promised).verdict for promised in bounds] == ["broken", "open", "open", "holds"]
+
+
+@pytest.mark.parametrize(("trials", "more"), [(1700, True), (2200, False)])
+def test_no_more_reviews_are_needed_once_the_interval_is_two_points_wide(trials: int, more: bool) -> None:
+    found = assess({CLASSIFIED: Counted([Stratum(1_000_000, trials, round(0.95 * trials))])}, 0.99)
+    low, high = found.classified.estimate.interval
+    assert (high - low <= 0.02, found.more == 0) == (not more, not more)
+
+
+def test_thirty_reviews_are_a_stratum_and_what_is_left_joins_the_last() -> None:
+    found = merged([Stratum(100, 29, 28), Stratum(10, 1, 1), Stratum(50, 30, 30), Stratum(7, 29, 1)])
+    assert found == [Stratum(110, 30, 29), Stratum(57, 59, 31)]
