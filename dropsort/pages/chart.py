@@ -216,10 +216,49 @@ def tick_names(values: Sequence[float]) -> list[str]:
     return ["0" if not v else f"{v:.{decimals}f}{unit}" for v in scaled]
 
 
+_TIMES = (("ms", 0.001), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("days", 86400.0))
+_SIZES = (("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9))
+# Units that values come in, with the units that they are written in.
+_UNITS = {"ms": (0.001, _TIMES), "s": (1.0, _TIMES), "bytes": (1.0, _SIZES), "B": (1.0, _SIZES)}
+_LEAST = 2  # of a unit, before it is used
+
+
+def unit_of(largest: float, unit: str) -> tuple[str, float]:
+    """The unit in which values up to `largest` are written, and how many of `unit` it is; another unit stays as it is.
+
+    Examples
+    --------
+    >>> unit_of(60_000, "ms")
+    ('s', 1000.0)
+    """
+    if unit not in _UNITS:
+        return unit, 1.0
+    base, units = _UNITS[unit]
+    fitting = [(name, size) for name, size in units if abs(largest) * base >= _LEAST * size]
+    name, size = fitting[-1] if fitting else next((n, s) for n, s in units if s == base)
+    return name, size / base
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """A value with its unit, for people.
+
+    Examples
+    --------
+    >>> quantity(62_370, "ms"), quantity(62_370), quantity(350, "ms")
+    ('62.4 s', '62,370', '350 ms')
+    """
+    name, size = unit_of(value, unit)
+    scaled = value / size
+    text = f"{scaled:,.0f}" if abs(scaled) >= 1000 else f"{scaled:.3g}"
+    return f"{text} {name}".rstrip()
+
+
 def number_axis(low: float, high: float, title: str = "", *, most: int = 6, whole: bool = False) -> Axis:
-    """An axis with round ticks; ``whole`` leaves out fractions."""
-    values = [v for v in nice_ticks(low, high, most) if not whole or v == int(v)]
-    return Axis(low, high, tuple(map(Tick, values, tick_names(values))), title)
+    """An axis with round ticks; ``whole`` leaves out fractions. A title that is a unit becomes the unit of the ticks."""
+    title, size = unit_of(max(abs(low), abs(high)), title)
+    values = [v for v in nice_ticks(low / size, high / size, most) if not whole or v == int(v)]
+    ticks = tuple(Tick(v * size, name) for v, name in zip(values, tick_names(values), strict=True))
+    return Axis(low, high, ticks, title)
 
 
 def share_axis(title: str = "") -> Axis:

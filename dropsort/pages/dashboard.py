@@ -27,6 +27,7 @@ from dropsort.pages.chart import (
     Hover,
     Line,
     number_axis,
+    quantity,
     time_axis,
 )
 from dropsort.pages.words import moment, period
@@ -125,7 +126,7 @@ def _card(panel: Panel, span: _Span) -> Card:
         text = widget.text or f"a widget of the kind {widget.kind!r} is not drawn here"
         return Card(widget.title, columns, "text", text=text)
     if widget.view == "singleValue":
-        values = tuple((_value(line).removesuffix(" last"), line.label) for line in lines)
+        values = tuple((_value(line, _unit(panel, line)).removesuffix(" last"), line.label) for line in lines)
         return Card(widget.title, columns, "values", values=values, text="" if values else "no data")
     if not any(line.points for line in lines):
         names = ", ".join(line.label for line in lines) or "nothing found"
@@ -151,7 +152,7 @@ def _chart(panel: Panel, span: _Span) -> Chart:
     for i, (line, stack) in enumerate(zip(lines, stacks, strict=True)):
         color = line.metric.color if _HEX.fullmatch(line.metric.color) else ""
         style, right = f"series{i % SERIES}", line.metric.right
-        name = f"{line.label}{' (right axis)' if right else ''}: {_value(line)}"
+        name = f"{line.label}{' (right axis)' if right else ''}: {_value(line, _unit(panel, line))}"
         points = sorted(stack.items())
         length = span.period_of(line)
         if widget.stacked:
@@ -199,7 +200,9 @@ def _hovers(panel: Panel, span: _Span) -> tuple[Hover, ...]:
     found = []
     for t in times:
         values = ", ".join(
-            f"{line.label} {_number(line.points[t])}" for line in panel.lines if t in line.points
+            f"{line.label} {quantity(line.points[t], _unit(panel, line))}"
+            for line in panel.lines
+            if t in line.points
         )
         found.append(Hover(t, t + length, f"{moment(datetime.fromtimestamp(t, UTC), span.zone)}: {values}"))
     return tuple(found)
@@ -236,14 +239,16 @@ def _levels(
     return tuple((t, high) for t, _, high in _steps(points, length, end))
 
 
-def _value(line: widgets.Line) -> str:
+def _unit(panel: Panel, line: widgets.Line) -> str:
+    """The unit of a line: the name of its axis."""
+    axis = panel.widget.axes.get("right" if line.metric.right else "left", {})
+    return str(axis.get("label", ""))
+
+
+def _value(line: widgets.Line, unit: str) -> str:
     """The last value, or the sum where the metric is one; the label says which."""
     if not line.points:
         return "no data"
     if line.metric.stat == "Sum" and not line.metric.expression:
-        return f"{_number(sum(line.points.values()))} in all"
-    return f"{_number(line.points[max(line.points)])} last"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return f"{quantity(sum(line.points.values()), unit)} in all"
+    return f"{quantity(line.points[max(line.points)], unit)} last"

@@ -39,7 +39,9 @@ def test_uploads_without_a_result_are_counted(run: Callable[..., Result]) -> Non
 
 def test_accuracy_is_of_all_results_of_the_prefix_or_not_shown(run: Callable[..., Result]) -> None:
     assert "0.500 (1 of 2 in folders named like a label)" in run().stdout
-    assert "1.000" in run("--prefix", "cam/bicycle").stdout
+    shown = run("--prefix", "cam/bicycle").stdout
+    assert "1.000" in shown
+    assert "of --prefix cam/bicycle alone" in shown
     for selection in (["--label", "bicycle"], ["--outcome", "classified"]):
         assert "accuracy" not in run(*selection).stdout
 

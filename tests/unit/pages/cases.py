@@ -37,6 +37,20 @@ from training.evaluation.evaluation import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"&'" + "W" * 300 + " \u202eabc"
+ENDLESS = [
+    *(
+        sign * 200
+        for sign in (
+            "x",
+            "W",
+            "\u0627\u0628",
+            "\u05e9",
+            "\U0001f6b2",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        )
+    ),
+    *(f"{'long' * 50}{n:03}" for n in range(94)),
+]  # 100 labels without a space, from right to left and of emoji too
 LONG = "cam-01/" + "0123456789abcdef" * 12 + ".jpg"
 WIDTHS = (1280, 390)
 
@@ -76,7 +90,9 @@ def two_models() -> Aggregate:
 def many_labels() -> Aggregate:
     total = Aggregate()
     for n in range(100):
-        key = Key(hour_of(START), "e", "v", f"a rather long label, number {n:03}")
+        key = Key(
+            hour_of(START), "e", "v", ENDLESS[99 - n] if n > 50 else f"a rather long label, number {n:03}"
+        )
         total.cells[key] = Cell(count=1 + n, confidence=(1 + n) * 9 * 10**8, histogram={900: 1 + n})
     total.volume(Series(hour_of(START), "e", "v")).records = 5050
     return total
@@ -218,12 +234,10 @@ def pages(folder: Path) -> dict[str, Callable[[], str]]:
         "dashboard-hostile": lambda: a_dashboard(2, 20, HOSTILE),
         "evaluation-one": lambda: an_evaluation(folder, ["bicycle", "motorcycle"], 1),
         "evaluation-200": lambda: an_evaluation(folder, ["bicycle", "motorcycle"], 200),
-        "evaluation-100-labels": lambda: an_evaluation(
-            folder, [f"label number {n:03}" for n in range(100)], 300
-        ),
+        "evaluation-100-labels": lambda: an_evaluation(folder, ENDLESS, 300),
         "comparison-one": lambda: a_comparison(folder, ["bicycle", "motorcycle"], 1),
         "comparison-200": lambda: a_comparison(folder, ["bicycle", "motorcycle"], 200),
-        "comparison-hostile": lambda: a_comparison(folder, [HOSTILE, "b"], 30),
+        "comparison-hostile": lambda: a_comparison(folder, [HOSTILE, *ENDLESS], 200),
         "evaluation-hostile": lambda: an_evaluation(folder, [HOSTILE, "b"], 20),
     }
 

@@ -180,6 +180,27 @@ def test_tick_names_share_unit_and_decimals() -> None:
     assert tick_names([]) == []
 
 
+@pytest.mark.parametrize(
+    ("largest", "unit", "title", "last"),
+    [
+        (900, "ms", "ms", "800"),
+        (62_000, "ms", "s", "60"),
+        (5_000_000, "ms", "min", "80"),
+        (500_000, "s", "days", "5"),
+        (0.4, "s", "ms", "400"),
+        (0.0004, "s", "s", "0.0004"),
+        (31_000_000, "bytes", "MB", "30"),
+        (62_000, "%", "%", "60k"),
+        (62_000, "", "", "60k"),
+    ],
+)
+def test_an_axis_changes_its_unit_with_its_values(largest: float, unit: str, title: str, last: str) -> None:
+    axis = number_axis(0, largest, unit)
+    assert (axis.title, axis.ticks[-1].name) == (title, last)
+    assert axis.high == largest  # positions stay in the unit of the values
+    assert axis.ticks[-1].value <= largest
+
+
 def test_a_time_axis_is_in_the_time_zone_that_is_wanted() -> None:
     berlin = time_axis(START, START + timedelta(hours=6), ZoneInfo("Europe/Berlin"))
 

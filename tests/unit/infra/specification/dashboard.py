@@ -19,6 +19,7 @@ GOOD, WARNING, BAD, SECOND, ESTIMATE, SILENCE = (
 )
 FIVE_MINUTES, HOUR = 300, 3600  # the workflow's metrics; those of the hourly monitoring
 FROM_ZERO = {"left": {"min": 0}}
+SECONDS = {"min": 0, "label": "s", "showUnits": False}
 MILLISECONDS = {"left": {"min": 0, "label": "ms", "showUnits": False}}
 
 
@@ -147,10 +148,10 @@ def widgets(creates: bool) -> list[dict[str, Any]]:
         widget(
             "Uploads without a result", (16, 12, 8), HOUR,
             [
-                ours("OldestUploadAge", "oldest, seconds", GOOD),
+                ours("OldestUploadAge", "oldest", GOOD),
                 ours("UploadsWithoutResult", "how many", WARNING, yAxis="right"),
             ],
-            "Maximum", yAxis={"left": {"min": 0}, "right": {"min": 0}},
+            "Maximum", yAxis={"left": SECONDS, "right": {"min": 0}},
         ),
         widget("Endpoint latency", (0, 18, 8), FIVE_MINUTES, percentiles("EndpointLatency"), yAxis=MILLISECONDS),
         widget(
@@ -192,10 +193,10 @@ def widgets(creates: bool) -> list[dict[str, Any]]:
         widget(
             "Images to review", (0, 30, 12), HOUR,
             [
-                ours("OldestUnreviewedAge", "oldest, seconds", GOOD),
+                ours("OldestUnreviewedAge", "oldest", GOOD),
                 ours("Unreviewed", "how many", WARNING, yAxis="right"),
             ],
-            "Maximum", yAxis={"left": {"min": 0}, "right": {"min": 0}},
+            "Maximum", yAxis={"left": SECONDS, "right": {"min": 0}},
         ),
         widget(
             "Reviewed images", (12, 30, 12), HOUR,
