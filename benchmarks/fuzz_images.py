@@ -111,6 +111,16 @@ def _by_ffmpeg(data: bytes) -> Any:
         return None
 
 
+def _shows_from_within(data: bytes) -> bool:
+    """Whether the file shows another part of its coded images than the upper left, which FFmpeg does not cut out."""
+    from handlers.imaging import heif
+
+    try:
+        return any(not coded.width for coded in heif.coded_images(data))
+    except heif.NotUnderstood:
+        return False
+
+
 def _icon_by_ffmpeg(data: bytes) -> Any:
     """As `_by_opencv`, the largest image of an icon, over white; alpha that is 0 everywhere counts for nothing.
 
@@ -161,6 +171,7 @@ def difference(data: bytes, result: bytes) -> str:
             or image.has_transparency_data
             or (image.format == "GIF" and image.tile[0].extents != (0, 0, *image.size))
             or (image.format == "BMP" and data[28] == 16)
+            or (image.format == "HEIF" and _shows_from_within(data))
             or (image.format == "PPM" and image.mode != "1" and not _PPM_OF_255.match(data))
         )
         if special or image.mode not in ("RGB", "L", "P", "1", "RGBA"):

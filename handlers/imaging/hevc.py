@@ -124,7 +124,7 @@ def _decoding_damaged(library: Any, coded: heif.CodedImage, work: _Work) -> str:
     whole = _decode(library, coded, _with_ends(coded.units, slices, 0), check_hash=hashed)
     if whole.codes:
         return _DAMAGE[whole.codes[0]]
-    if whole.unwritten:
+    if whole.unwritten or not whole.samples:
         return "blocks are missing"
     if hashed or not slices:
         return ""

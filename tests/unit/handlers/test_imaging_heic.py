@@ -182,6 +182,14 @@ def test_a_slice_that_ends_before_the_last_block() -> None:
     assert "blocks are missing" in str(refused)
 
 
+def test_a_tile_whose_slice_belongs_to_another_layer() -> None:
+    # GIVEN a layer of its own in the header of a slice, which the decoder leaves out, and libheif shows the other tiles
+    data = heic(drawn(300, 200), tile_size=128)
+    at = data.index([coded.units[-1] for coded in heif.coded_images(data)][1]) + 1
+    assert data[at] == 1
+    assert rejection(data[:at] + b"\x81" + data[at + 1 :]).code == "corrupt_image"
+
+
 def test_a_slice_that_does_not_end_where_its_data_does() -> None:
     # GIVEN the slice of another image of the same size, which is whole
     other = heic(drawn(200, 150))
