@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.audit import simulate
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
-from dropsort.contract.statistics import Stratum, weighted_sum
+from dropsort.contract.statistics import Stratum, trials_for, weighted_sum
 from monitoring.quality.audit import (
     HALF_WIDTH,
     Audited,
@@ -154,6 +154,8 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     assert len(unknown.sentences()) == 3
     nothing = audit([], 0.99)
     assert (nothing.accuracy_interval, nothing.classified.size, nothing.more) == ((0.0, 1.0), 0, 0)
+    unreviewed = assess({CLASSIFIED: Counted([Stratum(100_000, 0, 0)])}, 0.99)
+    assert unreviewed.more == trials_for(0.99, HALF_WIDTH), "as if the promise held"
     assert Audited("i", "d", CLASSIFIED) == Audited("i", "d", CLASSIFIED, None, True, "")
     assert Counted([]) == Counted([], 0, 0)
 
