@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from handlers.imaging import heif
+from handlers.imaging import heif, slice_header
 from handlers.rejections import Rejection
 
 _MOST_SLICE_TYPE = 31
@@ -101,7 +101,12 @@ def _library() -> ctypes.CDLL | None:
 
 def _slices_damaged(units: list[bytes]) -> str:
     slices = (unit for unit in units if unit and unit[0] >> 1 <= _MOST_SLICE_TYPE)
-    return "bytes that no encoder writes" if any(_NEVER.search(unit) for unit in slices) else ""
+    if any(_NEVER.search(unit) for unit in slices):
+        return "bytes that no encoder writes"
+    with contextlib.suppress(slice_header.NotUnderstood):
+        if not slice_header.is_aligned(units):
+            return "slice header"
+    return ""
 
 
 @dataclass(slots=True)

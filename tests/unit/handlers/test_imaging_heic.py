@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from handlers.imaging import heif, hevc
+from handlers.imaging import heif, hevc, slice_header
 from handlers.rejections import Rejection
 from tests import needs
 from tests.unit.handlers.sample_images import UPRIGHT, corners, drawn, near, noise, prepare, rejection
@@ -231,6 +231,56 @@ def test_where_rows_of_blocks_begin() -> None:
         except Rejection as found:
             messages.add(str(found))
     assert any("a row of blocks does not begin where it should" in message for message in messages)
+
+
+def test_the_header_of_a_slice_ends_with_one_bit_and_zeros() -> None:
+    # GIVEN an image of three slices, and a bit changed that ends the header of the second
+    data = heic(Image.blend(drawn(330, 250), noise(330, 250), 0.1), enc_params={"x265:slices": "3"})
+    units = _units(data)
+    assert slice_header.is_aligned(units)
+    at, found = data.index(units[-2]), set()
+    for bit in range(16, 64):
+        changed = bytearray(units[-2])
+        changed[bit // 8] ^= 128 >> bit % 8
+        if not slice_header.is_aligned([*units[:-2], bytes(changed), units[-1]]):
+            found.add(bit)
+    # THEN it is damaged: some decoders decode it all the same, others do not
+    assert found
+    for bit in found:
+        file = bytearray(data)
+        file[at + bit // 8] ^= 128 >> bit % 8
+        refused = rejection(bytes(file))
+        assert refused.code == "corrupt_image"
+        assert "slice header" in str(refused)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"chroma": 444},
+        {"quality": -1},
+        {"enc_params": {"x265:wpp": "0"}},
+        {"enc_params": {"x265:sao": "0", "x265:deblock": "false"}},
+        {"enc_params": {"x265:ctu": "16", "x265:cbqpoffs": "3"}},
+    ],
+    ids=str,
+)
+def test_headers_of_slices_that_encoders_write(options: dict[str, Any]) -> None:
+    assert slice_header.is_aligned(_units(heic(drawn(330, 250), **options)))
+
+
+def test_headers_that_are_not_understood_are_left_to_the_decoder() -> None:
+    units = _units(SMALL)
+    (parameters,) = (unit for unit in units if unit[0] >> 1 == 34)
+    for others in ([*units, parameters], [unit for unit in units if unit != parameters]):
+        with pytest.raises(slice_header.NotUnderstood, match="parameter sets"):
+            slice_header.is_aligned(others)
+    for size in (3, 4, 5):
+        with pytest.raises(slice_header.NotUnderstood, match="ends early"):
+            slice_header.is_aligned([parameters[:size] if unit == parameters else unit for unit in units])
+    # Twice the same parameters are no damage.
+    assert not hevc._slices_damaged([parameters, *units])
 
 
 def test_the_setting_of_dependent_slices_is_found() -> None:
