@@ -240,7 +240,7 @@ def unit_of(largest: float, unit: str) -> tuple[str, float]:
 
 
 def quantity(value: float, unit: str = "") -> str:
-    """A value with its unit, for people.
+    """A value for people, with its unit if that changes with the value; the names of lines have others, such as %.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def quantity(value: float, unit: str = "") -> str:
     name, size = unit_of(value, unit)
     scaled = value / size
     text = f"{scaled:,.0f}" if abs(scaled) >= 1000 else f"{scaled:.3g}"
-    return f"{text} {name}".rstrip()
+    return f"{text} {name}" if unit in _UNITS else text
 
 
 def number_axis(low: float, high: float, title: str = "", *, most: int = 6, whole: bool = False) -> Axis:

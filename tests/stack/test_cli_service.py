@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dropsort.contract import stack as stacks
 from dropsort.local.service import Service
 from tests.commands import ROOT, Run, runner
 from tests.stack.helpers import PROXIES
@@ -183,7 +184,15 @@ def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_deploy_and_destroy_a_second_service_in_the_same_account(run: Run, s3: Any, tmp_path: Path) -> None:
+def test_deploy_and_destroy_a_second_service_in_the_same_account(
+    run: Run, s3: Any, service: Service, tmp_path: Path
+) -> None:
+    # WHEN the endpoint is none of this machine THEN nothing is created
+    assert (
+        "no endpoint nope in this region; it has dropsort"
+        in run("deploy", "--stack", "second", "--endpoint", "nope", code=1).stderr
+    )
+
     # WHEN a service is deployed, changed and deployed again
     created = run(
         "deploy",
@@ -198,6 +207,13 @@ def test_deploy_and_destroy_a_second_service_in_the_same_account(run: Run, s3: A
     )
     assert "A probe upload had its result" in created.stderr
     outputs = json.loads((tmp_path / "out.json").read_text())["outputs"]
+    # THEN its workers share the libraries of the service that is there: none unpacks them for itself
+    cloudformation = service.session().client("cloudformation")
+    one, other = (stacks.find(cloudformation, name) for name in (service.stack, "second"))
+    assert one
+    assert other
+    assert other.parameters["LibrariesKey"] == one.parameters["LibrariesKey"]
+    assert "shared" in other.parameters["LibrariesKey"]
     changed = run("deploy", "--stack", "second", "-p", "Threshold=0.5", "--no-probe")
     assert "Updating stack second" in changed.stderr
     assert "probe" not in changed.stderr

@@ -27,6 +27,7 @@ from dropsort.pages.chart import (
     Rule,
     Texts,
     number_axis,
+    quantity,
     tick_names,
     time_axis,
 )
@@ -199,6 +200,7 @@ def test_an_axis_changes_its_unit_with_its_values(largest: float, unit: str, tit
     assert (axis.title, axis.ticks[-1].name) == (title, last)
     assert axis.high == largest  # positions stay in the unit of the values
     assert axis.ticks[-1].value <= largest
+    assert quantity(largest, unit).endswith(f" {title}") == (unit in ("ms", "s", "bytes"))
 
 
 def test_a_time_axis_is_in_the_time_zone_that_is_wanted() -> None:
