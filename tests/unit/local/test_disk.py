@@ -75,6 +75,13 @@ def test_uploads_that_arrive_at_the_same_time_share_what_is_left(
 
     assert sorted(asyncio.run(both())) == [200, 507]
 
+    # One after another each has what is left: what was written is on the disk by then.
+    async def in_turn() -> list[int]:
+        reserve = Reserve(written, tmp_path, 600)
+        return [await put(reserve, "/dropsort/incoming/a", 300) for _ in range(3)]
+
+    assert asyncio.run(in_turn()) == [200] * 3
+
 
 async def written(_scope: Any, receive: Any, send: Any) -> None:
     """An application that takes a while to write what it gets."""

@@ -116,6 +116,20 @@ def test_what_is_no_image_is_a_400_of_one_sentence(model_folder: Path, body: byt
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("most", "taken"), [(12, True), (11, False)])
+def test_an_image_of_as_many_pixels_as_are_allowed_is_read(
+    most: int, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "MAX_PIXELS", most)
+    content = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(content, "PNG")
+    if taken:
+        assert inference.decode(content.getvalue()).shape == (3, 4, 3)
+    else:
+        with pytest.raises(inference.InferenceError, match="4 x 3 pixels: at most 11"):
+            inference.decode(content.getvalue())
+
+
 def test_an_image_of_too_many_pixels_is_a_413() -> None:
     bomb = encoded(Image.new("1", (12_000, 12_000)))
 
