@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +29,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 # `up` and `review` run until Ctrl-C; the first is the service of the tests here. `deploy` is for an account, and `pip` would change
 # this environment.
+ENV = 'eval "$(dropsort env)"'
 NOT_HERE = ("dropsort up", "dropsort review", "dropsort deploy", "pip install")
 
 
@@ -97,7 +103,29 @@ def test_the_dry_runs_of_the_sagemaker_guide_need_no_account(
     type_lines(lines, tmp_path, terminal)
 
 
-def test_the_training_guide_ends_in_a_service_with_the_own_model(
+@contextmanager
+def up(line: str, model: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """What `dropsort up` starts, until Ctrl-C."""
+    with subprocess.Popen(
+        line.split(), cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            assert service.stdout
+            assert any(shown.startswith(f"Model: {model}") for shown in service.stdout)
+            assert any(shown.startswith("Ctrl-C stops it") for shown in service.stdout)
+            yield
+        finally:
+            service.send_signal(signal.SIGINT)
+    assert service.returncode == 130
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """The results that `dropsort results` wrote, by key."""
+    found = map(json.loads, (folder / "results.json").read_text().splitlines())
+    return {result["source"]["key"]: result for result in found}
+
+
+def test_the_guides_train_a_model_serve_it_and_learn_from_reviews(
     embedded_python: Path, host_packages: package.Packages, tmp_path: Path, terminal: dict[str, str]
 ) -> None:
     for name in ("torch", "onnx"):
@@ -113,8 +141,8 @@ def test_the_training_guide_ends_in_a_service_with_the_own_model(
         for line in script(page, "From folders to a running service")
         if "pip install" not in line
     ]
-    (up,) = [line for line in lines if line.startswith("dropsort up")]
-    at = lines.index(up)
+    (serve,) = [line for line in lines if line.startswith("dropsort up")]
+    at = lines.index(serve)
     assert [line.split()[:2] for line in lines[at + 1 :]][1:] == [
         ["dropsort", "drop"],
         ["dropsort", "results"],
@@ -122,17 +150,46 @@ def test_the_training_guide_ends_in_a_service_with_the_own_model(
 
     # WHEN they are typed, `up` and what follows in two terminals, THEN each one succeeds
     type_lines(lines[:at], tmp_path, terminal)
-    with subprocess.Popen(
-        up.split(), cwd=tmp_path, env=terminal, stdout=subprocess.PIPE, text=True
-    ) as service:
-        try:
-            assert service.stdout
-            assert any(shown.startswith("Model: signs") for shown in service.stdout)
-            assert any(shown.startswith("Ctrl-C stops it") for shown in service.stdout)
-            type_lines(lines[at + 1 :], tmp_path, terminal)
-        finally:
-            service.send_signal(signal.SIGINT)
-    assert service.returncode == 130
-    # AND the model of the guide classified the images
-    labels = json.loads((tmp_path / "models/signs/labels.json").read_text())
-    assert labels == ["speed-limit", "stop", "warning"]
+    with up(serve, "signs", tmp_path, terminal):
+        type_lines([*lines[at + 1 :], "dropsort results --json results.json"], tmp_path, terminal)
+        # AND the model of the guide classified the images
+        labels = json.loads((tmp_path / "models/signs/labels.json").read_text())
+        assert labels == ["speed-limit", "stop", "warning"]
+        sure = {key: one for key, one in results(tmp_path).items() if one["outcome"] == "classified"}
+        # WHEN all doubtful ones but one are reviewed by their true labels, and a second model learns from them
+        type_lines([ENV, "dropsort review --export doubtful.csv"], tmp_path, terminal)
+        with (tmp_path / "doubtful.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) >= 2
+        assert not sure.keys() & {row["key"] for row in rows}
+        unsure = rows.pop()["key"]
+        for row in rows:
+            row["review"] = row["key"].split("/")[-2]
+        with (tmp_path / "reviewed.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        commands = [
+            "dropsort review --import reviewed.csv",
+            "dropsort dataset joined --images signs --model models/signs --test 0",
+            "dropsort train --images joined --model models/signs-2 --no-mirror --epochs 1",
+            "dropsort compare models/signs-2 --model models/signs --images signs-test --json compared.json",
+        ]
+        type_lines([ENV, *commands], tmp_path, terminal)
+        compared = json.loads((tmp_path / "compared.json").read_text())
+        assert compared["verdict"] in ("roll out", "do not roll out", "undecided")
+    # AND it is rolled out, and what the first was unsure of is classified again
+    with up(serve.replace("models/signs", "models/signs-2"), "signs-2", tmp_path, terminal):
+        type_lines([ENV, "dropsort redrive --outcome low-confidence --min-age 0 --yes"], tmp_path, terminal)
+        deadline = time.monotonic() + 120
+        while True:
+            type_lines([ENV, "dropsort results --json results.json"], tmp_path, terminal)
+            after = results(tmp_path)
+            if after[unsure]["model"]["version"].startswith("signs-2-"):
+                break
+            assert time.monotonic() < deadline, "the second model did not classify it"
+            time.sleep(1)
+    # THEN each reviewed image has the label of its review, and all others are as they were
+    for row in rows:
+        assert (after[row["key"]]["outcome"], after[row["key"]]["label"]) == ("classified", row["review"])
+    assert {key: after[key] for key in sure} == sure
