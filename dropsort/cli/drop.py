@@ -139,10 +139,7 @@ def drop(
         except MissingResultsError as error:
             missing = error
         except KeyboardInterrupt:
-            note(
-                f"{len(uploads)} of {len(found)} files are uploaded and will be sorted; "
-                "run the same command again to upload the rest."
-            )
+            note(interrupted(len(uploads), len(found)))
             raise
     fresh = sum(item.fresh for item in uploads)
     document: dict[str, Any] = {
@@ -169,6 +166,14 @@ def drop(
     if missing:
         raise missing
     return EXIT_FAILURE if skipped else 0
+
+
+def interrupted(uploaded: int, files: int) -> str:
+    """What a Ctrl-C leaves, and what to do."""
+    rest = "upload the rest" if uploaded < files else "wait for their results"
+    return (
+        f"{uploaded} of {files} files are uploaded and will be sorted; run the same command again to {rest}."
+    )
 
 
 COMMANDS = [drop]

@@ -86,6 +86,13 @@ def test_interrupted_drop_stops_and_is_completed_by_the_next(s3: Any, folder: Pa
     assert len(in_bucket(s3)) == len(found)
 
 
+def test_what_to_do_after_an_interruption_depends_on_what_is_uploaded() -> None:
+    from dropsort.cli.drop import interrupted
+
+    assert interrupted(2, 3).endswith("to upload the rest.")
+    assert interrupted(3, 3).endswith("to wait for their results.")
+
+
 def test_a_file_that_vanishes_is_an_error_that_names_it(s3: Any, folder: Path) -> None:
     found, *_ = files.walk([folder])
     (folder / "cam1" / "1.jpg").unlink()

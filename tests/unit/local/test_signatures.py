@@ -147,6 +147,16 @@ def test_a_date_that_is_none_is_rejected(date: str) -> None:
     rejected(call, "IncompleteSignature")
 
 
+def test_a_date_of_another_day_than_the_credential_is_rejected() -> None:
+    call = Call()
+    (day,) = {v.split("/")[1] for n, v in call.headers if n == "authorization"}
+    other = f"{int(day) - 10000}"
+    call.headers = [
+        (n, v.replace(f"/{day}/", f"/{other}/") if n == "authorization" else v) for n, v in call.headers
+    ]
+    rejected(call, "IncompleteSignature")
+
+
 def test_an_unknown_key_is_rejected_before_the_payload_is_read() -> None:
     call = Call()
     call.headers = [(n, v.replace(KEY, "test") if n == "authorization" else v) for n, v in call.headers]
