@@ -1,5 +1,6 @@
 # make demo   sets everything up and classifies sample images on an embedded AWS
-# make test   sets everything up and runs every test, on all processors
+# make test   sets everything up and runs the tests, on all processors
+# make test-slow   runs the tests that are left: builds, installations, restarts, load, networks that are trained
 # make lint   ruff, mypy, cfn-lint
 # make checkov   security checks of the template
 # make faults   faults in the embedded service: no image may be lost, doubled or stale
@@ -11,12 +12,15 @@ PYTHON ?= python3
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint checkov clean faults conformance mutants bench-pipeline bench-captures bench-endpoint bench-drift
+.PHONY: demo test test-slow lint checkov clean faults conformance mutants bench-pipeline bench-captures bench-endpoint bench-drift
 demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m 'not slow'
+
+test-slow: $(VENV)/dev.done
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

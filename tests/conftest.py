@@ -77,7 +77,10 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say which tests stay on one processor."""
+    """Say which tests stay on one processor, and let no test be slow without a reason."""
+    slow = item.get_closest_marker("slow")
+    if slow is not None and not slow.kwargs.get("reason"):
+        raise pytest.UsageError(f"{item.nodeid} is slow for no reason")
     if item.get_closest_marker("xdist_group"):
         return
     fixtures = set(getattr(item, "fixturenames", ()))

@@ -183,7 +183,7 @@ def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Pat
     assert "1 uploaded" in result.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="deploys and deletes a second stack")
 def test_deploy_and_destroy_a_second_service_in_the_same_account(
     run: Run, s3: Any, service: Service, tmp_path: Path
 ) -> None:

@@ -291,7 +291,7 @@ def test_a_bucket_that_is_named_is_imported_by_a_new_stack_if_it_is_there(
     assert asked == [True, False]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="creates, updates and deletes the whole stack")
 def test_the_real_template_is_created_updated_and_deleted(
     client: Clients, host_packages: package.Packages
 ) -> None:

@@ -20,7 +20,11 @@ from dropsort.local.service import Service
 from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("endpoint faults")]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.slow(reason="starts a service whose endpoint is out of order"),
+    pytest.mark.xdist_group("endpoint faults"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,10 @@ from tests import needs
 from tests.unit.monitoring.capture_cases import line
 from training.dataset import samples
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.slow(reason="types the guides' commands, training and two services among them"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 # `up` and `review` run until Ctrl-C; the first is the service of the tests here. `deploy` is for an account, and `pip` would change

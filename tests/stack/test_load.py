@@ -14,7 +14,7 @@ from benchmarks import load
 from dropsort.local.service import Service
 from tests.stack.sorting import drawn
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(reason="sends many uploads at once")]
 
 UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "80"))
 CLIENTS = 16

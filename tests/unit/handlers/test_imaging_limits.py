@@ -84,7 +84,7 @@ LARGEST: list[tuple[str, str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="decodes the largest allowed image of every format")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("fmt", "mode", "options", "share"),

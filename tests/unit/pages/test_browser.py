@@ -43,7 +43,7 @@ def visit(pages: dict[str, str]) -> tuple[dict[str, list[str]], list[str]]:
     return server.found, console
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="opens every page at two widths in a browser")
 def test_every_page_fits_is_legible_and_runs_without_an_error(tmp_path: Path) -> None:
     # GIVEN every page with nothing, little, much, and hostile text, and one with faults of every kind
     pages = {name: make() for name, make in cases.pages(tmp_path).items()}
