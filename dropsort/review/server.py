@@ -34,7 +34,8 @@ from dropsort.review.thumbnails import SIDES
 
 MOST_ITEMS = 500  # of a page of a listing
 PAGE_ITEMS = 200  # of a page that the script requests
-SCREEN_ITEMS = 24  # whose thumbnails the page shows first
+# Whose thumbnails are made ahead: more would take the time of the browser that reads the page.
+SCREEN_ITEMS = 6
 SEED = 1
 SWITCH_SECONDS = 0.0005  # between threads: those that read results would hold up each step of a request for ten times as long
 MOST_DECISIONS = 2000  # of one request

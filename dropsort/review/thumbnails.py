@@ -29,7 +29,7 @@ SIDES = {"thumbnail": 192, "large": 1024}  # pixels
 SECONDS = 60
 FAILED = "Decoding it failed."
 WORKERS = 2
-AHEAD = 6  # images that are read from S3 at once before the page requests them
+AHEAD = 3  # images that are read from S3 at once before the page requests them
 
 
 class Thumbnails:
