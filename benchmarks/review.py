@@ -37,6 +37,7 @@ from handlers import results
 
 BUCKET = "review"
 LABELS = ("bicycle", "motorcycle")
+OPENINGS = 5  # each by another process of the server
 
 
 def fill(s3: Any, count: int) -> None:
@@ -210,10 +211,16 @@ def measure(aws: EmbeddedAws, folder: Path, images: int, decisions: int, program
     print(f"filled in {outcome['fill_seconds']:.0f} s", flush=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        openings = []
+        for _ in range(OPENINGS - 1):
+            with served(folder, aws.port) as (_, address):
+                time.sleep(1)
+                openings.append(Page(chromium, address).until(THUMBNAILS))
         with served(folder, aws.port) as (process, address):
             time.sleep(1)
             page = Page(chromium, address)
-            outcome["first_thumbnails_seconds"] = page.until(THUMBNAILS)
+            openings.append(page.until(THUMBNAILS))
+            outcome["first_thumbnails_seconds"] = sorted(openings)
             outcome["all_read_seconds"] = page.until("page.state && !page.state.loading")
             page.page.click("#refresh")
             page.until("grid.length > 100 && grid.item(0)")
