@@ -1,6 +1,6 @@
 # make demo   sets everything up and classifies sample images on an embedded AWS
 # make test   sets everything up and runs the tests, on all processors
-# make test-slow   runs the tests that are left: builds, installations, restarts, guides that train
+# make test-slow   runs the tests that are left: builds, installations, restarts, load, networks that are trained
 # make lint   ruff, mypy, cfn-lint
 # make checkov   security checks of the template
 # make faults   faults in the embedded service: no image may be lost, doubled or stale
@@ -17,10 +17,10 @@ demo: $(VENV)/run.done
 	$(BIN)/dropsort demo
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -n auto -m 'not slow(apart=True)'
+	$(BIN)/python -m pytest -n auto -m 'not slow'
 
 test-slow: $(VENV)/dev.done
-	$(BIN)/python -m pytest -n auto -m 'slow(apart=True)'
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

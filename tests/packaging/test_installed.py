@@ -24,7 +24,7 @@ from dropsort.deployment import libraries, package
 from tests.processes import children_of, gone
 
 pytestmark = [
-    pytest.mark.slow(reason="builds the wheel and installs it into an empty environment", apart=True),
+    pytest.mark.slow(reason="builds the wheel and installs it into an empty environment"),
     pytest.mark.xdist_group("packaging"),
 ]  # built and installed once
 

@@ -19,7 +19,7 @@ from training.dataset import samples
 # What the first start on a machine installs is there before: it takes minutes on a busy one.
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.slow(reason="starts services as a user does", apart=True),
+    pytest.mark.slow(reason="starts services as a user does"),
     pytest.mark.usefixtures("embedded_python", "host_packages"),
 ]
 

@@ -26,7 +26,7 @@ from training.dataset import samples
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.slow(reason="types the guides' commands"),
+    pytest.mark.slow(reason="types the guides' commands, training and two services among them"),
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,6 @@ def results(folder: Path) -> dict[str, Any]:
     return {result["source"]["key"]: result for result in found}
 
 
-@pytest.mark.slow(reason="trains two models and starts a service with each", apart=True)
 def test_the_guides_train_a_model_serve_it_and_learn_from_reviews(
     embedded_python: Path, host_packages: package.Packages, tmp_path: Path, terminal: dict[str, str]
 ) -> None:

@@ -27,7 +27,7 @@ from dropsort.local.service import Service
 from tests.processes import children_of, gone
 from tests.stack.helpers import find_result, sample_image
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow(reason="starts and ends a service six times", apart=True)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow(reason="starts and ends a service six times")]
 
 PROGRAM = """
 import json, signal, sys

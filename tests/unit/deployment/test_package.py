@@ -360,7 +360,7 @@ def test_host_package_works_where_nothing_else_is_installed(
     assert result.stdout.count(str(tmp_path)) == 2
 
 
-@pytest.mark.slow(reason="downloads and packs the libraries for arm64", apart=True)
+@pytest.mark.slow(reason="downloads and packs the libraries for arm64")
 @PARTS
 def test_arm64_package_is_of_arm64_and_python_3_13(real: Build, part: package.Part) -> None:
     # GIVEN the libraries for Lambda

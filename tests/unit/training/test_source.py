@@ -87,7 +87,7 @@ def test_the_runtime_is_pinned_as_in_the_lock(folder: Path) -> None:
     assert re.fullmatch(r"onnxruntime==[\d.]+", pin)
 
 
-@pytest.mark.slow(reason="trains a network from end to end", apart=True)
+@pytest.mark.slow(reason="trains a network from end to end")
 def test_a_training_job_from_its_channels_to_a_model_that_can_be_deployed(
     folder: Path, tmp_path: Path
 ) -> None:
