@@ -62,10 +62,12 @@ function draw(cell, index, item) {
   cell.setAttribute("aria-label", item ? `${pathOf(item)}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
 }
 
-async function open() {
+// `follow`: for a view that grows. What somebody has begun to work in meanwhile stays, or a key would decide another image.
+async function open(follow = false) {
   const { group, kind, value } = page.bin;
   const query = new URLSearchParams({ group, kind, value, order: page.order, seed: page.seed });
-  show(await request(`/api/view?${query}`));
+  const found = await request(`/api/view?${query}`);
+  if (!follow || !page.touched) show(found);
 }
 function show(found) {
   page.opened = performance.now(); page.view = found.view; page.incomplete = found.comparing > 0; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
@@ -119,9 +121,9 @@ async function chosen() {
 }
 async function decide(action, label = null) {
   if (!grid.length) return;
+  page.touched = true;
   const at = page.at, images = (await chosen()).filter(({ item }) => !(page.status.get(item.id) || {}).busy);
   if (!images.length) return;
-  page.touched = true;
   const batch = images.map(({ item }) => ({ id: unique(), image: item.id, key: item.key, action, label, seen: item.decision }));
   page.undo.push(batch.map(({ id, image, key }) => ({ id, image, key })));
   send(batch, { action, label });
@@ -238,7 +240,7 @@ async function poll() {
     // While results are read, the view follows until somebody works in it; the images of a view are shown before the next one.
     const total = imagesIn(page.state.bins.filter((one) => one[0] === page.bin.group && (!page.bin.kind || one[2] === page.bin.value)));
     const due = !grid.length || performance.now() - page.opened >= FOLLOWS;
-    if (due && !page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) { took = performance.now(); await open(); took = performance.now() - took; }
+    if (due && !page.touched && (total !== grid.length || page.incomplete) && $("grid").scrollTop === 0) { took = performance.now(); await open(true); took = performance.now() - took; }
     empty(); if (page.state.loading || page.incomplete) pause = grid.length ? Math.max(FOLLOWS, 10 * took) : 250;  // comparing many images takes long
   } catch (error) { trouble(`The page's server does not respond (${error.message}). Decisions are sent when it does.`); pause = 3000; }
   clearTimeout(polling); polling = setTimeout(poll, pause);

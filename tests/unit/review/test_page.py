@@ -29,6 +29,10 @@ def chromium() -> Iterator[Any]:
         started.close()
 
 
+# Images of the bin that is open.
+LISTED = "imagesIn(page.state.bins.filter((one) => one[0] === page.bin.group))"
+
+
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     """Opens an address in a browser of its own; errors of scripts and violations of the policy fail the test."""
@@ -48,7 +52,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         page.goto(address)
         page.wait_for_selector("#cell-0[aria-selected]")
         page.wait_for_selector("#labels button")
-        until(page, "!page.state.loading && grid.length > 3 && grid.item(0)")
+        until(page, f"!page.state.loading && grid.length > 3 && grid.length === {LISTED} && grid.item(0)")
         return page
 
     yield opened
@@ -79,6 +83,10 @@ def test_a_review_by_keyboard_with_undo_and_a_reload_in_the_middle(
     fill(upload, 12)
     with served(s3) as (session, server):
         page = open_page(server.address)
+        # GIVEN a view that would follow new results while somebody begins to work in it: it stays
+        view = page.evaluate("page.view")
+        page.evaluate("(async () => { const going = open(true); page.touched = true; await going; })()")
+        assert page.evaluate("page.view") == view
         # WHEN images are decided by keys: two labels, none, unusable, one skipped, one undone
         for key in ("2", "3", "n", "u", "s", "2", "z"):
             page.keyboard.press(key)
