@@ -231,13 +231,12 @@ class ResultsTable:
 
 def _cells(result: Result) -> tuple[str, str, str, str, str]:
     """Name, outcome, label, confidence, and the reason or who reviewed."""
-    retryable = bool(result.reason.get("retryable"))
     why = [result.reason["code"]] if result.reason.get("code") else []
-    why += ["tried again by itself"] if retryable else []
+    why += ["tried again by itself"] if result.retryable else []
     why += [f"reviewed by {result.reviewer}"] if result.reviewer else []
     confidence = "" if result.confidence is None else f"{result.confidence:.3f}"
     name, label = result.key.removeprefix(INCOMING), result.label or ""
-    outcome = WAITING if retryable else result.outcome
+    outcome = WAITING if result.retryable else result.outcome
     return printable(name), outcome, printable(label), confidence, printable(", ".join(why))
 
 

@@ -98,7 +98,7 @@ def results(
     output = output_console(shown[0] if shown else None)
     if limit:
         output.print(ResultsTable(found, limit))
-    counts, retryable = outcomes(found), sum(bool(item.reason.get("retryable")) for item in found)
+    counts, retryable = outcomes(found), sum(item.retryable for item in found)
     facts = [("results", f"{len(found)} in s3://{service.bucket}")]
     facts += [(name, str(counts[name])) for name in OUTCOMES if counts[name]]
     if retryable:

@@ -62,6 +62,11 @@ class Result:
         return self.document.get("reason") or {}
 
     @property
+    def retryable(self) -> bool:
+        """Whether it is a failure that the service tries again by itself."""
+        return bool(self.reason.get("retryable"))
+
+    @property
     def reviewer(self) -> str | None:
         """Who made the decision that is in force; None if no person did."""
         by: str | None = (self.document.get("review") or {}).get("by")

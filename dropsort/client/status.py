@@ -103,7 +103,7 @@ def read(
             if found.oldest_uploaded is None or upload.written < found.oldest_uploaded:
                 found.oldest, found.oldest_uploaded = upload.key, upload.written
     for result in results.iterate(s3, service.bucket, outcomes=(keys.FAILED,)):
-        if not result.reason.get("retryable"):  # those wait
+        if not result.retryable:  # those wait
             found.failed[str(result.reason.get("code"))] += 1
     found.run = backlog.current(s3, client("stepfunctions"), service.bucket)
     if found.run:

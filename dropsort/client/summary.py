@@ -97,7 +97,7 @@ def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
         "outcomes": outcomes(results),
         "labels": dict(Counter(result.label for result in results if result.label)),
         "reasons": dict(Counter(result.reason["code"] for result in results if result.reason)),
-        "retryable": sum(bool(result.reason.get("retryable")) for result in results),
+        "retryable": sum(result.retryable for result in results),
         "accuracy": by_folder.accuracy,
         "by_folder": by_folder.to_json(),
         "seconds": round(seconds, 3),
@@ -112,7 +112,7 @@ def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
 
 def outcomes(results: Iterable[Result]) -> dict[str, int]:
     """Results by outcome, without those that are tried again: they have none yet."""
-    counts = Counter(result.outcome for result in results if not result.reason.get("retryable"))
+    counts = Counter(result.outcome for result in results if not result.retryable)
     return {name: counts[name] for name in keys.OUTCOMES}
 
 

@@ -116,7 +116,7 @@ class Waiter:
             if not (result and upload and is_result_of(result, upload)):
                 continue
             finished = Finished(upload, result)
-            if self._retrying is not None and result.reason.get("retryable"):
+            if self._retrying is not None and result.retryable:
                 self._retryable[upload.file.key] = finished
                 self._retrying(finished)
                 continue

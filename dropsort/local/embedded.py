@@ -10,14 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
+from dropsort.local.direct import responds
 from dropsort.local.disk import RESERVE_BYTES
 from dropsort.local.errors import InUseError
 from dropsort.local.process import Lifeline, Process
@@ -167,16 +165,7 @@ class EmbeddedAws:
         }
 
     def _responds(self) -> bool:
-        try:
-            with open_directly(f"{self.url}/_ministack/ready", timeout=2) as response:
-                return bool(response.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-
-def open_directly(request: str | urllib.request.Request, timeout: float) -> Any:
-    """Open an address of this machine, whatever proxies it has."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout)
+        return responds(f"{self.url}/_ministack/ready", timeout=2)
 
 
 def free_port(wanted: int = 0) -> int:

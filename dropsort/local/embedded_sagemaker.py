@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
+
+from dropsort.contract import files
+from dropsort.local.direct import responds
 
 _PREFIX = b"SageMaker."
 _LIMIT = 100_000  # bytes of a request
 _PING_SECONDS = 2.0
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,10 +28,8 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 def write(file: Path, name: str, variant: str, url: str, since: float, arn: str) -> None:
     """Record the endpoint of a service, all or nothing; `since` is the time of its start in seconds since 1970."""
-    temporary = file.with_suffix(".tmp")
-    record = {"name": name, "variant": variant, "url": url, "since": since, "arn": arn}
-    temporary.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(temporary, file)
+    with files.writing(file) as output:
+        json.dump({"name": name, "variant": variant, "url": url, "since": since, "arn": arn}, output)
 
 
 class Endpoints:
@@ -76,7 +73,8 @@ class Endpoints:
         await send({"type": "http.response.body", "body": content})
 
     def _respond(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        known = self._known()
+        record = self._record()
+        known = _known(record) if record else None
         if operation == "ListEndpoints":
             return 200, {"Endpoints": [known] if known else []}
         if operation != "DescribeEndpoint":
@@ -87,7 +85,6 @@ class Endpoints:
             return 400, _error("ValidationException", "The request is not a JSON object.")
         if known is None or name.lower() != known["EndpointName"]:
             return 400, _error("ValidationException", f'Could not find endpoint "{name}".')
-        record = self._record()
         variant = {"VariantName": record["variant"], "CurrentInstanceCount": 1, "CurrentWeight": 1.0}
         return 200, {**known, "EndpointConfigName": known["EndpointName"], "ProductionVariants": [variant]}
 
@@ -98,29 +95,20 @@ class Endpoints:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _known(self) -> dict[str, Any] | None:
-        record = self._record()
-        if not record:
-            return None
-        return {
-            "EndpointName": record["name"],
-            "EndpointArn": record["arn"],
-            "EndpointStatus": "InService" if _responds(record["url"]) else "OutOfService",
-            "CreationTime": record["since"],
-            "LastModifiedTime": record["since"],
-        }
+
+def _known(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What both operations return of an endpoint."""
+    return {
+        "EndpointName": record["name"],
+        "EndpointArn": record["arn"],
+        "EndpointStatus": "InService" if responds(f"{record['url']}/ping", _PING_SECONDS) else "OutOfService",
+        "CreationTime": record["since"],
+        "LastModifiedTime": record["since"],
+    }
 
 
 def _error(kind: str, message: str) -> dict[str, str]:
     return {"__type": kind, "message": message}
-
-
-def _responds(url: str) -> bool:
-    try:
-        with _OPENER.open(f"{url}/ping", timeout=_PING_SECONDS) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 async def _read(receive: Receive) -> bytes:

@@ -6,13 +6,12 @@ import dataclasses
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 from dropsort.local import clients, credentials
-from dropsort.local.embedded import HOST, free_port, open_directly
+from dropsort.local.direct import responds
+from dropsort.local.embedded import HOST, free_port
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.process import Lifeline, Process
 
@@ -134,11 +133,7 @@ class EmbeddedEndpoint:
 
     def _call(self, method: str, path: str) -> bool:
         request = clients.signed_request(self.credentials, method, self.url + path)
-        try:
-            with open_directly(request, timeout=STOP_SECONDS) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return responds(request, timeout=STOP_SECONDS)
 
 
 def _environment() -> dict[str, str]:

@@ -156,14 +156,8 @@ def _is_slice(unit: bytes) -> bool:
 
 
 def _has_dependent_slices(unit: bytes) -> bool:
-    """Whether it is a ``pic_parameter_set_rbsp`` that allows them: a bit behind two numbers in Exp-Golomb code."""
-    if _type(unit) != _PICTURE_PARAMETERS:
-        return False
-    bits, at = "".join(f"{byte:08b}" for byte in unit[2:16]), 0
-    for _ in range(2):
-        one = bits.find("1", at)
-        at = 2 * one - at + 1
-    return bits[at : at + 1] == "1"
+    """Whether it is a ``pic_parameter_set_rbsp`` that allows them."""
+    return _type(unit) == _PICTURE_PARAMETERS and slice_header.allows_dependent_slices(unit)
 
 
 def _with_ends(units: list[bytes], slices: list[int], less: int) -> list[bytes]:

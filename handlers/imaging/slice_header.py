@@ -86,6 +86,16 @@ def is_aligned(units: list[bytes]) -> bool:
     )
 
 
+def allows_dependent_slices(unit: bytes) -> bool:
+    """Whether the parameters of an image allow them; False if they end before that."""
+    bits = _Bits(unit, 200)
+    try:
+        bits.golomb(2)
+        return bits.flag()
+    except NotUnderstood:
+        return False
+
+
 def _sequence(unit: bytes) -> _Sequence:
     bits = _Bits(unit, 200)
     bits.number(4)

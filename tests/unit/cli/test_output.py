@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from dropsort.cli import main, totals
 from dropsort.cli import output as show
 from dropsort.cli.documents import write_json, write_json_lines
 from dropsort.cli.errors import sentence
+from dropsort.client.results import Result
 from dropsort.contract.errors import DropsortError
 
 
@@ -81,29 +81,30 @@ def test_who_has_confirmed_is_not_prompted() -> None:
 # Title of the window, colours, a request for identification, backspace, DEL, the C1 forms of ESC [ and ESC ], a reversed name.
 HOSTILE = "a\x1b]0;title\x07\x1b[31m\x05\x08\x7f\x9b31m\x9d0;t\x9c\u202egpj.b"
 CONTROL = set(HOSTILE) - set("a]0;title[31m0;tgpj.b")
-RESULT: Any = SimpleNamespace(
-    key=f"incoming/{HOSTILE}",
-    outcome="failed",
-    label=HOSTILE,
-    confidence=0.5,
-    reason={"code": HOSTILE},
-    reviewer=HOSTILE,
-)
+
+
+def result(
+    key: str, outcome: str, label: str, confidence: float | None, code: str = "", reviewer: str = ""
+) -> Result:
+    document = {"source": {"key": key}, "outcome": outcome, "label": label, "confidence": confidence}
+    return Result(
+        "",
+        document
+        | {"reason": {"code": code} if code else None, "review": {"by": reviewer} if reviewer else None},
+    )
+
+
+RESULT = result(f"incoming/{HOSTILE}", "failed", HOSTILE, 0.5, HOSTILE, HOSTILE)
 
 
 def test_of_many_results_those_that_are_not_classified_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     # GIVEN a failed result and a reviewed one at the end of many
-    many = [
-        SimpleNamespace(
-            key=f"incoming/{n}.jpg", outcome="classified", label="a", confidence=0.9, reason={}, reviewer=None
-        )
-        for n in range(5)
-    ]
-    many[4].outcome, many[4].reason = "failed", {"code": "not_an_image"}
-    many[0].reviewer = "ada"
+    many = [result(f"incoming/{n}.jpg", "classified", "a", 0.9) for n in range(1, 4)]
+    many.insert(0, result("incoming/0.jpg", "classified", "a", 0.9, reviewer="ada"))
+    many.append(result("incoming/4.jpg", "failed", "a", 0.9, "not_an_image"))
 
     # WHEN only three are shown THEN it is among them, and they are in their order
-    show.console().print(show.ResultsTable(many, limit=3))  # type: ignore[arg-type]
+    show.console().print(show.ResultsTable(many, limit=3))
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["0.jpg", "1.jpg", "4.jpg", "…"]
@@ -114,18 +115,11 @@ def test_of_many_results_those_that_are_not_classified_are_shown(capsys: pytest.
 @pytest.mark.parametrize("columns", [20, 40, 60])
 def test_a_narrow_terminal_shows_names_whole(columns: int) -> None:
     # GIVEN a long outcome, label and reason
-    result: Any = SimpleNamespace(
-        key="incoming/cam1/a.jpg",
-        outcome="low-confidence",
-        label="motorcycle",
-        confidence=0.5,
-        reason={"code": "below_threshold"},
-        reviewer=None,
-    )
+    long = result("incoming/cam1/a.jpg", "low-confidence", "motorcycle", 0.5, "below_threshold")
     shown = Console(width=columns, file=io.StringIO())
 
     # WHEN a narrow terminal shows them THEN the name is on a line of its own, and nothing is cut
-    shown.print(show.ResultsTable([result]))
+    shown.print(show.ResultsTable([long]))
 
     text = shown.file.getvalue()  # type: ignore[attr-defined]
     assert text.splitlines()[0] == "cam1/a.jpg"
@@ -238,10 +232,8 @@ def test_commands_write_through_one_module_only() -> None:
 
 
 def test_a_line_feed_of_others_makes_no_row(capsys: pytest.CaptureFixture[str]) -> None:
-    result: Any = SimpleNamespace(
-        key="incoming/a\nb", outcome="failed", label="c\nd", confidence=None, reason={"code": "e\nf"}, reviewer="g\nh"
-    )  # fmt: skip
-    show.console().print(show.ResultsTable([result]))
+    broken = result("incoming/a\nb", "failed", "c\nd", None, "e\nf", "g\nh")
+    show.console().print(show.ResultsTable([broken]))
     show.console().print(show.facts_table([("i\nj", "k\nl")]))
     _, row, fact = capsys.readouterr().out.splitlines()
     assert row.split() == ["a\ufffdb", "failed", "c\ufffdd", "e\ufffdf,", "reviewed", "by", "g\ufffdh"]
