@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError as AwsError
 from dropsort.client import redrive, results
 from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
-from dropsort.contract.clients import Clients
+from dropsort.contract.clients import Clients, is_missing_endpoint
 from dropsort.contract.defaults import MODEL_PARAMETERS
 
 if TYPE_CHECKING:
@@ -127,7 +127,6 @@ def _endpoint(client: Clients, service: Service) -> str:
     try:
         return str(client("sagemaker").describe_endpoint(EndpointName=service.endpoint)["EndpointStatus"])
     except AwsError as error:
-        missing = "Could not find" in error.response["Error"].get("Message", "")
-        return "not found" if missing else "unknown"
+        return "not found" if is_missing_endpoint(error.response) else "unknown"
     except BotoCoreError:
         return "unknown"

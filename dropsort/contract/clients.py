@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 if TYPE_CHECKING:
@@ -38,3 +39,8 @@ class Clients(Protocol):
     def __call__(self, service_name: str, /) -> Any: ...
     def __call__(self, service_name: str, /) -> Any:
         """The client of a service, by boto3's name for it."""
+
+
+def is_missing_endpoint(response: Mapping[str, Any]) -> bool:
+    """Whether the response of a botocore error says that SageMaker has no such endpoint: DescribeEndpoint has no error code for it."""
+    return "Could not find" in response["Error"].get("Message", "")

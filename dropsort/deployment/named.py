@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dropsort.contract.clients import Clients
+from dropsort.contract.clients import Clients, is_missing_endpoint
 from dropsort.contract.progress import OnStep
 from dropsort.deployment.errors import DeployError
 
@@ -67,7 +67,7 @@ def _endpoint(client: Clients, name: str, on_step: OnStep) -> dict[str, str]:
     try:
         found = sagemaker.describe_endpoint(EndpointName=name)
     except (ClientError, BotoCoreError) as error:
-        if isinstance(error, ClientError) and "Could not find" in error.response["Error"].get("Message", ""):
+        if isinstance(error, ClientError) and is_missing_endpoint(error.response):
             raise DeployError(
                 f"There is no endpoint {name} in this region; {_others(sagemaker)}. Check --endpoint and --region."
             ) from error
