@@ -18,8 +18,9 @@ import dropsort
 from dropsort import DropsortError, Result, Service, connect
 from tests.unit.cli.conftest import TEMPLATE, deployed, record
 from tests.unit.client.conftest import aws, s3, service, settled_soon, write_result
-from tests.unit.monitoring.test_function import aws as served
-from tests.unit.monitoring.test_function import put_captures, server
+from tests.unit.monitoring.conftest import aws as served
+from tests.unit.monitoring.conftest import server
+from tests.unit.monitoring.test_function import put_captures
 
 __all__ = [
     "aws",

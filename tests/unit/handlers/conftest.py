@@ -44,6 +44,14 @@ def sample_event() -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.fixture
+def started(sample_event: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """The event of an upload to the bucket of `s3`."""
+    event = sample_event("object-created")
+    event["detail"]["bucket"]["name"] = BUCKET
+    return event
+
+
+@pytest.fixture
 def context() -> SimpleNamespace:
     """What Lambda passes in addition to the event, as far as Powertools reads it."""
     return SimpleNamespace(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import jsonschema
 import pytest
 
 from dropsort.contract import keys, metrics
 from dropsort.local import emf
-from handlers import aws, result_events, settings
 from handlers import filter as last
+from handlers import settings
 from handlers.uploads import InvalidInput, Upload
 from tests.unit.handlers.conftest import BUCKET
 from tests.unit.handlers.test_results import VALIDATOR
@@ -29,13 +27,6 @@ def thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         last, "_SETTINGS", settings.load({"THRESHOLD": "0.9", "LABEL_THRESHOLDS": "motorcycle=0.95"})
     )
-
-
-@pytest.fixture
-def started(sample_event: Any) -> Document:
-    event: Document = sample_event("object-created")
-    event["detail"]["bucket"]["name"] = BUCKET
-    return event
 
 
 def payload(started: Document, **members: Any) -> Document:
@@ -362,62 +353,3 @@ def test_the_label_of_each_image_is_in_the_log_for_debugging_alone(
         last.handler(payload(started), context)
         (line,) = (json.loads(one) for one in capsys.readouterr().out.splitlines())
         assert ((line["s3_key"], line["label"]) if "s3_key" in line else None) == noted
-
-
-@pytest.fixture
-def received(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Document]]:
-    """The events that a rule of a consumer has sent to its queue since the last call, with a bus as the service's parameter."""
-    events, sqs = boto3.client("events"), boto3.client("sqs")
-    queue = sqs.create_queue(QueueName="consumer")["QueueUrl"]
-    target = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.create_event_bus(Name="results")
-    events.put_rule(Name="r", EventBusName="results", EventPattern='{"source": ["dropsort"]}')
-    events.put_targets(Rule="r", EventBusName="results", Targets=[{"Id": "q", "Arn": target}])
-    monkeypatch.setattr(last, "_SETTINGS", settings.load({"EVENT_BUS_NAME": "results"}))
-
-    def receive() -> list[Document]:
-        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        for message in found:
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return [json.loads(message["Body"]) for message in found]
-
-    return receive
-
-
-def test_each_recorded_result_has_an_event_at_least_once(
-    s3: Any,
-    started: Document,
-    context: SimpleNamespace,
-    received: Callable[[], list[Document]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # GIVEN an event that EventBridge does not take THEN the run fails after it recorded, to be tried again
-    answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "later"}]}
-    with monkeypatch.context() as patch:
-        patch.setattr(aws.events(), "put_events", lambda **_: answer)
-        with pytest.raises(result_events.EventRejected, match="InternalFailure: later"):
-            last.handler(payload(started), context)
-    key, result = only(s3)
-    # WHEN it is run again, twice, THEN there are two events with one inference id and outcome
-    for _ in range(2):
-        last.handler(payload(started), context)
-    first, second = received()
-    assert (first["source"], first["detail-type"]) == ("dropsort", "Result Recorded")
-    detail = first["detail"]
-    assert (detail["result_key"], detail["key"]) == (key, result["source"]["key"])
-    for name in ("inference_id", "outcome", "label", "confidence"):
-        assert detail[name] == second["detail"][name] == result[name]
-    # AND a failure has one with its reason
-    rejected = payload(started, rejection={"code": "not_an_image", "message": "m"})
-    del rejected["state"]["labels"]
-    rejected["input"] = json.loads(json.dumps(started).replace("a.jpg", "b.jpg"))
-    rejected["state"]["s3_key"] = "incoming/cam1/b.jpg"
-    last.handler(rejected, context)
-    (event,) = received()
-    assert (event["detail"]["outcome"], event["detail"]["reason"]) == ("failed", "not_an_image")
-    # AND an upload that a newer one has overtaken has none
-    older = payload(started)
-    older["state"]["upload"]["sequencer"] = "00"
-    older["state"]["upload"] |= {"uploaded": "2001-11-12T00:00:00Z", "version_id": "older", "etag": "older"}
-    assert last.handler(older, context)["outcome"] == "superseded"
-    assert received() == []
