@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -72,6 +73,7 @@ def deploy(
     """
     from dropsort.contract import stack as stacks
     from dropsort.deployment import named, package, probe
+    from dropsort.deployment.deploy import check_names
     from dropsort.deployment.deploy import deploy as run
     from dropsort.local import shared_layer
 
@@ -84,6 +86,8 @@ def deploy(
             param_hint="--stack",
         )
     values = _pairs(parameters)
+    document = _template()
+    check_names(values, document["Parameters"])
     existing = stacks.find(aws.client("cloudformation"), stack)
     before = existing.parameters if existing else {}
     here = _is_here(aws)
@@ -95,6 +99,11 @@ def deploy(
         values = _own_endpoint(values, here)
     given = {"ArtifactBucket": artifact_bucket} if artifact_bucket else {}
     values = named.check(aws.client, {**values, **given}, before, note) | values
+    # Before anything is built, uploaded or created.
+    if existing is None and not here:
+        _check_quotas(aws, values, document)
+    if "ClassifyConcurrency" not in values.keys() | before.keys() and not here:
+        values |= _concurrency(aws, {**before, **values})
     target = platform or ("host" if here else "arm64")
     packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
     if here and target == "host":  # as `dropsort up` deploys them: unpacked once, not for each worker
@@ -107,10 +116,6 @@ def deploy(
             before.get("CreateEndpoint") == "false"
         ):  # the name that is there is that of somebody else's endpoint
             values = {"EndpointName": "", "EndpointArn": ""} | values
-    if "ClassifyConcurrency" not in values.keys() | before.keys() and not here:
-        values |= _concurrency(aws, {**before, **values})
-    if existing is None and not here:
-        _check_quotas(aws, values)
     outputs = run(
         aws.client,
         stack,
@@ -176,12 +181,17 @@ def _is_here(aws: Aws) -> bool:
     )
 
 
-def _check_quotas(aws: Aws, values: dict[str, str]) -> None:
-    """Reject a first deployment that a quota of the account would end halfway."""
-    from dropsort.deployment import quotas
+def _template() -> dict[str, Any]:
+    """The template as data."""
     from training.aws.template import Template
 
-    document = Template(TEMPLATE, {}).document
+    return Template(TEMPLATE, {}).document
+
+
+def _check_quotas(aws: Aws, values: dict[str, str], document: dict[str, Any]) -> None:
+    """Reject a first deployment that a quota of the account would end halfway."""
+    from dropsort.deployment import quotas
+
     kinds = [resource["Type"] for resource in document["Resources"].values()]
 
     def value(name: str) -> str:

@@ -7,7 +7,7 @@ needs no change. After a failure CloudFormation rolls back, and the error names 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,10 +90,7 @@ def deploy(
     before = stacks.find(cloudformation, stack)
     uploaded = _upload(client, template, parameters, packages, on_step, artifact_bucket)
     declared = _declared(cloudformation, uploaded.source)
-    if unknown := sorted(parameters.keys() - declared):
-        raise DeployError(
-            f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
-        )
+    check_names(parameters, declared)
     existing = _settled(cloudformation, stack, on_step, patience_seconds)
     former = existing or before
     creating = existing is None or existing.status == "REVIEW_IN_PROGRESS"
@@ -115,6 +112,20 @@ def deploy(
     on_step(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
     done = stack_update.execute(client, change_set["StackId"], change_set["Id"], on_step, patience_seconds)
     return done.outputs
+
+
+def check_names(parameters: Mapping[str, str], declared: Collection[str]) -> None:
+    """Check that a template declares all of `parameters`.
+
+    Raises
+    ------
+    DeployError
+        It does not; the message names what it declares.
+    """
+    if unknown := sorted(set(parameters).difference(declared)):
+        raise DeployError(
+            f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
+        )
 
 
 def _upload(

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 import pytest
+from botocore.client import BaseClient
+from moto import mock_aws
 
 from dropsort.cli import deployment
 from dropsort.cli.main import main
@@ -30,12 +32,46 @@ def test_a_first_deployment_checks_the_roles_rules_and_instances_of_the_template
     asked: list[Any] = []
     monkeypatch.setattr(quotas, "check", lambda _client, *rest: asked.append(rest[:3]))
     aws: Any = SimpleNamespace(client=None)
-    deployment._check_quotas(aws, {"EndpointMaxInstanceCount": "4"})
-    deployment._check_quotas(aws, {"CreateEndpoint": "false"})
+    document = deployment._template()
+    deployment._check_quotas(aws, {"EndpointMaxInstanceCount": "4"}, document)
+    deployment._check_quotas(aws, {"CreateEndpoint": "false"}, document)
     (roles, rules, instances), (_, _, none) = asked
     assert roles >= 9
     assert rules >= 2
     assert (instances, none) == (("ml.m5.xlarge", 4), None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "Treshold=0.9"], "The template has no parameter Treshold. It has AlarmEmail,"),
+        ([], "IAM roles; the account has room for 5. "),
+    ],
+    ids=["parameter", "quota"],
+)
+def test_nothing_is_created_or_uploaded_before_parameters_and_quotas_are_checked(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN an account that has five IAM roles left
+    calls: list[str] = []
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        calls.append(operation)
+        if operation == "GetAccountSummary":
+            return {"SummaryMap": {"Roles": 995, "RolesQuota": 1000}}
+        if operation == "ListServiceQuotas":  # moto has none
+            return {"Quotas": []}
+        return real(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    # WHEN the service is deployed
+    with mock_aws(), pytest.raises(SystemExit) as ended:
+        main(["deploy", "--region", "eu-west-1", *arguments])
+    # THEN nothing but reading was requested
+    assert ended.value.code == 1
+    assert words in capsys.readouterr().err
+    assert all(operation.startswith(("Describe", "Get", "List")) for operation in calls), calls
 
 
 def test_a_model_gives_a_stack_an_endpoint_of_its_own() -> None:
