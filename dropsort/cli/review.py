@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -86,12 +90,41 @@ def review(
     try:
         echo(f"Review s3://{service.bucket} as {name}: {server.address}")
         note("The address is good once, in one browser. Ctrl-C ends the page.")
-        if opens:
-            open_in_browser(server.address)
-        server.run()
+        with _opened(server.address) if opens else nullcontext():
+            server.run()
     finally:
         session.stop()
     return 0
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[None]:
+    """Open an address in the browser, until the block ends by way of a file of this user.
+
+    The arguments of a browser's process can be read by every user of the machine, and the address has a token. The file lies in
+    the home folder, as some browsers may read no other.
+    """
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix="dropsort-review-", suffix=".html", dir=Path.home()
+        )  # mode 0600
+    except OSError as error:
+        note(f"No browser was opened, as no file can be written into {Path.home()}: {error.strerror}.")
+        yield
+        return
+    file = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as content:
+            content.write(redirection(address))
+        open_in_browser(file.as_uri())
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def redirection(address: str) -> str:
+    """A page that leads to an address."""
+    return f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={address}"><title>Review</title>\n'
 
 
 def _export(aws: Aws, bucket: str, outcomes: tuple[str, ...], file: Path) -> int:

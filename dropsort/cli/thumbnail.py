@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
-import warnings
 from typing import TYPE_CHECKING
+
+from dropsort.contract import formats
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,19 +25,24 @@ def possible(console: Console) -> bool:
 
 def draw(image: bytes) -> Text | None:
     """The image in at most `COLUMNS` by `ROWS` characters, two pixels each; None if it cannot be decoded."""
-    from PIL import Image, ImageOps
+    from PIL import Image
     from rich.text import Text
 
+    from handlers import imaging
+    from handlers.rejections import Rejection
+
+    # Anybody who may upload has made these bytes: what decodes them is what the workflow decodes with, within its limits.
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(image)) as opened:
-                if opened.width * opened.height > _PIXELS:
-                    return None
-                opened.draft("RGB", (2 * COLUMNS, 4 * ROWS))
-                small = ImageOps.exif_transpose(opened).convert("RGB")
-                small.thumbnail((COLUMNS, 2 * ROWS))
-    except Exception:  # Pillow's decoders raise nearly anything on hostile bytes
+        image = imaging.prepare(image, side=2 * COLUMNS, max_pixels=_PIXELS).data
+    except Rejection as rejection:
+        if rejection.code != "blank_image":  # which is found last, so within the limits
+            return None
+    try:
+        with Image.open(io.BytesIO(image), formats=formats.PILLOW) as opened:
+            opened.draft("RGB", (2 * COLUMNS, 4 * ROWS))
+            small = opened.convert("RGB")
+            small.thumbnail((COLUMNS, 2 * ROWS))
+    except Exception:  # Pillow's decoders raise nearly anything
         return None
     data = small.tobytes()  # three bytes a pixel, row by row
     rows = [data[at : at + 3 * small.width] for at in range(0, len(data), 3 * small.width)]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropsort.contract import formats
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import Series, Uncertain
 from monitoring.report.images import Lines, NoImage, image_of
@@ -19,7 +19,6 @@ from monitoring.report.images import Lines, NoImage, image_of
 PIXELS = 50_000_000
 SIDE = 256  # longest side on the page, pixels; the service sends no larger image to the endpoint
 _TINY = 64  # up to this side pixels are not changed
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
 
 class NoThumbnail(Exception):
@@ -99,38 +98,43 @@ def showable(found: Iterable[GalleryImage], most: int = 24) -> list[GalleryImage
 
 
 def file_thumbnail(path: Path) -> tuple[str, str]:
-    """As `thumbnail`, of a file of any format that Pillow reads; without data and with the reason if it cannot be shown."""
+    """As `thumbnail`, of a file; without data and with the reason if it cannot be shown."""
     try:
-        return thumbnail(path.read_bytes(), formats=None)
+        return thumbnail(path.read_bytes())
     except NoThumbnail as error:
         return "", str(error)
     except OSError:
         return "", "the file is gone"
 
 
-def thumbnail(image: bytes, formats: tuple[str, ...] | None = FORMATS) -> tuple[str, str]:
+def thumbnail(image: bytes) -> tuple[str, str]:
     """A small copy as a data URI, and the original's size in words.
 
     Raises
     ------
     NoThumbnail
-        It cannot be decoded, or is too large.
+        It is none that the workflow reads, or is too large.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
+    from handlers import imaging
+    from handlers.rejections import Rejection
+
+    size = None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(image), formats=formats) as opened:
-                size = opened.size
-                if size[0] * size[1] > PIXELS:
-                    raise NoThumbnail(f"{size[0]} × {size[1]} pixels: too large to show")
-                opened.draft("RGB", (2 * SIDE, 2 * SIDE))
-                small = ImageOps.exif_transpose(opened).convert("RGB")
-                small.thumbnail((SIDE, SIDE))
-    except NoThumbnail:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on hostile bytes
+        prepared = imaging.prepare(image, side=SIDE, max_pixels=PIXELS)
+        image, size = prepared.data, (prepared.width, prepared.height)
+    except Rejection as rejection:
+        if rejection.code == "too_many_pixels":
+            raise NoThumbnail(f"too large to show: {rejection}") from None
+        if rejection.code != "blank_image":  # which is found last, so within the limits
+            raise NoThumbnail(f"not an image that can be shown: {rejection}") from None
+    try:
+        with Image.open(io.BytesIO(image), formats=formats.PILLOW) as opened:
+            size = size or opened.size
+            small = opened.convert("RGB")
+            small.thumbnail((SIDE, SIDE))
+    except Exception as error:  # Pillow's decoders raise nearly anything
         raise NoThumbnail(f"not an image that can be shown ({type(error).__name__})") from None
     out = io.BytesIO()
     # A tiny image keeps its pixels; a larger one as JPEG of some kilobytes.

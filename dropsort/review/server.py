@@ -280,10 +280,10 @@ class Server:
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()  # who opens the address before `run` waits for it
         port = self._socket.getsockname()[1]
-        token = secrets.token_urlsafe(32)
-        self.address = f"http://127.0.0.1:{port}/?token={token}"
+        token, base = secrets.token_urlsafe(32), f"/{secrets.token_urlsafe(16)}/"
+        self.address = f"http://127.0.0.1:{port}{base}?token={token}"
         config = uvicorn.Config(
-            Access(application(session, order), port, token),
+            Access(application(session, order), port, token, base),
             http="httptools",
             loop="asyncio",
             ws="none",

@@ -21,7 +21,7 @@ ALLOWED = {
     "training": set(),
     "dropsort.client": set(),
     "dropsort.deployment": set(),
-    "dropsort.pages": {"monitoring", "training"},
+    "dropsort.pages": {"handlers", "monitoring", "training"},
     "dropsort.local": PARTS | {"dropsort.pages"},
     "dropsort.review": {"handlers", "monitoring", "dropsort.client", "dropsort.pages", "dropsort.local"},
     "dropsort.cli": PARTS | {"dropsort.pages", "dropsort.local", "dropsort.review"},

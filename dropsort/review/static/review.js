@@ -20,7 +20,7 @@ function trouble(text) { $("trouble").textContent = text; $("trouble").hidden = 
 
 // ---- The grid ---------------------------------------------------------------------------------------------------------
 const grid = new Grid($("grid"), $("space"), async (offset, limit) => {
-  try { return (await request(`/api/items?view=${page.view}&offset=${offset}&limit=${limit}`)).items; }
+  try { return (await request(`api/items?view=${page.view}&offset=${offset}&limit=${limit}`)).items; }
   catch (error) { if (error.status === 410) open(); throw error; }
 }, draw);
 
@@ -51,7 +51,7 @@ function draw(cell, index, item) {
       const image = make("img"); image.alt = ""; image.decoding = "async"; image.draggable = false;
       image.onload = () => image.classList.toggle("tiny", image.naturalWidth <= 96);
       image.onerror = async () => holder.replaceChildren(make("span", "", await reason(image, "Not shown.")));
-      image.src = `/thumbnail/${item.id}`; holder.append(image);
+      image.src = `thumbnail/${item.id}`; holder.append(image);
     }
     box.append(holder, make("div", "name"), make("div", "note"), make("div", "sign")); cell.replaceChildren(box);
   }
@@ -66,7 +66,7 @@ function draw(cell, index, item) {
 async function open(follow = false) {
   const { group, kind, value } = page.bin;
   const query = new URLSearchParams({ group, kind, value, order: page.order, seed: page.seed });
-  const found = await request(`/api/view?${query}`);
+  const found = await request(`api/view?${query}`);
   if (!follow || !page.touched) show(found);
 }
 function show(found) {
@@ -104,7 +104,7 @@ async function claim() {
     const images = [];
     for (let index = from; index < Math.min(from + 40, grid.length); index++) { const item = grid.item(index); if (item && !item.decision) images.push(item.id); }
     if (!images.length || !page.touched) { claimed = page.touched ? claimed : -1; return; }
-    const { others } = await request("/api/claim", { images });
+    const { others } = await request("api/claim", { images });
     for (const id of images) page.others.delete(id);
     for (const [id, reviewer] of Object.entries(others)) page.others.set(id, reviewer);
     grid.redraw();
@@ -142,7 +142,7 @@ async function flush() {
   try {
     while (page.queue.length) {
       const sent = page.queue.slice(0, 500);
-      const { decisions } = await request("/api/decide", { decisions: sent });
+      const { decisions } = await request("api/decide", { decisions: sent });
       const again = [];
       decisions.forEach((made, index) => settle(sent[index], made, again));
       page.queue.splice(0, sent.length, ...again); save(); progress();
@@ -234,7 +234,7 @@ async function poll() {
   clearTimeout(polling);
   let pause = 5000, took = 0;
   try {
-    const before = page.state; page.state = await request("/api/state");
+    const before = page.state; page.state = await request("api/state");
     bins(page.state.bins); labels(page.state.labels); progress();
     if (page.state.trouble) trouble(page.state.trouble); else if (before && before.trouble) trouble("");
     // While results are read, the view follows until somebody works in it; the images of a view are shown before the next one.
@@ -250,11 +250,11 @@ async function poll() {
 async function facts() {
   const item = grid.length ? await grid.fetchItem(page.at) : null;
   $("large").hidden = !page.large; if (!page.large || !item) return;
-  if ($("big").dataset.id !== item.id) { $("big").dataset.id = item.id; zoom(1); $("big").hidden = false; $("why-not").hidden = true; $("big").alt = item.key; $("big").src = `/large/${item.id}`; }
+  if ($("big").dataset.id !== item.id) { $("big").dataset.id = item.id; zoom(1); $("big").hidden = false; $("why-not").hidden = true; $("big").alt = item.key; $("big").src = `large/${item.id}`; }
   const table = (rows) => { const found = make("table"); for (const [name, value] of rows) { const row = make("tr"); row.append(make("th", "", name), value instanceof Node ? value : make("td", "", value)); found.append(row); } return found; };
   const nodes = [make("h2", "", pathOf(item))];
   try {
-    const found = await request(`/api/details/${item.id}`), result = found.result || {};
+    const found = await request(`api/details/${item.id}`), result = found.result || {};
     if ($("big").dataset.id !== item.id) return;
     if (found.why) nodes.push(make("p", "", found.why));
     const chances = Object.entries(result.probabilities || {}).sort((a, b) => b[1] - a[1]).slice(0, 20).map(([label, value]) => {

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from dropsort.cli.thumbnail import COLUMNS, ROWS, draw, possible
-from tests.unit.handlers.sample_images import encoded
+from tests.unit.handlers.sample_images import encoded, many_scans, noise
 
 
 def red(width: int, height: int) -> bytes:
@@ -29,6 +29,15 @@ def test_an_image_fits_and_has_its_colours(size: tuple[int, int]) -> None:
 def test_what_is_no_image_is_not_shown() -> None:
     assert draw(b"") is None
     assert draw(red(64, 64)[:60]) is None
+
+
+def test_hostile_uploads_are_decoded_within_the_limits_of_the_workflow() -> None:
+    # GIVEN a format that the workflow does not read, as Encapsulated PostScript, which Pillow hands to another program
+    assert draw(encoded(Image.new("RGB", (64, 64), "red"), "TGA")) is None
+    assert draw(encoded(Image.new("RGB", (64, 64), "red"), "EPS")) is None
+    # AND a JPEG with so many scans that its decoding takes minutes
+    assert draw(many_scans(200, 160, 6000)) is None
+    assert draw(encoded(noise(200, 160), "JPEG", progressive=True)) is not None
 
 
 def test_only_terminals_with_all_colours_get_one() -> None:

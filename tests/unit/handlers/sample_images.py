@@ -135,3 +135,11 @@ def near(seen: Any, expected: Any, tolerance: int = 40) -> bool:
         for left, right in zip(seen, expected, strict=True)
         for a, b in zip(left, right, strict=True)
     )
+
+
+def many_scans(width: int, height: int, count: int) -> bytes:
+    """A progressive JPEG whose last scan comes `count` times more."""
+    data = encoded(noise(width, height), "JPEG", progressive=True, quality=30)
+    last = data.rindex(b"\xff\xda")
+    begin = data.rindex(b"\xff\xc4", 0, last)
+    return data[:begin] + data[begin:-2] * 3 + data[last : last + 20] * count + b"\xff\xd9"

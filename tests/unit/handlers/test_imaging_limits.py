@@ -17,7 +17,16 @@ from PIL import Image
 
 from handlers.imaging import limits, tiff
 from tests import needs
-from tests.unit.handlers.sample_images import drawn, encoded, noise, png_chunk, prepare, rejection, with_chunk
+from tests.unit.handlers.sample_images import (
+    drawn,
+    encoded,
+    many_scans,
+    noise,
+    png_chunk,
+    prepare,
+    rejection,
+    with_chunk,
+)
 from tests.unit.infra.template import RESOURCES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -151,10 +160,7 @@ def test_a_webp_of_38_bytes_is_rejected_by_its_header() -> None:
 
 def test_scans_are_counted_before_decoding() -> None:
     # GIVEN a progressive JPEG whose last scan is repeated thousands of times
-    data = encoded(noise(1000, 800), "JPEG", progressive=True, quality=30)
-    last = data.rindex(b"\xff\xda")
-    begin = data.rindex(b"\xff\xc4", 0, last)
-    bomb = data[:begin] + data[begin:-2] * 3 + data[last : last + 20] * 6000 + b"\xff\xd9"
+    bomb = many_scans(1000, 800, 6000)
     started = time.process_time()
     assert rejection(bomb, max_pixels=10**8).code == "too_complex"
     assert time.process_time() - started < 2

@@ -115,12 +115,14 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, pages: Mapping[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.pages, self.found, self.done = pages, dict[str, Any](), threading.Event()
+        self.cookies: list[str] = []  # that browsers have sent
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        self.server.cookies += self.headers.get_all("Cookie") or []
         self._reply(self.server.pages.get(self.path, b""))
 
     def do_POST(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 from dropsort.cli.review import review
 from dropsort.client import stack
 from dropsort.contract import keys, reviews
+from dropsort.review.server import Server
 from tests.unit.review.conftest import BUCKET, Upload, stored
 
 
@@ -51,3 +54,30 @@ def test_wrong_usage_is_an_error_before_anything_happens(s3: Any, tmp_path: Path
     assert "exclude each other" in str(run("--export", "b.csv", "--import", str(file)).exception)
     assert "--reviewer" in str(run("--reviewer", "\x1b[31m").exception)
     assert "the name has to end in" in str(run("--export", "b.xlsx").exception)
+
+
+def test_no_other_user_reads_the_token_from_the_browsers_arguments(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a browser that stores its arguments, and how it finds the file that they name
+    script, seen = tmp_path / "browser", tmp_path / "seen"
+    script.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$1" > {seen}\nfile="${{1#file://}}"\nstat -c %a "$file" >> {seen}\ncat "$file" >> {seen}\n'
+    )
+    script.chmod(0o755)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    monkeypatch.setattr(webbrowser, "_browsers", {})
+    webbrowser.register("browser", None, webbrowser.GenericBrowser(str(script)))
+    # WHEN the page is opened, and ends
+    monkeypatch.setattr(Server, "run", lambda self: None)
+    run("--open", "--reviewer", "Ada")
+    # THEN the argument has no token; the file that it names is this user's alone, leads to the address, and is gone
+    argument, mode, content = seen.read_text().split("\n", 2)
+    token = re.search(r"token=([\w-]{40,})", content)
+    assert token
+    assert token[1] not in argument
+    assert mode == "600"
+    assert list((tmp_path / "home").iterdir()) == []

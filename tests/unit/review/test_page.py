@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from dropsort.cli.review import redirection
 from dropsort.contract import reviews
 from tests import needs
 from tests.unit.handlers.sample_images import encoded
-from tests.unit.local.intruders import FLAGS, browser
+from tests.unit.local.intruders import FLAGS, browser, pages_served
 from tests.unit.review.conftest import Upload, stored
 from tests.unit.review.rig import fill, served
 from tests.unit.review.test_server import eventually
@@ -203,3 +205,24 @@ def test_a_phone(s3: Any, upload: Upload, open_page: Callable[..., Any]) -> None
         )
         heights = "[...document.querySelectorAll('.actions button')].map((one) => one.offsetHeight)"
         assert page.evaluate(f"Math.min(...{heights}.filter(Boolean))") >= 36
+
+
+def test_no_other_server_of_this_machine_is_sent_the_cookie(
+    s3: Any, upload: Upload, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    # GIVEN a page that somebody has opened from a file, as `--open` does, and a server of another user of the machine
+    fill(upload, 4)
+    with (
+        served(s3) as (_, server),
+        pages_served(dict.fromkeys(("/", "/api/state"), b"<!doctype html><title>x")) as (other, port),
+    ):
+        file = tmp_path / "review.html"
+        file.write_text(redirection(server.address), encoding="utf-8")
+        page = open_page(file.as_uri())
+        assert "token" not in page.url
+        # WHEN the same browser is led there, and a page of it requests more
+        for path in ("/", "/api/state"):
+            page.goto(f"http://127.0.0.1:{port}{path}")
+            page.evaluate("fetch('/api/state').then((one) => one.text())")
+        # THEN it is sent nothing that opens the review page
+        assert other.cookies == []

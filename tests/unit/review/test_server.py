@@ -65,6 +65,7 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
         attributes = one.sign_in()
         assert "httponly" in attributes
         assert "samesite=strict" in attributes
+        assert f"path={one.url.path.lower()}" in attributes.split("; ")
         status, headers, content = one.request("GET", "/")
         assert (status, headers["content-security-policy"]) == (200, POLICY)
         assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
@@ -73,6 +74,11 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
         # AND the address is good once, but leads the same browser to the page
         assert two.request("GET", f"/?{two.url.query}")[0] == 403
         assert one.request("GET", f"/?{one.url.query}")[0] == 303
+        # AND the cookie opens nothing elsewhere, where browsers would send it to other servers of this machine, too
+        assert len(one.url.path) > 20
+        for path in ("/", "/api/state", "/static/review.js", "/favicon.ico"):
+            assert one.request("GET", path, base="")[0] == 403
+            assert one.request("GET", path, base=one.url.path[:-2])[0] == 403
         # AND no page elsewhere gets through with the cookie
         port = one.url.port
         for headers_sent in (
@@ -104,6 +110,25 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
         assert one.request("POST", "/api/decide", {"decisions": [], "": " " * (1_000_000 - 24)})[0] == 413
         for offset, status in (("9" * 12, 410), ("9" * 13, 400), ("-1", 400), ("%D9%A1", 400), ("", 400)):
             assert one.request("GET", f"/api/items?view=77&offset={offset}")[0] == status, offset
+
+
+def test_a_file_or_a_link_may_open_the_address_and_nothing_else(s3: Any) -> None:
+    with served(s3) as (_, server):
+        browser = Browser(server.address)
+        opening = f"/?{browser.url.query}"
+        # GIVEN what a browser sends when a file or a link leads to it
+        assert browser.request("GET", "/?token=wrong", Sec_Fetch_Site="cross-site")[0] == 403
+        assert browser.request("GET", "/", Sec_Fetch_Site="cross-site")[0] == 403
+        # AND what neither of them sends
+        for headers in ({"Host": "evil.test"}, {"Origin": "http://evil.test"}):
+            assert browser.request("GET", opening, **headers)[0] == 403
+        assert browser.request("POST", opening)[0] == 403
+        assert (
+            browser.request("GET", f"/api/state?{browser.url.query}", Sec_Fetch_Site="cross-site")[0] == 403
+        )
+        # THEN it opens the page once, and only the page itself goes on
+        assert browser.request("GET", opening, Sec_Fetch_Site="cross-site")[0] == 200
+        assert browser.request("GET", opening, Sec_Fetch_Site="cross-site")[0] == 403
 
 
 def test_decisions_are_stored_become_results_and_are_listed(s3: Any, upload: Upload) -> None:
