@@ -21,6 +21,7 @@ from dropsort.local.errors import CredentialsError
 
 FILE = "credentials.json"
 _FUNCTION_KEY = "ASIA"
+_HALF = 8  # letters of a function's key: its own, and as many that prove it
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Credentials:
 
     def of_function(self, name: str) -> dict[str, str]:
         """Environment variables with the credentials of the function `name`; `name` can be anything that stays the same."""
-        digest = base64.b32encode(_hmac(self.functions, "key", name)).decode()
-        key = _FUNCTION_KEY + digest[:16]
+        start = _FUNCTION_KEY + _letters(self.functions, "key", name)
+        key = start + _letters(self.functions, "check", start)
         return {
             "AWS_ACCESS_KEY_ID": key,
             "AWS_SECRET_ACCESS_KEY": self._function_secret(key),
@@ -50,13 +51,15 @@ class Credentials:
         }
 
     def secret_of(self, access_key_id: str) -> str | None:
-        """Secret of a client's or a function's access key; None for a key that cannot be ours.
+        """Secret of a client's or a function's access key; None for a key that was not made here.
 
-        A made-up key of a function has a secret as well, which nobody knows: the signature does not match.
+        The second half of a function's key proves that: what comes with a key that is made up is rejected before its payload is read.
         """
-        if hmac.compare_digest(access_key_id.encode(), self.access_key_id.encode()):
+        if _same(access_key_id, self.access_key_id):
             return self.secret_access_key
-        return self._function_secret(access_key_id) if access_key_id.startswith(_FUNCTION_KEY) else None
+        start, end = access_key_id[:-_HALF], access_key_id[-_HALF:]
+        made = start.startswith(_FUNCTION_KEY) and _same(end, _letters(self.functions, "check", start))
+        return self._function_secret(access_key_id) if made else None
 
     def _function_secret(self, access_key_id: str) -> str:
         return _hmac(self.functions, "secret", access_key_id).hex()
@@ -64,6 +67,14 @@ class Credentials:
 
 def _hmac(secret: str, purpose: str, name: str) -> bytes:
     return hmac.new(secret.encode(), f"{purpose}:{name}".encode(), hashlib.sha256).digest()
+
+
+def _letters(secret: str, purpose: str, name: str) -> str:
+    return base64.b32encode(_hmac(secret, purpose, name)).decode()[:_HALF]
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def make() -> Credentials:

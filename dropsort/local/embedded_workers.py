@@ -106,9 +106,12 @@ class ForkServer:
     def __init__(self, site: Path) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._turn = threading.Lock()
+        # What a process was started with stays readable in /proc for itself: functions are not to find the credentials of the service.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(PROGRAM), str(theirs.fileno()), str(site)],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )

@@ -91,6 +91,16 @@ def test_functions_have_credentials_of_their_own() -> None:
     # AND the service finds their secret by the key alone
     assert made.secret_of(one["AWS_ACCESS_KEY_ID"]) == one["AWS_SECRET_ACCESS_KEY"]
     assert made.secret_of(made.access_key_id) == made.secret_access_key
+    # AND a key that is made up has none, so that no payload is read that comes with it
+    key = one["AWS_ACCESS_KEY_ID"]
+    for made_up in (
+        "ASIA" + "A" * 16,
+        key[:-1] + ("A" if key[-1] != "A" else "B"),
+        key[:12],
+        key[4:],
+        "ASIA",
+    ):
+        assert made.secret_of(made_up) is None
     assert made.secret_of("test") is None
     assert made.secret_of("") is None
     assert made.secret_of("ü") is None

@@ -30,6 +30,7 @@ print(json.dumps({
     "file": __file__, "name": __name__, "arguments": sys.argv, "first": sys.path[0],
     "layer": any("libraries" in part for part in sys.path),
     "folder": os.getcwd(), "environment": dict(os.environ), "main": sys.modules["__main__"].__dict__ is globals(),
+    "started_with": open("/proc/self/environ").read(),
     "descriptors": len(os.listdir("/proc/self/fd")), "ends": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
 }), flush=True)
 for line in sys.stdin:
@@ -48,7 +49,7 @@ def servers() -> Iterator[ForkServers]:
 
 
 @pytest.fixture
-def start(servers: ForkServers, tmp_path: Path) -> Iterator[Start]:
+def start(servers: ForkServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts a worker with a layer, or with another environment, as the embedded AWS does."""
     library, layer, code = (tmp_path / name for name in ("libraries", "layer", "code"))
     site = layer / "python/lib/python3/site-packages"
@@ -59,6 +60,7 @@ def start(servers: ForkServers, tmp_path: Path) -> Iterator[Start]:
     (library / "botocore/session.py").touch()
     (site / "libraries.pth").write_text(f"import sys; sys.path.insert(0, {str(library)!r})\n")
     (tmp_path / "_worker.py").write_text(PROGRAM)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret of the service")
     started: list[Any] = []
 
     def begin(**changes: str) -> Any:
@@ -105,6 +107,9 @@ def test_a_forked_worker_is_as_a_started_one_but_for_the_import(start: Start, tm
     assert found["first"] == str(tmp_path)
     assert not found["layer"], "a worker adds its layers itself"
     assert found["descriptors"] == 4  # three, and that of the listing
+    # AND nowhere the credentials of the service
+    assert "secret of the service" not in found["started_with"]
+    assert "secret of the service" not in found["environment"].values()
     # AND the libraries were there
     assert not found["imported_here"]
     # AND what is written goes where it is read

@@ -18,14 +18,7 @@ from PIL import Image
 from benchmarks.drift import SAME, World, put_hour, sample
 from dropsort.pages.chart import compact, nice_ticks
 from dropsort.pages.html import PageError
-from dropsort.pages.images import (
-    SIDE,
-    NoThumbnail,
-    captured_images,
-    file_thumbnail,
-    showable,
-    thumbnail,
-)
+from dropsort.pages.images import SIDE, captured_images, showable, thumbnail
 from dropsort.pages.png import write_pngs
 from dropsort.pages.report import render, write
 from dropsort.pages.report_charts import charts
@@ -35,7 +28,6 @@ from monitoring.errors import MonitoringError
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import BUCKETS, DOTS, build, label_rows, what_if
 from monitoring.report.images import folder_lines, image_of, least_certain
-from tests.unit.handlers.sample_images import encoded, many_scans
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&$x_1^2$'
@@ -330,25 +322,6 @@ class TestImages:
     def test_every_kind_of_pixel(self, mode: str) -> None:
         """GIVEN images of all modes WHEN read THEN each is shown."""
         assert thumbnail(self.png(40, 40, mode))[0]
-
-    @pytest.mark.parametrize(
-        "image",
-        [
-            pytest.param(encoded(Image.new("RGB", (64, 64), "red"), "TGA"), id="TGA"),
-            pytest.param(encoded(Image.new("RGB", (64, 64), "red"), "EPS"), id="EPS"),
-            pytest.param(many_scans(200, 160, 6000), id="many scans"),
-        ],
-    )
-    def test_hostile_images_are_decoded_within_the_limits_of_the_workflow(
-        self, image: bytes, tmp_path: Path
-    ) -> None:
-        """GIVEN what the workflow does not decode, in a capture or a file WHEN read THEN it is not decoded here either."""
-        (tmp_path / "image").write_bytes(image)
-
-        with pytest.raises(NoThumbnail, match="not an image that can be shown"):
-            thumbnail(image)
-        data, note = file_thumbnail(tmp_path / "image")
-        assert (data, "not an image that can be shown" in note) == ("", True)
 
     def test_what_cannot_be_shown_says_why(self, tmp_path: Path) -> None:
         """GIVEN records without a usable image WHEN read THEN each gets a note and none an exception."""
