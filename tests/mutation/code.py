@@ -26,9 +26,17 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 U = "tests/unit/"
 # By module, the tests that are to notice its mistakes; the most important first.
 MODULES = {
-    "handlers.serialize": [U + "handlers/test_serialize.py", U + "handlers/test_renewal.py"],
+    "handlers.serialize": [
+        U + "handlers/test_serialize.py",
+        U + "handlers/test_serialize_limits.py",
+        U + "handlers/test_renewal.py",
+    ],
     "handlers.classify": [U + "handlers/test_classify.py"],
-    "handlers.filter": [U + "handlers/test_filter.py", U + "handlers/test_result_events.py"],
+    "handlers.filter": [
+        U + "handlers/test_filter.py",
+        U + "handlers/test_filter_members.py",
+        U + "handlers/test_result_events.py",
+    ],
     "handlers.settings": [U + "handlers/test_settings.py"],
     "handlers.results": [U + "handlers/test_results.py", U + "handlers/test_filter.py"],
     "handlers.result_events": [U + "handlers/test_result_events.py"],
@@ -50,6 +58,7 @@ MODULES = {
     ],
     "dropsort.contract.predictions": [
         U + "contract/test_predictions.py",
+        U + "contract/test_prediction_bounds.py",
         U + "contract/test_predictions_agreement.py",
     ],
     "dropsort.contract.reconciliation": [
@@ -62,6 +71,29 @@ MODULES = {
     "dropsort.contract.text": [U + "contract/test_text.py"],
     "dropsort.contract.reasons": [U + "contract/test_reasons.py"],
     "dropsort.contract.result": [U + "contract/test_result.py"],
+    "dropsort.client.backfill": [U + "client/test_backfill.py"],
+    "dropsort.client.checksums": [U + "client/test_checksums.py"],
+    "dropsort.client.drop": [U + "client/test_drop.py"],
+    "dropsort.client.drop_and_wait": [U + "client/test_drop_and_wait.py"],
+    "dropsort.client.files": [U + "client/test_files.py", U + "client/test_drop.py"],
+    "dropsort.client.forget": [U + "client/test_forget.py"],
+    "dropsort.client.redrive": [U + "client/test_redrive.py"],
+    "dropsort.client.results": [U + "client/test_results.py", U + "cli/test_results.py"],
+    "dropsort.client.status": [U + "client/test_status.py"],
+    "dropsort.client.story": [U + "client/test_trace.py"],
+    "dropsort.client.summary": [U + "client/test_drop_and_wait.py", U + "cli/test_output.py"],
+    "dropsort.client.tables": [U + "cli/test_results.py"],
+    "dropsort.client.wait": [U + "client/test_drop_and_wait.py"],
+    "dropsort.client.watch": [U + "client/test_watch.py"],
+    "dropsort.cli.audit": [U + "cli/test_audit.py"],
+    "dropsort.cli.backfill": [U + "cli/test_declined.py"],
+    "dropsort.cli.drop": [U + "cli/test_results.py", U + "client/test_drop.py"],
+    "dropsort.cli.forget": [U + "cli/test_declined.py", U + "client/test_forget.py"],
+    "dropsort.cli.output": [U + "cli/test_output.py"],
+    "dropsort.cli.redrive": [U + "cli/test_results.py", U + "cli/test_declined.py"],
+    "dropsort.cli.results": [U + "cli/test_results.py"],
+    "dropsort.cli.status": [U + "client/test_status.py"],
+    "dropsort.cli.totals": [U + "cli/test_output.py"],
     "monitoring.drift.statistics": [U + "monitoring/test_drift_statistics.py"],
     "monitoring.drift.signals": [U + "monitoring/test_drift_signals.py"],
     "monitoring.drift.assess": [

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aws_lambda_powertools import tracing
 
 from dropsort.contract import metrics
 from dropsort.local import emf
@@ -134,3 +135,25 @@ def test_metrics_of_several_dimensions_are_one_line_that_gives_each_its_own(
         ("Labelled", {"Stack": "dropsort", "Label": "bicycle"}, (1.0,)),
         ("Classified", {"Stack": "dropsort", "Model": "bikes-1.0.0"}, (1.0,)),
     ]
+
+
+def test_a_trace_has_no_responses(
+    monkeypatch: pytest.MonkeyPatch, context: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN traces, which others may read than those who may read images and results
+    captured: list[object] = []
+
+    class Watched(tracing.Tracer):
+        def capture_lambda_handler(self, *given: Any, capture_response: bool | None = None) -> Any:  # type: ignore[override]
+            captured.append(capture_response)
+            return super().capture_lambda_handler(*given, capture_response=capture_response)
+
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "false")
+    monkeypatch.setattr(tracing, "Tracer", Watched)
+    # WHEN a handler is traced THEN its response is not among what is sent
+    assert observed(lambda event, _: event)({"image_data": "a"}, context) == {"image_data": "a"}
+    assert captured == [False]
+    # AND without traces nothing of it is made
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "TRUE")
+    observed(lambda event, _: event)
+    assert captured == [False]

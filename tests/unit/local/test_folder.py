@@ -169,3 +169,14 @@ def test_a_folder_of_images_is_rejected_and_not_changed(tmp_path: Path) -> None:
     ServiceFolder(empty)
     (empty / "aws").mkdir()
     ServiceFolder(empty)
+
+
+def test_a_folder_is_for_its_owner_alone_whatever_it_was_before(tmp_path: Path) -> None:
+    # GIVEN a folder that others may read, and one that is not there yet
+    for name, made in (("before", True), ("new", False)):
+        if made:
+            (tmp_path / name).mkdir(mode=0o755)
+        ServiceFolder(tmp_path / name).release()
+        # THEN images, results and credentials in it are for nobody else
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / name / "lock").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,62 @@
+"""What the last function takes from the states before it, and what it notes in its log."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.handlers import test_filter
+from tests.unit.handlers.test_filter import Document, last, only, payload
+
+started, thresholds = test_filter.started, test_filter.thresholds
+KEY = "incoming/cam1/a.jpg"
+
+
+def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    (found,) = (json.loads(one) for one in capsys.readouterr().out.splitlines())
+    return dict(found)
+
+
+@pytest.mark.usefixtures("thresholds")
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"inferences": [0.06, 0.94]}, "below_threshold"),
+        ({"rejection": {"code": "not_an_image", "message": "m"}}, "not_an_image"),
+        ({"error": {"Error": "States.Timeout", "Cause": ""}}, "timeout"),
+        ({}, None),
+    ],
+)
+def test_the_key_and_the_reason_of_each_image_that_is_not_classified_are_in_the_log(
+    s3: Any,
+    started: Document,
+    context: SimpleNamespace,
+    capsys: pytest.CaptureFixture[str],
+    members: Document,
+    reason: str | None,
+) -> None:
+    last.handler(payload(started, **members), context)
+    found = line(capsys)
+    assert (found.get("s3_key"), found.get("reason")) == ((KEY, reason) if reason else (None, None))
+
+
+@pytest.mark.usefixtures("thresholds")
+@pytest.mark.parametrize(
+    ("choice", "label", "confidence"), [(None, "bicycle", 0.55), (0, "bicycle", 0.55), (1, "motorcycle", 0.45)]
+)
+def test_the_class_that_the_model_chose_itself_is_the_label(
+    s3: Any,
+    started: Document,
+    context: SimpleNamespace,
+    choice: int | None,
+    label: str,
+    confidence: float,
+) -> None:
+    last.handler(payload(started, inferences=[0.55, 0.45], choice=choice), context)
+    _, result = only(s3)
+    assert (result["label"], result["confidence"]) == (label, confidence)
+    assert (result["familiarity"], result["model"]["version"]) == (0.4, "bikes-1.0.0")
+    assert result["image"] == {"format": "JPEG", "width": 40, "height": 30}
