@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.unit.handlers import test_filter
-from tests.unit.handlers.test_filter import Document, last, only, payload
+from handlers import filter as last
+from handlers import settings
+from tests.unit.handlers.test_filter import Document, only, payload
 
-started, thresholds = test_filter.started, test_filter.thresholds
 KEY = "incoming/cam1/a.jpg"
+
+
+@pytest.fixture(autouse=True)
+def thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last, "_SETTINGS", settings.load({"THRESHOLD": "0.9"}))
 
 
 def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -20,11 +25,10 @@ def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return dict(found)
 
 
-@pytest.mark.usefixtures("thresholds")
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
-        ({"inferences": [0.06, 0.94]}, "below_threshold"),
+        ({"inferences": [0.2, 0.8]}, "below_threshold"),
         ({"rejection": {"code": "not_an_image", "message": "m"}}, "not_an_image"),
         ({"error": {"Error": "States.Timeout", "Cause": ""}}, "timeout"),
         ({}, None),
@@ -43,9 +47,9 @@ def test_the_key_and_the_reason_of_each_image_that_is_not_classified_are_in_the_
     assert (found.get("s3_key"), found.get("reason")) == ((KEY, reason) if reason else (None, None))
 
 
-@pytest.mark.usefixtures("thresholds")
 @pytest.mark.parametrize(
-    ("choice", "label", "confidence"), [(None, "bicycle", 0.55), (0, "bicycle", 0.55), (1, "motorcycle", 0.45)]
+    ("choice", "label", "confidence"),
+    [(None, "bicycle", 0.55), (0, "bicycle", 0.55), (1, "motorcycle", 0.45)],
 )
 def test_the_class_that_the_model_chose_itself_is_the_label(
     s3: Any,
