@@ -60,6 +60,18 @@ def test_patterns_with_slashes_are_paths(pattern: str, path: str, expected: bool
     assert parse(pattern)(path) is expected
 
 
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("a?*", "ab", True), ("a?*", "a?", True), ("a?*", "a", False), ("[ab]*", "b.jpg", True),
+        ("*?b", "xab", True), ("*?b", "b", False), ("*[ab]", "x.a", True), ("*a*", "xay", True), ("*a*", "x", False),
+        ("a*", "a", True), ("*a", "a", True), ("a*", "ba", False), ("*a", "ab", False),
+    ],
+)  # fmt: skip
+def test_a_beginning_or_an_end_may_have_signs_of_a_shell(pattern: str, name: str, expected: bool) -> None:
+    assert Matcher([pattern])(name) is expected is fnmatchcase(name, pattern)
+
+
 @settings(max_examples=300)
 @given(st.text("ab.*?[]!-~", min_size=1, max_size=6), st.text("ab.~-", min_size=1, max_size=6))
 def test_a_name_is_matched_as_a_shell_does(pattern: str, name: str) -> None:

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.local.metrics_bridge import MetricsBridge
+from dropsort.local.metrics_bridge import OVERLAP_MS, MetricsBridge
 
 GROUP = "/aws/lambda/dropsort-filter"
 
@@ -140,6 +140,18 @@ def test_the_end_forwards_what_is_left(aws: Aws) -> None:
     aws.write("one", 4)
     bridge.stop()
     assert aws.total() == 4
+
+
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_an_event_at_the_edge_of_the_overlap_counts_once(aws: Aws, step: int) -> None:
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    # GIVEN an event that is as old as the overlap, or a millisecond to either side
+    aws.write("one", 1, ago_ms=OVERLAP_MS + step)
+    aws.write("one", 2)
+    assert bridge.forward() == 2
+    # WHEN the same events are read again THEN none is forwarded twice
+    assert bridge.forward() == 0
+    assert aws.total() == 3
 
 
 def test_memory_stays_flat(aws: Aws) -> None:
