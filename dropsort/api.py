@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropsort.contract.defaults import PRECISION, STACK
+from dropsort.contract.defaults import PATIENCE_SECONDS, PRECISION, STACK
 from dropsort.contract.errors import DropsortError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Service:
         *paths: str | os.PathLike[str],
         prefix: str = "",
         again: bool = False,
-        patience_seconds: float = 120.0,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> list[Result]:
         """Upload files and folders, and wait for their results, which are returned in the order in which they came.
 

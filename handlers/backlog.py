@@ -23,15 +23,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from dropsort.contract import backlog, keys, litter, metrics, reconciliation, reviews, s3_documents
+from dropsort.contract.defaults import CLOCK_DIFFERENCE, LONGEST_EXECUTION
 from handlers import aws, telemetry
 
 STATE = f"{backlog.PREFIX}state.json"
 MOST_UPLOADS = 200_000  # of a run: what is left is found again after it
 RESERVE_SECONDS = 20.0  # of an invocation: for probe, list and start
-MIN_AGE = timedelta(minutes=10)  # the longest that an execution takes, with the delivery of its event
+MIN_AGE = LONGEST_EXECUTION
 INTERVAL = timedelta(hours=1)
 SHARE = 10  # a comparison takes at most one part in so many of the time
-CLOCKS = timedelta(seconds=60)  # how far the clocks of S3 and of the functions may differ
 PROBES, CANDIDATES = 3, 50  # uploads that are classified to try the endpoint, out of so many
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -183,8 +183,8 @@ class State:
 
         It ends some time before the begin, so that nothing is written in it after it was listed.
         """
-        end = datetime.fromisoformat(began) - CLOCKS
-        begin = datetime.fromisoformat(self.last.began) - CLOCKS if self.last else end - INTERVAL
+        end = datetime.fromisoformat(began) - CLOCK_DIFFERENCE
+        begin = datetime.fromisoformat(self.last.began) - CLOCK_DIFFERENCE if self.last else end - INTERVAL
         return begin, end
 
     def _next(self, interval: timedelta) -> datetime:
@@ -247,8 +247,8 @@ class Tick:
 
         If the endpoint is not well, that is known after the first few: the others are not read, and it is None.
         """
-        reading = state.reading or Reading("", (self.now - CLOCKS).isoformat())
-        since, until = datetime.fromisoformat(reading.since), self.now + CLOCKS
+        reading = state.reading or Reading("", (self.now - CLOCK_DIFFERENCE).isoformat())
+        since, until = datetime.fromisoformat(reading.since), self.now + CLOCK_DIFFERENCE
         deadline = (time.monotonic() + self.deadline) / 2
         for failure in reconciliation.failures(
             self.s3, self.settings.bucket_name, state.since(), until, after=reading.marker
@@ -256,7 +256,7 @@ class Tick:
             upload, at = failure.upload, failure.next_try
             if upload is not None and at is not None and not self._ignored(keys.path_of(upload)):
                 if at > self.now or uploads.count >= MOST_UPLOADS:
-                    since = min(since, failure.written - CLOCKS)  # to be found again
+                    since = min(since, failure.written - CLOCK_DIFFERENCE)  # to be found again
                 else:
                     self._add(uploads, upload)
                     if uploads.count == CANDIDATES and not self._well():

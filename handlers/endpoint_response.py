@@ -9,7 +9,7 @@ from dropsort.contract.predictions import InvalidPrediction, Prediction, normali
 from handlers.rejections import Rejection
 
 # As JSON; a thousand classes with their names are half of it. It is part of the workflow's state, of at most 262,144 bytes.
-MAX_STATE_BYTES = 96 * 1024
+MAX_PREDICTION_BYTES = 96 * 1024
 
 
 def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
@@ -30,7 +30,7 @@ def parse(body: bytes, labels: Sequence[str] = ()) -> Prediction:
     except InvalidPrediction as error:
         raise Rejection("invalid_prediction", str(error)) from error
     count = len(prediction.probabilities)
-    if len(json.dumps((prediction.probabilities, prediction.labels))) > MAX_STATE_BYTES:
+    if len(json.dumps((prediction.probabilities, prediction.labels))) > MAX_PREDICTION_BYTES:
         raise Rejection(
             "invalid_prediction",
             f"{count} probabilities and their labels do not fit the Step Functions payload limit.",

@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 
 from dropsort.contract import keys
+from dropsort.contract.defaults import CLOCK_DIFFERENCE
 
-CLOCKS = timedelta(seconds=60)  # how far the clocks of S3 and of the functions may differ
 MAX_ROUNDS = 20  # lost races after which recording gives up, to be retried by the workflow
 
 
@@ -129,7 +129,7 @@ def _certainly_after(a: Entry, b: Entry) -> bool:
     if other is not None and begun > other and not _IN_PARTS.fullmatch(b.etag or ""):
         return True
     recorded = _time(b.recorded)
-    return recorded is not None and begun > recorded + CLOCKS
+    return recorded is not None and begun > recorded + CLOCK_DIFFERENCE
 
 
 _NUMBER = re.compile(r"[0-9]{1,6}")

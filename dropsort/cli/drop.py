@@ -14,6 +14,7 @@ from dropsort.cli.options import amount, aws_options, json_option, stack_option,
 from dropsort.cli.output import ResultsTable, Retrying, bars, facts_table, note, output_console
 from dropsort.cli.totals import totals
 from dropsort.client.aws import Aws
+from dropsort.contract.defaults import PATIENCE_SECONDS
 from dropsort.contract.keys import INCOMING, path_of
 from dropsort.contract.text import printable
 
@@ -53,7 +54,7 @@ def _existing(
     "--timeout",
     click.FloatRange(min=1),
     "With --wait: stop when no result arrived for so long.",
-    default=120.0,
+    default=PATIENCE_SECONDS,
     metavar="SECONDS",
 )
 @json_option

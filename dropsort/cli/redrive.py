@@ -19,6 +19,7 @@ from dropsort.cli.output import confirmed, note, output_console
 from dropsort.cli.results import hint_prefix
 from dropsort.client.aws import Aws
 from dropsort.contract.backlog import UploadList
+from dropsort.contract.defaults import LONGEST_EXECUTION
 from dropsort.contract.keys import OUTCOMES
 from dropsort.contract.reasons import REASONS
 from dropsort.contract.text import printable
@@ -61,7 +62,7 @@ def estimate(uploads: int, seconds: float, dollars: float) -> str:
     "--min-age",
     click.FloatRange(min=0),
     "Leave out younger uploads: they may still be in progress.",
-    default=600.0,
+    default=LONGEST_EXECUTION.total_seconds(),
     metavar="SECONDS",
 )
 @amount(

@@ -7,6 +7,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from dropsort.contract import formats
+from dropsort.contract.defaults import MAX_SHOWN_PIXELS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 32, 16
 MOST_BYTES = 20_000_000  # larger uploads are not fetched for it
-_PIXELS = 50_000_000
 _UPPER_HALF = "▀"
 
 
@@ -33,7 +33,7 @@ def draw(image: bytes) -> Text | None:
 
     # Anybody who may upload has made these bytes: what decodes them is what the workflow decodes with, within its limits.
     try:
-        image = imaging.prepare(image, side=2 * COLUMNS, max_pixels=_PIXELS).data
+        image = imaging.prepare(image, side=2 * COLUMNS, max_pixels=MAX_SHOWN_PIXELS).data
     except Rejection as rejection:
         if rejection.code != "blank_image":  # which is found last, so within the limits
             return None

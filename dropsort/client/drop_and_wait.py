@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from dropsort.client.drop import WORKERS, Uploaded, drop
 from dropsort.client.errors import MissingResultsError
 from dropsort.client.files import File
-from dropsort.client.wait import PATIENCE_SECONDS, Finished, Waiter
+from dropsort.client.wait import Finished, Waiter
+from dropsort.contract.defaults import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

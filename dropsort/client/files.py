@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropsort.client.errors import DropError
-from dropsort.contract import keys, litter
+from dropsort.contract import defaults, keys, litter
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -79,7 +79,7 @@ def walk(
     files: dict[str, File] = {}
     skipped: list[Skipped] = []
     left_out = 0
-    excluded, included = litter.Matcher((*litter.PATTERNS, *exclude)), litter.Matcher(include)
+    excluded, included = litter.Matcher((*defaults.IGNORED_PATTERNS, *exclude)), litter.Matcher(include)
     base = keys.INCOMING + "".join(f"{part}/" for part in prefix.split("/") if part)
     for root in paths:
         if not os.path.lexists(root):

@@ -17,6 +17,7 @@ from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.backlog import Run, UploadList
 from dropsort.contract.clients import Clients
+from dropsort.contract.defaults import BACKLOG_CONCURRENCY
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -136,7 +137,7 @@ def estimated_seconds(uploads: int, concurrency: int) -> float:
 
 def concurrency(service: Service) -> int:
     """The concurrency of a run that the stack is set to."""
-    return int(service.parameters.get("BacklogConcurrency") or backlog.CONCURRENCY)
+    return int(service.parameters.get("BacklogConcurrency") or BACKLOG_CONCURRENCY)
 
 
 def start(client: Clients, service: Service, uploads: UploadList, at_once: int | None = None) -> Run:

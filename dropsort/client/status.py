@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError
@@ -15,19 +15,18 @@ from dropsort.client import redrive, results
 from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.clients import Clients, is_missing_endpoint
-from dropsort.contract.defaults import MODEL_PARAMETERS
+from dropsort.contract.defaults import LONGEST_EXECUTION, MODEL_PARAMETERS
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
 
 THRESHOLDS = (*MODEL_PARAMETERS.values(), "LabelThresholds")
-LONGEST = timedelta(minutes=10)  # an upload without a result may be in progress for so long
 
 
 @dataclass
 class Status:
-    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST`, `endpoint` is SageMaker's word,
-    `model` and `thresholds` are those of the stack.
+    """What is counted; `oldest` is the oldest upload that has had no result for longer than `LONGEST_EXECUTION`, `endpoint` is
+    SageMaker's word, `model` and `thresholds` are those of the stack.
 
     `unreviewed` are images of low confidence that nobody has decided about; of them, the oldest result was written at `oldest_unreviewed`.
     """
@@ -96,7 +95,7 @@ def read(
             found.oldest_unreviewed = min(found.oldest_unreviewed or checked.unreviewed, checked.unreviewed)
         if checked.why == reconciliation.RETRYABLE:
             found.retryable += 1
-        elif checked.why and now - upload.written < LONGEST:
+        elif checked.why and now - upload.written < LONGEST_EXECUTION:
             found.in_progress += 1
         elif checked.why:
             found.without_result += 1

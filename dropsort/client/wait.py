@@ -15,7 +15,6 @@ from dropsort.contract import keys
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PATIENCE_SECONDS = 120.0
 # Maximum difference between the clocks of this machine and of the functions.
 CLOCKS_SECONDS = 2.0
 

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any
 
 from dropsort.contract import s3_documents
+from dropsort.contract.defaults import BACKLOG_CONCURRENCY
 
 PREFIX = "backlog/"
 CURRENT = f"{PREFIX}current.json"
-CONCURRENCY = 40  # executions of a run at the same time: the template's default
 STARTING = timedelta(minutes=1)  # after so long a run that was announced but never started counts as ended
 
 
@@ -71,7 +71,13 @@ class UploadList:
 
 
 def start(
-    s3: Any, states: Any, bucket: str, machine: str, uploads: UploadList, *, concurrency: int = CONCURRENCY
+    s3: Any,
+    states: Any,
+    bucket: str,
+    machine: str,
+    uploads: UploadList,
+    *,
+    concurrency: int = BACKLOG_CONCURRENCY,
 ) -> Run:
     """Start a run.
 

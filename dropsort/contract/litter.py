@@ -7,18 +7,10 @@ from collections.abc import Iterable
 from fnmatch import translate
 from functools import lru_cache
 
-PATTERNS = (
-    "._*", ".DS_Store", ".localized", ".AppleDouble", ".Spotlight-V100", ".Trashes", ".fseventsd", ".TemporaryItems",
-    ".DocumentRevisions-V100", ".VolumeIcon.icns", ".apdisk", "__MACOSX", "Icon[!0-9A-Za-z]", "*.sb-????????-??????",  # macOS
-    "Thumbs.db", "ehthumbs*.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information", "~$*",  # Windows and Office
-    ".directory", ".Trash-*", ".nfs*", ".fuse_hidden*", "lost+found", ".~lock.*#",  # Linux
-    "@eaDir", "#recycle", ".@__thumb", "@Recycle", ".stfolder", ".stversions", ".dropbox.cache",  # network storage
-    "*.tmp", "*.temp", "*.part", "*.partial", "*.crdownload", "*.opdownload", "*.download", "*.filepart", "*.aria2", "*.!ut",
-    "*.!qB", ".~tmp~", ".tmp.driveupload", ".tmp.drivedownload",  # downloads and transfers
-    ".git", ".svn", ".gitkeep", ".gitignore", ".picasa.ini",
-)  # fmt: skip
+from dropsort.contract.defaults import IGNORED_PATTERNS
+
 SEPARATOR = ","
-DEFAULT = SEPARATOR.join(PATTERNS)  # of the template parameter IgnoredPatterns
+DEFAULT = SEPARATOR.join(IGNORED_PATTERNS)
 
 _SPECIAL = re.compile(r"[*?\[]")
 
@@ -53,7 +45,7 @@ class Matcher:
 
         Examples
         --------
-        >>> Matcher(PATTERNS)("cam1/._a.jpg"), Matcher(PATTERNS)("cam1/a.jpg")
+        >>> Matcher(IGNORED_PATTERNS)("cam1/._a.jpg"), Matcher(IGNORED_PATTERNS)("cam1/a.jpg")
         (True, False)
         """
         path = path.lower()

@@ -32,7 +32,7 @@ SEVERAL_RESULTS = "several results"
 RETRYABLE = "retryable failure"
 
 WORKERS = 16  # results that are read at the same time
-LITTER = litter.Matcher(litter.PATTERNS)  # what a service ignores by default
+LITTER = litter.parse(litter.DEFAULT)  # what a service ignores by default
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dropsort.contract.backlog import CONCURRENCY
 from dropsort.contract.clients import Clients
+from dropsort.contract.defaults import BACKLOG_CONCURRENCY
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment.errors import DeployError
 
@@ -58,7 +58,7 @@ def backlog_concurrency(account_concurrency: int, classify: int) -> int:
     (160, 5)
     """
     # Each is in Classify about half of its time.
-    return 2 * classify or max(1, min(CONCURRENCY, account_concurrency // 2))
+    return 2 * classify or max(1, min(BACKLOG_CONCURRENCY, account_concurrency // 2))
 
 
 def account_concurrency(functions: LambdaClient) -> int:

@@ -158,7 +158,7 @@ def _check_unused(path: Path) -> None:
     """Raise an error if a folder contains something else than a service, such as the images to upload."""
     if not path.is_dir() or (path / LOCK).is_file():
         return
-    ignored = litter.Matcher(litter.PATTERNS)
+    ignored = litter.parse(litter.DEFAULT)
     found = sorted(item.name for item in path.iterdir() if not ignored(item.name))
     if found:
         raise LocalError(

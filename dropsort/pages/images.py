@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropsort.contract import formats
+from dropsort.contract.defaults import MAX_SHOWN_PIXELS
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import Series, Uncertain
 from monitoring.report.images import Lines, NoImage, image_of
 
-PIXELS = 50_000_000
 SIDE = 256  # longest side on the page, pixels; the service sends no larger image to the endpoint
 _TINY = 64  # up to this side pixels are not changed
 
@@ -122,7 +122,7 @@ def thumbnail(image: bytes) -> tuple[str, str]:
 
     size = None
     try:
-        prepared = imaging.prepare(image, side=SIDE, max_pixels=PIXELS)
+        prepared = imaging.prepare(image, side=SIDE, max_pixels=MAX_SHOWN_PIXELS)
         image, size = prepared.data, (prepared.width, prepared.height)
     except Rejection as rejection:
         if rejection.code == "too_many_pixels":

@@ -9,9 +9,10 @@ import os
 import threading
 from typing import NamedTuple
 
+from dropsort.contract.defaults import MAX_MEGAPIXELS
 from dropsort.contract.reasons import REASONS
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 1_000_000 * MAX_MEGAPIXELS
 
 
 class Shown(NamedTuple):

@@ -5,6 +5,6 @@ decoding stays within memory and time; `decoding` decodes; `values`, `colour` an
 puts it together.
 """
 
-from handlers.imaging.normalise import MAX_STATE_BYTES, Normalised, prepare
+from handlers.imaging.normalise import MAX_IMAGE_BYTES, Normalised, prepare
 
-__all__ = ["MAX_STATE_BYTES", "Normalised", "prepare"]
+__all__ = ["MAX_IMAGE_BYTES", "Normalised", "prepare"]

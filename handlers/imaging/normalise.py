@@ -1,7 +1,7 @@
 """Puts it together: bytes of any image to bytes of a JPEG or PNG that fits the workflow's state.
 
 A JPEG or PNG that a model can read as it is passes through byte for byte. Anything else is turned upright, made RGB in sRGB on white,
-scaled down and encoded again, never larger than `MAX_STATE_BYTES`: the state has 262,144 bytes, base64 included. Only the first frame or
+scaled down and encoded again, never larger than `MAX_IMAGE_BYTES`: the state has 262,144 bytes, base64 included. Only the first frame or
 page counts.
 """
 
@@ -19,7 +19,7 @@ from handlers.imaging.orientation import is_sideways, orientation, upright
 from handlers.imaging.sniffing import has_converted_line_ends, sniff
 from handlers.rejections import Rejection
 
-MAX_STATE_BYTES = 96 * 1024
+MAX_IMAGE_BYTES = 96 * 1024
 
 # The limit on pixels is ours, applied to the header before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -117,7 +117,7 @@ def _prepare(data: bytes, name: str, side: int, max_pixels: int) -> Normalised:
     turn = orientation(image, name)
     seen = (decoded.height, decoded.width) if is_sideways(turn) else (decoded.width, decoded.height)
     small = max(decoded.width, decoded.height) <= side
-    if small and turn == 1 and len(data) <= MAX_STATE_BYTES and _reads_the_same(decoded, name):
+    if small and turn == 1 and len(data) <= MAX_IMAGE_BYTES and _reads_the_same(decoded, name):
         if values.is_blank(image if image.mode in ("L", "RGB") else image.convert("RGB")):
             raise _blank(image)
         return Normalised(data, f"image/{name.lower()}", name, *seen)
@@ -179,12 +179,12 @@ def _encode(image: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
     if lossless:
         buffer = io.BytesIO()
         image.save(buffer, "PNG", icc_profile=None)
-        if buffer.tell() <= MAX_STATE_BYTES:
+        if buffer.tell() <= MAX_IMAGE_BYTES:
             return buffer.getvalue(), "image/png"
     for quality in _JPEG_QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality, subsampling=0, icc_profile=None)
-        if buffer.tell() <= MAX_STATE_BYTES:
+        if buffer.tell() <= MAX_IMAGE_BYTES:
             return buffer.getvalue(), "image/jpeg"
     image.thumbnail((image.width // 2, image.height // 2))  # noise of over 600 pixels a side comes here
     return _encode(image, lossless=False)

@@ -13,8 +13,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from dropsort.contract.defaults import MAX_SHOWN_PIXELS
+
 _SIDE = 256  # sharpness is taken at this size at most, so that images of any size can be compared
-_PIXELS = 50_000_000
 
 
 class ImageStatistics:
@@ -43,7 +44,7 @@ def statistics(data: bytes) -> tuple[int, int, int, int, int] | None:
             warnings.simplefilter("ignore")
             with Image.open(BytesIO(data)) as image:
                 width, height = image.size
-                if width * height > _PIXELS:
+                if width * height > MAX_SHOWN_PIXELS:
                     return None
                 image.draft("L", (_SIDE, _SIDE))
                 grey = image.convert("L")

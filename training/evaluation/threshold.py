@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dropsort.contract.defaults import PRECISION
 from training.evaluation.scores import Array, Flags
 
 
@@ -20,7 +21,7 @@ class Threshold(NamedTuple):
 
 
 def choose_threshold(
-    confidence: Array, correct: Flags, precision: float = 0.99, chance: float = 0.0
+    confidence: Array, correct: Flags, precision: float = PRECISION, chance: float = 0.0
 ) -> Threshold:
     """The lowest threshold whose images reach the wanted precision.
 

@@ -74,7 +74,7 @@ def test_everything_is_counted(
     # AND an alarm that is none by its own rules is not shown
     assert status.read(boto3.client, SERVICE, lambda alarm: alarm["AlarmName"] == "other").alarms == []
     # AND an upload that has had no result for long is named
-    monkeypatch.setattr(status, "LONGEST", timedelta(0))
+    monkeypatch.setattr(status, "LONGEST_EXECUTION", timedelta(0))
     later = status.read(boto3.client, SERVICE)
     assert (later.in_progress, later.without_result, later.oldest) == (0, 1, "incoming/young")
     assert json.dumps(later.to_json(), default=str)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropsort.contract import litter
-from dropsort.contract.litter import DEFAULT, PATTERNS, Matcher, is_folder_marker, parse
+from dropsort.contract.defaults import IGNORED_PATTERNS
+from dropsort.contract.litter import DEFAULT, Matcher, is_folder_marker, parse
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,8 @@ def test_anything_else_is_not(path: str) -> None:
 
 
 def test_the_default_is_one_text_of_all_patterns() -> None:
-    assert DEFAULT.split(",") == list(PATTERNS)
-    assert all(pattern.isprintable() and "," not in pattern for pattern in PATTERNS)
+    assert DEFAULT.split(",") == list(IGNORED_PATTERNS)
+    assert all(pattern.isprintable() and "," not in pattern for pattern in IGNORED_PATTERNS)
 
 
 def test_a_single_comma_ignores_nothing() -> None:
@@ -93,8 +94,8 @@ def test_the_patterns_are_those_of_the_documentation() -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
     block = re.search(r"### Ignored patterns\n.*?```text\n(.*?)```", page.read_text(), re.DOTALL)
     assert block
-    assert block[1].replace("\n", "").split(",") == [pattern.strip() for pattern in litter.PATTERNS]
-    assert litter.DEFAULT.split(litter.SEPARATOR) == list(litter.PATTERNS)
+    assert block[1].replace("\n", "").split(",") == [pattern.strip() for pattern in IGNORED_PATTERNS]
+    assert litter.DEFAULT.split(litter.SEPARATOR) == list(IGNORED_PATTERNS)
 
 
 def test_slashes_around_a_pattern_are_left_out_and_a_pattern_of_slashes_is_none() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from handlers import imaging
-from handlers.imaging import MAX_STATE_BYTES, Normalised
+from handlers.imaging import MAX_IMAGE_BYTES, Normalised
 from handlers.rejections import Rejection
 
 SIDE = 64
@@ -107,7 +107,7 @@ def png_header(width: int, height: int) -> bytes:
 def prepare(data: bytes, side: int = SIDE, max_pixels: int = MAX_PIXELS) -> Normalised:
     """The normalised image of a file, checked to be small and of its content type."""
     normalised = imaging.prepare(data, side=side, max_pixels=max_pixels)
-    assert len(normalised.data) <= MAX_STATE_BYTES
+    assert len(normalised.data) <= MAX_IMAGE_BYTES
     with Image.open(io.BytesIO(normalised.data), formats=("JPEG", "PNG")) as image:
         assert Image.MIME[image.format or ""] == normalised.content_type
     return normalised

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from dropsort.contract import backlog as contract
-from dropsort.contract import keys, reviews
+from dropsort.contract import defaults, keys, reviews
 from handlers import backlog, classify, settings
 from handlers.backlog import State
 from tests.unit.handlers.backlog_world import CONTEXT, World
@@ -111,7 +111,7 @@ def test_failures_that_do_not_pass_are_read_on_in_the_next_invocation(world: Wor
     assert markers == [f"failed/{name}.png.json" for name in ("0", "1", "2", "3", "z")]
     assert world.started() == [["z.png"]]
     # AND then nothing is read again
-    assert state.since() == tick.now - backlog.CLOCKS
+    assert state.since() == tick.now - defaults.CLOCK_DIFFERENCE
 
 
 def test_the_time_is_up_among_failures_of_long_ago_too(world: World) -> None:

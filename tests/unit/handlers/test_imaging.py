@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from handlers.imaging import MAX_STATE_BYTES, Normalised
+from handlers.imaging import MAX_IMAGE_BYTES, Normalised
 from tests.unit.handlers.sample_images import (
     BLUE,
     COLOURED,
@@ -199,7 +199,7 @@ def test_large_metadata_of_a_small_image_is_removed() -> None:
 def test_noise_gets_small_enough() -> None:
     for side in (256, 1024):
         for image in (noise(1100, 1000), noise(side, side)):
-            assert len(prepare(encoded(image, "PNG"), side=side, max_pixels=10**7).data) <= MAX_STATE_BYTES
+            assert len(prepare(encoded(image, "PNG"), side=side, max_pixels=10**7).data) <= MAX_IMAGE_BYTES
 
 
 @pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000), (30_000, 3), (2, 9_999)])

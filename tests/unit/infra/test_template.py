@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import metrics
+from dropsort.contract.defaults import BACKLOG_CONCURRENCY
 from handlers.settings import LARGE_DECODING_BYTES, SETTINGS, load
 from tests.unit.infra.template import (
     FUNCTIONS,
@@ -155,6 +156,7 @@ def test_a_variable_carries_the_parameter_of_its_name_and_the_same_default() -> 
             if parameter in PARAMETERS and name != "ENDPOINT_NAME":
                 assert value == {"Ref": parameter}
                 assert str(PARAMETERS[parameter]["Default"]) == defaults[name]
+    assert PARAMETERS["BacklogConcurrency"]["Default"] == BACKLOG_CONCURRENCY
 
 
 def test_the_limits_of_the_parameters_are_within_those_of_the_functions() -> None:

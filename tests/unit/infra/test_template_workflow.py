@@ -212,9 +212,9 @@ def test_the_largest_state_is_far_below_the_limit() -> None:
         "inferences": [],
         "content_type": "image/jpeg",
     }
-    image = base64.b64encode(bytes(imaging.MAX_STATE_BYTES)).decode()
+    image = base64.b64encode(bytes(imaging.MAX_IMAGE_BYTES)).decode()
     failed_classify = state | {"image_data": image, "error": {"Error": "x" * 256, "Cause": "x" * 32_768}}
-    answered = state | {"inferences": "x" * endpoint_response.MAX_STATE_BYTES, "model": "m" * 256}
+    answered = state | {"inferences": "x" * endpoint_response.MAX_PREDICTION_BYTES, "model": "m" * 256}
     sizes = {
         name: len(json.dumps({"state": worst, "input": event, "execution": "a" * 300}))
         for name, worst in {
