@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,3 +98,23 @@ def test_a_function_that_fails_is_reported_and_survived(service: Service) -> Non
     service.redrive._report = lambda text: (report(text), service.redrive.stop())  # type: ignore[func-returns-value]
     service.redrive._run(True)
     assert "could not be started again: NoSuchBucket: gone" in service.reported[0]
+
+
+@pytest.mark.parametrize(
+    ("took", "pause"), [(0.5, 30.0), (0.6, 30.0), (1.0, 50.0), (2.4, 120.0), (2.5, 120.0), (60.0, 120.0)]
+)
+def test_a_check_that_takes_long_is_made_less_often_within_limits(
+    service: Service, monkeypatch: pytest.MonkeyPatch, took: float, pause: float
+) -> None:
+    # GIVEN a listing that takes so many seconds, by a clock of the test
+    moments, pauses = iter([100.0, 100.0 + took]), []
+    monkeypatch.setattr(automatic_redrive, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+
+    class Stop:
+        def wait(self, seconds: float) -> bool:
+            pauses.append(seconds)
+            return len(pauses) == 2
+
+    monkeypatch.setattr(service.redrive, "_stop", Stop())
+    service.redrive._run(False)
+    assert pauses == [30.0, pytest.approx(pause)]

@@ -47,9 +47,42 @@ def test_changes_are_reported_once_each(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    ("free", "words"),
+    [
+        (999, "uploads are rejected until there is more"), (1000, "uploads are rejected below"),
+        (1999, "uploads are rejected below"), (2000, ""),
+    ],
+)  # fmt: skip
+def test_the_bounds_of_what_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, words: str
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    DiskWatch(tmp_path, 1000, said.append).check()
+    assert (len(said), words in "".join(said)) == (int(bool(words)), True)
+
+
+PRESIGNED = b"X-Amz-Credential=x%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signature=1"
+
+
+@pytest.mark.parametrize(
+    ("query", "signed", "status"),
+    [(PRESIGNED, False, 507), (b"", True, 507), (PRESIGNED.replace(b"%2Fs3%2F", b"%2Fsqs%2F"), False, 200)],
+)
+def test_a_write_to_s3_is_known_by_its_signature_in_a_header_or_in_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: bytes, signed: bool, status: int
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    path = "/dropsort/incoming/a.png"
+    reserve = Reserve(written, tmp_path, 600)
+    assert asyncio.run(put(reserve, path, 401, query=query, signed=signed)) == status
+
+
+@pytest.mark.parametrize(
     ("path", "size", "status"),
     [
         ("/dropsort/incoming/a.png", 399, 200),
+        ("/dropsort/incoming/a.png", 400, 200),
         ("/dropsort/incoming/a.png", 401, 507),
         ("/dropsort/classified/a.png.json", 800, 200),
         ("/dropsort/classified/a.png.json", 901, 507),
@@ -90,7 +123,7 @@ async def written(_scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-async def put(application: Any, path: str, size: int) -> int:
+async def put(application: Any, path: str, size: int, *, query: bytes = b"", signed: bool = True) -> int:
     """Status of the response to a PUT of so many bytes, which come in two parts."""
     parts = [
         {"type": "http.request", "body": b"", "more_body": False},
@@ -109,9 +142,12 @@ async def put(application: Any, path: str, size: int) -> int:
         "type": "http",
         "method": "PUT",
         "path": path,
-        "query_string": b"",
+        "query_string": query,
         "headers": [
-            (b"authorization", b"AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, ..."),
+            *(
+                [(b"authorization", b"AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, ...")]
+                * signed
+            ),
             (b"content-length", str(size).encode()),
         ],
     }

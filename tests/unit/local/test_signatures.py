@@ -216,6 +216,11 @@ def test_a_presigned_url_works_until_it_expires() -> None:
     rejected(call, "SignatureDoesNotMatch")
 
 
+def test_a_presigned_url_may_be_for_a_week() -> None:
+    call = Call("GET", "/bucket/a", signer=S3SigV4QueryAuth, expires=7 * 24 * 3600)
+    assert call.check().payload == "UNSIGNED-PAYLOAD"
+
+
 @pytest.mark.parametrize("expires", ["604801", "-1", "", "x", "٣"])
 def test_a_presigned_url_for_too_long_is_rejected(expires: str) -> None:
     call = Call("GET", signer=S3SigV4QueryAuth, expires=60)
