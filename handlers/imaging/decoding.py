@@ -306,7 +306,7 @@ def _check_tiff_streams(streams: Iterable[bytes]) -> None:
 
 
 def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import jpeg2000
+    from handlers.imaging import jpeg2000, packets
 
     found = jpeg2000.inspect(data)
     halvings = 0
@@ -315,12 +315,15 @@ def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     pixels = found.width * found.height
     limits.check_pixels(name, "", found.width, found.height, max_pixels, decoded=pixels >> 2 * halvings)
     importlib.import_module("PIL.Jpeg2KImagePlugin")
+    decoded = None
     if halvings:
         try:
-            return _reduced(data, name, found, halvings)
+            decoded = _reduced(data, name, found, halvings)
         except OSError:  # a tile may have fewer resolutions than the main header says
             limits.check_pixels(name, "", found.width, found.height, max_pixels)
-    return _reduced(data, name, found, 0)
+    decoded = decoded or _reduced(data, name, found, 0)
+    packets.check(data, found)
+    return decoded
 
 
 def _reduced(data: bytes, name: str, found: Jpeg2000, halvings: int) -> Decoded:
@@ -338,16 +341,7 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     """The largest image of an icon or cursor."""
     from handlers.imaging import icon
 
-    count = int.from_bytes(data[4:6], "little")
-    entries = [data[at : at + 16] for at in range(6, min(6 + 16 * count, len(data) - 15), 16)]
-    if not entries:
-        raise Rejection("truncated_image", "ICO: it ends within its directory.")
-    best = max(entries, key=lambda entry: ((entry[0] or 256) * (entry[1] or 256), entry[6]))
-    size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
-    others = (int.from_bytes(entry[12:16], "little") for entry in entries)
-    rest = data[offset : min((other for other in others if other > offset), default=len(data))]
-    # Some encoders give the size of its header alone.
-    content = rest if size <= 40 else data[offset : offset + size]
+    content, rest, best = icon.largest(data)
     if content.startswith(png.SIGNATURE):
         return _png(content, "PNG", side, max_pixels)
     if len(content) < 40:

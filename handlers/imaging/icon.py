@@ -8,6 +8,27 @@ from handlers.imaging import values
 from handlers.rejections import Rejection
 
 
+def largest(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """The largest image: its content, that and what follows it up to the next image, and its entry in the directory.
+
+    Raises
+    ------
+    Rejection
+        ``truncated_image``.
+    """
+    count = int.from_bytes(data[4:6], "little")
+    entries = [data[at : at + 16] for at in range(6, min(6 + 16 * count, len(data) - 15), 16)]
+    if not entries:
+        raise Rejection("truncated_image", "ICO: it ends within its directory.")
+    best = max(entries, key=lambda entry: ((entry[0] or 256) * (entry[1] or 256), entry[6]))
+    size, offset = (int.from_bytes(best[at : at + 4], "little") for at in (8, 12))
+    others = (int.from_bytes(entry[12:16], "little") for entry in entries)
+    rest = data[offset : min((other for other in others if other > offset), default=len(data))]
+    # Some encoders give the size of its header alone.
+    content = rest if size <= 40 else data[offset : offset + size]
+    return content, rest, best
+
+
 def alone(content: bytes, rest: bytes, entry: bytes, width: int, height: int) -> bytes:
     """An icon of one bitmap.
 

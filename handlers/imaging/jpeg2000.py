@@ -13,7 +13,12 @@ _MAX_PACKETS = 4_000_000  # layers x resolutions x components x tiles
 
 @dataclass(slots=True)
 class Jpeg2000:
-    """What the main header says; ``resolutions`` are the times by which the decoder can halve the size."""
+    """What the main header says; ``resolutions`` are the times by which the decoder can halve the size.
+
+    ``head`` is everything before the first tile, without the lengths of tiles (TLM). ``parts`` are begin and end of the parts of each tile.
+    ``grid`` has the bits of all sizes and places of tiles. ``packed`` is whether the headers of packets stand in the main
+    header (PPM).
+    """
 
     width: int = 0
     height: int = 0
@@ -21,6 +26,10 @@ class Jpeg2000:
     components: list[int] = field(default_factory=list)  # bits of each
     resolutions: int = 0
     layers: int = 1
+    head: bytes = b""
+    parts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    grid: int = 0
+    packed: bool = False
 
 
 def inspect(data: bytes) -> Jpeg2000:
@@ -31,9 +40,10 @@ def inspect(data: bytes) -> Jpeg2000:
     Rejection
         ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``.
     """
-    begin, end = _codestream(data)
+    box, begin, end = _codestream(data)
     found = Jpeg2000()
     at = begin + 2
+    head = [data[:box] + b"\0\0\0\0jp2c" if begin else b"", data[begin:at]]
     missing: set[int] = set()
     segments = 0
     while at + 4 <= end:
@@ -46,19 +56,26 @@ def inspect(data: bytes) -> Jpeg2000:
             missing = set(range(found.tiles))
         elif marker == 0xFF52 and len(content) >= 6:
             found.layers, found.resolutions = int.from_bytes(content[2:4], "big"), content[5]
+        elif marker in (0xFF5C, 0xFF5D):
+            _quantisation(content[marker & 1 :])
         elif marker == 0xFF90 and len(content) >= 8:
             tile, size = struct.unpack_from(">HI", content)
             missing.discard(tile)
             size = size or max(0, end - at - 2)
             if at + size > end:
                 raise Rejection("truncated_image", "JPEG2000: it ends within a tile.")
+            found.parts.setdefault(tile, []).append((at, at + size))
             at += max(size, 14)
             continue
         elif marker == 0xFFD9:
             break
         elif marker < 0xFF00:
             raise Rejection("corrupt_image", "JPEG2000: there is no marker where one must be.")
+        found.packed |= marker == 0xFF60
+        if marker != 0xFF55 and not found.parts:
+            head.append(data[at : at + 2 + length])
         at += 2 + length
+    found.head = b"".join(head)
     if not found.components:
         raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
     if missing:
@@ -70,10 +87,10 @@ def inspect(data: bytes) -> Jpeg2000:
     return found
 
 
-def _codestream(data: bytes) -> tuple[int, int]:
-    """Where the code stream begins and ends in the file."""
+def _codestream(data: bytes) -> tuple[int, int, int]:
+    """Where its box, and where the code stream in it begins, and where that ends."""
     if data.startswith(b"\xff\x4f\xff\x51"):
-        return 0, len(data)
+        return 0, 0, len(data)
     at = 12
     boxes = 0
     while at + 8 <= len(data):
@@ -89,7 +106,7 @@ def _codestream(data: bytes) -> tuple[int, int]:
                 raise Rejection(
                     "truncated_image", f"JPEG2000: {end} bytes are promised, {len(data)} are there."
                 )
-            return at + head, end
+            return at, at + head, end
         if size < head:
             break
         at += size
@@ -105,8 +122,15 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     if count > 4:
         raise Rejection("unsupported_format", f"It is JPEG 2000 with {count} components.")
     found.width, found.height = right - left, bottom - top
+    found.grid = left | top | wide | high | x | y
     found.tiles = -(-(right - x) // wide) * -(-(bottom - y) // high)
     limits.check_count("JPEG2000", "tiles", found.tiles, limits.MAX_STRIPS)
     found.components = [1 + (content[at] & 127) for at in range(36, min(36 + 3 * count, len(content)), 3)]
     if len(set(found.components)) > 1:
         raise Rejection("unsupported_format", "It is JPEG 2000 whose components have different depths.")
+
+
+def _quantisation(content: bytes) -> None:
+    """Check its style, of which decoders take what does not exist for different ones."""
+    if content and content[0] & 31 > 2:
+        raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")

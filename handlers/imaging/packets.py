@@ -1,0 +1,107 @@
+"""JPEG 2000: whether the packets of each tile end exactly where its data does, which OpenJPEG does not report.
+
+Behind a damaged header of a packet, the decoder takes other bytes for headers. It then ends before the data of the tile does, or
+wants more. It rejects a packet whose data is cut off, but not what follows the last packet, and takes headers that are missing for empty
+ones. So more data behind each tile must change nothing, and with another end it must be rejected. The headers are all read even at the
+lowest resolution, at which there is little to decode.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+from PIL import Image
+
+from handlers.imaging.jpeg2000 import Jpeg2000
+from handlers.rejections import Rejection
+
+_END = b"\xff\xd9"
+# As the header of a packet, this has a length of more than 32 bits, which is rejected.
+_MORE = b"\xff\x7f" * 2048
+_MOST_PIXELS = 16_000_000  # at the lowest resolution
+_MOST_TILES = 256
+_MOST_WORK = 64_000_000  # pixels that are decoded, over all tiles and ends
+# The end of a tile is replaced by these: a packet that has data lacks it then, and one that has none gets a header that is rejected.
+_OTHER_ENDS = (b"", _MORE, b"\xff")
+_REPLACED = (
+    1,
+    2,
+    3,
+    4,
+    6,
+    8,
+    12,
+    16,
+    24,
+    32,
+    48,
+    64,
+)  # bytes; packets without blocks, which may be the last ones, take any header
+
+
+def check(data: bytes, found: Jpeg2000) -> None:
+    """Read the packets of every tile.
+
+    Nothing is checked if the main header holds the headers of packets, nor of tiles whose sizes cannot be halved if they have more than
+    16 million pixels. Of more than 256 tiles, it is only checked whether packets are missing.
+
+    Raises
+    ------
+    Rejection
+        ``truncated_image``, ``corrupt_image``.
+    """
+    level = found.resolutions
+    if len(found.parts) > 1:  # else Pillow puts tiles in other places than OpenJPEG
+        level = min(level, (found.grid & -found.grid).bit_length() - 1)
+    pixels = -(-found.width // (1 << level)) * -(-found.height // (1 << level))
+    if found.packed or pixels > _MOST_PIXELS:
+        return
+    if not _reads(found, _stream(data, found, found.parts, more=_MORE), level):
+        if _reads(found, _stream(data, found, found.parts), level):
+            raise Rejection("truncated_image", "JPEG2000: a part of the data of a tile is missing.")
+        return
+    if len(found.parts) > _MOST_TILES:
+        return
+    work = 0
+    for tile in found.parts:
+        begin, end = found.parts[tile][-1]
+        longest = end - data.find(b"\xff\x93", begin + 12, end) - 2
+        others = [(less, more) for less in _REPLACED if less <= longest for more in _OTHER_ENDS]
+        for less, more in others:
+            work += pixels // len(found.parts) + pixels // 16  # the canvas
+            if work > _MOST_WORK:
+                return
+            if not _reads(found, _stream(data, found, [tile], less=less, more=more), level):
+                break
+        else:
+            if others:
+                raise Rejection("corrupt_image", "JPEG2000: the data of a tile is damaged.")
+
+
+def _stream(data: bytes, found: Jpeg2000, tiles: Iterable[int], *, more: bytes = b"", less: int = 0) -> bytes:
+    """The file with these tiles alone, without the last bytes of each, and with `more` behind them."""
+    parts = [found.head]
+    for tile in tiles:
+        *others, (begin, end) = found.parts[tile]
+        parts += [data[first:last] for first, last in others]
+        length = struct.pack(">I", end - begin - less + len(more))
+        parts += [data[begin : begin + 6], length, data[begin + 10 : end - less], more]
+    return b"".join([*parts, _END])
+
+
+def _reads(found: Jpeg2000, data: bytes, level: int) -> bool:
+    """Whether it can be decoded, at a size halved `level` times."""
+    try:
+        image: Any = Image.open(io.BytesIO(data), formats=("JPEG2000",))
+        # As its `reduce` does, but rounding up as OpenJPEG does.
+        size = -(-found.width // (1 << level)), -(-found.height // (1 << level))
+        (tile,) = image.tile
+        image._size = size
+        image.tile = [tile._replace(extents=(0, 0, *size), args=(tile.args[0], level, *tile.args[2:]))]
+        image.load()
+    except OSError:
+        return False
+    return True

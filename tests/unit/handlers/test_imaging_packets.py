@@ -1,0 +1,116 @@
+"""JPEG 2000: damaged headers of packets, which OpenJPEG passes over, and whole files of many layouts."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from handlers.imaging import jpeg2000, packets
+from tests.unit.handlers.sample_images import drawn, encoded, noise, prepare, rejection
+
+PHOTO = Image.blend(drawn(150, 110), noise(150, 110), 0.15)
+LAYERS = {"no_jp2": True, "irreversible": True, "quality_layers": [40, 10]}
+TILES = {"tile_size": (64, 64)}
+ODD_TILES = {"tile_size": (70, 50)}
+KINDS: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+    "plain": (PHOTO, {}),
+    "layers": (PHOTO, LAYERS),
+    "tiles": (PHOTO, TILES),
+    "odd-tiles": (PHOTO, ODD_TILES),
+}
+# What decoders must take for whole: empty packets at the end, packets in every order, other blocks and precincts.
+WHOLE: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+    **KINDS,
+    "grey": (PHOTO.convert("L"), {"progression": "RLCP"}),
+    "alpha": (PHOTO.convert("RGBA"), {"progression": "RPCL", "precinct_size": (64, 64)}),
+    "deep": (PHOTO.convert("I;16"), {"progression": "PCRL", "codeblock_size": (4, 4)}),
+    "position": (PHOTO, {"progression": "CPRL", "plt": True, "num_resolutions": 1}),
+    "offset": (PHOTO, {"offset": (3, 20), **ODD_TILES}),
+    "almost-flat": (
+        Image.new("RGB", (150, 110), "white"),
+        {"irreversible": True, "quality_layers": [80, 40, 20, 10, 5, 1]},
+    ),
+    "tiny": (PHOTO.crop((0, 0, 3, 2)), {}),
+}
+WHOLE["almost-flat"][0].paste("navy", (1, 1, 4, 4))
+# Of one grey, 16 x 16 pixels, with SOP and EPH around each packet, as FFmpeg's encoder writes them and Pillow's does not.
+MARKED = bytes.fromhex(
+    "ff4fff510029000000000010000000100000000000000000000001000000010000000000000000000001070101ff52000c06"
+    "000001000602020001ff5c00162040484850484850484850484850484850484850ff64001100014c61766336322e32382e31"
+    "3032ff90000a0000000000500001ff93ff9100040000cfa804ff9205ff910004000100ff92ff910004000200ff92ff910004"
+    "000300ff92ff910004000400ff92ff910004000500ff92ff910004000600ff92ffd9"
+)
+
+
+def reads(data: bytes) -> bool:
+    """Whether Pillow reads it."""
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole(kind: str) -> None:
+    image, options = WHOLE[kind]
+    data = encoded(image, "JPEG2000", **options)
+    assert prepare(data, side=512).width == image.width
+    assert prepare(data + bytes(50), side=16).width == image.width
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first-tile", "last-tile"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_header_of_a_packet_is_damaged(kind: str, last: bool) -> None:
+    image, options = KINDS[kind]
+    data = encoded(image, "JPEG2000", **options)
+    at = 2 + (data.rindex(b"\xff\x93") if last else data.index(b"\xff\x93"))
+    damaged = data[:at] + bytes([data[at] ^ 0x80]) + data[at + 1 :]
+    assert reads(damaged)
+    for side in (16, 512):
+        assert rejection(damaged, side=side).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_packets_are_missing(count: int) -> None:
+    data = encoded(PHOTO, "JPEG2000", no_jp2=True, plt=True, quality_layers=[20, 1])
+    lengths, value = [], 0
+    at = data.index(b"\xff\x58")
+    for byte in data[at + 5 : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]:
+        value = value << 7 | byte & 127
+        if not byte & 128:
+            lengths.append(value)
+            value = 0
+    begin, missing = data.index(b"\xff\x90"), sum(lengths[-count:])
+    length = len(data) - 2 - begin - missing
+    damaged = data[: begin + 6] + struct.pack(">I", length) + data[begin + 10 : -2 - missing] + data[-2:]
+    assert reads(damaged)
+    assert rejection(damaged).code == "truncated_image"
+
+
+def test_lengths_of_tiles_in_the_main_header_are_left_as_they_are() -> None:
+    data = encoded(PHOTO, "JPEG2000", no_jp2=True, **TILES)
+    at = begin = data.index(b"\xff\x90")
+    entries = b""
+    while data[at : at + 2] == b"\xff\x90":
+        entries += data[at + 4 : at + 10]
+        at += int.from_bytes(data[at + 6 : at + 10], "big")
+    tlm = struct.pack(">HHBB", 0xFF55, 4 + len(entries), 0, 0x60) + entries
+    assert prepare(data[:begin] + tlm + data[begin:]).width == PHOTO.width
+
+
+def test_markers_around_empty_packets() -> None:
+    assert MARKED.endswith(b"\0\xff\x92\xff\xd9")
+    packets.check(MARKED, jpeg2000.inspect(MARKED))
+
+
+def test_a_style_of_quantisation_that_does_not_exist() -> None:
+    data = encoded(PHOTO, "JPEG2000", irreversible=True)
+    at = data.index(b"\xff\x5c") + 4
+    damaged = data[:at] + bytes([data[at] | 3]) + data[at + 1 :]
+    assert reads(damaged)
+    assert rejection(damaged).code == "corrupt_image"
