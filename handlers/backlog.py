@@ -1,12 +1,12 @@
-"""Scheduled function: starts the workflow again for uploads that wait, once the endpoint is well.
+"""Scheduled function: starts the workflow again for uploads that wait, once the endpoint is healthy.
 
 Retryable failures are found by listing ``failed/`` alone, every five minutes. All uploads are compared with their results at least every
 hour, or in a tenth of the time where that takes longer than six minutes. Reading failures and comparing uploads each continue in the next
 invocation where one cannot finish. What is found becomes a run of the backlog (`dropsort.contract.backlog`); while one is in progress none
 is started.
 
-Before a run a few of its uploads are classified by the functions themselves: if that fails, the endpoint is not well, and all wait.
-What is kept between invocations is in ``backlog/state.json``; without it everything is compared anew.
+Before a run a few of its uploads are classified by the functions themselves: if that fails, the endpoint is unhealthy, and all wait.
+What is stored between invocations is in ``backlog/state.json``; without it everything is compared from the beginning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_UPLOADS = 200_000  # of a run: what is left is found again after it
 RESERVE_SECONDS = 20.0  # of an invocation: for probe, list and start
 MIN_AGE = LONGEST_EXECUTION
 INTERVAL = timedelta(hours=1)
-SHARE = 10  # a comparison takes at most one part in so many of the time
+SHARE = 10  # a comparison takes at most one tenth of the time
 PROBES, CANDIDATES = 3, 50  # uploads that are classified to try the endpoint, out of so many
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -114,7 +114,7 @@ class Comparison:
         return {metrics.REVIEWED: self.reviewed, metrics.OVERTURNED: self.overturned}
 
     def _age(self, moment: str) -> float:
-        """Seconds from a moment to the begin; 0 without one, or if it came later."""
+        """Seconds from a moment to the beginning; 0 without one, or if it came later."""
         if not moment:
             return 0.0
         return max(0.0, (datetime.fromisoformat(self.began) - datetime.fromisoformat(moment)).total_seconds())
@@ -130,7 +130,7 @@ class Reading:
 
 @dataclass
 class State:
-    """What is kept between invocations."""
+    """What is stored between invocations."""
 
     retryable_since: str = ""  # results below failed/ written before need not be read again
     reading: Reading | None = None  # in progress
@@ -159,7 +159,7 @@ class State:
         return state, etag
 
     def save(self, s3: Any, bucket: str, etag: str | None) -> None:
-        """Save it, unless another invocation has in the meantime: then its state stands."""
+        """Save it, unless another invocation has in the meantime: then the other's state remains."""
         s3_documents.replace(s3, bucket, STATE, asdict(self), etag)
 
     def since(self) -> datetime:
@@ -181,7 +181,7 @@ class State:
     def reviewed(self, began: str) -> reconciliation.Period:
         """The period whose reviews a comparison that began then counts: from where the one before it stopped, by S3's clock.
 
-        It ends some time before the begin, so that nothing is written in it after it was listed.
+        It ends some time before the beginning, so that nothing is written in it after it was listed.
         """
         end = datetime.fromisoformat(began) - CLOCK_DIFFERENCE
         begin = datetime.fromisoformat(self.last.began) - CLOCK_DIFFERENCE if self.last else end - INTERVAL
@@ -215,16 +215,16 @@ class Tick:
     interval: timedelta
     deadline: float
     started: int = 0
-    unwell: bool = False
+    unhealthy: bool = False
     ended: Comparison | None = None  # the comparison that this invocation ended
     _keys: set[str] = field(default_factory=set)
-    _is_well: bool | None = None
+    _is_healthy: bool | None = None
 
     def __post_init__(self) -> None:
         self._ignored = litter.parse(self.settings.ignored_patterns)
 
     def run(self) -> State:
-        """Find what waits, start a run if the endpoint is well, and compare on."""
+        """Find what waits, start a run if the endpoint is healthy, and go on with the comparison."""
         bucket = self.settings.bucket_name
         state, etag = State.load(self.s3, bucket)
         busy = backlog.current(self.s3, self.states, bucket) is not None
@@ -232,9 +232,9 @@ class Tick:
             read = None if busy else self._collect(uploads, state)
             if state.due(self.now, self.interval):
                 self._compare(state, uploads, keep=not busy)
-            if uploads.count and self._well():
+            if uploads.count and self._healthy():
                 self._start(uploads)
-        if read is not None and not self.unwell:
+        if read is not None and not self.unhealthy:
             if read.marker:
                 state.reading = read
             else:
@@ -245,7 +245,7 @@ class Tick:
     def _collect(self, uploads: backlog.UploadList, state: State) -> Reading | None:
         """Add the failures whose time has come; how far they were read, without a marker if all were.
 
-        If the endpoint is not well, that is known after the first few: the others are not read, and it is None.
+        If the endpoint is unhealthy, that is known after the first few: the others are not read, and it is None.
         """
         reading = state.reading or Reading("", (self.now - CLOCK_DIFFERENCE).isoformat())
         since, until = datetime.fromisoformat(reading.since), self.now + CLOCK_DIFFERENCE
@@ -259,14 +259,14 @@ class Tick:
                     since = min(since, failure.written - CLOCK_DIFFERENCE)  # to be found again
                 else:
                     self._add(uploads, upload)
-                    if uploads.count == CANDIDATES and not self._well():
+                    if uploads.count == CANDIDATES and not self._healthy():
                         return None
             if time.monotonic() > deadline:
                 return Reading(failure.location, since.isoformat())
         return Reading("", max(since, state.since()).isoformat())
 
     def _compare(self, state: State, uploads: backlog.UploadList, keep: bool) -> None:
-        """Go on with the comparison until the deadline or its end; uploads to start again are kept if `keep`."""
+        """Go on with the comparison until the deadline or its end; uploads to start again are added to the list if `keep`."""
         current = state.comparison or Comparison(self.now.isoformat())
         begun, latest = time.monotonic(), self.now - self.min_age
         for checked in reconciliation.check(
@@ -293,14 +293,14 @@ class Tick:
             self._keys.add(key)
             uploads.add(self.settings.bucket_name, key)
 
-    def _well(self) -> bool:
-        """Whether the endpoint is well: of a few uploads found so far, chosen by chance, one is classified, or none needs the endpoint."""
-        if self._is_well is None:
+    def _healthy(self) -> bool:
+        """Whether the endpoint is healthy: of a few random uploads found so far, one is classified, or none needs the endpoint."""
+        if self._is_healthy is None:
             chosen = random.sample(sorted(self._keys), min(PROBES, len(self._keys)))
-            found = [well(self.functions, self.settings, key) for key in chosen]
-            self._is_well = True in found or False not in found
-            self.unwell = not self._is_well
-        return self._is_well
+            found = [healthy(self.functions, self.settings, key) for key in chosen]
+            self._is_healthy = True in found or False not in found
+            self.unhealthy = not self._is_healthy
+        return self._is_healthy
 
     def _start(self, uploads: backlog.UploadList) -> None:
         try:
@@ -312,16 +312,16 @@ class Tick:
                 uploads,
                 concurrency=self.settings.backlog_concurrency,
             )
-        except backlog.InProgress:  # somebody else was faster
+        except backlog.InProgress:  # another process was faster
             return
         self.started = run.uploads
 
 
-def well(functions: Any, settings: Settings, key: str) -> bool | None:
+def healthy(functions: Any, settings: Settings, key: str) -> bool | None:
     """Whether the endpoint classifies an upload; None if the upload is rejected before it reaches the endpoint.
 
     The functions of the workflow are invoked, so that it is their roles, limits and settings that are tried. A throttle counts as
-    not well: what waits would only wait elsewhere.
+    unhealthy: what waits would only wait elsewhere.
     """
     state: Any = {"s3_bucket": settings.bucket_name, "s3_key": key}
     for name in (settings.serialize_function, settings.classify_function):
@@ -359,7 +359,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     telemetry.emit(
         **{
             metrics.REDRIVEN: tick.started,
-            metrics.ENDPOINT_UNWELL: int(tick.unwell),
+            metrics.ENDPOINT_UNHEALTHY: int(tick.unhealthy),
             metrics.RECONCILIATION_LATE: int(state.late(tick.now)),
             **(last.values() if last else {}),
             **(tick.ended.counts() if tick.ended else {}),
@@ -367,7 +367,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     return {
         "started": tick.started,
-        "endpoint_unwell": tick.unwell,
+        "endpoint_unhealthy": tick.unhealthy,
         "compared": last.uploads if last else None,
         "without_result": last.without_result if last else None,
         "oldest": last.oldest if last else None,

@@ -85,7 +85,7 @@ def _invoke(image: bytes, inference_id: str) -> tuple[bytes, str | None]:
         body = response["Body"].read()
     except ClientError as error:
         meaning = endpoint_errors.meaning(error)
-        if isinstance(meaning, Rejection):  # of the model, which is well
+        if isinstance(meaning, Rejection):  # of the model, which works
             _BREAKER.succeeded()
         else:
             _failed(began)

@@ -1,8 +1,8 @@
-"""Function for "Object Deleted" events: a deleted upload's result goes, and its review and ground truth with it.
+"""Function for "Object Deleted" events: deletes the result of a deleted upload, its review and its ground truth.
 
-A result goes only if its upload is not there: results are read first, then the upload, and a result is deleted under the condition that it
-has not changed since. So whatever is uploaded at the same time keeps its result. If the newest version alone was deleted, so that an older
-one is there again, the result of the deleted version goes, and the backlog function starts the older one.
+A result is deleted only if its upload is not there: results are read first, then the upload, and a result is deleted under the condition
+that it has not changed since. So whatever is uploaded at the same time keeps its result. If the newest version alone was deleted, so that
+an older one is there again, the result of the deleted version is deleted, and the backlog function starts the older one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
     path = keys.path_of(key)
     if not path:
         return []
-    # The result is the last, so that whoever deletes again after a failure still finds out of what the rest was.
+    # The result is deleted last: whoever deletes again after a failure still finds out from it to which upload the rest belongs.
     locations = (reviews.key(path), *keys.result_keys(path).values())
     found = {location: there for location in locations if (there := head(s3, bucket, location))}
     upload = head(s3, bucket, key) if found else None
@@ -60,7 +60,8 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
         if upload is not None and (not of or of != version or of == upload.get("VersionId")):
             continue
         if location == locations[0]:
-            metadata = there["Metadata"]  # a renewed result has the inference id of an earlier version
+            # A prediction that was taken over has the inference id of an earlier version.
+            metadata = there["Metadata"]
             inference_id = metadata.get("inference-id") or keys.inference_id(
                 bucket, key, of or metadata.get("etag", "")
             )

@@ -28,7 +28,7 @@ class EndpointUnavailable(Exception):
 
 
 class EndpointMisconfigured(Exception):
-    """The endpoint, its container or the function's role is set up wrongly: no image gets a prediction until somebody mends it."""
+    """The endpoint, its container or the function's role is set up wrongly: no image gets a prediction until somebody corrects it."""
 
 
 def meaning(error: ClientError) -> Exception:

@@ -1,7 +1,7 @@
-"""Last function of the workflow: decides by confidence, records exactly one result, and sends its event if that is wanted.
+"""Last function of the workflow: decides by confidence, records exactly one result, and sends its event if the service names an event bus.
 
-In: ``state``, that of the state before; ``input``, the execution's, unless it is by hand; ``execution``, its ARN. Out: outcome, result key,
-label and confidence.
+In: ``state``, the output of the state before; ``input``, that of the execution, unless it was started manually; ``execution``, its ARN.
+Out: outcome, result key, label and confidence.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         The result could not be recorded, or its event not be sent; the workflow retries.
     """
     state = event["state"]
-    started_with = event.get("input", state)  # what a run by hand is started with is part of every state
+    started_with = event.get("input", state)  # the input of a manual start is part of every state
     upload = _upload(state, started_with)
     telemetry.emit(**_carried(state))
     if state.get("superseded"):
@@ -79,7 +79,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def _carried(state: dict[str, Any]) -> dict[str, float]:
-    """Metrics of the states before, which are emitted here: one line of the log an image."""
+    """Metrics of the states before, which are emitted here: one line of the log per image."""
     found = state.get("metrics")
     carried = (
         found if isinstance(found, dict) else {}
@@ -98,7 +98,7 @@ def _upload(state: dict[str, Any], started_with: dict[str, Any]) -> Upload:
 
 
 def _event_time(started_with: dict[str, Any]) -> str | None:
-    """When the upload was there, to the second, as the event says; None for a run by hand, whose event may have no time that is one."""
+    """When the object was uploaded, to the second, as the event says; None for a manual start, whose input may have no valid time."""
     if "detail" not in started_with:
         return None
     try:
@@ -185,6 +185,6 @@ def _observe(
         telemetry.note(s3_key=result["source"]["key"], reason=reason["code"])
     if telemetry.logger.log_level <= logging.DEBUG:  # otherwise every image would cost more of the log
         telemetry.note(s3_key=result["source"]["key"], label=result["label"])
-    if uploaded := _event_time(started_with):  # a run by hand, perhaps days later, says nothing of latency
+    if uploaded := _event_time(started_with):  # a manual start says nothing about latency
         milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000
         telemetry.emit(**{metrics.UPLOAD_TO_RESULT: max(0, round(milliseconds))})

@@ -77,7 +77,7 @@ def _encrypted(error: ClientError) -> bool:
     """Whether the uploader's own encryption keeps the object from being read: SSE-C, or a KMS key of somebody else.
 
     S3 has no code of its own for either; without a key that only the uploader has, and with a key that is disabled, deleted
-    or in an account that allows no use of it, no retry helps. A plain AccessDenied, of a policy, is not among them.
+    or in an account that does not allow its use, no retry helps. A plain AccessDenied, of a policy, is not among them.
     """
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code.startswith("KMS."):  # KMS.DisabledException, KMS.NotFoundException, KMS.KMSInvalidStateException

@@ -3,7 +3,7 @@
 `record` is a generator: it yields S3 requests and is sent their responses, so that tests can run every interleaving of several
 recorders. It puts its own result first, under a condition, and reads the key's two other locations afterwards. Of two recorders of one
 key, whichever reads last sees both results, and deletes the one that loses in the order of `Entry.beats`; a recorder that was killed
-in between does the rest when it is retried. Between the put and the look, two results can be there for a moment.
+in between does the rest when it is retried. Between the put and these reads, two results can be there for a moment.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Entry:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], outcome: str) -> Entry:
-        """The entry of an object; what somebody else put there loses against any result."""
+        """The entry of an object; what somebody else put there is older than any result."""
         names = ("sequencer", "version_id", "etag", "uploaded", "key_digest", "review")
         known = {name: metadata.get(name.replace("_", "-")) for name in names}
         return cls(**known, recorded=metadata.get("recorded", ""), outcome=outcome)
@@ -112,7 +112,7 @@ def _upload_order(a: Entry, b: Entry) -> int:
             str(bool(b.uploaded)),
         )  # an object that was there before one that was not
     else:
-        # Within one second, one of them started by hand: whatever upload that was, its own event comes too.
+        # Within one second, one of them started manually: whatever upload that was, its own event comes too.
         left, right = str(bool(a.sequencer)), str(bool(b.sequencer))
     return (left > right) - (left < right)
 
@@ -220,7 +220,7 @@ def record(mine: Entry, result_keys: Mapping[str, str]) -> Generator[Operation, 
 
 
 def _inherit(mine: Entry, result_keys: Mapping[str, str]) -> Generator[Operation, Response, Entry]:
-    """Started by hand, a run has no sequencer: it takes that of the result of the same upload, so that a late older event still loses."""
+    """A manual start has no sequencer: it takes that of the result of the same upload, so that a late older event is still superseded."""
     for outcome, key in result_keys.items():
         found = yield Head(key)
         if isinstance(found, tuple):
@@ -248,7 +248,7 @@ def _put_own(mine: Entry, key: str) -> Generator[Operation, Response, str | None
 
 
 def _clear(mine: Entry, outcome: str, key: str, found: Response) -> Generator[Operation, Response, bool]:
-    """Take away what was found under another outcome; False if it is one that beats this one."""
+    """Delete what was found under another outcome; False if it is one that beats this one."""
     for _ in range(MAX_ROUNDS):
         if not isinstance(found, tuple):
             return True

@@ -1,8 +1,8 @@
-"""An object that was copied onto itself: its storage class or its metadata changed, not the image, so its prediction still holds.
+"""An object that was copied onto itself: its storage class or its metadata changed, not the image, so its prediction is taken over.
 
 S3 reports the copy as a new upload. If the result that is there is of the same content and of the model that the service runs, its
 prediction is taken over, and Filter records it for the new upload, by the current thresholds. Changes that a lifecycle rule makes are
-no uploads.
+not uploads.
 """
 
 from __future__ import annotations

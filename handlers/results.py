@@ -66,5 +66,5 @@ def document(
 
 
 def encode(result: Mapping[str, Any]) -> bytes:
-    """A result as the bytes of its object: UTF-8, indented for people, at most one line a member of a list."""
+    """A result as the bytes of its object: UTF-8, indented for people, at most one line per member of a list."""
     return json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n"

@@ -2,10 +2,10 @@
 
 In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
 need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, ``superseded`` if a newer upload is there,
-``renewed`` with the prediction that is there if only the object's metadata changed, or ``ignored`` if the upload is to have no result.
+``renewed`` with the existing prediction if only the object's metadata changed, or ``ignored`` if the upload is to have no result.
 
 It runs in two functions. The first waits for S3 most of its time, which costs by memory, and has little; an image that needs more is
-marked ``large`` and goes, with the input as it was, to the second.
+marked ``large`` and passed, with the unchanged input, to the second.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Logger, metrics and tracer of the functions; `dropsort.contract.metrics` names the metrics.
 
-Metrics of one image are one line, that of Filter, because a line costs as much as the work that it reports: half a dollar a gigabyte.
+Metrics of one image are one line, that of Filter, because a line costs as much as the work that it reports: half a dollar per gigabyte.
 Serialize and Classify put theirs into the state.
 
-The tracer rides on the X-Ray SDK, whose support ends in 2027-02: it is used here and nowhere else, so that it can be swapped here, and
+The tracer uses the X-Ray SDK, whose support ends in 2027-02: it is used only in this module, so that it can be replaced here, and
 imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's.
 """
 
@@ -78,7 +78,7 @@ def emit(**values: float) -> None:
 
 
 def emit_by(dimension: str, value: str, **values: float) -> None:
-    """Add metrics with a second dimension; a metric has one value an invocation, whatever its dimensions."""
+    """Add metrics with a second dimension; a metric has one value per invocation, whatever its dimensions."""
     _invocation.dimensions[dimension] = emf.dimension(value)
     _add((STACK, dimension), values)
 

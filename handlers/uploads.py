@@ -1,4 +1,4 @@
-"""An upload as the workflow's input names it: an EventBridge event of S3, or ``{"s3_bucket", "s3_key"}`` by hand.
+"""An upload as the workflow's input names it: an EventBridge event of S3, or ``{"s3_bucket", "s3_key"}`` of a manual start.
 
 Powertools' ``S3EventBridgeNotificationEvent`` is not used: it URL-decodes the key, which arrives raw in EventBridge events, so that
 ``a+b.jpg`` and ``100%25.jpg`` would name other objects; it also insists on ``version-id``.

@@ -62,7 +62,7 @@ WORKFLOW = {
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded image
 
 REDRIVEN = "Redriven"
-ENDPOINT_UNWELL = "EndpointUnwell"
+ENDPOINT_UNHEALTHY = "EndpointUnhealthy"
 RECONCILIATION_LATE = "ReconciliationLate"
 OLDEST_UPLOAD_AGE = "OldestUploadAge"
 UPLOADS_WITHOUT_RESULT = "UploadsWithoutResult"
@@ -74,7 +74,7 @@ OVERTURNED = "Overturned"
 # Emitted by the backlog function, every five minutes.
 BACKLOG = {
     REDRIVEN: Metric("Count", "uploads that a run of the backlog was started for"),
-    ENDPOINT_UNWELL: Metric(
+    ENDPOINT_UNHEALTHY: Metric(
         "Count", "1 if uploads wait because the endpoint classified none of them, else 0"
     ),
     RECONCILIATION_LATE: Metric(

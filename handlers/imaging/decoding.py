@@ -44,7 +44,7 @@ def decode(data: bytes, name: str, *, side: int, max_pixels: int) -> Decoded:
     name
         The format, as `sniffing.sniff` returns it.
     side
-        The longest side that is wanted: decoders that can scale go down to twice as much.
+        The longest side that is needed: decoders that can scale go down to twice as much.
     max_pixels
         Width times height that are allowed.
 
@@ -107,7 +107,7 @@ def _load_jpeg(data: bytes, found: jpeg.Jpeg, side: int, *, exact: bool) -> Imag
 def _feed(
     data: bytes, found: jpeg.Jpeg, image: Image.Image, tile: Any, config: Any, other_fill: bytes = b""
 ) -> Image.Image:
-    """Decode scan by scan, each without the marker behind it; raises if the decoder wants more than there is."""
+    """Decode scan by scan, each without the marker after it; raises if the decoder needs more than there is."""
     canvas = Image.new(image.mode, image.size)
     view = memoryview(data)
     decoder = Image._getdecoder(image.mode, tile[0], tile[3], config)
@@ -213,7 +213,7 @@ def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     limits.check_pixels(name, "", *image.size, max_pixels)
     (tile,) = image.tile  # type: ignore[attr-defined]  # of an ImageFile
     image.load()
-    # Once more on another ground: what shows it was never written.
+    # Once more on another background: where it is visible, nothing was written.
     ground = Image.new(image.mode, image.size, 255 - _first_pixel(image))
     decoder = Image._getdecoder(image.mode, tile[0], tile[3], ())
     decoder.setimage(ground.im, tile[1])

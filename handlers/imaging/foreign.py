@@ -1,4 +1,4 @@
-"""What bytes are that begin as no image that is read here: a known format, or an image to which something happened on its way.
+"""What bytes are that do not begin as an image that is read here: a known format, or an image that was damaged in transfer.
 
 Imported only when there is something to name.
 """

@@ -52,7 +52,7 @@ class _Reader:
 class CodedImage:
     """``units`` are its NAL units, those of its configuration first.
 
-    ``width`` and ``height`` are how much of it is shown, in pixels, counted from its upper left corner: tiles at the edges of a grid are
+    ``width`` and ``height`` are how much of it is shown, in pixels, from its upper left corner: tiles at the edges of a grid are
     cut off. 0 if it is not known.
     """
 

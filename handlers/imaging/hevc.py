@@ -30,9 +30,9 @@ _HASH = re.compile(rb"\x50.\x84.[\0\2]", re.DOTALL)
 _NEVER = re.compile(rb"\0\0[\0-\2]")
 _NEVER_RAW = re.compile(rb"\0\0(?=[\0-\3])")
 _TAIL = 64  # bytes of a slice that are changed as one number
-_BEHIND = b"\x55" * 8  # what is put behind them
+_BEHIND = b"\x55" * 8  # what is put after them
 _MOST_SAMPLES = 120_000_000  # 80 megapixels of 4:2:0, 40 of 4:4:4: at most 45 of the function's 55 seconds
-_MOST_SLICES = 16  # of an image, of which each is decoded to the last block
+_MOST_SLICES = 16  # of an image; each is decoded to the last block
 _CHECK_HASH, _NO_DEBLOCKING, _NO_SAO = 0, 7, 8  # enum de265_param
 # enum de265_error: warnings and errors of damaged data. Others are about limits, threads, and messages that are not understood.
 _DAMAGE = {
@@ -44,7 +44,7 @@ _DAMAGE = {
     1033: "slice header", 1034: "block sizes", 1035: "a value out of range", 1037: "slice address",
 }  # fmt: skip
 _ROW_BEGINS = 1003
-_GOES_ON = frozenset((1004, 1017))  # of these, a slice whose data does not end behind its last block
+_GOES_ON = frozenset((1004, 1017))  # of these, a slice whose data does not end after its last block
 _BLOCK = 16  # pixels; the smallest coding tree block
 
 
@@ -119,10 +119,10 @@ class _Work:
 def _decoding_damaged(library: Any, coded: heif.CodedImage, work: _Work) -> str:
     """What the decoder reports, or that it does not end where the data of a slice ends; "" if nothing.
 
-    Behind changed bits the arithmetic code gives other blocks, which may look valid, and a slice then ends before its data or behind it.
+    After changed bits the arithmetic code gives other blocks, which may look valid, and a slice then ends before its data or after it.
     The decoder does not report that, but its position shows: the last bit that is 1 is the lowest of the number from which it decides
     that the slice ends (ITU-T H.265, 9.3.4.3.5). So whatever follows that bit must change nothing. And with a number that is less by 2,
-    it must decode the same blocks, and go on behind the last of them, once for each slice.
+    it must decode the same blocks, and go on after the last of them, once for each slice.
     """
     hashed = any(_HASH.match(unit) for unit in coded.units)
     slices = [index for index, unit in enumerate(coded.units) if _is_slice(unit)]
@@ -161,7 +161,7 @@ def _has_dependent_slices(unit: bytes) -> bool:
 
 
 def _with_ends(units: list[bytes], slices: list[int], less: int) -> list[bytes]:
-    """The units, with another end of these slices: a number less by `less`, and other bits behind it."""
+    """The units, with another end of these slices: a number less by `less`, and other bits after it."""
     return [_with_end(unit, less) if index in slices else unit for index, unit in enumerate(units)]
 
 

@@ -209,7 +209,7 @@ def _scan(
     used = [
         tables[number] for number in {content[at] & 15 for at in range(2, 2 + 2 * count, 2)} & tables.keys()
     ]
-    # A long run of zero bytes is no data where a code of zeros stands for a coefficient, and not for the end of a block.
+    # A long run of zero bytes is not data where a code of zeros stands for a coefficient, and not for the end of a block.
     zero_run = not jpeg.progressive and any(table.zeros for table in used)
     fill = _fill({table.end for table in used})
     jpeg.scans.append(
@@ -218,7 +218,7 @@ def _scan(
 
 
 def _strip_zeros(data: bytes, jpeg: Jpeg) -> None:
-    """Zeros at the end of a file without an end marker are no data: the file was allocated and not filled; nor is half a marker."""
+    """Zeros at the end of a file without an end marker are not data: the file was allocated and not filled; nor is half a marker."""
     last = jpeg.scans[-1]
     if last.end < len(data):
         return

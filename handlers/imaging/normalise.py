@@ -23,7 +23,7 @@ MAX_IMAGE_BYTES = 96 * 1024
 
 # The limit on pixels is ours, applied to the header before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
-# Profiles and notes of some megabytes are no bombs; Pillow, and with it many a model, draws the line at one.
+# Profiles and notes of some megabytes are not decompression bombs; Pillow's limit is one megabyte.
 _USUAL_TEXT = PngImagePlugin.MAX_TEXT_CHUNK
 PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 

@@ -135,7 +135,7 @@ def verify(png: Png) -> None:
     Raises
     ------
     Rejection
-        ``corrupt_image`` if it is no compressed data or its checksum is wrong, ``truncated_image`` if there is too little of it.
+        ``corrupt_image`` if it is not compressed data or its checksum is wrong, ``truncated_image`` if there is too little of it.
     """
     decompressor = zlib.decompressobj()
     count, expected = 0, png.inflated

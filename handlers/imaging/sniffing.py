@@ -1,4 +1,4 @@
-"""The format of an image by its first bytes; what is no image that is read here is named by `foreign`."""
+"""The format of an image by its first bytes; what is not an image that is read here is named by `foreign`."""
 
 from __future__ import annotations
 

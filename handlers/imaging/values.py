@@ -64,7 +64,7 @@ def eight_bit(image: Image.Image, significant_bits: int | None, no_data: float |
     Raises
     ------
     Rejection
-        ``corrupt_image``: values that are no finite numbers, and not those for no data.
+        ``corrupt_image``: values that are not finite numbers, other than those for no data.
     """
     floating = image.mode == "F"
     grey = image if floating else image.convert("F")
@@ -91,7 +91,7 @@ def _finite_range(grey: Image.Image, no_data: float | None) -> tuple[float, floa
     if all(map(math.isfinite, (low, high))) and (math.isfinite(mean) or max(abs(low), abs(high)) > 1e30):
         return low, high
     if no_data is None or math.isfinite(no_data):  # the extremes pass over NaN
-        raise Rejection("corrupt_image", "It has values that are no finite numbers.")
+        raise Rejection("corrupt_image", "It has values that are not finite numbers.")
     return low, high
 
 

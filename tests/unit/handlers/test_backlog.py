@@ -26,7 +26,9 @@ def world(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield World()
 
 
-def test_failures_that_may_pass_are_started_once_the_endpoint_is_well(world: World, runtime: Runtime) -> None:
+def test_failures_that_may_pass_are_started_once_the_endpoint_is_healthy(
+    world: World, runtime: Runtime
+) -> None:
     # GIVEN failures that may pass, one that does not, and a result, while the endpoint is down
     for name in ("a.png", "b.png"):
         world.result(world.upload(name), retryable=True)
@@ -35,12 +37,12 @@ def test_failures_that_may_pass_are_started_once_the_endpoint_is_well(world: Wor
     runtime.says(b"down", 503)
     # THEN nothing is started, after no more than three attempts
     tick, _ = world.tick()
-    assert (tick.started, tick.unwell, world.started()) == (0, True, [])
+    assert (tick.started, tick.unhealthy, world.started()) == (0, True, [])
     assert len(runtime.requests) <= backlog.PROBES
     # WHEN it works again THEN they are started in one run
     runtime.says([0.9, 0.1])
     tick, _ = world.tick(300)
-    assert (tick.started, tick.unwell) == (2, False)
+    assert (tick.started, tick.unhealthy) == (2, False)
     assert world.started() == [["a.png", "b.png"]]
 
 
@@ -243,7 +245,7 @@ def test_an_invocation_has_its_times_from_the_event_and_its_context(
     # WHEN there is no time THEN the comparison does not end
     assert invoke({}, seconds=0)["compared"] is None
     # WHEN there is THEN it does, and uploads of this moment need no result yet
-    nothing = {"started": 0, "endpoint_unwell": False, "compared": 2, "without_result": 0, "oldest": ""}
+    nothing = {"started": 0, "endpoint_unhealthy": False, "compared": 2, "without_result": 0, "oldest": ""}
     assert invoke({}) == nothing
     # WHEN the event has another age THEN that counts in the next comparison, which is not due before its interval
     assert invoke({"min_age_seconds": 0}) == nothing
@@ -300,7 +302,7 @@ def test_an_upload_that_does_not_reach_the_endpoint_is_no_sign_of_its_health(
     world.s3.put_object(Bucket=BUCKET, Key="incoming/a.txt", Body=b"text")
     world.upload("b.png")
     runtime.says(b"down", 503)
-    assert world.tick(3700)[0].unwell
+    assert world.tick(3700)[0].unhealthy
     # AND if there is nothing else it is started
     world.s3.delete_object(Bucket=BUCKET, Key="incoming/b.png")
     assert world.tick(7400)[0].started == 1

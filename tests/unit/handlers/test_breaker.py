@@ -135,7 +135,7 @@ def test_classify_sends_nothing_while_it_is_open(
 
 
 @pytest.mark.parametrize(("status", "failed"), [(422, False), (500, True)])
-def test_a_model_that_rejects_an_image_is_well(
+def test_a_model_that_rejects_an_image_is_healthy(
     runtime: Runtime, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, status: int, failed: bool
 ) -> None:
     breaker = Breaker(failures=2, last_failure=time.monotonic())

@@ -80,7 +80,7 @@ def test_the_time_that_each_alarm_takes() -> None:
     assert minutes == {
         "failed-executions": 5, "late-executions": 5, "dead-letters": 5, "retryable": 5, "misconfigured": 5,
         "slow": 15, "throttles": 15, "large-throttles": 15, "classify-throttles": 15, "filter-throttles": 15,
-        "deletion-throttles": 15, "endpoint-unwell": 30, "reconciliation": 60, "endpoint": 10, "oldest-upload": 15,
+        "deletion-throttles": 15, "endpoint-unhealthy": 30, "reconciliation": 60, "endpoint": 10, "oldest-upload": 15,
         "unreviewed": 360, "drift": 60, "silence": 60, "promise": 60, "capture": 120, "behind": 360, "monitor-throttles": 180,
         "backlog-throttles": 180, "monitor": 120,
         # These within the ten minutes that a roll-out waits.

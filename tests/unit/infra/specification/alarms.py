@@ -116,8 +116,8 @@ ALARMS = {
         "AWS/Lambda Throttles", throttles("DeletionFunction"), "Sum", ("≥", 100), 5, 3,
         why="events are delivered again; 15 minutes are more than a burst",
     ),
-    "endpoint-unwell": Alarm(
-        "Dropsort EndpointUnwell", OURS, "Maximum", ("≥", 1), 10, 3,
+    "endpoint-unhealthy": Alarm(
+        "Dropsort EndpointUnhealthy", OURS, "Maximum", ("≥", 1), 10, 3,
         why="two runs in each period; roll-outs take less than 30 minutes",
     ),
     "reconciliation": Alarm(
