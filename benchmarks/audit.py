@@ -23,7 +23,7 @@ from monitoring.quality.audit import Counted, assess
 
 PRECISIONS = (0.90, 0.95, 0.99)
 PROGRESS = ("even", "latest first", "anywhere")
-DOUBTFUL = 0.75  # accuracy of what is doubtful
+DOUBTFUL = 0.75  # accuracy of low-confidence images
 
 
 class Coverage(NamedTuple):

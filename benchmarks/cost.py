@@ -11,7 +11,7 @@ from monitoring.prices import FunctionUse, ResourceUse
 
 OURS = ResourceUse()
 STANDARD = ResourceUse(express=False)
-# Three functions of 512 MB on x86, five transitions, no result, an execution started by hand; Lambda's own lines in the log.
+# Three functions of 512 MB on x86, five transitions, no result, an execution started manually; Lambda's own lines in the log.
 NOTEBOOKS = ResourceUse(
     functions=(FunctionUse(512, 0.04, 0.004), FunctionUse(512, 0.02, 0.003), FunctionUse(512, 0.0, 0.002)),
     express=False,

@@ -1,4 +1,4 @@
-"""What reviews are worth: a model learns from the images that it was unsure of.
+"""What reviews are worth: a model learns from the images that it did not classify.
 
     python -m benchmarks.learning_loop DIR [--arch efficientnet-lite0] [--seeds 1]
 

@@ -65,7 +65,7 @@ class Ours:
 
 
 class Baseline:
-    """The baseline: an upload, and an execution started by hand.
+    """The baseline: an upload, and an execution started manually.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ class Service:
     def results(
         self, *, outcome: str | Iterable[str] = (), label: str | None = None, prefix: str = ""
     ) -> Iterator[Result]:
-        """Results in the order of their keys, outcome by outcome; what is no result is passed over.
+        """Results in the order of their keys, outcome by outcome; what is not a result is passed over.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Service:
         )
 
     def reviews(self, *, prefix: str = "") -> Iterator[Review]:
-        """Reviews with a decision in force, in the order of their keys; what is no review is passed over.
+        """Reviews with a decision in force, in the order of their keys; what is not a review is passed over.
 
         Parameters
         ----------

@@ -45,7 +45,7 @@ TBLPROPERTIES (
 def table_sql(location: str, table: str = "captures") -> str:
     """Write the statement that creates the table over ``s3://bucket/captures``."""
     if not re.fullmatch(r"s3://[A-Za-z0-9.\-_/]+", location):
-        raise MonitoringError(f"{location} is no s3://bucket/prefix of plain characters.")
+        raise MonitoringError(f"{location} is not an s3://bucket/prefix of plain characters.")
     return TABLE.format(table=_plain(table), location=location.rstrip("/"))
 
 
@@ -86,7 +86,7 @@ def query_sql(
 
 def _plain(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise MonitoringError(f"{name!r} is no name: letters, digits, '_', '.' and '-' only.")
+        raise MonitoringError(f"{name!r} is not a name: letters, digits, '_', '.' and '-' only.")
     return name
 
 

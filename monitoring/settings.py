@@ -30,7 +30,7 @@ class Settings:
         Raises
         ------
         MonitoringError
-            A variable is missing or is no number; the message names it.
+            A variable is missing or is not a number; the message names it.
         """
         try:
             return cls(
@@ -55,4 +55,4 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
     try:
         return float(text)
     except ValueError:
-        raise MonitoringError(f"the environment variable {name} is no number: {text!r}") from None
+        raise MonitoringError(f"the environment variable {name} is not a number: {text!r}") from None

@@ -72,7 +72,7 @@ def _garbage(stand: Stand, batch: Batch) -> None:
     _for_a_while(stand, batch, proxy.always(proxy.Response(200, page, {"Content-Type": "text/html"})))
 
 
-@kind("endpoint-wrong", "the endpoint responds 200 with nothing, or with what is no prediction")
+@kind("endpoint-wrong", "the endpoint responds 200 with nothing, or with what is not a prediction")
 def _wrong(stand: Stand, batch: Batch) -> None:
     bodies = (
         b"",

@@ -1,4 +1,4 @@
-"""Faults of events: lost, many times, in a wrong order, with wrong times, made by hand."""
+"""Faults of events: lost, many times, in a wrong order, with wrong times, sent manually."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _malformed(stand: Stand, batch: Batch) -> None:
         for document in _malformed_documents(stand, batch, index):
             try:
                 stand.start(document)
-            except ClientError as error:  # what is no JSON, Step Functions does not take
+            except ClientError as error:  # what is not JSON, Step Functions does not take
                 if error.response["Error"]["Code"] != "InvalidExecutionInput":
                     raise
 

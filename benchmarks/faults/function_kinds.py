@@ -1,4 +1,4 @@
-"""Faults of the functions: killed, without memory, without time, throttled; and deployed anew in the middle."""
+"""Faults of the functions: killed, without memory, without time, throttled; and deployed again in the middle."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Proxy:
         self._fault = fault
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Set the counts to zero."""
         with self._lock:
             self.passed.clear()
             self.stopped.clear()

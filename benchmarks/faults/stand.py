@@ -79,7 +79,7 @@ class Stand:
         self.route()
 
     def route(self) -> None:
-        """Have the functions call through the proxy; a deployment sets their environment anew."""
+        """Have the functions call through the proxy; a deployment sets their environment again."""
         for name in FUNCTIONS:
             self.set_variables(name, {"http_proxy": self.proxy.url})
 

@@ -40,7 +40,7 @@ def audit(
 ) -> int:
     """Estimate how many of the classified images are right, from reviews in random order.
 
-    The order is that of the inference ids. Reviews of other images do not count, as they were chosen for being doubtful. The
+    The order is that of the inference ids. Reviews of other images do not count, as they were chosen for their low confidence. The
     exit code is 1 if the promise is broken.
     """
     from dropsort.client import stack as stacks

@@ -38,7 +38,7 @@ def _existing(
     return paths
 
 
-@click.command(short_help="Upload images to be sorted.")
+@click.command(short_help="Upload images to be classified.")
 @click.argument(
     "paths",
     metavar="PATH...",
@@ -72,7 +72,7 @@ def drop(
     stack: str,
     aws: Aws,
 ) -> int:
-    """Upload images, files or whole folders, to be sorted.
+    """Upload images, files or whole folders, to be classified.
 
     Every file below a folder is uploaded, whatever its name, except files of operating systems (._*, Thumbs.db,
     .DS_Store, @eaDir, *.part and the like); its path relative to that folder becomes its path below incoming/. A file
@@ -110,7 +110,7 @@ def drop(
     missing: MissingResultsError | None = None
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
-        sorting = progress.add_task("sorted", total=len(found) - len(ignored), visible=wait_)
+        sorting = progress.add_task("results", total=len(found) - len(ignored), visible=wait_)
 
         def uploaded(item: Uploaded) -> None:
             uploads.append(item)
@@ -172,9 +172,7 @@ def drop(
 def interrupted(uploaded: int, files: int) -> str:
     """What a Ctrl-C leaves, and what to do."""
     rest = "upload the rest" if uploaded < files else "wait for their results"
-    return (
-        f"{uploaded} of {files} files are uploaded and will be sorted; run the same command again to {rest}."
-    )
+    return f"{uploaded} of {files} files are uploaded and will be classified; run the same command again to {rest}."
 
 
 COMMANDS = [drop]

@@ -170,7 +170,7 @@ def _drop_and_wait(service: Service, found: list[Any]) -> tuple[list[Finished], 
     ordered: list[Finished] = []
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
-        sorting = progress.add_task("sorted", total=len(found))
+        sorting = progress.add_task("results", total=len(found))
 
         def done(item: Finished) -> None:
             ordered.append(item)

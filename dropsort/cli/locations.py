@@ -121,7 +121,7 @@ def _labels(given: str | None) -> tuple[str, ...]:
         return names
     found = read_json(Path(given), "give the labels.json of a model")
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
-        raise click.ClickException(f"{given} is no list of labels: give the labels.json of a model.")
+        raise click.ClickException(f"{given} is not a list of labels: give the labels.json of a model.")
     return tuple(found)
 
 

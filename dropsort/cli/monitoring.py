@@ -49,7 +49,7 @@ state_option = click.option(
     metavar="LOCATION",
     help="Folder or s3://bucket/prefix of the aggregates.  [default: .dropsort/monitoring; of a service: its bucket]",
 )
-anew_option = click.option("--anew", is_flag=True, help="Delete the aggregates in that folder first.")
+rebuild_option = click.option("--rebuild", is_flag=True, help="Delete the aggregates in that folder first.")
 labels_option = click.option(
     "--labels",
     metavar="LABELS",
@@ -70,7 +70,7 @@ processes_option = click.option(
 @click.command(short_help="Aggregate capture files.")
 @source_argument
 @state_option
-@anew_option
+@rebuild_option
 @labels_option
 @images_option
 @processes_option
@@ -80,7 +80,7 @@ processes_option = click.option(
 def monitor(
     source: str | None,
     state: str | None,
-    anew: bool,
+    rebuild: bool,
     labels: str | None,
     images: bool,
     processes: int | None,
@@ -94,7 +94,7 @@ def monitor(
     are counted, and named by file and line.
     """
     where = locate(source, state, labels, stack, aws)
-    summary = _aggregate(where, anew, images, processes, aws)
+    summary = _aggregate(where, rebuild, images, processes, aws)
     document = summary.to_json()
     facts = [
         ("captures", where.name),
@@ -142,7 +142,7 @@ def monitor(
 )
 @click.option("--no-ground-truth", "no_truth", is_flag=True, help="Measure nothing by ground truth.")
 @state_option
-@anew_option
+@rebuild_option
 @labels_option
 @images_option
 @processes_option
@@ -160,7 +160,7 @@ def report(
     with_audit: bool,
     open_: bool,
     state: str | None,
-    anew: bool,
+    rebuild: bool,
     labels: str | None,
     images: bool,
     processes: int | None,
@@ -179,7 +179,7 @@ def report(
     where = locate(source, state, labels, stack, aws)
     if with_audit and not where.stack:
         raise click.UsageError("--audit is for a service: its results and reviews are in its bucket.")
-    _aggregate(where, anew, images, processes, aws)
+    _aggregate(where, rebuild, images, processes, aws)
     access = _access(aws)
     aggregate = load(where.state, access=access)
     _suggest_labels(where, aggregate)
@@ -240,7 +240,7 @@ def _suggest_labels(where: Location, aggregate: Aggregate) -> None:
     numbers = aggregate.labels()
     if where.labels or not numbers or not all(label.isascii() and label.isdigit() for label in numbers):
         return
-    more = "--state DIR" if where.state.startswith("s3://") else "--anew"
+    more = "--state DIR" if where.state.startswith("s3://") else "--rebuild"
     note(
         f"The captures have class numbers instead of labels ({references.some(set(numbers))}): name them in the order of"
         f" the classes, for example `--labels bicycle,motorcycle {more}`."
@@ -287,10 +287,10 @@ def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:
     return round(count * where.capture_percent / 100) or None
 
 
-def _aggregate(where: Location, anew: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
+def _aggregate(where: Location, rebuild: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
     from monitoring.incremental.run import run
 
-    if anew:
+    if rebuild:
         _forget(where.state)
     with bars() as progress:
         task = progress.add_task("files", total=None)
@@ -318,7 +318,7 @@ def _forget(state: str) -> None:
 
     if state.startswith("s3://"):
         raise click.UsageError(
-            "--anew deletes a local folder only, not the aggregates of a service in its bucket: add --state DIR."
+            "--rebuild deletes a local folder only, not the aggregates of a service in its bucket: add --state DIR."
         )
     folder = Path(state)
     if folder.is_dir():

@@ -23,7 +23,7 @@ def arguments(where: Location, given: Path | None, aws: Aws) -> dict[str, Any]:
     Raises
     ------
     MonitoringError
-        It is there, and is no reference; the message names it.
+        It is there, and is not a reference; the message names it.
     """
     found: Reference | None
     if given:
@@ -57,7 +57,7 @@ def check_labels(found: dict[str, Any], aggregate: Aggregate) -> None:
     if seen and known and not seen & known:
         raise click.ClickException(
             f"The reference has the labels {some(known)}, the captures {some(seen)}: name those of the captures in the"
-            f" order of their classes, for example --labels {_example(known)} --anew, or give another --reference."
+            f" order of their classes, for example --labels {_example(known)} --rebuild, or give another --reference."
         )
 
 

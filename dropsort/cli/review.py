@@ -63,7 +63,7 @@ def review(
     stack: str,
     aws: Aws,
 ) -> int:
-    """Review images: serve a page on 127.0.0.1 that shows them in bins, and record what people decide.
+    """Review images: serve a page on 127.0.0.1 that shows them in groups, and record what people decide.
 
     Prints an address that can be opened once. Decisions become results and ground truth; everything can be undone.
     Ctrl-C ends it.

@@ -72,7 +72,7 @@ def drop(
     s3
         A client; shared by the workers.
     again
-        Upload also what is there already: each upload is classified anew.
+        Upload also what is there already: each upload is classified again.
     workers
         Files at a time.
     admit

@@ -103,7 +103,7 @@ def select(
     ignored
         Whether the service ignores an upload, by its path below ``incoming/``.
     unreadable
-        Called with a sentence for every object that is no result, where results decide.
+        Called with a sentence for every object that is not a result, where results decide.
     too_young
         Called with the key of every upload that only its age leaves out.
     """

@@ -98,7 +98,7 @@ def iterate(
     prefix
         Only results of uploads whose path below ``incoming/`` starts so.
     unreadable
-        Called with a sentence for every object there that is no result.
+        Called with a sentence for every object there that is not a result.
     wait
         Called before each one is read, in the thread that reads it.
     """
@@ -124,7 +124,7 @@ def get(s3: S3Client, bucket: str, location: str) -> Result | None:
     Raises
     ------
     UnreadableResult
-        If the object is no result.
+        If the object is not a result.
     """
     body, etag = s3_documents.read(s3, bucket, location)
     if etag is None:
@@ -133,7 +133,7 @@ def get(s3: S3Client, bucket: str, location: str) -> Result | None:
         return Result(location, documents.parse(body))
     except ValueError as error:
         raise UnreadableResult(
-            f"s3://{bucket}/{location} is no result of Dropsort ({error}): somebody else put it there."
+            f"s3://{bucket}/{location} is not a result of Dropsort ({error}): somebody else put it there."
         ) from error
 
 

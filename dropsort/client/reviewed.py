@@ -30,7 +30,7 @@ def iterate(
     prefix
         Only of uploads whose path below ``incoming/`` starts so.
     unreadable
-        Called with a sentence for every object there that is no review.
+        Called with a sentence for every object there that is not a review.
     """
 
     def read(location: str) -> reviews.Review | str | None:
@@ -38,7 +38,7 @@ def iterate(
         try:
             return reviews.parse(body) if etag else None
         except ValueError as error:
-            return f"s3://{bucket}/{location} is no review ({error}): somebody else put it there."
+            return f"s3://{bucket}/{location} is not a review ({error}): somebody else put it there."
 
     for found in ahead(read, listed(s3, bucket, f"{reviews.PREFIX}{prefix}")):
         if isinstance(found, str):

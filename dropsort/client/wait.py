@@ -136,7 +136,7 @@ def is_result_of(result: Result, upload: Uploaded) -> bool:
     source = result.document["source"]
     if upload.version and source.get("version_id"):
         same = source["version_id"] == upload.version
-    else:  # the same content may have been uploaded, and sorted, before
+    else:  # the same content may have been uploaded, and classified, before
         same = source.get("etag") == upload.etag and (
             upload.started is None or (upload.started - result.recorded).total_seconds() < CLOCKS_SECONDS
         )

@@ -120,7 +120,7 @@ COST_SO_FAR = "CostSoFar"
 # Emitted by the monitoring function, every hour.
 MONITORING = {
     CAPTURED: Metric("Count", "new capture records of this run"),
-    BAD_LINES: Metric("Count", "new lines in capture files that are no record"),
+    BAD_LINES: Metric("Count", "new lines in capture files that are not records"),
     DUPLICATES: Metric("Count", "new records whose event id had been seen"),
     BEHIND: Metric("Count", "1 if captures were left to the next run, and so nothing was judged, else 0"),
     CAPTURED_SHARE: Metric(

@@ -19,7 +19,7 @@ a label with its score alone                          ``{"label": "a", "score": 
 A label that an output names next to probabilities is that of the prediction; else it is that of the highest. Values of a quantised
 softmax, multiples of 1/256 or 1/255, may miss a sum of 1 by half a step each, and are scaled to it. Logits and percentages are no
 probabilities, and are named as what they are. One value of exactly 1, or a whole number, may be a class, or a softmax over one class: it
-is no prediction.
+is not a prediction.
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ def _is_quantised(values: Sequence[float], total: float) -> bool:
 
 
 def _improbable(values: Sequence[float]) -> str:
-    """What values that are no probabilities of classes are."""
+    """What values that are not probabilities of classes are."""
     if not all(math.isfinite(value) for value in values if isinstance(value, float)):
         return f"Not every value is a finite number: {values!r:.{_SHOWN}}."
     if len(values) == 1 and 0 <= values[0] <= 1:

@@ -1,4 +1,4 @@
-"""Why an image is not classified: every reason code of a result, its sentence, and whether running it again may help."""
+"""Why an image is not classified: every reason code of a result, its sentence, and whether a redrive may help."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REASONS: dict[str, Reason] = {
     # Classify: the endpoint returned no usable prediction.
     "refused_by_model": Reason("The model responded that it cannot read this image.", False),
     "invalid_prediction": Reason(
-        "The model's response is no probability distribution over its labels.", True
+        "The model's response is not a probability distribution over its labels.", True
     ),
     "tied_prediction": Reason("The model finds several labels equally likely.", False),
     # Filter: a prediction below a threshold.
@@ -64,7 +64,7 @@ RETRY_LIMITS = {"invalid_prediction": timedelta(days=1)}
 
 
 def is_retryable(code: str, uploaded: str | None, recorded: str) -> bool:
-    """Whether an image that failed with a reason code at `recorded` is to be run again.
+    """Whether an image that failed with a reason code at `recorded` is to be classified again.
 
     Parameters
     ----------

@@ -266,7 +266,7 @@ def _read(client: S3Client, bucket: str, location: str, key: str | None = None) 
     Raises
     ------
     ValueError
-        It is no result, or none of the upload `key`.
+        It is not a result, or none of the upload `key`.
     """
     body, etag = s3_documents.read(client, bucket, location, result.MAX_BYTES + 1)
     if etag is None:

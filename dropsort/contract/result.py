@@ -1,4 +1,4 @@
-"""Reads a result document, whoever wrote it last: either it has the form that every reader relies on, or it is no result."""
+"""Reads a result document, whoever wrote it last: either it has the form that every reader relies on, or it is not a result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It is no result: no JSON object, nested too deeply, longer than `MAX_BYTES`, of another upload, or one of the members that
+        It is not a result: no JSON object, nested too deeply, longer than `MAX_BYTES`, of another upload, or one of the members that
         readers rely on (``outcome``, ``source``, ``label``, ``confidence``, ``reason``, ``times``) has a wrong type.
 
     Examples
@@ -32,7 +32,7 @@ def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
     >>> parse(b'{"outcome": "classified"}')
     Traceback (most recent call last):
     ...
-    ValueError: source is no object
+    ValueError: source is not an object
     """
     return check(load(body), key)
 
@@ -46,7 +46,7 @@ def load(body: bytes, most: int = MAX_BYTES) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return document
 
 
@@ -55,18 +55,18 @@ def check(document: dict[str, Any], key: str | None = None) -> dict[str, Any]:
     if document.get("outcome") not in keys.OUTCOMES:
         raise ValueError(f"outcome is {document.get('outcome')!r:.100}")
     source, times = _object(document, "source"), _object(document, "times")
-    expect(isinstance(source.get("key"), str), "source.key is no text")
+    expect(isinstance(source.get("key"), str), "source.key is not text")
     expect(key is None or source["key"] == key, f"source.key is {source['key']!r:.100}")
     for name in ("etag", "version_id", "sequencer"):
-        expect(is_text(source.get(name)), f"source.{name} is no text")
-    expect(is_text(document.get("label")), "label is no text")
-    expect(is_number(document.get("confidence")), "confidence is no number")
+        expect(is_text(source.get(name)), f"source.{name} is not text")
+    expect(is_text(document.get("label")), "label is not text")
+    expect(is_number(document.get("confidence")), "confidence is not a number")
     _moment(times.get("recorded"), "recorded")
     if times.get("uploaded") is not None:
         _moment(times["uploaded"], "uploaded")
     if document.get("reason"):
         reason = _object(document, "reason")
-        expect(isinstance(reason.get("code"), str), "reason.code is no text")
+        expect(isinstance(reason.get("code"), str), "reason.code is not text")
         expect(isinstance(reason.get("retryable", False), bool), "reason.retryable is neither true nor false")
     return document
 
@@ -74,7 +74,7 @@ def check(document: dict[str, Any], key: str | None = None) -> dict[str, Any]:
 def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
     member = document.get(name)
     if not isinstance(member, dict):
-        raise ValueError(f"{name} is no object")
+        raise ValueError(f"{name} is not an object")
     return member
 
 
@@ -95,7 +95,7 @@ def is_number(value: Any) -> bool:
 
 
 def _moment(value: Any, name: str) -> None:
-    expect(is_moment(value), f"times.{name} is no moment with an offset from UTC")
+    expect(is_moment(value), f"times.{name} is not a moment with an offset from UTC")
 
 
 def is_moment(value: Any) -> bool:

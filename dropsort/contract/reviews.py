@@ -182,7 +182,7 @@ def decide(review: Review, *, id: str, by: str, at: str, action: Action, label: 
     Unchanged
         The decision is in the review already.
     ValueError
-        It is no decision: an unknown action, a label that is none, nothing to undo, or too many decisions.
+        It is not a decision: an unknown action, a label that is none, nothing to undo, or too many decisions.
     """
     if any(decision.id == id for decision in review.decisions):
         raise Unchanged(id)
@@ -262,7 +262,7 @@ def parse(body: bytes, key: str | None = None) -> Review:
     Raises
     ------
     ValueError
-        It is no review: no JSON object, too long, of another upload, or a member has a wrong type.
+        It is not a review: no JSON object, too long, of another upload, or a member has a wrong type.
 
     Examples
     --------
@@ -278,18 +278,18 @@ def parse(body: bytes, key: str | None = None) -> Review:
     expect(key is None or source.key == key, f"source.key is {source.key!r:.100}")
     inference_id = document.get("inference_id")
     if not isinstance(inference_id, str) or not re.fullmatch(r"[0-9a-f]{64}", inference_id):
-        raise ValueError("inference_id is no SHA-256")
+        raise ValueError("inference_id is not a SHA-256")
     prediction = document.get("prediction")
     if not isinstance(prediction, dict):
-        raise ValueError("prediction is no JSON object")
+        raise ValueError("prediction is not a JSON object")
     results.check(prediction, source.key)
     expect(prediction.get("inference_id") == inference_id, "prediction is of another upload")
     order = document.get("order")
     if not isinstance(order, dict) or not all(isinstance(value, str) for value in order.values()):
-        raise ValueError("order is no object of texts")
+        raise ValueError("order is not an object of texts")
     found = document.get("decisions")
     if not isinstance(found, list) or len(found) > MAX_DECISIONS:
-        raise ValueError(f"decisions is no list of at most {MAX_DECISIONS}")
+        raise ValueError(f"decisions is not a list of at most {MAX_DECISIONS}")
     decisions = tuple(map(_decision, found))
     expect(len({one.id for one in decisions}) == len(decisions), "two decisions have one id")
     return Review(source, inference_id, prediction, order, decisions)
@@ -297,18 +297,18 @@ def parse(body: bytes, key: str | None = None) -> Review:
 
 def _source(value: Any) -> Source:
     if not isinstance(value, dict):
-        raise ValueError("source is no object")
+        raise ValueError("source is not an object")
     bucket, key = value.get("bucket"), value.get("key")
     if not isinstance(bucket, str) or not isinstance(key, str):
-        raise ValueError("source.bucket or source.key is no text")
+        raise ValueError("source.bucket or source.key is not text")
     for name in ("version_id", "etag"):
-        expect(is_text(value.get(name)), f"source.{name} is no text")
+        expect(is_text(value.get(name)), f"source.{name} is not text")
     return Source(bucket, key, value.get("version_id"), value.get("etag"))
 
 
 def _decision(value: Any) -> Decision:
     if not isinstance(value, dict):
-        raise ValueError("a decision is no object")
+        raise ValueError("a decision is not an object")
     decision = Decision(
         value.get("id", ""),
         value.get("by", ""),
@@ -324,8 +324,8 @@ def _decision(value: Any) -> Decision:
 
 def _check(decision: Decision) -> None:
     expect(isinstance(decision.id, str) and bool(_ID.fullmatch(decision.id)), "a decision's id is none")
-    expect(is_reviewer(decision.by), "a decision's by is no name")
-    expect(is_moment(decision.at), "a decision's at is no moment with an offset from UTC")
+    expect(is_reviewer(decision.by), "a decision's by is not a name")
+    expect(is_moment(decision.at), "a decision's at is not a moment with an offset from UTC")
     expect(decision.action in ACTIONS, f"action is {decision.action!r:.100}")
     if decision.action == LABEL:
         expect(is_label(decision.label), "label is none: it has 1 to 256 visible characters on one line")
@@ -345,10 +345,10 @@ def is_reviewer(value: Any) -> bool:
 
 def _state(value: Any, name: str) -> State:
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is no object")
+        raise ValueError(f"{name} is not an object")
     expect(value.get("outcome") in keys.OUTCOMES, f"{name}.outcome is {value.get('outcome')!r:.100}")
     for member in ("label", "reason", "model"):
-        expect(is_text(value.get(member)), f"{name}.{member} is no text")
+        expect(is_text(value.get(member)), f"{name}.{member} is not text")
     confidence = value.get("confidence")
-    expect(is_number(confidence), f"{name}.confidence is no number")
+    expect(is_number(confidence), f"{name}.confidence is not a number")
     return State(value["outcome"], value.get("label"), confidence, value.get("reason"), value.get("model"))

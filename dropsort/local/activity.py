@@ -29,7 +29,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Counts:
-    """Executions since the start of the service; an upload whose result is made anew counts again."""
+    """Executions since the start of the service; an upload that is classified again counts again."""
 
     serialized: int = 0
     classified: int = 0

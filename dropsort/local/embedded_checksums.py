@@ -16,7 +16,7 @@ PREFIX = "x-amz-checksum-"
 
 
 def invalid(headers: dict[str, str]) -> str:
-    """The header whose value is no checksum of its kind; "" if there is none.
+    """The header whose value is not a checksum of its kind; "" if there is none.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 Objects are on disk as soon as the embedded AWS has accepted them; everything else (stack, functions, rules, roles,
 logs) only after a clean stop. So the folder remembers whether a deployment was ever followed by one (`deployed`),
 and keeps a copy of that state: a kill later goes back to the last clean stop, a damaged state to the copy, and a
-folder in which no deployment was finished, which was not reported yet, begins anew.
+folder in which no deployment was finished, which was not reported yet, starts from the beginning.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes the functions quick to start here: their libraries are unpacked once, not once for every worker.
 
-The embedded AWS unpacks the layer anew for each of up to 24 workers, 900 files apiece, and each would compile every
+The embedded AWS unpacks the layer again for each of up to 24 workers, 900 files apiece, and each would compile every
 module again. So the layer that is deployed here has a single file, which puts the folder with the unpacked zip first
 on the path, where Lambda has the layer too. The zip is the one that was built, and the code is not touched.
 """

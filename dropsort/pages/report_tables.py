@@ -149,7 +149,7 @@ def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
     longest = ""
     if report.gaps:
         longest = f"; the longest {span(report.gaps[0].hours)} from {moment(report.gaps[0].start, zone)}"
-    bad = "lines that are no record; named below" if h.bad_lines else "every line was a record"
+    bad = "lines that are not records; named below" if h.bad_lines else "every line was a record"
     rows = [
         Fact("files read", f"{h.files:,}", size(h.bytes)),
         Fact(

@@ -32,7 +32,7 @@ def key(reviewer: str) -> str:
 
 
 def parse(body: bytes) -> tuple[str, dict[str, str]]:
-    """The reviewer's name, and until when by path; what is no claim is left out, as nothing depends on it but a hint.
+    """The reviewer's name, and until when by path; what is not a claim is left out, as nothing depends on it but a hint.
 
     Examples
     --------

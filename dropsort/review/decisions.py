@@ -69,7 +69,7 @@ class Decisions:
         Conflict
             The image is not as the reviewer saw it.
         ReviewError
-            It is no decision.
+            It is not a decision.
         """
         path = keys.path_of(wanted.key)
         for attempt in range(MAX_ROUNDS):
@@ -97,7 +97,7 @@ class Decisions:
 
     def _decided(self, review: Review, wanted: Wanted) -> Review:
         standing = reviews.in_force(review)
-        # A review that somebody removed, with the decision that was seen, begins anew.
+        # A review that somebody removed, with the decision that was seen, starts as a new one.
         if review.decisions and (standing.id if standing else None) != wanted.seen:
             last = review.decisions[-1]
             raise Conflict(f"{last.by} decided in the meantime: {_words(last)}.", review)
@@ -200,7 +200,7 @@ class Decisions:
             return reviews.parse(body), etag
         except ValueError as error:
             raise ReviewError(
-                f"s3://{self._bucket}/{location} is no review of Dropsort ({error}): delete it, or restore an earlier version of it."
+                f"s3://{self._bucket}/{location} is not a review of Dropsort ({error}): delete it, or restore an earlier version of it."
             ) from error
 
     def _result(self, location: str, key: str) -> tuple[dict[str, Any], dict[str, str]] | None:

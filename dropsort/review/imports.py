@@ -33,7 +33,7 @@ def take_over(
     Parameters
     ----------
     note
-        Called with a sentence for each label that is not taken over, and for each decision of an earlier session that still is no result.
+        Called with a sentence for each label that is not taken over, and for each earlier decision that is still not a result.
 
     Returns
     -------

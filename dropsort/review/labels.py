@@ -119,7 +119,7 @@ def read(file: Path, bucket: str) -> list[Given]:
     Raises
     ------
     ReviewError
-        The file cannot be read, or a line is no label of an image in the bucket; the message names it.
+        The file cannot be read, or a line is not a label of an image in the bucket; the message names it.
     """
     form = _form(file)
     try:
@@ -132,7 +132,7 @@ def read(file: Path, bucket: str) -> list[Given]:
             key = key.removeprefix(f"s3://{bucket}/")
             if not key.startswith(keys.INCOMING):
                 raise ReviewError(
-                    f"{file}, {where}: {key!r:.100} is no upload in s3://{bucket}/{keys.INCOMING}."
+                    f"{file}, {where}: {key!r:.100} is not an upload in s3://{bucket}/{keys.INCOMING}."
                 )
             if label in (NONE, UNUSABLE):
                 found.append(Given(key, inference_id, "none" if label == NONE else "unusable", None))
@@ -140,7 +140,7 @@ def read(file: Path, bucket: str) -> list[Given]:
                 found.append(Given(key, inference_id, "label", label))
             else:
                 raise ReviewError(
-                    f"{file}, {where}: {label!r:.100} is no label: 1 to 256 visible characters."
+                    f"{file}, {where}: {label!r:.100} is not a label: 1 to 256 visible characters."
                 )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, csv.Error) as error:
         raise ReviewError(

@@ -143,7 +143,7 @@ class Listing:
     def load(
         self, stopped: Callable[[], bool] = lambda: False, wait: Callable[[], object] = lambda: None
     ) -> None:
-        """Read all results; what is no result is left out and counted in ``problems``, of which a hundred are remembered.
+        """Read all results; what is not a result is left out and counted in ``problems``, of which a hundred are remembered.
 
         Parameters
         ----------

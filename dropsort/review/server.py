@@ -135,7 +135,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         document = await _body(request)
         sent = document.get("decisions")
         if not isinstance(sent, list) or not 0 < len(sent) <= MOST_DECISIONS:
-            raise HTTPException(400, f"decisions is no list of 1 to {MOST_DECISIONS}.")
+            raise HTTPException(400, f"decisions is not a list of 1 to {MOST_DECISIONS}.")
         found = [_wanted(session, one) for one in sent]
         made = await run_in_threadpool(session.decide, found)
         return _json(
@@ -146,7 +146,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         document = await _body(request)
         sent = document.get("images")
         if not isinstance(sent, list) or len(sent) > MOST_ITEMS:
-            raise HTTPException(400, f"images is no list of at most {MOST_ITEMS}.")
+            raise HTTPException(400, f"images is not a list of at most {MOST_ITEMS}.")
         found = [item for one in sent if isinstance(one, str) and (item := session.listing.find(one))]
 
         def work() -> dict[str, str]:
@@ -241,16 +241,16 @@ async def _body(request: Request) -> dict[str, Any]:
     except ClientDisconnect:  # what `Access` makes of one that is too large
         raise HTTPException(413, f"It is larger than {MAX_BODY:,} bytes.") from None
     except (ValueError, RecursionError):
-        raise HTTPException(400, "It is no JSON.") from None
+        raise HTTPException(400, "It is not JSON.") from None
     if not isinstance(document, dict):
-        raise HTTPException(400, "It is no JSON object.")
+        raise HTTPException(400, "It is not a JSON object.")
     return document
 
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise HTTPException(400, f"{name} is no number.")
+        raise HTTPException(400, f"{name} is not a number.")
     return int(text)
 
 

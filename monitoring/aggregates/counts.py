@@ -39,7 +39,7 @@ class Uncertain(msgspec.Struct, gc=False, frozen=True, order=True):
 
 
 class BadLine(msgspec.Struct, gc=False, frozen=True, order=True):
-    """A line that is no capture record, and why."""
+    """A line that is not a capture record, and why."""
 
     file: str
     line: int  # from 1; 0: the whole file could not be read

@@ -48,7 +48,7 @@ def current_model(aggregate: Aggregate) -> str | None:
 
 
 def of_model(aggregate: Aggregate, model: str | None) -> Aggregate:
-    """The predictions of one model, which also are its volumes: a record without a prediction is no model's.
+    """The predictions of one model, which also are its volumes: a record without a prediction belongs to no model.
 
     Health stays that of the whole. An aggregate of one model is returned as it is.
     """

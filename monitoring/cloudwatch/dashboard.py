@@ -51,7 +51,7 @@ def body_of(client: CloudWatchClient, name: str) -> dict[str, Any]:
     Raises
     ------
     MonitoringError
-        There is none of that name, or it is no JSON.
+        There is none of that name, or it is not JSON.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 

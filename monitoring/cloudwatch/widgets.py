@@ -124,7 +124,7 @@ def _metrics(rows: Iterable[Sequence[Any]], stat: str, period: int) -> Iterable[
         if words:
             previous = words
             if len(words) < 2 or len(words) % 2:
-                raise ValueError(f"{words} is no namespace, name and pairs of dimensions")
+                raise ValueError(f"{words} is not a namespace, name and pairs of dimensions")
         yield WidgetMetric(
             namespace=words[0] if words else "",
             name=words[1] if words else "",

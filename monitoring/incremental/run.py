@@ -147,12 +147,12 @@ class _Run:
             manifest.source, manifest.labels = self._source.name, list(self._options.labels)
         if manifest.source != self._source.name:
             raise MonitoringError(
-                f"{where} holds aggregates of {manifest.source}: use another place for {self._source.name}."
+                f"{where} holds aggregates of {manifest.source}: use another folder for {self._source.name}."
             )
         if manifest.labels != list(self._options.labels):
             known = ", ".join(manifest.labels) or "none"
             raise MonitoringError(
-                f"{where} was aggregated with other labels ({known}): use these, another place, or start anew."
+                f"{where} was aggregated with other labels ({known}): use these, another folder, or delete the aggregates (`--rebuild`)."
             )
 
     def go(

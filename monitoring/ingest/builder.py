@@ -122,7 +122,7 @@ class Builder:
             self._images[number] = images
 
     def add_bad(self, counts: FileCounts, number: int, reason: str) -> None:
-        """Note a line that is no record."""
+        """Note a line that is not a record."""
         counts.lines += 1
         self._bad(counts, number, reason)
 
@@ -204,7 +204,7 @@ class Builder:
     def _batch(
         self, series: list[Series], record_series: np.ndarray, ids: np.ndarray, flags: np.ndarray
     ) -> Batch:
-        """Assemble the batch, without what was no record after all."""
+        """Assemble the batch, without what was not a record after all."""
         keys: dict[Key, int] = {}
         found = self._predictions.measure(series, record_series, keys)
         # Two copies of a record without a time may lie under different hours.

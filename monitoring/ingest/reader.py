@@ -104,7 +104,7 @@ class Reader:
         yield from self._batches(self._lines.flush())
 
     def finish(self) -> Iterator[Batch]:
-        """Process everything that was read, and begin anew; the last batch is there even if it is empty."""
+        """Process everything that was read, and start from an empty batch; the last batch is there even if it is empty."""
         yield from self.flush()
         yield self._finished()
 

@@ -76,7 +76,7 @@ class CaptureRecord(msgspec.Struct, gc=False):
 
 
 class Malformed(Exception):
-    """A line that is no record; the message says why in a few words."""
+    """A line that is not a record; the message says why in a few words."""
 
 
 _decode = msgspec.json.Decoder(RawLine).decode

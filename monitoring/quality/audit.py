@@ -1,10 +1,10 @@
 """The audit: how precise the classified results are, and the whole stream, by reviews of images that were drawn at random.
 
 Inference ids are SHA-256 digests, so their order is random. It needs no storage, and however far reviewers come in it, what they have
-reviewed without a gap from its beginning is a random sample. What they review elsewhere, because it is doubtful or seemed
-wrong, is no part of it.
+reviewed without a gap from its beginning is a random sample. What they review elsewhere, because its confidence is low or it seemed
+wrong, is not part of it.
 
-Days are strata, as reviewers may be further with one day than with another. Doubtful images (`low-confidence`) are strata of
+Days are strata, as reviewers may be further with one day than with another. Low-confidence images are strata of
 their own; of the whole stream their share is that of all results.
 """
 
@@ -61,7 +61,7 @@ class Audited:
 
 @dataclass(frozen=True)
 class Counted:
-    """Results of one outcome: a stratum a day, in order, and what is no part of them."""
+    """Results of one outcome: a stratum a day, in order, and what is not part of them."""
 
     strata: Sequence[Stratum]
     elsewhere: int = 0
@@ -205,7 +205,7 @@ def next_to_review(results: Iterable[Audited], count: int) -> list[Audited]:
 def sampled(results: Iterable[Audited]) -> set[str]:
     """Inference ids of the results of both outcomes before the first one in random order that is not reviewed.
 
-    They are a random sample of all predictions, doubtful or not, as a test of another model needs.
+    They are a random sample of all predictions, of low confidence or not, as a test of another model needs.
     """
     return {one.inference_id for one in _drawn(_in_order(results))}
 

@@ -86,7 +86,7 @@ def read_truth(
 ) -> tuple[dict[str, str], int]:
     """Ground truth of a folder or prefix: label by id, and how many ids were labelled differently later.
 
-    Files are read in the order of their names, which is that of labelling; the last label counts. Lines that are no ground
+    Files are read in the order of their names, which is that of labelling; the last label counts. Lines that are not ground
     truth are skipped.
 
     Raises

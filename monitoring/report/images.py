@@ -75,7 +75,7 @@ def image_of(line: bytes) -> bytes:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise NoImage("the record carries no input") from None
     if not isinstance(data, str) or given.get("encoding") != "BASE64":
-        raise NoImage("the input is no image")
+        raise NoImage("the input is not an image")
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):

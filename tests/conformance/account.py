@@ -48,7 +48,7 @@ class Account:
     client
         Makes a boto3 client by the name of its service.
     embedded
-        Whether this is the embedded AWS, whose known differences are no failures.
+        Whether this is the embedded AWS, whose known differences are not failures.
     """
 
     def __init__(self, client: Callable[..., Any], embedded: bool) -> None:

@@ -192,7 +192,7 @@ def test_an_exception_does_not_end_the_process_of_a_function(account: Account, f
         return json.loads(answer["Payload"].read())
 
     before = invoke({})["process"]
-    # WHEN it raises THEN the next invocation is no cold start
+    # WHEN it raises THEN the next invocation is not a cold start
     assert invoke({"busy": 1})["errorType"] == "Busy"
     assert invoke({})["process"] == before
 

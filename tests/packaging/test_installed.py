@@ -145,7 +145,7 @@ def installed(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    # Made from the same locks for the same Python: making them anew is tested where they are made.
+    # Made from the same locks for the same Python: making them again is tested where they are made.
     for cache in (embedded_python.parents[2], package.CACHE):
         (environment / cache.name).symlink_to(cache)
     return environment / "bin"

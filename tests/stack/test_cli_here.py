@@ -37,7 +37,7 @@ def processes(mark: str) -> list[str]:
 
 
 def test_demo_takes_every_file_and_leaves_its_captures_for_a_report(tmp_path: Path) -> None:
-    # GIVEN a folder with images under all sorts of names, and files that are no images
+    # GIVEN a folder with images under all sorts of names, and files that are not images
     images = tmp_path / "images"
     samples.drawn(images, 6, seed=1)
     picture = next((images / "bicycle").iterdir()).read_bytes()

@@ -38,7 +38,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def test_drop_waits_and_shows_what_results_shows(run: Run, images: Path, tmp_path: Path) -> None:
-    # GIVEN images in folders that are labels, and a file that is no image
+    # GIVEN images in folders that are labels, and a file that is not an image
     names = {path.relative_to(images).as_posix() for path in images.rglob("*") if path.is_file()}
 
     # AND litter that is included, which the service ignores
@@ -91,7 +91,7 @@ def test_an_interrupted_drop_says_what_is_there_and_goes_on(
     # THEN it says how far it came, in one line
     assert process.returncode == 130
     assert re.fullmatch(
-        r"\d+ of 3000 files are uploaded and will be sorted; run the same command again to upload the rest\.",
+        r"\d+ of 3000 files are uploaded and will be classified; run the same command again to upload the rest\.",
         said.strip(),
     )
 

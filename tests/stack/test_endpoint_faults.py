@@ -142,7 +142,7 @@ def test_a_container_that_takes_no_image_is_misconfigured(service: Service, tmp_
         trouble.answers = lambda: (424, "ModelError")
         etags = sorting.upload({"a.png": drawn(tmp_path, 1)[0]})
         result = sorting.settled(etags)["a.png"]
-    # THEN that is no fault of the image: it is tried a few times, and again once the endpoint is well
+    # THEN that is not a fault of the image: it is tried a few times, and again once the endpoint is well
     assert trouble.refused == 4
     assert (result["reason"]["code"], result["reason"]["retryable"]) == ("endpoint_misconfigured", True)
     again = sorting.final(etags, passing=("endpoint_misconfigured",))["a.png"]

@@ -92,7 +92,7 @@ def test_a_functions_role_may_do_nothing_elsewhere(service: Service, function: s
 
 
 def test_a_function_cannot_be_made_to_read_elsewhere(service: Service) -> None:
-    # GIVEN a result, which is no upload
+    # GIVEN a result, which is not an upload
     sorting = Sorting(service, "elsewhere")
     # WHEN the first function is called with its key THEN it rejects the key, before any role has to
     answer = (

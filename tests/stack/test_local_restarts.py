@@ -197,7 +197,7 @@ def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
         assert "failed" not in find_result(s3, service.bucket, "incoming/damaged.png")
 
 
-def test_a_folder_whose_first_start_was_cut_short_begins_anew(folder: Path) -> None:
+def test_a_folder_whose_first_start_was_cut_short_starts_from_the_beginning(folder: Path) -> None:
     # GIVEN the folder of a service, with a bucket that no finished deployment stands for
     (folder / "aws" / "s3" / "000000000000" / "dropsort").mkdir(parents=True)
     (folder / LOCK).touch()

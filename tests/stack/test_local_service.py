@@ -84,7 +84,7 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(service: Service) -> None:
         return float(sum(point["Sum"] for point in points))
 
     before = results()
-    # WHEN three images are sorted
+    # WHEN three images are classified
     sorting.settled(sorting.upload({f"{number}.png": sample_image(number) for number in range(3)}))
     # THEN three more are counted, and a second check does not count them again
     deadline = time.monotonic() + PATIENCE_SECONDS

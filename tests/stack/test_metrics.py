@@ -98,7 +98,7 @@ def emitted(
     cloudwatch = service.session().client("cloudwatch")
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 
-    # Images that the model is sure of, noise, and what is no image.
+    # Images that the model is sure of, noise, and what is not an image.
     bicycle, motorcycle = drawn(tmp_path_factory.mktemp("drawn"))
     contents = {f"sure-{number}.png": (bicycle, motorcycle)[number % 2] for number in range(SURE)}
     contents |= {f"noise-{number}.png": sample_image(number) for number in range(UNSURE)}

@@ -142,5 +142,5 @@ def _member(tar: tarfile.TarFile, name: str) -> dict[bytes, Any]:
         raise KeyError(name)
     content = _Arrays(io.BytesIO(stream.read()), encoding="bytes").load()
     if not isinstance(content, dict):
-        raise ValueError(f"{name} is no dictionary")
+        raise ValueError(f"{name} is not a dictionary")
     return content

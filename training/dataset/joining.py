@@ -7,7 +7,7 @@ The rules, for each reviewed image:
 3. A part that an earlier run gave it: that part, so that no test image is ever trained on.
 4. One that the caller has for the test, as it was drawn at random, without a near-duplicate in train: test.
 5. One that the caller holds back, as it may be drawn later: left out, unless a near-duplicate is in train.
-6. Any other: train. Most of these were reviewed for being doubtful: a test of them would favour any other model.
+6. Any other: train. Most of these were reviewed because of a low confidence: a test of them would favour any other model.
 
 Earlier images keep their parts. Those without one are test if the earlier model was not made from them, and else train.
 """

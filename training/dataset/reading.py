@@ -2,7 +2,7 @@
 
 `read` takes a folder with one folder per class (with `train`, `validation`, `test` above them or not), a folder with a
 `manifest.csv`, such a table, a `.lst` index, or a SageMaker augmented manifest. Files that are not readable images are rejected one by
-one with the reason; they are no error of the whole.
+one with the reason; they are not errors of the whole.
 """
 
 from __future__ import annotations

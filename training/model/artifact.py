@@ -90,7 +90,7 @@ def read_figures(archive: Path) -> dict[str, Any]:
     Raises
     ------
     TrainingError
-        The file is no archive.
+        The file is not an archive.
     """
     try:
         with tarfile.open(archive) as files:

@@ -76,7 +76,7 @@ function show(found) {
 function empty() {
   const none = grid.length === 0;
   $("empty").hidden = !none;
-  $("empty").textContent = !page.state || page.state.loading ? "Reading results …" : "No images here. Choose another bin, or refresh.";
+  $("empty").textContent = !page.state || page.state.loading ? "Reading results …" : "No images here. Choose another group, or refresh.";
 }
 
 function focus(index, { quiet = false, keep = false } = {}) {

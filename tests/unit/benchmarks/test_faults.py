@@ -63,7 +63,7 @@ def test_each_image_is_judged_by_its_newest_upload(site: Site) -> None:
     site.s3.delete_object(Bucket=BUCKET, Key="classified/some/00006.png.json")
     write(site, batch, 8, label="motorcycle")  # a wrong label
     write(site, batch, 6, "failed", reason={"code": "not_an_image", "message": "", "retryable": False})
-    batch.delete(site, 7)  # whose result is no loss
+    batch.delete(site, 7)  # whose result is not a loss
     # THEN each counts as what it is
     found = batch.check(site)
     assert (found.images, found.lost, found.doubled, found.stale, found.waiting) == (10, 4, 1, 1, 1)

@@ -41,7 +41,7 @@ def test_what_was_predicted_is_judged_whatever_it_became(record: Callable[..., N
     assert found["outcomes"]["low-confidence"]["reviewed"] == 1
     assert found["precision"] == pytest.approx(1 / 3)
     assert found["next"] == ["incoming/004.jpg"]
-    assert "reviews/notes.txt is no review" in shown.stderr
+    assert "reviews/notes.txt is not a review" in shown.stderr
 
 
 def test_a_broken_promise_is_an_exit_code(record: Callable[..., None]) -> None:

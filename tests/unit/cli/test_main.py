@@ -190,13 +190,13 @@ def test_monitor_forgets_only_aggregates(tmp_path: Path) -> None:
     (precious / "thesis.tex").write_text("x")
 
     # WHEN it is given as the place of aggregates to forget THEN it is left alone
-    result = run("monitor", str(captures), "--state", str(precious), "--anew")
+    result = run("monitor", str(captures), "--state", str(precious), "--rebuild")
     assert result.returncode == 2
     assert (precious / "thesis.tex").is_file()
 
     # AND aggregates are made, added to, and forgotten
     state = tmp_path / "state"
-    for extra in ([], [], ["--anew"]):
+    for extra in ([], [], ["--rebuild"]):
         result = run(
             "monitor", str(captures), "--state", str(state), "--json", str(tmp_path / "m.json"), *extra
         )

@@ -75,7 +75,7 @@ def test_before_any_demo_it_says_what_to_do(run: Run) -> None:
 
 
 def test_a_folder_without_captures_is_no_success_story(run: Run, tmp_path: Path) -> None:
-    # GIVEN an empty folder, one with other files, and one whose files are no captures
+    # GIVEN an empty folder, one with other files, and one whose files are not captures
     for name in ("empty", "other", "wrong"):
         (tmp_path / name).mkdir()
     (tmp_path / "other" / "a.png").write_bytes(b"\x89PNG")
@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_nothing_half_made(run: Run, captures: Path, tmp_path: Pat
     assert not [path for path in state.rglob("*") if path.suffix == ".partial"]
 
 
-def test_anew_forgets_what_an_interrupted_run_left_and_nothing_else(
+def test_rebuild_forgets_what_an_interrupted_run_left_and_nothing_else(
     run: Run, captures: Path, tmp_path: Path
 ) -> None:
     run(
@@ -170,11 +170,11 @@ def test_anew_forgets_what_an_interrupted_run_left_and_nothing_else(
         code=130,
         program=INTERRUPTED.format(method="write_manifest"),
     )
-    run("monitor", "captures", "--state", "state", "--anew")
+    run("monitor", "captures", "--state", "state", "--rebuild")
 
     # GIVEN aggregates among other files
     (tmp_path / "state" / "letters.txt").write_text("dear")
-    refused = run("monitor", "captures", "--state", "state", "--anew", code=2)
+    refused = run("monitor", "captures", "--state", "state", "--rebuild", code=2)
     assert "letters.txt: it is not deleted" in refused.stderr
     assert (tmp_path / "state" / "letters.txt").exists()
 
@@ -227,9 +227,9 @@ def test_class_numbers_get_labels(run: Run, tmp_path: Path) -> None:
     # WHEN a report is made, THEN it names the option, which works
     first = run("report", "captures", "--out", "page.html", "--no-open")
     assert "class numbers instead of labels (0)" in first.stderr
-    assert "`--labels bicycle,motorcycle --anew`" in first.stderr
+    assert "`--labels bicycle,motorcycle --rebuild`" in first.stderr
     second = run(
-        "report", "captures", "--out", "page.html", "--no-open", "--labels", "bicycle, van", "--anew"
+        "report", "captures", "--out", "page.html", "--no-open", "--labels", "bicycle, van", "--rebuild"
     )
     assert second.stderr == ""
     assert "bicycle" in (tmp_path / "page.html").read_text()

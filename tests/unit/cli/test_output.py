@@ -31,7 +31,7 @@ def test_progress_without_a_terminal_is_lines(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(show, "note", said.append)
     with show.bars() as progress:
         task = progress.add_task("uploaded", total=3)
-        progress.add_task("sorted", total=3, visible=False)
+        progress.add_task("results", total=3, visible=False)
         progress.add_task("unknown", total=None)
         for count in (1, 2):
             progress.advance(task)

@@ -1,4 +1,4 @@
-"""Contents are compared by checksums where the ETag is no MD5 digest of ours."""
+"""Contents are compared by checksums where the ETag is not an MD5 digest of ours."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_object_whose_etag_is_another_is_recognised_by_its_checksum(
 
 
 class Encrypted:
-    """S3 as it responds about an object that a key of KMS encrypts: an ETag that is no MD5, and the checksum of the upload."""
+    """S3 as it responds about an object that a key of KMS encrypts: an ETag that is not an MD5, and the checksum of the upload."""
 
     def __init__(self, **members: str) -> None:
         self.members = members

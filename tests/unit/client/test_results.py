@@ -44,7 +44,7 @@ def test_what_is_no_result_is_named_and_the_rest_is_read(s3: Any, written: None)
     problems: list[str] = []
     assert len(list(results.iterate(s3, BUCKET, unreadable=problems.append))) == 3
     assert len(problems) == 2
-    assert "s3://images/failed/notes.txt is no result" in problems[0]
+    assert "s3://images/failed/notes.txt is not a result" in problems[0]
 
 
 def test_ahead_keeps_the_order_and_passes_errors_on() -> None:

@@ -88,7 +88,7 @@ def test_no_two_paths_share_a_result(one: str, other: str, length: int) -> None:
     paths = {"p" * length + text for text in (one, other)} - {""}
     try:
         paths = {path for path in paths if len(path.encode()) <= 1015}
-    except UnicodeEncodeError:  # half a surrogate pair is no key
+    except UnicodeEncodeError:  # half a surrogate pair is not a key
         return
     places = [key for path in paths for key in result_keys(path).values()]
     assert len(set(places)) == 3 * len(paths)

@@ -1,4 +1,4 @@
-"""The forms of a model's output: each is read, by the workflow and by monitoring alike; what is no probability is named."""
+"""The forms of a model's output: each is read, by the workflow and by monitoring alike; what is not a probability is named."""
 
 from __future__ import annotations
 

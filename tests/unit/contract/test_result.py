@@ -1,4 +1,4 @@
-"""A result document has the form that every reader relies on, or it is no result; no input makes a reader fail otherwise."""
+"""A result document has the form that every reader relies on, or it is not a result; no input makes a reader fail otherwise."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ def test_a_result_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"reason": "because"}, "reason is no object"),
-        ({"reason": {"code": 5}}, "reason.code is no text"),
+        ({"reason": "because"}, "reason is not an object"),
+        ({"reason": {"code": 5}}, "reason.code is not text"),
         ({"reason": {"code": "throttled", "retryable": "yes"}}, "reason.retryable"),
-        ({"source": None}, "source is no object"),
-        ({"source": ["incoming/a.png"]}, "source is no object"),
-        ({"source": {}}, "source.key is no text"),
+        ({"source": None}, "source is not an object"),
+        ({"source": ["incoming/a.png"]}, "source is not an object"),
+        ({"source": {}}, "source.key is not text"),
         ({"source": {"key": "incoming/b.png"}}, "source.key is 'incoming/b.png'"),
-        ({"source": {"key": "incoming/a.png", "etag": 5}}, "source.etag is no text"),
-        ({"times": "yesterday"}, "times is no object"),
-        ({"times": {"recorded": 5}}, "times.recorded is no moment"),
-        ({"times": {"recorded": "2026-11-21T09:00:01"}}, "times.recorded is no moment"),
-        ({"times": {"recorded": "2026-11-21T09:00:01Z", "uploaded": "soon"}}, "times.uploaded is no moment"),
-        ({"label": ["bicycle"]}, "label is no text"),
-        ({"confidence": "0.9"}, "confidence is no number"),
+        ({"source": {"key": "incoming/a.png", "etag": 5}}, "source.etag is not text"),
+        ({"times": "yesterday"}, "times is not an object"),
+        ({"times": {"recorded": 5}}, "times.recorded is not a moment"),
+        ({"times": {"recorded": "2026-11-21T09:00:01"}}, "times.recorded is not a moment"),
+        (
+            {"times": {"recorded": "2026-11-21T09:00:01Z", "uploaded": "soon"}},
+            "times.uploaded is not a moment",
+        ),
+        ({"label": ["bicycle"]}, "label is not text"),
+        ({"confidence": "0.9"}, "confidence is not a number"),
         ({"outcome": "lost"}, "outcome is 'lost'"),
         ({"outcome": ["failed"]}, "outcome is"),
     ],

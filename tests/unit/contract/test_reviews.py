@@ -1,4 +1,4 @@
-"""A review document: decisions are appended, the last one that is not undone is in force, and anything else is no review."""
+"""A review document: decisions are appended, the last one that is not undone is in force, and anything else is not a review."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ def test_a_decision_that_is_sent_twice_is_in_the_review_once() -> None:
         ({"label": "a\nb"}, "label is none"),
         ({"label": " a"}, "label is none"),
         ({"label": "a" * 257}, "label is none"),
-        ({"by": ""}, "by is no name"),
-        ({"by": "\x1b[31m"}, "by is no name"),
-        ({"at": "yesterday"}, "at is no moment"),
+        ({"by": ""}, "by is not a name"),
+        ({"by": "\x1b[31m"}, "by is not a name"),
+        ({"at": "yesterday"}, "at is not a moment"),
         ({"id": "../x"}, "id is none"),
     ],
 )
@@ -163,24 +163,24 @@ def test_a_review_is_read_as_it_was_written() -> None:
     ("path", "value", "message"),
     [
         (["schema"], "dropsort/review/2", "schema is"),
-        (["source"], None, "source is no object"),
+        (["source"], None, "source is not an object"),
         (["source", "key"], "incoming/b.png", "source.key is 'incoming/b.png'"),
         (["source", "bucket"], 5, "source.bucket or source.key"),
-        (["source", "etag"], 5, "source.etag is no text"),
-        (["inference_id"], "short", "inference_id is no SHA-256"),
+        (["source", "etag"], 5, "source.etag is not text"),
+        (["inference_id"], "short", "inference_id is not a SHA-256"),
         (["inference_id"], "0" * 64, "prediction is of another upload"),
         (["prediction"], None, "no JSON object"),
         (["prediction", "source", "key"], "incoming/b.png", "source.key is"),
-        (["order"], {"sequencer": 5}, "order is no object of texts"),
-        (["decisions"], {}, "decisions is no list"),
-        (["decisions", 0], "label", "a decision is no object"),
+        (["order"], {"sequencer": 5}, "order is not an object of texts"),
+        (["decisions"], {}, "decisions is not a list"),
+        (["decisions", 0], "label", "a decision is not an object"),
         (["decisions", 0, "id"], 5, "id is none"),
         (["decisions", 0, "action"], "x", "action is 'x'"),
         (["decisions", 0, "action"], ["label"], "action is"),
         (["decisions", 0, "label"], None, "label is none"),
-        (["decisions", 0, "was"], None, "was is no object"),
+        (["decisions", 0, "was"], None, "was is not an object"),
         (["decisions", 0, "was", "outcome"], "lost", "was.outcome is 'lost'"),
-        (["decisions", 0, "became", "confidence"], "0.5", "became.confidence is no number"),
+        (["decisions", 0, "became", "confidence"], "0.5", "became.confidence is not a number"),
         (["decisions", 1, "id"], "id-0", "two decisions have one id"),
         (["decisions", 1, "label"], "a", "label of the action none is not null"),
     ],

@@ -324,7 +324,7 @@ def real() -> Build:
     return build
 
 
-@pytest.mark.slow(reason="installs the locked libraries anew")
+@pytest.mark.slow(reason="installs the locked libraries again")
 @PARTS
 def test_host_package_works_where_nothing_else_is_installed(
     real: Build, part: package.Part, tmp_path: Path

@@ -57,7 +57,7 @@ def test_a_hanging_endpoint_opens_it_earlier_and_for_longer() -> None:
         breaker.failed(now, 10.0)
         assert breaker.allows(now)
         breaker.succeeded()
-    # AND one request, however long it takes, is no sign
+    # AND one request, however long it takes, is not a sign
     breaker.failed(300.0, 60.0)
     assert breaker.allows(300.0)
 
@@ -84,7 +84,7 @@ def test_time_without_a_request_counts_for_little() -> None:
     assert breaker.allows(begin + 0.99)
     breaker.failed(begin + 1)
     assert not breaker.allows(begin + 1)
-    # AND the time that a request takes is no time without one
+    # AND the time that a request takes is not a time without one
     breaker = Breaker()
     for now in (0.0, 25.0):
         breaker.failed(now, 5.0)
@@ -103,7 +103,7 @@ def test_after_a_pause_one_request_decides() -> None:
     breaker.succeeded()
     assert breaker.allows(reopened + 1)
     breaker.failed(reopened + 2)
-    assert breaker.allows(reopened + 2), "it counts anew"
+    assert breaker.allows(reopened + 2), "it counts from zero"
 
 
 def test_classify_sends_nothing_while_it_is_open(

@@ -1,4 +1,4 @@
-"""Predictions: three forms read into one; what is no probability distribution is rejected, never a result."""
+"""Predictions: three forms read into one; what is not a probability distribution is rejected, never a result."""
 
 from __future__ import annotations
 

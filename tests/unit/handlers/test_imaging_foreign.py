@@ -1,4 +1,4 @@
-"""What is no image that is read here is named: known formats, and what happened to an image on its way."""
+"""What is not an image that is read here is named: known formats, and what happened to an image on its way."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_headers_that_are_not_understood_are_left_to_the_decoder() -> None:
     for size in (3, 4, 5):
         with pytest.raises(slice_header.NotUnderstood, match="ends early"):
             slice_header.is_aligned([parameters[:size] if unit == parameters else unit for unit in units])
-    # Twice the same parameters are no damage.
+    # Twice the same parameters are not damage.
     assert not hevc._slices_damaged([parameters, *units])
 
 
@@ -193,7 +193,7 @@ def test_a_crc_that_is_not_that_of_the_standard_is_no_damage() -> None:
 
 @pytest.fixture
 def damaged() -> Iterator[bytes]:
-    """A file whose damage only the decoder's warnings show; the library is searched anew, before and after."""
+    """A file whose damage only the decoder's warnings show; the library is searched again, before and after."""
     data = bytearray(SMALL)
     data[data.index(_units(SMALL)[-1]) + 600] ^= 16
     assert rejection(bytes(data)).code == "corrupt_image"

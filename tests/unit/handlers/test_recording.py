@@ -394,5 +394,5 @@ def test_the_later_of_two_reviews_stays_whatever_was_recorded_later() -> None:
     second = replace(first, recorded="2026-11-26T10:00:01Z", review="10")
     assert second.beats(first)
     assert not first.beats(second)
-    # AND what is no number is no review
+    # AND what is not a number is not a review
     assert first.beats(replace(second, review="ten"))

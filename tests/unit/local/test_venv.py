@@ -50,7 +50,7 @@ def version_in(python: Path) -> str:
     return done.stdout.strip()
 
 
-def test_it_is_made_once_and_made_anew_if_it_is_broken_cut_short_or_the_lock_changes(tmp_path: Path) -> None:
+def test_it_is_made_once_and_rebuilt_if_it_is_broken_cut_short_or_the_lock_changes(tmp_path: Path) -> None:
     # GIVEN nothing WHEN several want it at once
     home, wanted, said = tmp_path / "home", lock(tmp_path), list[str]()
     with ThreadPoolExecutor(4) as pool:
@@ -69,7 +69,7 @@ def test_it_is_made_once_and_made_anew_if_it_is_broken_cut_short_or_the_lock_cha
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     assert list(home.glob("building-*"))
-    # THEN it is made anew, whole, and the remains are gone
+    # THEN it is rebuilt, whole, and the remains are gone
     assert version_in(venv.ensure(wanted, home)) == "1.0"
     assert not list(home.glob("building-*"))
     # WHEN the lock changes THEN another takes its place

@@ -144,7 +144,7 @@ TIMES = [
     "2026-11-21T09:00:00+02", "9999-12-31T23:59:59-01:00",
 ]  # fmt: skip
 
-# Whole lines that are odd; the last ones are no records.
+# Whole lines that are odd; the last ones are not records.
 LINES = [
     b'{"captureData":{}}',
     b'{"captureData":{"endpointInput":null,"endpointOutput":null},"eventMetadata":null}',

@@ -242,7 +242,7 @@ def test_sql_gives_what_the_reader_gives_on_real_files(real_data, tmp_path):
 
 @pytest.mark.parametrize("name", ["a'b", "x;drop", "", "a b"])
 def test_names_that_would_change_the_query_are_rejected(name):
-    with pytest.raises(MonitoringError, match="is no name"):
+    with pytest.raises(MonitoringError, match="is not a name"):
         query_sql(name, "v", FIRST, LAST)
     with pytest.raises(MonitoringError):
         table_sql(f"s3://{name}'")

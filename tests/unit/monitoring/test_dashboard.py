@@ -101,7 +101,7 @@ def test_the_shorthand_of_metrics() -> None:
      {"widgets": [{"type": "metric", "properties": {"metrics": [[".", "."]]}}]}],
 )  # fmt: skip
 def test_what_is_no_body_is_named(body: dict[str, Any]) -> None:
-    """GIVEN something that is no dashboard body WHEN read THEN the error says what."""
+    """GIVEN something that is not a dashboard body WHEN read THEN the error says what."""
     with pytest.raises(MonitoringError, match=r"dashboard"):
         widgets(body)
 

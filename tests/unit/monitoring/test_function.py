@@ -187,7 +187,7 @@ def test_the_handler_prints_metrics(
 
 @pytest.mark.parametrize(
     ("environment", "said"),
-    [({}, "STACK_NAME is missing"), ({"STACK_NAME": "s", "BUCKET_NAME": "b", "THRESHOLD": "high"}, "THRESHOLD is no number")],
+    [({}, "STACK_NAME is missing"), ({"STACK_NAME": "s", "BUCKET_NAME": "b", "THRESHOLD": "high"}, "THRESHOLD is not a number")],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(environment: dict[str, str], said: str) -> None:
     """GIVEN an environment that is incomplete WHEN the settings are read THEN the variable is named."""

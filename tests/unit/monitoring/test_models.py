@@ -54,7 +54,7 @@ def test_outputs_without_a_version_take_over_in_an_hour_of_their_own_only() -> N
     assert current_model(both.merge(hours("", 3, 1))) == ""
 
 
-def test_a_change_of_the_model_is_no_drift_and_the_comparison_begins_anew() -> None:
+def test_a_change_of_the_model_is_no_drift_and_the_comparison_starts_again() -> None:
     # GIVEN two days of one model, then six hours of one that is less sure
     total = hours("one", 0, 48).merge(hours("two", 48, 6, UNSURE))
     now = START + timedelta(hours=54)

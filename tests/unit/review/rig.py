@@ -20,7 +20,7 @@ HOSTILE_LABEL = '"><script>document.title="run"</script>'
 
 
 def fill(upload: Upload, count: int) -> list[str]:
-    """Images that are less and less doubtful, then a hostile one and one that is no image; return their inference ids."""
+    """Images that are less and less doubtful, then a hostile one and one that is not an image; return their inference ids."""
     made = [upload(f"cam/{number:03}.png", confidence=0.5 + number / 1000) for number in range(count)]
     made.append(
         upload(

@@ -100,7 +100,7 @@ def test_of_two_reviewers_the_second_sees_what_the_first_decided(
     with pytest.raises(Conflict, match="Ada decided in the meantime: bicycle") as conflict:
         bob.decide(wanted(of, "label", "motorcycle"))
     assert conflict.value.review
-    # AND deciding in the knowledge of it is no conflict
+    # AND deciding in the knowledge of it is not a conflict
     bob.decide(wanted(of, "label", "motorcycle", seen=conflict.value.review.decisions[-1].id))
     bob.apply(PATH)
     assert result(s3)["review"]["was"]["label"] == "bicycle"
@@ -139,7 +139,7 @@ def test_a_newer_upload_is_not_decided_by_what_was_seen_of_the_older_one(
     # A late repair leaves the newer result alone, and the label of the older upload stays true of it.
     ada.apply(PATH)
     assert (result(s3)["inference_id"], truth(s3)) == (new, "bicycle")
-    # AND a review of the newer one begins anew
+    # AND a review of the newer one starts with no decision
     ada.decide(wanted(new, "none"))
     ada.apply(PATH)
     assert (result(s3)["inference_id"], result(s3)["review"]["action"]) == (new, "none")
@@ -252,7 +252,7 @@ def test_a_damaged_review_is_named_and_nothing_is_overwritten(
 ) -> None:
     of = upload(PATH)
     s3.put_object(Bucket=BUCKET, Key=reviews.key(PATH), Body=b"{}")
-    with pytest.raises(ReviewError, match=r"reviews/cam1/a\.png\.json is no review"):
+    with pytest.raises(ReviewError, match=r"reviews/cam1/a\.png\.json is not a review"):
         ada.decide(wanted(of, "none"))
 
 
@@ -266,7 +266,7 @@ def test_a_review_that_somebody_removed_begins_with_the_reviewed_result(
     ada.decide(wanted(of, "label", "b"))
     ada.apply(PATH)
     assert (result(s3)["label"], ada.is_applied(PATH)) == ("b", True)
-    # AND a decision that was seen, but whose review is gone, is no conflict; nothing is left to undo
+    # AND a decision that was seen, but whose review is gone, is not a conflict; nothing is left to undo
     s3.delete_object(Bucket=BUCKET, Key=reviews.key(PATH))
     with pytest.raises(ReviewError, match="nothing to undo"):
         ada.decide(wanted(of, "undo", seen="d"))

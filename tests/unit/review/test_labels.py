@@ -72,8 +72,8 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
     [
         ("a.txt", "", "the name has to end in"),
         ("a.csv", "name,kind\n", "no columns key and review"),
-        ("a.csv", f"key,review\n{KEY},{'a' * 300}\n", "line 2: .* is no label"),
-        ("a.csv", "key,review\nsecret/x,a\n", "line 2: 'secret/x' is no upload"),
+        ("a.csv", f"key,review\n{KEY},{'a' * 300}\n", "line 2: .* is not a label"),
+        ("a.csv", "key,review\nsecret/x,a\n", "line 2: 'secret/x' is not an upload"),
         ("a.json", "{", "not in the format"),
         ("a.json", "[5]", "not in the format"),
         ("a.json", "[" * 9999, "not in the format"),

@@ -157,7 +157,7 @@ def test_decisions_are_stored_become_results_and_are_listed(s3: Any, upload: Upl
         items = page.get(f"/api/items?view={view['view']}&offset=0&limit=10")["items"]
         assert [item["id"] for item in items] == ids[:4]
         assert page.get(f"/api/details/{ids[3]}")["why"] == "The confidence is below the threshold."
-        # WHEN two images are decided in one request, one of them sent twice, and one is no decision
+        # WHEN two images are decided in one request, one of them sent twice, and one is not a decision
         first, second = wanted(ids[0], label=HOSTILE_LABEL), wanted(ids[1], "none", None)
         status, _, content = page.request("POST", "/api/decide", {"decisions": [first, second, first]})
         made = json.loads(content)["decisions"]

@@ -94,7 +94,7 @@ def test_a_result_that_is_none_does_not_hide_the_image_as_it_is_now(s3: Any, upl
 
 
 def leave(s3: Any, upload: Upload) -> None:
-    """What a killed process left: a review that is damaged, then a decision that is no result."""
+    """What a killed process left: a review that is damaged, then a decision that is not a result."""
     wanted = [unusable(path, upload(path)) for path in ("a.png", "b.png")]
     Claims(s3, BUCKET, "Ada").hold(["a.png", "b.png"], busy=True)
     for one in wanted:
@@ -107,7 +107,7 @@ def test_a_damaged_review_does_not_stop_the_others_from_being_completed(s3: Any,
     with session_of(s3) as session:
         session.complete()
         assert keys.result_keys("b.png")["failed"] in stored(s3)
-        assert "reviews/a.png.json is no review" in session.trouble
+        assert "reviews/a.png.json is not a review" in session.trouble
 
 
 def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload) -> None:
@@ -117,7 +117,7 @@ def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload)
     given = [Given("incoming/c.png", None, "label", "tandem")]
     assert imports.take_over(s3, BUCKET, "Ada", given, notes.append) == {"decided": 1}
     assert keys.result_keys("b.png")["failed"] in stored(s3)
-    assert any("reviews/a.png.json is no review" in one for one in notes)
+    assert any("reviews/a.png.json is not a review" in one for one in notes)
 
 
 def test_results_are_read_while_the_page_waits_for_nothing(

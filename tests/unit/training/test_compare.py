@@ -138,7 +138,7 @@ def test_real_models_on_the_same_images_without_those_of_the_training(
 def test_what_was_promised_is_that_of_the_current_model(
     candidate: Path, image_tree: Callable[..., Path]
 ) -> None:
-    # GIVEN a current model whose threshold was chosen for another precision, and a file that is no image
+    # GIVEN a current model whose threshold was chosen for another precision, and a file that is not an image
     figures = json.loads((candidate / "metrics.json").read_text()) | {"wanted_precision": 0.75}
     (candidate / "metrics.json").write_text(json.dumps(figures))
     tree = image_tree(1, labels=LABELS)

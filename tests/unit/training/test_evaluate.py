@@ -112,7 +112,7 @@ def test_images_of_something_else_are_counted(
 def test_near_duplicates_of_training_images_are_found(
     model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
-    # GIVEN a test image that is a training image saved anew
+    # GIVEN a test image that is a training image saved again
     image_tree(6, below="all/train", side=64)
     test = image_tree(6, below="all/test", side=64)
     Image.open(tmp_path / "all" / "train" / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
@@ -186,7 +186,7 @@ def test_published_duplicates_are_known(real_data: Path) -> None:
 
 
 def test_folders_that_are_no_label_are_named(model_folder: Path, image_tree: Callable[..., Path]) -> None:
-    with pytest.raises(TrainingError, match="green is no label of this model"):
+    with pytest.raises(TrainingError, match="green is not a label of this model"):
         evaluate.evaluate_path(model_folder, image_tree(2, labels=("green", "red")))
 
 

@@ -18,7 +18,7 @@ from training.inference import decode
 
 @pytest.fixture
 def images(image_tree: Callable[..., Path]) -> Callable[..., list[LabelledImage]]:
-    """Images that are no near-duplicates of each other: `images(count, label, folder)`."""
+    """Images that are not near-duplicates of each other: `images(count, label, folder)`."""
 
     def make(count: int, label: str = "red", folder: str = "new", part: str = "") -> list[LabelledImage]:
         tree = image_tree(count, labels=(label,), below=folder)
