@@ -118,7 +118,7 @@ def test_members_may_be_absent_but_have_no_other_type(change: dict[str, Any], ta
 def test_the_first_fault_is_named() -> None:
     for body, fault in (
         (b"[" * 100_000, "nested too deeply"),
-        (b"[]", "no JSON object"),
+        (b"[]", "not a JSON object"),
         (b"{}", "outcome is None"),
     ):
         with pytest.raises(ValueError, match=fault):

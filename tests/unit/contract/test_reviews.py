@@ -169,7 +169,7 @@ def test_a_review_is_read_as_it_was_written() -> None:
         (["source", "etag"], 5, "source.etag is not text"),
         (["inference_id"], "short", "inference_id is not a SHA-256"),
         (["inference_id"], "0" * 64, "prediction is of another upload"),
-        (["prediction"], None, "no JSON object"),
+        (["prediction"], None, "not a JSON object"),
         (["prediction", "source", "key"], "incoming/b.png", "source.key is"),
         (["order"], {"sequencer": 5}, "order is not an object of texts"),
         (["decisions"], {}, "decisions is not a list"),

@@ -112,7 +112,7 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
             ("/api/decide", {"decisions": {"image": "x"}}, "list of 1 to 2000"),
             ("/api/decide", {"decisions": [{}] * 2001}, "list of 1 to 2000"),
             ("/api/decide", {"decisions": [{}] * 2000}, "names no image"),
-            ("/api/decide", [], "no JSON object"),
+            ("/api/decide", [], "not a JSON object"),
             ("/api/claim", {"images": ["x"] * 501}, "at most 500"),
             ("/api/decide", {"decisions": [], "": " " * (1_000_000 - 25)}, "list of 1 to 2000"),
         ):
