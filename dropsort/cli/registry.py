@@ -208,7 +208,7 @@ def rollout(
     if result.executed:
         note(f"Version {result.package.version} is in service. Next: dropsort dashboard --stack {stack}")
         note(
-            "The reference for drift is that of the former model: replace monitoring/reference.json (docs/concepts/drift.md)."
+            "If you stored a reference for drift (monitoring/reference.json), replace it by that of this model: docs/concepts/drift.md."
         )
     elif not result.changed:
         note(f"Stack {stack} already runs version {result.package.version}.")

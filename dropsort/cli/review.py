@@ -89,7 +89,7 @@ def review(
     server = Server(session, order=order)
     try:
         echo(f"Review s3://{service.bucket} as {name}: {server.address}")
-        note("The address is good once, in one browser. Ctrl-C ends the page.")
+        note("The address is valid once, in one browser. Ctrl-C ends the page.")
         with _opened(server.address) if opens else nullcontext():
             server.run()
     finally:

@@ -1,7 +1,9 @@
 """Removes everything that is stored of an image: all versions of the upload, of its results and of its review, captures, ground truth.
 
 Captures are searched in the hours in which a result of the image was written, as it was sent to the endpoint then. What remains are counts,
-which name no image, and lines of logs with its key, until `LogRetentionDays` have passed.
+which name no image, and its key: in lines of logs until `LogRetentionDays` have passed; in ``backlog/{run}/`` for 30 days, if a run of the
+backlog classified it; and in ``reviews-claims/*.json`` until the reviewer who claimed it claims other images, in earlier versions of that
+object until `CaptureRetentionDays` have passed.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
     }
     for location in locations:
         with contextlib.suppress(results.UnreadableResult):
-            # A renewed result has the inference id of an earlier version, which may have expired.
+            # After a renewal, a result has the inference id of an earlier version, which may have expired.
             recorded = results.get(s3, bucket, location)
             if recorded and isinstance(recorded.document.get("inference_id"), str):
                 ids.add(recorded.document["inference_id"])
@@ -142,7 +144,7 @@ def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) ->
         return
     raise ClientError(
         f"s3://{bucket}/{key} was changed by others {ATTEMPTS} times while it was rewritten: remove its lines with "
-        f"{member} {' or '.join(sorted(ids))} by hand."
+        f"{member} {' or '.join(sorted(ids))} yourself."
     )
 
 

@@ -123,7 +123,22 @@ def imported_modules(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("item", ["One upload", "One capture file", "One training folder", "One deployment"])
+ITEMS = (
+    "One upload",
+    "One capture file",
+    "One review",
+    "One run of the backlog",
+    "One deletion",
+    "One training folder",
+    "One deployment",
+)
+
+
+def test_every_item_is_followed() -> None:
+    assert re.findall(r"^### (.+)$", section("Follow one item through the code"), re.MULTILINE) == [*ITEMS]
+
+
+@pytest.mark.parametrize("item", ITEMS)
 def test_every_inner_step_of_an_item_is_imported_by_an_earlier_one(item: str) -> None:
     steps = trace(item)
     assert len(steps) > 5

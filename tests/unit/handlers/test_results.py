@@ -157,6 +157,15 @@ def test_the_examples_of_the_documentation_are_results() -> None:
         VALIDATOR.validate(json.loads(example))
 
 
+def test_the_examples_of_the_documentation_have_the_inference_ids_of_their_uploads() -> None:
+    found = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", _chapter("Examples"), re.DOTALL)]
+    event = json.loads(re.findall(r"```json\n(.*?)```", _chapter("Events"), re.DOTALL)[0])["detail"]
+    uploads = [(one["source"], one["inference_id"]) for one in found] + [(event, event["inference_id"])]
+    assert len(uploads) == 4
+    for upload, inference_id in uploads:
+        assert inference_id == keys.inference_id(upload["bucket"], upload["key"], upload["version_id"])
+
+
 def test_encoded_for_people_and_programs() -> None:
     data = results.encode(predicted())
     assert "オートバイ".encode() in data

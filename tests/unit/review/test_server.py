@@ -83,7 +83,7 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
         assert {name: one.request("GET", "/", base="")[1][name] for name in PROTECTING} == PROTECTING
         assert b"<script>" not in content
         assert b"style=" not in content
-        # AND the address is good once, but leads the same browser to the page
+        # AND the address is valid once, but leads the same browser to the page
         assert two.request("GET", f"/?{two.url.query}")[0] == 403
         assert one.request("GET", f"/?{one.url.query}")[0] == 303
         # AND the cookie opens nothing elsewhere, where browsers would send it to other servers of this machine, too
