@@ -26,7 +26,7 @@ from dropsort.local import automatic_redrive, embedded
 from dropsort.local.service import Service
 
 UPLOADS = 120
-RATE = 2.0  # images a second
+RATE = 2.0  # images per second
 REDRIVE_SECONDS = 10.0
 TOLERANCE = 0.2
 RUNS = 11  # of the simulation: chance decides which image waits longest, so that medians are compared

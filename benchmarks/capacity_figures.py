@@ -11,7 +11,7 @@ class Assumptions:
 
     account_concurrency: int = 1000  # functions at once in the region
     concurrency: int = 0  # reserved for Classify; 0: none
-    rate: float = 150.0  # images a second of one instance
+    rate: float = 150.0  # images per second of one instance
     instances: int = 1
     max_instances: int = 0  # above `instances`: autoscaling
     workers: int = 4  # requests that an instance works on at once: its vCPUs

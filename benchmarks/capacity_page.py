@@ -75,7 +75,7 @@ def _tiles(outcome: Outcome, uploads: int) -> list[Tile]:
             f"{outcome.max_concurrency:,} of them Classify",
         ),
         Tile("by the backlog", f"{outcome.redriven:,}", f"in {outcome.runs:,} runs"),
-        Tile("dollars a million", f"{outcome.dollars / uploads * 1e6:.2f}", "apart from the endpoint"),
+        Tile("dollars per million", f"{outcome.dollars / uploads * 1e6:.2f}", "apart from the endpoint"),
     ]
 
 

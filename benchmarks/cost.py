@@ -25,13 +25,13 @@ NOTEBOOKS = ResourceUse(
 
 
 def main() -> None:
-    """Print the table, US dollars a million images."""
+    """Print the table, US dollars per million images."""
     columns = {"Dropsort": OURS.parts(), "as Standard": STANDARD.parts(), "notebooks": NOTEBOOKS.parts()}
 
     def line(name: str, values: Sequence[float]) -> None:
         print(f"{name:36}" + "".join(f"{value:14.2f}" for value in values))
 
-    print(f"{'US dollars a million images':36}" + "".join(f"{name:>14}" for name in columns))
+    print(f"{'US dollars per million images':36}" + "".join(f"{name:>14}" for name in columns))
     for part in OURS.parts():
         line(part, [parts[part] * 1e6 for parts in columns.values()])
     line("without the endpoint", [sum(parts.values()) * 1e6 for parts in columns.values()])

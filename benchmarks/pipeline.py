@@ -193,7 +193,7 @@ def _top(probabilities: Sequence[float]) -> int:
 
 
 def _alone(service: Service, ours: Arm, baseline: Arm, images: Sequence[bytes]) -> dict[str, float]:
-    """Processor milliseconds an image of the functions alone, by arm: the median of three turns."""
+    """Processor milliseconds per image of the functions alone, by arm: the median of three turns."""
     session = service.session()
     s3, functions = session.client("s3"), session.client("lambda")
     inputs: dict[str, list[dict[str, Any]]] = {ours.name: [], baseline.name: []}

@@ -39,7 +39,7 @@ def processor_milliseconds(
     arm
         ``dropsort`` or ``baseline``.
     inputs
-        Inputs of executions, one an image; the first tenth is not counted.
+        Inputs of executions, one per image; the first tenth is not counted.
     environment
         The functions' environment variables, all of them together.
     """

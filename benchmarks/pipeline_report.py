@@ -36,7 +36,7 @@ def text(figures: Mapping[str, Any]) -> str:
         lines.append("")
     lines.append(
         _line(
-            "functions alone, CPU ms an image",
+            "functions alone, CPU ms per image",
             [_or_dash(figures["alone"].get(arm), "{:.1f}") for arm in names],
         )
     )

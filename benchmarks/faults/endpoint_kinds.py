@@ -33,12 +33,12 @@ def _refusing(stand: Stand, batch: Batch) -> None:
     _for_a_while(stand, batch, proxy.always(proxy.model_error(400)))
 
 
-@kind("throttled-without-text", "SageMaker throttles above 2 requests a second: 400 without any text")
+@kind("throttled-without-text", "SageMaker throttles above 2 requests per second: 400 without any text")
 def _throttled(stand: Stand, batch: Batch) -> None:
     _for_a_while(stand, batch, proxy.Limited(2, proxy.runtime_error(400, "")))
 
 
-@kind("rate-limited", "the endpoint takes 2 images a second and responds 503 above")
+@kind("rate-limited", "the endpoint takes 2 images per second and responds 503 above")
 def _limited(stand: Stand, batch: Batch) -> None:
     # Not lifted: all of the images have to get through at this rate.
     stand.proxy.inject(proxy.of("endpoint", proxy.Limited(2, proxy.model_error(503))))

@@ -270,7 +270,7 @@ def reset(_: Request) -> Response | None:
 
 
 class Limited:
-    """Passes on so many requests a second, and responds with an error to those above.
+    """Passes on so many requests per second, and responds with an error to those above.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def draw(image: bytes) -> Text | None:
             small.thumbnail((COLUMNS, 2 * ROWS))
     except Exception:  # Pillow's decoders raise nearly anything
         return None
-    data = small.tobytes()  # three bytes a pixel, row by row
+    data = small.tobytes()  # three bytes per pixel, row by row
     rows = [data[at : at + 3 * small.width] for at in range(0, len(data), 3 * small.width)]
     text = Text()
     for upper, lower in itertools.zip_longest(rows[::2], rows[1::2]):

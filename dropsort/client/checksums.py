@@ -41,7 +41,7 @@ class Crc32:
 
 
 class _Reflected:
-    """A reflected CRC that the standard library lacks: ten megabytes a second, for objects that other programs uploaded."""
+    """A reflected CRC that the standard library lacks: ten megabytes per second, for objects that other programs uploaded."""
 
     polynomial, size = 0, 0
     _tables: dict[int, list[int]] = {}  # noqa: RUF012 - shared by all

@@ -24,7 +24,7 @@ MAX_SLOW_BYTES = 16_000_000
 MAX_REPEATS = 1_000  # scans of JPEG
 MAX_WORK = 2_500_000_000  # repeats times pixels: 25 scans of 100 megapixels
 
-# Peak bytes a pixel by format and Pillow's mode; "" for any other mode of the format.
+# Peak bytes per pixel by format and Pillow's mode; "" for any other mode of the format.
 _BYTES_PER_PIXEL = {
     ("JPEG", ""): 9.0, ("PNG", ""): 12.9, ("WEBP", "RGB"): 16.5, ("WEBP", ""): 20.5, ("AVIF", "RGB"): 13.5, ("AVIF", ""): 18.5,
     ("GIF", ""): 13.0, ("BMP", ""): 12.5, ("TIFF", ""): 13.0, ("TIFF", "RGB"): 12.0, ("JPEG2000", ""): 25.0, ("ICO", ""): 17.0,

@@ -61,7 +61,7 @@ class Audited:
 
 @dataclass(frozen=True)
 class Counted:
-    """Results of one outcome: a stratum a day, in order, and what is not part of them."""
+    """Results of one outcome: a stratum per day, in order, and what is not part of them."""
 
     strata: Sequence[Stratum]
     elsewhere: int = 0

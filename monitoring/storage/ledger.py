@@ -1,4 +1,4 @@
-"""Which capture files were read, in which version, and their counts: 40 bytes a file.
+"""Which capture files were read, in which version, and their counts: 40 bytes per file.
 
 A ledger covers the files of one day of the layout (or all others together). A file that is recorded in the same version
 is not read again; the counts of another version are subtracted from the totals first.

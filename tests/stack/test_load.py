@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow(reason="sends many uploads at 
 
 UPLOADS = int(os.environ.get("DROPSORT_UPLOADS", "80"))
 CLIENTS = 16
-# Space for what an allocator does not return: 200,000 bytes an upload, so that fewer uploads show a leak as well.
+# Space for what an allocator does not return: 200,000 bytes per upload, so that fewer uploads show a leak as well.
 GROWTH_BYTES = min(40_000_000, 200_000 * UPLOADS)
 
 

@@ -52,7 +52,7 @@ def target_options() -> list[str]:
 
 
 def fetch(on_step: OnStep = no_steps) -> list[Path]:
-    """The wheels, one a package, sorted by name; downloaded if the cache has not this lock's.
+    """The wheels, one per package, sorted by name; downloaded if the cache has not this lock's.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def test_what_is_read_is_the_templates() -> None:
 
 
 def test_a_burst_of_ten_thousand_in_five_seconds_has_all_its_results(tmp_path: Path) -> None:
-    # GIVEN one instance that takes 150 images a second WHEN the command simulates with what `dropsort deploy` proposes
+    # GIVEN one instance that takes 150 images per second WHEN the command simulates with what `dropsort deploy` proposes
     file = tmp_path / "capacity.json"
     capacity.main(["--uploads", "10000", "--seconds", "5", "--rate", "150", "--json", str(file)])
     # THEN all have their result, within the parameter's concurrency, at the endpoint's pace
@@ -71,7 +71,7 @@ def test_samples_end_at_the_outcome_and_stay_few() -> None:
 
 
 def test_more_uploads_than_are_simulated_are_extrapolated(tmp_path: Path) -> None:
-    # GIVEN ten images a second, of which a tenth is simulated THEN the figures are about those of all
+    # GIVEN ten images per second, of which a tenth is simulated THEN the figures are about those of all
     whole = simulated(4000, 400.0)
     file = tmp_path / "capacity.json"
     capacity.main(

@@ -252,7 +252,7 @@ def test_the_backlog_function_may_do_exactly_what_it_does(
 def test_one_upload_makes_the_requests_and_the_log_that_its_cost_counts(
     calls: list[tuple[str, dict[str, Any]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each further request to S3 costs 0.40 dollars a million, a PUT or LIST 5: this test says which there are."""
+    """Each further request to S3 costs 0.40 dollars per million, a PUT or LIST 5: this test says which there are."""
     put = boto3.client("s3").put_object(Bucket=BUCKET, Key="incoming/cam1/a.png", Body=PNG)
     started = event("incoming/cam1/a.png", **{"version-id": put["VersionId"]}) | {
         "time": "2026-11-26T02:00:00Z"

@@ -199,7 +199,7 @@ class TestSilence:
         return {h: int(random.poisson(hourly)) for h in hours if h < end}
 
     def test_busy_captures_that_stop_alarm(self) -> None:
-        """GIVEN 50 captures an hour for ten days WHEN three hours are empty THEN it alarms and says how many were due."""
+        """GIVEN 50 captures per hour for ten days WHEN three hours are empty THEN it alarms and says how many were due."""
         found = silence(self.counts(), self.NOW, level=1e-4)
 
         assert found.alarm
@@ -252,7 +252,7 @@ class TestWindows:
     """Which hours a check is about."""
 
     def test_the_first_day_is_the_reference(self) -> None:
-        """GIVEN 100 captures an hour WHEN the reference is sought THEN it is the first 24 hours."""
+        """GIVEN 100 captures per hour WHEN the reference is sought THEN it is the first 24 hours."""
         total = Aggregate()
         random = np.random.default_rng(3)
         for i in range(40):

@@ -111,7 +111,7 @@ def test_one_capture_less_than_a_thousand_is_no_reference() -> None:
 
 
 def test_the_windows_of_a_check_are_the_complete_hours_of_a_day_and_the_latest_300() -> None:
-    # GIVEN two days, 25 captures an hour and in the hour of the check, which is not over
+    # GIVEN two days, 25 captures per hour and in the hour of the check, which is not over
     total = Aggregate()
     for hour in range(49):
         put(total, hour, 25)

@@ -158,7 +158,7 @@ ALARMS = {
     ),
     "monitor-throttles": Alarm(
         "AWS/Lambda Throttles", throttles("MonitorFunction"), "Sum", ("≥", 1), 60, 6, datapoints=3,
-        why="one run an hour; a later one catches up",
+        why="one run per hour; a later one catches up",
     ),
     "backlog-throttles": Alarm(
         "AWS/Lambda Throttles", throttles("BacklogFunction"), "Sum", ("≥", 1), 60, 6, datapoints=3,
@@ -166,7 +166,7 @@ ALARMS = {
     ),
     "monitor": Alarm(
         "AWS/Lambda Errors", throttles("MonitorFunction"), "Sum", ("≥", 1), 60, 3, datapoints=2,
-        why="one run an hour; the next one continues where a failed one stopped",
+        why="one run per hour; the next one continues where a failed one stopped",
     ),
     "endpoint-errors": Alarm(
         "AWS/SageMaker InvocationModelErrors / Invocations", {}, "Sum", (">", 0.05), 2, 3, datapoints=2,
@@ -251,19 +251,52 @@ RESOURCES = {
 }
 
 
+# What a person does, as docs/reference/metrics.md says.
+NOTHING = "none: it rolls the model back"
+ACTIONS = {
+    "failed-executions": "an execution failed: see the workflow's log; `dropsort redrive`",
+    "late-executions": "an execution timed out: see the dashboard; `dropsort redrive`",
+    "dead-letters": "an event started nothing: see the queue; `dropsort redrive`; purge it",
+    "retryable": "none: it is started again when the endpoint works",
+    "misconfigured": "the endpoint rejects every image: check `EndpointAccept`, its log, the role",
+    "slow": "check throttles and endpoint latency",
+    "throttles": "request more concurrency, or upload more slowly",
+    "large-throttles": "the same",
+    "classify-throttles": "images wait for the endpoint: add instances; raise `ClassifyConcurrency`",
+    "filter-throttles": "results may be missing: request more concurrency",
+    "deletion-throttles": "results of deleted uploads are deleted later: delete more slowly",
+    "endpoint-unhealthy": "uploads wait for the endpoint: see its log and status",
+    "reconciliation": "comparisons are overdue: see the log of the backlog function",
+    "endpoint": "see its log; check the last roll-out first",
+    "oldest-upload": "none, unless it stays for hours: see the log of the backlog function",
+    "unreviewed": "[review](../guides/review.md), similar images at once; train again",
+    "drift": "`dropsort report --stack …`",
+    "silence": "check uploads and data capture",
+    "promise": "raise the threshold, or [train again](../guides/learning.md)",
+    "capture": "check the disk of the instance",
+    "behind": "captures are unread: wait, or lower `CaptureSamplingPercentage`",
+    "monitor-throttles": "request more concurrency",
+    "backlog-throttles": "request more concurrency",
+    "monitor": "see its log",
+    "endpoint-errors": NOTHING,
+    "endpoint-latency": NOTHING,
+    "endpoint-low-confidence": NOTHING,
+}
+
+
 def table() -> str:
     """The table of the documentation."""
-    rows = ["| alarm | in alarm if | in | no data | why |", "|---|---|---|---|---|"]
+    rows = ["| alarm | in alarm if | in | action |", "|---|---|---|---|"]
     for name, alarm in ALARMS.items():
         sign, threshold = alarm.line
         shown = f"{threshold:,}" if isinstance(threshold, (int, float)) else f"`{threshold[2:-1]}`"
         metric = alarm.metric.split(maxsplit=1)[1]
-        metric = (
-            f"`{metric}`" if alarm.expression or " " in metric else f"`{metric}`, {alarm.statistic.lower()}"
-        )
+        function = str(alarm.dimensions.get("FunctionName", "")).strip("${}").removesuffix("Function")
+        metric = f"`{metric}`" + (f" of {function}" if function else "")
+        if not alarm.expression and " " not in metric.split("`")[1]:
+            metric += f", {alarm.statistic.lower()}"
         within = f"{alarm.datapoints or alarm.periods} of {alarm.periods} × {alarm.minutes} min"
-        missing = "in alarm" if alarm.missing == "breaching" else "OK"
-        rows.append(f"| `{name}` | {metric} {sign} {shown} | {within} | {missing} | {alarm.why} |")
+        rows.append(f"| `{name}` | {metric} {sign} {shown} | {within} | {ACTIONS[name]} |")
     return "\n".join(rows) + "\n"
 
 

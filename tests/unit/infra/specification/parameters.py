@@ -89,9 +89,9 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     "EndpointInstanceType": Text(
         ("ml.m5.xlarge", "ml.g4dn.2xlarge", "ml.trn1-09az.metal09"),
         ("m5.xlarge", "ml.m5", "ml.M5.xlarge", "mlxm5.xlarge", "ml.m5.x-l", "ml.m_5.large"),
-        "7 ms an image; the smallest that is not burstable is half of it", default="ml.m5.xlarge",
+        "7 ms per image; the smallest that is not burstable is half of it", default="ml.m5.xlarge",
     ),
-    "EndpointInstanceCount": Number(1, 1, 100, "an idle instance costs $170 a month"),
+    "EndpointInstanceCount": Number(1, 1, 100, "an idle instance costs $170 per month"),
     "EndpointMaxInstanceCount": Number(0, 0, 100, "no autoscaling unless it is wanted"),
     "InvocationsPerInstance": Number(5000, 1, 1_000_000, "about half of what an ml.m5.xlarge can process in a minute"),
     "ClassifyConcurrency": Number(0, 0, 10_000, "a new account has ten concurrent executions, of which none can be reserved"),
