@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropsort.contract.defaults import PATIENCE_SECONDS, PRECISION, STACK
+from dropsort.contract.defaults import PATIENCE_SECONDS, STACK
 from dropsort.contract.errors import DropsortError
 
 if TYPE_CHECKING:
@@ -147,20 +147,21 @@ class Service:
 
         return reviewed.iterate(self._aws.client("s3"), self.bucket, prefix=prefix)
 
-    def audit(self, precision: float = PRECISION, *, prefix: str = "") -> Audit:
+    def audit(self, precision: float | None = None, *, prefix: str = "") -> Audit:
         """The precision of what is classified, estimated from reviews in random order.
 
         Parameters
         ----------
         precision
-            That was promised, 0 to 1.
+            That was promised, 0 to 1; None takes the one that the stack's model was trained for.
         prefix
             Only images whose path below ``incoming/`` starts so.
         """
         from dropsort.cli.audit import judged
         from monitoring.quality import audit
 
-        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), precision)
+        promised = self._stack.precision if precision is None else precision
+        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), promised)
 
     def report(self, out: str | os.PathLike[str]) -> Path:
         """Read new captures, write the monitoring report as one HTML page, and return it.

@@ -13,7 +13,6 @@ from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import amount, aws_options, json_option, prefix_option, stack_option
 from dropsort.cli.output import facts_table, note, output_console
 from dropsort.client.aws import Aws
-from dropsort.contract.defaults import PRECISION
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -24,7 +23,12 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Estimate the precision from random reviews.")
-@amount("--precision", click.FloatRange(0, 1), "Promised precision.", default=PRECISION, metavar="SHARE")
+@amount(
+    "--precision",
+    click.FloatRange(0, 1),
+    "Promised precision.  [default: that the model was trained for]",
+    metavar="SHARE",
+)
 @amount("--next", click.IntRange(min=0), "Also print the keys of the N images to review next.", default=0)
 @click.option(
     "--store",
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 @stack_option
 @aws_options
 def audit(
-    precision: float, next: int, store: bool, prefix: str, json_file: Path | None, stack: str, aws: Aws
+    precision: float | None, next: int, store: bool, prefix: str, json_file: Path | None, stack: str, aws: Aws
 ) -> int:
     """Estimate how many of the classified images are right, from reviews in random order.
 
@@ -53,7 +57,7 @@ def audit(
         raise click.UsageError("--store is for the whole service: leave --prefix out.")
     service = stacks.find(aws.client, stack)
     items = judged(aws.client("s3"), service.bucket, prefix, unreadable=note)
-    found = auditing.audit(items, precision)
+    found = auditing.audit(items, service.precision if precision is None else precision)
     waiting = [one.key for one in auditing.next_to_review(items, next)]
     output = output_console(json_file)
     output.print(

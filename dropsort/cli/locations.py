@@ -31,6 +31,7 @@ class Location:
     labels: tuple[str, ...] = ()
     threshold: float = defaults.THRESHOLD
     familiarity_threshold: float = defaults.FAMILIARITY_THRESHOLD
+    precision: float = defaults.PRECISION
     invoked: int | None = None
     images: bool = False
     reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
@@ -64,7 +65,7 @@ def locate(
             names,
             demo.get("threshold") or defaults.THRESHOLD,
             demo.get("familiarity_threshold") or defaults.FAMILIARITY_THRESHOLD,
-            demo.get("invoked"),
+            invoked=demo.get("invoked"),
             images=True,
             reference=str(saved) if saved.is_file() else "",
             compared=demo.get("reference") or "the model's reference.json",
@@ -88,6 +89,7 @@ def locate(
         names or own,
         float(service.parameters.get("Threshold", defaults.THRESHOLD)),
         float(service.parameters.get("FamiliarityThreshold", defaults.FAMILIARITY_THRESHOLD)),
+        precision=service.precision,
         reference=f"s3://{service.bucket}/{reference.KEY}",
         stack=service.name,
         bucket=service.bucket,

@@ -24,7 +24,7 @@ from dropsort.cli.options import (
 )
 from dropsort.cli.output import bars, echo, facts_table, note, open_in_browser, output_console
 from dropsort.client.aws import Aws
-from dropsort.contract.defaults import PRECISION, THRESHOLD
+from dropsort.contract.defaults import THRESHOLD
 from dropsort.contract.reviews import TRUTH_PREFIX
 from dropsort.contract.text import printable
 
@@ -185,7 +185,9 @@ def report(
     _suggest_labels(where, aggregate)
     quality = None if no_truth else _quality(where, truth, aggregate, aws)
     found = (
-        audited(judged(aws.client("s3"), where.bucket, unreadable=note), PRECISION) if with_audit else None
+        audited(judged(aws.client("s3"), where.bucket, unreadable=note), where.precision)
+        if with_audit
+        else None
     )
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)

@@ -9,7 +9,7 @@ from dropsort.client.errors import NotFoundError
 from dropsort.contract import litter
 from dropsort.contract import stack as stacks
 from dropsort.contract.clients import Clients
-from dropsort.contract.defaults import STACK
+from dropsort.contract.defaults import PRECISION, STACK
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Service:
     def ignored(self) -> litter.Matcher:
         """Whether the service gives an upload no result, by its path below ``incoming/``."""
         return litter.parse(self.parameters.get("IgnoredPatterns", ""))
+
+    @property
+    def precision(self) -> float:
+        """The promised precision, 0 to 1: that the model's threshold was chosen for."""
+        return float(self.parameters.get("Precision", PRECISION))
 
 
 def find(client: Clients, name: str = STACK) -> Service:

@@ -39,7 +39,11 @@ MAX_SHOWN_PIXELS = (
 )
 
 # Template parameter by the member of a model's metrics.json that sets it when the model is deployed.
-MODEL_PARAMETERS = {"threshold": "Threshold", "familiarity_threshold": "FamiliarityThreshold"}
+MODEL_PARAMETERS = {
+    "threshold": "Threshold",
+    "familiarity_threshold": "FamiliarityThreshold",
+    "wanted_precision": "Precision",
+}
 
 
 def version_parameter(figures: Mapping[str, object]) -> dict[str, str]:

@@ -147,7 +147,7 @@ def _threshold(
     if given is not None:
         return _Threshold(given, "given")
     if choose_on is not None:
-        wanted = precision or PRECISION
+        wanted = figures.get("wanted_precision", PRECISION) if precision is None else precision
         held_out = predict(model, choose_on.images)
         truth = np.array([model.labels.index(image.label) for image in choose_on.images])
         correct = held_out.probabilities.argmax(1) == truth

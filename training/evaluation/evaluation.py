@@ -141,7 +141,9 @@ class Evaluation:
                     self.predictions.familiarity.tolist(), self.others.familiarity.tolist()
                 ),
             }
-        exact = {name: found[name] for name in MODEL_PARAMETERS}  # settings, not measurements: never rounded
+        exact = {
+            name: found[name] for name in MODEL_PARAMETERS if name in found
+        }  # settings, not measurements: never rounded
         return {name: _plain(value) for name, value in found.items()} | exact
 
 

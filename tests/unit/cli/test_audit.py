@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from dropsort.api import connect
 from dropsort.cli.audit import audit
+from tests.unit.cli.conftest import TEMPLATE
 from tests.unit.client.conftest import BUCKET
 
 
@@ -49,6 +52,21 @@ def test_a_broken_promise_is_an_exit_code(record: Callable[..., None]) -> None:
         record(number, action="label", label="motorcycle")
     assert run().return_value == 1
     assert run("--precision", "0").return_value == 0
+
+
+def test_the_promise_is_that_of_the_model_that_is_deployed(record: Callable[..., None]) -> None:
+    for number in range(4):
+        record(number, action="label", label="motorcycle")
+    # GIVEN a stack whose model was trained for another precision than the default
+    template = {**TEMPLATE, "Parameters": {"Precision": {"Type": "Number", "Default": 0.99}}}
+    boto3.client("cloudformation").update_stack(
+        StackName="dropsort",
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": "Precision", "ParameterValue": "0"}],
+    )
+    shown = run()
+    assert (json.loads(shown.stdout)["promised"], shown.return_value) == (0, 0)
+    assert connect().audit().promised == 0
 
 
 def test_the_findings_are_stored_for_the_hourly_function(record: Callable[..., None], s3: Any) -> None:

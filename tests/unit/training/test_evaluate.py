@@ -78,7 +78,7 @@ def test_the_page_is_self_contained_and_shows_mistakes(
 
 
 def test_the_threshold_is_chosen_on_other_images_than_it_is_judged_on(
-    model_folder: Path, image_tree: Callable[..., Path]
+    model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path
 ) -> None:
     held, test = image_tree(20, below="held"), image_tree(20, below="judged")
 
@@ -87,6 +87,11 @@ def test_the_threshold_is_chosen_on_other_images_than_it_is_judged_on(
     assert "40 held-out images" in found.threshold_from
     answers = evaluate.predict(evaluate.load_model(model_folder)[0], dataset.read(held).images)
     assert (answers.confidence >= found.threshold).any()
+    # Without one that is named, the model's.
+    other = Path(shutil.copytree(model_folder, tmp_path / "other"))
+    figures = json.loads((other / "metrics.json").read_text()) | {"wanted_precision": 0.75}
+    (other / "metrics.json").write_text(json.dumps(figures))
+    assert "precision 0.75 " in evaluate.evaluate_path(other, test, choose_on=held).threshold_from
     with pytest.raises(TrainingError, match="choose-on"):
         evaluate.evaluate_path(model_folder, test, precision=0.9)
 

@@ -57,6 +57,7 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
         ("bicycle", "bicycle=", "=0.9", "bicycle=1.5", "bicycle=0.9,", "bicycle=.9", "bicycle=0.", "bicycle=1.5,a=1", "a=0.9,a b"),
     ),
     "FamiliarityThreshold": Number(0.01, 0, 1, "about 1 % of genuine images are rejected"),
+    "Precision": Number(0.99, 0, 1, "for which the shipped model's threshold was chosen"),
     "Labels": Text(("", "bicycle,motorcycle", "Фото, 写真"), (), "any text"),
     "CreateEndpoint": Choice("true", ("false",), "one command deploys everything"),
     "EndpointName": Text(
@@ -196,6 +197,7 @@ WITH_ENDPOINT = {"Condition": "CreatesEndpoint"}
 # What the commands read of a stack (dropsort/contract/stack.py).
 OUTPUTS = {
     "BucketName": {"Value": "${Bucket}"},
+    "Precision": {"Value": "${Precision}"},
     "StateMachineArn": {"Value": "${StateMachine}"},
     "BacklogStateMachineArn": {"Value": "${BacklogStateMachine}"},
     "BacklogFunction": {"Value": "${BacklogFunction}"},
