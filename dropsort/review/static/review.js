@@ -58,6 +58,7 @@ function draw(cell, index, item) {
   const [, name, note, mark] = box.children;
   name.textContent = item ? item.label || (item.reason || "").replaceAll("_", " ") || "–" : "gone";
   note.textContent = item ? `${item.size > 1 ? `${item.size} similar · ` : ""}${share(item.confidence)} · ${item.key.split("/").pop()}` : "";
+  name.title = name.textContent; note.title = item ? pathOf(item) : "";  // both may be cut
   mark.textContent = sign; mark.hidden = !sign;
   cell.setAttribute("aria-label", item ? `${pathOf(item)}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
 }

@@ -15,7 +15,7 @@ from tests import needs
 from tests.unit.handlers.sample_images import encoded
 from tests.unit.local.intruders import FLAGS, browser, pages_served
 from tests.unit.review.conftest import Upload, stored
-from tests.unit.review.rig import fill, served
+from tests.unit.review.rig import HOSTILE_LABEL, fill, served
 from tests.unit.review.test_server import eventually
 
 sync_api = needs.module("browser", "playwright.sync_api")
@@ -187,6 +187,45 @@ def test_similar_images_are_decided_at_once(s3: Any, upload: Upload, open_page: 
         page.keyboard.press("z")
         settled(page)
         assert {one["decisions"][-1]["action"] for one in stored(s3, "reviews/").values()} == {"undo"}
+
+
+# What is beyond the page's width, and what scrolls sideways or is cut without a sign.
+OVERFLOWING = """[...document.querySelectorAll("body *")].filter((one) => one.offsetParent && !one.closest(".hidden")).filter((one) => {
+  const box = one.getBoundingClientRect(), style = getComputedStyle(one), screen = document.documentElement.clientWidth;
+  const sideways = one.scrollWidth > one.clientWidth + 1 && style.overflowX !== "visible" && style.textOverflow !== "ellipsis";
+  return box.width && (box.left < -1 || box.right > screen + 1 || (sideways && one.tagName !== "INPUT"));
+}).map((one) => `${one.tagName} ${one.id} ${one.textContent.slice(0, 40)}`)"""
+
+
+def test_a_hundred_labels_of_up_to_200_characters_fit(
+    s3: Any, upload: Upload, open_page: Callable[..., Any]
+) -> None:
+    # GIVEN a hundred labels and keys, long ones without and with spaces and hostile ones among them
+    labels = ["x" * 200, "a long label " * 15, *(f"class {number}" for number in range(97)), HOSTILE_LABEL]
+    long = {"label": labels[0], "confidence": 0.01, "probabilities": dict.fromkeys(labels, 0.01)}
+    upload(f"{'k' * 200}/{'n' * 240}.png", **long)
+    upload("done.png", **long | {"outcome": "classified", "label": labels[1]})
+    fill(upload, 4)
+    with served(s3) as (_, server):
+        page = open_page(server.address)
+        assert page.locator("#labels button").count() == 100
+        # WHEN they are shown, wide and light, narrow and dark, with the large view and the bins
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate("document.getElementById('bins-fold').open = true; focus(0)")
+            until(page, "grid.item(0).label.length === 200 && grid.width * grid.columns <= innerWidth")
+            for large in (False, True):
+                page.evaluate(f"large({str(large).lower()})")
+                until(
+                    page, f"!{str(large).lower()} || document.querySelectorAll('#facts meter').length === 20"
+                )
+                # THEN nothing is cut off or scrolls sideways
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                assert page.evaluate(OVERFLOWING) == []
+        # AND what is too long for its place is whole where the pointer rests
+        assert page.get_attribute("#cell-0 .name", "title") == labels[0]
+        assert page.get_attribute("#cell-0 .note", "title").endswith(f"{'n' * 240}.png")
 
 
 def test_a_phone(s3: Any, upload: Upload, open_page: Callable[..., Any]) -> None:
