@@ -86,7 +86,7 @@ MODULES = {
     "dropsort.client.wait": [U + "client/test_drop_and_wait.py"],
     "dropsort.client.watch": [U + "client/test_watch.py"],
     "dropsort.cli.audit": [U + "cli/test_audit.py"],
-    "dropsort.cli.backfill": [U + "cli/test_declined.py"],
+    "dropsort.cli.backfill": [U + "cli/test_backfill.py", U + "cli/test_declined.py"],
     "dropsort.cli.drop": [U + "cli/test_results.py", U + "client/test_drop.py"],
     "dropsort.cli.forget": [U + "cli/test_declined.py", U + "client/test_forget.py"],
     "dropsort.cli.output": [U + "cli/test_output.py"],
