@@ -6,15 +6,18 @@ import base64
 import hashlib
 import re
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from jinja2 import Environment, UndefinedError
 
 from dropsort.pages import dashboard, evaluation, html, report
+from dropsort.pages.images import GalleryImage
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
@@ -109,6 +112,21 @@ def test_what_comes_from_outside_is_text_on_every_page(page: object) -> None:
 
     assert "&lt;script&gt;" in text
     assert not intruders(text)
+
+
+def test_every_attribute_of_a_gallery_is_one_value_whatever_it_says() -> None:
+    shown = GalleryImage(
+        HOSTILE, HOSTILE, f"data:image/png;{HOSTILE}", alt=HOSTILE, note=HOSTILE, lines=(HOSTILE,), id=HOSTILE
+    )
+    parts: Any = html.environment().get_template("parts.html").module
+
+    text = str(parts.gallery([shown, replace(shown, data="")]))
+
+    assert not intruders(text)
+    found = [attributes for _, attributes in Tags(text).found]
+    assert [one["alt"] for one in found if "alt" in one] == [HOSTILE]
+    assert [one["src"] for one in found if "src" in one] == [shown.data]
+    assert [one["title"] for one in found if one.get("class") == "id"] == [HOSTILE, HOSTILE]
 
 
 @PAGES
