@@ -143,7 +143,7 @@ def service() -> Iterator[Stand]:
 
 
 def measure(stand: Stand, folder: str, case: Case, uploads: int) -> tuple[Measured, float]:
-    """Upload to the embedded service and wait until it has drained; return what came of it and how long the uploads took."""
+    """Upload to the embedded service and wait until it has finished; return what came of it and how long the uploads took."""
     # Function instances of its own, as in the simulation: a circuit breaker remembers the burst before.
     stand.set_variables("ClassifyFunction", {"BURST": folder})
     warm = Batch(f"{folder}-warm", 8, images())
@@ -194,7 +194,7 @@ def compare(measured: Measured, simulated: Outcome) -> str:
 def main(uploads: int = UPLOADS) -> int:
     """Measure, simulate, print both; 1 if they differ by more than a fifth."""
     print(f"{uploads} uploads at once; an endpoint that works on one image at a time, {RATE:g} a second")
-    print(f"{'':36}{'':18}{'results':>9}{'drained':>11}{'requests':>10}")
+    print(f"{'':36}{'':18}{'results':>9}{'finished':>11}{'requests':>10}")
     differ = False
     with service() as stand:
         for case in CASES:

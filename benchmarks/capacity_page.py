@@ -68,7 +68,9 @@ def _tiles(outcome: Outcome, uploads: int) -> list[Tile]:
     return [
         Tile("results", f"{outcome.results:,}", f"of {uploads:,} uploads"),
         Tile("failed or without a result", f"{outcome.failed + outcome.without_result:,}", "at the end"),
-        Tile("drained", _duration(outcome.drained_seconds), "from the first upload to the last result"),
+        Tile(
+            "finished after", _duration(outcome.drained_seconds), "from the first upload to the last result"
+        ),
         Tile(
             "functions at once",
             f"{outcome.max_concurrent_functions:,}",
@@ -87,7 +89,7 @@ def _costs(outcome: Outcome, uploads: int) -> list[Fact]:
             f"{outcome.dollars / uploads * 1e6:.2f} a million images",
         ),
         Fact(
-            "endpoint, while it drained",
+            "endpoint, until it finished",
             f"{outcome.endpoint_dollars:,.2f}",
             f"up to {outcome.max_instances} instances",
         ),

@@ -1,6 +1,6 @@
--- Captures into aggregates, for Athena (engine 3). Same numbers as monitoring/incremental/run.py, one row a histogram bin:
+-- Captures into aggregates, for Athena (engine 3). Same numbers as monitoring/incremental/run.py, one row per histogram bin:
 -- sum the rows of a label for its cell. {placeholders} are filled in by monitoring/athena.py.
--- Late files: path hours up to {margin} hours behind the hours of inference are read too.
+-- Late files: path hours up to {margin} hours after the hours of inference are read too.
 WITH
 parsed AS (
   SELECT endpoint, variant, "$path" AS file, TRY(json_parse(line)) AS record

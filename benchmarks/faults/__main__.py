@@ -22,7 +22,7 @@ from dropsort.local.service import Service
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = ("kind", "images", "lost", "doubled", "stale", "waiting", "injected", "drained", "invocations")
+    head = ("kind", "images", "lost", "doubled", "stale", "waiting", "injected", "finished", "invocations")
     lines = ["{:24s}{:>8s}{:>6s}{:>9s}{:>7s}{:>9s}{:>10s}{:>9s}{:>13s}".format(*head)]
     for row in rows:
         found = row.verdict

@@ -108,7 +108,7 @@ def cost(
         count = f"{instances} {instance_type}"
         console().print(f"The endpoint, {count}, busy or idle: {idle:,.2f} a month.", markup=False)
         console().print(
-            f"A month with {monthly:,.0f} images: {whole:,.2f}, of it {idle:,.2f} for the endpoint's instances.",
+            f"A month with {monthly:,.0f} images: {whole:,.2f}, of which {idle:,.2f} for the endpoint's instances.",
             markup=False,
         )
     document = {

@@ -67,7 +67,7 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
     NotFoundError
         There is neither an upload nor a result of this key.
     UnreadableResult
-        What lies under the key of its result is none.
+        The object under the key of its result is not one.
     """
     versions = [
         UploadVersion(item["VersionId"], item["LastModified"], item.get("Size"))
@@ -86,7 +86,7 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
 
 
 def _decisions(s3: S3Client, bucket: str, key: str) -> tuple[reviews.Decision, ...]:
-    """The decisions about an upload; none if what lies under the key of its review is not a review of it."""
+    """The decisions about an upload; none if the object under the key of its review is not a review of it."""
     content, _ = s3_documents.read(s3, bucket, reviews.key(keys.path_of(key)))
     try:
         return reviews.parse(content, key).decisions

@@ -1,6 +1,6 @@
-"""What parameters of the template name is there before anything changes: endpoint, event bus, KMS key, artifact bucket, model.
+"""Checks, before anything changes, that what the template's parameters name exists: endpoint, event bus, KMS key, artifact bucket, model.
 
-CloudFormation takes any name that is spelled correctly; each image would then fail, or its event vanish. What the caller is not permitted
+CloudFormation takes any name that is spelled correctly; each image would then fail, or its event be lost. What the caller is not permitted
 to look up is reported and taken as it is.
 """
 
