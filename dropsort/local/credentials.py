@@ -61,6 +61,10 @@ class Credentials:
         made = start.startswith(_FUNCTION_KEY) and _same(end, _letters(self.functions, "check", start))
         return self._function_secret(access_key_id) if made else None
 
+    def proof(self, port: int, nonce: str) -> str:
+        """What only a process that has these credentials, and serves this port, responds to a number made at random."""
+        return _hmac(self.functions, f"ready:{port}", nonce).hex()
+
     def _function_secret(self, access_key_id: str) -> str:
         return _hmac(self.functions, "secret", access_key_id).hex()
 

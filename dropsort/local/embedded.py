@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
-from dropsort.local.direct import responds
+from dropsort.local.direct import is_ready
 from dropsort.local.disk import RESERVE_BYTES
 from dropsort.local.errors import InUseError
 from dropsort.local.process import Lifeline, Process
@@ -165,7 +165,7 @@ class EmbeddedAws:
         }
 
     def _responds(self) -> bool:
-        return responds(f"{self.url}/_ministack/ready", timeout=2)
+        return is_ready(self.credentials, f"{self.url}/_ministack/ready", self.port, timeout=2)
 
 
 def free_port(wanted: int = 0) -> int:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dropsort.local import clients, credentials
-from dropsort.local.direct import responds
+from dropsort.local.direct import is_ready, responds
 from dropsort.local.embedded import HOST, free_port
 from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.process import Lifeline, Process
 
+MODULE = "dropsort.local.serve"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
@@ -84,7 +85,7 @@ class EmbeddedEndpoint:
         self._settings.write_text(json.dumps(self._config), encoding="utf-8")
         self._process = Process(
             "The embedded endpoint",
-            [sys.executable, "-m", "dropsort.local.serve", str(self._settings)],
+            [sys.executable, "-m", MODULE, str(self._settings)],
             _environment(),
             self.log,
             grace=STOP_SECONDS,
@@ -101,7 +102,9 @@ class EmbeddedEndpoint:
             It did not start; the message has its last words and names the log.
         """
         if self._process:
-            self._process.wait_until(lambda: self._call("GET", "/ping"), START_SECONDS)
+            self._process.wait_until(
+                lambda: is_ready(self.credentials, f"{self.url}/ping", self.port, timeout=2), START_SECONDS
+            )
 
     def start(self, holders: Sequence[int] = ()) -> None:
         """Start it and wait until it responds."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from dropsort.local.direct import NONCE, PROOF
 from dropsort.local.signatures import PayloadCheck, Secret, SignatureFault, Signed, parse
 
 BODY_LIMIT = 64_000_000  # bytes of a payload whose digest is in no header: it is held until it is checked
@@ -38,10 +39,14 @@ class Gate:
         Gives the secrets of access keys.
     ready
         Path that GET may read without credentials.
+    proof
+        Gives what proves, for the number that such a request has, that this process is one of the service.
     """
 
-    def __init__(self, application: Application, port: int, secret: Secret, ready: str) -> None:
-        self._application, self._secret, self._ready = application, secret, ready
+    def __init__(
+        self, application: Application, port: int, secret: Secret, ready: str, proof: Callable[[str], str]
+    ) -> None:
+        self._application, self._secret, self._ready, self._proof = application, secret, ready, proof
         self._hosts: Collection[str] = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -61,7 +66,8 @@ class Gate:
             await _reject(SignatureFault("AccessDenied", found), "", headers, body, send)
             return
         if path == self._ready and method == "GET":
-            await self._application(scope, _nothing, send)
+            nonce = next((value for name, value in headers if name == NONCE), "")
+            await self._application(scope, _nothing, _with_proof(send, self._proof(nonce)))
             return
         service = ""
         receive: Receive = body
@@ -194,6 +200,15 @@ def _without_cors(send: Send) -> Send:
         await send(message)
 
     return filtered
+
+
+def _with_proof(send: Send, proof: str) -> Send:
+    async def added(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (PROOF.encode(), proof.encode())]
+        await send(message)
+
+    return added
 
 
 async def _reject(fault: SignatureFault, service: str, headers: Headers, body: _Body, send: Send) -> None:

@@ -25,7 +25,7 @@ def main(config: dict[str, Any]) -> None:
     """Serve until SIGTERM."""
     import uvicorn
 
-    secrets = credentials.read(Path(config["credentials"]))
+    secrets, port = credentials.read(Path(config["credentials"])), int(config["port"])
     writer = None
     if config["capture"]:
         capture = Capture(**config["capture"])
@@ -44,9 +44,9 @@ def main(config: dict[str, Any]) -> None:
     # uvicorn ends in order at SIGTERM and then raises it once more: that one must find us still here.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
-        Gate(endpoint, config["port"], secrets.secret_of, ready="/ping"),
+        Gate(endpoint, port, secrets.secret_of, "/ping", lambda nonce: secrets.proof(port, nonce)),
         host=config["host"],
-        port=config["port"],
+        port=port,
         http="httptools",
         loop="asyncio",
         ws="none",

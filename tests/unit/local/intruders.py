@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dropsort.local.credentials import Credentials
+from dropsort.local.direct import responds
 from dropsort.local.embedded import EmbeddedAws
 from tests import needs
 
@@ -42,6 +43,9 @@ class Ungated(EmbeddedAws):
     def _command(self) -> list[str]:
         self.credentials = Credentials("test", "test", "")
         return [str(self._python), "-m", "ministack"]
+
+    def _responds(self) -> bool:
+        return responds(f"{self.url}/_ministack/ready", timeout=2)
 
 
 def browser() -> str:

@@ -94,7 +94,8 @@ def served(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(Gate(behind, PORT, SECRETS.secret_of, "/ready")(scope, receive, send))
+    gate_ = Gate(behind, PORT, SECRETS.secret_of, "/ready", lambda nonce: SECRETS.proof(PORT, nonce))
+    asyncio.run(gate_(scope, receive, send))
     if not sent:
         return behind, 0, {}, b""
     if sent[0]["type"] != "http.response.start":
@@ -198,6 +199,11 @@ def test_readiness_needs_no_signature_and_takes_no_payload() -> None:
     scope["headers"] = [item for item in scope["headers"] if item[0] == b"host"]
     behind, status, _, _ = served(scope, (b"payload",))
     assert (status, behind.acted) == (200, [b""])
+    # AND the response proves that it is of the service, and of this port
+    headers = served(with_header(scope, "x-dropsort-nonce", "one"))[2]
+    assert headers[b"x-dropsort-proof"].decode() == SECRETS.proof(PORT, "one")
+    others = {SECRETS.proof(PORT, "two"), SECRETS.proof(PORT + 1, "one"), make().proof(PORT, "one")}
+    assert len({*others, SECRETS.proof(PORT, "one")}) == 4
     assert served(scope | {"method": "POST"})[1] == 403
     assert served(scope | {"path": "/ready/", "raw_path": b"/ready/"})[1] == 403
 

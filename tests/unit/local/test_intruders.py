@@ -9,19 +9,25 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from dropsort.contract.resources import DEFAULT_MODEL
 from dropsort.local.embedded import EmbeddedAws
+from dropsort.local.endpoint_config import EndpointConfig
+from dropsort.local.endpoint_process import EmbeddedEndpoint
+from dropsort.local.errors import StartError
 from dropsort.local.folder import ServiceFolder
 from tests import needs
 from tests.unit.local.intruders import Ungated, as_another_user, open_page, read_page
@@ -289,3 +295,43 @@ def test_administration_of_the_emulator_is_not_served_to_owners_either(gated: Ta
         # THEN it is not there
         assert (response.status, b"is not served" in response.read()) == (403, True), path
     assert gated.untouched()
+
+
+class Impostor(BaseHTTPRequestHandler):
+    """The server of another user, who was faster to listen on the port: it responds 200 to everything."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("part", ["embedded AWS", "embedded endpoint"])
+def test_who_was_faster_to_listen_on_the_port_is_not_taken_for_the_service(
+    embedded_python: Path, tmp_path: Path, part: str
+) -> None:
+    # GIVEN a port that is taken between its choice and the start
+    started: EmbeddedAws | EmbeddedEndpoint
+    if part == "embedded AWS":
+        started = EmbeddedAws(embedded_python, tmp_path)
+    else:
+        started = EmbeddedEndpoint(DEFAULT_MODEL, tmp_path, "dropsort", EndpointConfig("AllTraffic", None))
+    server = ThreadingHTTPServer(("127.0.0.1", started.port), Impostor)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        # WHEN the service is started THEN that is an error
+        with pytest.raises(StartError, match="ended while starting"):
+            started.start()
+    finally:
+        started.stop()
+        server.shutdown()
+        server.server_close()
+    # AND nothing was sent there but requests whether it is ready
+    assert set(Impostor.seen) <= {"/_ministack/ready", "/ping"}

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.auth import HmacV1Auth, HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
@@ -186,6 +186,18 @@ def test_a_signature_that_is_none_is_incomplete(authorization: str) -> None:
     call = Call()
     call.headers = [(n, authorization if n == "authorization" else v) for n, v in call.headers]
     rejected(call, "IncompleteSignature")
+
+
+@pytest.mark.parametrize("signer", [HmacV1Auth, HmacV1QueryAuth])
+def test_other_ways_to_sign_are_none(signer: Any) -> None:
+    # GIVEN S3's signatures of before, in a header and in a query, which cover neither host nor payload
+    code = "IncompleteSignature" if signer is HmacV1Auth else "MissingAuthenticationToken"
+    rejected(Call(signer=lambda credentials, *_: signer(credentials)), code)
+    # AND a form with a policy that somebody has signed, and which any page can post: its signature is in the payload
+    call = Call("POST", "/bucket")
+    call.headers = [("host", HOST), ("content-type", "multipart/form-data; boundary=x")]
+    call.body = b'--x\r\nContent-Disposition: form-data; name="X-Amz-Signature"\r\n\r\n0\r\n--x--\r\n'
+    rejected(call, "MissingAuthenticationToken")
 
 
 def test_a_signature_without_the_host_is_rejected() -> None:
