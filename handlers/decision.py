@@ -1,4 +1,4 @@
-"""Probabilities and thresholds in, an outcome out."""
+"""The outcome of every image: of one with a prediction by the thresholds, of a rejected one failed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from handlers.rejections import Rejection
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome of an image with a prediction, and why; ``rejection`` is None for a classified one."""
+    """The outcome of an image, and why.
+
+    ``label``, ``confidence`` and ``threshold`` are None for a failed image, ``rejection`` for a classified one.
+    """
 
     outcome: str
-    label: str
-    confidence: float
-    threshold: float
+    label: str | None
+    confidence: float | None
+    threshold: float | None
     rejection: Rejection | None
+
+
+def failed(rejection: Rejection) -> Decision:
+    """The decision on an image that got no prediction to decide by."""
+    return Decision(keys.FAILED, None, None, None, rejection)
 
 
 def decide(
@@ -28,7 +36,7 @@ def decide(
     label_thresholds: Mapping[str, float] | None = None,
     familiarity_threshold: float = 0.0,
 ) -> Decision:
-    """Accept a prediction or not.
+    """Accept a prediction or not; with several labels of the largest probability there is nothing to decide by, and it is failed.
 
     Parameters
     ----------
@@ -38,11 +46,6 @@ def decide(
         Thresholds of single labels, in place of ``threshold``.
     familiarity_threshold
         Minimum familiarity for the outcome classified; not checked if the model returns none.
-
-    Raises
-    ------
-    Rejection
-        ``tied_prediction``: several labels share the largest probability.
     """
     confidence = max(prediction.probabilities)
     if prediction.choice is not None:
@@ -54,7 +57,7 @@ def decide(
             for name, value in zip(prediction.labels, prediction.probabilities, strict=True)
             if value == confidence
         ]
-        raise Rejection("tied_prediction", f"{', '.join(tied)}: {confidence:g} each.")
+        return failed(Rejection("tied_prediction", f"{', '.join(tied)}: {confidence:g} each."))
     else:
         index = prediction.probabilities.index(confidence)
     label = prediction.labels[index]

@@ -14,7 +14,7 @@ from typing import Any
 from dropsort.contract import keys, litter, metrics
 from dropsort.contract.predictions import Prediction
 from handlers import aws, recording, recording_requests, result_events, results, settings, telemetry
-from handlers.decision import Decision, decide
+from handlers.decision import Decision, decide, failed
 from handlers.rejections import Rejection, from_error
 from handlers.uploads import Upload
 
@@ -24,8 +24,6 @@ if aws.starting():
     aws.s3()
     if _SETTINGS.event_bus:
         aws.events()
-
-_METRIC = dict(zip(keys.OUTCOMES, metrics.OUTCOMES, strict=True))
 
 
 @telemetry.observed
@@ -50,14 +48,13 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     if upload.is_ignored(_matches_ignored):
         telemetry.emit(**{metrics.IGNORED: 1})
         return {"outcome": "ignored", "s3_key": upload.key}
-    prediction, decision, rejection = _decide(state)
+    prediction, decision = _decide(state)
     now = datetime.now(UTC)
     result = results.document(
         upload,
         recorded=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         prediction=prediction,
         decision=decision,
-        rejection=rejection,
         image=state.get("image"),
         endpoint=state.get("endpoint"),
         familiarity_threshold=_SETTINGS.familiarity_threshold,
@@ -107,16 +104,13 @@ def _event_time(started_with: dict[str, Any]) -> str | None:
         return None
 
 
-def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, Rejection | None]:
-    """The prediction in the state and the decision on it, or the rejection."""
+def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision]:
+    """The prediction in the state, if there is one, and the decision."""
     if "error" in state:  # put there by a Catch
-        return (
-            None,
-            None,
-            from_error(str(state["error"].get("Error", "")), str(state["error"].get("Cause", ""))),
-        )
+        error = state["error"]
+        return None, failed(from_error(str(error.get("Error", "")), str(error.get("Cause", ""))))
     if "rejection" in state:
-        return None, None, Rejection.from_state(**state["rejection"])
+        return None, failed(Rejection.from_state(**state["rejection"]))
     prediction = Prediction(
         tuple(state["inferences"]),
         tuple(state["labels"]),
@@ -124,16 +118,12 @@ def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision | None, 
         state.get("model"),
         choice=state.get("choice"),
     )
-    try:
-        decision = decide(
-            prediction,
-            threshold=_SETTINGS.threshold,
-            label_thresholds=_SETTINGS.label_thresholds,
-            familiarity_threshold=_SETTINGS.familiarity_threshold,
-        )
-    except Rejection as rejection:
-        return prediction, None, rejection
-    return prediction, decision, None
+    return prediction, decide(
+        prediction,
+        threshold=_SETTINGS.threshold,
+        label_thresholds=_SETTINGS.label_thresholds,
+        familiarity_threshold=_SETTINGS.familiarity_threshold,
+    )
 
 
 def _record(upload: Upload, result: dict[str, Any], last_modified: str | None) -> tuple[bool, str]:
@@ -164,7 +154,7 @@ def _observe(
     if not stands:
         telemetry.emit(**{metrics.SUPERSEDED: 1})
         return
-    outcome = {_METRIC[result["outcome"]]: 1}
+    outcome = {metrics.OF_OUTCOME[result["outcome"]]: 1}
     telemetry.emit(**outcome)
     reason = result["reason"]
     if result["outcome"] == keys.FAILED:

@@ -9,7 +9,6 @@ from typing import Any
 from dropsort.contract import keys
 from dropsort.contract.predictions import Prediction
 from handlers.decision import Decision
-from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
 
@@ -17,9 +16,8 @@ def document(
     upload: Upload,
     *,
     recorded: str,
-    decision: Decision | None = None,
+    decision: Decision,
     prediction: Prediction | None = None,
-    rejection: Rejection | None = None,
     image: Mapping[str, Any] | None = None,
     endpoint: Mapping[str, Any] | None = None,
     familiarity_threshold: float | None = None,
@@ -27,7 +25,7 @@ def document(
     trace: str | None = None,
     inference_id: str | None = None,
 ) -> dict[str, Any]:
-    """A result: with a decision that of an image with a prediction, else that of a rejected one.
+    """A result: the decision on an upload, with the prediction that it was made by, if there was one.
 
     Parameters
     ----------
@@ -40,20 +38,20 @@ def document(
     inference_id
         Of the prediction, if that is one of an earlier upload of the same object.
     """
-    rejection = decision.rejection if decision else rejection
-    reason = rejection.reason(upload.uploaded, recorded) if rejection else None
+    failed = decision.outcome == keys.FAILED
+    reason = decision.rejection.reason(upload.uploaded, recorded) if decision.rejection else None
     return {
         "schema": keys.RESULT_SCHEMA,
-        "outcome": decision.outcome if decision else keys.FAILED,
+        "outcome": decision.outcome,
         "source": upload.source(),
-        "label": decision.label if decision else None,
-        "confidence": decision.confidence if decision else None,
+        "label": decision.label,
+        "confidence": decision.confidence,
         "probabilities": dict(zip(prediction.labels, prediction.probabilities, strict=True))
         if prediction
         else None,
         "familiarity": prediction.familiarity if prediction else None,
-        "threshold": decision.threshold if decision else None,
-        "familiarity_threshold": familiarity_threshold if decision else None,
+        "threshold": decision.threshold,
+        "familiarity_threshold": None if failed else familiarity_threshold,
         "reason": reason,
         "model": {**endpoint, "version": prediction.model if prediction else None} if endpoint else None,
         "image": dict(image) if image else None,

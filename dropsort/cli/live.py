@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dropsort.cli.output import STYLES, WAITING, console
-from dropsort.contract.keys import INCOMING
+from dropsort.contract.keys import CLASSIFIED, FAILED, INCOMING, LOW_CONFIDENCE
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def sentence(counts: Counts) -> str:
         return "Waiting for images."
     parts = [f"{counts.images:,} image{'s' if counts.images != 1 else ''} in"]
     for number, name in (
-        (counts.classified, "classified"),
-        (counts.low_confidence, "low-confidence"),
-        (counts.failed, "failed"),
+        (counts.classified, CLASSIFIED),
+        (counts.low_confidence, LOW_CONFIDENCE),
+        (counts.failed, FAILED),
         (counts.without_result, "replaced or ignored"),
         (counts.waiting, "waiting"),
     ):

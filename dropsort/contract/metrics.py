@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from dropsort.contract import keys
+
 NAMESPACE = "Dropsort"
 STACK = "Stack"  # the dimension of every metric
 LABEL = "Label"  # the second dimension of the metrics in WITH_LABEL
@@ -59,7 +61,8 @@ WORKFLOW = {
     REJECTED: Metric("Count", "uploads that Serialize rejected: not there, not readable, or no image"),
     IGNORED: Metric("Count", "uploads without a result: folder markers, and keys that IgnoredPatterns match"),
 }
-OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)  # together, every recorded image
+# By the outcome of the image that they count: together, every recorded image.
+OF_OUTCOME = {keys.CLASSIFIED: CLASSIFIED, keys.LOW_CONFIDENCE: LOW_CONFIDENCE, keys.FAILED: FAILED}
 
 REDRIVEN = "Redriven"
 ENDPOINT_UNHEALTHY = "EndpointUnhealthy"

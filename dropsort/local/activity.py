@@ -8,9 +8,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dropsort.contract import keys, metrics
+from dropsort.contract import metrics
 
-_OUTCOMES = dict(zip(metrics.OUTCOMES, keys.OUTCOMES, strict=True))
+_OUTCOMES = {metric: outcome for outcome, metric in metrics.OF_OUTCOME.items()}
 _WITHOUT_RESULT = (metrics.SUPERSEDED, metrics.IGNORED)  # ends of an execution that record none
 RECENT = 20
 

@@ -19,7 +19,7 @@ def counted(cloudwatch: CloudWatchClient, stack: str, now: datetime) -> tuple[in
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     hour = now.replace(minute=0, second=0, microsecond=0)
     images = (
-        sum(_total(cloudwatch, stack, name, month, now, "Sum") for name in metrics.OUTCOMES)
+        sum(_total(cloudwatch, stack, name, month, now, "Sum") for name in metrics.OF_OUTCOME.values())
         if now > month
         else 0
     )

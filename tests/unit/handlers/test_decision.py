@@ -7,8 +7,7 @@ import math
 import pytest
 
 from dropsort.contract.predictions import Prediction
-from handlers.decision import decide
-from handlers.rejections import Rejection
+from handlers.decision import Decision, decide
 
 
 def prediction(*probabilities: float, familiarity: float | None = None) -> Prediction:
@@ -88,9 +87,11 @@ def test_the_choice_of_the_model_counts_where_it_is_not_the_largest_probability(
 
 @pytest.mark.parametrize("probabilities", [(0.5, 0.5), (0.4, 0.2, 0.4), (1 / 3, 1 / 3, 1 / 3)])
 def test_ties_are_rejected_by_name(probabilities: tuple[float, ...]) -> None:
-    with pytest.raises(Rejection, match="bicycle, ") as rejection:
-        decide(prediction(*probabilities), threshold=0.1)
-    assert rejection.value.code == "tied_prediction"
+    decision = decide(prediction(*probabilities), threshold=0.1)
+    assert decision.rejection is not None
+    assert "bicycle, " in str(decision.rejection)
+    assert decision == Decision("failed", None, None, None, decision.rejection)
+    assert decision.rejection.code == "tied_prediction"
 
 
 def test_a_tie_of_the_others_does_not_matter() -> None:

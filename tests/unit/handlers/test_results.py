@@ -14,7 +14,7 @@ import pytest
 from dropsort.contract import formats, keys
 from dropsort.contract.predictions import Prediction
 from handlers import result_events, results
-from handlers.decision import Decision, decide
+from handlers.decision import Decision, decide, failed
 from handlers.rejections import REASONS, Rejection
 from handlers.uploads import Upload
 
@@ -52,7 +52,7 @@ def document(**members: Any) -> dict[str, Any]:
 def test_an_invalid_prediction_is_retryable_for_a_day(recorded: str, retryable: bool) -> None:
     # Whether the endpoint was out of order or the image is to blame shows when the endpoint is well again.
     result = results.document(
-        UPLOAD, recorded=recorded, rejection=Rejection("invalid_prediction", "b'<html>'")
+        UPLOAD, recorded=recorded, decision=failed(Rejection("invalid_prediction", "b'<html>'"))
     )
     VALIDATOR.validate(result)
     assert result["reason"]["retryable"] is retryable
@@ -95,7 +95,7 @@ def test_an_image_of_low_confidence(thresholds: dict[str, float], code: str) -> 
 @pytest.mark.parametrize("code", [code for code in REASONS if code not in NOT_FAILED])
 def test_a_failed_image(code: str) -> None:
     result = results.document(
-        Upload("b", "incoming/a"), recorded="2026-11-21T09:00:01.234Z", rejection=Rejection(code)
+        Upload("b", "incoming/a"), recorded="2026-11-21T09:00:01.234Z", decision=failed(Rejection(code))
     )
     VALIDATOR.validate(result)
     assert (result["outcome"], result["reason"]["code"], result["label"]) == ("failed", code, None)
@@ -103,7 +103,7 @@ def test_a_failed_image(code: str) -> None:
 
 def test_a_tie_keeps_the_prediction() -> None:
     tied = Prediction((0.5, 0.5), ("a", "b"))
-    result = document(prediction=tied, rejection=Rejection("tied_prediction", "a, b: 0.5 each."))
+    result = document(prediction=tied, decision=decide(tied, threshold=0.5))
     VALIDATOR.validate(result)
     assert (result["outcome"], result["probabilities"], result["confidence"]) == (
         "failed",
