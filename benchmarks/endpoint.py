@@ -115,7 +115,7 @@ def eager(classes: int) -> Arm | None:
 
 
 def measure(arms: dict[str, Arm], images: list[bytes], rounds: int) -> dict[str, float]:
-    """Images a second of each arm: the median of `rounds`, the arms taking turns."""
+    """Images per second of each arm: the median of `rounds`, the arms taking turns."""
     rates: dict[str, list[float]] = {name: [] for name in arms}
     for run in arms.values():
         run(images[:20])

@@ -77,7 +77,7 @@ def endpoint_per_million(traffic: Traffic) -> dict[str, float]:
 
 
 def stored_per_million(traffic: Traffic) -> dict[str, float]:
-    """Dollars a month for a million images that stay in the bucket."""
+    """Dollars per month for a million images that stay in the bucket."""
     normalised = min(traffic.kilobytes, NORMALISED_KILOBYTES) * 4 / 3  # captures are base64
 
     def stored(kilobytes: float) -> float:
@@ -99,7 +99,7 @@ def stored_per_million(traffic: Traffic) -> dict[str, float]:
 
 
 def fixed(traffic: Traffic, alarms: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Dollars a month whatever the traffic, apart from the endpoint.
+    """Dollars per month whatever the traffic, apart from the endpoint.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def fixed(traffic: Traffic, alarms: Sequence[Mapping[str, Any]]) -> dict[str, fl
 
 
 def endpoint_idle(traffic: Traffic) -> float:
-    """Dollars a month for the endpoint's instances, busy or idle.
+    """Dollars per month for the endpoint's instances, busy or idle.
 
     Raises
     ------

@@ -30,7 +30,7 @@ PRICES: dict[str, tuple[float, str]] = {
     "endpoint-gb": (0.016, "https://aws.amazon.com/sagemaker/ai/pricing/"),
     "athena-tb": (5.0, "https://aws.amazon.com/athena/pricing/"),
 }
-# Dollars an hour of a real-time endpoint's instance: https://aws.amazon.com/sagemaker/ai/pricing/
+# Dollars per hour of a real-time endpoint's instance: https://aws.amazon.com/sagemaker/ai/pricing/
 INSTANCES: dict[str, float] = {
     "ml.t2.medium": 0.056,
     "ml.m5.large": 0.115,

@@ -1,7 +1,7 @@
 """How much memory and time decoding may take: checked on headers, before anything is decoded.
 
 The function for large images has 1,769 MiB and 55 s on one core. `DECODING_BYTES` leaves memory for Python, the libraries and the largest
-object, held twice while it is read. Bytes a pixel are measured at each format's peak, decoder, conversions and all; a test decodes the
+object, held twice while it is read. Bytes per pixel are measured at each format's peak, decoder, conversions and all; a test decodes the
 largest allowed image of each under a hard limit of the function's memory. Where the coded data can contradict the headers,
 `bounded_memory` makes the decoder's allocations fail rather than the function.
 """

@@ -82,7 +82,7 @@ def check(data: bytes, found: Jpeg2000) -> None:
 
 
 def _stream(data: bytes, found: Jpeg2000, tiles: Iterable[int], *, more: bytes = b"", less: int = 0) -> bytes:
-    """The file with these tiles alone, without the last bytes of each, and with `more` behind them."""
+    """The file with these tiles alone, without the last bytes of each, and with `more` after them."""
     parts = [found.head]
     for tile in tiles:
         *others, (begin, end) = found.parts[tile]

@@ -22,7 +22,7 @@ SMALL = BUFFER // 4  # files below this are put into the buffer together
 LONGEST_LINE = 16 * 1024 * 1024  # of lines that have to be parsed; a payload of 6 MB is 8 MB in base64
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_PREFIX = 4096
-_REST = 4096  # longest rest of a uniform line, behind its input
+_REST = 4096  # longest rest of a uniform line, after its input
 
 # The beginning of a line of ASCII without control characters, up to the first byte of its input's data.
 _PREFIX = re.compile(
@@ -205,7 +205,7 @@ class LineFinder:
             self._resize(BUFFER)
 
     def _scan(self, begin: int, have: int) -> LineEnds:
-        """Find the lines in [begin, have), and note what is known of the unfinished line behind them for the next scan."""
+        """Find the lines in [begin, have), and note what is known of the unfinished line after them for the next scan."""
         clean = self._clean
         ends, quotes = self._ends(begin, have)
         # As signed bytes, control characters and everything beyond ASCII are below 32.
@@ -275,7 +275,7 @@ class LineFinder:
         return quote if quote > data and end - quote <= _REST else -1
 
     def _drop_input(self, have: int) -> int:
-        """Remove what is there of an input's data from the line that fills the buffer: how many bytes, 0 if unsure."""
+        """Remove what is there of an input's data from the line that fills the buffer: how many bytes; 0 if that is not certain."""
         data = len(prefix_of(self.buffer))
         if not data or self.buffer.find(b'"', data, have) >= 0 or self.buffer.find(b"\\", data, have) >= 0:
             return 0
