@@ -158,5 +158,4 @@ def test_lines_are_wrapped_and_tables_fit_a_screen(page: Path) -> None:
     assert [line for line in lines if not line.startswith(("|", "![")) and len(line) > 120] == []
     # Without the targets of links, which a reader does not see.
     rows = [LINK.sub("]", line) for line in lines if line.startswith("|")]
-    if page.name != "threat-model.md":  # one threat, its protection and the name of its test a row
-        assert [row for row in rows if len(row) > 165] == []
+    assert [row for row in rows if len(row) > 165] == []
