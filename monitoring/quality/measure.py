@@ -36,9 +36,9 @@ class Quality:
     brier_is_multiclass: bool
     auroc: float  # of confidence against correctness
     confusion: Mapping[str, Mapping[str, int]]  # truth to predicted to count
-    unmatched: int = 0  # ground truth without a capture
-    conflicting: int = 0  # inferences that were labelled more than once and differently; the last counts
-    other_models: int = 0  # labelled inferences of other models, which are left out
+    unmatched: int  # ground truth without a capture
+    conflicting: int  # inferences that were labelled more than once and differently; the last counts
+    other_models: int  # labelled inferences of other models, which are left out
 
     def to_json(self) -> dict[str, object]:
         """Plain types for JSON; None for NaN."""

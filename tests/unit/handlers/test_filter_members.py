@@ -10,7 +10,7 @@ import pytest
 
 from handlers import filter as last
 from handlers import settings
-from tests.unit.handlers.test_filter import Document, only, payload
+from tests.unit.handlers.test_filter import Document, only, payload, results
 
 KEY = "incoming/cam1/a.jpg"
 
@@ -64,3 +64,20 @@ def test_the_class_that_the_model_chose_itself_is_the_label(
     assert (result["label"], result["confidence"]) == (label, confidence)
     assert (result["familiarity"], result["model"]["version"]) == (0.4, "bikes-1.0.0")
     assert result["image"] == {"format": "JPEG", "width": 40, "height": 30}
+
+
+def test_only_the_time_of_the_object_itself_orders_its_result(
+    s3: Any, started: Document, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: list[Any] = []
+    record = last.recording.record
+    monkeypatch.setattr(
+        last.recording, "record", lambda entry, *rest: entries.append(entry) or record(entry, *rest)
+    )
+    # GIVEN an upload that Serialize read, and one of whose event alone the time is known
+    last.handler(payload(started), context)
+    state = started | {"error": {"Error": "States.Timeout", "Cause": ""}}
+    last.handler({"state": state, "input": started, "execution": None}, context)
+    # THEN the first is ordered by S3's time, the second by none, and both results say when the upload was there
+    assert [entry.uploaded for entry in entries] == ["2021-11-12T00:00:00Z", None]
+    assert {found["times"]["uploaded"] for found in results(s3).values()} == {"2021-11-12T00:00:00Z"}

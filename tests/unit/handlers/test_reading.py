@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from dropsort.contract import keys
@@ -155,3 +158,38 @@ def test_other_failures_of_s3_are_errors_to_retry(status: int) -> None:
         stub.add_client_error("get_object", "SlowDown" if status == 503 else "Other", http_status_code=status)
         with pytest.raises(ClientError):
             read(client, Upload(BUCKET, KEY), 100)
+
+
+@pytest.mark.parametrize(
+    ("named", "version", "known"),
+    [(None, "null", None), (None, None, None), (None, "v", "v"), ("w", "v", "w")],
+)
+def test_an_object_from_before_versions_has_none(
+    named: str | None, version: str | None, known: str | None
+) -> None:
+    client = aws.s3()
+    response = {
+        "Body": StreamingBody(io.BytesIO(b"x"), 1), "ContentLength": 1,
+        "ETag": '"e"', "LastModified": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    } | ({"VersionId": version} if version else {})  # fmt: skip
+    with Stubber(client) as stub:
+        stub.add_response("get_object", response)
+        found, content = read(client, Upload(BUCKET, KEY, version_id=named), 1)
+    assert (found.version_id, found.etag, found.size, content) == (known, "e", 1, b"x")
+    assert found.uploaded == "2026-01-02T03:04:05Z"
+
+
+def test_an_error_without_a_message_is_one_to_retry() -> None:
+    for code_ in ("AccessDenied", "InvalidRequest"):
+        with pytest.raises(ClientError):
+            read(Failing(ClientError({"Error": {"Code": code_}}, "GetObject")), Upload(BUCKET, KEY), 1)  # type: ignore[arg-type]
+
+
+class Failing:
+    """An S3 with one error."""
+
+    def __init__(self, error: ClientError) -> None:
+        self._error = error
+
+    def get_object(self, **_: Any) -> Any:
+        raise self._error

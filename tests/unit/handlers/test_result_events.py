@@ -72,3 +72,21 @@ def test_each_recorded_result_has_an_event_at_least_once(
     older["state"]["upload"] |= {"uploaded": "2001-11-12T00:00:00Z", "version_id": "older", "etag": "older"}
     assert last.handler(older, context)["outcome"] == "superseded"
     assert received() == []
+
+
+def test_what_an_event_says() -> None:
+    classified = {
+        "source": {"bucket": "b", "key": "incoming/a", "version_id": "v1"}, "reason": None, "label": "bicycle", "confidence": 0.9,
+        "model": {"version": "m-1"}, "inference_id": "1", "outcome": "classified", "times": {"recorded": "2026"},
+    }  # fmt: skip
+    shown = {
+        "bucket": "b", "key": "incoming/a", "version_id": "v1", "result_key": "classified/a.json", "inference_id": "1",
+        "outcome": "classified", "label": "bicycle", "confidence": 0.9, "reason": None, "retryable": False, "model": "m-1",
+        "recorded": "2026",
+    }  # fmt: skip
+    assert result_events.detail(classified, "classified/a.json") == shown
+    for retryable in (True, False):
+        failed = classified | {"model": None, "reason": {"code": "timeout", "retryable": retryable}}
+        expected = shown | {"model": None, "reason": "timeout", "retryable": retryable}
+        assert result_events.detail(failed, "classified/a.json") == expected
+    assert (result_events.SOURCE, result_events.DETAIL_TYPE) == ("dropsort", "Result Recorded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -296,3 +297,11 @@ def test_predictions_of_other_models_are_counted_and_left_out(tmp_path: Path) ->
         0,
     )
     assert assess_sources(tmp_path / "captures", tmp_path / "truth").count == 3
+
+
+def test_a_captured_response_in_base64_is_joined_as_one_in_json() -> None:
+    record = capture("e1", [0.9, 0.1], "i1")
+    out = record["captureData"]["endpointOutput"]
+    out |= {"data": base64.b64encode(out["data"].encode()).decode(), "encoding": "BASE64"}
+    ((key, found),) = join([record], {"i1": "motorcycle"}, LABELS)
+    assert (key, found.predicted, found.confidence, found.truth) == ("i1", "bicycle", 0.9, "motorcycle")
