@@ -18,13 +18,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from dropsort.contract import backlog, keys, litter, metrics, reconciliation, reviews, s3_documents
 from dropsort.contract.defaults import CLOCK_DIFFERENCE, LONGEST_EXECUTION
 from handlers import aws, telemetry
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 STATE = f"{backlog.PREFIX}state.json"
 MOST_UPLOADS = 200_000  # of a run: what is left is found again after it
@@ -138,7 +143,7 @@ class State:
     last: Comparison | None = None  # the last one that ended
 
     @classmethod
-    def load(cls, s3: Any, bucket: str) -> tuple[State, str | None]:
+    def load(cls, s3: S3Client, bucket: str) -> tuple[State, str | None]:
         """The state and its ETag; a new one where there is none or it is damaged."""
         body, etag = s3_documents.read(s3, bucket, STATE)
         try:
@@ -158,7 +163,7 @@ class State:
             return cls(), etag
         return state, etag
 
-    def save(self, s3: Any, bucket: str, etag: str | None) -> None:
+    def save(self, s3: S3Client, bucket: str, etag: str | None) -> None:
         """Save it, unless another invocation has in the meantime: then the other's state remains."""
         s3_documents.replace(s3, bucket, STATE, asdict(self), etag)
 
@@ -207,9 +212,9 @@ class Tick:
     """
 
     settings: Settings
-    s3: Any
-    states: Any
-    functions: Any
+    s3: S3Client
+    states: SFNClient
+    functions: LambdaClient
     now: datetime
     min_age: timedelta
     interval: timedelta
@@ -317,7 +322,7 @@ class Tick:
         self.started = run.uploads
 
 
-def healthy(functions: Any, settings: Settings, key: str) -> bool | None:
+def healthy(functions: LambdaClient, settings: Settings, key: str) -> bool | None:
     """Whether the endpoint classifies an upload; None if the upload is rejected before it reaches the endpoint.
 
     The functions of the workflow are invoked, so that it is their roles, limits and settings that are tried. A throttle counts as

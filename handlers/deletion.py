@@ -7,13 +7,17 @@ an older one is there again, the result of the deleted version is deleted, and t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from dropsort.contract import keys, reviews, s3_documents
 from handlers import aws
 from handlers.telemetry import note, observed
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 if aws.starting():
     aws.s3()
@@ -39,7 +43,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     }
 
 
-def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) -> list[str]:
+def delete_result(s3: S3Client, bucket: str, key: str, version: str | None = None) -> list[str]:
     """Delete result and review of an upload that is not there any more; return the keys of what was deleted.
 
     Parameters
@@ -76,7 +80,7 @@ def delete_result(s3: Any, bucket: str, key: str, version: str | None = None) ->
     return deleted
 
 
-def head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+def head(s3: S3Client, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
     """The response to a HEAD request; None if there is no such object.
 
     Raises
@@ -85,8 +89,7 @@ def head(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
         S3 failed.
     """
     try:
-        found: dict[str, Any] = s3.head_object(Bucket=bucket, Key=key)
-        return found
+        return s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if s3_documents.code(error) in s3_documents.GONE:
             return None

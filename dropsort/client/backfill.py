@@ -15,13 +15,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client.errors import ClientError
 from dropsort.contract import backlog, keys, s3_documents
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 WORKERS = 32
 SAVE_EVERY = 1000  # objects
@@ -82,7 +85,7 @@ def source(url: str, to: str | None, bucket: str) -> Source:
     return Source(parts.netloc, prefix, f"{folder}/" if folder else "")
 
 
-def resumed_after(s3: Any, bucket: str, origin: Source) -> str:
+def resumed_after(s3: S3Client, bucket: str, origin: Source) -> str:
     """The key after which to continue; empty from the beginning."""
     body, _ = s3_documents.read(s3, bucket, origin.place)
     try:
@@ -91,9 +94,9 @@ def resumed_after(s3: Any, bucket: str, origin: Source) -> str:
         return ""
 
 
-def objects(s3: Any, origin: Source, after: str = "") -> Iterator[tuple[str, int]]:
+def objects(s3: S3Client, origin: Source, after: str = "") -> Iterator[tuple[str, int]]:
     """Keys and sizes of what is to be copied, in the order of keys; folder markers and what is too large are left out."""
-    start = {"StartAfter": after} if after else {}
+    start: Any = {"StartAfter": after} if after else {}
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=origin.bucket, Prefix=origin.prefix, **start)
     for page in pages:
         for item in page.get("Contents", ()):
@@ -101,7 +104,7 @@ def objects(s3: Any, origin: Source, after: str = "") -> Iterator[tuple[str, int
                 yield item["Key"], item["Size"]
 
 
-def plan(s3: Any, origin: Source, after: str = "") -> Plan:
+def plan(s3: S3Client, origin: Source, after: str = "") -> Plan:
     """Count what is left to copy."""
     count = size = 0
     for _, bytes_ in objects(s3, origin, after):
@@ -110,7 +113,7 @@ def plan(s3: Any, origin: Source, after: str = "") -> Plan:
 
 
 def copy(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     origin: Source,
     *,
@@ -128,7 +131,7 @@ def copy(
     botocore.exceptions.ClientError
         S3 failed with one object; those before it are copied.
     """
-    more = {"StorageClass": storage_class} if storage_class else {}
+    more: Any = {"StorageClass": storage_class} if storage_class else {}
 
     def one(key: str) -> str:
         try:
@@ -167,6 +170,6 @@ def copy(
     return copied
 
 
-def _save(s3: Any, bucket: str, origin: Source, last: str) -> None:
+def _save(s3: S3Client, bucket: str, origin: Source, last: str) -> None:
     document = {"source": f"s3://{origin.bucket}/{origin.prefix}", "to": origin.to, "after": last}
     s3.put_object(Bucket=bucket, Key=origin.place, Body=json.dumps(document).encode())

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
 
@@ -149,7 +149,7 @@ def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) ->
 
 
 def _captures(
-    s3: Any, service: Service, recorded: Iterable[datetime], ids: set[str]
+    s3: S3Client, service: Service, recorded: Iterable[datetime], ids: set[str]
 ) -> tuple[list[str], int]:
     """Keys of capture files with records of the image; and the number of those records."""
     root = f"{CAPTURES}/{service.endpoint}/"
@@ -164,7 +164,7 @@ def _captures(
 
 
 def _files(
-    s3: Any, bucket: str, prefixes: Iterable[str], ids: set[str], member: str
+    s3: S3Client, bucket: str, prefixes: Iterable[str], ids: set[str], member: str
 ) -> tuple[list[str], int]:
     """Keys of JSON-lines files below prefixes that have lines of these ids; and how many such lines."""
     found: list[str] = []

@@ -6,7 +6,7 @@ Running twice is harmless: the same upload gives the same result.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from dropsort.contract.defaults import BACKLOG_CONCURRENCY
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 SECONDS_EACH = 0.4  # of one execution, for the estimate
 
@@ -166,10 +167,10 @@ def start(client: Clients, service: Service, uploads: UploadList, at_once: int |
         raise ClientError(f"{error} Try again when it has ended: `dropsort status`.") from error
 
 
-def counts(states: Any, run: Run) -> dict[str, int] | None:
+def counts(states: SFNClient, run: Run) -> dict[str, int] | None:
     """Executions of a run by their status, as Step Functions counts them; None before it has begun."""
     listed = states.list_map_runs(executionArn=run.execution)["mapRuns"]
     if not listed:
         return None
-    found = states.describe_map_run(mapRunArn=listed[0]["mapRunArn"])["itemCounts"]
+    found: Mapping[str, Any] = states.describe_map_run(mapRunArn=listed[0]["mapRunArn"])["itemCounts"]
     return {name: int(found.get(name, 0)) for name in ("pending", "running", "succeeded", "failed", "total")}

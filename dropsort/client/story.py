@@ -50,11 +50,11 @@ def upload_key(name: str, bucket: str) -> str:
     return name if name.startswith(keys.INCOMING) else keys.INCOMING + name
 
 
-def versions_of(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
+def versions_of(s3: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]:
     """All versions and deletion markers of one key, as S3 lists them; only versions have a ``Size`` and an ``ETag``."""
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
-        for name in ("Versions", "DeleteMarkers"):
-            yield from (item for item in page.get(name, ()) if item["Key"] == key)
+        listed: list[Any] = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        yield from (item for item in listed if item["Key"] == key)
         if page.get("NextKeyMarker", key) != key:  # the key itself comes first of all that begin with it
             return
 

@@ -13,10 +13,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any
+from typing import IO, TYPE_CHECKING
 
 from dropsort.contract import s3_documents
 from dropsort.contract.defaults import BACKLOG_CONCURRENCY
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 PREFIX = "backlog/"
 CURRENT = f"{PREFIX}current.json"
@@ -64,15 +68,15 @@ class UploadList:
         for key in found:
             self.add(bucket, key)
 
-    def body(self) -> Any:
+    def body(self) -> IO[bytes]:
         """The file, from its beginning."""
         self._file.seek(0)
         return self._file
 
 
 def start(
-    s3: Any,
-    states: Any,
+    s3: S3Client,
+    states: SFNClient,
     bucket: str,
     machine: str,
     uploads: UploadList,
@@ -122,13 +126,13 @@ def start(
     return run
 
 
-def current(s3: Any, states: Any, bucket: str) -> Run | None:
+def current(s3: S3Client, states: SFNClient, bucket: str) -> Run | None:
     """The run in progress; None if there is none."""
     latest, _ = _latest(s3, bucket)
     return latest if latest is not None and running(states, latest) else None
 
 
-def running(states: Any, run: Run) -> bool:
+def running(states: SFNClient, run: Run) -> bool:
     """Whether a run is in progress, or about to be."""
     try:
         return bool(states.describe_execution(executionArn=run.execution)["status"] == "RUNNING")
@@ -138,7 +142,7 @@ def running(states: Any, run: Run) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(run.started) < STARTING
 
 
-def _latest(s3: Any, bucket: str) -> tuple[Run | None, str | None]:
+def _latest(s3: S3Client, bucket: str) -> tuple[Run | None, str | None]:
     """The latest run and the ETag of the object that names it; what is damaged counts as no run."""
     body, etag = s3_documents.read(s3, bucket, CURRENT)
     try:

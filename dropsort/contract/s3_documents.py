@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 MISSING = ("NoSuchKey", "404", "NotFound")
 GONE = (
@@ -26,7 +29,7 @@ def code(error: Exception) -> str:
     return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""
 
 
-def read(s3: Any, bucket: str, key: str, most: int | None = None) -> tuple[bytes, str | None]:
+def read(s3: S3Client, bucket: str, key: str, most: int | None = None) -> tuple[bytes, str | None]:
     """Content and ETag of an object, its first `most` bytes if they are given; empty and None if there is none.
 
     Raises
@@ -45,7 +48,7 @@ def read(s3: Any, bucket: str, key: str, most: int | None = None) -> tuple[bytes
 
 
 def replace(
-    s3: Any,
+    s3: S3Client,
     bucket: str,
     key: str,
     document: Any,
@@ -59,7 +62,7 @@ def replace(
     botocore.exceptions.ClientError
         S3 failed otherwise.
     """
-    condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    condition: Any = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
     body = json.dumps(document).encode()
     try:
         s3.put_object(
