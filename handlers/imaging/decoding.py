@@ -251,13 +251,15 @@ def _webp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 def _avif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     from PIL import features
 
-    from handlers.imaging import boxes
+    from handlers.imaging import av1, boxes
 
     if not features.check("avif"):
         raise Rejection("unsupported_format", "It is AVIF.")
     found = boxes.inspect(data, name)
     limits.check_pixels(name, "RGB", found.width, found.height, max_pixels)
-    return _plain(data, name, "AvifImagePlugin", max_pixels)
+    decoded = _plain(data, name, "AvifImagePlugin", max_pixels)
+    av1.check(data, decoded.image, lambda changed: _plain(changed, name, None, max_pixels).image)
+    return decoded
 
 
 def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:

@@ -1,4 +1,4 @@
-"""HEIF: the HEVC data of the items that the image is made of: the primary item, tiles of its grid, and its alpha channel."""
+"""HEIF and AVIF: the coded data of the items that the image is made of: the primary item, tiles of its grid, and its alpha channel."""
 
 from __future__ import annotations
 
@@ -92,6 +92,25 @@ def coded_images(data: bytes) -> Iterator[CodedImage]:
             yield CodedImage(list(_nal_units(data, item)), *shown)
 
 
+def av1_extents(data: bytes) -> Iterator[tuple[int, int]]:
+    """First byte and length of the AV1 data of the image, and of its alpha channel.
+
+    Raises
+    ------
+    NotUnderstood
+        It is none, or cropped, a grid, one of several layers, or in several pieces.
+    """
+    primary, items = _items(data)
+    image = items[primary]
+    alphas = [items[other] for other in image.auxiliaries if other in items and _is_alpha(data, items[other])]
+    for item in (image, *alphas):
+        if item.kind != b"av01" or len(item.extents) != 1:
+            raise NotUnderstood("not one AV1 image")
+        if any(kind in (b"clap", b"lsel", b"a1op", b"prem") for kind, _, _ in item.properties):
+            raise NotUnderstood("not all of it is shown")
+        yield item.extents[0]
+
+
 def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int]:
     """`shown` of an item after its clean aperture, whose size and centre are fractions; (0, 0) if that is not at its upper left.
 
@@ -176,6 +195,8 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
             others = [entry.number(size) for _ in range(entry.number(2))]
             if kind == b"dimg":
                 items[number].parts += others
+            elif kind == b"prem":  # colour that its alpha may hide
+                items[number].properties.append((kind, at, stop))
             elif kind == b"auxl":
                 for other in others:
                     items[other].auxiliaries.append(number)
