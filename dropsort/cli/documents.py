@@ -33,7 +33,7 @@ def write_json(target: Path | None, document: Any) -> None:
 
 
 def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
-    """Write documents to the file of ``--json``, one a line; nothing without one."""
+    """Write documents to the file of ``--json``, one per line; nothing without one."""
     if target is not None:
         with writing(target) as output:
             for document in documents:

@@ -47,7 +47,7 @@ def _existing(
     type=click.Path(path_type=Path),
     callback=_existing,
 )
-@walk_options("Leave out files or folders like this, *.txt say; repeatable.")
+@walk_options("Leave out files or folders like this, for example *.txt; may be repeated.")
 @click.option("--again", is_flag=True, help="Upload files again that are already there, byte for byte.")
 @click.option("--wait", "wait_", is_flag=True, help="Wait for the results and show them.")
 @amount(

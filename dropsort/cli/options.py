@@ -121,7 +121,7 @@ def walk_options(exclude: str) -> Option:
             "--include",
             multiple=True,
             metavar="PATTERN",
-            help="Take files like this although they are left out by default; repeatable.",
+            help="Take files like this although they are left out by default; may be repeated.",
         ),
     )
     return lambda function: functools.reduce(lambda wrapped, option: option(wrapped), options[::-1], function)

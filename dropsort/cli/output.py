@@ -111,7 +111,7 @@ class Steps:
 
 @contextmanager
 def bars(lines: bool = True) -> Iterator[Progress]:
-    """Progress bars on standard error; without a terminal a line every ten seconds, unless the caller prints its own."""
+    """Progress bars on standard error; without a terminal one line every ten seconds, unless the caller prints its own."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     output = console(stderr=True)
@@ -241,7 +241,7 @@ def _cells(result: Result) -> tuple[str, str, str, str, str]:
 
 
 def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
-    """Names and values, one a line."""
+    """Names and values, one per line."""
     from rich.table import Table
     from rich.text import Text
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 @click.option("--label", metavar="LABEL", help="Only this label.")
 @prefix_option
 @amount("--limit", click.IntRange(min=0), "Rows of the table; the counts include all results.", default=50)
-@json_to("Write the results to FILE, one JSON object a line; - for standard output.")
-@file_to("--csv", "Write the results to FILE as a table, one a line; - for standard output.")
+@json_to("Write the results to FILE, one JSON object per line; - for standard output.")
+@file_to("--csv", "Write the results to FILE as a table, one result per line; - for standard output.")
 @file_to("--parquet", "Write the results to FILE as a Parquet table; - for standard output.")
 @stack_option
 @aws_options

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Copy each image into a folder of DIR: its label, or low-confidence, or failed.",
 )
-@walk_options("Leave out files or folders like this; repeatable.")
+@walk_options("Leave out files or folders like this; may be repeated.")
 @click.option("--once", is_flag=True, help="Stop when every file in the folder has its result.")
 @stack_option
 @aws_options

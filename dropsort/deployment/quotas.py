@@ -120,7 +120,9 @@ def check(
 def _roles(iam: IAMClient, needed: int) -> str:
     summary = iam.get_account_summary()["SummaryMap"]
     free = summary["RolesQuota"] - summary["Roles"]
-    return "" if free >= needed else f"The stack needs {needed} IAM roles; the account has room for {free}."
+    return (
+        "" if free >= needed else f"The stack needs {needed} IAM roles; the account may create {free} more."
+    )
 
 
 def _rules(events: EventBridgeClient, service_quotas: ServiceQuotasClient, needed: int) -> str:
@@ -129,7 +131,11 @@ def _rules(events: EventBridgeClient, service_quotas: ServiceQuotasClient, neede
         return ""
     there = sum(len(page["Rules"]) for page in events.get_paginator("list_rules").paginate())
     free = int(most) - there
-    return "" if free >= needed else f"The stack needs {needed} EventBridge rules; there is room for {free}."
+    return (
+        ""
+        if free >= needed
+        else f"The stack needs {needed} EventBridge rules; the account may create {free} more."
+    )
 
 
 def _instances(service_quotas: ServiceQuotasClient, kind: str, needed: int, on_step: OnStep) -> str:

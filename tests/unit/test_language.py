@@ -48,7 +48,7 @@ PHRASES = {
     r"(?<=\$)[\d.,]+ an? (?:million|month|image|hour|gigabyte|GB|TB)": "per, as in $1 per million",
 }
 ALLOWED = re.compile(
-    r"asks for confirmation|looks? up|looking up|looked up|Connection refused|ConnectionRefused\w*",
+    r"asks for confirmation|looks? up|looking up|looked up|Connection refused|ConnectionRefused\w*|picture header",
     re.IGNORECASE,
 )
 
@@ -169,6 +169,28 @@ def comments(path: Path) -> list[str]:
         return []  # cutting a module into tokens takes a hundred times as long
     with path.open("rb") as code:
         return [token.string for token in tokenize.tokenize(code.readline) if token.type == tokenize.COMMENT]
+
+
+def messages(path: Path) -> list[str]:
+    """Messages, help and titles of a module: its texts of several words; none if none can have a word that is not to be written."""
+    source = path.read_text(encoding="utf-8")
+    if not any(
+        violations(re.sub(r"`[^`]*`", "", text)) for text in re.findall(r'"([^"\n]* [^"\n]*)"', source)
+    ):
+        return []  # parsing a module takes ten times as long
+    module = ast.parse(source)
+    documented = [node for node in ast.walk(module) if isinstance(node, KINDS) and ast.get_docstring(node)]
+    docstrings = {id(node.body[0].value) for node in documented if isinstance(node.body[0], ast.Expr)}
+    texts = [
+        node for node in ast.walk(module) if isinstance(node, ast.Constant) and id(node) not in docstrings
+    ]
+    return [node.value for node in texts if isinstance(node.value, str) and " " in node.value.strip()]
+
+
+def test_messages() -> None:
+    for path in MODULE_FILES:
+        found = [bad for text in messages(path) if (bad := violations(re.sub(r"`[^`]*`", "", text)))]
+        assert found == [], name(path)
 
 
 def test_comments() -> None:

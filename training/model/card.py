@@ -42,7 +42,7 @@ def card(figures: dict[str, Any], data: Dataset) -> str:
     ]
     lines += [
         "",
-        "Familiarity compares an image with training images. It is no proof: an image of anything else that resembles"
+        "Familiarity compares an image with training images. It proves nothing: an image of anything else that resembles"
         " them may pass. Images of another kind than those it was trained on (another camera, another size) need"
         " an evaluation of their own.",
     ]

@@ -45,7 +45,7 @@ def test_a_first_deployment_checks_the_roles_rules_and_instances_of_the_template
     ("arguments", "words"),
     [
         (["-p", "Treshold=0.9"], "The template has no parameter Treshold. It has AlarmEmail,"),
-        ([], "IAM roles; the account has room for 5. "),
+        ([], "IAM roles; the account may create 5 more. "),
     ],
     ids=["parameter", "quota"],
 )

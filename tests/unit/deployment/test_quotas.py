@@ -94,9 +94,9 @@ def test_a_usual_account_passes() -> None:
 @pytest.mark.parametrize(
     ("account", "words"),
     [
-        (Account(roles=995), "needs 8 IAM roles; the account has room for 5"),
+        (Account(roles=995), "needs 8 IAM roles; the account may create 5 more"),
         (Account(instances=0), "needs 1 ml.m5.xlarge; the account may run 0"),
-        (Account(rules=299), "needs 2 EventBridge rules; there is room for 1"),
+        (Account(rules=299), "needs 2 EventBridge rules; the account may create 1 more"),
     ],
     ids=["roles", "instances", "rules"],
 )
@@ -142,7 +142,7 @@ def test_an_endpoint_of_others_needs_no_instances() -> None:
 def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(DeployError) as error:
         checked(Account(roles=1000, rules=300, instances=0))
-    for words in ("8 IAM roles; the account has room for 0.", "2 EventBridge rules; there is room for 0.",
+    for words in ("8 IAM roles; the account may create 0 more.", "2 EventBridge rules; the account may create 0 more.",
                   "1 ml.m5.xlarge; the account may run 0 (quota 'ml.m5.xlarge for endpoint usage')."):  # fmt: skip
         assert words in str(error.value)
 
@@ -160,7 +160,7 @@ def test_a_quota_that_the_account_does_not_list_has_its_default_and_an_unknown_o
                 ]
             return listed
 
-    with pytest.raises(DeployError, match="2 EventBridge rules; there is room for -1"):
+    with pytest.raises(DeployError, match="2 EventBridge rules; the account may create -1 more"):
         checked(Defaults())
 
 
