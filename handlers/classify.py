@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -19,6 +19,9 @@ from handlers.rejections import Rejection
 from handlers.telemetry import note, observed
 from handlers.uploads import Upload
 
+if TYPE_CHECKING:
+    from handlers.state import WorkflowState
+
 _SETTINGS = settings.load()
 _BREAKER = Breaker()
 if aws.starting():
@@ -26,7 +29,7 @@ if aws.starting():
 
 
 @observed
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+def handler(event: WorkflowState, _context: Any) -> WorkflowState:
     """Classify one image.
 
     Raises
@@ -41,7 +44,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     image = base64.b64decode(event["image_data"])
     inference_id = Upload.from_state(event).inference_id
     note(s3_key=event["s3_key"])
-    state = {name: value for name, value in event.items() if name != "image_data"}
+    state = event.copy()
+    del state["image_data"]
     if not _BREAKER.allows(time.monotonic()):
         raise endpoint_errors.EndpointUnavailable(
             f"{_BREAKER.failures} requests in a row failed; none is sent for the moment."

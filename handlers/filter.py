@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import keys, litter, metrics
 from dropsort.contract.predictions import Prediction
@@ -17,6 +18,9 @@ from handlers import aws, recording, recording_requests, result_events, results,
 from handlers.decision import Decision, decide, failed
 from handlers.rejections import Rejection, from_error
 from handlers.uploads import Upload
+
+if TYPE_CHECKING:
+    from handlers.state import Ending, WorkflowState
 
 _SETTINGS = settings.load()
 _matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
@@ -27,7 +31,7 @@ if aws.starting():
 
 
 @telemetry.observed
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+def handler(event: Ending, _context: Any) -> dict[str, Any]:
     """Decide and record one image.
 
     Raises
@@ -75,7 +79,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     }
 
 
-def _carried(state: dict[str, Any]) -> dict[str, float]:
+def _carried(state: WorkflowState) -> dict[str, float]:
     """Metrics of the states before, which are emitted here: one line of the log per image."""
     found = state.get("metrics")
     carried = (
@@ -88,13 +92,13 @@ def _carried(state: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _upload(state: dict[str, Any], started_with: dict[str, Any]) -> Upload:
+def _upload(state: WorkflowState, started_with: Mapping[str, Any]) -> Upload:
     """The upload as Serialize read it, or, if it did not, as the event names it."""
     upload = Upload.from_state(state) if "upload" in state else Upload.from_input(started_with)
     return upload.with_defaults(uploaded=_event_time(started_with))
 
 
-def _event_time(started_with: dict[str, Any]) -> str | None:
+def _event_time(started_with: Mapping[str, Any]) -> str | None:
     """When the object was uploaded, to the second, as the event says; None for a manual start, whose input may have no valid time."""
     if "detail" not in started_with:
         return None
@@ -104,7 +108,7 @@ def _event_time(started_with: dict[str, Any]) -> str | None:
         return None
 
 
-def _decide(state: dict[str, Any]) -> tuple[Prediction | None, Decision]:
+def _decide(state: WorkflowState) -> tuple[Prediction | None, Decision]:
     """The prediction in the state, if there is one, and the decision."""
     if "error" in state:  # put there by a Catch
         error = state["error"]
@@ -148,7 +152,7 @@ def _observe(
     result: dict[str, Any],
     prediction: Prediction | None,
     now: datetime,
-    started_with: dict[str, Any],
+    started_with: Mapping[str, Any],
     stands: bool,
 ) -> None:
     if not stands:

@@ -7,7 +7,7 @@ not uploads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dropsort.contract import keys, result, s3_documents
 from handlers.uploads import Upload
@@ -15,8 +15,10 @@ from handlers.uploads import Upload
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from handlers.state import ImageState, RenewedState
 
-def renewed(s3: S3Client, upload: Upload, model: str) -> dict[str, Any] | None:
+
+def renewed(s3: S3Client, upload: Upload, model: str) -> RenewedState | None:
     """What the states after Serialize need of the prediction that is there; None if the upload is to be classified.
 
     Parameters
@@ -52,7 +54,7 @@ def _read(s3: S3Client, upload: Upload, location: str) -> dict[str, Any] | None:
         return None
 
 
-def _prediction(document: dict[str, Any], model: str) -> dict[str, Any] | None:
+def _prediction(document: dict[str, Any], model: str) -> RenewedState | None:
     """Members of a state; None if the result is of another model or a reviewer, or was edited."""
     by, probabilities = document.get("model"), document.get("probabilities")
     if (
@@ -75,8 +77,8 @@ def _prediction(document: dict[str, Any], model: str) -> dict[str, Any] | None:
         "familiarity": familiarity,
         "model": model,
         "choice": list(probabilities).index(label),
-        "endpoint": {name: by.get(name) for name in ("endpoint", "variant")},
-        "image": image,
+        "endpoint": {"endpoint": by.get("endpoint"), "variant": by.get("variant")},
+        "image": cast("ImageState | None", image),
         "renewed": inference,  # captures, reviews and ground truth have this id
     }
 

@@ -11,7 +11,7 @@ marked ``large`` and passed, with the unchanged input, to the second.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dropsort.contract import litter
 from dropsort.contract.metrics import IGNORED, REJECTED, SERIALIZED_BYTES
@@ -19,6 +19,9 @@ from handlers import aws, imaging, reading, settings
 from handlers.rejections import Rejection
 from handlers.telemetry import emit, note, observed
 from handlers.uploads import Upload
+
+if TYPE_CHECKING:
+    from handlers.state import IgnoredState, RenewedState, WorkflowState
 
 _SETTINGS = settings.load()
 _MOST_BYTES = _SETTINGS.decoding_bytes // 6  # of an object, which is held twice while it is read
@@ -29,7 +32,7 @@ if aws.starting():
 
 
 @observed
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+def handler(event: dict[str, Any], _context: Any) -> WorkflowState | IgnoredState:
     """Serialize one upload.
 
     Raises
@@ -40,7 +43,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         S3 failed; the workflow retries.
     """
     upload = Upload.from_input(event)
-    state: dict[str, Any] = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
+    state: WorkflowState = {"s3_bucket": upload.bucket, "s3_key": upload.key, "inferences": []}
     note(s3_key=upload.key)
     if upload.is_ignored(_matches_ignored):
         return _ignored(state)
@@ -53,14 +56,15 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         return _ignored(state)
     if known := _renewed(upload):
         note(renewed=True)
-        return state | known
+        return {**state, **known}
     try:
         if isinstance(content, Rejection):
             raise content
         image = imaging.prepare(content, side=_SETTINGS.image_side, max_pixels=_SETTINGS.max_pixels)
     except Rejection as rejection:
         if rejection.code in _NEEDS_MEMORY and _SETTINGS.decoding_bytes < settings.LARGE_DECODING_BYTES:
-            return {name: value for name, value in event.items() if name != "image_data"} | {"large": True}
+            unchanged = {name: value for name, value in event.items() if name != "image_data"}
+            return cast("WorkflowState", unchanged | {"large": True})
         note(rejection=rejection.code)
         return state | {
             "rejection": {"code": rejection.code, "message": str(rejection)},
@@ -74,7 +78,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     }
 
 
-def _renewed(upload: Upload) -> dict[str, Any] | None:
+def _renewed(upload: Upload) -> RenewedState | None:
     if not upload.copied:
         return None
     from handlers import renewal  # rarely: a cold start does not import it
@@ -82,6 +86,6 @@ def _renewed(upload: Upload) -> dict[str, Any] | None:
     return renewal.renewed(aws.s3(), upload, _SETTINGS.model_version)
 
 
-def _ignored(state: dict[str, Any]) -> dict[str, Any]:
+def _ignored(state: WorkflowState) -> IgnoredState:
     emit(**{IGNORED: 1})
     return {"ignored": True, "outcome": "ignored", "s3_bucket": state["s3_bucket"], "s3_key": state["s3_key"]}

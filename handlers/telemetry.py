@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from aws_lambda_powertools import Logger
 
@@ -26,7 +26,8 @@ logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL",
 
 _DECLARED = WORKFLOW | BACKLOG
 
-Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+Event = TypeVar("Event")
+Response = TypeVar("Response")
 
 
 class Invocation:
@@ -47,11 +48,11 @@ class Invocation:
 _invocation = Invocation()  # a function runs one at a time
 
 
-def observed(handler: Handler) -> Handler:
+def observed(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
     """Decorate a function's handler: traced, its metrics printed as one line when it ends, its exceptions as one line of JSON."""
 
     @wraps(handler)
-    def logged(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def logged(event: Event, context: Any) -> Response:
         global _invocation
         _invocation = Invocation()
         try:
@@ -69,7 +70,10 @@ def observed(handler: Handler) -> Handler:
         return logged
     from aws_lambda_powertools.tracing import Tracer
 
-    return cast(Handler, Tracer(service="dropsort").capture_lambda_handler(logged, capture_response=False))
+    return cast(
+        "Callable[[Event, Any], Response]",
+        Tracer(service="dropsort").capture_lambda_handler(logged, capture_response=False),
+    )
 
 
 def emit(**values: float) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import keys, litter
+
+if TYPE_CHECKING:
+    from handlers.state import UploadState, WorkflowState
 
 _CREATED = "Object Created"
 
@@ -59,13 +62,18 @@ class Upload:
         names = ("bucket", "key", "version_id", "etag", "size", "sequencer")
         return {name: getattr(self, name) for name in names}
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> UploadState:
         """As it is passed between states; the bucket and the key are next to it as ``s3_bucket`` and ``s3_key``."""
-        names = ("version_id", "etag", "size", "sequencer", "uploaded")
-        return {name: getattr(self, name) for name in names}
+        return {
+            "version_id": self.version_id,
+            "etag": self.etag,
+            "size": self.size,
+            "sequencer": self.sequencer,
+            "uploaded": self.uploaded,
+        }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Upload:
+    def from_state(cls, state: WorkflowState) -> Upload:
         """The upload of a state that ``to_state`` made."""
         return cls(bucket=state["s3_bucket"], key=state["s3_key"], **state["upload"])
 
