@@ -1,8 +1,8 @@
 """JPEG 2000: whether the packets of each tile end exactly where its data does, which OpenJPEG does not report.
 
-Behind a damaged header of a packet, the decoder takes other bytes for headers. It then ends before the data of the tile does, or
+After a damaged header of a packet, the decoder takes other bytes for headers. It then ends before the data of the tile does, or
 wants more. It rejects a packet whose data is cut off, but not what follows the last packet, and takes headers that are missing for empty
-ones. So more data behind each tile must change nothing, and with another end it must be rejected. The headers are all read even at the
+ones. So more data after each tile must change nothing, and with another end it must be rejected. The headers are all read even at the
 lowest resolution, at which there is little to decode.
 """
 

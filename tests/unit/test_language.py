@@ -18,6 +18,7 @@ from tests.unit.infra.template import TEMPLATE
 ROOT = Path(__file__).resolve().parents[2]
 
 COUNTED = "lines?|images|uploads|requests|captures|records|frames|files|bytes|ms|milliseconds|seconds|MB|GB|KB|dollars"
+AFTER_NO = "more|less|fewer|other|such|reason|(?:long|new|old|larg|small|short|bett|sur|lat)er"
 PER = "second|minute|hour|day|week|month|year|million|pixel|bin"
 
 # What not to write, and what to write instead. Senses that are right are in ALLOWED.
@@ -43,7 +44,7 @@ PHRASES = {
     r"drained|good once|(?:if|as|where) (?:that|it) is wanted": "finished; valid once; say under which condition",
     r"behind (?:the last|its last|changed)": "after",
     # "There is no" and "is no longer" are right.
-    r"(?<!here )(?:is|are|was|were) no (?!longer|more|less|fewer|other|such|reason|[a-z]+er\b)[a-z]\w*": "is not a, are not",
+    rf"(?<!here )(?:is|are|was|were) no (?!(?:{AFTER_NO})\b)[a-z]\w*": "is not a, are not",
     rf"(?:{COUNTED}) an? (?:{PER})": "per, as in images per second",
     r"(?<=\$)[\d.,]+ an? (?:million|month|image|hour|gigabyte|GB|TB)": "per, as in $1 per million",
 }
@@ -222,6 +223,7 @@ def test_the_words_are_found() -> None:
     for text in (
         "It is no JSON.",
         "Labels that are no text.",
+        "It is no number.",
         "ten images a second",
         "$5 a million",
         "It begins anew.",
