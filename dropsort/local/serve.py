@@ -25,6 +25,8 @@ def main(config: dict[str, Any]) -> None:
     """Serve until SIGTERM."""
     import uvicorn
 
+    from dropsort.local.protocol import BoundedProtocol
+
     secrets, port = credentials.read(Path(config["credentials"])), int(config["port"])
     writer = None
     if config["capture"]:
@@ -47,7 +49,7 @@ def main(config: dict[str, Any]) -> None:
         Gate(endpoint, port, secrets.secret_of, "/ping", lambda nonce: secrets.proof(port, nonce)),
         host=config["host"],
         port=port,
-        http="httptools",
+        http=BoundedProtocol,
         loop="asyncio",
         ws="none",
         lifespan="off",

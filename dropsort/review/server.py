@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dropsort.contract import keys, reviews
 from dropsort.contract.reasons import REASONS
+from dropsort.local.protocol import BoundedProtocol
 from dropsort.review import ORDERS
 from dropsort.review.access import MAX_BODY, Access
 from dropsort.review.decisions import Wanted
@@ -284,7 +285,7 @@ class Server:
         self.address = f"http://127.0.0.1:{port}{base}?token={token}"
         config = uvicorn.Config(
             Access(application(session, order), port, token, base),
-            http="httptools",
+            http=BoundedProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
