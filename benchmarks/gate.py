@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
@@ -64,11 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--images", default="100", metavar="N|DIR", help="drawn samples, or the images of a folder"
     )
+    parser.add_argument(
+        "--control", action="store_true", help="both services have the gate: what the ratio is of itself"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     images = pipeline.load(options.images)
     rounds = measure(
-        images, options.rounds, options.minutes * 60, lambda text: print(text, file=sys.stderr, flush=True)
+        images,
+        options.rounds,
+        options.minutes * 60,
+        lambda text: print(text, file=sys.stderr, flush=True),
+        control=options.control,
     )
     figures = {name: {what: ratios(values) for what, values in one.items()} for name, one in rounds.items()}
     if options.json:
@@ -90,13 +97,13 @@ def without_gate() -> Iterator[None]:
 
 
 def measure(
-    images: Sequence[bytes], rounds: int, seconds: float, on_step: OnStep
+    images: Sequence[bytes], rounds: int, seconds: float, on_step: OnStep, *, control: bool = False
 ) -> dict[str, dict[str, list[float]]]:
     """Ratios of throughput and median latency, by uploaders and round."""
     found: dict[str, dict[str, list[float]]] = {}
     numbered = list(enumerate(images))
     with Service() as gated:
-        with without_gate():
+        with nullcontext() if control else without_gate():
             other = Service()
             other.__enter__()
         try:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn and httptools read it, with a limit on all that is no payload: they would hold headers and trailers without end."""
+"""HTTP/1.1 as uvicorn and httptools read it, with a limit on headers and trailers, which they would hold without end."""
 
 from __future__ import annotations
 
