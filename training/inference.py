@@ -23,6 +23,7 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +31,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+# ONNX Runtime collects usage data for Microsoft, and stores it in ~/.cache, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 
 class _PlainError(Exception):
@@ -133,12 +137,12 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def session_options() -> Any:
-    """One thread, which does not spin while it waits: more cores run more workers."""
+def open_session(graph: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` with one thread, which does not spin while it waits: more cores run more workers."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 class Model:
@@ -156,9 +160,7 @@ class Model:
         except ValueError as error:
             raise ValueError(f"{label_path} is not a JSON list of labels: {error}") from None
         try:
-            self.session = onnxruntime.InferenceSession(
-                graph, session_options(), providers=["CPUExecutionProvider"]
-            )
+            self.session = open_session(graph)
         except Exception as error:
             raise ValueError(f"{path} is not an ONNX model that can be loaded: {error}") from None
         self.outputs = [output.name for output in self.session.get_outputs()]

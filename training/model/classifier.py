@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from training.inference import session_options
+from training.inference import open_session
 from training.model import graph
 from training.model.familiarity import Familiarity
 from training.model.fit import Images, Labels, fit, logits_of
@@ -40,7 +39,7 @@ class Classifier:
         network = self.reference or self.network
         spec = network.spec
         content = graph.extractor(blocks(network), side=spec.side, mean=spec.mean, scale=spec.scale)
-        session = onnxruntime.InferenceSession(content, session_options(), providers=["CPUExecutionProvider"])
+        session = open_session(content)
         parts = [session.run(None, {graph.INPUT: image[None]})[0] for image in images]
         return np.concatenate(parts)
 

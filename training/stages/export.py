@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from training.evaluation import scores
-from training.inference import session_options
+from training.inference import open_session
 from training.model import familiarity, graph
 from training.model.classifier import Classifier
 from training.model.fit import Images
@@ -45,9 +44,7 @@ def weight_rounding(
 
     `other_class` is the share of images with another most probable class, `largest_difference` that of any probability.
     """
-    session = onnxruntime.InferenceSession(
-        path.read_bytes(), session_options(), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(path.read_bytes())
     found = np.concatenate([session.run([graph.PROBABILITIES], {graph.INPUT: p[None]})[0] for p in images])
     exact = scores.softmax(classifier.logits(images), temperature)
     return {

@@ -6,7 +6,10 @@ import base64
 import importlib.util
 import io
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +24,8 @@ from training import inference
 from training.errors import TrainingError
 from training.model import artifact, wheels
 
-BIKES = Path(__file__).parents[3] / "models" / "bikes"
+ROOT = Path(__file__).parents[3]
+BIKES = ROOT / "models" / "bikes"
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -48,6 +52,26 @@ def test_the_verbose_response_and_the_list(model_folder: Path) -> None:
     assert (json.loads(plain), kind) == (answer["probabilities"], "application/json")
     rich, kind = inference.response(answer, "application/json;verbose=true")
     assert (json.loads(rich), kind) == (answer, "application/json")
+
+
+def test_a_model_that_is_loaded_collects_no_usage_data(tmp_path: Path) -> None:
+    # ONNX Runtime stores it in the home folder, and sends it to Microsoft; not if it runs in continuous integration (`CI`).
+    code = "import pathlib, sys; from training.inference import Model; Model(pathlib.Path(sys.argv[1]))"
+    settings = {
+        name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")
+    }
+    subprocess.run(
+        [sys.executable, "-c", code, str(BIKES)], env=settings | {"HOME": str(tmp_path)}, cwd=ROOT, check=True
+    )
+    assert list(tmp_path.rglob("*")) == []
+    # and all that is shipped loads models in that module
+    others = [
+        path
+        for folder in ("dropsort", "handlers", "monitoring", "training", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^\s*(import|from) onnxruntime", path.read_text(), re.MULTILINE)
+    ]
+    assert others == [ROOT / "training" / "inference.py"]
 
 
 @pytest.mark.parametrize(
