@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dropsort.cli.documents import STANDARD_OUTPUT, write_json
+from dropsort.cli.documents import is_standard_output, write_json
 from dropsort.cli.options import amount, json_option
 from dropsort.cli.output import console
 
@@ -103,7 +103,7 @@ def cost(
     totals = {name: sum(items.values()) for name, items in sections.items()}
     apart = totals["million"] * millions + totals["fixed_month"]
     whole = apart + (totals["million_with_endpoint"] + totals["stored_month"]) * millions + idle
-    if str(json_file) != STANDARD_OUTPUT:
+    if not is_standard_output(json_file):
         _print(sections, totals, f"Estimate by prices of {AS_OF}, us-east-1, US dollars")
         count = f"{instances} {instance_type}"
         console().print(f"The endpoint, {count}, busy or idle: {idle:,.2f} a month.", markup=False)

@@ -11,8 +11,8 @@ import click
 
 from dropsort.cli.documents import write_json
 from dropsort.cli.models import figures
-from dropsort.cli.options import aws_options, existing, json_option, stack_option, yes_option
-from dropsort.cli.output import confirmed, echo, facts_table, note, output_console
+from dropsort.cli.options import aws_options, existing, json_option, stack_option, verbose_option, yes_option
+from dropsort.cli.output import Steps, confirmed, echo, facts_table, note, output_console
 from dropsort.client.aws import Aws
 from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
@@ -51,6 +51,7 @@ STACK_NAME = re.compile(
     is_flag=True,
     help="Do not wait until an upload of a probe starts the workflow and has its result.",
 )
+@verbose_option
 @json_option
 @stack_option
 @aws_options
@@ -61,6 +62,7 @@ def deploy(
     artifact_bucket: str | None,
     platform: str | None,
     no_probe: bool,
+    verbose: bool,
     json_file: Path | None,
     stack: str,
     aws: Aws,
@@ -116,19 +118,20 @@ def deploy(
             before.get("CreateEndpoint") == "false"
         ):  # the name that is there is that of somebody else's endpoint
             values = {"EndpointName": "", "EndpointArn": ""} | values
-    outputs = run(
-        aws.client,
-        stack,
-        TEMPLATE,
-        values,
-        packages,
-        note,
-        artifact_bucket=artifact_bucket,
-        tags={"application": "dropsort"},
-    )
-    if not no_probe:
-        seconds = probe.run(aws.client("s3"), outputs["BucketName"], note)
-        note(f"A probe upload had its result after {seconds:.0f} seconds")
+    with Steps(lines=True, events=verbose) as steps:
+        outputs = run(
+            aws.client,
+            stack,
+            TEMPLATE,
+            values,
+            packages,
+            steps,
+            artifact_bucket=artifact_bucket,
+            tags={"application": "dropsort"},
+        )
+        if not no_probe:
+            seconds = probe.run(aws.client("s3"), outputs["BucketName"], steps)
+            steps(f"A probe upload had its result after {seconds:.0f} seconds")
     output_console(json_file).print(facts_table(sorted(outputs.items())))
     write_json(json_file, {"stack": stack, "outputs": outputs})
     note(f"Next: dropsort drop PATH... --wait --stack {stack}")
@@ -141,10 +144,11 @@ def deploy(
     is_flag=True,
     help="Empty and delete the bucket too: images, results, captures, all versions.",
 )
+@verbose_option
 @yes_option
 @stack_option
 @aws_options
-def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
+def destroy(delete_images: bool, verbose: bool, yes: bool, stack: str, aws: Aws) -> int:
     """Delete the service, after showing what is deleted and what remains, and asking for confirmation.
 
     The bucket and its content remain unless --delete-images is given. To deploy over it again, name it: dropsort deploy
@@ -157,7 +161,9 @@ def destroy(delete_images: bool, yes: bool, stack: str, aws: Aws) -> int:
         echo(line)
     if not confirmed(yes):
         raise click.ClickException("Nothing was deleted.")
-    for bucket in destroying.destroy(aws.client, plan, delete_images=delete_images, on_step=note):
+    with Steps(lines=True, events=verbose) as steps:
+        retained = destroying.destroy(aws.client, plan, delete_images=delete_images, on_step=steps)
+    for bucket in retained:
         echo(f"Retained: s3://{bucket}")
     return 0
 

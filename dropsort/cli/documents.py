@@ -14,7 +14,12 @@ import click
 from dropsort.contract import files
 from dropsort.contract.text import escaped_json
 
-STANDARD_OUTPUT = "-"
+_STANDARD_OUTPUT = "-"
+
+
+def is_standard_output(target: Path | None) -> bool:
+    """Whether a file of an option is standard output: ``-`` or ``/dev/stdout``."""
+    return target is not None and (str(target) == _STANDARD_OUTPUT or files.descriptor(target) == 1)
 
 
 def read_json(path: Path, advice: str) -> Any:
@@ -43,7 +48,7 @@ def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
 @contextmanager
 def writing(target: Path) -> Iterator[TextIO]:
     """Open a file for writing, as :func:`dropsort.contract.files.writing` does; ``-`` is standard output."""
-    if str(target) == STANDARD_OUTPUT:
+    if str(target) == _STANDARD_OUTPUT:
         yield sys.stdout
         sys.stdout.flush()
         return

@@ -154,3 +154,7 @@ prefix_option = click.option(
 )
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+verbose_option = click.option(
+    "--verbose", is_flag=True, help="Print every event of the stack, not only those of failures."
+)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dropsort.cli.documents import STANDARD_OUTPUT
+from dropsort.cli.documents import is_standard_output
 from dropsort.contract.keys import INCOMING, OUTCOMES
 from dropsort.contract.text import printable
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dropsort.client.results import Result
     from dropsort.client.wait import Finished
 
-_STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK)_[A-Z_]+ ")
+_STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK|IMPORT)_[A-Z_]+ ")
+_FAILURE = re.compile(r"FAILED|ROLLBACK")
 
 _NARROW = 64  # columns of a terminal
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
@@ -51,7 +52,7 @@ def console(stderr: bool = False) -> Console:
 
 def output_console(json_file: Path | None) -> Console:
     """The console for what a command shows: standard output, or standard error if ``--json`` writes to standard output."""
-    return console(stderr=str(json_file) == STANDARD_OUTPUT)
+    return console(stderr=is_standard_output(json_file))
 
 
 def echo(text: str | Path, err: bool = False) -> None:
@@ -78,10 +79,18 @@ def _lines(text: str) -> str:
 class Steps:
     """A line that changes while something takes long; without a terminal, one line per step.
 
-    Events of the stack, dozens within a second here, only change the line.
+    Events of the stack, hundreds in one deployment, only change the line, but for failures where there is no terminal.
+
+    Parameters
+    ----------
+    lines
+        Print steps as lines on a terminal too, and failed events with them.
+    events
+        Print every event of the stack.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lines: bool = False, events: bool = False) -> None:
+        self._lines, self._events = lines, events
         self._console = console(stderr=True)
         self._status: Any = None
 
@@ -103,9 +112,13 @@ class Steps:
     def __call__(self, sentence: str) -> None:
         from rich.text import Text
 
-        if self._status:
+        event = _STACK_EVENT.match(sentence)
+        passing = event is not None and not self._events and not _FAILURE.search(event[0])
+        if self._status and (passing or not self._lines):
             self._status.update(Text(sentence))
-        elif not _STACK_EVENT.match(sentence):
+        elif self._status:
+            self._console.print(Text(sentence))
+        elif not passing:
             note(sentence)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dropsort.cli import thumbnail
-from dropsort.cli.documents import STANDARD_OUTPUT, write_json_lines, writing
+from dropsort.cli.documents import is_standard_output, write_json_lines, writing
 from dropsort.cli.errors import EXIT_FAILURE
 from dropsort.cli.options import amount, aws_options, file_to, json_to, prefix_option, stack_option
 from dropsort.cli.output import ResultsTable, facts_table, note, output_console
@@ -60,7 +60,7 @@ def results(
     from dropsort.client.summary import accuracy, outcomes
 
     files = json_file, csv_file, parquet_file
-    shown = [file for file in files if str(file) == STANDARD_OUTPUT]
+    shown = [file for file in files if is_standard_output(file)]
     if len(shown) > 1:
         raise click.UsageError("Standard output takes one of --json, --csv and --parquet.")
     service = stacks.find(aws.client, stack)

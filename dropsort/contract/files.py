@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,9})")
+
 
 @contextmanager
 def writing(target: Path, errors: str = "strict") -> Iterator[TextIO]:
     """Open a file for writing, as UTF-8.
 
     A regular file, or one that does not exist, is replaced in one step at the end. Devices, FIFOs and links, such as
-    ``/dev/null``, ``/dev/stdout`` or ``>(gzip)``, are opened as they are: replacing would destroy them.
+    ``/dev/null`` or ``>(gzip)``, are opened as they are: replacing would destroy them. What is open already, such as
+    ``/dev/stdout``, is written to at its position: opening it again would empty the file that a shell has redirected it to.
 
     Parameters
     ----------
@@ -30,6 +35,10 @@ def writing(target: Path, errors: str = "strict") -> Iterator[TextIO]:
     OSError
         The file cannot be written.
     """
+    if (open_already := descriptor(target)) is not None:
+        with os.fdopen(os.dup(open_already), "w", encoding="utf-8", errors=errors) as output:
+            yield output
+        return
     if not replaceable(target):
         with target.open("w", encoding="utf-8", errors=errors) as output:
             yield output
@@ -45,6 +54,12 @@ def writing(target: Path, errors: str = "strict") -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def descriptor(target: Path) -> int | None:
+    """The number of the open file that a name such as ``/dev/stdout`` or ``/dev/fd/3`` stands for; None for any other name."""
+    found = _DESCRIPTOR.fullmatch(str(target))
+    return int(found[1]) if found else _STREAMS.get(str(target))
 
 
 def replaceable(target: Path) -> bool:

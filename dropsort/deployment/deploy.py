@@ -110,6 +110,10 @@ def deploy(
         on_step(f"Stack {stack} is up to date")
         return existing.outputs
     on_step(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
+    if existing is not None and not creating:
+        for name, value in uploaded.values.items():
+            if value != (was := existing.parameters.get(name)):
+                on_step(f"{name}: {was or '(none)'} → {value or '(none)'}")
     done = stack_update.execute(client, change_set["StackId"], change_set["Id"], on_step, patience_seconds)
     return done.outputs
 

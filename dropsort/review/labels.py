@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dropsort.contract import keys, reviews
+from dropsort.contract import files, keys, reviews
 from dropsort.review.errors import ReviewError
 
 CSV_COLUMNS = ("key", "inference_id", "outcome", "label", "confidence", "familiarity", "reason", "review")
@@ -50,7 +50,8 @@ def export(results: Iterable[Mapping[str, Any]], bucket: str, file: Path) -> int
     form = _form(file)
     found = list(results)
     try:
-        file.write_text(form.write(found, bucket), encoding="utf-8", errors="replace", newline="")
+        with files.writing(file, errors="replace") as output:
+            output.write(form.write(found, bucket))
     except OSError as error:
         raise ReviewError(f"{file}: it cannot be written ({error.strerror or error}).") from error
     return len(found)

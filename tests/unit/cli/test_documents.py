@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
-from dropsort.cli.documents import read_json, write_json, write_json_lines
+from dropsort.cli.documents import is_standard_output, read_json, write_json, write_json_lines, writing
+from dropsort.contract.errors import DropsortError
+from dropsort.pages import html
+from dropsort.review import labels
 from tests.unit.cli.nowhere import ENVIRONMENT
+from tests.unit.cli.test_documented import VERBS, command
+from training.evaluation import reference_file
+from training.evaluation.evaluation import Predictions
 
 DOCUMENT = {"images": 3, "label": "オートバイ"}
 
@@ -79,6 +90,99 @@ def test_commands_write_to_what_a_shell_gives_them(target: str) -> None:
     assert result.returncode == 0, result.stderr
     begin = result.stdout.index("{")  # before or after the table, where that goes to standard output, too
     assert json.JSONDecoder().raw_decode(result.stdout, begin)[0]["uploads_a_month"], result.stderr
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "-"])
+def test_what_a_shell_has_redirected_is_not_emptied(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN standard output that is appended to a file
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    saved = os.dup(1)
+    with log.open("a") as appending:
+        os.dup2(appending.fileno(), 1)
+    try:
+        write_json(Path(name), DOCUMENT)
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+    # THEN what was there stays
+    text = log.read_text() if name != "-" else "before\n" + capfd.readouterr().out
+    assert (text[:7], json.loads(text[7:] or log.read_text()[7:])) == ("before\n", DOCUMENT)
+    assert is_standard_output(Path(name))
+    assert not is_standard_output(Path("/dev/fd/2"))
+
+
+# What writes a file of an option, with the file; each goes through dropsort.contract.files.writing.
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "write_json": lambda path: write_json(path, DOCUMENT),
+    "write_json_lines": lambda path: write_json_lines(path, [DOCUMENT]),
+    "writing": lambda path: write_through(path),
+    "write_page": lambda path: html.save(path, "<p>"),
+    "write": lambda path: reference_file.write(path, Predictions([], np.eye(2), np.zeros(2)), ["a", "b"]),
+    "_export": lambda path: labels.export([], "images", path),
+}
+PAGES = {"report", "dashboard"}  # --out is a folder or a page: dropsort.pages.html.page_file and save
+WRITTEN = [
+    (verb, item)
+    for verb in VERBS
+    for item in command(verb).params
+    if isinstance(item.type, click.Path) and item.type.file_okay and not item.type.exists and item.name != "paths"
+]  # fmt: skip
+
+
+def write_through(path: Path) -> None:
+    with writing(path) as output:
+        output.write("a")
+
+
+@pytest.mark.parametrize(("verb", "option"), [(verb, str(item.name)) for verb, item in WRITTEN])
+def test_every_command_writes_its_files_through_one_function(verb: str, option: str) -> None:
+    # GIVEN an option of any command that names a file to write
+    callback = inspect.unwrap(command(verb).callback)  # type: ignore[arg-type]
+    tree = ast.parse(Path(inspect.getfile(callback)).read_text(encoding="utf-8"))
+    # THEN it is handed to a function that is tested below, whatever the command is
+    given = {
+        ast.unparse(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and any(isinstance(value, ast.Name) and value.id == option for value in node.args)
+    }
+    assert given & WRITERS.keys() or verb in PAGES, f"{verb}: {option} is written by {given}"
+    # AND no module of commands opens a file to write by itself
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name != "open"
+            assert not name.endswith((".write_text", ".write_bytes"))
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_no_writer_replaces_what_is_no_regular_file(writer: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.csv"
+    for target in ("/dev/null", "/dev/full", "/dev/fd/{}"):
+        # GIVEN a device, or a pipe that is open, by a link whose name is that of any file
+        read, write = os.pipe()
+        file.unlink(missing_ok=True)
+        file.symlink_to(target.format(write))
+        with suppress(OSError, DropsortError, click.ClickException):
+            WRITERS[writer](file)
+        os.close(write)
+        # THEN it is written to, and stays what it was
+        assert file.is_symlink()
+        assert bool(os.read(read, 10)) == (target == "/dev/fd/{}")
+        os.close(read)
+    assert all(stat.S_ISCHR(os.lstat(device).st_mode) for device in ("/dev/null", "/dev/full"))
+    # AND a FIFO, with somebody who reads it
+    file.unlink()
+    os.mkfifo(file)
+    reader = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    WRITERS[writer](file)
+    assert os.read(reader, 10)
+    assert stat.S_ISFIFO(file.lstat().st_mode)
+    os.close(reader)
 
 
 def test_damaged_json_is_named_with_advice(tmp_path: Path) -> None:

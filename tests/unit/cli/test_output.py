@@ -6,6 +6,7 @@ import ast
 import errno
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,35 @@ def test_nothing_is_printed_for_what_ends_at_once_or_has_lines_of_its_own(
         progress.add_task("epoch", total=3)
         time.sleep(0.05)
     assert capfd.readouterr().err == ""
+
+
+STACK_STEPS = [
+    "Updating stack dropsort: 65 to modify",
+    "UPDATE_COMPLETE      AlarmTopic (AWS::SNS::Topic)",
+    "UPDATE_FAILED        Bucket (AWS::S3::Bucket): no",
+    "UPDATE_ROLLBACK_COMPLETE dropsort (AWS::CloudFormation::Stack)",
+]
+
+
+@pytest.mark.parametrize(("events", "shown"), [(False, [0, 2, 3]), (True, [0, 1, 2, 3])])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_of_the_events_of_a_stack_failures_are_lines_unless_all_are_wanted(
+    events: bool,
+    shown: list[int],
+    terminal: bool,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if terminal:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with show.Steps(lines=True, events=events) as steps:
+        for step in STACK_STEPS:
+            steps(step)
+    # What is a line stays; the changing line has a sign before it.
+    plain = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", capfd.readouterr().err)
+    lines = [line.rpartition("\r")[2] for line in plain.split("\n")]
+    assert [line for line in lines if line in STACK_STEPS] == [STACK_STEPS[at] for at in shown]
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,9 @@ def test_an_update_keeps_what_is_not_given_and_uploads_no_zip_that_is_named(run:
             # THEN it is updated
             assert run({"FunctionsKey": "own.zip"}) == {"BucketName": "images"}
             assert run.steps[0] == "Updating stack bikes: 1 to change"
+            # AND what changes is named, with the former value
+            changed = {"FunctionsKey: packages/old.zip → own.zip", "ArtifactBucket: (none) → mine"}
+            assert {step for step in run.steps if "→" in step} == changed
     # AND without changes it is left alone
     reason = "The submitted information didn't contain changes."
     run.aws.expect("describe_change_set", {"Status": "FAILED", "StatusReason": reason}, ChangeSetName=CHANGE_SET)  # fmt: skip

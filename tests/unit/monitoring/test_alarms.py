@@ -88,3 +88,8 @@ def test_the_first_burst_of_throttles_is_no_alarm_for_good(monkeypatch: pytest.M
         # THEN one burst is none, throttles of a quarter of an hour are one
         assert judged((5,)) == "OK"
         assert judged((10, 15)) == "ALARM"
+        # AND the first whole period without any ends the alarm, which CloudWatch still has
+        (alarm,) = client.describe_alarms(AlarmNames=["throttles"])["MetricAlarms"]
+        assert alarm["StateValue"] == "ALARM"
+        after = [state(client, alarm, NOW + timedelta(minutes=minutes)) for minutes in (2, 3, 60)]
+        assert after == ["ALARM", "OK", "OK"]

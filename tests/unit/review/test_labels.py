@@ -81,7 +81,7 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
         (
             "a.manifest",
             '{"source-ref": "s3://other/incoming/a", "x-metadata": {"class-name": "a"}}',
-            "no upload",
+            "is not an upload in s3://pictures/",
         ),
         ("a.csv", b"\xff\xfe", "cannot be read"),
     ],
