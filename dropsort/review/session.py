@@ -184,13 +184,15 @@ class Session:
     def stop(self, seconds: float = 30) -> None:
         """Wait until decisions are results, at most so long, and end; what is left is completed by the next session."""
         deadline = time.monotonic() + seconds
-        while self.waiting and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self._stopping.set()
-        for pool in (self._pool, self._applying):
-            pool.shutdown(wait=False, cancel_futures=True)
-        self.similar.stop()
-        self.thumbnails.close()
+        try:
+            while self.waiting and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:  # also at another Ctrl-C
+            self._stopping.set()
+            for pool in (self._pool, self._applying):
+                pool.shutdown(wait=False, cancel_futures=True)
+            self.similar.stop()
+            self.thumbnails.close()
 
 
 def action_of(value: Any) -> Action:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from dropsort.contract.interrupts import without_interrupts
 from dropsort.contract.reasons import REASONS
 from dropsort.review.decoding import Shown, end_with_parent, make, warm_up
 from dropsort.review.listing import Item
@@ -51,8 +52,9 @@ class Thumbnails:
                 self._pool = ProcessPoolExecutor(
                     WORKERS, multiprocessing.get_context("spawn"), initializer=end_with_parent
                 )
-                for _ in range(WORKERS):
-                    self._pool.submit(warm_up)
+                with without_interrupts():
+                    for _ in range(WORKERS):
+                        self._pool.submit(warm_up)
             return self._pool
 
     def get(self, item: Item, size: str) -> Shown:

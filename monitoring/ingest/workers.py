@@ -6,12 +6,12 @@ import collections
 import contextlib
 import itertools
 import multiprocessing
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from io import BytesIO
 from typing import NamedTuple
 
+from dropsort.contract.interrupts import without_interrupts
 from monitoring.aggregates.cells import BadLine
 from monitoring.errors import MissingFileError, StorageError
 from monitoring.ingest.batch import Batch
@@ -50,7 +50,7 @@ def read_tasks(
         waiting: collections.deque[tuple[Task, Future[list[Batch]]]] = collections.deque()
         try:
             for task in tasks:
-                with _without_interrupts():  # processes start here
+                with without_interrupts():  # processes start here
                     waiting.append((task, pool.submit(_read, task)))
                 if len(waiting) > 2 * processes:
                     first, future = waiting.popleft()
@@ -60,16 +60,6 @@ def read_tasks(
                 yield first, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Processes started in here ignore Ctrl-C, which a terminal sends to all: this process ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Worker:

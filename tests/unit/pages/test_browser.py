@@ -1,4 +1,4 @@
-"""All pages in a real browser: nothing is cut off at any width, text has contrast in light and dark, scripts run without an error."""
+"""All pages in a real browser: nothing is cut off, text has contrast in light and dark, a click enlarges, scripts run without an error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def test_every_page_fits_is_legible_and_runs_without_an_error(tmp_path: Path) ->
     pages["fault"] = (
         "<body style='background:#fff'><p style='width:2000px;color:#ddd'>pale</p>"
         "<section><svg role=img><text>x</text></svg></section><script>nowhere()</script>"
+        "<div class=gallery><details><summary><img src='data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA='></summary></details></div>"
     )
+    for name in ("report-229", "evaluation-200", "comparison-200"):  # which have images to enlarge
+        assert '<details><summary title="enlarge"><img' in pages[name]
 
     # WHEN a browser opens them, light and dark, wide and narrow
     found, console = visit(pages)
@@ -58,8 +61,11 @@ def test_every_page_fits_is_legible_and_runs_without_an_error(tmp_path: Path) ->
     # THEN nothing is wrong but with the last one, where everything is found
     faults = {name: found.pop(name) for name in list(found) if name.startswith("/fault")}
     assert all(
-        [any(word in wrong for wrong in each) for word in ("wider", "cut off", "contrast 1.3", "no hover")]
-        == [True] * 4
+        [
+            any(word in wrong for wrong in each)
+            for word in ("wider", "cut off", "contrast 1.3", "no hover", "enlarges")
+        ]
+        == [True] * 5
         for each in faults.values()
     ), faults
     assert len(found) == 2 * (len(pages) - 1)

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
+from dropsort.review.thumbnails import Thumbnails
+from tests.unit.review.conftest import BUCKET
 from tests.unit.review.test_server import eventually
 
 PROGRAM = """
@@ -36,3 +39,15 @@ def test_a_killed_server_leaves_no_process() -> None:
         assert all(map(is_running, pids))
         os.kill(server.pid, signal.SIGKILL)
         eventually(lambda: not any(map(is_running, pids)))
+
+
+def test_ctrl_c_in_the_terminal_reaches_no_process_that_decodes(s3: Any) -> None:
+    thumbnails = Thumbnails(s3, BUCKET)
+    pool = thumbnails.start()
+    # WHEN a terminal sends Ctrl-C to all, as soon as they run
+    processes = set(pool._processes or ())
+    for process in processes:
+        os.kill(process, signal.SIGINT)
+    # THEN they go on, and end with the page
+    assert pool.submit(os.getpid).result(60) in processes
+    thumbnails.close()
