@@ -40,7 +40,7 @@ MODULES = {
     "handlers.settings": [U + "handlers/test_settings.py"],
     "handlers.results": [U + "handlers/test_results.py", U + "handlers/test_result_documents.py"],
     "handlers.result_events": [U + "handlers/test_result_events.py"],
-    "handlers.renewal": [U + "handlers/test_renewal.py"],
+    "handlers.renewal": [U + "handlers/test_renewal_bounds.py", U + "handlers/test_renewal.py"],
     "handlers.reading": [U + "handlers/test_reading.py"],
     "handlers.endpoint_errors": [U + "handlers/test_endpoint_errors.py", U + "handlers/test_classify.py"],
     "handlers.recording": [U + "handlers/test_recording.py"],
