@@ -1,4 +1,4 @@
-"""Which result a copied object takes its prediction over from: where it is looked for, and the bounds of its numbers (moto's S3)."""
+"""Which result a copied object takes its prediction over from: where that is, and the bounds of its numbers (moto's S3)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_is_no_prediction_of_this_content_and_model_is_not(
     assert (renewed(s3, UPLOAD, MODEL) is not None) is taken
 
 
-def test_a_result_of_low_confidence_is_looked_at_after_one_that_does_not_fit(s3: Any) -> None:
+def test_a_result_of_low_confidence_is_read_after_one_that_does_not_fit(s3: Any) -> None:
     put(s3, document(inference_id="low"), "low-confidence")
     for other in (document(source={"key": KEY, "etag": "other"}), document(review={"by": "ada"})):
         put(s3, other)
