@@ -75,7 +75,7 @@ MODULES = {
     "dropsort.client.backfill": [U + "client/test_backfill.py"],
     "dropsort.client.checksums": [U + "client/test_checksums.py"],
     "dropsort.client.drop": [U + "client/test_drop.py"],
-    "dropsort.client.drop_and_wait": [U + "client/test_drop_and_wait.py"],
+    "dropsort.client.drop_and_wait": [U + "client/test_patience.py", U + "client/test_drop_and_wait.py"],
     "dropsort.client.files": [U + "client/test_files.py", U + "client/test_drop.py"],
     "dropsort.client.forget": [U + "client/test_forget.py"],
     "dropsort.client.redrive": [U + "client/test_redrive.py", U + "client/test_redrive_runs.py"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -99,3 +101,55 @@ def test_another_prefix_of_the_services_own_bucket_can() -> None:
     assert (
         backfill.source(f"s3://{BUCKET}/old/a/", None, BUCKET).target("old/a/b.jpg") == "incoming/old/a/b.jpg"
     )
+
+
+def test_copies_are_of_the_storage_class_that_was_given(s3: Any, archive: backfill.Source) -> None:
+    backfill.copy(s3, BUCKET, archive, per_second=1e6, storage_class="STANDARD_IA", after="2024/é 37+.jpg")
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix="incoming/")["Contents"]
+    assert [item["StorageClass"] for item in found] == ["STANDARD_IA"] * 2
+
+
+def test_few_copies_are_begun_before_others_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a thousand objects, and copies that take a while
+    monkeypatch.setattr(backfill, "WORKERS", 2)
+    listed, most = 0, 0
+
+    def objects(*_: Any) -> Iterator[tuple[str, int]]:
+        nonlocal listed
+        for number in range(1000):
+            listed = number
+            yield f"{number:04}", 1
+
+    class Slow:
+        """S3 that takes a moment for its first copy."""
+
+        copied = 0
+
+        def copy_object(self, **_: Any) -> None:
+            nonlocal most
+            if not self.copied:
+                time.sleep(0.1)
+                most = listed
+            self.copied += 1
+
+        def put_object(self, **_: Any) -> None:
+            """Take the progress."""
+
+    monkeypatch.setattr(backfill, "objects", objects)
+    assert backfill.copy(Slow(), BUCKET, backfill.Source("a", "", ""), per_second=1e6) == 1000
+    # THEN no more of them are held than twice as many as are copied at once
+    assert most <= 4
+
+
+@pytest.mark.parametrize(("size", "copied"), [(backfill.MOST_BYTES, True), (backfill.MOST_BYTES + 1, False)])
+def test_what_is_too_large_for_one_copy_is_left_out(size: int, copied: bool) -> None:
+    class Listing:
+        """S3 with one object."""
+
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: Any) -> Any:
+            return [{"Contents": [{"Key": "a", "Size": size}]}, {}]
+
+    assert (list(backfill.objects(Listing(), backfill.Source("b", "", ""))) == [("a", size)]) is copied

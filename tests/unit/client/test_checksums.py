@@ -80,3 +80,20 @@ def test_every_checksum_that_s3_stores_is_compared(tmp_path: Path, name: str, pa
     for other in (Encrypted(), Encrypted(**{name: base64.b64encode(digest).decode() + "-2"})):
         client: Any = other
         assert not is_same(client, BUCKET, KEY, etag, path, 9)
+
+
+@pytest.mark.parametrize("changed", [{"ContentLength": 10}, {"ETag": '"another"'}])
+def test_an_object_that_was_replaced_since_it_was_listed_is_another(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    path, whole = tmp_path / "a", ALGORITHMS["ChecksumCRC32"]()
+    path.write_bytes(b"123456789")
+    whole.update(b"123456789")
+    checksum = {"ChecksumCRC32": base64.b64encode(whole.digest()).decode()}
+    now: Any = Encrypted(**checksum, **changed)
+    assert not is_same(now, BUCKET, KEY, "0123456789abcdef0123456789abcdef", path, 9)
+
+
+def test_an_object_that_cannot_be_read_is_another(s3: Any, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    assert not is_same(s3, BUCKET, KEY, "e", tmp_path / "a", 1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dropsort.client.errors import DropError
-from dropsort.client.files import walk
+from dropsort.client.files import Skipped, walk
 
 
 def make(folder: Path, *names: str) -> None:
@@ -146,3 +148,22 @@ def test_names_that_differ_in_their_composition_alone_are_named(tmp_path: Path) 
     found = walk([tmp_path])
     assert len(found.files) == 3
     assert [{file.path.name for file in group} for group in found.look_alike] == [set(names)]
+
+
+def test_a_folder_that_cannot_be_read_is_reported_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"x")
+    scan = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "closed":  # whoever runs the tests may be root, whom no permission stops
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = walk([tmp_path])
+    assert [file.key for file in found.files] == ["incoming/open/a.jpg"]
+    assert found.skipped == [Skipped(tmp_path / "closed", "Permission denied")]
