@@ -350,7 +350,7 @@ def test_inputs_that_are_no_images_have_no_statistics(tmp_path):
         ("missing", "state", LABELS, "There is no folder"),
         ("ftp://host/x", "state", LABELS, "neither a folder nor s3://"),
         ("s3://", "state", LABELS, "names no bucket"),
-        ("other", "used", LABELS, "use another place"),
+        ("other", "used", LABELS, "use another folder"),
         ("source", "used", ("x", "y"), "other labels (bicycle, motorcycle)"),
         ("source", "damaged", LABELS, "state.json is damaged"),
         ("source", "strange", LABELS, "state.json is damaged"),
