@@ -163,7 +163,8 @@ def test_a_folder_that_cannot_be_read_is_reported_with_its_reason(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scan(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
-    found = walk([tmp_path])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        found = walk([tmp_path])
     assert [file.key for file in found.files] == ["incoming/open/a.jpg"]
     assert found.skipped == [Skipped(tmp_path / "closed", "Permission denied")]
