@@ -67,6 +67,13 @@ def test_every_page_that_the_code_names_exists() -> None:
             assert (ROOT / page).exists(), f"{name(path)} names {page}, which does not exist"
 
 
+def test_the_glossary_is_in_order_and_explains_each_term_once() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^\| \*\*(.+?)\*\* \| \S", text, re.MULTILINE)
+    assert len(terms) > 50
+    assert terms == sorted(set(terms), key=str.lower)
+
+
 # ---- The architecture page -------------------------------------------------------------------------------------------
 
 ARCHITECTURE = (ROOT / "docs" / "concepts" / "architecture.md").read_text(encoding="utf-8")

@@ -74,7 +74,9 @@ def test_every_program_and_path_of_a_command_exists() -> None:
             if word.startswith(".venv/bin/"):
                 assert word.removeprefix(".venv/bin/") in installed, command
             elif word.startswith(("tests/", "requirements/", ".ci/")):
-                assert any(ROOT.glob(word)), command
+                path, _, test = word.partition("::")
+                assert any(ROOT.glob(path)), command
+                assert not test or f"def {test}(" in text(path), command
 
 
 @pytest.mark.parametrize("page", PAGES)
