@@ -8,8 +8,10 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dropsort.contract import metrics
+from dropsort.contract import keys, metrics
+from dropsort.deployment import probe
 
+_PROBES = keys.INCOMING + probe.FOLDER  # uploads of `dropsort deploy`, which are no images
 _OUTCOMES = {metric: outcome for outcome, metric in metrics.OF_OUTCOME.items()}
 _WITHOUT_RESULT = (metrics.SUPERSEDED, metrics.IGNORED)  # ends of an execution that record none
 RECENT = 20
@@ -91,7 +93,7 @@ class Activity:
             line = json.loads(message)
         except ValueError:
             return
-        if not isinstance(line, dict):
+        if not isinstance(line, dict) or str(line.get("s3_key")).startswith(_PROBES):
             return
         with self._lock:
             if (
