@@ -166,7 +166,12 @@ def drop(
     write_json(json_file, document)
     if missing:
         raise missing
-    return EXIT_FAILURE if skipped else 0
+    if waiting := document.get("retryable", 0):
+        note(
+            f"{waiting} of {len(found)} images have no result yet. To wait for them, run the same command again; "
+            "`dropsort status` shows how many wait."
+        )
+    return EXIT_FAILURE if skipped or waiting else 0
 
 
 def interrupted(uploaded: int, files: int) -> str:

@@ -149,7 +149,8 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     if saved:
         output.print(f"\nThe captures are in {saved}: `dropsort report` shows them.")
     write_json(json_file, summary)
-    complete = summary["results"] == summary["images"] and not summary["lost"] and not summary["twice"]
+    final = summary["results"] - summary["retryable"]
+    complete = final == summary["images"] and not summary["lost"] and not summary["twice"]
     return 0 if complete else EXIT_FAILURE
 
 

@@ -11,7 +11,8 @@ from dropsort.contract.text import printable
 def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values of a summary of `dropsort.client.summary.summarise`, and of what `demo` adds to it."""
     latency = summary["latency_seconds"]
-    facts = [("images", str(summary["images"])), ("results", str(summary["results"]))]
+    final = summary["results"] - summary.get("retryable", 0)
+    facts = [("images", str(summary["images"])), ("results", str(final))]
     facts += [(name, str(number)) for name, number in summary["outcomes"].items() if number]
     if summary.get("retryable"):
         facts.append(

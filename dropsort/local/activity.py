@@ -11,7 +11,7 @@ from typing import Any
 from dropsort.contract import keys, metrics
 from dropsort.deployment import probe
 
-_PROBES = keys.INCOMING + probe.FOLDER  # uploads of `dropsort deploy`, which are no images
+_PROBES = keys.INCOMING + probe.FOLDER  # uploads of `dropsort deploy`, which are not images
 _OUTCOMES = {metric: outcome for outcome, metric in metrics.OF_OUTCOME.items()}
 _WITHOUT_RESULT = (metrics.SUPERSEDED, metrics.IGNORED)  # ends of an execution that record none
 RECENT = 20

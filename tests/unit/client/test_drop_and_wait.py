@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from dropsort.cli.drop import drop as drop_command
 from dropsort.cli.totals import totals
 from dropsort.client import files
 from dropsort.client.drop import Uploaded, drop
@@ -18,7 +20,10 @@ from dropsort.client.errors import MissingResultsError
 from dropsort.client.results import Result
 from dropsort.client.summary import result_locations, summarise
 from dropsort.client.wait import Waiter, is_result_of
+from tests.unit.cli.conftest import deployed
 from tests.unit.client.conftest import BUCKET
+
+__all__ = ["deployed"]  # a fixture
 
 
 @pytest.fixture
@@ -82,6 +87,21 @@ def test_missing_results_end_the_wait_and_are_named(
     assert not set(came) & set(error.value.keys)
 
 
+def test_the_command_fails_if_images_still_wait_when_it_ends(
+    deployed: None, s3: Any, write_result: Callable[..., str], tmp_path: Path
+) -> None:
+    # GIVEN an image that is there, whose failure the service tries again by itself
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    command = [str(tmp_path / "a.jpg"), "--region", "us-east-1"]
+    assert CliRunner().invoke(drop_command, command, standalone_mode=False).return_value == 0
+    write_result("incoming/a.jpg", "failed", reason={"code": "throttled", "message": "m", "retryable": True})
+    # WHEN no result comes THEN a message names how many wait, and the exit code is that of an incomplete run
+    shown = CliRunner().invoke(drop_command, [*command, "--wait", "--timeout", "1"], standalone_mode=False)
+    assert (shown.return_value, shown.exception) == (1, None)
+    assert "1 of 1 images have no result yet" in shown.stderr
+    assert "waiting" in shown.stdout
+
+
 @pytest.mark.parametrize("in_flight", [None, 1])
 def test_what_is_tried_again_is_waited_for_and_shown_as_waiting_if_it_takes_too_long(
     s3: Any,
@@ -119,6 +139,7 @@ def test_what_is_tried_again_is_waited_for_and_shown_as_waiting_if_it_takes_too_
         1,
     )
     shown = dict(totals(summary))
+    assert (shown["images"], shown["results"]) == ("8", "7")
     assert shown["waiting"].startswith("1 retryable: the service starts them again")
     assert "failed" not in shown
 

@@ -112,7 +112,7 @@ def test_the_lines_of_a_whole_run() -> None:
         "warm_latency_seconds": {"p50": 1.0, "p95": 8.0},
     }  # fmt: skip
     assert totals(summarise(7, RUN) | more) == [
-        ("images", "7"), ("results", "6"), ("classified", "3"), ("low-confidence", "1"), ("failed", "1"),
+        ("images", "7"), ("results", "5"), ("classified", "3"), ("low-confidence", "1"), ("failed", "1"),
         ("waiting", "1 retryable: the service starts them again by itself"), ("not uploaded", "1"),
         ("lost", "incoming/0, incoming/1, incoming/2, incoming/3, incoming/4"), ("twice", "incoming/\ufffd"),
         ("accuracy", "0.600 (3 of 5 by folder)"), ("", "0.667 of the 3 classified"),

@@ -33,7 +33,7 @@ def test_images_are_counted_by_outcome_until_none_waits() -> None:
     activity.add(FILTER, 2000, "START RequestId: 1")
     activity.add(FILTER, 2000, "{cut")
     logged(activity, SERIALIZE, at=999, s3_key="incoming/old.jpg")
-    # AND the probe of a deployment, which is no image of anybody
+    # AND the probe of a deployment, which is not an image
     for members in ({}, {"Failed": 1, "reason": "not_an_image"}):
         logged(activity, FILTER if members else SERIALIZE, s3_key="incoming/dropsort-probe/1.txt", **members)
     logged(activity, "/aws/lambda/other-serialize", s3_key="incoming/x.jpg")
