@@ -26,7 +26,9 @@ OTHER_FILL = b"\xa5" * READ_AHEAD
 END = b"\xff\xd9"
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
+# From the first byte of a run on: a search from each of them would take the square of its length.
+_RESTART = re.compile(rb"(?<!\xff)\xff+[\xd0-\xd7]")
+_NO_FILL = re.compile(rb"[^\xff]")
 _UNSUPPORTED = {
     0xC3: "lossless JPEG", 0xC5: "hierarchical JPEG", 0xC6: "hierarchical JPEG", 0xC7: "lossless hierarchical JPEG",
     0xC9: "JPEG with arithmetic coding", 0xCA: "JPEG with arithmetic coding", 0xCB: "lossless JPEG with arithmetic coding",
@@ -97,19 +99,21 @@ def inspect(data: bytes) -> Jpeg:
     tables: dict[int, _Table] = {}
     restart = 0
     at = 2
-    segments = 0
+    segments = between = 0
     while True:
         at = data.find(b"\xff", at)
-        while at >= 0 and data[at + 1 : at + 2] == b"\xff":
-            at += 1
-        if at < 0 or at + 2 > len(data):
+        follows = _NO_FILL.search(data, at + 1) if at >= 0 else None
+        if follows is None:
             break
-        marker = data[at + 1]
-        at += 2
+        marker = follows[0][0]
+        bare = marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7
+        between += follows.start() - at - 1 + 2 * bare
+        limits.check_count("JPEG", "bytes between segments", between, limits.MAX_SLOW_BYTES)
+        at = follows.end()
         if marker == 0xD9:
             jpeg.closed = True
             break
-        if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
+        if bare:
             continue
         segments += 1
         limits.check_count("JPEG", "marker segments", segments, limits.MAX_SEGMENTS)
@@ -245,8 +249,8 @@ def _check_scans(data: bytes, jpeg: Jpeg) -> None:
 def _restarts(data: bytes, scan: Scan) -> int:
     """Restart markers of a scan, which must be numbered from 0 to 7 again and again."""
     count = 0
-    for found in _RESTART.finditer(data, scan.begin, scan.end):
-        if data[found.end() - 1] != 0xD0 + count % 8:
+    for found in _RESTART.finditer(memoryview(data)[scan.begin : scan.end]):
+        if found[0][-1] != 0xD0 + count % 8:
             raise Rejection("truncated_image", "JPEG: a restart marker is missing, and with it data.")
         count += 1
     return count

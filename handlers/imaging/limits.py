@@ -19,7 +19,8 @@ DECODING_BYTES = settings.load().decoding_bytes
 MAX_SEGMENTS = 20_000  # marker segments of JPEG, blocks before the first frame of GIF
 MAX_CHUNKS = 200_000  # chunks of PNG: a hundred megabytes in the smallest that encoders write
 MAX_STRIPS = 100_000  # strips or tiles of TIFF, tiles of JPEG 2000
-# Bytes that Pillow decodes in Python, one at a time: run lengths of BMP, text and values other than 8 bits of PPM.
+# Bytes that Pillow reads in Python, one at a time: run lengths of BMP, text and values other than 8 bits of PPM, bytes between
+# segments of JPEG.
 MAX_SLOW_BYTES = 16_000_000
 MAX_REPEATS = 1_000  # scans of JPEG
 MAX_WORK = 2_500_000_000  # repeats times pixels: 25 scans of 100 megapixels

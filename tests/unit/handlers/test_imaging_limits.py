@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
@@ -170,6 +171,21 @@ def test_scans_are_counted_before_decoding() -> None:
 def test_a_usual_number_of_scans_is_none_too_many() -> None:
     assert limits.MAX_WORK / 100_000_000 >= 20
     assert prepare(encoded(noise(1000, 800), "JPEG", progressive=True)).width == 1000
+
+
+def test_fill_bytes_take_no_more_time_than_their_number() -> None:
+    # GIVEN a run of bytes that may precede a marker: before the first one, in a scan with restart markers, and at the end
+    data = encoded(drawn(320, 320), "JPEG", restart_marker_blocks=4)
+    scan, restart = data.index(b"\xff\xda") + 20, data.index(b"\xff\xd1")
+    started = time.process_time()
+    # WHEN they are read THEN their number does not count twice
+    assert rejection(data[:2] + b"\xff" * 5_000_000).code == "truncated_image"
+    for at, byte in ((scan, b"\0"), (restart, b""), (len(data) - 2, b"")):
+        with contextlib.suppress(Rejection):
+            prepare(data[:at] + b"\xff" * 30_000 + byte + data[at:])
+    assert time.process_time() - started < 2
+    # AND of those that Pillow would read one by one, there are not too many
+    assert rejection(data[:2] + b"\xff\xd8" * 50 + b"\xff" * 15_999_901 + data[2:]).code == "too_complex"
 
 
 def test_marker_segments_are_counted() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from dropsort.local.interrupts import Interrupts
 from tests.unit.local.test_process import FAMILY, STUBBORN, alive, end, family
 
 # A command that runs a program deaf to SIGTERM, for as long as a minute after the request to stop.
@@ -82,3 +83,20 @@ def test_without_the_command_the_program_has_its_time(tmp_path: Path) -> None:
     for pid in reversed(pids):
         os.kill(pid, signal.SIGKILL)
     assert end(pids)
+
+
+def test_a_signal_that_is_ignored_goes_on_being_ignored() -> None:
+    # GIVEN a program that a shell has started with Ctrl-C ignored, and which leaves it so
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    said: list[str] = []
+    interrupts = Interrupts(said.append, lambda: said.append("at once"))
+    try:
+        interrupts.install()
+        # THEN it does not end the service, however often it comes
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        interrupts.restore()
+        signal.signal(signal.SIGINT, before)
+    assert said == []
