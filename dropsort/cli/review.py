@@ -49,7 +49,7 @@ from dropsort.review import ORDERS
     "import_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Instead of a page: make the labels of such a file decisions.",
+    help="Instead of a page: store the labels of such a file as decisions.",
 )
 @stack_option
 @aws_options

@@ -77,7 +77,8 @@ violations = Forbidden(WORDS | PHRASES).violations
 violations_of_tests = Forbidden(WORDS).violations
 NAMES = re.compile(r"^(twins|kept|pictures?|places?|here|watching|pickup|guardian|leash|usual|answers?)$")
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+TEMPLATES = [*ROOT.glob("dropsort/*/templates/*.html"), *ROOT.glob("dropsort/*/static/*.js")]
 PACKAGES = ("dropsort", "handlers", "monitoring", "training", "benchmarks")
 MODULE_FILES = [
     path
@@ -115,6 +116,12 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_pages(page: Path) -> None:
     assert violations(prose(page.read_text(encoding="utf-8"))) == []
+
+
+def test_pages_of_html() -> None:
+    assert len(TEMPLATES) > 5
+    found = {name(page): violations(page.read_text(encoding="utf-8")) for page in TEMPLATES}
+    assert {page: bad for page, bad in found.items() if bad} == {}
 
 
 @pytest.mark.parametrize("command", [verb for verbs in MODULES.values() for verb in verbs])
