@@ -1,7 +1,7 @@
 """Aggregates of an hour: counts, sums and histograms that add up exactly, in any order.
 
 A *cell* is one label that one model of one variant of one endpoint predicted in one hour of inference. Every value is an integer
-(sums are in billionths), so merging partial aggregates is plain addition and never depends on the order. Means,
+(sums are in billionths), so merging partial aggregates is plain addition (of times, the later one) and never depends on the order. Means,
 quantiles and the share above any threshold are computed from the sums and the histogram on request.
 
 JSON form (`Aggregate.to_json`): ``{"schema": 1, "cells": [...], "volumes": [...], "uncertain": [...], "health": {...}}``,
@@ -75,6 +75,7 @@ class Cell(msgspec.Struct, gc=False):
     images: int = 0  # inputs that were decoded; the two below are sums over these, as in IMAGE_STATISTICS
     image_sums: list[int] = []
     image_squares: list[int] = []
+    latest: int = -1  # second of the hour at which the last prediction was made; -1: unknown
 
     def merge(self, other: Cell) -> None:
         """Add `other`, which stays as it is."""
@@ -89,6 +90,7 @@ class Cell(msgspec.Struct, gc=False):
             "images",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.latest = max(self.latest, other.latest)
         add(self.histogram, other.histogram)
         add(self.familiarity_histogram, other.familiarity_histogram)
         if other.images:

@@ -24,21 +24,30 @@ class ModelPeriod(NamedTuple):
 def models(aggregate: Aggregate) -> list[ModelPeriod]:
     """The models in the order in which they took over; the last one is the current one.
 
-    That is the model of the latest hour, and of several in that hour the one that began last. Outputs without a version are no
-    model that took over while one with a version goes on: a client may request a form of output that has no place for it.
+    That is the model of the latest hour, and of several in that hour the one of the latest prediction, so that a roll-out and
+    going back to the former model count at once; where an aggregate has no times within the hour, the one that began last.
+    Outputs without a version do not take over while one with a version goes on: a client may request a form of
+    output that has no place for it.
     """
     hours: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
+    latest: dict[str, tuple[str, int]] = {}
     for key, cell in aggregate.cells.items():
         found = hours.setdefault(key.model, [])
         if key.hour != UNKNOWN:
             found.append(key.hour)
+            latest[key.model] = max(latest.get(key.model, ("", -1)), (key.hour, cell.latest))
         counts[key.model] = counts.get(key.model, 0) + cell.count
     periods = [
         ModelPeriod(model, min(found, default=""), max(found, default=""), counts[model])
         for model, found in hours.items()
     ]
-    return sorted(periods, key=lambda period: (period.last, period.model != "", period.first, period.model))
+
+    def order(period: ModelPeriod) -> tuple[str, bool, int, str, str]:
+        _, second = latest.get(period.model, ("", -1))
+        return period.last, period.model != "", second, period.first, period.model
+
+    return sorted(periods, key=order)
 
 
 def current_model(aggregate: Aggregate) -> str | None:

@@ -139,10 +139,13 @@ class Accumulator:
             "familiar": np.bincount(key[familiar], minlength=count),
             "familiarity": _sums(key[familiar], familiarity[familiar], count),
         }
+        latest = np.full(count, -1, np.int16)
+        np.maximum.at(latest, key, batch.record_second[batch.record[keep]])
         for code in np.flatnonzero(columns["count"]).tolist():
             cell = Cell(histogram=bins.get(code, {}), familiarity_histogram=familiarity_bins.get(code, {}))
             for name, column in columns.items():
                 setattr(cell, name, int(column[code]))
+            cell.latest = int(latest[code])
             self._hour(batch.keys[code].hour).cell(batch.keys[code]).merge(cell)
         if batch.images:
             self._images(batch, keep)

@@ -46,6 +46,7 @@ class Batch:
     record_series: np.ndarray  # int32 (R,), into `series`
     record_digest: np.ndarray  # uint64 (R,), of hour and event id
     record_flags: np.ndarray  # uint8 (R,)
+    record_second: np.ndarray  # int16 (R,), of its hour; -1: unknown
     record_first: np.ndarray  # bool (R,), False: a duplicate within this batch
     record: np.ndarray  # int32 (P,), which record
     key: np.ndarray  # int32 (P,), into `keys`

@@ -37,7 +37,7 @@ from monitoring.ingest.fast_path import STUB, Matrix, measure
 from monitoring.ingest.lines import Segment
 from monitoring.ingest.outputs import clean, predictions
 from monitoring.ingest.prediction_arrays import PredictionArrays
-from monitoring.ingest.schema import CaptureRecord, Malformed, inference_hour, read_line
+from monitoring.ingest.schema import CaptureRecord, Malformed, inference_time, read_line
 
 
 class _LineRange(msgspec.Struct, gc=False):
@@ -147,24 +147,25 @@ class Builder:
             self._parse(int(uniform[row]))
         series: dict[Series, int] = {}
         record_series, flags = np.zeros(count, np.int32), np.zeros(count, np.uint8)
+        seconds = np.full(count, -1, np.int16)
         ids = np.zeros(count, np.uint64)
         of_paths, path = self._paths()
         for matrix in matrices:
             records = uniform[matrix.rows]
             record_series[records] = _codes(series, matrix, of_paths, path[records])
-            ids[records] = digests_of_rows(matrix.ids)
+            ids[records], seconds[records] = digests_of_rows(matrix.ids), matrix.second
             if matrix.values.size:
                 self._predictions.add_vectors(records, matrix.values)
             for number, data in zip(records.tolist(), matrix.data, strict=False):
                 self._predictions.add(number, predictions(data, matrix.encoding, self._labels))
         parsed = {number: record for number, record in self._parsed.items() if record is not None}
         for number, record in parsed.items():
-            found, flags[number] = _series(record, of_paths[path[number]])
+            found, flags[number], seconds[number] = _series(record, of_paths[path[number]])
             record_series[number] = series.setdefault(found, len(series))
         if parsed:
             identities = [record.event_id or self._identity(at) for at, record in parsed.items()]
             ids[list(parsed)] = digests(identities)
-        return self._batch(list(series), record_series, ids, flags)
+        return self._batch(list(series), record_series, ids, flags, seconds)
 
     def _parse(self, number: int) -> None:
         """Parse a line that is not uniform after all, by its rest."""
@@ -202,7 +203,12 @@ class Builder:
         return list(of_paths), np.repeat(np.array(codes, np.int64), np.diff(bounds))
 
     def _batch(
-        self, series: list[Series], record_series: np.ndarray, ids: np.ndarray, flags: np.ndarray
+        self,
+        series: list[Series],
+        record_series: np.ndarray,
+        ids: np.ndarray,
+        flags: np.ndarray,
+        seconds: np.ndarray,
     ) -> Batch:
         """Assemble the batch, without what was not a record after all."""
         keys: dict[Key, int] = {}
@@ -216,11 +222,12 @@ class Builder:
             valid[[number for number, record in self._parsed.items() if record is None]] = False
             numbers = np.flatnonzero(valid)
             record_series, digest, flags = record_series[valid], digest[valid], flags[valid]
+            seconds = seconds[valid]
             found = found._replace(record=(np.cumsum(valid) - 1)[found.record])
         count = len(digest)
         flags[np.bincount(found.record, minlength=count) == 0] |= NO_PREDICTION
         batch = Batch(
-            series, list(keys), record_series, digest, flags, _first(digest), found.record.astype(np.int32),
+            series, list(keys), record_series, digest, flags, seconds, _first(digest), found.record.astype(np.int32),
             found.key.astype(np.int32), found.confidence, found.margin, found.entropy, found.familiarity, [],
             self.files, self.bad, self._images,
         )  # fmt: skip
@@ -263,10 +270,10 @@ class Builder:
         return out
 
 
-def _series(record: CaptureRecord, of_path: Series) -> tuple[Series, int]:
-    """Get the series of a record, and its flags."""
+def _series(record: CaptureRecord, of_path: Series) -> tuple[Series, int, int]:
+    """Get the series of a record, its flags, and the second of its hour (-1: unknown)."""
     path_hour, endpoint, variant = of_path
-    hour = inference_hour(record.time)
+    hour, second = inference_time(record.time) or (None, -1)
     flags = (
         NO_INPUT * (not record.has_input)
         | MERGED * record.merged
@@ -274,7 +281,7 @@ def _series(record: CaptureRecord, of_path: Series) -> tuple[Series, int]:
         | NO_EVENT_ID * (not record.event_id)
         | NO_TIME * (hour is None)
     )
-    return Series(hour or path_hour, endpoint, variant), flags
+    return Series(hour or path_hour, endpoint, variant), flags, second
 
 
 def _codes(series: dict[Series, int], matrix: Matrix, of_paths: list[Series], path: np.ndarray) -> np.ndarray:

@@ -39,6 +39,7 @@ class Matrix(NamedTuple):
     ids: np.ndarray  # uint8 (n, length), event ids
     hours: list[str]  # as `inference_hour` gives them
     hour: np.ndarray  # int64 (n,), into `hours`
+    second: np.ndarray  # int16 (n,), since the hour began
     values: np.ndarray  # float64 (n, classes), outputs that are vectors; no classes: see `data`
     data: list[str]  # outputs of any other kind
     encoding: str | None  # of these
@@ -130,13 +131,15 @@ def _matrix(rests: list[bytes | bytearray], rows: np.ndarray, pattern: _Pattern)
         differs &= mask
         fine[at : at + _AT_ONCE] = ~differs.any(axis=1)
     fine &= _plain(lines[:, pattern.id]) & _plain(lines[:, pattern.inference_id])
-    hours, hour = _hours(lines[:, pattern.time], fine)
+    hours, hour, second = _hours(lines[:, pattern.time], fine)
     outputs = lines[:, pattern.data]
     values = _vectors(outputs, fine) if (pattern.encoding or "").upper() != "BASE64" else np.empty((0, 0))
     data = [] if values.size else _texts(outputs, fine)
     if not fine[0]:
         return None
-    return Matrix(rows[fine], lines[:, pattern.id][fine], hours, hour[fine], values, data, pattern.encoding)
+    return Matrix(
+        rows[fine], lines[:, pattern.id][fine], hours, hour[fine], second[fine], values, data, pattern.encoding
+    )  # fmt: skip
 
 
 def _each(fine: np.ndarray) -> Any:
@@ -149,8 +152,8 @@ def _plain(texts: np.ndarray) -> Any:
     return _each((texts != ord('"')) & (texts != ord("\\")))
 
 
-def _hours(times: np.ndarray, fine: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Get the hours of `times`, uint8 (n, 20), and which is whose; `fine` becomes False where there is no time."""
+def _hours(times: np.ndarray, fine: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Get the hours of `times`, uint8 (n, 20), which is whose, and the seconds since; `fine` becomes False without a time."""
     digits = times[:, _TIME_DIGITS] - 48
     fine &= _each(digits <= _HIGHEST)
     number = digits[:, :10].astype(np.int64) @ 10 ** np.arange(9, -1, -1)
@@ -160,7 +163,8 @@ def _hours(times: np.ndarray, fine: np.ndarray) -> tuple[list[str], np.ndarray]:
         _, first, hour = np.unique(number, return_index=True, return_inverse=True)
     hours = [inference_hour(times[at, :13].tobytes().decode("latin-1") + ":00:00Z") for at in first.tolist()]
     fine &= np.array([text is not None for text in hours])[hour]
-    return [text or "" for text in hours], hour
+    second = digits[:, 10:].astype(np.int16) @ np.array([600, 60, 10, 1], np.int16)
+    return [text or "" for text in hours], hour, second
 
 
 def _vectors(outputs: np.ndarray, fine: np.ndarray) -> np.ndarray:

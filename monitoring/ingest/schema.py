@@ -138,7 +138,13 @@ def _record_of(raw: RawLine) -> CaptureRecord:
 
 
 def inference_hour(time: str | None) -> str | None:
-    """Get the UTC hour of an ``inferenceTime`` as ``2026-11-21T09:00:00Z``; None if it is absent or no time.
+    """Get the UTC hour of an ``inferenceTime`` as ``2026-11-21T09:00:00Z``; None if it is absent or no time."""
+    found = inference_time(time)
+    return found[0] if found else None
+
+
+def inference_time(time: str | None) -> tuple[str, int] | None:
+    """Get the UTC hour of an ``inferenceTime``, and the seconds since it began; None if it is absent or no time.
 
     Fractions of a second and offsets are understood; a time without an offset is UTC.
     """
@@ -151,7 +157,8 @@ def inference_hour(time: str | None) -> str | None:
             moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return f"{moment.year:04}-{moment.month:02}-{moment.day:02}T{moment.hour:02}:00:00Z"
+    hour = f"{moment.year:04}-{moment.month:02}-{moment.day:02}T{moment.hour:02}:00:00Z"
+    return hour, moment.minute * 60 + moment.second
 
 
 def series_of_path(path: str) -> Series:

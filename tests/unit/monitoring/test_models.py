@@ -45,6 +45,33 @@ def test_the_model_of_the_latest_hour_is_the_current_one() -> None:
     assert current_model(Aggregate()) is None
 
 
+@pytest.mark.parametrize("lines", [4, 40], ids=["read one by one", "uniform"])
+def test_the_last_capture_of_an_hour_names_the_current_model(tmp_path: Path, lines: int) -> None:
+    # GIVEN one model that is replaced by another in the same hour, with fewer captures and a name that sorts before
+    captures = tmp_path / "captures/e/v/2026/11/21/09"
+    captures.mkdir(parents=True)
+
+    def capture(name: str, model: str, minute: int, count: int) -> None:
+        rows = [
+            line(verbose(0.9, model), event=f"{name}{i:03}", time=f"2026-11-21T09:{minute}:{i:02}Z")
+            for i in range(count)
+        ]
+        (captures / f"{name}.jsonl").write_bytes(b"\n".join(rows))
+
+    capture("b", "old", 10, lines)
+    capture("a", "new", 40, lines // 2)
+
+    # THEN the aggregate says so, in either order of files
+    run(tmp_path / "captures", tmp_path / "state")
+    assert current_model(load(tmp_path / "state")) == "new"
+    # AND when the first one is served again
+    capture("c", "old", 50, lines // 4)
+    run(tmp_path / "captures", tmp_path / "state")
+    found = load(tmp_path / "state")
+    assert current_model(found) == "old"
+    assert current_model(Aggregate.from_json(found.to_json())) == "old"
+
+
 def test_outputs_without_a_version_take_over_in_an_hour_of_their_own_only() -> None:
     # GIVEN a model with a version, and outputs without one that began in its last hour, as of a client that requests text/csv
     both = hours("one", 0, 3).merge(hours("", 2, 1, hourly=1))
