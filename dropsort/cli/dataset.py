@@ -19,6 +19,7 @@ from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from training.dataset.checks import Finding
+    from training.inference import Model
 
 
 @click.command(short_help="Make a dataset of reviewed images.")
@@ -67,6 +68,14 @@ def dataset(
     of = {review.inference_id: decision for review in found if (decision := deciding.in_force(review))}
     actions = Counter(decision.action for decision in of.values())
     wanted: dict[deciding.Action, str] = {"label": "images", "none": "others"}
+    earlier = datasets.read(images, check=False).images if images else []
+    network, _ = load_model(model)
+    _check_model(
+        model,
+        network,
+        {decision.label for decision in of.values() if decision.label} | {image.label for image in earlier},
+        service.parameters.get("ModelVersion", ""),
+    )
     with bars() as progress:
         task = progress.add_task("images", total=actions["label"] + actions["none"])
         labelled, keys, problems = [], {}, []
@@ -79,7 +88,6 @@ def dataset(
                     labelled.append(LabelledImage(item.path, label))
                     keys[item.path] = item.review.source.key
                 progress.advance(task)
-        earlier = datasets.read(images, check=False).images if images else []
         known = fingerprints.read(model)
         complete = sampled(judged(s3, service.bucket, prefix, reviews=found)) if test else set()
         task = progress.add_task("pixels", total=None)
@@ -97,7 +105,6 @@ def dataset(
         findings = checks.contradictions([*joined.reviewed, *joined.earlier], joined.hashes)
         findings += [finding for image in joined.reviewed if (finding := checks.legibility(image))]
         task = progress.add_task("predicted", total=None)
-        network, _ = load_model(model)
         predictions = predict(
             network,
             joined.reviewed,
@@ -131,6 +138,23 @@ def dataset(
     write_json(json_file, document)
     note(f"Next: dropsort train --images {folder} --model models/next")
     return 0
+
+
+def _check_model(folder: Path, network: Model, labels: set[str], serving: str) -> None:
+    """Compare the model with the labels of the images and with the version that the service runs.
+
+    Of another model, the images that it was made from are not known: those of the training would be taken for the test.
+    """
+    if labels and not labels & set(network.labels):
+        raise click.ClickException(
+            f"{folder} has the labels {', '.join(network.labels)}, the images have {', '.join(sorted(labels))}: name the"
+            " model that the images were classified by with --model."
+        )
+    if serving and serving != network.name:
+        note(
+            f"The service runs {printable(serving)}, and {folder} is {printable(network.name)}: name the folder of the"
+            " model that the service runs with --model, or images that it was made from may become test images."
+        )
 
 
 def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:

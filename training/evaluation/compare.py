@@ -291,12 +291,14 @@ def compare(
     Raises
     ------
     TrainingError
-        A model folder is unusable, a label is one of neither model, or one of the models was made from all of the images.
+        A model folder is unusable, the models have no label in common, a label is one of neither model, or one of the models
+        was made from all of the images.
     """
     folders = (current, candidate)
     loaded = [load_model(folder) for folder in folders]
     seen = [fingerprints.read(folder) for folder in folders]
     images = data.part("test") or data.images
+    _check_labels(folders, [model.labels for model, _ in loaded])
     unknown = sorted(
         {image.label for image in images} - {name for model, _ in loaded for name in model.labels}
     )
@@ -335,6 +337,18 @@ def compare(
         overlap=overlap,
         rejected=data.rejected,
     )
+
+
+def _check_labels(folders: tuple[Path, Path], labels: list[list[str]]) -> None:
+    """Two models without a common label predict different things: every figure of one would be 0."""
+    if not set(labels[0]) & set(labels[1]):
+        current, candidate = (
+            f"{folder} ({', '.join(own)})" for folder, own in zip(folders, labels, strict=True)
+        )
+        raise TrainingError(
+            f"{candidate} has no label of the current model, {current}: name the model that the candidate would replace"
+            " with --model"
+        )
 
 
 def _side(

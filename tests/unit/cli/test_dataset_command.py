@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 from click.testing import CliRunner
 from PIL import Image
 
 from dropsort.cli.dataset import dataset
+from tests.unit.cli.conftest import TEMPLATE
 from tests.unit.client.conftest import BUCKET
 from tests.unit.handlers.sample_images import encoded, noise
 from training import dataset as datasets
@@ -70,3 +72,33 @@ def test_reviews_become_a_dataset(record: Callable[..., None], s3: Any, tmp_path
     again, _ = run(tmp_path)
     assert again["reviewed"] == 2
     assert [one["kind"] for one in again["left_out"]] == ["gone", "gone", "held back"]
+
+
+def test_a_model_that_is_not_that_of_the_service_or_the_images_is_named(
+    record: Callable[..., None], tmp_path: Path
+) -> None:
+    # GIVEN a service that runs another model than the default of --model
+    parameters = {"ModelVersion": {"Type": "String", "Default": "shapes-7"}}
+    boto3.client("cloudformation").create_stack(
+        StackName="shapes", TemplateBody=json.dumps(TEMPLATE | {"Parameters": parameters})
+    )
+    record(0, "low-confidence", "label", "bicycle", body=image(0))
+
+    # WHEN its labels are those of the images THEN a note names both versions
+    _, notes = run(tmp_path / "bikes", "--stack", "shapes")
+    assert "The service runs shapes-7" in notes
+    assert "--model" in notes
+    _, notes = run(tmp_path / "same")
+    assert "The service runs" not in notes
+
+    # WHEN not one image has a label of the model THEN nothing is made, and above all no test part of training images
+    record(0, "low-confidence", "label", "circle", body=image(0))
+    images = tmp_path / "shapes"
+    for number, label in enumerate(("circle", "square")):
+        (images / label).mkdir(parents=True)
+        (images / label / "0.png").write_bytes(image(number))
+    arguments = [str(tmp_path / "joined"), "--stack", "shapes", "--images", str(images)]
+    shown = CliRunner().invoke(dataset, arguments)
+    assert shown.exit_code == 1
+    assert "the images have circle, square" in shown.stderr
+    assert not (tmp_path / "joined").exists()

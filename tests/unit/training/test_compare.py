@@ -164,6 +164,16 @@ def test_images_without_a_label_of_either_or_of_the_training_alone_are_errors(
         compare(DEFAULT_MODEL, candidate, dataset.read(tree))
 
 
+def test_models_without_a_common_label_are_not_compared(
+    candidate: Path, image_tree: Callable[..., Path]
+) -> None:
+    # GIVEN a candidate for other things, compared without --model
+    (candidate / "labels.json").write_text(json.dumps(["circle", "square"]))
+    data = dataset.read(image_tree(1, labels=("circle", "square"), below="shapes"))
+    with pytest.raises(TrainingError, match=r"\(circle, square\) has no label of the current model.*--model"):
+        compare(DEFAULT_MODEL, candidate, data)
+
+
 def test_the_page_is_self_contained_and_names_run_nothing() -> None:
     text = page.render(comparison("BBMmb" * 4, "BMBmB" * 4))
 
