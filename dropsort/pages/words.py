@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
+import unicodedata
 from datetime import UTC, datetime, tzinfo
 
 
@@ -24,9 +27,17 @@ def span(hours: int) -> str:
 
 
 def short(name: str, most: int = 32) -> str:
-    """A label for people: no longer than that, and never nothing."""
+    """A label for people: no longer than that, in characters of usual width, and never nothing."""
     name = name.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair cannot be drawn
-    return (name if len(name) <= most else name[: most - 1] + "…") if name.strip() else repr(name)
+    if not name.strip():
+        return repr(name)
+    ends = list(itertools.accumulate(map(_columns, name)))
+    return name if ends[-1] <= most else name[: bisect.bisect_right(ends, most - 1)] + "…"
+
+
+def _columns(character: str) -> int:
+    """About how wide a character is, compared with most letters."""
+    return 2 if character in "MW@%" or unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def percent(value: float | None, digits: int = 1) -> str:

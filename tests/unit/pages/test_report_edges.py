@@ -139,7 +139,17 @@ def test_png_of_a_label_that_the_font_lacks_warns_nobody(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("cat", "cat"), ("", "''"), (" \n", r"' \n'"), ("x" * 300, "x" * 31 + "…")]
+    ("name", "shown"),
+    [
+        ("cat", "cat"),
+        ("", "''"),
+        (" \n", r"' \n'"),
+        ("x" * 32, "x" * 32),
+        ("x" * 300, "x" * 31 + "…"),
+        ("W" * 300, "W" * 15 + "…"),  # twice as wide
+        ("車" * 16, "車" * 16),
+        ("車" * 17, "車" * 15 + "…"),
+    ],
 )
 def test_a_label_is_never_too_long_and_never_nothing(name: str, shown: str) -> None:
     assert short(name) == shown
