@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dropsort.contract import keys
 from dropsort.contract.defaults import PATIENCE_SECONDS, STACK
 from dropsort.contract.errors import DropsortError
 
@@ -187,6 +188,6 @@ class Service:
             threshold=where.threshold,
             familiarity_threshold=where.familiarity_threshold,
             source=where.name,
-            lines=bucket_lines(self._aws.client("s3"), self.bucket, "captures"),
+            lines=bucket_lines(self._aws.client("s3"), self.bucket, keys.CAPTURES),
             **references.arguments(where, None, self._aws),
         )

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import metrics as names
+from dropsort.contract.keys import CAPTURES
 from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.aggregates.models import of_model
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_s3 import S3Client
 
-CAPTURES = "captures"
 LATE = timedelta(hours=6)  # a capture file may come so long after its hour; most come a few minutes late
 LATE_AT_MIDNIGHT = timedelta(
     days=1

@@ -57,6 +57,10 @@ MAX_PIXELS = 100_000_000
 # What the workflow reads; a test holds it equal to `dropsort.contract.formats`, which is not packaged with this file. Other decoders
 # of Pillow call external programs (EPS) or are not bounded.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "ICO", "PPM")
+GRAPH, LABELS = (
+    "model.onnx",
+    "labels.json",
+)  # a test holds them equal to `dropsort.contract.model_folder`, likewise
 MAX_INSTANCES = 256
 VERBOSE = "application/json;verbose=true"
 Prediction: TypeAlias = dict[str, Any]
@@ -149,13 +153,13 @@ class Model:
     """A loaded model folder: `predict` takes images as bytes, `run` takes a decoded one."""
 
     def __init__(self, folder: Path) -> None:
-        path, label_path = folder / "model.onnx", folder / "labels.json"
+        path, label_path = folder / GRAPH, folder / LABELS
         try:
             self.labels: list[str] = json.loads(label_path.read_text())
             graph = path.read_bytes()
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{error.filename} is missing: a model folder has model.onnx and labels.json"
+                f"{error.filename} is missing: a model folder has {GRAPH} and {LABELS}"
             ) from None
         except ValueError as error:
             raise ValueError(f"{label_path} is not a JSON list of labels: {error}") from None

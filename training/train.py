@@ -24,6 +24,7 @@ from typing import Any
 if __package__ in (None, ""):  # started as a file, as SageMaker does
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from dropsort.contract import model_folder
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.text import printable
 from training import dataset
@@ -118,7 +119,7 @@ def check_folder(folder: Path, *, replace_model: bool = False) -> None:
     if not folder.is_dir():
         raise TrainingError(f"{folder} is a file: name a folder for the model")
     found = {item.name for item in folder.iterdir()}
-    if found and "model.onnx" not in found:
+    if found and model_folder.GRAPH not in found:
         raise TrainingError(
             f"{folder} contains {min(found)} and no model: name a new or an empty folder for the model"
         )

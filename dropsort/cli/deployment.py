@@ -14,6 +14,7 @@ from dropsort.cli.models import figures
 from dropsort.cli.options import aws_options, existing, json_option, stack_option, verbose_option, yes_option
 from dropsort.cli.output import Steps, confirmed, echo, facts_table, note, output_console
 from dropsort.client.aws import Aws
+from dropsort.contract import keys, model_folder
 from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 
@@ -260,12 +261,12 @@ def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]
     values = {"CreateEndpoint": "true"}
     with tempfile.TemporaryDirectory() as folder:
         if model.is_dir():
-            archive = write_artifact(model, Path(folder, "model.tar.gz"), on_step=note)
+            archive = write_artifact(model, Path(folder, model_folder.ARCHIVE), on_step=note)
             values |= threshold_parameters(figures(model)) | version_parameter(figures(model))
         else:
             archive = model
             values |= version_parameter(read_figures(model))
-        key = artifacts.upload_digested(aws.client("s3"), bucket, archive, "models", note)
+        key = artifacts.upload_digested(aws.client("s3"), bucket, archive, keys.MODELS, note)
     values["ModelDataUrl"] = f"s3://{bucket}/{key}"
     return values
 

@@ -196,12 +196,12 @@ def _drop_and_wait(service: Service, found: list[Any]) -> tuple[list[Finished], 
 def _save(service: Service, ordered: list[Finished], model: Path) -> Path | None:
     """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from dropsort.client import fetch
-    from dropsort.contract import reference
+    from dropsort.contract import keys, reference
 
     service.flush()
     try:
         with fetch.replacing(LAST_DEMO) as folder:
-            fetch.objects(service.session().client("s3"), service.bucket, "captures/", folder)
+            fetch.objects(service.session().client("s3"), service.bucket, f"{keys.CAPTURES}/", folder)
             fetch.write_lines(folder / "results.jsonl", (item.result.document for item in ordered))
             if (model / reference.FILE).is_file():
                 shutil.copyfile(model / reference.FILE, folder / reference.FILE)

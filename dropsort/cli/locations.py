@@ -16,6 +16,7 @@ from dropsort.cli.errors import sentence
 from dropsort.cli.output import note
 from dropsort.client.aws import Aws
 from dropsort.contract import defaults, reference
+from dropsort.contract.keys import CAPTURES
 
 HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"
@@ -52,14 +53,14 @@ def locate(
         # However a folder is written, its aggregates are the same.
         where = source if source.startswith("s3://") else str(_folder(source))
         return Location(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
-    if not stack and (LAST_DEMO / "captures").is_dir():
+    if not stack and (LAST_DEMO / CAPTURES).is_dir():
         demo, saved = _last_demo(), LAST_DEMO / reference.FILE
         if os.environ.get("AWS_ENDPOINT_URL"):
             note(
                 f"This is about the last demo in this folder; --stack {defaults.STACK} is about the service that runs."
             )
         return Location(
-            str(LAST_DEMO / "captures"),
+            str(LAST_DEMO / CAPTURES),
             state or str(LAST_DEMO / "monitoring"),
             ", ".join(filter(None, ("the last demo", demo.get("finished")))),
             names,
@@ -83,9 +84,9 @@ def locate(
         ) from error
     own = tuple(label.strip() for label in service.parameters.get("Labels", "").split(",") if label.strip())
     return Location(
-        f"s3://{service.bucket}/captures",
+        f"s3://{service.bucket}/{CAPTURES}",
         state or f"s3://{service.bucket}/monitoring",
-        f"stack {service.name}, s3://{service.bucket}/captures",
+        f"stack {service.name}, s3://{service.bucket}/{CAPTURES}",
         names or own,
         float(service.parameters.get("Threshold", defaults.THRESHOLD)),
         float(service.parameters.get("FamiliarityThreshold", defaults.FAMILIARITY_THRESHOLD)),

@@ -22,6 +22,7 @@ from dropsort.cli.sagemaker import (
     region_of,
 )
 from dropsort.client.aws import Aws
+from dropsort.contract import model_folder
 
 group_option = click.option(
     "--group",
@@ -85,7 +86,7 @@ def register(
             figures = read_json(metrics, "give a metrics.json") if metrics else {}
         else:
             names, figures = model_packages.read_folder(model)
-            source = write_artifact(model, Path(folder, "model.tar.gz"), on_step=note)
+            source = write_artifact(model, Path(folder, model_folder.ARCHIVE), on_step=note)
         model_options: dict[str, Any] = {
             "bucket": bucket or artifact_bucket(aws, stack, region, dry_run),
             "artifact": source,

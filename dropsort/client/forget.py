@@ -26,7 +26,6 @@ from dropsort.contract import keys, reviews, s3_documents
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CAPTURES = "captures"
 CAPTURE_ID, TRUTH_ID = "inferenceId", "eventId"  # members that name the image
 ATTEMPTS = 5  # to rewrite a file that others write to
 
@@ -152,7 +151,7 @@ def _captures(
     s3: S3Client, service: Service, recorded: Iterable[datetime], ids: set[str]
 ) -> tuple[list[str], int]:
     """Keys of capture files with records of the image; and the number of those records."""
-    root = f"{CAPTURES}/{service.endpoint}/"
+    root = f"{keys.CAPTURES}/{service.endpoint}/"
     listed = s3.list_objects_v2(Bucket=service.bucket, Prefix=root, Delimiter="/")
     hours = {
         f"{moment - timedelta(hours=back):%Y/%m/%d/%H}/" for moment in recorded for back in (0, 1)

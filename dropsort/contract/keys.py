@@ -13,6 +13,8 @@ CLASSIFIED = "classified"
 LOW_CONFIDENCE = "low-confidence"
 FAILED = "failed"
 OUTCOMES = (CLASSIFIED, LOW_CONFIDENCE, FAILED)
+CAPTURES = "captures"  # prefix that the endpoint captures data below
+MODELS = "models"  # prefix of model archives in the artifact bucket
 
 RESULT_SCHEMA = "dropsort/result/1"  # the `schema` member of a result: docs/reference/result.schema.json
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dropsort.contract import model_folder
+
 
 class ModelVersion(NamedTuple):
     """The version of a model as its predictions have it, and a digest of its graph."""
@@ -19,11 +21,11 @@ class ModelVersion(NamedTuple):
 def identify(folder: Path) -> ModelVersion:
     """The version of a model folder: the name in its metrics.json, else that of the folder."""
     try:
-        figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        figures = json.loads((folder / model_folder.METRICS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         figures = {}
     name = figures.get("model") if isinstance(figures, dict) else None
-    with (folder / "model.onnx").open("rb") as graph:
+    with (folder / model_folder.GRAPH).open("rb") as graph:
         digest = hashlib.file_digest(graph, "sha256").hexdigest()[:16]
     return ModelVersion(str(name or folder.resolve().name), digest)
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from training.inference import decode
 
+MANIFEST = "manifest.csv"  # in a folder of images: label, part and what else is known of each file
 PARTS = ("train", "validation", "test")
 
 

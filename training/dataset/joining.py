@@ -24,10 +24,9 @@ from dropsort.contract.progress import Progress, no_progress
 from training.dataset import near_duplicates
 from training.dataset.checks import Finding
 from training.dataset.fingerprints import Fingerprints, pixel_digest
-from training.dataset.images import LabelledImage
+from training.dataset.images import MANIFEST, LabelledImage
 from training.inference import InferenceError, decode
 
-MANIFEST = "manifest.csv"
 SAME, CONTRADICTION, NEAR_TEST, UNREADABLE = "duplicate", "contradiction", "near test image", "unreadable"
 HELD_BACK = "held back"
 

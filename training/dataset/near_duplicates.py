@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dropsort.contract import formats
-from training.dataset.images import LabelledImage
+from training.dataset.images import MANIFEST, LabelledImage
 from training.errors import TrainingError
 
 # Of 64 bits. Of the CIFAR bikes 1 pair in 9,000 is as near, and most of those are near-duplicates.
@@ -81,7 +81,7 @@ def published(folder: Path) -> set[str]:
     there is no such pair of files. A pair of rows counts if both rows are in the manifest.
     """
     for location in (folder, folder.parent, folder.parent.parent):
-        lists, manifest = sorted(location.glob("*duplicates*.csv")), location / "manifest.csv"
+        lists, manifest = sorted(location.glob("*duplicates*.csv")), location / MANIFEST
         if not lists or not manifest.is_file():
             continue
         with manifest.open(newline="", encoding="utf-8") as stream:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dropsort.contract.progress import Progress, no_progress
-from training.dataset.images import PARTS, Dataset, LabelledImage
+from training.dataset.images import MANIFEST, PARTS, Dataset, LabelledImage
 from training.errors import TrainingError
 from training.inference import InferenceError, decode
 
@@ -35,8 +35,8 @@ def read(source: Path, *, check: bool = True, progress: Progress = no_progress) 
     source = Path(source)
     if not source.exists():
         raise TrainingError(f"{source} does not exist: give a folder with one folder of images per class")
-    if source.is_dir() and (source / "manifest.csv").is_file():
-        found = list(_manifest_csv(source / "manifest.csv"))
+    if source.is_dir() and (source / MANIFEST).is_file():
+        found = list(_manifest_csv(source / MANIFEST))
     elif source.is_dir():
         found = list(_folders(source))
     elif source.suffix == ".csv":

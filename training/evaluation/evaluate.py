@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dropsort.contract import model_folder
 from dropsort.contract.defaults import PRECISION, THRESHOLD
 from dropsort.contract.progress import Progress, no_progress
 from training import dataset, inference
@@ -37,7 +38,7 @@ def load_model(folder: Path) -> tuple[inference.Model, dict[str, Any]]:
     """
     try:
         model = inference.load(folder)
-        path = Path(folder) / "metrics.json"
+        path = Path(folder) / model_folder.METRICS
         return model, json.loads(path.read_text()) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise TrainingError(str(error)) from None

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract import model_folder
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.reference import FILE
 from training.errors import TrainingError
@@ -21,7 +22,7 @@ from training.model import wheels
 
 CODE = "code"
 WHEELS = "wheels"  # below `CODE`; pip finds it relative to the requirements file
-_FILES = ("model.onnx", "labels.json", "metrics.json", "card.md", FILE)
+_FILES = (*model_folder.NEEDED, model_folder.METRICS, model_folder.CARD, FILE)
 _INFERENCE = Path(__file__).parents[1] / "inference.py"
 _LEVEL = 1  # of compression: weights and wheels become hardly smaller
 
@@ -66,7 +67,7 @@ def write_artifact(folder: Path, target: Path, on_step: OnStep = no_steps) -> Pa
         If the folder has no model.onnx or labels.json, or the wheels cannot be downloaded.
     """
     folder, target = Path(folder), Path(target)
-    for name in _FILES[:2]:
+    for name in model_folder.NEEDED:
         if not (folder / name).is_file():
             raise TrainingError(f"{folder / name} is missing: give a folder that training wrote")
     files = {name: (folder / name).read_bytes() for name in _FILES if (folder / name).is_file()}
@@ -95,7 +96,7 @@ def read_figures(archive: Path) -> dict[str, Any]:
     try:
         with tarfile.open(archive) as files:
             for entry in files:
-                if entry.isfile() and entry.name.removeprefix("./") == "metrics.json":
+                if entry.isfile() and entry.name.removeprefix("./") == model_folder.METRICS:
                     found = json.loads((files.extractfile(entry) or io.BytesIO(b"null")).read())
                     return found if isinstance(found, dict) else {}
     except (OSError, tarfile.TarError, EOFError) as error:

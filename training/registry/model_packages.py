@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract import model_folder
 from dropsort.contract.defaults import MODEL_PARAMETERS, version_parameter
+from dropsort.contract.keys import MODELS
 from training.aws.requests import AwsRequest, check, split_s3
 from training.errors import TrainingError
 
-PREFIX = "models"
 NAME = "model"  # of metrics.json: the version that the model returns
 LABELS = "DROPSORT_LABELS"  # in the container's environment, whose values may be long and hold commas
 METRICS = ("accuracy", "ece", "coverage", *MODEL_PARAMETERS)  # what the registry shows of metrics.json
@@ -53,7 +54,7 @@ class ModelPackage:
 def read_folder(folder: Path) -> tuple[list[str], dict[str, Any]]:
     """Labels and metrics of a model folder, as `plan_register` takes them; its artifact is `training.model.artifact`'s."""
     found: list[Any] = []
-    for name, kind in (("labels.json", list), ("metrics.json", dict)):
+    for name, kind in ((model_folder.LABELS, list), (model_folder.METRICS, dict)):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
         except OSError as error:
@@ -95,7 +96,7 @@ def plan_register(
         raise TrainingError(
             f"labels must be two or more, without commas: {', '.join(map(repr, bad or labels))}"
         )
-    folder = f"{PREFIX}/{group}/{_digest(artifact)}"
+    folder = f"{MODELS}/{group}/{_digest(artifact)}"
     model = {"Bucket": bucket, "Key": f"{folder}/model.tar.gz"}
     if isinstance(artifact, Path):
         note = f"{artifact.name}, {artifact.stat().st_size} bytes"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dropsort.contract import model_folder
 from dropsort.contract.reference import FILE as REFERENCE_FILE
 from training.dataset import Dataset, fingerprints
 from training.evaluation import evaluate as evaluation
@@ -38,8 +39,8 @@ def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str,
 
 
 def _write_figures(folder: Path, figures: dict[str, Any], data: Dataset) -> None:
-    (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    (folder / "card.md").write_text(card.card(figures, data), encoding="utf-8")
+    (folder / model_folder.METRICS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    (folder / model_folder.CARD).write_text(card.card(figures, data), encoding="utf-8")
 
 
 def _write_reference(folder: Path, predictions: Predictions | None, labels: list[str]) -> None:

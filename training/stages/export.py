@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dropsort.contract import model_folder
 from training.evaluation import scores
 from training.inference import open_session
 from training.model import familiarity, graph
@@ -28,12 +29,12 @@ def export(
     classifier = fitted.classifier
     known = familiarity.build(classifier.familiar_features(fitted.images), fitted.groups, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / "model.onnx.part"
+    temporary = folder / f"{model_folder.GRAPH}.part"
     classifier.write(temporary, temperature=calibrated.temperature, known=known, metadata={"model": name})
     sample = fitted.images[:: max(1, len(fitted.images) // _COMPARED)]
     figures = weight_rounding(classifier, temporary, sample, calibrated.temperature)
-    temporary.replace(folder / "model.onnx")
-    (folder / "labels.json").write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(folder / model_folder.GRAPH)
+    (folder / model_folder.LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
     return figures
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dropsort.contract import backlog as backlog_runs
+from dropsort.contract import keys, reviews
+from dropsort.contract.reference import STATE_PREFIX
 from tests.unit.infra.template import (
     BUCKET,
     KEY,
@@ -141,19 +143,21 @@ def test_no_function_shares_a_role_or_a_log() -> None:
 
 
 # Prefixes that each role lists. A function that reads single keys names none: IfExists lets that pass.
+INCOMING, *RESULTS = (f"{keys.INCOMING}*", *(f"{outcome}/*" for outcome in keys.OUTCOMES))
+REVIEWS = f"{reviews.PREFIX}*"
 LISTS = {
-    "SerializeRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*"]),
-    "SerializeLargeRole": ("StringLikeIfExists", ["incoming/*", "classified/*", "low-confidence/*"]),
-    "FilterRole": ("StringLikeIfExists", ["classified/*", "low-confidence/*", "failed/*"]),
+    "SerializeRole": ("StringLikeIfExists", [INCOMING, *RESULTS[:2]]),
+    "SerializeLargeRole": ("StringLikeIfExists", [INCOMING, *RESULTS[:2]]),
+    "FilterRole": ("StringLikeIfExists", RESULTS),
     "DeletionRole": (
         "StringLikeIfExists",
-        ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "reviews/*"],
+        [INCOMING, *RESULTS, REVIEWS],
     ),
     "BacklogRole": (
         "StringLikeIfExists",
-        ["incoming/*", "classified/*", "low-confidence/*", "failed/*", "reviews/*"],
+        [INCOMING, *RESULTS, REVIEWS],
     ),
-    "MonitorRole": ("StringLike", ["captures/*", "monitoring/*"]),
+    "MonitorRole": ("StringLike", [f"{keys.CAPTURES}/*", f"{STATE_PREFIX}/*"]),
     "TrainingRole": ("StringLike", ["training/*"]),
 }
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dropsort.contract import formats
+from dropsort.contract import defaults, formats, model_folder
 from training import inference
 from training.errors import TrainingError
 from training.model import artifact, wheels
@@ -287,8 +287,13 @@ def test_the_committed_model_is_small_and_predicts() -> None:
     assert answer["familiarity"] < 0.02
 
 
+def test_it_reads_the_files_that_a_model_folder_has() -> None:
+    assert (inference.GRAPH, inference.LABELS) == model_folder.NEEDED
+
+
 def test_it_decodes_what_the_workflow_reads_and_nothing_else() -> None:
     assert inference.FORMATS == formats.PILLOW
+    assert inference.MAX_PIXELS == 1_000_000 * defaults.MAX_MEGAPIXELS
     for kind in ("EPS", "TGA", "PCX", "PDF"):
         with pytest.raises(inference.InferenceError):
             inference.decode(encoded(Image.new("RGB", (20, 20), (200, 40, 40)), kind))

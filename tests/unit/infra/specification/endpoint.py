@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from dropsort.contract import keys
+from dropsort.contract.reference import STATE_PREFIX
 from monitoring.athena import query_sql
 from tests.unit.infra.specification.alarms import ROLLS_BACK
 from tests.unit.infra.specification.canonical import (
@@ -38,7 +40,7 @@ PROJECTION = {
     "projection.hour.interval": "1",
     "projection.hour.interval.unit": "HOURS",
     # A location ends in a slash; ${!...} is left alone by Sub.
-    "storage.location.template": "s3://${Bucket}/captures/${!endpoint}/${!variant}/${!hour}/",
+    "storage.location.template": f"s3://${{Bucket}}/{keys.CAPTURES}/${{!endpoint}}/${{!variant}}/${{!hour}}/",
 }
 
 
@@ -90,7 +92,7 @@ RESOURCES = {
             "DataCaptureConfig": {
                 "EnableCapture": one_of("CapturesCalls", True, False),
                 "InitialSamplingPercentage": "${CaptureSamplingPercentage}",
-                "DestinationS3Uri": "s3://${Bucket}/captures",
+                "DestinationS3Uri": f"s3://${{Bucket}}/{keys.CAPTURES}",
                 "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
                 "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},  # readable, not base64
             },
@@ -163,7 +165,7 @@ RESOURCES = {
                 "Parameters": PROJECTION,
                 "StorageDescriptor": {
                     "Columns": [{"Name": "line", "Type": "string"}],  # one column: the query parses the JSON
-                    "Location": "s3://${Bucket}/captures/",
+                    "Location": f"s3://${{Bucket}}/{keys.CAPTURES}/",
                     "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
                     "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
                     "SerdeInfo": {
@@ -187,7 +189,7 @@ RESOURCES = {
                 "BytesScannedCutoffPerQuery": 2**40,  # 1 TiB: a query costs at most 5 dollars
                 "EngineVersion": {"SelectedEngineVersion": "Athena engine version 3"},
                 "ResultConfiguration": {
-                    "OutputLocation": "s3://${Bucket}/monitoring/athena/",
+                    "OutputLocation": f"s3://${{Bucket}}/{STATE_PREFIX}/athena/",
                     "EncryptionConfiguration": {"EncryptionOption": "SSE_S3"},
                 },
             },

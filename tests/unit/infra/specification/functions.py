@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dropsort.contract.keys import INCOMING
 from tests.unit.infra.specification.canonical import ACCOUNT, DELETED, ENDPOINT_NAME, STACK, one_of, resource
 
 DISABLED = {"POWERTOOLS_TRACE_DISABLED": one_of("Traces", "false", "true")}  # the tracer fails without X-Ray
@@ -161,7 +162,7 @@ def s3_event(kind: str) -> dict[str, Any]:
     return {
         "source": ["aws.s3"],
         "detail-type": [kind],
-        "detail": {"bucket": {"name": ["${Bucket}"]}, "object": {"key": [{"prefix": "incoming/"}]}},
+        "detail": {"bucket": {"name": ["${Bucket}"]}, "object": {"key": [{"prefix": INCOMING}]}},
     }
 
 

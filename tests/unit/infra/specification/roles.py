@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from dropsort.contract import backlog, keys, reviews
+from dropsort.contract.reference import STATE_PREFIX
 from tests.unit.infra.specification.canonical import ACCOUNT, BUCKET, STACK, one_of, resource
 
 ARN = "arn:${AWS::Partition}"
 HERE = "${AWS::Region}:${AWS::AccountId}"
 ARTIFACTS = f"{ARN}:s3:::${{ArtifactBucket}}"
-RESULTS = [f"{BUCKET}/classified/*", f"{BUCKET}/low-confidence/*", f"{BUCKET}/failed/*"]
-RESULT_PREFIXES = ["classified/*", "low-confidence/*", "failed/*"]
+# Everything below a prefix, as the contract names it.
+INCOMING, REVIEWS = f"{keys.INCOMING}*", f"{reviews.PREFIX}*"
+RESULT_PREFIXES = [f"{outcome}/*" for outcome in keys.OUTCOMES]
+RESULTS = [f"{BUCKET}/{prefix}" for prefix in RESULT_PREFIXES]
+CAPTURES, STATE = f"{keys.CAPTURES}/*", f"{STATE_PREFIX}/*"
 OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 STEPS = [f"${{{name}Function.Arn}}" for name in ("Serialize", "SerializeLarge", "Classify", "Filter")]
 
@@ -82,9 +87,9 @@ def serializes(name: str) -> dict[str, Any]:
     """Reads uploads, the version of the event if the bucket has versions, and results that an object copied onto itself renews."""
     return role(
         "lambda", name,
-        allow("s3:GetObject s3:GetObjectVersion", f"{BUCKET}/incoming/*"),
-        allow("s3:GetObject", [f"{BUCKET}/classified/*", f"{BUCKET}/low-confidence/*"]),
-        missing_is_not_forbidden(["incoming/*", "classified/*", "low-confidence/*"]),
+        allow("s3:GetObject s3:GetObjectVersion", f"{BUCKET}/{INCOMING}"),
+        allow("s3:GetObject", RESULTS[:2]),
+        missing_is_not_forbidden([INCOMING, *RESULT_PREFIXES[:2]]),
         READS,
         writes_log({"serialize": "Serialize", "serialize-large": "SerializeLarge"}[name]),
         TRACES,
@@ -127,7 +132,7 @@ RESOURCES = {
     "BacklogStateMachineRole": role(
         "states", "run-backlog",
         allow("lambda:InvokeFunction", STEPS),
-        allow("s3:GetObject s3:PutObject", f"{BUCKET}/backlog/*"),  # the list of a run, and its report
+        allow("s3:GetObject s3:PutObject", f"{BUCKET}/{backlog.PREFIX}*"),  # the list of a run, and its report
         WRITES,
         allow("states:StartExecution", backlog_arn("stateMachine")),  # each item is an execution
         allow("states:DescribeExecution states:StopExecution", backlog_arn("execution", ":*")),
@@ -148,11 +153,11 @@ RESOURCES = {
     ),
     "BacklogRole": role(
         "lambda", "backlog",
-        allow("s3:GetObject", [*RESULTS, f"{BUCKET}/reviews/*"]),  # of which upload they are
-        allow("s3:GetObject s3:PutObject", f"{BUCKET}/backlog/*"),  # lists of its runs, and its state
+        allow("s3:GetObject", [*RESULTS, f"{BUCKET}/{REVIEWS}"]),  # of which upload they are
+        allow("s3:GetObject s3:PutObject", f"{BUCKET}/{backlog.PREFIX}*"),  # lists of its runs, and its state
         allow(
             "s3:ListBucket s3:ListBucketVersions", BUCKET,
-            StringLikeIfExists={"s3:prefix": ["incoming/*", *RESULT_PREFIXES, "reviews/*"]},
+            StringLikeIfExists={"s3:prefix": [INCOMING, *RESULT_PREFIXES, REVIEWS]},
         ),
         WRITES,
         allow("states:StartExecution", "${BacklogStateMachine}"),
@@ -162,19 +167,19 @@ RESOURCES = {
     ),
     "DeletionRole": role(
         "lambda", "deletion",
-        allow("s3:GetObject s3:DeleteObject", [*RESULTS, f"{BUCKET}/reviews/*"]),  # with the decisions about it
-        allow("s3:DeleteObject", f"{BUCKET}/ground-truth/reviews/*"),
-        allow("s3:GetObject", f"{BUCKET}/incoming/*"),  # the key may have been uploaded again
-        missing_is_not_forbidden(["incoming/*", *RESULT_PREFIXES, "reviews/*"]),
+        allow("s3:GetObject s3:DeleteObject", [*RESULTS, f"{BUCKET}/{REVIEWS}"]),  # with the decisions about it
+        allow("s3:DeleteObject", f"{BUCKET}/{reviews.GROUND_TRUTH}*"),
+        allow("s3:GetObject", f"{BUCKET}/{INCOMING}"),  # the key may have been uploaded again
+        missing_is_not_forbidden([INCOMING, *RESULT_PREFIXES, REVIEWS]),
         READS, writes_log("Deletion"), TRACES,
     ),
     "MonitorRole": role(
         "lambda", "monitor",
-        allow("s3:GetObject", [f"{BUCKET}/captures/*", f"{BUCKET}/monitoring/*"]),
-        allow("s3:PutObject s3:DeleteObject", f"{BUCKET}/monitoring/*"),
+        allow("s3:GetObject", [f"{BUCKET}/{CAPTURES}", f"{BUCKET}/{STATE}"]),
+        allow("s3:PutObject s3:DeleteObject", f"{BUCKET}/{STATE}"),
         allow(  # it lists by prefix only, so without IfExists
             "s3:ListBucket", BUCKET,
-            StringLike={"s3:prefix": ["captures/*", "monitoring/*"]},
+            StringLike={"s3:prefix": [CAPTURES, STATE]},
         ),
         allow("cloudwatch:GetMetricStatistics", "*"),  # takes no resource
         WRITES, writes_log("Monitor"), TRACES,
@@ -182,11 +187,11 @@ RESOURCES = {
     "EndpointRole": role(
         "sagemaker", "endpoint",
         allow("s3:GetObject", [  # all models: during an update old and new fleet each fetch their own
-            f"{ARTIFACTS}/models/*",
+            f"{ARTIFACTS}/{keys.MODELS}/*",
             {"Sub": [f"{ARN}:s3:::${{Object}}",
                      {"Object": {"Fn::Select": [1, {"Fn::Split": ["s3://", "${ModelDataUrl}"]}]}}]},
         ]),
-        allow("s3:PutObject", f"{BUCKET}/captures/*"),
+        allow("s3:PutObject", f"{BUCKET}/{CAPTURES}"),
         WRITES,
         allow(SAGEMAKER_LOGS, "${EndpointLogs.Arn}"),
         INSTANCE_METRICS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dropsort.contract import backlog, keys
 from tests.unit.infra.specification.canonical import (
     ACCOUNT,
     BUCKET,
@@ -20,14 +21,14 @@ LIFECYCLE = [
     {
         "Id": "captures",
         "Status": "Enabled",
-        "Prefix": "captures/",
+        "Prefix": f"{keys.CAPTURES}/",
         "ExpirationInDays": "${CaptureRetentionDays}",
         **GONE_WITH_ITS_MARKER,
     },
     {
         "Id": "backlog",
         "Status": "Enabled",
-        "Prefix": "backlog/20",  # runs, by their date; not the state that lasts between them
+        "Prefix": f"{backlog.PREFIX}20",  # runs, by their date; not the state that lasts between them
         "ExpirationInDays": 30,
         **GONE_WITH_ITS_MARKER,
     },
