@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,3 +104,24 @@ def test_the_executions_of_a_run_are_counted_once_it_has_begun() -> None:
         "failed": 4,
         "total": 10,
     }
+
+
+def test_every_upload_is_selected_on_demand_but_those_that_are_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = datetime(2026, 11, 26, tzinfo=UTC)
+
+    def checked(key: str, why: str | None = None, ignored: bool = False) -> Any:
+        return SimpleNamespace(upload=SimpleNamespace(key=key, written=written), why=why, ignored=ignored)
+
+    monkeypatch.setattr(
+        redrive.reconciliation,
+        "check",
+        lambda *_, **__: [checked("fine"), checked("Thumbs.db", ignored=True), checked("lost", "no result")],
+    )
+    whole = list(redrive.select(None, "images", redrive.Selection(everything=True)))  # type: ignore[arg-type]
+    assert whole == [
+        redrive.Unsorted("fine", written, "selected"),
+        redrive.Unsorted("lost", written, "no result"),
+    ]
+    assert [item.key for item in redrive.select(None, "images")] == ["lost"]  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 
@@ -30,3 +31,25 @@ def test_a_value_may_miss_its_range_by_rounding_alone(values: list[float], valid
     else:
         with pytest.raises(InvalidPrediction):
             normalise(body)
+
+
+@pytest.mark.parametrize("name", ["predicted_label", "label", "class"])
+@pytest.mark.parametrize(
+    ("named", "choice"), [(-1, None), (0, 0), (1, 1), (2, None), ("b", 1), ("c", None), (None, None)]
+)
+def test_a_class_that_is_named_next_to_probabilities(
+    name: str, named: int | str | None, choice: int | None
+) -> None:
+    document = {"probabilities": [0.4, 0.6], "labels": ["a", "b"], name: named}
+    assert normalise(json.dumps(document).encode()).choice == choice
+
+
+def test_half_a_surrogate_pair_in_the_version_of_a_model_is_replaced() -> None:
+    assert normalise(b'{"probabilities": [0.4, 0.6], "model": "m\\ud800"}').model == "m?"
+
+
+@pytest.mark.parametrize("cut", ["[0.5, 0.2", '["a", 0.5', '{"a", 0.5'])
+@pytest.mark.parametrize("before", ["", " ", "\t "])
+def test_json_that_was_cut_off_is_named_as_it_is_and_no_row_of_values(before: str, cut: str) -> None:
+    with pytest.raises(InvalidPrediction, match=re.escape(repr(before + cut))):
+        normalise(f"{before}{cut}".encode())
