@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,27 @@ def test_ahead_keeps_the_order_and_passes_errors_on() -> None:
     assert list(results.ahead(lambda number: number * 2, range(500), workers=3)) == list(range(0, 1000, 2))
     with pytest.raises(ZeroDivisionError):
         list(results.ahead(lambda number: 1 // number, [1, 0, 2]))
+
+
+def test_what_was_read_ahead_for_nobody_is_not_begun() -> None:
+    gate, begun = threading.Event(), list[int]()
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number:
+            gate.wait(60)
+        return number
+
+    # GIVEN a reader that has had enough after the first of many
+    found = results.ahead(work, range(100), workers=1)
+    assert next(found) == 0  # type: ignore[call-overload]
+    found.close()  # type: ignore[attr-defined]
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("read"):
+            thread.join(60)
+    # THEN none is begun but those that were under way
+    assert set(begun) <= {0, 1}
 
 
 def test_fetch_replaces_the_folder_only_when_all_is_there(s3: Any, tmp_path: Path) -> None:

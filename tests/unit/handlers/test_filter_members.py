@@ -81,3 +81,14 @@ def test_only_the_time_of_the_object_itself_orders_its_result(
     # THEN the first is ordered by S3's time, the second by none, and both results say when the upload was there
     assert [entry.uploaded for entry in entries] == ["2021-11-12T00:00:00Z", None]
     assert {found["times"]["uploaded"] for found in results(s3).values()} == {"2021-11-12T00:00:00Z"}
+
+
+@pytest.mark.parametrize("trace", ["Root=1-5e272390-8c398be037738dc042009320", None])
+def test_a_result_names_its_trace(
+    s3: Any, started: Document, context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, trace: str | None
+) -> None:
+    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+    if trace:
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    last.handler(payload(started), context)
+    assert only(s3)[1]["trace"] == trace
