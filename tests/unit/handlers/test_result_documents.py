@@ -8,7 +8,7 @@ import pytest
 
 from dropsort.contract.predictions import Prediction
 from handlers import results
-from handlers.decision import decide
+from handlers.decision import decide, failed
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
@@ -35,33 +35,33 @@ def test_a_decision() -> None:
         **ALWAYS, **PREDICTED, **AROUND_SHOWN, "outcome": "classified", "label": "bicycle", "confidence": 0.98, "threshold": 0.9,
         "familiarity_threshold": 0.01, "model": {"endpoint": "bikes", "variant": "main", "version": "m-1"},
     }  # fmt: skip
-    # AND the reason of one below the threshold is its own, whatever else was rejected
+    # AND of one below the threshold the reason is there, too
     unsure = decide(PREDICTION, threshold=0.99)
-    found = results.document(
-        UPLOAD, recorded=RECORDED, decision=unsure, prediction=PREDICTION, rejection=Rejection("timeout")
-    )
+    found = results.document(UPLOAD, recorded=RECORDED, decision=unsure, prediction=PREDICTION)
     assert (found["outcome"], found["reason"]["code"]) == ("low-confidence", "below_threshold")
 
 
 def test_a_rejection_with_a_prediction_and_without() -> None:
     rejection = Rejection("tied_prediction", "a, b")
+    of = failed(rejection)
     reason = {"code": "tied_prediction", "message": str(rejection), "retryable": False}
-    assert results.document(UPLOAD, recorded=RECORDED, prediction=PREDICTION, rejection=rejection, **AROUND) == {
+    assert results.document(UPLOAD, recorded=RECORDED, prediction=PREDICTION, decision=of, **AROUND) == {
         **ALWAYS, **PREDICTED, **AROUND_SHOWN, "reason": reason,
         "model": {"endpoint": "bikes", "variant": "main", "version": "m-1"},
     }  # fmt: skip
-    assert results.document(UPLOAD, recorded=RECORDED, rejection=rejection, **AROUND) == {
+    assert results.document(UPLOAD, recorded=RECORDED, decision=of, **AROUND) == {
         **ALWAYS, **AROUND_SHOWN, "reason": reason, "model": {"endpoint": "bikes", "variant": "main", "version": None},
     }  # fmt: skip
-    assert results.document(UPLOAD, recorded=RECORDED, rejection=rejection) == {**ALWAYS, "reason": reason}
-    assert results.document(UPLOAD, recorded=RECORDED, inference_id="1") == {**ALWAYS, "inference_id": "1"}
+    assert results.document(UPLOAD, recorded=RECORDED, decision=of) == {**ALWAYS, "reason": reason}
+    renewed = results.document(UPLOAD, recorded=RECORDED, decision=of, inference_id="1")
+    assert renewed == {**ALWAYS, "reason": reason, "inference_id": "1"}
 
 
 @pytest.mark.parametrize(
     ("recorded", "retryable"), [("2026-11-22T08:59:59.999Z", True), ("2026-11-22T09:00:00.000Z", False)]
 )
 def test_whether_a_failure_may_pass_depends_on_both_times(recorded: str, retryable: bool) -> None:
-    found = results.document(UPLOAD, recorded=recorded, rejection=Rejection("invalid_prediction"))
+    found = results.document(UPLOAD, recorded=recorded, decision=failed(Rejection("invalid_prediction")))
     assert found["reason"]["retryable"] is retryable
 
 
