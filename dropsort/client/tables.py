@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Any, TextIO
 
 from dropsort.client.results import Result
+from dropsort.contract.text import escaped_cell
 
 TEXT, NUMBER, MOMENT = "text", "number", "moment"
 
@@ -31,7 +32,6 @@ COLUMNS: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("inference_id", TEXT, ("inference_id",)),
     ("probabilities", TEXT, ("probabilities",)),  # JSON
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def row(document: Mapping[str, Any]) -> list[Any]:
@@ -47,7 +47,7 @@ def write_csv(results: Iterable[Result], output: TextIO) -> None:
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow([name for name, _, _ in COLUMNS])
     for result in results:
-        writer.writerow([_harmless(value) for value in row(result.document)])
+        writer.writerow([escaped_cell(value) for value in row(result.document)])
 
 
 def to_parquet(results: Iterable[Result]) -> bytes:
@@ -81,10 +81,6 @@ def _value(document: Mapping[str, Any], members: Sequence[str]) -> Any:
     elif isinstance(value, int):
         return float(value)
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _microseconds(value: str | None) -> int | None:

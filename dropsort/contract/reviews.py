@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dropsort.contract import keys
 from dropsort.contract import result as results
@@ -25,9 +25,9 @@ TRUTH_PREFIX = "ground-truth/"  # that monitoring reads ground truth from
 GROUND_TRUTH = f"{TRUTH_PREFIX}reviews/"
 CLAIMS = "reviews-claims/"
 
-LABEL, NONE, UNUSABLE, UNDO = "label", "none", "unusable", "undo"
 Action = Literal["label", "none", "unusable", "undo"]
-ACTIONS: tuple[Action, ...] = ("label", "none", "unusable", "undo")
+ACTIONS: tuple[Action, ...] = get_args(Action)
+LABEL, NONE, UNUSABLE, UNDO = ACTIONS
 OUTCOME = {LABEL: keys.CLASSIFIED, NONE: keys.LOW_CONFIDENCE, UNUSABLE: keys.FAILED}  # of a reviewed result
 REASON = {NONE: "no_label_fits", UNUSABLE: "unusable_image"}  # keys of reasons.REASONS
 
@@ -167,7 +167,9 @@ def overturns(review: Review) -> bool:
     return predicted is not None and current(review).label != predicted
 
 
-def decide(review: Review, *, id: str, by: str, at: str, action: Action, label: str | None = None) -> Review:
+def append_decision(
+    review: Review, *, id: str, by: str, at: str, action: Action, label: str | None = None
+) -> Review:
     """The review with one more decision.
 
     Parameters
@@ -204,7 +206,7 @@ def decide(review: Review, *, id: str, by: str, at: str, action: Action, label: 
     return replace(review, decisions=(*review.decisions, decision))
 
 
-def _became(review: Review, action: str, label: str | None) -> State:
+def _became(review: Review, action: Action, label: str | None) -> State:
     if action not in OUTCOME:
         raise ValueError(f"action is {action!r:.100}")
     probabilities = review.prediction.get("probabilities") or {}

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+)  # with what a spreadsheet takes the content of a cell for a formula
 
 
 def _visible(sign: str) -> bool:
@@ -26,6 +35,22 @@ def printable(text: str) -> str:
     'red�[31m.jpg'
     """
     return text if text.isprintable() else "".join(sign if _visible(sign) else REPLACEMENT for sign in text)
+
+
+def escaped_cell(value: Any) -> Any:
+    """The value of a cell of a table; a text that a spreadsheet would run as a formula gets an apostrophe before it.
+
+    Examples
+    --------
+    >>> escaped_cell("=1+1"), escaped_cell(-1)
+    ("'=1+1", -1)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def original_cell(text: str) -> str:
+    """The text of which `escaped_cell` made this one."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
 
 
 def escaped_json(document: str) -> str:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-STACK = "dropsort"
+from dropsort.contract.defaults import STACK
+
 MOST_CHARACTERS = 6144  # of a managed policy, without white space
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dropsort.contract import keys
+from dropsort.local.asgi import Application, Message, Receive, Send
 
 RESERVE_BYTES = 200_000_000
 _SHARE_FOR_RESULTS = (
@@ -21,11 +22,6 @@ _SHARE_FOR_RESULTS = (
 )
 _DRAIN_LIMIT = 1_000_000  # bytes that are read after a rejection, so that the client gets to read it
 _WATCH_SECONDS = 5.0
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class NotStored(BaseException):

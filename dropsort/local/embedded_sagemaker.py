@@ -9,21 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dropsort.contract import files
+from dropsort.local.asgi import Application, Message, Receive, Send
 from dropsort.local.direct import responds
 
 _PREFIX = b"SageMaker."
 _LIMIT = 100_000  # bytes of a request
 _PING_SECONDS = 2.0
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def write(file: Path, name: str, variant: str, url: str, since: float, arn: str) -> None:

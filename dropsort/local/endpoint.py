@@ -13,11 +13,12 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dropsort.local import runtime_errors
+from dropsort.local.asgi import Message, Receive, Send
 from dropsort.local.capture import CaptureWriter, Request
 from dropsort.local.runtime_errors import RuntimeFault
 
@@ -26,10 +27,6 @@ DRAIN_LIMIT = 64_000_000  # a client that sends more than allowed still reads it
 INFERENCE_ID = re.compile(r"[\x20-\xff]{1,64}")
 CUSTOM_ATTRIBUTES = 1024
 JSON = b"application/json"
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class ContainerResponse(NamedTuple):

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from collections.abc import Callable, Collection
 from xml.sax.saxutils import escape
 
+from dropsort.local.asgi import Application, Message, Receive, Send
 from dropsort.local.direct import NONCE, PROOF
 from dropsort.local.signatures import PayloadCheck, Secret, SignatureFault, Signed, parse
 
 BODY_LIMIT = 64_000_000  # bytes of a payload whose digest is in no header: it is held until it is checked
 DRAIN_LIMIT = 1_000_000  # bytes that are read after a rejection, so that the client gets to read it
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 Headers = list[tuple[str, str]]
 
 

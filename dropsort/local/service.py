@@ -19,7 +19,7 @@ from types import TracebackType
 from botocore.config import Config
 
 from dropsort.contract import stack as stacks
-from dropsort.contract.defaults import MODEL_PARAMETERS, version_parameter
+from dropsort.contract.defaults import MODEL_PARAMETERS, STACK, version_parameter
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import deploy, package
@@ -39,7 +39,6 @@ from dropsort.local.parameters import ParameterRecord
 from dropsort.local.running import Running
 from dropsort.local.shared_layer import share
 
-STACK = "dropsort"
 BUCKET = "dropsort"
 ENDPOINT = "dropsort"
 

@@ -1,6 +1,6 @@
 """Decisions: first the review document, which is what counts, then what follows from it: ground truth and the image's result.
 
-`Decisions.decide` returns once the decision is stored. `Decisions.apply` makes the rest of it true, and does so again without harm: it
+`Decisions.store` returns once the decision is stored. `Decisions.apply` makes the rest of it true, and does so again without harm: it
 reads the review, writes what the decision in force says, and is done when the review has not changed in the meantime. So of two who apply
 decisions about one image at the same time, the last one to end has applied the last decision. What a killed process left is found by its
 claims (:mod:`dropsort.review.claims`).
@@ -61,7 +61,7 @@ class Decisions:
     def __init__(self, s3: S3Client, bucket: str, reviewer: str) -> None:
         self._s3, self._bucket, self._reviewer = s3, bucket, reviewer
 
-    def decide(self, wanted: Wanted) -> Review:
+    def store(self, wanted: Wanted) -> Review:
         """Store a decision; return the review with it. One that is stored already, as it was sent twice, changes nothing.
 
         Raises
@@ -102,7 +102,7 @@ class Decisions:
             last = review.decisions[-1]
             raise Conflict(f"{last.by} decided in the meantime: {_words(last)}.", review)
         try:
-            return reviews.decide(
+            return reviews.append_decision(
                 review, id=wanted.id, by=self._reviewer, at=now(), action=wanted.action, label=wanted.label
             )
         except ValueError as error:

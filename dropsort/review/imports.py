@@ -77,7 +77,7 @@ def _decide(s3: S3Client, bucket: str, decisions: Decisions, item: Given) -> tup
         return UNCHANGED, ""
     wanted = Wanted(item.decision_id(inference_id), item.action, item.label, item.key, inference_id, None)
     try:
-        decisions.decide(wanted)
+        decisions.store(wanted)
         decisions.apply(path)
     except ReviewError as error:
         return CONFLICT, str(error)

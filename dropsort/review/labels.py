@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dropsort.contract import files, keys, reviews
+from dropsort.contract.text import escaped_cell, original_cell
 from dropsort.review.errors import ReviewError
 
 CSV_COLUMNS = ("key", "inference_id", "outcome", "label", "confidence", "familiarity", "reason", "review")
 NONE, UNUSABLE = "(none)", "(unusable)"  # what stands for these decisions where others write labels
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ID = "dropsort-inference-id"
 
 
@@ -69,10 +69,7 @@ def _to_csv(results: list[Mapping[str, Any]], _bucket: str) -> str:
             (one.get("reason") or {}).get("code"),
             _review(one),
         ]
-        # A spreadsheet would run these as formulas.
-        writer.writerow(
-            [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
-        )
+        writer.writerow(map(escaped_cell, row))
     return text.getvalue()
 
 
@@ -160,11 +157,7 @@ def _from_csv(text: str) -> Iterator[_Row]:
     if "key" not in names or column is None:
         raise ValueError("it has no columns key and review (or label)")
     for row in reader:
-        cells = {
-            name: cell[1:] if cell and cell[0] == "'" and cell[1:].startswith(_FORMULA) else cell
-            for name, cell in row.items()
-            if isinstance(cell, str) and name
-        }
+        cells = {name: original_cell(cell) for name, cell in row.items() if isinstance(cell, str) and name}
         if label := cells.get(column, "").strip():
             yield f"line {reader.line_num}", cells["key"], cells.get("inference_id") or None, label
 

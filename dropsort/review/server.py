@@ -138,7 +138,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         if not isinstance(sent, list) or not 0 < len(sent) <= MOST_DECISIONS:
             raise HTTPException(400, f"decisions is not a list of 1 to {MOST_DECISIONS}.")
         found = [_wanted(session, one) for one in sent]
-        made = await run_in_threadpool(session.decide, found)
+        made = await run_in_threadpool(session.submit, found)
         return _json(
             {"decisions": [asdict(one) | {"item": _listed(one.item) if one.item else None} for one in made]}
         )

@@ -99,15 +99,15 @@ class Session:
     def _incomplete(self, sentence: str) -> None:
         self.trouble = f"Decisions of an earlier session could not be completed: {sentence}"
 
-    def decide(self, wanted: list[Wanted]) -> list[Made]:
+    def submit(self, wanted: list[Wanted]) -> list[Made]:
         """Store decisions; results follow in the background."""
         try:
             self.claims.hold([keys.path_of(one.key) for one in wanted], busy=True)
         except Exception as error:  # nothing is stored: the page sends them again
             return [Made(one.inference_id, "retry", str(error)) for one in wanted]
-        return list(self._pool.map(self._decide, wanted))
+        return list(self._pool.map(self._submit, wanted))
 
-    def _decide(self, wanted: Wanted) -> Made:
+    def _submit(self, wanted: Wanted) -> Made:
         """Store a decision, and have its result written; without one, its claim is released."""
         path = keys.path_of(wanted.key)
         try:
@@ -126,7 +126,7 @@ class Session:
 
     def _stored(self, wanted: Wanted) -> Made:
         try:
-            review = self._decisions.decide(wanted)
+            review = self._decisions.store(wanted)
         except Conflict as conflict:
             return Made(wanted.inference_id, "conflict", str(conflict), self._again(wanted, conflict))
         except ReviewError as error:

@@ -201,7 +201,7 @@ def _of_json(text: str, shift: int) -> CaptureRecord:
         raise Malformed(
             "a manifest (of batch transform?), not a JSON object" if manifest else "not a JSON object"
         )
-    capture, meta = value.get("captureData"), _dict(value.get("eventMetadata"))
+    capture, meta = value.get("captureData"), as_dict(value.get("eventMetadata"))
     merged = isinstance(value.get("groundTruthData"), dict)
     ids = {"event_id": _str(meta.get("eventId")) or "", "inference_id": _str(meta.get("inferenceId")) or ""}
     if not isinstance(capture, dict):
@@ -209,19 +209,20 @@ def _of_json(text: str, shift: int) -> CaptureRecord:
             return CaptureRecord(**ids, truth_only=True)  # type: ignore[arg-type]
         raise Malformed("no captureData")
     endpoint, batch = capture.get("endpointOutput"), capture.get("batchTransformOutput")
-    out = _dict(endpoint) if isinstance(endpoint, dict) else _dict(batch)
+    out = as_dict(endpoint) if isinstance(endpoint, dict) else as_dict(batch)
     return CaptureRecord(
         **ids,  # type: ignore[arg-type]
         time=_str(meta.get("inferenceTime")),
         data=_str(out.get("data")),
         encoding=_str(out.get("encoding")),
-        has_input=bool(_str(_dict(capture.get("endpointInput")).get("data"))),
+        has_input=bool(_str(as_dict(capture.get("endpointInput")).get("data"))),
         merged=merged,
         batch_transform=not isinstance(endpoint, dict) and isinstance(batch, dict),
     )
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def as_dict(value: Any) -> dict[str, Any]:
+    """The value, if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dropsort.contract.predictions import Prediction, index_of, label_of
 from monitoring.errors import MissingFileError
 from monitoring.ingest.outputs import clean, predictions
+from monitoring.ingest.schema import as_dict
 from monitoring.quality.measure import LabelledPrediction, Quality, measure
 from monitoring.storage import open_store
 from monitoring.storage.base import Access
@@ -39,7 +40,7 @@ def join(
     """
     seen: set[str] = set()
     for record in captures:
-        meta = _dict(record.get("eventMetadata"))
+        meta = as_dict(record.get("eventMetadata"))
         ids = [str(meta[k]) for k in ("inferenceId", "eventId") if meta.get(k)]
         event = ids[-1] if ids else ""
         found = next((i for i in ids if i in truths), None)
@@ -47,8 +48,8 @@ def join(
         if (found is None and own is None) or (event and event in seen):
             continue
         seen.add(event)
-        capture = _dict(record.get("captureData"))
-        out = _dict(capture.get("endpointOutput")) or _dict(capture.get("batchTransformOutput"))
+        capture = as_dict(record.get("captureData"))
+        out = as_dict(capture.get("endpointOutput")) or as_dict(capture.get("batchTransformOutput"))
         for prediction in predictions(out.get("data"), out.get("encoding"), labels)[:1]:
             truth = truths[found] if found is not None else str(own)
             yield (found or event), _labelled(prediction, truth)
@@ -59,7 +60,7 @@ def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | Non
 
     It stands there as it is, alone in a list, or as ``{"label": ...}``, and in base64 if ``encoding`` says so.
     """
-    given = _dict(record.get("groundTruthData"))
+    given = as_dict(record.get("groundTruthData"))
     data = given.get("data")
     if not isinstance(data, str):
         return None
@@ -98,7 +99,7 @@ def read_truth(
     changed: set[str] = set()
     for record in read_records(source, access):
         label = truth_of(record, labels)
-        key = str(_dict(record.get("eventMetadata")).get("eventId") or "")
+        key = str(as_dict(record.get("eventMetadata")).get("eventId") or "")
         if label is None or not key:
             continue
         if truths.get(key, label) != label:
@@ -161,7 +162,3 @@ def _labelled(prediction: Prediction, truth: str) -> LabelledPrediction:
     return LabelledPrediction(
         names[choice], float(values[choice]), truth, dict(zip(names, values.tolist(), strict=True)), model
     )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -49,7 +49,7 @@ def record(s3: Any, deployed: None, write_result: Callable[..., str]) -> Callabl
         if not action:
             return
         prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
-        found = reviews.decide(
+        found = reviews.append_decision(
             reviews.begin(prediction, {}),
             id="1",
             by=by,

@@ -41,7 +41,7 @@ def test_the_story_of_an_image_has_its_review(s3: Any, write_result: Callable[..
 
     # WHEN it is reviewed
     prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
-    review = reviews.decide(
+    review = reviews.append_decision(
         reviews.begin(prediction, {}),
         id="d1",
         by="ada",

@@ -314,7 +314,9 @@ def review(s3: Any, source: dict[str, Any], *actions: reviews.Action, predicted:
     for number, action in enumerate(actions):
         label = "bicycle" if action == "label" else None
         at = datetime.now(UTC).isoformat()
-        document = reviews.decide(document, id=str(number), by="Ada", at=at, action=action, label=label)
+        document = reviews.append_decision(
+            document, id=str(number), by="Ada", at=at, action=action, label=label
+        )
     location = reviews.key(keys.path_of(source["key"]))
     s3.put_object(Bucket=BUCKET, Key=location, Body=json.dumps(reviews.encode(document)).encode())
 

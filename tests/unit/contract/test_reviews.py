@@ -57,7 +57,9 @@ def decided(*actions: tuple[str, str | None]) -> Review:
     """A review with these decisions, one after another."""
     review = reviews.begin(PREDICTION, ORDER)
     for number, (action, label) in enumerate(actions):
-        review = reviews.decide(review, id=f"id-{number}", by="Ada", at=AT, action=action, label=label)  # type: ignore[arg-type]
+        review = reviews.append_decision(
+            review, id=f"id-{number}", by="Ada", at=AT, action=action, label=label
+        )  # type: ignore[arg-type]
     return review
 
 
@@ -109,7 +111,7 @@ def test_a_reviewed_result_is_one_of_the_schema(action: str, code: str | None) -
         prediction |= {"outcome": "failed", "reason": {"code": code, "message": "No.", "retryable": False}}
     VALIDATOR.validate(prediction)
     review = reviews.begin(prediction, ORDER)
-    review = reviews.decide(
+    review = reviews.append_decision(
         review, id="1", by="Ada", at=AT, action=action, label="cat" if action == "label" else None
     )  # type: ignore[arg-type]
     result = reviews.result_of(review)
@@ -123,7 +125,7 @@ def test_a_reviewed_result_is_one_of_the_schema(action: str, code: str | None) -
 def test_a_decision_that_is_sent_twice_is_in_the_review_once() -> None:
     review = decided(("label", "a"))
     with pytest.raises(reviews.Unchanged):
-        reviews.decide(review, id="id-0", by="Ada", at=AT, action="label", label="a")
+        reviews.append_decision(review, id="id-0", by="Ada", at=AT, action="label", label="a")
 
 
 @pytest.mark.parametrize(
@@ -144,14 +146,14 @@ def test_a_decision_that_is_sent_twice_is_in_the_review_once() -> None:
 def test_what_is_no_decision_is_rejected(change: dict[str, Any], message: str) -> None:
     given = {"id": "1", "by": "Ada", "at": AT, "action": "label", "label": "a"} | change
     with pytest.raises(ValueError, match=message):
-        reviews.decide(reviews.begin(PREDICTION, ORDER), **given)
+        reviews.append_decision(reviews.begin(PREDICTION, ORDER), **given)
 
 
 def test_a_review_has_a_bound() -> None:
     (one,) = decided(("label", "a")).decisions
     many = tuple(replace(one, id=str(n)) for n in range(reviews.MAX_DECISIONS))
     with pytest.raises(ValueError, match="1000 decisions already"):
-        reviews.decide(replace(decided(), decisions=many), id="x", by="Ada", at=AT, action="none")
+        reviews.append_decision(replace(decided(), decisions=many), id="x", by="Ada", at=AT, action="none")
 
 
 def test_a_review_is_read_as_it_was_written() -> None:

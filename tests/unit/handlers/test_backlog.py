@@ -157,7 +157,7 @@ def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since
         }
         result["inference_id"] = keys.inference_id(BUCKET, source["key"], source["version_id"])
         if action:
-            decided = reviews.decide(
+            decided = reviews.append_decision(
                 reviews.begin(result, {}), id="1", by="Ada", at=world.now.isoformat(), action=action,
                 label="bicycle" if action == "label" else None,
             )  # fmt: skip

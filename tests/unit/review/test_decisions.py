@@ -48,7 +48,7 @@ def test_a_decision_becomes_result_and_ground_truth_and_is_undone(
     before = result(s3)
     # WHEN a person gives it a label
     made = wanted(of, "label", "motorcycle")
-    ada.decide(made)
+    ada.store(made)
     assert result(s3) == before, "the decision is stored, nothing else yet"
     ada.apply(PATH)
     # THEN result and ground truth say so
@@ -57,7 +57,7 @@ def test_a_decision_becomes_result_and_ground_truth_and_is_undone(
     assert (truth(s3), ada.is_applied(PATH)) == ("motorcycle", True)
     # AND each further decision takes the place of the one before
     unusable = wanted(of, "unusable", seen=made.id)
-    ada.decide(unusable)
+    ada.store(unusable)
     assert not ada.is_applied(PATH)
     ada.apply(PATH)
     assert (result(s3)["outcome"], result(s3)["reason"]["code"], truth(s3)) == (
@@ -66,10 +66,10 @@ def test_a_decision_becomes_result_and_ground_truth_and_is_undone(
         None,
     )
     # AND undone one after another they are the first one again, then the prediction, byte for byte
-    ada.decide(wanted(of, "undo", seen=unusable.id))
+    ada.store(wanted(of, "undo", seen=unusable.id))
     ada.apply(PATH)
     assert (result(s3)["label"], truth(s3)) == ("motorcycle", "motorcycle")
-    ada.decide(wanted(of, "undo", seen=made.id))
+    ada.store(wanted(of, "undo", seen=made.id))
     ada.apply(PATH)
     assert (result(s3), truth(s3)) == (before, None)
     review = ada.read(PATH)
@@ -84,8 +84,8 @@ def test_a_decision_becomes_result_and_ground_truth_and_is_undone(
 
 def test_a_decision_that_is_sent_twice_counts_once(s3: Any, upload: Upload, ada: Decisions) -> None:
     made = wanted(upload(PATH), "none")
-    ada.decide(made)
-    assert len(ada.decide(made).decisions) == 1
+    ada.store(made)
+    assert len(ada.store(made).decisions) == 1
     for _ in range(2):
         ada.apply(PATH)
     assert result(s3)["reason"]["code"] == "no_label_fits"
@@ -96,12 +96,12 @@ def test_of_two_reviewers_the_second_sees_what_the_first_decided(
 ) -> None:
     of = upload(PATH)
     bob = Decisions(s3, BUCKET, "Bob")
-    ada.decide(wanted(of, "label", "bicycle"))
+    ada.store(wanted(of, "label", "bicycle"))
     with pytest.raises(Conflict, match="Ada decided in the meantime: bicycle") as conflict:
-        bob.decide(wanted(of, "label", "motorcycle"))
+        bob.store(wanted(of, "label", "motorcycle"))
     assert conflict.value.review
     # AND deciding in the knowledge of it is not a conflict
-    bob.decide(wanted(of, "label", "motorcycle", seen=conflict.value.review.decisions[-1].id))
+    bob.store(wanted(of, "label", "motorcycle", seen=conflict.value.review.decisions[-1].id))
     bob.apply(PATH)
     assert result(s3)["review"]["was"]["label"] == "bicycle"
 
@@ -120,11 +120,11 @@ def test_of_two_decisions_at_the_same_moment_one_is_a_conflict(s3: Any, upload: 
         def put_object(self, **request: Any) -> Any:
             if not self.done:
                 self.done = True
-                Decisions(s3, BUCKET, "Bob").decide(wanted(of, "none"))
+                Decisions(s3, BUCKET, "Bob").store(wanted(of, "none"))
             return s3.put_object(**request)
 
     with pytest.raises(Conflict, match="Bob decided in the meantime: none of the labels"):
-        Decisions(Late(), BUCKET, "Ada").decide(wanted(of, "label", "bicycle"))  # type: ignore[arg-type]
+        Decisions(Late(), BUCKET, "Ada").store(wanted(of, "label", "bicycle"))  # type: ignore[arg-type]
     assert [one["by"] for one in stored(s3)[reviews.key(PATH)]["decisions"]] == ["Bob"]
 
 
@@ -132,7 +132,7 @@ def test_a_newer_upload_is_not_decided_by_what_was_seen_of_the_older_one(
     s3: Any, upload: Upload, ada: Decisions
 ) -> None:
     old = upload(PATH)
-    ada.decide(wanted(old, "label", "bicycle"))
+    ada.store(wanted(old, "label", "bicycle"))
     ada.apply(PATH)
     new = upload(PATH, b"another image", "2f")
     assert result(s3)["review"] is None
@@ -140,11 +140,11 @@ def test_a_newer_upload_is_not_decided_by_what_was_seen_of_the_older_one(
     ada.apply(PATH)
     assert (result(s3)["inference_id"], truth(s3)) == (new, "bicycle")
     # AND a review of the newer one starts with no decision
-    ada.decide(wanted(new, "none"))
+    ada.store(wanted(new, "none"))
     ada.apply(PATH)
     assert (result(s3)["inference_id"], result(s3)["review"]["action"]) == (new, "none")
     with pytest.raises(Conflict, match="uploaded again or deleted"):
-        ada.decide(wanted(old, "none"))
+        ada.store(wanted(old, "none"))
 
 
 def test_killed_after_any_request_applying_again_completes_it(s3: Any, upload: Upload) -> None:
@@ -169,7 +169,7 @@ def test_killed_after_any_request_applying_again_completes_it(s3: Any, upload: U
 
     for action, label in [("label", "a"), ("undo", None)]:
         decision = wanted(of, action, label, seen=seen)
-        review = ada.decide(decision)
+        review = ada.store(decision)
         standing = reviews.in_force(review)
         seen = standing.id if standing else None
         for requests in itertools.count():
@@ -192,7 +192,7 @@ def test_a_stale_application_of_an_undone_decision_is_set_right(
     of = upload(PATH)
     before = result(s3)
     made = wanted(of, "label", "a")
-    ada.decide(made)
+    ada.store(made)
 
     class Slow:
         undone = False
@@ -203,7 +203,7 @@ def test_a_stale_application_of_an_undone_decision_is_set_right(
         def put_object(self, **request: Any) -> Any:
             if request["Key"] in RESULTS.values() and not self.undone:
                 self.undone = True
-                ada.decide(wanted(of, "undo", seen=made.id))
+                ada.store(wanted(of, "undo", seen=made.id))
                 ada.apply(PATH)
             return s3.put_object(**request)
 
@@ -213,7 +213,7 @@ def test_a_stale_application_of_an_undone_decision_is_set_right(
 
 def test_a_deleted_upload_takes_its_review_with_it(s3: Any, upload: Upload, ada: Decisions) -> None:
     of = upload(PATH)
-    ada.decide(wanted(of, "label", "a"))
+    ada.store(wanted(of, "label", "a"))
     ada.apply(PATH)
     s3.delete_object(Bucket=BUCKET, Key=keys.INCOMING + PATH)
     assert set(deletion.delete_result(s3, BUCKET, keys.INCOMING + PATH)) == {
@@ -222,7 +222,7 @@ def test_a_deleted_upload_takes_its_review_with_it(s3: Any, upload: Upload, ada:
     }
     assert stored(s3) == {}
     with pytest.raises(Conflict, match="uploaded again or deleted"):
-        ada.decide(wanted(of, "none"))
+        ada.store(wanted(of, "none"))
 
 
 def test_what_is_decided_while_the_upload_is_deleted_goes_too(
@@ -230,7 +230,7 @@ def test_what_is_decided_while_the_upload_is_deleted_goes_too(
 ) -> None:
     # GIVEN a decision that is stored after the deletion was dealt with
     of = upload(PATH)
-    ada.decide(wanted(of, "label", "a"))
+    ada.store(wanted(of, "label", "a"))
     s3.delete_object(Bucket=BUCKET, Key=keys.INCOMING + PATH)
     ada.apply(PATH)
     assert stored(s3) == {}
@@ -240,7 +240,7 @@ def test_an_older_version_that_is_deleted_leaves_the_review_of_the_newer_one(
     s3: Any, upload: Upload, ada: Decisions
 ) -> None:
     old = s3.put_object(Bucket=BUCKET, Key=keys.INCOMING + PATH, Body=b"old")["VersionId"]
-    ada.decide(wanted(upload(PATH), "label", "a"))
+    ada.store(wanted(upload(PATH), "label", "a"))
     ada.apply(PATH)
     s3.delete_object(Bucket=BUCKET, Key=keys.INCOMING + PATH, VersionId=old)
     assert deletion.delete_result(s3, BUCKET, keys.INCOMING + PATH, old) == []
@@ -253,24 +253,24 @@ def test_a_damaged_review_is_named_and_nothing_is_overwritten(
     of = upload(PATH)
     s3.put_object(Bucket=BUCKET, Key=reviews.key(PATH), Body=b"{}")
     with pytest.raises(ReviewError, match=r"reviews/cam1/a\.png\.json is not a review"):
-        ada.decide(wanted(of, "none"))
+        ada.store(wanted(of, "none"))
 
 
 def test_a_review_that_somebody_removed_begins_with_the_reviewed_result(
     s3: Any, upload: Upload, ada: Decisions
 ) -> None:
     of = upload(PATH)
-    ada.decide(wanted(of, "label", "a"))
+    ada.store(wanted(of, "label", "a"))
     ada.apply(PATH)
     s3.delete_object(Bucket=BUCKET, Key=reviews.key(PATH))
-    ada.decide(wanted(of, "label", "b"))
+    ada.store(wanted(of, "label", "b"))
     ada.apply(PATH)
     assert (result(s3)["label"], ada.is_applied(PATH)) == ("b", True)
     # AND a decision that was seen, but whose review is gone, is not a conflict; nothing is left to undo
     s3.delete_object(Bucket=BUCKET, Key=reviews.key(PATH))
     with pytest.raises(ReviewError, match="nothing to undo"):
-        ada.decide(wanted(of, "undo", seen="d"))
-    ada.decide(wanted(of, "label", "c", seen="d"))
+        ada.store(wanted(of, "undo", seen="d"))
+    ada.store(wanted(of, "label", "c", seen="d"))
     ada.apply(PATH)
     assert (result(s3)["label"], ada.is_applied(PATH)) == ("c", True)
 
@@ -279,12 +279,12 @@ def test_what_is_no_decision_is_rejected(upload: Upload, ada: Decisions) -> None
     of = upload(PATH)
     for action, label in (("label", ""), ("undo", None), ("delete", None)):
         with pytest.raises(ReviewError):
-            ada.decide(wanted(of, action, label))
+            ada.store(wanted(of, action, label))
 
 
 def test_the_object_of_a_review_names_the_image_for_whoever_deletes_it(
     s3: Any, upload: Upload, ada: Decisions
 ) -> None:
-    ada.decide(wanted(of := upload(PATH), "label", "motorcycle"))
+    ada.store(wanted(of := upload(PATH), "label", "motorcycle"))
     found = s3.head_object(Bucket=BUCKET, Key=reviews.key(PATH))["Metadata"]
     assert found["inference-id"] == of

@@ -21,7 +21,9 @@ from tests.unit.review.conftest import BUCKET, Upload, stored
 
 def reviewed(action: str, label: str | None = None) -> dict[str, Any]:
     review = reviews.begin(PREDICTION, ORDER)
-    return reviews.result_of(reviews.decide(review, id="1", by="A", at=AT, action=action, label=label))  # type: ignore[arg-type]
+    return reviews.result_of(
+        reviews.append_decision(review, id="1", by="A", at=AT, action=action, label=label)
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("suffix", labels.FORMATS)
@@ -99,7 +101,7 @@ def test_a_file_that_is_none_is_named(name: str, content: str | bytes, message: 
 def test_labels_become_decisions_once_and_overwrite_nothing(s3: Any, upload: Upload) -> None:
     ids = [upload(f"{number}.png") for number in range(4)]
     # GIVEN an image that somebody decided, and one that was uploaded again
-    Decisions(s3, BUCKET, "Bob").decide(Wanted("d", "none", None, "incoming/1.png", ids[1], None))
+    Decisions(s3, BUCKET, "Bob").store(Wanted("d", "none", None, "incoming/1.png", ids[1], None))
     Decisions(s3, BUCKET, "Bob").apply("1.png")
     upload("2.png", b"newer", "2f")
     given = [Given(f"incoming/{number}.png", ids[number], "label", "tandem") for number in range(3)]

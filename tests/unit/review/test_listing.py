@@ -66,7 +66,7 @@ def test_bins_and_a_view_that_stays() -> None:
     assert length == 2
     # WHEN the first one is decided
     review = reviews.begin(document(2, confidence=0.5), ORDER)
-    review = reviews.decide(
+    review = reviews.append_decision(
         review, id="d", by="Ada", at="2026-11-26T10:00:00.000Z", action="label", label="tandem"
     )
     item = made.decided(review)
@@ -79,7 +79,9 @@ def test_bins_and_a_view_that_stays() -> None:
     assert ("reviewed", "label", "tandem", 1) in made.bins()
     assert made.labels() == ["bicycle", "motorcycle", "tandem"]
     # AND undone it is to review again
-    made.decided(reviews.decide(review, id="e", by="Ada", at="2026-11-26T10:00:00.000Z", action="undo"))
+    made.decided(
+        reviews.append_decision(review, id="e", by="Ada", at="2026-11-26T10:00:00.000Z", action="undo")
+    )
     assert ("low-confidence", "reason", "below_threshold", 2) in made.bins()
 
 

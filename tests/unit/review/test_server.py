@@ -213,7 +213,7 @@ def test_a_session_completes_what_a_killed_one_left(s3: Any, upload: Upload) -> 
     from dropsort.review.decisions import Decisions, Wanted
 
     Claims(s3, BUCKET, "Ada").hold(["a.png"], busy=True)
-    Decisions(s3, BUCKET, "Ada").decide(Wanted("d", "unusable", None, "incoming/a.png", of, None))
+    Decisions(s3, BUCKET, "Ada").store(Wanted("d", "unusable", None, "incoming/a.png", of, None))
     assert keys.result_keys("a.png")["failed"] not in stored(s3)
     # WHEN the reviewer starts again
     with served(s3):

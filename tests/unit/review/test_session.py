@@ -43,10 +43,10 @@ def test_decisions_that_cannot_be_claimed_are_sent_again(s3: Any, upload: Upload
     meddling = Meddling(s3)
     with session_of(meddling) as session:
         # WHEN images are decided THEN none is stored, and the page sends each again
-        made = session.decide(wanted)
+        made = session.submit(wanted)
         assert [(one.status, "changed 20 times" in one.message) for one in made] == [("retry", True)] * 2
         meddling.meddles = False
-        assert [one.status for one in session.decide(wanted)] == ["stored"] * 2
+        assert [one.status for one in session.submit(wanted)] == ["stored"] * 2
 
 
 def test_a_conflict_where_s3_fails_leaves_the_other_decisions_as_they_are(s3: Any, upload: Upload) -> None:
@@ -72,11 +72,11 @@ def test_a_conflict_where_s3_fails_leaves_the_other_decisions_as_they_are(s3: An
     with session_of(failing) as session:
         newer = upload("a.png", b"newer", "2f")
         failing.fails = True
-        made = session.decide([unusable("a.png", old), unusable("b.png", other)])
+        made = session.submit([unusable("a.png", old), unusable("b.png", other)])
         # THEN it is sent again, the other decision is stored
         assert [one.status for one in made] == ["retry", "stored"]
         failing.fails = False
-        (again,) = session.decide([unusable("a.png", old)])
+        (again,) = session.submit([unusable("a.png", old)])
         assert again.status == "conflict"
         assert again.item
         assert again.item.inference_id == newer
@@ -87,7 +87,7 @@ def test_a_result_that_is_none_does_not_hide_the_image_as_it_is_now(s3: Any, upl
     with session_of(s3) as session:
         newer = upload("a.png", b"newer", "2f")
         s3.put_object(Bucket=BUCKET, Key=keys.result_keys("a.png")["classified"], Body=b"{}")
-        (made,) = session.decide([unusable("a.png", old)])
+        (made,) = session.submit([unusable("a.png", old)])
         assert made.status == "conflict"
         assert made.item
         assert made.item.inference_id == newer
@@ -98,7 +98,7 @@ def leave(s3: Any, upload: Upload) -> None:
     wanted = [unusable(path, upload(path)) for path in ("a.png", "b.png")]
     Claims(s3, BUCKET, "Ada").hold(["a.png", "b.png"], busy=True)
     for one in wanted:
-        Decisions(s3, BUCKET, "Ada").decide(one)
+        Decisions(s3, BUCKET, "Ada").store(one)
     s3.put_object(Bucket=BUCKET, Key=reviews.key("a.png"), Body=b"{}")
 
 
