@@ -106,6 +106,11 @@ def results(
     by_folder = accuracy(found)
     if by_folder.accuracy is not None and not outcome and not label:  # of a selection it would mislead
         images = f"{by_folder.right} of {by_folder.images} in folders named like a label"
+        images += (
+            f"; of these, people decided {by_folder.reviewed}, counted as the model predicted"
+            if by_folder.reviewed
+            else ""
+        )
         images += f", of --prefix {prefix} alone" if prefix else ""
         facts.append(("accuracy", f"{by_folder.accuracy:.3f} ({images})"))
     output.print(facts_table(facts))

@@ -29,6 +29,8 @@ def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
                 f"{summary['accuracy']:.3f} ({by_folder['right']} of {by_folder['images']} by folder)",
             )
         )
+        if by_folder.get("reviewed"):
+            facts.append(("", f"people decided {by_folder['reviewed']}, counted as the model predicted"))
         if by_folder["classified"]:
             share = f"{by_folder['classified_accuracy']:.3f} of the {by_folder['classified']} classified"
             facts.append(("", share))

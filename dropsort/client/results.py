@@ -73,6 +73,20 @@ class Result:
         return by
 
     @property
+    def predicted(self) -> str | None:
+        """The label that the model predicted, also if a person has decided since; None without a prediction."""
+        if self.reviewer is None:
+            return self.label
+        shares = self.document.get("probabilities")
+        return max(shares, key=shares.__getitem__) if shares else None
+
+    @property
+    def predicted_outcome(self) -> str:
+        """The outcome that the service gave it, before the decision that is in force."""
+        was = (self.document.get("review") or {}).get("was") or {}
+        return str(was.get("outcome", self.outcome))
+
+    @property
     def recorded(self) -> datetime:
         """When the result was written, by the clock of the function."""
         return datetime.fromisoformat(self.document["times"]["recorded"])

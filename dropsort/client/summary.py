@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the label equals the name of the folder.
+    """How often the label that the model predicted equals the name of the folder.
 
     ``images`` counts the uploads in a folder named like a label of the model, ``right`` those with that label, sure or
-    not; ``classified`` and ``classified_right`` the same of those that were sure enough.
+    not; ``classified`` and ``classified_right`` the same of those that were sure enough. ``reviewed`` are those that a person
+    has decided about: they count as the model predicted them, not as they were decided.
     """
 
     images: int
     right: int
     classified: int
     classified_right: int
+    reviewed: int = 0
 
     @property
     def accuracy(self) -> float | None:
@@ -41,25 +43,27 @@ class Accuracy:
             "images": self.images,
             "right": self.right,
             "accuracy": self.accuracy,
+            "reviewed": self.reviewed,
             "classified": self.classified,
             "classified_accuracy": self.classified_right / self.classified if self.classified else None,
         }
 
 
 def accuracy(results: Iterable[Result]) -> Accuracy:
-    """Accuracy over the results whose upload lies in a folder named like one of the model's labels."""
+    """Accuracy of the model over the results whose upload lies in a folder named like one of its labels."""
     results = list(results)
     labels = {label for result in results for label in (result.document.get("probabilities") or {})}
-    images = right = classified = classified_right = 0
+    images = right = classified = classified_right = reviewed = 0
     for result in results:
         truth = folder_label(result.key, labels)
         if truth is None:
             continue
-        hit = result.label == truth
-        sure = result.outcome == keys.CLASSIFIED
+        hit = result.predicted == truth
+        sure = result.predicted_outcome == keys.CLASSIFIED
+        reviewed += result.reviewer is not None
         images, right = images + 1, right + hit
         classified, classified_right = classified + sure, classified_right + (sure and hit)
-    return Accuracy(images, right, classified, classified_right)
+    return Accuracy(images, right, classified, classified_right, reviewed)
 
 
 def folder_label(key: str, labels: Iterable[str]) -> str | None:

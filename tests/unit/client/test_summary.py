@@ -58,7 +58,8 @@ def test_everything_is_counted_once() -> None:
         "images": 7, "results": 6,
         "outcomes": {"classified": 3, "low-confidence": 1, "failed": 1},
         "labels": {"bicycle": 3, "motorcycle": 1}, "reasons": {"throttled": 2}, "retryable": 1,
-        "accuracy": 0.6, "by_folder": {"images": 5, "right": 3, "accuracy": 0.6, "classified": 3, "classified_accuracy": 2 / 3},
+        "accuracy": 0.6,
+        "by_folder": {"images": 5, "right": 3, "accuracy": 0.6, "reviewed": 0, "classified": 3, "classified_accuracy": 2 / 3},
         "seconds": 9.0, "images_per_second": round(5 / 9, 2), "latency_seconds": {"p50": 3.0, "p95": 5.0, "max": 5.0},
     }  # fmt: skip
 
@@ -75,6 +76,21 @@ def test_of_nothing_there_are_no_figures() -> None:
 def test_what_failed_in_a_folder_of_a_label_counts_as_wrong() -> None:
     found = accuracy([finished("bicycle/a").result, finished("bicycle/b", "failed", None).result])
     assert found == Accuracy(images=2, right=1, classified=1, classified_right=1)
+
+
+def test_decisions_of_people_are_not_predictions_of_the_model() -> None:
+    # GIVEN a wrong and a right prediction of low confidence, both decided since, and a failure that was
+    wrong, right = (finished(f"motorcycle/{name}", "classified", "motorcycle").result for name in "ab")
+    right.document["probabilities"] = {"bicycle": 0.4, "motorcycle": 0.6}
+    failed = finished("bicycle/c", "classified", "bicycle").result
+    failed.document["probabilities"] = None
+    for one, outcome in ((wrong, "low-confidence"), (right, "low-confidence"), (failed, "failed")):
+        one.document["review"] = {"by": "ann", "action": "label", "was": {"outcome": outcome, "label": None}}
+    sure = finished("bicycle/d").result
+
+    found = accuracy([wrong, right, failed, sure])
+
+    assert found == Accuracy(images=4, right=2, classified=1, classified_right=1, reviewed=3)
 
 
 @pytest.mark.parametrize(
