@@ -162,7 +162,7 @@ class Service:
         from monitoring.quality import audit
 
         promised = self._stack.precision if precision is None else precision
-        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), promised)
+        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), promised, self._stack.model)
 
     def report(self, out: str | os.PathLike[str]) -> Path:
         """Read new captures, write the monitoring report as one HTML page, and return it.

@@ -44,7 +44,8 @@ def audit(
 ) -> int:
     """Estimate how many of the classified images are right, from reviews in random order.
 
-    The order is that of the inference ids. Reviews of other images do not count, as they were chosen for their low confidence. The
+    Predictions of the model that the service runs count, by their outcome before any review. The order is that of the inference ids.
+    Reviews of other images do not count, as they were chosen for their low confidence. The
     exit code is 1 if the promise is broken.
     """
     from dropsort.client import stack as stacks
@@ -57,15 +58,15 @@ def audit(
         raise click.UsageError("--store is for the whole service: leave --prefix out.")
     service = stacks.find(aws.client, stack)
     items = judged(aws.client("s3"), service.bucket, prefix, unreadable=note)
-    found = auditing.audit(items, service.precision if precision is None else precision)
-    waiting = [one.key for one in auditing.next_to_review(items, next)]
+    found = auditing.audit(items, service.precision if precision is None else precision, service.model)
+    waiting = [one.key for one in auditing.next_to_review(auditing.of_model(items, service.model), next)]
     output = output_console(json_file)
     output.print(
         facts_table(
             [
                 (
-                    name,
-                    f"{one.size:,} predictions, {one.reviewed:,} reviewed at random, {one.elsewhere:,} others",
+                    f"{name}, as predicted",
+                    f"{one.size:,} before any review, {one.reviewed:,} reviewed at random, {one.elsewhere:,} reviewed otherwise",
                 )
                 for name, one in found.outcomes.items()
             ]
@@ -128,6 +129,7 @@ def judged(
                 correct=decision.label == prediction.get("label") if decision and usable else None,
                 usable=usable,
                 key=result.key,
+                model=deciding.state_of(prediction).model or "",
             )
         )
     return found

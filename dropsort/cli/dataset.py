@@ -74,7 +74,7 @@ def dataset(
         model,
         network,
         {decision.label for decision in of.values() if decision.label} | {image.label for image in earlier},
-        service.parameters.get("ModelVersion", ""),
+        service.model,
     )
     with bars() as progress:
         task = progress.add_task("images", total=actions["label"] + actions["none"])

@@ -39,6 +39,7 @@ class Location:
     compared: str = ""  # what to call it
     stack: str = ""  # of a service, whose CloudWatch knows the invocations
     bucket: str = ""  # of a service
+    model: str = ""  # of a service, the version that it runs
     capture_percent: float = 100.0
 
 
@@ -94,6 +95,7 @@ def locate(
         reference=f"s3://{service.bucket}/{reference.KEY}",
         stack=service.name,
         bucket=service.bucket,
+        model=service.model,
         capture_percent=float(service.parameters.get("CaptureSamplingPercentage", 100)),
     )
 

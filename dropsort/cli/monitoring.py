@@ -185,7 +185,7 @@ def report(
     _suggest_labels(where, aggregate)
     quality = None if no_truth else _quality(where, truth, aggregate, aws)
     found = (
-        audited(judged(aws.client("s3"), where.bucket, unreadable=note), where.precision)
+        audited(judged(aws.client("s3"), where.bucket, unreadable=note), where.precision, where.model)
         if with_audit
         else None
     )

@@ -29,6 +29,11 @@ class Service:
         return litter.parse(self.parameters.get("IgnoredPatterns", ""))
 
     @property
+    def model(self) -> str:
+        """Version of the model that its predictions name; "" if the stack does not know it."""
+        return self.parameters.get("ModelVersion", "")
+
+    @property
     def precision(self) -> float:
         """The promised precision, 0 to 1: that the model's threshold was chosen for."""
         return float(self.parameters.get("Precision", PRECISION))

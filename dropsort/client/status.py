@@ -108,7 +108,7 @@ def read(
     if found.run:
         found.run_items = redrive.counts(client("stepfunctions"), found.run) or {}
     found.endpoint, found.endpoint_name = _endpoint(client, service), service.endpoint
-    found.model = service.parameters.get("ModelVersion", "")
+    found.model = service.model
     found.thresholds = {
         name: service.parameters[name] for name in THRESHOLDS if service.parameters.get(name, "") != ""
     }

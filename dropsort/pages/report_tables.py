@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from dropsort.pages.parts import Fact
 from dropsort.pages.words import count, decimal, moment, percent, probability, short, size, span
 from monitoring.drift.signals import Signal
-from monitoring.quality.audit import HALF_WIDTH, Audit
+from monitoring.quality.audit import FEWEST, HALF_WIDTH, Audit
 from monitoring.quality.measure import Quality
 from monitoring.report.figures import Report, captured_share, what_if
 
@@ -192,8 +193,16 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
     found = audit.classified.estimate
     rows = [
         Fact("promised precision", percent(audit.promised), _VERDICTS[audit.verdict]),
-        Fact("precision", percent(found.value), found.interval.shares()),
-        Fact("accuracy of all predictions", percent(audit.accuracy), audit.accuracy_interval.shares()),
+        Fact("precision", percent(found.value), found.interval.shares())
+        if audit.classified.known
+        else Fact("precision", "not known yet", f"at least {FEWEST} reviews at random are needed"),
+        Fact("accuracy of all predictions", percent(audit.accuracy), audit.accuracy_interval.shares())
+        if not math.isnan(audit.accuracy)
+        else Fact(
+            "accuracy of all predictions",
+            "not known yet",
+            f"at least {FEWEST} reviews of each outcome are needed",
+        ),
     ]
     for name, one in audit.outcomes.items():
         note = f"reviewed in random order, of {one.size:,}; {one.elsewhere:,} others do not count"
@@ -204,6 +213,8 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
                 "more reviews", f"{audit.more:,}", f"after which the precision is known to ± {HALF_WIDTH:.0%}"
             )
         )
+    if audit.other_models:
+        rows.append(Fact("of other models", f"{audit.other_models:,}", f"left out; {audit.model} counts"))
     return AuditTable("How many of the classified images are right, by reviews in random order.", rows)
 
 

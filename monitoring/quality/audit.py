@@ -14,7 +14,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
@@ -47,6 +47,8 @@ class Audited:
         Whether the review confirms the predicted label; None if there is no review.
     key
         Of the upload, to name it.
+    model
+        Version of the model that predicted; "" if it names none.
     usable
         False if the reviewer found the image unusable: it is neither right nor wrong, and left out.
     """
@@ -57,6 +59,7 @@ class Audited:
     correct: bool | None = None
     usable: bool = True
     key: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,26 @@ class OutcomeAudit:
     unusable: int
     estimate: Estimate
 
+    @property
+    def known(self) -> bool:
+        """Whether the reviews at random are enough to name a share: `FEWEST`, or all there are."""
+        return self.reviewed >= min(FEWEST, self.size)
+
 
 @dataclass(frozen=True)
 class Audit:
     """The estimated precision of what is classified, the accuracy of all, and the verdict on the promise.
 
-    `accuracy` is NaN while nothing of an outcome with results was reviewed at random.
+    `accuracy` is NaN until `FEWEST` results of each outcome, or all of it, were reviewed at random. `model` is the one whose predictions
+    count; `other_models` are predictions of others, which do not.
     """
 
     promised: float
     outcomes: Mapping[str, OutcomeAudit]
     accuracy: float
     accuracy_interval: Interval
+    model: str = ""
+    other_models: int = 0
 
     @property
     def classified(self) -> OutcomeAudit:
@@ -118,12 +129,16 @@ class Audit:
         """The findings in words."""
         found = self.classified
         if not found.size:
-            return ["Nothing is classified."]
+            return ["Nothing is classified.", *self._others()]
         words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
-        if found.reviewed:
+        if not found.known:
+            words.append(
+                f"Their precision is not known yet: {_reviews(found.reviewed)} at random, at least {FEWEST} are needed."
+            )
+        else:
             words.append(
                 f"{found.estimate.value:.1%} of {found.size:,} classified images are right ({found.estimate.interval.shares()}), "
-                f"by {found.reviewed:,} reviews at random."
+                f"by {_reviews(found.reviewed)} at random."
             )
         if self.more:
             words.append(f"Review {self.more:,} more to know it to ± {HALF_WIDTH:.0%}.")
@@ -132,7 +147,17 @@ class Audit:
                 f"{self.accuracy:.1%} of all {sum(one.size for one in self.outcomes.values()):,} predictions are right "
                 f"({self.accuracy_interval.shares()})."
             )
-        return words
+        elif few := [name for name, one in self.outcomes.items() if one.size and not one.known]:
+            words.append(
+                f"The accuracy of all predictions is not known yet: at least {FEWEST} reviews at random of each outcome are"
+                f" needed, and {', '.join(few)} has fewer."
+            )
+        return words + self._others()
+
+    def _others(self) -> list[str]:
+        if not self.other_models:
+            return []
+        return [f"{self.other_models:,} predictions of other models than {self.model} are left out."]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for JSON; None for NaN."""
@@ -144,6 +169,8 @@ class Audit:
             "more": self.more,
             "accuracy": _number(self.accuracy),
             "accuracy_interval": list(self.accuracy_interval),
+            "model": self.model or None,
+            "other_models": self.other_models,
             "outcomes": {
                 name: {
                     "size": one.size,
@@ -165,7 +192,19 @@ _VERDICTS: Mapping[str, str] = {
 }
 
 
-def audit(results: Iterable[Audited], promised: float) -> Audit:
+def _reviews(count: int) -> str:
+    return f"{count:,} review{'' if count == 1 else 's'}"
+
+
+def of_model(results: Iterable[Audited], model: str) -> list[Audited]:
+    """The predictions of a model, and those that name none; all of them if `model` is "".
+
+    Precision is a promise of one model: predictions of two are not added up.
+    """
+    return [one for one in results if not model or one.model in ("", model)]
+
+
+def audit(results: Iterable[Audited], promised: float, model: str = "") -> Audit:
     """Estimate precision and accuracy.
 
     Parameters
@@ -174,6 +213,8 @@ def audit(results: Iterable[Audited], promised: float) -> Audit:
         All results of the time in question, reviewed or not; each once. Those that failed have no prediction: leave them out.
     promised
         The precision that the threshold was chosen for, in [0, 1].
+    model
+        Version of the model that the service runs: predictions of others are counted, and no more. "": all count.
 
     Examples
     --------
@@ -181,10 +222,13 @@ def audit(results: Iterable[Audited], promised: float) -> Audit:
     >>> found.verdict, found.sentences()[1]
     ('broken', '95.0% of 200 classified images are right (95 %: 95.0% to 95.0%), by 200 reviews at random.')
     """
+    results = list(results)
+    mine = of_model(results, model)
     by_outcome: dict[str, list[Audited]] = {CLASSIFIED: [], LOW_CONFIDENCE: []}
-    for result in results:
+    for result in mine:
         by_outcome[result.outcome].append(result)
-    return assess({name: count(found) for name, found in by_outcome.items()}, promised)
+    found = assess({name: count(some) for name, some in by_outcome.items()}, promised)
+    return replace(found, model=model, other_models=len(results) - len(mine))
 
 
 def assess(counted: Mapping[str, Counted], promised: float) -> Audit:
@@ -192,7 +236,8 @@ def assess(counted: Mapping[str, Counted], promised: float) -> Audit:
     outcomes = {name: _estimated(found) for name, found in counted.items()}
     total = sum(one.size for one in outcomes.values())
     parts = [(one.size / total, one.estimate) for one in outcomes.values() if one.size]
-    value, interval = weighted_sum(parts) if parts else (math.nan, Interval(0.0, 1.0))
+    known = bool(parts) and all(one.known for one in outcomes.values() if one.size)
+    value, interval = weighted_sum(parts) if known else (math.nan, Interval(0.0, 1.0))
     return Audit(promised, outcomes, value, Interval(0.0, 1.0) if math.isnan(value) else interval)
 
 

@@ -47,6 +47,30 @@ def test_what_was_predicted_is_judged_whatever_it_became(record: Callable[..., N
     assert "reviews/notes.txt is not a review" in shown.stderr
 
 
+def test_only_the_model_that_the_service_runs_is_judged(
+    record: Callable[..., None], write_result: Callable[..., str], s3: Any
+) -> None:
+    # GIVEN a review of the first model's prediction, and a prediction of the second, which the service runs
+    record(0, action="label", label="motorcycle")
+    s3.put_object(Bucket=BUCKET, Key="incoming/001.jpg", Body=b"")
+    for number, model in ((0, "first"), (1, "second")):
+        key = f"incoming/{number:03}.jpg"
+        s3.delete_object(Bucket=BUCKET, Key=f"reviews/{number:03}.jpg.json")
+        write_result(key, inference_id=f"{number:064x}", review=None, model={"version": model})
+    template = {**TEMPLATE, "Parameters": {"ModelVersion": {"Type": "String", "Default": "second"}}}
+    boto3.client("cloudformation").create_stack(StackName="two", TemplateBody=json.dumps(template))
+
+    found = json.loads(run("--stack", "two", "--next", "5").stdout)
+
+    assert (found["model"], found["other_models"], found["outcomes"]["classified"]["size"]) == (
+        "second",
+        1,
+        1,
+    )
+    assert found["next"] == ["incoming/001.jpg"]
+    assert connect("two").audit().other_models == 1
+
+
 def test_a_broken_promise_is_an_exit_code(record: Callable[..., None]) -> None:
     for number in range(4):
         record(number, action="label", label="motorcycle")

@@ -119,6 +119,37 @@ def test_a_random_sample_of_all_ends_at_the_first_gap_of_either_outcome() -> Non
     assert sorted(int(one, 16) for one in sampled(sure + doubtful)) == [0, 5, 10]
 
 
+def test_a_few_reviews_at_random_are_not_a_share() -> None:
+    # GIVEN one review at random of 53 classified images, and thirty of as many doubtful ones
+    doubtful = results("+" * 30 + "." * 23, outcome=LOW_CONFIDENCE)
+
+    found = audit(results("+" + "." * 52) + doubtful, 0.99)
+
+    assert found.sentences()[1].endswith("not known yet: 1 review at random, at least 30 are needed.")
+    assert not [words for words in found.sentences() if "100.0%" in words]
+    assert math.isnan(found.accuracy)
+    # AND thirty of each are, or as many as there are
+    assert not math.isnan(audit(results("+" * 30 + "." * 23) + doubtful, 0.99).accuracy)
+    assert not math.isnan(audit(results("+-") + doubtful, 0.99).accuracy)
+
+
+def test_predictions_of_two_models_are_not_added_up() -> None:
+    # GIVEN a model that was right, and one after it that is not
+    former = [replace(one, model="first") for one in results("+" * 40)]
+    now = [replace(one, model="second") for one in results("-" * 40)]
+
+    found = audit(former + now, 0.99, "second")
+
+    assert (found.classified.size, found.classified.estimate.value, found.other_models) == (40, 0.0, 40)
+    assert found.sentences()[-1] == "40 predictions of other models than second are left out."
+    assert audit(former, 0.99, "second").sentences() == [
+        "Nothing is classified.", "40 predictions of other models than second are left out.",
+    ]  # fmt: skip
+    # AND without a version, of the service or of the predictions, all count
+    assert audit(former + now, 0.99).classified.size == 80
+    assert audit(results("+-"), 0.99, "second").classified.size == 2
+
+
 def test_days_of_few_reviews_are_merged_with_their_neighbours() -> None:
     assert merged([Stratum(100, 3, 3), Stratum(50, 0, 0)]) == [Stratum(150, 3, 3)]
     assert merged([]) == []
@@ -134,7 +165,7 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     value, interval = weighted_sum([(0.5, sure), (0.5, doubtful)])
     assert found.to_json() == {
         "promised": 0.99, "verdict": "broken", "precision": 0.9, "precision_interval": list(sure.interval), "more": found.more,
-        "accuracy": 0.75, "accuracy_interval": list(interval),
+        "accuracy": 0.75, "accuracy_interval": list(interval), "model": None, "other_models": 0,
         "outcomes": {
             CLASSIFIED: {"size": 1000, "reviewed": 300, "elsewhere": 4, "unusable": 2, "correct": 0.9,
                          "correct_interval": list(sure.interval)},
@@ -151,7 +182,8 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     ]
     unknown = assess({**strata, LOW_CONFIDENCE: Counted([Stratum(10, 0, 0)])}, 0.99)
     assert (unknown.to_json()["accuracy"], unknown.accuracy_interval) == (None, (0.0, 1.0))
-    assert len(unknown.sentences()) == 3
+    assert unknown.sentences()[:-1] == found.sentences()[:3]
+    assert unknown.sentences()[-1].startswith("The accuracy of all predictions is not known yet")
     nothing = audit([], 0.99)
     assert (nothing.accuracy_interval, nothing.classified.size, nothing.more) == ((0.0, 1.0), 0, 0)
     unreviewed = assess({CLASSIFIED: Counted([Stratum(100_000, 0, 0)])}, 0.99)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from dropsort.pages.html import environment
 from dropsort.pages.png import draw, write_pngs
 from dropsort.pages.report import tiles, write
 from dropsort.pages.report_charts import charts
+from dropsort.pages.report_tables import audit_table
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
 from monitoring.drift.windows import hour_of
@@ -199,6 +201,11 @@ def test_the_audit_shows_the_verdict_on_the_promise(tmp_path: Path) -> None:
     assert "95.0%" in text
     assert "of 9,000; 12 others do not count" in text
     assert "Audit" not in page(an_hour(), tmp_path)
+    few = assess({CLASSIFIED: Counted([Stratum(9000, 3, 3)])}, 0.99)
+    table = audit_table(replace(few, model="second", other_models=40))
+    assert table is not None
+    assert [row.value for row in table.rows[1:3]] == ["not known yet"] * 2
+    assert "second counts" in table.rows[-1].note
 
 
 def test_more_captures_than_results_are_not_more_than_all() -> None:
