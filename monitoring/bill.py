@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dropsort.contract.metrics import BACKLOG, BY_MODEL, LABELS_COUNTED, MONITORING, WITH_LABEL, WORKFLOW
 from monitoring.prices import HOURS, INSTANCES, ResourceUse, price
@@ -132,3 +132,38 @@ def endpoint_idle(traffic: Traffic) -> float:
         The table has no price of the instance type.
     """
     return HOURS * INSTANCES[traffic.instance] * traffic.instances
+
+
+class Bill(NamedTuple):
+    """What a month of some traffic costs, in US dollars: items by part, their sums, the endpoint's instances, and all of it."""
+
+    parts: dict[str, dict[str, float]]
+    totals: dict[str, float]
+    idle: float
+    month: float
+
+
+def month(traffic: Traffic, alarms: Sequence[Mapping[str, Any]]) -> Bill:
+    """The bill of a month with an endpoint of the stack's own.
+
+    Parameters
+    ----------
+    alarms
+        The properties of the template's alarms.
+
+    Raises
+    ------
+    KeyError
+        The table has no price of the instance type.
+    """
+    parts = {
+        "million": per_million(traffic),
+        "million_with_endpoint": endpoint_per_million(traffic),
+        "stored_month": stored_per_million(traffic),
+        "fixed_month": fixed(traffic, alarms),
+    }
+    totals = {name: sum(items.values()) for name, items in parts.items()}
+    idle, millions = endpoint_idle(traffic), traffic.uploads / MILLION
+    apart = totals["million"] * millions + totals["fixed_month"]
+    whole = apart + (totals["million_with_endpoint"] + totals["stored_month"]) * millions + idle
+    return Bill(parts, totals, idle, whole)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dropsort.cli.documents import is_standard_output, write_json
 from dropsort.cli.options import amount, json_option
 from dropsort.cli.output import console
+
+if TYPE_CHECKING:
+    from monitoring.bill import Bill
 
 DAYS = {"day": 30.4, "month": 1.0}  # in a month
 TITLES = {  # of the parts of the JSON document
@@ -92,31 +96,21 @@ def cost(
         tracing,
         events,
     )
-    sections = {
-        "million": bill.per_million(traffic),
-        "million_with_endpoint": bill.endpoint_per_million(traffic),
-        "stored_month": bill.stored_per_million(traffic),
-        "fixed_month": bill.fixed(traffic, _alarms()),
-    }
-    idle = bill.endpoint_idle(traffic)
-    millions = monthly / bill.MILLION
-    totals = {name: sum(items.values()) for name, items in sections.items()}
-    apart = totals["million"] * millions + totals["fixed_month"]
-    whole = apart + (totals["million_with_endpoint"] + totals["stored_month"]) * millions + idle
+    found = bill.month(traffic, _alarms())
     if not is_standard_output(json_file):
-        _print(sections, totals, f"Estimate by prices of {AS_OF}, us-east-1, US dollars")
+        _print(found, f"Estimate by prices of {AS_OF}, us-east-1, US dollars")
         count = f"{instances} {instance_type}"
-        console().print(f"The endpoint, {count}, busy or idle: {idle:,.2f} a month.", markup=False)
+        console().print(f"The endpoint, {count}, busy or idle: {found.idle:,.2f} a month.", markup=False)
         console().print(
-            f"A month with {monthly:,.0f} images: {whole:,.2f}, of which {idle:,.2f} for the endpoint's instances.",
+            f"A month with {monthly:,.0f} images: {found.month:,.2f}, of which {found.idle:,.2f} for the endpoint's instances.",
             markup=False,
         )
     document = {
         "prices_as_of": AS_OF,
         "uploads_a_month": round(monthly),
-        **{name: {"items": items, "total": totals[name]} for name, items in sections.items()},
-        "endpoint_idle_month": idle,
-        "month": whole,
+        **{name: {"items": items, "total": found.totals[name]} for name, items in found.parts.items()},
+        "endpoint_idle_month": found.idle,
+        "month": found.month,
     }
     write_json(json_file, document)
     return 0
@@ -131,14 +125,14 @@ def _alarms() -> list[Mapping[str, object]]:
     return [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Alarm"]
 
 
-def _print(sections: Mapping[str, Mapping[str, float]], totals: Mapping[str, float], title: str) -> None:
+def _print(found: Bill, title: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for name, items in sections.items():
-        table.add_row(f"[bold]{TITLES[name]}", f"[bold]{totals[name]:,.2f}")
+    for name, items in found.parts.items():
+        table.add_row(f"[bold]{TITLES[name]}", f"[bold]{found.totals[name]:,.2f}")
         for item, dollars in items.items():
             table.add_row(f"  {item}", f"{dollars:,.2f}")
     console().print(table)

@@ -38,7 +38,13 @@ def parse(body: bytes, key: str | None = None) -> dict[str, Any]:
 
 
 def load(body: bytes, most: int = MAX_BYTES) -> dict[str, Any]:
-    """The JSON object in at most so many bytes; ValueError if there is none."""
+    """The JSON object in at most so many bytes.
+
+    Raises
+    ------
+    ValueError
+        It is longer, nested too deeply, or not a JSON object.
+    """
     if len(body) > most:
         raise ValueError(f"it is longer than {most} bytes")
     try:
@@ -51,7 +57,13 @@ def load(body: bytes, most: int = MAX_BYTES) -> dict[str, Any]:
 
 
 def check(document: dict[str, Any], key: str | None = None) -> dict[str, Any]:
-    """The document, which is one of a result as `parse` says; ValueError if it is none."""
+    """The document, which is one of a result as `parse` says.
+
+    Raises
+    ------
+    ValueError
+        It is not: a member that readers rely on has a wrong type, or it is of another upload than `key`.
+    """
     if document.get("outcome") not in keys.OUTCOMES:
         raise ValueError(f"outcome is {document.get('outcome')!r:.100}")
     source, times = _object(document, "source"), _object(document, "times")

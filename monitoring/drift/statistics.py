@@ -76,13 +76,13 @@ def negative_binomial_cdf(k: int, mean: float, size: float) -> float:
 
 
 def jensen_shannon(a: ArrayLike, b: ArrayLike) -> float:
-    """Jensen-Shannon distance of two histograms over the same bins: 0 the same, 1 no bin in common."""
+    """Jensen-Shannon distance of two histograms [bins] over the same bins: 0 the same, 1 no bin in common."""
     p, q = _normalised(a), _normalised(b)
     return float(math.sqrt(max(0.0, _divergence(p[None, :], q)[0])))
 
 
 def wasserstein(a: ArrayLike, b: ArrayLike) -> float:
-    """Wasserstein-1 distance of two histograms over the same equal bins of [0, 1].
+    """Wasserstein-1 distance of two histograms [bins] over the same equal bins of [0, 1].
 
     The distance is how far an observation has to move, on average, to make one histogram of the other.
     """
@@ -191,5 +191,5 @@ def coarse_bins(pool: ArrayLike, most: int = 24) -> NDArray[np.int64]:
 
 
 def regroup(counts: ArrayLike, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The histogram over groups of bins."""
+    """The histogram over groups of bins, [groups], of one over the bins, [bins]; `groups` has the group of each bin, [bins]."""
     return np.bincount(groups, weights=np.asarray(counts, np.float64)).astype(np.int64)

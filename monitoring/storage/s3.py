@@ -36,7 +36,13 @@ class S3Store:
 
     @classmethod
     def connect(cls, url: str, access: Access) -> S3Store:
-        """Open ``s3://bucket/prefix``; no request is sent to S3 yet."""
+        """Open ``s3://bucket/prefix``; no request is sent to S3 yet.
+
+        Raises
+        ------
+        StorageError
+            The URL names no bucket.
+        """
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
             raise StorageError(f"{url} names no bucket: write s3://bucket/prefix.")

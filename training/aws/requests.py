@@ -54,10 +54,15 @@ def no_request(request: AwsRequest) -> None:
 
 
 def check(request: AwsRequest) -> None:
-    """Validate a request against the service's model in botocore; raises TrainingError with every problem.
+    """Validate a request against the service's model in botocore.
 
     botocore itself checks names, types and lower bounds before it sends; enumerations, patterns and upper bounds are
     in its models too but left to the service, so they are checked here: a dry run does not reach the service.
+
+    Raises
+    ------
+    TrainingError
+        The request is not valid; the message names every problem.
     """
     model = service_model(request.service)
     if request.operation not in model.operation_names:
@@ -73,7 +78,13 @@ def check(request: AwsRequest) -> None:
 
 
 def send(request: AwsRequest, session: boto3.Session) -> dict[str, Any]:
-    """Check and send a request with a boto3 session; an error of AWS becomes a TrainingError."""
+    """Check and send a request with a boto3 session.
+
+    Raises
+    ------
+    TrainingError
+        The request is not valid, or AWS returned an error.
+    """
     check(request)
     try:
         client = session.client(request.service)

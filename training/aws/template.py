@@ -40,7 +40,13 @@ class Template:
         self.values: dict[str, Any] = {**defaults, **values}
 
     def properties(self, resource: str) -> dict[str, Any]:
-        """The properties of a resource, as CloudFormation would send them."""
+        """The properties of a resource, as CloudFormation would send them.
+
+        Raises
+        ------
+        TrainingError
+            They need a parameter, a resource or a condition that is not known.
+        """
         try:
             return dict(self.value(self.document["Resources"][resource]["Properties"]))
         except KeyError as error:

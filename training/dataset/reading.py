@@ -31,6 +31,11 @@ def read(source: Path, *, check: bool = True, progress: Progress = no_progress) 
         Decode every file, which finds damaged ones; False only checks that it exists.
     progress
         Called with (done, total) while files are checked.
+
+    Raises
+    ------
+    TrainingError
+        There is nothing at `source`, it is not one of these, or contains no image with a label.
     """
     source = Path(source)
     if not source.exists():

@@ -33,19 +33,22 @@ def share(hits: int, of: int) -> Share:
 
 
 def log_loss(probabilities: Array, truth: NDArray[np.integer]) -> float:
-    """Mean negative log-likelihood of the truth, in nats."""
+    """Mean negative log-likelihood, in nats, of the true classes [N] in the probabilities [N, K]."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
 def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> list[list[int]]:
-    """Counts by true class (rows) and predicted class (columns)."""
+    """Counts by true class (rows) and predicted class (columns), [K, K], of class numbers [N]."""
     table = np.zeros((classes, classes), int)
     np.add.at(table, (truth, predicted), 1)
     return [[int(cell) for cell in row] for row in table]
 
 
 def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]]:
-    """(coverage, share of errors among the covered) with the most confident images first; equal confidences enter together."""
+    """(coverage, share of errors among the covered) with the most confident images first; equal confidences enter together.
+
+    Both arguments are [N]; there is one pair for each distinct confidence.
+    """
     order = np.argsort(-confidence)
     errors = np.cumsum(~correct[order])
     count = np.arange(1, len(order) + 1)

@@ -93,7 +93,13 @@ def approve(
 
 
 def latest_approved(session: boto3.Session, group: str) -> ModelPackage:
-    """The newest approved version; raises TrainingError if there is none."""
+    """The newest approved version.
+
+    Raises
+    ------
+    TrainingError
+        There is none; the message says what to do.
+    """
     for package in packages(session, group, APPROVED):
         return package
     pending = [str(package.version) for package in packages(session, group, PENDING)]
@@ -104,7 +110,13 @@ def latest_approved(session: boto3.Session, group: str) -> ModelPackage:
 
 
 def approved(session: boto3.Session, group: str, version: int | None = None) -> ModelPackage:
-    """A version that may be rolled out: the given one, or the newest; raises TrainingError if it is not approved."""
+    """A version that may be rolled out: the given one, or the newest.
+
+    Raises
+    ------
+    TrainingError
+        It is not approved, or there is no approved one.
+    """
     if version is None:
         return latest_approved(session, group)
     found = _version(session, group, version)

@@ -12,6 +12,7 @@ from benchmarks import capacity_template
 from benchmarks import cost as compared
 from dropsort.cli.main import main
 from dropsort.contract.resources import TEMPLATE
+from monitoring import bill as whole_bill
 from monitoring import prices
 from monitoring.prices import PRICES, FunctionUse, ResourceUse
 
@@ -119,3 +120,12 @@ def test_the_notebooks_cost_several_times_as_much(capsys: pytest.CaptureFixture[
     compared.main()
     assert "notebooks" in capsys.readouterr().out
     assert compared.NOTEBOOKS.dollars() > 5 * compared.OURS.dollars()
+
+
+def test_a_month_is_the_sum_of_its_parts() -> None:
+    found = whole_bill.month(whole_bill.Traffic(uploads=2_000_000), [])
+    by_image = found.totals["million"] + found.totals["million_with_endpoint"] + found.totals["stored_month"]
+    assert found.month == pytest.approx(2 * by_image + found.totals["fixed_month"] + found.idle)
+    assert found.totals == pytest.approx({name: sum(items.values()) for name, items in found.parts.items()})
+    with pytest.raises(KeyError):
+        whole_bill.month(whole_bill.Traffic(instance="ml.none"), [])
