@@ -260,3 +260,9 @@ class Listing:
                 return None
             self._views.move_to_end(view)
             return [(self._items.get(one.key), one) for one in found[offset : offset + limit]]
+
+    def index(self, view: int, inference_id: str) -> int | None:
+        """Where an image stands in a view; None if it does not."""
+        with self._lock:
+            key = self._keys.get(inference_id)
+            return next((at for at, one in enumerate(self._views.get(view, ())) if one.key == key), None)

@@ -101,7 +101,8 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
             session.similar.groups if chosen == "similar" else one_by_one,
         )
         comparing = session.similar.pending if chosen == "similar" else 0
-        return _json({"view": number, "length": length, "comparing": comparing})
+        at = session.listing.index(number, query.get("image", ""))
+        return _json({"view": number, "length": length, "comparing": comparing, "at": at})
 
     def items(request: Request) -> Response:
         found = session.listing.page(

@@ -6,6 +6,7 @@ const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "C
 const LETTERS = "abcdefhijklmopqrtvwxy".split("");  // without those of actions: g, n, s, u, z
 const QUEUE = "dropsort-review-unsent";
 const FOLLOWS = 2000;  // milliseconds that a view stays as it is
+const narrow = matchMedia("(max-width: 860px)");
 const first = JSON.parse($("first").textContent);
 const page = { bin: first.bin, order: first.order, seed: first.seed, view: 0, at: 0, anchor: 0,
   selected: new Set(), labels: [], state: null, queue: [], undo: [], made: new Set(), status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
@@ -64,15 +65,15 @@ function draw(cell, index, item) {
 }
 
 // `follow`: for a view that grows. What somebody has begun to work in meanwhile stays, or a key would decide another image.
+const view = (more) => request(`api/view?${new URLSearchParams({ ...page.bin, order: page.order, seed: page.seed, ...more })}`);
 async function open(follow = false) {
-  const { group, kind, value } = page.bin;
-  const query = new URLSearchParams({ group, kind, value, order: page.order, seed: page.seed });
-  const found = await request(`api/view?${query}`);
+  const found = await view();
   if (!follow || !page.touched) show(found);
 }
-function show(found) {
-  page.opened = performance.now(); page.view = found.view; page.incomplete = found.comparing > 0; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = false;
-  grid.reset(found.length, found.items); empty(); focus(0, { quiet: true });
+// `at`: the image in focus, for somebody who works in the view.
+function show(found, at = null) {
+  page.opened = performance.now(); page.view = found.view; page.incomplete = found.comparing > 0; page.selected.clear(); page.at = 0; page.anchor = 0; page.touched = at !== null;
+  grid.reset(found.length, found.items); empty(); focus(at || 0, { quiet: at === null });
 }
 function empty() {
   const none = grid.length === 0;
@@ -90,8 +91,9 @@ function focus(index, { quiet = false, keep = false } = {}) {
   claim(); if (page.large) facts();
 }
 function summary() {
-  const count = page.selected.size;
-  $("selected").textContent = !grid.length ? "" : count > 1 ? `${count} images are selected: a decision is about all of them.` : describe(grid.item(page.at));
+  const count = page.selected.size, item = grid.item(page.at);
+  const more = comparison ? ` – comparing images${comparison.left ? `: ${comparison.left.toLocaleString("en")} left` : ""} …` : count && item && item.size === 1 && page.order === "similar" ? " – no other image of this group is much like it" : "";
+  $("selected").textContent = !grid.length ? "" : count > 1 ? `${count} images are selected: a decision is about all of them.` : describe(item) + more;
 }
 const describe = (item) => (item ? `${page.at + 1} of ${grid.length}: ${pathOf(item)}${item.action ? ` – ${words(item)} (${item.by})` : ""}` : `${page.at + 1} of ${grid.length}`);
 
@@ -171,11 +173,33 @@ async function next(from) {
   }
   focus(Math.min(from + 1, grid.length - 1));
 }
-// The images that are much like the one in focus stand next to it where the order is that of similar ones.
+// Selects the images that are much like the one in focus, which stays in focus. Until all are compared, the view stays as it is and a
+// decision is about the image in focus alone; who moves on, decides or presses Escape meanwhile selects nothing.
+let comparison = null;
 async function group() {
-  const item = await grid.fetchItem(page.at); if (!item) return;
-  if (page.order !== "similar") { page.order = $("order").value = "similar"; await open(); return; }
-  page.selected.clear(); for (let index = item.begin; index < item.begin + item.size; index++) page.selected.add(index);
+  const item = await grid.fetchItem(page.at); if (!item || (comparison && comparison.id === item.id)) return;
+  const mine = { id: item.id, left: 0 }, begun = page.view;
+  const now = () => grid.item(page.at), current = () => comparison === mine && page.view === begun && !page.selected.size && now() && now().id === item.id && now().decision === item.decision && !(page.status.get(item.id) || {}).busy;
+  page.selected.clear(); grid.redraw(); page.touched = true;
+  if (page.order === "similar" && !page.incomplete) { together(item); return; }
+  comparison = mine; summary();
+  try {
+    let found = await view({ order: "similar", image: item.id });
+    while (current() && found.comparing) {
+      mine.left = found.comparing; summary();
+      await new Promise((done) => setTimeout(done, 300));
+      mine.left = (await request("api/state")).comparing;
+      if (!mine.left) found = await view({ order: "similar", image: item.id });
+    }
+    if (!current() || found.at === null) return;
+    page.order = $("order").value = "similar"; show(found, found.at);
+    const again = await grid.fetchItem(found.at);
+    if (again && again.id === item.id && page.view === found.view && page.at === found.at && !page.selected.size) { comparison = null; together(again); }
+  } catch (error) { trouble(error.message); }
+  finally { if (comparison === mine) comparison = null; summary(); }
+}
+function together(item) {
+  for (let index = item.begin; index < item.begin + item.size; index++) page.selected.add(index);
   page.anchor = item.begin; focus(page.at, { keep: true });
 }
 const undone = (decisions) => send(decisions.map(({ id, image, key }) => ({ id: unique(), image, key, action: "undo", label: null, seen: id })), {});
@@ -207,7 +231,7 @@ function bin(title, count, which, className) {
   const button = make("button", className); button.type = "button"; button.dataset.bin = JSON.stringify(which);
   button.append(make("span", "", title || "–"), make("span", "soft", count.toLocaleString("en")));
   button.setAttribute("aria-current", button.dataset.bin === JSON.stringify(page.bin));
-  button.onclick = () => { page.bin = which; bins(page.state.bins); if (matchMedia("(max-width: 860px)").matches) $("bins-fold").open = false; open(); $("grid").focus(); };
+  button.onclick = () => { page.bin = which; bins(page.state.bins); if (narrow.matches) $("bins-fold").open = false; open(); $("grid").focus(); };
   return button;
 }
 function labels(found) {
@@ -298,7 +322,7 @@ document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "a") { event.preventDefault(); for (let i = 0; i < Math.min(grid.length, 2000); i++) page.selected.add(i); grid.redraw(); summary(); return; }
   if (event.ctrlKey || event.metaKey || event.target.matches("button, summary") && (key === "Enter" || key === " ")) return;
   const actions = { g: group, n: () => decide("none"), u: () => decide("unusable"), s: () => next(page.at), z: undo, Enter: () => large(!page.large), " ": () => large(!page.large), "+": () => zoom(2 * page.zoom), "-": () => zoom(page.zoom / 2),
-    Escape: () => { if (page.large) large(false); else { page.selected.clear(); grid.redraw(); summary(); } } };
+    Escape: () => { if (page.large) large(false); else { comparison = null; page.selected.clear(); grid.redraw(); summary(); } } };
   const index = page.labels.findIndex((_, at) => shortcut(at) === key);
   const action = actions[key] || (index >= 0 ? () => decide("label", page.labels[index]) : null);
   if (action && !event.repeat) { event.preventDefault(); action(); }
@@ -317,6 +341,7 @@ $("refresh").onclick = () => { open(); $("grid").focus(); };
 addEventListener("beforeunload", (event) => { if (page.queue.length) event.preventDefault(); });
 // What was decided but not stored before the page was loaded again is sent now; the server knows each decision by its id.
 try { page.queue = JSON.parse(sessionStorage.getItem(QUEUE)) || []; } catch (error) { page.queue = []; }
-if (matchMedia("(max-width: 860px)").matches) $("bins-fold").open = false;
+const fold = () => { $("bins-fold").open = !narrow.matches; };
+fold(); narrow.addEventListener("change", fold);  // a tablet that is turned
 function begin() { $("grid").focus(); flush(); poll(); }
 if (first.length) { show(first); begin(); } else open().then(begin, (error) => { trouble(error.message); poll(); });

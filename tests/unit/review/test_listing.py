@@ -78,6 +78,9 @@ def test_bins_and_a_view_that_stays() -> None:
     assert [item and item.decision for item, _ in found] == ["d", None]
     assert ("reviewed", "label", "tandem", 1) in made.bins()
     assert made.labels() == ["bicycle", "motorcycle", "tandem"]
+    # AND each image is found by its id, but not in a view of others, nor in one that is forgotten
+    assert [made.index(view, document(number)["inference_id"]) for number in (2, 1, 3)] == [0, 1, None]
+    assert made.index(view + 1, document(2)["inference_id"]) is None
     # AND undone it is to review again
     made.decided(
         reviews.append_decision(review, id="e", by="Ada", at="2026-11-26T10:00:00.000Z", action="undo")

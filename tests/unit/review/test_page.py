@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from PIL import Image
 
 from dropsort.cli.review import redirection
 from dropsort.contract import reviews
+from dropsort.review.decoding import Shown
+from dropsort.review.listing import Item
+from dropsort.review.thumbnails import Thumbnails
 from tests import needs
 from tests.unit.handlers.sample_images import encoded
 from tests.unit.local.intruders import FLAGS, browser, pages_served
@@ -189,6 +193,55 @@ def test_similar_images_are_decided_at_once(s3: Any, upload: Upload, open_page: 
         assert {one["decisions"][-1]["action"] for one in stored(s3, "reviews/").values()} == {"undo"}
 
 
+def test_selecting_similar_images_keeps_the_one_in_focus_and_waits_for_the_comparison(
+    s3: Any, upload: Upload, open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN images whose comparison takes long, and a reviewer who is at the third of them in another order
+    fill(upload, 4)
+    upload("other.png", encoded(Image.effect_noise((64, 64), 90), "PNG"), confidence=0.9)
+    compared, thumbnail = threading.Event(), Thumbnails.get
+
+    def slow(self: Thumbnails, item: Item, size: str) -> Shown:
+        assert threading.current_thread().name != "similar" or compared.wait(60)
+        return thumbnail(self, item, size)
+
+    monkeypatch.setattr(Thumbnails, "get", slow)
+    text = "document.getElementById('selected').textContent"
+    state = "[page.order, page.at, page.selected.size]"
+    with served(s3) as (_, server):
+        page = open_page(server.address)
+        page.evaluate("focus(2)")
+        # WHEN similar images are to be selected, and a key is pressed before they are compared
+        page.keyboard.press("g")
+        until(page, f"{text}.includes('3 of 6: cam/002.png – comparing images: 6 left')")
+        assert page.evaluate(state) == ["uncertain", 2, 0]
+        page.keyboard.press("n")
+        settled(page)
+        # THEN it decides about the image in focus alone, and nothing is selected later
+        until(page, "!comparison")
+        assert page.evaluate(state) == ["uncertain", 3, 0]
+        assert len(stored(s3, "reviews/")) == 1
+        assert decisions(s3, "cam/002.png") == [("none", None)]
+        # AND nothing is selected after Escape
+        page.evaluate("focus(1)")
+        page.keyboard.press("g")
+        until(page, f"{text}.includes('comparing')")
+        page.keyboard.press("Escape")
+        until(page, f"!{text}.includes('comparing')")
+        # WHEN nobody does anything else until they are compared
+        page.keyboard.press("g")
+        until(page, f"{text}.includes('comparing')")
+        compared.set()
+        # THEN the same image is in focus, in the order of similar ones, and all that are like it are selected
+        until(page, f"{text} === '4 images are selected: a decision is about all of them.'")
+        assert page.evaluate("grid.item(page.at).key") == "incoming/cam/001.png"
+        assert page.evaluate("document.getElementById('order').value") == "similar"
+        # AND where none is like it, the page says so
+        page.keyboard.press("End")
+        page.keyboard.press("g")
+        until(page, f"{text} === '5 of 5: other.png – no other image of this group is much like it'")
+
+
 # What is beyond the page's width, and what scrolls sideways or is cut without a sign.
 OVERFLOWING = """[...document.querySelectorAll("body *")].filter((one) => one.offsetParent && !one.closest(".hidden")).filter((one) => {
   const box = one.getBoundingClientRect(), style = getComputedStyle(one), screen = document.documentElement.clientWidth;
@@ -244,6 +297,10 @@ def test_a_phone(s3: Any, upload: Upload, open_page: Callable[..., Any]) -> None
         )
         heights = "[...document.querySelectorAll('.actions button')].map((one) => one.offsetHeight)"
         assert page.evaluate(f"Math.min(...{heights}.filter(Boolean))") >= 36
+        # AND groups, which are folded there, are in sight when a tablet is turned
+        assert not page.locator("#bins").is_visible()
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.locator("#bins button").first.wait_for(state="visible")
 
 
 def test_no_other_server_of_this_machine_is_sent_the_cookie(
