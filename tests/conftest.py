@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,27 @@ from dropsort.local.errors import InstallError
 from tests import models, needs
 
 ROOT = Path(__file__).resolve().parent.parent
+# Modules that take longest, most of them first: one that began last would run alone at the end. Those that need the embedded AWS come
+# after the others: in a fresh checkout it is being installed at first.
+LONGEST = (
+    "unit/training/test_train",
+    "unit/monitoring/test_function",
+    "unit/review/test_page",
+    "unit/contract/test_reconciliation",
+    "unit/handlers/test_imaging_damage",
+    "unit/local/test_venv",
+    "unit/monitoring/test_captures",
+    "unit/benchmarks/test_capacity",
+    "unit/monitoring/test_usual",
+    "unit/handlers/test_recording",
+    "unit/local/test_endpoint",
+    "unit/client/test_drop_and_wait",
+    "unit/pages/test_report",
+    "unit/monitoring/test_drift",
+    "unit/local/test_intruders",
+    "conformance/test_workflow",
+    "conformance/test_s3",
+)
 
 # Each of the workers, and each process that tests start, would compile all modules again.
 sys.dont_write_bytecode = False
@@ -60,15 +82,29 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect without the garbage collector, which would go through thousands of items again and again, and never sees them after that."""
     gc.disable()
     try:
+        _compile_one_part(session.config)
         return (yield)
     finally:
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)  # from 700: much of what a test makes is gone before then
         gc.enable()
+
+
+def _compile_one_part(config: pytest.Config) -> None:
+    """Have each worker begin with another part of the modules: in a fresh checkout all would compile all of them side by side."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None or [Path(config.rootpath, path) for path in config.args] != [ROOT / "tests"]:
+        return
+    first = int(worker["workerid"].removeprefix("gw"))
+    for path in sorted((ROOT / "tests").rglob("test_*.py"))[first :: worker["workercount"]]:
+        with suppress(
+            Exception, pytest.skip.Exception, pytest.fail.Exception
+        ):  # reported when it is collected
+            import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
 def pytest_unconfigure() -> None:
@@ -93,12 +129,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest; within that, the order stays as it is."""
+    places = {f"tests/{module}.py": place for place, module in enumerate(LONGEST)}
 
-    def rank(item: pytest.Item) -> int:
+    def rank(item: pytest.Item) -> tuple[int, int]:
         group = item.get_closest_marker("xdist_group")
         if group is not None and group.args == ("service",):
-            return 0
-        return 1 if item.get_closest_marker("slow") else 2
+            return 0, 0
+        return 1 if item.get_closest_marker("slow") else 2, places.get(
+            item.nodeid.split("::")[0], len(places)
+        )
 
     items.sort(key=rank)
 

@@ -6,7 +6,7 @@ tests of the whole stack were left out is not taken for one in which they passed
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 from typing import Any, NoReturn
 
@@ -44,6 +44,12 @@ def lacking(need: str, reason: object) -> NoReturn:
     if need in required():
         pytest.fail(f"{said} ({VARIABLE} asks for it)", pytrace=False)
     pytest.skip(said, allow_module_level=True)
+
+
+def installed(need: str, name: str) -> None:
+    """Skip or fail without an optional module; it is not imported."""
+    if importlib.util.find_spec(name) is None:
+        lacking(need, f"No module named '{name}'")
 
 
 def module(need: str, name: str) -> Any:

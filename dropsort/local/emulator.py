@@ -23,6 +23,7 @@ READY = "/_ministack/ready"
 
 def main(port: int, file: Path, reserve: int, endpoint: Path) -> None:
     """Serve until SIGTERM."""
+    sys.dont_write_bytecode = False  # functions shall write none, whose environment is this one's
     _reach_own_package()
     from dropsort.local import (
         credentials,

@@ -87,6 +87,10 @@ def _install(lock: Path, finished: Path, home: Path) -> None:
         )  # saves three seconds of installing another pip
         python = str(building / "bin" / "python")
         options = ["--disable-pip-version-check", "--quiet", "--require-hashes", "--only-binary=:all:"]
+        options += [
+            "--no-deps",
+            "--no-compile",
+        ]  # the lock is whole; of its modules one in eight is used, and compiled then
         _run([*pip.command(), "--python", python, "install", *options, "-r", str(lock)])
         building.rename(finished)
     except BaseException:

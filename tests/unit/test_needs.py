@@ -16,8 +16,9 @@ def test_what_lacks_is_skipped_with_its_reason(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(needs.VARIABLE, "libraries")
     with pytest.raises(pytest.skip.Exception, match=r"embedded AWS.*: no network"):
         needs.lacking("embedded-aws", "no network")
-    with pytest.raises(pytest.skip.Exception, match="No module named 'no_such_module'"):
-        needs.module("training", "no_such_module")
+    for need in (needs.module, needs.installed):
+        with pytest.raises(pytest.skip.Exception, match="No module named 'no_such_module'"):
+            need("training", "no_such_module")
 
 
 def test_what_is_required_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,8 +27,9 @@ def test_what_is_required_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail.Exception, match=r"embedded AWS.*: no network .*DROPSORT_REQUIRE asks for it"
     ):
         needs.lacking("embedded-aws", "no network")
-    with pytest.raises(pytest.fail.Exception, match="No module named 'no_such_module'"):
-        needs.module("training", "no_such_module")
+    for need in (needs.module, needs.installed):
+        with pytest.raises(pytest.fail.Exception, match="No module named 'no_such_module'"):
+            need("training", "no_such_module")
 
 
 @pytest.mark.parametrize("value", ["embeded-aws", "data;libraries", "all"])

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from tests import needs
 
-needs.module("training", "torch")
-needs.module("training", "onnx")
+needs.installed("training", "torch")
+needs.installed("training", "onnx")
 
 from dropsort.cli.compare import compare  # noqa: E402
 from dropsort.cli.dataset import dataset as dataset_command  # noqa: E402
@@ -24,6 +25,7 @@ from training import dataset, train  # noqa: E402
 from training.dataset import LabelledImage  # noqa: E402
 from training.evaluation.evaluate import load_model, predict  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("torch")
 SETTINGS = train.Settings(arch="resnet8", epochs=2, validation=0.2)
 
 

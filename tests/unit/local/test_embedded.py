@@ -81,6 +81,8 @@ def test_it_keeps_objects_and_state_from_run_to_run(
     # THEN they are there
     assert aws.session().client("s3").get_object(Bucket="pictures", Key="a b+c%2B")["Body"].read() == b"1"
     assert len(aws.session().client("sqs").list_queues()["QueueUrls"]) == 1
+    # AND what it has imported is compiled for the next start
+    assert list(embedded_python.parents[1].glob("lib/*/site-packages/ministack/__pycache__/app.*.pyc"))
     # AND its temporary files end with it
     aws.stop()
     assert not (tmp_path / "tmp").exists()

@@ -55,7 +55,9 @@ def test_it_is_made_once_and_rebuilt_if_it_is_broken_cut_short_or_the_lock_chang
     home, wanted, said = tmp_path / "home", lock(tmp_path), list[str]()
     with ThreadPoolExecutor(4) as pool:
         (python,) = set(pool.map(lambda _: venv.ensure(wanted, home, said.append), range(4)))
-    # THEN it has what the lock says, and telling so once was enough
+    # THEN it has what the lock says, not compiled yet, and telling so once was enough
+    assert list(python.parents[1].rglob("tiny_thing.py"))
+    assert not list(python.parents[1].rglob("tiny_thing*.pyc"))
     assert version_in(python) == "1.0"
     assert venv.ensure(wanted, home, said.append) == python
     assert len(said) == 1

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from tests import needs
+from tests.deferred import Deferred
 
-torch = needs.module("training", "torch")
+needs.installed("training", "torch")
 
-from training.model import fit  # noqa: E402
+pytestmark = pytest.mark.xdist_group("torch")
+torch, fit = Deferred("torch"), Deferred("training.model.fit")
 
 
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:

@@ -17,25 +17,23 @@ import onnxruntime
 import pytest
 
 from tests import needs
+from tests.deferred import Deferred
 
-torch = needs.module("training", "torch")
+needs.installed("training", "torch")
 needs.module("training", "onnx")
 
 from training import dataset, inference, train  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.evaluation import evaluate, scores  # noqa: E402
-from training.model import (  # noqa: E402
-    familiarity,
-    fit,
-    graph,
-)
-from training.model.classifier import Classifier  # noqa: E402
+from training.model import familiarity, graph  # noqa: E402
 from training.model.layers import same  # noqa: E402
-from training.model.network import Network, blocks  # noqa: E402
 from training.progress import Epoch, EpochProgress  # noqa: E402
-from training.stages import export  # noqa: E402
-from training.stages import fit as fit_stage  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("torch")
+torch, fit = Deferred("torch"), Deferred("training.model.fit")
+Classifier = Deferred("training.model.classifier", "Classifier")
+Network, blocks = (Deferred("training.model.network", name) for name in ("Network", "blocks"))
+export, fit_stage = Deferred("training.stages.export"), Deferred("training.stages.fit")
 ROOT = Path(__file__).parents[3]
 SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
 
@@ -344,7 +342,7 @@ def test_validation_images_are_trained_on_only_out_of_fold_and_ten_are_needed(
     def train_classifier(arch: str, classes: int, part: Any, *_: Any, **__: Any) -> Any:
         raise TrainingError(f"{len(part)} images")
 
-    monkeypatch.setattr(fit_stage, "train_classifier", train_classifier)
+    monkeypatch.setattr(fit_stage.get(), "train_classifier", train_classifier)
     data = dataset.Dataset(["blue", "red"], images)
     with pytest.raises(TrainingError, match=f"^{expected}"):
         fit_stage.fit(data, train.Settings(arch="resnet8", folds=folds), lambda _: None)
