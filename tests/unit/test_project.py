@@ -14,6 +14,7 @@ import yaml
 
 import dropsort
 from dropsort.cli.main import dropsort as dropsort_command
+from tests.conftest import LONGEST
 from tests.needs import NEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,3 +181,7 @@ def test_the_container_has_what_it_names_and_starts_a_command_that_exists() -> N
     found = dropsort_command.get_command(click.Context(dropsort_command), verb)
     assert found is not None
     assert found.make_context(verb, words).params["data"] == Path("/data")
+
+
+def test_modules_that_begin_first_exist() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / f"{name}.py").is_file()] == []
