@@ -14,6 +14,7 @@ from dropsort.cli.output import bars, facts_table, note, output_console
 from dropsort.contract.text import printable
 
 NAMED = 10  # images that are named one by one
+UNFAMILIAR = 0.03  # share of genuine images that is too large to be the threshold's own
 
 
 @click.command(short_help="Evaluate a model on labelled images.")
@@ -68,6 +69,7 @@ def evaluate(
     note_overlap(result.overlap)
     summary = result.summary()
     output_console(json_file).print(facts_table(figures_in_words(summary)))
+    note_unfamiliar(summary)
     write_json(json_file, summary)
     if html:
         from dropsort.pages.evaluation import write as write_page
@@ -110,10 +112,32 @@ def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
         if figures.get("precision") is not None:
             text += f", {figures['precision']:.1%} of them correct"
         facts.append(("threshold", text))
+    if figures.get("coverage_with_guard") is not None and figures.get("familiarity_threshold"):
+        unfamiliar = round(figures["guard_cost"] * figures["images"])
+        facts.append(
+            (
+                "",
+                f"{figures['coverage_with_guard']:.1%} are classified and familiar ({unfamiliar} confident but unfamiliar)",
+            )
+        )
     if others := figures.get("others"):
         passed = f"{others['classified']} of {others['images']} images of something else are classified"
         facts.append(("others", passed))
     return facts
+
+
+def note_unfamiliar(figures: dict[str, Any]) -> None:
+    """Print a warning if the familiarity threshold rejects far more of the genuine test images than its value says."""
+    from training.model.familiarity import ENOUGH
+
+    cost = figures.get("guard_cost") or 0
+    if cost > UNFAMILIAR:
+        note(
+            f"Warning: the service would not classify {cost:.1%} of these images, as unfamiliar; the threshold of"
+            f" {figures['familiarity_threshold']:g} is meant for about {figures['familiarity_threshold']:.0%}. Either they differ"
+            f" from the training images, or these were fewer than {ENOUGH}: train on more, or set the parameter"
+            " FamiliarityThreshold lower."
+        )
 
 
 def note_overlap(overlap: list[Path]) -> None:

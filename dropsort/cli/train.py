@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dropsort.cli.documents import write_json
-from dropsort.cli.evaluate import figures_in_words, note_bad_files
+from dropsort.cli.evaluate import figures_in_words, note_bad_files, note_unfamiliar
 from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import bars, facts_table, note, output_console
 from training.progress import EpochProgress, progress_line
@@ -165,6 +165,7 @@ def train(
         result = training.train(data, model, settings, progress=step)
     output = output_console(json_file)
     output.print(facts_table(figures_in_words(result.figures)))
+    note_unfamiliar(result.figures)
     write_json(json_file, result.figures)
     note(
         f"Next: dropsort evaluate --model {model} --images IMAGES (not those of the training), or "

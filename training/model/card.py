@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.dataset import Dataset
+from training.model.familiarity import ENOUGH
 
 
 def card(figures: dict[str, Any], data: Dataset) -> str:
@@ -25,7 +26,12 @@ def card(figures: dict[str, Any], data: Dataset) -> str:
         f" (95 % {accuracy['low']:.3f} to {accuracy['high']:.3f}){ece}.",
         f"- Threshold {figures['threshold']:.3f}, chosen there for precision {figures['wanted_precision']:.2f}"
         + ("." if held["precision_met"] else ", which no threshold reached: this is the best there is."),
-        f"- Familiarity threshold {figures['familiarity_threshold']}: it rejects about that share of genuine images.",
+        f"- Familiarity threshold {figures['familiarity_threshold']}: it rejects about that share of genuine images"
+        + (
+            "."
+            if training["images"] >= ENOUGH
+            else f" if there are {ENOUGH} to train on; with {training['images']} it may reject several times as many."
+        ),
     ]
     if "accuracy" in figures:
         low, high = figures["accuracy_interval"]

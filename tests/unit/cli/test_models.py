@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from dropsort.cli.evaluate import figures_in_words
+from dropsort.cli.evaluate import evaluate, figures_in_words, note_unfamiliar
 from dropsort.cli.models import DEFAULT_MODEL, model_option, thresholds
+from tests.unit.handlers.sample_images import noise
+from training.dataset import Dataset
+from training.model.card import card
 
 
 def test_near_duplicates_that_were_not_searched_for_are_named_as_that() -> None:
@@ -17,6 +22,40 @@ def test_near_duplicates_that_were_not_searched_for_are_named_as_that() -> None:
     assert ("", words) in figures_in_words({"near_duplicates": 0, "near_duplicates_from": []})
     assert words not in str(figures_in_words({"near_duplicates": 0, "near_duplicates_from": ["a list"]}))
     assert words not in str(figures_in_words({}))
+
+
+def test_what_the_service_would_not_classify_as_unfamiliar_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # GIVEN a model to which no image is familiar enough
+    model = shutil.copytree(DEFAULT_MODEL, tmp_path / "model")
+    figures = json.loads((model / "metrics.json").read_text()) | {
+        "threshold": 0.0,
+        "familiarity_threshold": 1.0,
+    }
+    (model / "metrics.json").write_text(json.dumps(figures))
+    (tmp_path / "images" / "bicycle").mkdir(parents=True)
+    for number in range(2):
+        noise(40, 40, seed=number).save(tmp_path / "images" / "bicycle" / f"{number}.png")
+
+    options = ["--images", str(tmp_path / "images"), "--model", str(model)]
+    shown = CliRunner().invoke(evaluate, options, catch_exceptions=False)
+
+    assert "0.0% are classified and familiar (2 confident but unfamiliar)" in shown.stdout
+    assert "Warning: the service would not classify 100.0% of these images" in " ".join(shown.stderr.split())
+    # AND nothing is shown where it is as intended
+    usual = {"familiarity_threshold": 0.01, "coverage_with_guard": 0.9, "guard_cost": 0.005, "images": 200}
+    note_unfamiliar(usual)
+    assert capsys.readouterr() == ("", "")
+    assert ("", "90.0% are classified and familiar (1 confident but unfamiliar)") in figures_in_words(usual)
+
+
+def test_the_card_names_how_many_images_familiarity_needs() -> None:
+    figures = json.loads((DEFAULT_MODEL / "metrics.json").read_text())
+    data = Dataset(["bicycle", "motorcycle"], [])
+    assert "it rejects about that share of genuine images.\n" in card(figures, data)
+    figures["training"]["images"] = 113
+    assert "if there are 200 to train on; with 113 it may reject" in card(figures, data)
 
 
 def test_the_default_model_has_a_threshold() -> None:
