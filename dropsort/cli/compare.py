@@ -13,6 +13,12 @@ from dropsort.cli.options import amount, existing, json_option, written
 from dropsort.cli.output import bars, facts_table, note, output_console
 from dropsort.contract.text import printable
 
+_FIGURES = {
+    "unfamiliar": "unfamiliar images",
+    "ece": "calibration error (ECE)",
+    "milliseconds": "ms per image",
+}
+
 
 @click.command(short_help="Compare a candidate model with the current one.")
 @click.argument(
@@ -63,9 +69,14 @@ def compare(
     note_bad_files(found.rejected)
     note_overlap(found.overlap)
     summary = found.summary()
-    accuracy, coverage = found.accuracy(), found.coverage_at_precision()
+    accuracy = found.accuracy()
+    shares = (
+        ("accuracy", accuracy),
+        ("classified at its own thresholds", found.coverage()),
+        (f"classified where {found.precision:.1%} of these are right", found.coverage_at_precision()),
+    )
     facts = [("images", f"{len(found.truth):,}")]
-    for name, paired in (("accuracy", accuracy), (f"classified at {found.precision:.1%}", coverage)):
+    for name, paired in shares:
         before, after = paired.shares
         facts.append(
             (
@@ -74,8 +85,8 @@ def compare(
             )
         )
     facts.append(("newly right, wrong", f"{accuracy.gained:,}, {accuracy.lost:,}"))
-    for name in ("ece", "milliseconds"):
-        facts.append((name, f"{summary['current'][name]:.3g} → {summary['candidate'][name]:.3g}"))
+    for name, words in _FIGURES.items():
+        facts.append((words, f"{summary['current'][name]:.3g} → {summary['candidate'][name]:.3g}"))
     output = output_console(json_file)
     output.print(facts_table(facts))
     output.print(printable(summary["sentence"]), markup=False)

@@ -138,7 +138,7 @@ class Comparison:
                 f"it classifies {100 * coverage.difference:+.1f} points more ({coverage.interval.points()})"
             )
             return "roll out", f"Roll out: {more}, and is no less accurate, {gain}."
-        needed = accuracy.needed()
+        needed = accuracy.needed(coverage)
         advice = (
             f"about {needed:,} more images would decide" if needed else "the two differ in too few images"
         )
@@ -240,17 +240,34 @@ class Paired:
         """McNemar's exact p-value."""
         return mcnemar(self.gained, self.lost)
 
-    def needed(self) -> int:
-        """Further images like these after which the difference would differ from 0; 0 if it is 0."""
-        if not self.difference:
+    def needed(self, coverage: Paired | None = None) -> int:
+        """Further images like these after which the difference would differ from 0; 0 if it is 0.
+
+        Parameters
+        ----------
+        coverage
+            Of the same images: more of it decides too, once less than `MARGIN` may be lost.
+        """
+
+        def decided(images: int) -> bool:
+            interval = self.expected(images)
+            more = coverage is not None and coverage.expected(images).low > 0
+            return interval.low > 0 or interval.high < 0 or (more and interval.low > -MARGIN)
+
+        if not self.difference and (coverage is None or coverage.difference <= 0):
             return 0
         low, high = self.images, self.images
-        while not _excludes_zero(self, high):
+        while not decided(high):
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if _excludes_zero(self, middle) else (middle, high)
+            low, high = (low, middle) if decided(middle) else (middle, high)
         return high - self.images
+
+    def expected(self, images: int) -> Interval:
+        """The interval with so many images of the same shares."""
+        times = images / self.images
+        return paired_difference(self.gained * times, self.lost * times, images)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -264,13 +281,6 @@ class Paired:
             "lost": self.lost,
             "p": self.p,
         }
-
-
-def _excludes_zero(paired: Paired, images: int) -> bool:
-    """Whether the interval would exclude 0 with so many images of the same shares."""
-    times = images / paired.images
-    interval = paired_difference(paired.gained * times, paired.lost * times, images)
-    return interval.low > 0 or interval.high < 0
 
 
 def compare(

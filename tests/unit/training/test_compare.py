@@ -97,6 +97,36 @@ def test_as_many_more_images_as_it_names_would_decide() -> None:
     assert Paired.of(flags[0], flags[0]).needed() == 0
 
 
+def test_more_coverage_alone_gets_a_number_of_further_images() -> None:
+    # GIVEN a candidate with the same labels that classifies three more of thirty, too few to exclude a loss of a point
+    found = comparison("B" * 27 + "b" * 3, "B" * 30)
+    verdict, sentence = found.verdict()
+    assert verdict == "undecided"
+    needed = int(re.search(r"about ([\d,]+) more images would decide", sentence)[1].replace(",", ""))  # type: ignore[index]
+
+    # THEN as many more would, and one image fewer would not
+    times = (30 + needed) / 30
+    accuracy, coverage = found.accuracy(), found.coverage()
+    assert accuracy.expected(30 + needed).low > -MARGIN >= accuracy.expected(29 + needed).low
+    assert paired_difference(3 * times, 0, 30 + needed).low > 0
+    assert coverage.needed() <= needed
+
+
+def test_the_command_shows_what_the_service_would_classify(
+    candidate: Path, image_tree: Callable[..., Path]
+) -> None:
+    # GIVEN a current model to which no image is familiar
+    figures = json.loads((candidate / "metrics.json").read_text()) | {"threshold": 0.0}
+    (candidate / "metrics.json").write_text(json.dumps(figures | {"familiarity_threshold": 1.0}))
+    new = shutil.copytree(candidate, candidate.with_name("new"))
+    (new / "metrics.json").write_text(json.dumps(figures | {"familiarity_threshold": 0.0}))
+    options = [str(new), "--model", str(candidate), "--images", str(image_tree(1, labels=LABELS))]
+    rows = CliRunner().invoke(command, options, catch_exceptions=False).stdout
+    assert re.search(r"classified at its own thresholds +0.0% → 100.0%", rows)
+    assert re.search(r"unfamiliar images +2 → 0", rows)
+    assert re.search(r"ms per image +[\d.]+ → [\d.]+", rows)
+
+
 def test_coverage_at_a_precision_that_no_threshold_reaches_is_none() -> None:
     found = comparison("MMMM", "BBBM", precision=0.99).coverage_at_precision()
     assert found.current == 0
