@@ -106,7 +106,7 @@ PARAMETERS: dict[str, Number | Choice | Text] = {
     "ImageSide": Number(256, 32, 1024, "the model takes 96 pixels; 1,024 fit the payload limit"),
     "MaxObjectMegabytes": Number(100, 1, 200, "200 MB twice is what SerializeLarge has left"),
     "MaxMegapixels": Number(100, 1, 100, "100 take up to 1.3 GB of the 1.8 that SerializeLarge has"),
-    "IgnoredPatterns": Text(("._*", "x" * 2000), (), "dropsort/contract/litter.py", default=None, shortest=1, longest=2000),
+    "IgnoredPatterns": Text(("._*", "x" * 2000), (), "dropsort/contract/defaults.py", default=None, shortest=1, longest=2000),
     "BucketName": Text(
         ("", "abc", "my.bucket-1", "0a9", "9z0", "z09z"),
         ("a" * 64, "ab", "Abc", "-abc", "abc-", "a_c", ".abc", "abc."), "as S3 has it", longest=63
