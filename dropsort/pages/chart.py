@@ -220,7 +220,7 @@ _TIMES = (("ms", 0.001), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("days", 8640
 _SIZES = (("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9))
 # Units that values come in, with the units that they are written in.
 _UNITS = {"ms": (0.001, _TIMES), "s": (1.0, _TIMES), "bytes": (1.0, _SIZES), "B": (1.0, _SIZES)}
-_LEAST = 2  # of a unit, before it is used
+_LEAST = 2  # of a minute, hour or day, before it is used; of the others, one is enough
 
 
 def unit_of(largest: float, unit: str) -> tuple[str, float]:
@@ -234,7 +234,12 @@ def unit_of(largest: float, unit: str) -> tuple[str, float]:
     if unit not in _UNITS:
         return unit, 1.0
     base, units = _UNITS[unit]
-    fitting = [(name, size) for name, size in units if abs(largest) * base >= _LEAST * size]
+    # Seconds and bytes take all prefixes from one on; 90 s are more usual than 1.5 min.
+    fitting = [
+        (name, size)
+        for name, size in units
+        if abs(largest) * base >= size * (_LEAST if units is _TIMES and size > 1 else 1)
+    ]
     name, size = fitting[-1] if fitting else next((n, s) for n, s in units if s == base)
     return name, size / base
 
