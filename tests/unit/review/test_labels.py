@@ -48,12 +48,12 @@ def test_a_spreadsheet_runs_no_formula(tmp_path: Path) -> None:
 def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
     studio = tmp_path / "studio.json"
     cancelled = {"was_cancelled": True, "result": [{"type": "choices", "value": {"choices": ["b"]}}]}
-    valid = {"result": [{"type": "choices", "value": {"choices": ["a"]}}]}
+    replaced, valid = ({"result": [{"type": "choices", "value": {"choices": [name]}}]} for name in ("c", "a"))
     tasks = [
         {
             "id": 1,
             "data": {"image": f"s3://{BUCKET}/{KEY}", "inference_id": ID},
-            "annotations": [valid, cancelled],
+            "annotations": [replaced, valid, cancelled],
         },
         {"id": 2, "data": {"image": f"s3://{BUCKET}/{KEY}"}, "annotations": []},
     ]
