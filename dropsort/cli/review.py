@@ -16,6 +16,7 @@ from dropsort.cli.options import aws_options, stack_option
 from dropsort.cli.output import echo, note, open_in_browser
 from dropsort.client.aws import Aws
 from dropsort.contract.keys import LOW_CONFIDENCE, OUTCOMES
+from dropsort.contract.text import number_of
 from dropsort.review import ORDERS
 
 
@@ -35,7 +36,8 @@ from dropsort.review import ORDERS
     "--outcome",
     type=click.Choice(OUTCOMES),
     multiple=True,
-    help="With --export: only this outcome; may be repeated.  [default: low-confidence]",
+    help="With --export: every image of this outcome, reviewed ones too; may be repeated."
+    "  [default: low-confidence ones that nobody has reviewed]",
 )
 @click.option(
     "--export",
@@ -72,13 +74,21 @@ def review(
         raise click.UsageError("--export and --import exclude each other.")
     from dropsort.client import stack as stacks
     from dropsort.contract.reviews import is_reviewer
+    from dropsort.review import labels
+    from dropsort.review.errors import ReviewError
+
+    for file in filter(None, (export_file, import_file)):
+        try:
+            labels.form_of(file)
+        except ReviewError as error:
+            raise click.UsageError(str(error)) from error
 
     name = reviewer if reviewer is not None else getpass.getuser()
     if not is_reviewer(name):
         raise click.UsageError("--reviewer: a name has 1 to 128 visible characters on one line.")
     service = stacks.find(aws.client, stack)
     if export_file:
-        return _export(aws, service.bucket, outcome or (LOW_CONFIDENCE,), export_file)
+        return _export(aws, service.bucket, outcome, export_file)
     if import_file:
         return _import(aws, service.bucket, name, import_file)
     from dropsort.review.server import Server
@@ -131,9 +141,9 @@ def _export(aws: Aws, bucket: str, outcomes: tuple[str, ...], file: Path) -> int
     from dropsort.client import results
     from dropsort.review import labels
 
-    found = results.iterate(aws.client("s3"), bucket, outcomes=outcomes, unreadable=note)
-    count = labels.export((one.document for one in found), bucket, file)
-    echo(f"{file}: {count} images.")
+    found = results.iterate(aws.client("s3"), bucket, outcomes=outcomes or (LOW_CONFIDENCE,), unreadable=note)
+    chosen = (one.document for one in found if outcomes or not one.reviewer)
+    echo(f"{file}: {number_of(labels.export(chosen, bucket, file), 'image')}.")
     return 0
 
 

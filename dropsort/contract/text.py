@@ -37,6 +37,17 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(sign if _visible(sign) else REPLACEMENT for sign in text)
 
 
+def number_of(count: int, noun: str) -> str:
+    """A count and its noun, in the plural unless it is one.
+
+    Examples
+    --------
+    >>> number_of(1, "upload"), number_of(2000, "upload")
+    ('1 upload', '2,000 uploads')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def escaped_cell(value: Any) -> Any:
     """The value of a cell of a table; a text that a spreadsheet would run as a formula gets an apostrophe before it.
 

@@ -47,7 +47,7 @@ def export(results: Iterable[Mapping[str, Any]], bucket: str, file: Path) -> int
     ReviewError
         The suffix is none of `FORMATS`, or the file cannot be written.
     """
-    form = _form(file)
+    form = form_of(file)
     found = list(results)
     try:
         with files.writing(file, errors="replace") as output:
@@ -119,7 +119,7 @@ def read(file: Path, bucket: str) -> list[Given]:
     ReviewError
         The file cannot be read, or a line is not a label of an image in the bucket; the message names it.
     """
-    form = _form(file)
+    form = form_of(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -207,7 +207,8 @@ FORMATS = {
 }
 
 
-def _form(file: Path) -> Form:
+def form_of(file: Path) -> Form:
+    """The format of a file's suffix; ReviewError if it is none of `FORMATS`."""
     form = FORMATS.get(file.suffix.lower())
     if form is None:
         raise ReviewError(

@@ -8,6 +8,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -33,7 +34,7 @@ def test_labels_go_out_and_come_back(s3: Any, upload: Upload, tmp_path: Path) ->
     file = tmp_path / "labels.csv"
     upload("a.png")
     upload("b.png", outcome=keys.CLASSIFIED, reason=None)
-    assert "labels.csv: 1 images." in run("--export", str(file)).stdout
+    assert "labels.csv: 1 image." in run("--export", str(file)).stdout
     rows = list(csv.DictReader(file.open(encoding="utf-8")))
     rows[0]["review"] = "tandem"
     with file.open("w", encoding="utf-8", newline="") as stream:
@@ -48,12 +49,31 @@ def test_labels_go_out_and_come_back(s3: Any, upload: Upload, tmp_path: Path) ->
     assert (decision["by"], decision["label"]) == ("Ada", "tandem")
 
 
+def test_what_somebody_has_reviewed_is_exported_only_on_demand(
+    s3: Any, upload: Upload, tmp_path: Path
+) -> None:
+    # GIVEN one image to review and one about which somebody has decided that no label fits
+    upload("a.png")
+    upload("b.png", review={"id": "1", "by": "Ada", "action": "none"})
+    file = tmp_path / "labels.csv"
+    # WHEN both are exported THEN the first is there, and both if their outcome is named
+    assert "labels.csv: 1 image." in run("--export", str(file)).stdout
+    assert [row["key"] for row in csv.DictReader(file.open(encoding="utf-8"))] == ["incoming/a.png"]
+    assert "labels.csv: 2 images." in run("--export", str(file), "--outcome", "low-confidence").stdout
+    assert [row["review"] for row in csv.DictReader(file.open(encoding="utf-8"))] == ["", "(none)"]
+
+
 def test_wrong_usage_is_an_error_before_anything_happens(s3: Any, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("key,review\n")
     assert "exclude each other" in str(run("--export", "b.csv", "--import", str(file)).exception)
     assert "--reviewer" in str(run("--reviewer", "\x1b[31m").exception)
-    assert "the name has to end in" in str(run("--export", "b.xlsx").exception)
+    for option in ("--export", "--import"):
+        wrong = tmp_path / "b.xlsx"
+        wrong.write_text("key,review\n")
+        found = run(option, str(wrong)).exception
+        assert "the name has to end in" in str(found)
+        assert isinstance(found, click.UsageError)  # exit code 2
 
 
 def test_no_other_user_reads_the_token_from_the_browsers_arguments(
