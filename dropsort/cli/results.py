@@ -136,10 +136,11 @@ def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
         facts += _facts(result, bucket)
     if not story.results:
         facts.append(("result", "none yet; if it does not arrive: dropsort redrive"))
+    of = " (of an earlier upload)" if story.earlier else ""
     for number, decision in enumerate(story.decisions):
         words = f"{decision.at} {decision.by}: {decision.action} {decision.label or ''}".rstrip()
         before = f"{decision.was.outcome} {decision.was.label or ''}".rstrip()
-        facts.append(("" if number else "review", f"{words} (was {before})"))
+        facts.append(("" if number else "review", f"{words} (was {before}){of}"))
     for number, version in enumerate(story.versions):
         what = "deleted" if version.size is None else f"{version.size:,} bytes"
         facts.append(

@@ -29,13 +29,14 @@ class UploadVersion:
 class Story:
     """An image by its key: versions of its upload, newest first, and its results: one, none yet, or two for a moment.
 
-    `decisions` are those of its review, the oldest first.
+    `decisions` are those of its review, the oldest first; `earlier` says that it is of an upload that a newer one has replaced.
     """
 
     key: str
     versions: list[UploadVersion]
     results: list[Result]
     decisions: tuple[reviews.Decision, ...] = ()
+    earlier: bool = False
 
 
 def upload_key(name: str, bucket: str) -> str:
@@ -77,18 +78,25 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
     found = [result for location in locations if (result := results.get(s3, bucket, location)) is not None]
     if not versions and not found:
         raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.")
-    return Story(
-        key,
-        sorted(versions, key=lambda version: version.written, reverse=True),
-        found,
-        _decisions(s3, bucket, key),
-    )
+    versions.sort(key=lambda version: version.written, reverse=True)
+    review = _review(s3, bucket, key)
+    if review is None:
+        return Story(key, versions, found)
+    return Story(key, versions, found, review.decisions, _is_earlier(review, found, versions))
 
 
-def _decisions(s3: S3Client, bucket: str, key: str) -> tuple[reviews.Decision, ...]:
-    """The decisions about an upload; none if the object under the key of its review is not a review of it."""
+def _is_earlier(review: reviews.Review, found: list[Result], versions: list[UploadVersion]) -> bool:
+    """Whether a review is of an earlier upload: by the results, or without any by the time of the newest upload."""
+    if found:
+        return all(result.document.get("inference_id") != review.inference_id for result in found)
+    last = max((datetime.fromisoformat(decision.at) for decision in review.decisions), default=None)
+    return last is not None and versions[0].written > last
+
+
+def _review(s3: S3Client, bucket: str, key: str) -> reviews.Review | None:
+    """The review of an upload; None if the object under its key is not a review of it."""
     content, _ = s3_documents.read(s3, bucket, reviews.key(keys.path_of(key)))
     try:
-        return reviews.parse(content, key).decisions
+        return reviews.parse(content, key)
     except ValueError:
-        return ()
+        return None

@@ -95,6 +95,25 @@ def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) 
     assert "KEY is one image" in run("cam/bicycle/a.jpg", "--label", "bicycle").stderr
 
 
+def test_a_review_of_an_earlier_upload_is_named_so(
+    s3: Any, record: Callable[..., None], write_result: Callable[..., str]
+) -> None:
+    # GIVEN an image whose result somebody has decided
+    def shown() -> str:
+        return CliRunner().invoke(results, ["007.jpg"], catch_exceptions=False).stdout
+
+    record(7, "classified", "label", "tandem")
+    assert "ann: label tandem (was classified bicycle)" in shown()
+    assert "earlier" not in shown()
+    # WHEN it is uploaded again THEN the decision is of an earlier upload, before and after there is a new result
+    s3.put_object(Bucket=BUCKET, Key="incoming/007.jpg", Body=b"again")
+    s3.delete_object(Bucket=BUCKET, Key="classified/007.jpg.json")
+    earlier = "ann: label tandem (was classified bicycle) (of an earlier upload)"
+    assert earlier in shown()
+    write_result("incoming/007.jpg", "low-confidence", inference_id="8" * 64)
+    assert earlier in shown()
+
+
 def test_results_are_tables_for_other_tools(run: Callable[..., Result], tmp_path: Path) -> None:
     # GIVEN results, WHEN they are written as both tables THEN these have the same rows, with numbers and times
     run("--csv", str(tmp_path / "t.csv"), "--parquet", str(tmp_path / "t.parquet"), "--limit", "0")
