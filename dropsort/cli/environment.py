@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from dropsort.cli.output import echo
+from dropsort.cli.output import echo, note
 
 
 def export_line(environment: Mapping[str, str]) -> str:
@@ -35,7 +35,7 @@ def invoked_as() -> str:
     help="The service that stores its data in DIR.  [default: the only one that runs]",
 )
 def env(data: Path | None) -> int:
-    """Print the export line of a service that runs on this machine.
+    """Print the export line of a service that runs on this machine, and on standard error which one it is.
 
     In any terminal of the same user: eval "$(dropsort env)"
     """
@@ -52,7 +52,11 @@ def env(data: Path | None) -> int:
         raise click.ClickException(
             f"{len(found)} services run on this machine: choose one with --data ({folders})."
         )
-    echo(export_line(found[0].environment))
+    line = export_line(found[0].environment)
+    note(
+        f"These are the variables of the service in {found[0].folder}."
+    )  # a shell that evaluates the line shows it
+    echo(line)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dropsort.contract.errors import DropsortError
+from dropsort.contract.text import printable
 
 EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143  # click has 2 for wrong usage
 
@@ -29,8 +30,15 @@ def _running_here() -> str:
     found = running.services()
     if not found:
         return ""
-    data = f" --data {found[0].folder}" if len(found) > 1 else ""
-    return f' A service runs on this machine, at {found[0].endpoint_url}: run eval "$(dropsort env{data})" first.'
+    if len(found) == 1:
+        return (
+            f' A service runs on this machine, at {found[0].endpoint_url}: run eval "$(dropsort env)" first.'
+        )
+    folders = ", ".join(printable(service.folder) for service in found)
+    return (
+        f" {len(found)} services run on this machine, in {folders}: name the folder of yours in"
+        ' eval "$(dropsort env --data DIR)" first.'
+    )
 
 
 def _of_aws(error: Exception) -> str | None:

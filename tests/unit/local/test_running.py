@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from click.testing import CliRunner, Result
 
 from dropsort.cli.environment import env
@@ -63,9 +64,15 @@ def test_of_several_one_is_chosen_by_its_folder(home: Path, tmp_path: Path) -> N
     for number, (_, service) in enumerate(folders):
         (home / f"{number}.json").write_text(json.dumps(vars(service)))
     assert "2 services run on this machine: choose one with --data" in printed().stderr
+    # AND an error without credentials names both, as none is known to be the one that is meant
+    assert f"2 services run on this machine, in {tmp_path / 'one'}, {tmp_path / 'two'}: name" in sentence(
+        NoCredentialsError()
+    )
     chosen = CliRunner().invoke(env, ["--data", str(tmp_path / "two")])
     assert chosen.exit_code == 0
     assert credentials.read(folders[1][0].credentials).access_key_id in chosen.stdout
+    assert chosen.stdout.count("\n") == 1
+    assert f"the service in {tmp_path / 'two'}." in chosen.stderr
     for folder, _ in folders:
         folder.release()
 
@@ -82,8 +89,6 @@ def test_a_folder_that_others_can_write_is_not_believed(home: Path, tmp_path: Pa
 
 
 def test_an_error_without_credentials_names_the_service_that_runs(home: Path, tmp_path: Path) -> None:
-    from botocore.exceptions import NoCredentialsError, NoRegionError
-
     folder, service = started(tmp_path / "data")
     with announced(service):
         for error in (NoCredentialsError(), NoRegionError()):
