@@ -79,9 +79,11 @@ def dataset(
     with bars() as progress:
         task = progress.add_task("images", total=actions["label"] + actions["none"])
         labelled, keys, problems = [], {}, []
+        reviewed_keys: dict[Path, str] = {}  # to name a file by its upload, whatever was decided
         for action, name in wanted.items():
             chosen = [review for review in found if of[review.inference_id].action == action]
             for item in reading.download(s3, chosen, folder / name):
+                reviewed_keys[item.path] = item.review.source.key
                 if item.fault:
                     problems.append(checks.Finding(item.path, "gone", item.fault))
                 elif label := of[item.review.inference_id].label:
@@ -121,8 +123,8 @@ def dataset(
         "reviewed": len(joined.reviewed),
         "earlier": len(joined.earlier),
         "parts": _nested(counts),
-        "left_out": [_entry(one, keys) for one in problems],
-        "to_check": [_entry(one, keys) for one in findings],
+        "left_out": [_entry(one, reviewed_keys) for one in problems],
+        "to_check": [_entry(one, reviewed_keys) for one in findings],
     }
     facts = [
         (
@@ -174,7 +176,7 @@ def _name(what: str, entries: list[dict[str, str]]) -> None:
     for entry in entries:
         shown[entry["kind"]] += 1
         if shown[entry["kind"]] <= NAMED:
-            name = entry["key"] or entry["file"]
+            name = f"{entry['file']} ({entry['key']})" if entry["key"] else entry["file"]
             note(f"{what} ({entry['kind']}): {printable(name)}: {printable(entry['why'])}")
     for kind, count in shown.items():
         if count > NAMED:

@@ -65,12 +65,19 @@ def legibility(image: LabelledImage) -> Finding | None:
     pixels = np.asarray(small, np.float64)
     mean, deviation = float(pixels.mean()), float(pixels.std())
     if deviation < BLANK:
-        return Finding(image.path, "blank", f"its luminance differs by {deviation:.1f} of 255 only")
+        return Finding(
+            image.path,
+            "blank",
+            f"its luminance differs by {deviation:.1f} of 255 only, at least {BLANK:.0f} expected",
+        )
     if mean < DARK:
-        return Finding(image.path, "dark", f"its mean luminance is {mean:.0f} of 255")
+        return Finding(
+            image.path, "dark", f"its mean luminance is {mean:.0f} of 255, at least {DARK:.0f} expected"
+        )
     sharpness = _laplacian_variance(pixels)
     if sharpness < BLURRED:
-        return Finding(image.path, "blurred", f"the variance of its Laplacian is {sharpness:.1f}")
+        why = f"its sharpness (variance of the Laplacian) is {sharpness:.1f}, at least {BLURRED:.0f} expected"
+        return Finding(image.path, "blurred", why)
     return None
 
 

@@ -9,7 +9,9 @@ The rules, for each reviewed image:
 5. One that the caller holds back, as it may be drawn later: left out, unless a near-duplicate is in train.
 6. Any other: train. Most of these were reviewed because of a low confidence: a test of them would favour any other model.
 
-Earlier images keep their parts. Those without one are test if the earlier model was not made from them, and else train.
+Near-duplicates are images with a near perceptual hash whose pixels are alike too; of what the earlier model was made from only the
+hashes are known, and they suffice. Earlier images keep their parts. Those without one are test if the earlier model was not made
+from them, and else train.
 """
 
 from __future__ import annotations
@@ -82,17 +84,24 @@ def join(
     fresh = [image for image in fresh if image.path not in left]
     images = [*fresh, *old]
     hashes = {image.path: near_duplicates.perceptual_hash(image.path) for image in images}
-    every = [*(hashes[image.path] for image in images), *known.perceptual]
-    groups = near_duplicates.groups(len(every), near_duplicates.near_pairs(every)).tolist()
+    pairs = [
+        (i, j)
+        for i, j in near_duplicates.near_pairs([*(hashes[image.path] for image in images), *known.perceptual])
+        if i < len(images)
+    ]
+    among = ((i, j) for i, j in pairs if j < len(images))
+    near_ones = near_duplicates.confirmed([image.path for image in images], among)
+    groups = near_duplicates.groups(len(images), near_ones).tolist()
     members: dict[int, list[LabelledImage]] = defaultdict(list)
-    for image, group in zip(images, groups, strict=False):
+    for image, group in zip(images, groups, strict=True):
         members[group].append(image)
-    trained = set(groups[len(images) :])
+    trained = {groups[i] for i, j in pairs if j >= len(images)}
     placed = []
     for image, group in zip(fresh, groups, strict=False):
         near = next((other for other in members[group] if other.part == "test"), None)
         if near is not None:
-            left[image.path] = Finding(image.path, NEAR_TEST, f"nearly the test image {near.path}")
+            other = f", which is {near.label!r}" if near.label != image.label else ""
+            left[image.path] = Finding(image.path, NEAR_TEST, f"nearly the test image {near.path}{other}")
             continue
         part = _part(image, members[group], group in trained, parts or {}, drawn or {})
         if part:

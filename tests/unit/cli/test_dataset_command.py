@@ -63,6 +63,9 @@ def test_reviews_become_a_dataset(record: Callable[..., None], s3: Any, tmp_path
     left_out = [(one["kind"], int(Path(one["file"]).stem, 16)) for one in document["left_out"]]
     assert left_out == [("gone", 4), ("held back", 6)]
     assert "gone" in notes
+    # AND a file is named by its path here and its key
+    for one in document["left_out"]:
+        assert f"({one['kind']}): {one['file']} ({one['key']}):" in " ".join(notes.split())
 
     # WHEN it is run again, one file missing and the bucket without it THEN only that one is missed
     missing = next(one.path for one in read.images if one.path.read_bytes() == image(0))
