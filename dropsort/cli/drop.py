@@ -84,7 +84,7 @@ def drop(
     from dropsort.client.drop import drop as upload
     from dropsort.client.drop_and_wait import drop_and_wait
     from dropsort.client.errors import MissingResultsError
-    from dropsort.client.summary import summarise
+    from dropsort.client.summary import cold_starts, summarise, warm_latency
 
     found, skipped, left_out, look_alike = files.walk(paths, prefix, exclude=exclude, include=include)
     for item in skipped:
@@ -154,6 +154,8 @@ def drop(
     output = output_console(json_file)
     if wait_:
         summary = summarise(len(found) - len(ignored), ordered)
+        cold = cold_starts(ordered)
+        summary |= {"cold_starts": cold, "warm_latency_seconds": warm_latency(ordered, cold)}
         document |= summary
         if ordered:
             rows = sorted((item.result for item in ordered), key=lambda item: item.key)

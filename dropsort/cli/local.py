@@ -145,7 +145,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     rows = sorted((item.result for item in ordered), key=lambda item: item.key)
     output.print(ResultsTable(rows, limit=30))
     output.print()
-    output.print(facts_table(totals(summary)))
+    output.print(facts_table(totals(summary, started=True)))
     if saved:
         output.print(f"\nThe captures are in {saved}: `dropsort report` shows them.")
     write_json(json_file, summary)

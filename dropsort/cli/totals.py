@@ -8,8 +8,14 @@ from typing import Any
 from dropsort.contract.text import printable
 
 
-def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of a summary of `dropsort.client.summary.summarise`, and of what `demo` adds to it."""
+def totals(summary: Mapping[str, Any], *, started: bool = False) -> list[tuple[str, str]]:
+    """Names and values of a summary of `dropsort.client.summary.summarise`, and of what `demo` and `drop` add to it.
+
+    Parameters
+    ----------
+    started
+        Whether the service was started for this run, so that cold starts are known and not derived.
+    """
     latency = summary["latency_seconds"]
     final = summary["results"] - summary.get("retryable", 0)
     facts = [("images", str(summary["images"])), ("results", str(final))]
@@ -45,7 +51,8 @@ def totals(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     if summary.get("cold_starts"):
         warm, count = summary["warm_latency_seconds"], summary["cold_starts"]
-        words = f"of the first {count}, each function of which had to start (cold start)"
+        had = "each function of which had" if started else "whose functions probably had"
+        words = f"of the first {count}, {had} to start (cold start)"
         if warm["p50"] is None:
             facts.append(("", f"all are {words}"))
         else:

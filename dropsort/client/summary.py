@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+COLD_SECONDS = 2.0  # latency of the first result: functions that run already take less
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """How often the label that the model predicted equals the name of the folder.
@@ -118,6 +121,19 @@ def outcomes(results: Iterable[Result]) -> dict[str, int]:
     """Results by outcome, without those that are tried again: they have none yet."""
     counts = Counter(result.outcome for result in results if not result.retryable)
     return {name: counts[name] for name in keys.OUTCOMES}
+
+
+def cold_starts(finished: Sequence[Finished]) -> int:
+    """Uploads that probably waited for functions to start: all that began before the first result, if that took long; else 0."""
+    timed = [
+        (item.result.recorded, item.latency_seconds, item.upload.started)
+        for item in finished
+        if item.upload.started and item.latency_seconds is not None
+    ]
+    if not timed:
+        return 0
+    first, seconds, _ = min(timed)
+    return sum(started <= first for *_, started in timed) if seconds > COLD_SECONDS else 0
 
 
 def warm_latency(finished: Sequence[Finished], cold: int) -> dict[str, float | None]:

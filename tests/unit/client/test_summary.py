@@ -12,7 +12,15 @@ from dropsort.cli.totals import totals
 from dropsort.client.drop import Uploaded
 from dropsort.client.files import File
 from dropsort.client.results import Result
-from dropsort.client.summary import Accuracy, accuracy, folder_label, quantile, summarise, warm_latency
+from dropsort.client.summary import (
+    Accuracy,
+    accuracy,
+    cold_starts,
+    folder_label,
+    quantile,
+    summarise,
+    warm_latency,
+)
 from dropsort.client.wait import Finished
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -122,12 +130,21 @@ def test_latency_without_the_first_uploads() -> None:
     assert warm_latency(run, 3) == {"p50": None, "p95": None}
 
 
+def test_uploads_before_a_first_result_that_took_long_are_cold_starts() -> None:
+    # GIVEN two uploads before the first result, which took 9 seconds, one after it, and one that was there before
+    slow = [finished("a", started=0, took=9), finished("b", started=5, took=9), RUN[-1]]
+    assert cold_starts([*slow, finished("c", started=20, took=1)]) == 2
+    # AND none where the first result came soon, or nothing was timed
+    assert cold_starts([*slow, finished("c", started=0, took=2)]) == 0
+    assert cold_starts([RUN[-1]]) == cold_starts([]) == 0
+
+
 def test_the_lines_of_a_whole_run() -> None:
     more = {
         "skipped": [1], "lost": [f"incoming/{n}" for n in range(6)], "twice": ["incoming/\x1b"], "cold_starts": 2,
         "warm_latency_seconds": {"p50": 1.0, "p95": 8.0},
     }  # fmt: skip
-    assert totals(summarise(7, RUN) | more) == [
+    assert totals(summarise(7, RUN) | more, started=True) == [
         ("images", "7"), ("results", "5"), ("classified", "3"), ("low-confidence", "1"), ("failed", "1"),
         ("waiting", "1 retryable: the service starts them again by itself"), ("not uploaded", "1"),
         ("lost", "incoming/0, incoming/1, incoming/2, incoming/3, incoming/4"), ("twice", "incoming/\ufffd"),
@@ -142,9 +159,12 @@ def test_the_lines_leave_out_what_there_is_not() -> None:
     nothing = summarise(0, [])
     assert totals(nothing) == [("images", "0"), ("results", "0")]
     cold = {"cold_starts": 1, "warm_latency_seconds": {"p50": None, "p95": None}}
-    assert totals(nothing | cold)[-1] == (
+    assert totals(nothing | cold, started=True)[-1] == (
         "",
         "all are of the first 1, each function of which had to start (cold start)",
+    )
+    assert totals(nothing | cold)[-1][1] == (
+        "all are of the first 1, whose functions probably had to start (cold start)"
     )
     unsure = totals(summarise(1, [finished("bicycle/a", "low-confidence")]))
     assert [name for name, _ in unsure] == [
