@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from dropsort.contract import files
-from dropsort.contract.text import escaped_json
+from dropsort.contract.text import escaped_json, moment
 
 _STANDARD_OUTPUT = "-"
 
@@ -34,7 +35,13 @@ def write_json(target: Path | None, document: Any) -> None:
     """Write a document to the file of ``--json``; nothing without one."""
     if target is not None:
         with writing(target) as output:
-            output.write(escaped_json(json.dumps(document, indent=2, ensure_ascii=False, default=str)) + "\n")
+            output.write(
+                escaped_json(json.dumps(document, indent=2, ensure_ascii=False, default=_text)) + "\n"
+            )
+
+
+def _text(value: Any) -> str:
+    return moment(value) if isinstance(value, datetime) else str(value)
 
 
 def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:

@@ -162,8 +162,9 @@ def drop(
             output.print(ResultsTable(rows, limit=100))
             output.print()
         output.print(facts_table(totals(summary)))
+    there = len(uploads) - fresh
     output.print(
-        f"{fresh} uploaded to s3://{service.bucket}/{INCOMING}, {len(uploads) - fresh} were already there."
+        f"{fresh} uploaded to s3://{service.bucket}/{INCOMING}, {there} {'was' if there == 1 else 'were'} already there."
     )
     write_json(json_file, document)
     if missing:

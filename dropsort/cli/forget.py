@@ -10,7 +10,7 @@ from dropsort.cli.documents import write_json
 from dropsort.cli.options import aws_options, json_option, stack_option, yes_option
 from dropsort.cli.output import confirmed, note, output_console
 from dropsort.client.aws import Aws
-from dropsort.contract.text import printable
+from dropsort.contract.text import number_of, printable
 
 
 @click.command(short_help="Remove everything stored of images.")
@@ -53,6 +53,7 @@ def forget(
             raise click.ClickException("Nothing was removed.")
         for item in stored:
             forgetting.remove(s3, service, item)
+        output.print(f"{number_of(len(stored), 'image')} removed.")
         note("Log lines that name these keys expire after LogRetentionDays.")
     write_json(
         json_file,

@@ -22,18 +22,17 @@ from dropsort.contract.backlog import UploadList
 from dropsort.contract.defaults import LONGEST_EXECUTION
 from dropsort.contract.keys import OUTCOMES
 from dropsort.contract.reasons import REASONS
-from dropsort.contract.text import printable
+from dropsort.contract.text import number_of, printable
 
 MOST_NAMED = 10_000  # uploads in the JSON document; the count is always whole
 
 
 def estimate(uploads: int, seconds: float, dollars: float) -> str:
     """A sentence about count, time and cost."""
-    whole = max(1, round(seconds))
     minutes = (
-        f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{whole} second{'' if whole == 1 else 's'}"
+        f"{seconds / 60:,.0f} minutes" if seconds >= 120 else number_of(max(1, round(seconds)), "second")
     )
-    return f"{uploads:,} upload{'' if uploads == 1 else 's'}, about {minutes}, about ${dollars:,.2f} without the endpoint."
+    return f"{number_of(uploads, 'upload')}, about {minutes}, about ${dollars:,.2f} without the endpoint."
 
 
 @click.command(short_help="Classify uploads again.")
@@ -61,7 +60,7 @@ def estimate(uploads: int, seconds: float, dollars: float) -> str:
 @amount(
     "--min-age",
     click.FloatRange(min=0),
-    "Leave out younger uploads: they may still be in progress.",
+    "Leave out younger uploads, which may still be in progress; not those that are selected by their result.",
     default=LONGEST_EXECUTION.total_seconds(),
     metavar="SECONDS",
 )
@@ -134,7 +133,8 @@ def redrive(
             if not confirmed(yes):
                 raise click.ClickException("Nothing was started.")
             run = redriving.start(aws.client, service, uploads, at_once)
-    output.print(f"{count} uploads {'would be' if dry_run else 'were'} started again.")
+    was = "would be" if dry_run else "was" if count == 1 else "were"
+    output.print(f"{number_of(count, 'upload')} {was} started again." if count else "Nothing to redrive.")
     if young:
         note(
             f"{young:,} younger than {min_age:,.0f} seconds left out, as they may be in progress (--min-age 0 includes them)."

@@ -68,8 +68,9 @@ def watch(
         what = f"{result.label or result.reason.get('code', '')}{confidence}"
         line = f"{watching.name_of(item.upload.file, folder)}: {result.outcome}, {what}"
         if into is not None:
+            there = " (there already)" if watching.is_stored(item, folder, into) else ""
             copy = watching.store(item, folder, into)
-            line += f" → {copy}" if copy else " (changed since: not copied)"
+            line += f" → {copy}{there}" if copy else " (changed since: not copied)"
         echo(printable(line))
 
     note(f"Watching {printable(str(folder))}; Ctrl-C stops it.")

@@ -151,7 +151,7 @@ def store(item: Finished, folder: Path, into: Path) -> Path | None:
     before = _state(source)
     if before is None or before[0] != item.upload.file.size:
         return None
-    target = into / part_of(item.result) / source.relative_to(folder)
+    target = _target(item, folder, into)
     if _state(target) == before:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +167,16 @@ def store(item: Finished, folder: Path, into: Path) -> Path | None:
         with suppress(FileNotFoundError):
             temporary.unlink()
     return target
+
+
+def is_stored(item: Finished, folder: Path, into: Path) -> bool:
+    """Whether the copy that `store` makes is there already."""
+    state = _state(item.upload.file.path)
+    return state is not None and _state(_target(item, folder, into)) == state
+
+
+def _target(item: Finished, folder: Path, into: Path) -> Path:
+    return into / part_of(item.result) / item.upload.file.path.relative_to(folder)
 
 
 def part_of(result: Result) -> str:

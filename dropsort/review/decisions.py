@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError as AwsError
 from dropsort.contract import keys, reviews, s3_documents
 from dropsort.contract import result as documents
 from dropsort.contract.reviews import Action, Review
+from dropsort.contract.text import moment
 from dropsort.review.errors import Conflict, ReviewError
 from handlers import deletion, recording_requests, results
 from handlers.recording import MAX_ROUNDS, Delete, Entry, Head, Operation, Response, record
@@ -52,7 +53,7 @@ class Stored:
 
 def now() -> str:
     """Now, ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(datetime.now(UTC))
 
 
 class Decisions:

@@ -61,6 +61,7 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, images: Path, tmp_pat
     assert all(f"cli/{name}" in dropped.stdout for name in names)
     assert summary["outcomes"]["failed"] == 1
     assert summary["accuracy"] is not None
+    assert 0 <= summary["cold_starts"] <= len(names)
 
     # AND dropping them again uploads nothing
     run("drop", str(images), "--prefix", "cli", "--json", "again.json")

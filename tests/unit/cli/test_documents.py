@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import click
@@ -48,6 +49,13 @@ def test_a_document_that_cannot_be_encoded_leaves_the_file_as_it_was(tmp_path: P
         write_json_lines(target, [DOCUMENT, {"bad": object()}])
     assert json.loads(target.read_text()) == DOCUMENT
     assert [path.name for path in tmp_path.iterdir()] == ["lines.jsonl"]
+
+
+def test_times_have_the_form_that_they_have_in_results(tmp_path: Path) -> None:
+    there = datetime(2026, 11, 26, 15, 33, 15, 141_000, timezone(timedelta(hours=1)))
+    write_json(tmp_path / "status.json", {"oldest_uploaded": there, "page": tmp_path})
+    found = json.loads((tmp_path / "status.json").read_text())
+    assert found == {"oldest_uploaded": "2026-11-26T14:33:15.141Z", "page": str(tmp_path)}
 
 
 def test_a_fifo_gets_the_document(tmp_path: Path) -> None:

@@ -182,6 +182,7 @@ def test_the_command_takes_whatever_names_an_image_and_each_once(
     result = CliRunner().invoke(command, [*names, "--yes"], standalone_mode=False)
     assert result.exit_code == 0, result.output
     assert result.stdout.count(KEY) == 1
+    assert "1 image removed." in result.stdout
     assert stored(s3) == {}
 
 

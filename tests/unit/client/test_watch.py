@@ -17,7 +17,7 @@ from dropsort.client.files import File
 from dropsort.client.results import Result
 from dropsort.client.stack import Service
 from dropsort.client.wait import Finished
-from dropsort.client.watch import Watch, overlapping, part_of, run, store
+from dropsort.client.watch import Watch, is_stored, overlapping, part_of, run, store
 from dropsort.contract import litter
 from tests.unit.client.conftest import BUCKET
 
@@ -74,7 +74,7 @@ def test_an_upload_that_the_service_ignores_is_not_waited_for(
 
 
 def test_the_command_ends_although_the_service_ignores_an_upload(
-    s3: Any, service: set[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Any, service: set[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.add("incoming/cam/b.jpg")
     found = Service("dropsort", BUCKET, "arn", "bikes", {}, {"IgnoredPatterns": "b.jpg"})
@@ -82,6 +82,11 @@ def test_the_command_ends_although_the_service_ignores_an_upload(
     result = CliRunner().invoke(command, [str(folder), "--once"], standalone_mode=False)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == ["a.jpg: classified, bicycle 0.970"]
+    # AND copies are listed as made, and after a restart as there already
+    arguments = [str(folder), "--once", "--sort-into", str(tmp_path / "sorted")]
+    shown = [CliRunner().invoke(command, arguments, standalone_mode=False).stdout for _ in range(2)]
+    line = f"a.jpg: classified, bicycle 0.970 → {tmp_path / 'sorted/bicycle/a.jpg'}"
+    assert shown == [f"{line}\n", f"{line} (there already)\n"]
 
 
 def test_a_file_is_uploaded_when_it_no_longer_changes(s3: Any, folder: Path) -> None:
@@ -122,7 +127,9 @@ def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None
     into = tmp_path / "out"
     item = finished_item(folder / "cam" / "b.jpg", "bicycle")
 
+    assert not is_stored(item, folder, into)
     target = store(item, folder, into)
+    assert is_stored(item, folder, into)
 
     assert target == into / "bicycle" / "cam" / "b.jpg"
     assert target.read_bytes() == b"cam/b.jpg"
