@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dropsort.client.results import Result
     from dropsort.client.story import Story
 
+NAMED_LABELS = 50  # where none of them is the wanted one
+
 
 @click.command(short_help="Show results.")
 @click.argument("key", metavar="[KEY]", required=False)
@@ -72,16 +74,13 @@ def results(
             )
         return _story(s3, service.bucket, key, json_file)
     unreadable: list[str] = []
-    found = list(
-        reading.iterate(
-            s3,
-            service.bucket,
-            outcomes=outcome or OUTCOMES,
-            label=label,
-            prefix=prefix,
-            unreadable=unreadable.append,
-        )
-    )
+    found, labels = [], set[str]()
+    for item in reading.iterate(
+        s3, service.bucket, outcomes=outcome or OUTCOMES, prefix=prefix, unreadable=unreadable.append
+    ):
+        labels |= {item.label} if item.label else set()
+        if label is None or item.label == label:
+            found.append(item)
     checked = reconciliation.check(
         s3, service.bucket, prefix=prefix, failures=False, ignored=service.ignored
     )  # results below failed/ have been read
@@ -116,6 +115,8 @@ def results(
     output.print(facts_table(facts))
     if waiting:
         output.print(f"{waiting} {'upload has' if waiting == 1 else 'uploads have'} no result yet.")
+    if label and labels and not found:
+        note(f"No result has the label {label}. Labels: {', '.join(sorted(labels)[:NAMED_LABELS])}.")
     if not found and not waiting:
         hint_prefix(prefix)
         if not (outcome or label or prefix):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+MOST_FOLDERS = 8  # that are left out, one after the other, in search of a key
+
+
 @dataclass(frozen=True)
 class UploadVersion:
     """One version of an upload; `size` in bytes, None for a mark of its deletion."""
@@ -77,12 +80,31 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
     locations = keys.result_keys(keys.path_of(key)).values()
     found = [result for location in locations if (result := results.get(s3, bucket, location)) is not None]
     if not versions and not found:
-        raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.")
+        advice = _advice(s3, bucket, keys.path_of(key).rstrip("/"))
+        raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.{advice}")
     versions.sort(key=lambda version: version.written, reverse=True)
     review = _review(s3, bucket, key)
     if review is None:
         return Story(key, versions, found)
     return Story(key, versions, found, review.decisions, _is_earlier(review, found, versions))
+
+
+def _advice(s3: S3Client, bucket: str, path: str) -> str:
+    """What to name in place of a path that is none: images below it, or the same file without its first folders."""
+    if path and _first_key(s3, bucket, f"{keys.INCOMING}{path}/"):
+        return f" Images are below it: dropsort results --prefix {path}/"
+    parts = path.split("/")
+    for begin in range(1, min(len(parts), MOST_FOLDERS)):
+        shorter = "/".join(parts[begin:])
+        if _first_key(s3, bucket, keys.INCOMING + shorter) == keys.INCOMING + shorter:
+            return f" There is {keys.INCOMING}{shorter}: dropsort results {shorter}"
+    return ""
+
+
+def _first_key(s3: S3Client, bucket: str, prefix: str) -> str | None:
+    """The first key that begins so."""
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents")
+    return found[0]["Key"] if found else None
 
 
 def _is_earlier(review: reviews.Review, found: list[Result], versions: list[UploadVersion]) -> bool:

@@ -46,10 +46,16 @@ def test_accuracy_is_of_all_results_of_the_prefix_or_not_shown(run: Callable[...
         assert "accuracy" not in run(*selection).stdout
 
 
+def test_a_label_that_no_result_has_gets_the_labels_that_there_are(run: Callable[..., Result]) -> None:
+    assert "No result has the label Bicycle. Labels: bicycle." in run("--label", "Bicycle").stderr
+    assert run("--label", "bicycle").stderr == ""
+
+
 def test_a_prefix_that_repeats_incoming_gets_a_hint(run: Callable[..., Result]) -> None:
     assert "try --prefix cam/bicycle" in run("--prefix", "incoming/cam/bicycle").stderr
     started = CliRunner().invoke(redrive, ["--dry-run", "--prefix", "incoming/cam"], catch_exceptions=False)
     assert "try --prefix cam" in started.stderr
+    assert "Nothing to redrive." in started.stdout
     assert "leave it out for all" in run("--prefix", "incoming/").stderr
     assert "try --prefix" not in run("--prefix", "nothing").stderr
 
@@ -92,6 +98,15 @@ def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) 
     assert "none yet" in run("cam/bicycle/waiting.jpg").stdout
     with pytest.raises(NotFoundError, match="There is no upload incoming/cam/bicycle in s3://images"):
         run("cam/bicycle")
+    # AND a folder, or the path of a file on this machine, gets a hint
+    for folder in ("cam/bicycle", "cam/bicycle/"):
+        with pytest.raises(NotFoundError, match=r"below it: dropsort results --prefix cam/bicycle/$"):
+            run(folder)
+    with pytest.raises(NotFoundError, match=r"There is incoming/cam/bicycle/a\.jpg: dropsort results cam/bi"):
+        run("home/photos/cam/bicycle/a.jpg")
+    for nothing in ("/", "home/cam/bicycle/a.jp", "x.jpg"):
+        with pytest.raises(NotFoundError, match=r"and no result of it\.$"):
+            run(nothing)
     assert "KEY is one image" in run("cam/bicycle/a.jpg", "--label", "bicycle").stderr
 
 
@@ -177,6 +192,7 @@ def test_a_file_that_cannot_be_uploaded_makes_the_exit_code_1(
 
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert dropped().return_value == 0
+    assert "0 uploaded to s3://images/incoming/, 1 was already there." in dropped().stdout
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     found = dropped()
     assert found.return_value == 1
