@@ -81,7 +81,7 @@ MODULES = {
     "dropsort.client.redrive": [U + "client/test_redrive.py", U + "client/test_redrive_runs.py"],
     "dropsort.client.results": [U + "client/test_results.py", U + "cli/test_results.py"],
     "dropsort.client.status": [U + "client/test_status_figures.py", U + "client/test_status.py"],
-    "dropsort.client.story": [U + "client/test_trace.py"],
+    "dropsort.client.story": [U + "client/test_trace.py", U + "cli/test_results.py"],
     "dropsort.client.summary": [U + "client/test_summary.py", U + "client/test_drop_and_wait.py"],
     "dropsort.client.tables": [U + "cli/test_results.py"],
     "dropsort.client.wait": [U + "client/test_drop_and_wait.py"],

@@ -101,3 +101,9 @@ def test_an_object_that_cannot_be_read_is_another(s3: Any, tmp_path: Path) -> No
 
 def test_what_earlier_versions_uploaded_in_parts_is_recognised() -> None:
     assert PART_BYTES == 8 * 1024 * 1024, "with other parts every large upload would have another ETag"
+
+
+def test_an_empty_object_is_that_of_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    never: Any = None  # nothing is requested
+    assert is_same(never, BUCKET, KEY, "d41d8cd98f00b204e9800998ecf8427e", tmp_path / "a", 0)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dropsort.client.story import find
+import pytest
+
+from dropsort.client.story import find, upload_key
 from dropsort.client.trace import keys_in_bucket, keys_in_file
 from dropsort.contract import keys, reviews
 from tests.unit.client.conftest import BUCKET
@@ -58,3 +60,13 @@ def test_the_story_of_an_image_has_its_review(s3: Any, write_result: Callable[..
     assert (decision.by, decision.label, decision.was.label) == ("ada", "van", "bicycle")
     s3.put_object(Bucket=BUCKET, Key=reviews.key("cam/a.jpg"), Body=b"[]")
     assert find(s3, BUCKET, KEY).decisions == ()
+    # AND so is a review of another image
+    s3.put_object(Bucket=BUCKET, Key="incoming/b.jpg", Body=b"2")
+    body = json.dumps(reviews.encode(review)).encode()
+    s3.put_object(Bucket=BUCKET, Key=reviews.key("b.jpg"), Body=body)
+    assert find(s3, BUCKET, "incoming/b.jpg").decisions == ()
+
+
+@pytest.mark.parametrize("name", ["cam/a.jpg", KEY, f"s3://{BUCKET}/{KEY}"])
+def test_an_upload_may_be_named_by_its_path_its_key_or_its_address(name: str) -> None:
+    assert upload_key(name, BUCKET) == KEY
