@@ -158,8 +158,8 @@ def test_a_folder_that_cannot_be_read_is_reported_with_its_reason(
         (tmp_path / name / "a.jpg").write_bytes(b"x")
     scan = os.scandir
 
-    def scandir(path: str) -> Any:
-        if Path(path).name == "closed":  # whoever runs the tests may be root, whom no permission stops
+    def scandir(path: str | int) -> Any:  # a descriptor, where a folder of another test is deleted meanwhile
+        if Path(str(path)).name == "closed":  # whoever runs the tests may be root, whom no permission stops
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scan(path)
 
