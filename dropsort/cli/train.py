@@ -11,6 +11,7 @@ from dropsort.cli.documents import write_json
 from dropsort.cli.evaluate import figures_in_words, note_bad_files, note_unfamiliar
 from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option
 from dropsort.cli.output import bars, facts_table, note, output_console
+from dropsort.contract.text import printable
 from training.progress import EpochProgress, progress_line
 from training.settings import OPTIONS, Settings
 
@@ -142,6 +143,7 @@ def train(
     if images is None:
         raise click.UsageError("--images is required: the folder or manifest of the labelled images.")
     from training import train as training
+    from training.dataset import splitting
 
     training.check_folder(model, replace_model=replace)
     settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
@@ -149,6 +151,8 @@ def train(
     note_bad_files(data.rejected)
     for part, counts in data.counts().items():
         note(f"{part}: " + ", ".join(f"{count} {label}" for label, count in counts.items()))
+    for sentence in splitting.scarce(data):
+        note(f"Warning: {printable(sentence)}.")
     with bars(lines=False) as progress:
         task = progress.add_task("epoch", total=None)
 

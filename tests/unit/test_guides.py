@@ -14,6 +14,8 @@ import pytest
 
 from dropsort.cli.main import MODULES, dropsort
 from dropsort.contract.resources import TEMPLATE
+from training import dataset
+from training.dataset import near_duplicates
 from training.settings import parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,6 +129,12 @@ def test_the_images_of_the_training_guide_can_be_split(tmp_path: Path) -> None:
     for folder, count in (("signs", 80), ("signs-test", 20)):
         labels = {path.name: len(list(path.iterdir())) for path in (tmp_path / folder).iterdir()}
         assert labels == {"stop": count, "warning": count, "speed-limit": count}
+    # AND they differ enough for each label to have its share of the test, most of it unlike what is trained on
+    split = dataset.split(dataset.read(tmp_path / "signs", check=False), test=0.15)
+    assert split.counts()["test"] == {"stop": 12, "warning": 12, "speed-limit": 12}
+    trained = [near_duplicates.perceptual_hash(image.path) for image in split.images]
+    test = dataset.read(tmp_path / "signs-test", check=False).images
+    assert len(near_duplicates.near(test, trained)) <= len(test) // 4
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dropsort.contract.progress import Progress, no_progress
 from training.dataset import near_duplicates
 from training.dataset.images import Dataset, LabelledImage
 
+FEWEST = 5  # images of a label in a part, below which figures of it mean little
+
 
 def split(
     dataset: Dataset,
@@ -52,6 +54,25 @@ def split(
         if _in_proportion([images[i] for i in free], shares):
             break
     return replace(dataset, images=images)
+
+
+def scarce(dataset: Dataset) -> list[str]:
+    """A sentence for each label with fewer than `FEWEST` images in a part that figures are measured on."""
+    found = []
+    for part, counts in dataset.counts().items():
+        for label, count in counts.items() if part in ("validation", "test") else ():
+            if count < FEWEST:
+                groups = Counter(p.group for p in dataset.images if p.label == label and p.group >= 0)
+                largest = max(groups.values(), default=0)
+                why = (
+                    f", as {largest} of its images are near-duplicates of each other"
+                    if largest > FEWEST
+                    else ""
+                )
+                found.append(
+                    f"The part {part} has only {count} of {label!r}{why}: figures of it mean little; add more, and more varied, images"
+                )
+    return found
 
 
 def _in_proportion(images: list[LabelledImage], shares: dict[str, float]) -> bool:

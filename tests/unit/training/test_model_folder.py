@@ -1,4 +1,4 @@
-"""Training never overwrites a folder that contains something, unless requested; no torch needed."""
+"""What is checked before a training: its folder, which is not overwritten unless requested, and its images; no torch needed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from dropsort.cli.train import train as command
 from training import train
+from training.dataset import Dataset, LabelledImage, splitting
 from training.errors import TrainingError
 
 
@@ -50,3 +52,35 @@ def test_command_and_script_leave_the_model_as_it_is(
     assert "--replace" in str(result.exception)
     assert "--replace" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in model_folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_label_with_few_images_in_the_test_is_named_before_the_training(
+    image_tree: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a label whose images are all nearly the same, so that they have to stay in one part
+    tree = image_tree(40)
+    for number in range(1, 40):
+        image = Image.open(tree / "red" / "0.png").point(lambda value, n=number: min(255, value + n // 8))
+        image.save(tree / "red" / f"{number}.png")
+
+    def stop(*_: object, **__: object) -> None:
+        raise TrainingError("no training in this test")
+
+    monkeypatch.setattr(train, "train", stop)
+    options = [
+        "--images",
+        str(tree),
+        "--model",
+        str(tmp_path / "model"),
+        "--test",
+        "0.2",
+        "--validation",
+        "0.2",
+    ]
+    shown = " ".join(CliRunner().invoke(command, options).stderr.split())
+
+    assert "Warning: The part test has only 0 of 'red', as 40 of its images are near-duplicates" in shown
+    assert "of 'blue'" not in shown
+    # AND a part that is small because there are few images has no near-duplicates to blame
+    (few,) = splitting.scarce(Dataset(["a"], [LabelledImage(Path(), "a", "test")]))
+    assert few.startswith("The part test has only 1 of 'a': figures")
