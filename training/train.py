@@ -66,7 +66,7 @@ def train(
         from training.stages.fit import fit
     except ImportError as error:
         raise TrainingError(
-            f"{error.name} is not installed: in the checkout, pip install '.[train]'"
+            f"{error.name} is not installed: it is in the extra train, pip install '.[train]' in the checkout"
         ) from error
     started, cpu = time.perf_counter(), time.process_time()
     fitted = fit(data, settings, progress)

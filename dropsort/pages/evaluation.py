@@ -27,7 +27,7 @@ from dropsort.pages.chart import (
 )
 from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
-from dropsort.pages.words import decimal, percent, short
+from dropsort.pages.words import auroc_note, decimal, percent, short
 from training.evaluation import scores
 from training.evaluation.evaluation import Evaluation, Predictions
 
@@ -151,7 +151,7 @@ def tiles(figures: dict[str, Any]) -> list[Tile]:
             "calibration error", decimal(figures["ece"]), "expected gap between confidence and accuracy (ECE)"
         ),
         Tile("Brier score", decimal(figures["brier"]), "0 is best"),
-        Tile("AUROC", decimal(figures["auroc"]), "of confidence: does it separate correct from wrong?"),
+        Tile("AUROC", decimal(figures["auroc"]), auroc_note(figures["auroc"])),
     ]
     if "others" in figures:
         others = figures["others"]
@@ -295,7 +295,7 @@ def _image(evaluation: Evaluation, predictions: Predictions, i: int, before: str
     path = predictions.images[i].path
     data, note = file_thumbnail(path)
     label = short(evaluation.labels[int(predictions.probabilities[i].argmax())])
-    familiarity = f"familiarity {predictions.familiarity[i]:.2f}" if predictions.has_familiarity else ""
+    familiarity = f"familiarity {predictions.familiarity[i]:.3f}" if predictions.has_familiarity else ""
     return GalleryImage(
         title=f"{before} {label}".strip(),
         score=f"{predictions.confidence[i]:.2f}",

@@ -232,7 +232,8 @@ def _drift_over_time(report: Report, zone: tzinfo) -> Chart:
             Dots(tuple(other), "differs", "differs (p ≤ 0.001)"),
             *_changes(report),
         ),
-        f"How far confidences moved from {report.reference_name}, on average.",
+        f"How far confidences moved from {report.reference_name}, on average. Without any change one point in 20 lies above the "
+        "usual: the verdict is that of all signals, its p corrected for their number.",
     )
 
 

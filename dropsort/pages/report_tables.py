@@ -11,7 +11,7 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from dropsort.pages.parts import Fact
-from dropsort.pages.words import count, decimal, moment, percent, probability, short, size, span
+from dropsort.pages.words import auroc_note, count, decimal, moment, percent, probability, short, size, span
 from monitoring.drift.signals import Signal
 from monitoring.quality.audit import FEWEST, HALF_WIDTH, Audit
 from monitoring.quality.measure import Quality
@@ -247,9 +247,7 @@ def quality_table(quality: Quality | None) -> QualityTable | None:
             "expected gap between confidence and accuracy (ECE)",
         ),
         Fact("Brier score", decimal(quality.brier), brier),
-        Fact(
-            "AUROC", decimal(quality.auroc), "of confidence: does it separate correct from wrong predictions?"
-        ),
+        Fact("AUROC", decimal(quality.auroc), auroc_note(quality.auroc)),
         Fact("without a capture", f"{quality.unmatched:,}", "labelled, but not among these captures"),
         Fact(
             "relabelled",

@@ -50,6 +50,13 @@ def decimal(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
+def auroc_note(value: float | None) -> str:
+    """What the AUROC of confidence means, or why there is none."""
+    if value is None or math.isnan(value):
+        return "none, as it compares right with wrong predictions, and there is only one kind"
+    return "of confidence: does it separate correct from wrong predictions?"
+
+
 def count(value: float) -> str:
     """A count that may be an estimate: one decimal below ten; a dash where there is none."""
     if math.isnan(value):

@@ -52,7 +52,8 @@ def silence(counts: Mapping[datetime, int], now: datetime, *, level: float) -> S
         return Silence(0, 0.0, 1.0, False, "no captures yet")
     hours = (end - max(active)) // HOUR - 1
     if hours < 1:
-        return Silence(0, 0.0, 1.0, False, "captures arrived in the last complete hour")
+        hour = f"from {max(active):%H:%M} UTC"
+        return Silence(0, 0.0, 1.0, False, f"captures arrived in the last hour that was checked, {hour}")
     first, start = min(active), end - hours * HOUR
     same = []
     for day in range(math.ceil(hours / 24), DAYS + 1):

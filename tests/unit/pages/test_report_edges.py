@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.drift import SAME, put_hour, sample
 from dropsort.contract.keys import CLASSIFIED
 from dropsort.contract.statistics import Stratum
-from dropsort.pages import svg
+from dropsort.pages import evaluation, svg
 from dropsort.pages.chart import Axis, Chart, Rule, time_axis
 from dropsort.pages.evaluation import confusion
 from dropsort.pages.html import environment
 from dropsort.pages.png import draw, write_pngs
 from dropsort.pages.report import tiles, write
 from dropsort.pages.report_charts import charts
-from dropsort.pages.report_tables import audit_table
+from dropsort.pages.report_tables import audit_table, quality_table
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
 from monitoring.drift.windows import hour_of
@@ -30,6 +31,8 @@ from monitoring.quality.audit import Counted, assess
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import Report, build
 from tests.unit.pages import cases
+from training.dataset import LabelledImage
+from training.evaluation.evaluation import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -248,3 +251,21 @@ def test_a_change_of_the_model_is_marked_and_named() -> None:
     # AND an image shows the key of its upload and the id of its inference
     assert "incoming/cam1/1.jpg" in text
     assert f"inference {1:064x}" in text
+
+
+def test_an_auroc_that_is_none_is_explained() -> None:
+    right = quality_table(measure([LabelledPrediction("bicycle", 0.9, "bicycle")] * 3))
+    assert right is not None
+    (row,) = [row for row in right.rows if row.name == "AUROC"]
+    assert (row.value, row.note.split(",")[0]) == ("–", "none")
+
+
+def test_a_familiarity_below_its_threshold_is_not_shown_as_equal_to_it(tmp_path: Path) -> None:
+    image = LabelledImage(tmp_path / "a.png", "a")
+    Image.new("RGB", (8, 8)).save(image.path)
+    found = Predictions([image], np.array([[0.99, 0.01]]), np.array([0.0085]))
+    text = evaluation.render(
+        Evaluation("m", ["a", "b"], found, np.array([0]), np.array([False]), 0.9, 0.01, "given")
+    )
+    assert "familiarity 0.009" in text
+    assert "compares right with wrong" in text

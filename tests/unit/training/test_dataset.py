@@ -363,7 +363,7 @@ def test_the_hash_of_an_image_is_of_64_bits_and_0_for_what_is_none(
     for name in ("b.png", "c.tga", "missing"):
         assert near_duplicates.perceptual_hash(tmp_path / name) == 0
     monkeypatch.setitem(sys.modules, "imagehash", None)
-    with pytest.raises(TrainingError, match="imagehash is not installed"):
+    with pytest.raises(TrainingError, match="imagehash is not installed: it is in the extra train"):
         near_duplicates.perceptual_hash(tmp_path / "a.png")
 
 
