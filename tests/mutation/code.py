@@ -83,7 +83,7 @@ MODULES = {
     "dropsort.client.status": [U + "client/test_status_figures.py", U + "client/test_status.py"],
     "dropsort.client.story": [U + "client/test_trace.py", U + "cli/test_results.py"],
     "dropsort.client.summary": [U + "client/test_summary.py", U + "client/test_drop_and_wait.py"],
-    "dropsort.client.tables": [U + "cli/test_results.py"],
+    "dropsort.client.tables": [U + "client/test_tables.py", U + "cli/test_results.py"],
     "dropsort.client.wait": [U + "client/test_drop_and_wait.py"],
     "dropsort.client.watch": [U + "client/test_watch.py"],
     "dropsort.cli.audit": [U + "cli/test_audit.py"],
