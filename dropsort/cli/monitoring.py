@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -118,7 +119,7 @@ def monitor(
 
 @click.command(short_help="Write a report on captures as one HTML page.")
 @source_argument
-@page_options(HOME / "report.html")
+@page_options(f"{HOME / 'report.html'}; of a service, {HOME / 'report-STACK.html'}")
 @zone_option
 @click.option("--png", is_flag=True, help="Also write the charts as PNG files.")
 @threshold_option(f"the service's, or the demo's; {THRESHOLD:g} for a folder")
@@ -150,7 +151,7 @@ def monitor(
 @aws_options
 def report(
     source: str | None,
-    out: Path,
+    out: Path | None,
     zone: tzinfo,
     png: bool,
     threshold: float | None,
@@ -169,12 +170,14 @@ def report(
 ) -> int:
     """Write a report on captures as one HTML page: confidence over time, drift, what-if, the least certain images.
 
-    Without SOURCE, it reports on the last demo in this folder, or with --stack on a service.
+    Without SOURCE, it reports on the last demo in this folder, or with --stack on a service. What the page says first is also
+    shown on standard error.
     """
     from dropsort.cli.audit import judged
     from dropsort.pages import report as writing
     from monitoring.incremental.run import load
     from monitoring.quality.audit import audit as audited
+    from monitoring.report.figures import build
 
     where = locate(source, state, labels, stack, aws)
     if with_audit and not where.stack:
@@ -191,22 +194,28 @@ def report(
     )
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)
-    page = writing.write(
+    built = build(
         aggregate,
-        out,
         threshold=where.threshold if threshold is None else threshold,
         familiarity_threshold=where.familiarity_threshold,
+        invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
+        **compared,
+    )
+    page = writing.save(
+        built,
+        out or _page_of(where),
         source=where.name,
         lines=_lines(where.source, aws),
         keys=_keys(where, aws),
-        invoked=_invoked(where, aggregate, aws) if where.stack else where.invoked,
         quality=quality,
         audit=found,
         png=png,
         zone=zone,
-        **compared,
     )
+    for line in writing.summary(built, quality):
+        note(line)
     echo(page)
+    note("Open this page in a browser.")
     if open_:
         open_in_browser(page.resolve().as_uri())
     return 0
@@ -235,6 +244,13 @@ def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aw
     if open_:
         open_in_browser(page.resolve().as_uri())
     return 0
+
+
+def _page_of(where: Location) -> Path:
+    """The report's page: that of a service has a name of its own, so that it does not replace that of the demo."""
+    return HOME / (
+        f"report-{re.sub(r'[^A-Za-z0-9-]', '-', where.stack)}.html" if where.stack else "report.html"
+    )
 
 
 def _suggest_labels(where: Location, aggregate: Aggregate) -> None:

@@ -94,15 +94,22 @@ def threshold_option(default: str) -> Option:
     return amount("--threshold", click.FloatRange(0, 1), words, metavar="P")
 
 
-def page_options(default: Path) -> Option:
-    """``--out`` and ``--open``: the page to write, and whether to open it in a browser."""
+def page_options(default: Path | str) -> Option:
+    """``--out`` and ``--open``: the page to write, and whether to open it in a browser.
+
+    Parameters
+    ----------
+    default
+        The page, or a description of it, with which the command gets None.
+    """
+    words = isinstance(default, str)
     out = click.option(
         "--out",
         type=click.Path(path_type=Path),
-        default=default,
-        show_default=True,
+        default=None if words else default,
+        show_default=not words,
         metavar="FILE",
-        help="Page to write.",
+        help=f"Page to write.  [default: {default}]" if words else "Page to write.",
     )
     show = click.option(
         "--open/--no-open", "open_", default=True, show_default=True, help="Open the page in a browser."

@@ -104,7 +104,6 @@ def write(
     PageError
         A file cannot be written.
     """
-    page = html.page_file(out, "report.html")
     report = build(
         aggregates,
         threshold=threshold,
@@ -116,6 +115,35 @@ def write(
         invoked=invoked,
         now=now,
     )
+    return save(
+        report,
+        out,
+        title=title,
+        source=source,
+        lines=lines,
+        keys=keys,
+        quality=quality,
+        audit=audit,
+        png=png,
+        zone=zone,
+    )
+
+
+def save(
+    report: Report,
+    out: Path,
+    *,
+    title: str = "Dropsort monitoring",
+    source: str = "",
+    lines: Lines | None = None,
+    keys: KeysOf = no_keys,
+    quality: Quality | None = None,
+    audit: Audit | None = None,
+    png: bool = False,
+    zone: tzinfo = UTC,
+) -> Path:
+    """Write the page of a report; parameters and errors are those of `write`."""
+    page = html.page_file(out, "report.html")
     shown = showable(captured_images(least_certain(report.aggregate), lines, keys)) if lines else ()
     html.save(
         page, render(report, shown, title=title, source=source, quality=quality, audit=audit, zone=zone)
@@ -231,6 +259,13 @@ def verdict(report: Report) -> Verdict:
     return Verdict(
         "ok", "●", "No change found", f"{compared} {check.day.window_size:,} captures of the last day."
     )
+
+
+def summary(report: Report, quality: Quality | None = None) -> list[str]:
+    """What the page says first, as lines of text: what drift found, each alarm, and the figures."""
+    found = verdict(report)
+    figures = ", ".join(f"{tile.name} {tile.value}" for tile in tiles(report, quality))
+    return [f"{found.title}. {found.note}", *(f"- {alarm}" for alarm in found.found), f"{figures}."]
 
 
 def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:

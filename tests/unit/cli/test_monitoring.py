@@ -88,7 +88,9 @@ def test_a_folder_without_captures_is_no_success_story(run: Run, tmp_path: Path)
     assert "No line in" in wrong.stderr
     assert "bad line: a.jsonl, line 2: no captureData" in wrong.stderr
     assert json.loads(wrong.stdout)["bad_lines"] == 2
-    assert run("report", "empty", "--no-open").stdout == f"{Path('.dropsort', 'report.html')}\n"
+    report = run("report", "empty", "--no-open")
+    assert report.stdout == f"{Path('.dropsort', 'report.html')}\n"
+    assert "No captures. Nothing was captured yet" in report.stderr
 
 
 def test_json_on_standard_output_is_nothing_but_json(run: Run, captures: Path) -> None:
@@ -108,11 +110,20 @@ def test_the_report_says_what_it_compares_with(run: Run, captures: Path, tmp_pat
     rows = [{"label": "bicycle", "confidence": 0.95, "familiarity": 0.5}] * 40
     (tmp_path / "reference.json").write_text(json.dumps(rows))
 
-    run("report", str(captures), "--reference", "reference.json", "--no-open", "--out", "page.html")
+    shown = run("report", str(captures), "--reference", "reference.json", "--no-open", "--out", "page.html")
 
     page = (tmp_path / "page.html").read_text()
     assert "Compared with reference.json, 40 predictions." in page
     assert "No change found" in page
+    # AND the terminal shows the same, and what to do with the page
+    assert "No change found. Compared with reference.json, 40 predictions." in shown.stderr
+    assert "captures 100, mean confidence 0." in shown.stderr
+    assert shown.stderr.endswith("Open this page in a browser.\n")
+    # AND a service's page has a name of its own
+    assert (
+        watching._page_of(Location("s3://b/captures", "state", "name", stack="dropsort")).name
+        == "report-dropsort.html"
+    )
 
 
 def test_a_reference_that_cannot_fit_is_rejected(run: Run, captures: Path, tmp_path: Path) -> None:
@@ -231,7 +242,8 @@ def test_class_numbers_get_labels(run: Run, tmp_path: Path) -> None:
     second = run(
         "report", "captures", "--out", "page.html", "--no-open", "--labels", "bicycle, van", "--rebuild"
     )
-    assert second.stderr == ""
+    assert second.stderr.startswith("Nothing to compare with yet.")  # and nothing before it
+    assert "class numbers" not in second.stderr
     assert "bicycle" in (tmp_path / "page.html").read_text()
     # AND neither a file nor labels is an error
     wrong = run("report", "captures", "--labels", "labels.jsn", code=2)
