@@ -160,7 +160,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real images and capture files."""
-    folder = Path(os.environ.get("DROPSORT_DATA") or ROOT.parent / "shared" / "data").absolute()
+    folder = Path(os.environ.get("DROPSORT_DATA") or ROOT.parent / "shared" / "data").resolve()
     if not (folder / "bicycle-motorcycle" / "manifest.csv").is_file():
         needs.lacking("data", f"not in {folder}")
     return folder
