@@ -149,7 +149,7 @@ class Service:
         return reviewed.iterate(self._aws.client("s3"), self.bucket, prefix=prefix)
 
     def audit(self, precision: float | None = None, *, prefix: str = "") -> Audit:
-        """The precision of what is classified, estimated from reviews in random order.
+        """The precision of what is classified, of the model that the service runs, estimated from reviews in random order.
 
         Parameters
         ----------

@@ -98,7 +98,7 @@ def evaluate(
     unknown = sorted({image.label for image in test} - set(model.labels))
     if unknown:
         raise TrainingError(
-            f"{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} no label of this model "
+            f"{', '.join(unknown)} {'is not a label' if len(unknown) == 1 else 'are not labels'} of this model "
             f"({', '.join(model.labels)}): name the folders after its labels; give images of anything else as others"
         )
     chosen = _threshold(model, figures, threshold, precision, choose_on)
