@@ -194,7 +194,7 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
     rows = [
         Fact("promised precision", percent(audit.promised), _VERDICTS[audit.verdict]),
         Fact("precision", percent(found.value), found.interval.shares())
-        if audit.classified.known
+        if audit.shown
         else Fact("precision", "not known yet", f"at least {FEWEST} reviews at random are needed"),
         Fact("accuracy of all predictions", percent(audit.accuracy), audit.accuracy_interval.shares())
         if not math.isnan(audit.accuracy)

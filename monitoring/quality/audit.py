@@ -116,6 +116,11 @@ class Audit:
         return "holds" if low >= self.promised else "open"
 
     @property
+    def shown(self) -> bool:
+        """Whether to name the precision: from enough reviews, or from a few that have broken the promise."""
+        return self.classified.known or self.verdict != "open"
+
+    @property
     def more(self) -> int:
         """Further random reviews of classified results after which the precision is known to ± `HALF_WIDTH`."""
         found = self.classified
@@ -131,7 +136,7 @@ class Audit:
         if not found.size:
             return ["Nothing is classified.", *self._others()]
         words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
-        if not found.known:
+        if not self.shown:
             words.append(
                 f"Their precision is not known yet: {_reviews(found.reviewed)} at random, at least {FEWEST} are needed."
             )
