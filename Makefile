@@ -58,9 +58,10 @@ $(VENV)/%.done: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dropsort needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements/$*.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install --progress-bar off --require-hashes -r requirements/$*.txt
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build dropsort.egg-info
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

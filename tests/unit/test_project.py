@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,27 @@ def test_every_target_is_phony_or_a_file_and_the_header_names_it() -> None:
     assert targets() - {f".venv/{lock.stem}.done" for lock in ROOT.glob("requirements/*.txt")} == phony
     header = text("Makefile").split("\nVENV")[0]
     assert {name for name in phony if name in header} == phony - {"clean"}
+
+
+def test_clean_removes_what_make_and_python_have_made(tmp_path: Path) -> None:
+    # GIVEN a checkout in which the package was installed and run
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    left = ["Makefile", "dropsort/a.py", ".git/__pycache__/branch"]
+    for name in (
+        *left[1:],
+        ".venv/a",
+        "build/a",
+        "dropsort.egg-info/a",
+        "dropsort/__pycache__/a.pyc",
+        "__pycache__/a",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    # WHEN it is cleaned THEN the files of the project are left
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert sorted(
+        str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
+    ) == sorted(left)
 
 
 def test_every_program_and_path_of_a_command_exists() -> None:
