@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,10 +67,12 @@ def up(data: Path | None, port: int | None, model: Path, quiet: bool) -> int:
     from dropsort.local.service import Service
 
     with (
+        ExitStack() as end,
         Steps() as steps,
         Service(data, port, model=model, parameters=thresholds(model), on_step=steps) as service,
         announced(service.running),
     ):
+        end.callback(note, "Stopped.")  # the last thing, once everything has ended
         steps.stop()
         output = console()
         output.print(f"Dropsort is up: s3://{service.bucket} at {service.endpoint_url}", soft_wrap=True)

@@ -96,7 +96,7 @@ class Steps:
 
     def __enter__(self) -> Steps:
         if self._console.is_terminal:
-            self._status = self._console.status("")
+            self._status = self._console.status("Starting")
             self._status.start()
         return self
 

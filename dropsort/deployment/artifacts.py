@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -90,6 +91,17 @@ def _close(s3: S3Client, bucket: str) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_tls_only(bucket, s3.meta.partition)))
 
 
+def size(count: int) -> str:
+    """A number of bytes, in kB below a tenth of a MB.
+
+    Examples
+    --------
+    >>> size(1_250_000), size(22_400), size(12)
+    ('1.2 MB', '23 kB', '1 kB')
+    """
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{math.ceil(count / 1000)} kB"
+
+
 def upload(s3: S3Client, bucket: str, path: Path, key: str, on_step: OnStep) -> str:
     """Upload a file to a key that contains its digest, unless the key exists; return the key."""
     try:
@@ -97,7 +109,7 @@ def upload(s3: S3Client, bucket: str, path: Path, key: str, on_step: OnStep) -> 
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
-        on_step(f"Uploading {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
+        on_step(f"Uploading {path.name} ({size(path.stat().st_size)})")
         s3.upload_file(str(path), bucket, key)
     return key
 

@@ -227,6 +227,7 @@ class Service:
             )
             self._parts.append(self._aws)
             self._cleanup.callback(self._aws.stop)
+            self._on_step("Starting the embedded AWS and the endpoint")
             self._launch_endpoint(folder, before)
             self._aws.start()
             parameters = {**self._parameters, **self._local_parameters()}
@@ -254,6 +255,7 @@ class Service:
                     stack_parameters.write(folder.parameters, {**recorded, **requested})
                 self._deploy(parameters, packages.result())
                 if folder.keep:  # only a clean stop saves it
+                    self._on_step("Restarting the embedded AWS, which saves what was deployed")
                     self._aws.stop()
                     folder.set_deployed(plan)
                     self._aws.start()

@@ -108,6 +108,11 @@ def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     said = (tmp_path / "out").read_text()
+    # AND every file of its folder is in the guide
+    documented = set(
+        re.findall(r"^\| `([\w.-]+)/?` \|", (ROOT / "docs/guides/local.md").read_text(), re.MULTILINE)
+    )
+    assert {path.name for path in (tmp_path / "data").iterdir()} <= documented
 
     # WHEN the plain client uses what it says
     exports = dict(re.findall(r"(AWS_[A-Z_]+)=(\S+)", said))
@@ -139,3 +144,8 @@ def test_up_says_how_to_reach_it_and_leaves_nothing_behind(
     process.send_signal(signal.SIGINT)
     assert process.wait(120) == 128 + signal.SIGINT
     assert processes(str(tmp_path)) == []
+    # AND its steps are lines where there is no terminal, the last one that it has ended
+    steps = (tmp_path / "err").read_text().splitlines()
+    assert "Starting the embedded AWS and the endpoint" in steps
+    assert "Restarting the embedded AWS, which saves what was deployed" in steps
+    assert list(filter(None, steps))[-2:] == ["Stopping ...", "Stopped."]

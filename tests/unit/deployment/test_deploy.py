@@ -90,7 +90,7 @@ def test_a_stack_that_is_not_there_is_created(
     run.executed()
     assert run({"Days": "5", **named}, tags={"team": "shop"}) == {"BucketName": "images"}
     assert run.steps[:2] == [
-        "Uploading code-1.zip (0.0 MB)",
+        "Uploading code-1.zip (1 kB)",
         "Creating stack bikes: 1 to add, 2 to modify",
     ]
     assert run.aws.s3.get_object(Bucket="mine", Key="packages/code-1.zip")["Body"].read() == b"PK"
