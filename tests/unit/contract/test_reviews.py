@@ -122,6 +122,18 @@ def test_a_reviewed_result_is_one_of_the_schema(action: str, code: str | None) -
     assert (result["review"]["by"], result["review"]["was"]["outcome"]) == ("Ada", prediction["outcome"])
 
 
+def test_a_decision_overturns_the_label_that_was_predicted() -> None:
+    assert not reviews.overturns(decided())
+    assert reviews.overturns(decided(("label", "motorcycle")))
+    assert reviews.overturns(decided(("none", None)))
+    assert not reviews.overturns(decided(("label", "bicycle")))
+    assert not reviews.overturns(decided(("label", "motorcycle"), ("undo", None)))
+    # AND nothing where no label was predicted
+    unlabelled = reviews.begin({**PREDICTION, "label": None}, ORDER)
+    named = reviews.append_decision(unlabelled, id="1", by="Ada", at=AT, action="label", label="bicycle")
+    assert not reviews.overturns(named)
+
+
 def test_a_decision_that_is_sent_twice_is_in_the_review_once() -> None:
     review = decided(("label", "a"))
     with pytest.raises(reviews.Unchanged):
