@@ -79,7 +79,6 @@ MODULES = {
     "dropsort.contract.s3_documents": [U + "contract/test_s3_documents.py"],
     "dropsort.contract.files": [U + "contract/test_written_files.py"],
     "dropsort.contract.emf": [U + "contract/test_emf.py"],
-    "dropsort.contract.metrics": [U + "contract/test_emf.py"],
     "dropsort.client.backfill": [U + "client/test_backfill.py"],
     "dropsort.client.checksums": [U + "client/test_checksums.py"],
     "dropsort.client.drop": [U + "client/test_drop.py"],
