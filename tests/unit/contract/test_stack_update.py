@@ -1,4 +1,4 @@
-"""Changes of a stack: what is reported, how each end is told apart, and that every wait ends at its deadline."""
+"""Changes of a stack: what is reported, how each ends, and that every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Aws:
                  "LastModifiedTime": TIME, **members}  # fmt: skip
         self.expect("describe_endpoint", found, EndpointName="bikes")
 
-    def config(self, name: str) -> None:
+    def config(self, name: str = "") -> None:
         detail = {"LogicalResourceId": "EndpointConfig", "ResourceType": "T", "LastUpdatedTimestamp": TIME,
-                  "ResourceStatus": "UPDATE_COMPLETE", "PhysicalResourceId": name}  # fmt: skip
+                  "ResourceStatus": "UPDATE_COMPLETE", **({"PhysicalResourceId": name} if name else {})}  # fmt: skip
         self.expect("describe_stack_resource", {"StackResourceDetail": detail}, **CONFIG)
 
 
@@ -305,6 +305,11 @@ def test_an_endpoint_that_was_rolled_back_is_an_error(
     aws.config("bikes-2")
     aws.endpoint(status, config, **({"FailureReason": reason} if reason else {}))
     with pytest.raises(StackError, match=message):
+        stack_update.check_endpoint(aws, stack())
+    # AND so is one whose configuration was not created
+    aws.config()
+    aws.endpoint("InService")
+    with pytest.raises(StackError, match="not on the new :"):
         stack_update.check_endpoint(aws, stack())
     # AND of another's endpoint nothing is requested
     stack_update.check_endpoint(aws, stack(parameters={"CreateEndpoint": "false"}))

@@ -27,7 +27,7 @@ def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "file.txt"
     with writing(target) as output:
         output.write("é")
-        # THEN nothing of that name is there before the end, but a hidden part beside it
+        # THEN nothing of that name is there before the end, but a hidden part in its folder
         assert [one.name for one in target.parent.iterdir()] == [f".file.txt.{os.getpid()}.part"]
     assert target.read_bytes() == "é".encode()
     assert list(target.parent.iterdir()) == [target]
