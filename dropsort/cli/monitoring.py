@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dropsort.cli import references
-from dropsort.cli.documents import write_json
+from dropsort.cli.documents import is_standard_output, write_json
 from dropsort.cli.locations import HOME, Location, locate
 from dropsort.cli.options import (
     amount,
@@ -147,6 +147,7 @@ def monitor(
 @labels_option
 @images_option
 @processes_option
+@json_option
 @stack_choice
 @aws_options
 def report(
@@ -165,6 +166,7 @@ def report(
     labels: str | None,
     images: bool,
     processes: int | None,
+    json_file: Path | None,
     stack: str | None,
     aws: Aws,
 ) -> int:
@@ -214,7 +216,8 @@ def report(
     )
     for line in writing.summary(built, quality):
         note(line)
-    echo(page)
+    echo(page, err=is_standard_output(json_file))
+    write_json(json_file, {"page": str(page), **writing.document(built, quality)})
     note("Open this page in a browser.")
     if open_:
         open_in_browser(page.resolve().as_uri())

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 
@@ -259,6 +260,17 @@ def verdict(report: Report) -> Verdict:
     return Verdict(
         "ok", "●", "No change found", f"{compared} {check.day.window_size:,} captures of the last day."
     )
+
+
+def document(report: Report, quality: Quality | None = None) -> dict[str, Any]:
+    """What the page says first, for JSON: what drift found, the alarms, and the figures as they are shown."""
+    found = verdict(report)
+    return {
+        "verdict": found.title,
+        "note": found.note,
+        "alarms": list(found.found),
+        "figures": {tile.name: tile.value for tile in tiles(report, quality)},
+    }
 
 
 def summary(report: Report, quality: Quality | None = None) -> list[str]:

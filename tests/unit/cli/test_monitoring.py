@@ -119,6 +119,11 @@ def test_the_report_says_what_it_compares_with(run: Run, captures: Path, tmp_pat
     assert "No change found. Compared with reference.json, 40 predictions." in shown.stderr
     assert "captures 100, mean confidence 0." in shown.stderr
     assert shown.stderr.endswith("Open this page in a browser.\n")
+    # AND so does JSON, which is alone on standard output
+    written = run("report", str(captures), "--reference", "reference.json", "--no-open", "--json", "-")
+    found = json.loads(written.stdout)
+    assert (found["verdict"], found["alarms"], found["figures"]["captures"]) == ("No change found", [], "100")
+    assert found["page"] in written.stderr
     # AND a service's page has a name of its own
     assert (
         watching._page_of(Location("s3://b/captures", "state", "name", stack="dropsort")).name
