@@ -78,6 +78,8 @@ MODULES = {
     "dropsort.contract.stack_update": [U + "contract/test_stack_update.py"],
     "dropsort.contract.s3_documents": [U + "contract/test_s3_documents.py"],
     "dropsort.contract.files": [U + "contract/test_written_files.py"],
+    "dropsort.contract.caches": [U + "contract/test_caches.py"],
+    "dropsort.contract.clients": [U + "contract/test_model_parameters.py"],
     "dropsort.contract.emf": [U + "contract/test_emf.py"],
     "dropsort.client.backfill": [U + "client/test_backfill.py"],
     "dropsort.client.checksums": [U + "client/test_checksums.py"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,18 @@ def test_an_object_that_cannot_be_read_is_another(s3: Any, tmp_path: Path) -> No
 
 def test_what_earlier_versions_uploaded_in_parts_is_recognised() -> None:
     assert PART_BYTES == 8 * 1024 * 1024, "with other parts every large upload would have another ETag"
+
+
+def test_an_upload_of_ours_is_recognised_by_its_etag_alone(tmp_path: Path) -> None:
+    never: Any = None  # nothing is requested
+    path = tmp_path / "a"
+    path.write_bytes(b"123456789")
+    assert is_same(never, BUCKET, KEY, "25f9e794323b453885f5181f1b624d0b", path, 9)
+    # AND one that is as large as a part is uploaded in parts, if only in one
+    path.write_bytes(bytes(PART_BYTES))
+    part = hashlib.md5(bytes(PART_BYTES), usedforsecurity=False).digest()
+    etag = f"{hashlib.md5(part, usedforsecurity=False).hexdigest()}-1"
+    assert is_same(never, BUCKET, KEY, etag, path, PART_BYTES)
 
 
 def test_an_empty_object_is_that_of_an_empty_file(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_without_an_environment_it_is_in_the_users_cache(
     found = caches.folder("things")
     assert found.parts[: len(tmp_path.parts) + 3] == (tmp_path / "home" / ".cache" / "dropsort").parts
     assert found.name == "things"
+    assert len(found.parent.name) == 8
 
 
 def test_where_the_environment_may_not_be_written_it_is_in_the_users_cache(

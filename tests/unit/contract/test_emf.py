@@ -8,7 +8,15 @@ import math
 import pytest
 
 from dropsort.contract import emf
-from dropsort.contract.metrics import LABELS_COUNTED, Metric, counted_label, largest_shares
+from dropsort.contract.metrics import (
+    LABEL,
+    LABELS_COUNTED,
+    MODEL,
+    STACK,
+    Metric,
+    counted_label,
+    largest_shares,
+)
 
 DECLARED = {"A": Metric("Count", "a"), "B": Metric("Milliseconds", "b"), "C": Metric("None", "c")}
 
@@ -47,6 +55,10 @@ def test_a_line_has_a_directive_for_each_set_of_dimensions() -> None:
     # AND it is short: CloudWatch bills what is written
     assert "é" in text
     assert " " not in text.replace("a metric is stronger", "")
+
+
+def test_names_of_dimensions_are_those_that_people_have_in_their_dashboards() -> None:
+    assert (STACK, LABEL, MODEL) == ("Stack", "Label", "Model")
 
 
 def test_a_line_without_a_metric_is_none() -> None:
