@@ -77,9 +77,12 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setattr(module, "Waiter", Waiter)
     # Uploads have ended before the first poll.
     ended = SimpleNamespace(start=lambda: None, is_alive=lambda: False)
-    monkeypatch.setattr(
-        module, "threading", SimpleNamespace(**vars(module.threading) | {"Thread": lambda **_: ended})
-    )
+
+    def thread(*, daemon: bool = False, **_: Any) -> Any:
+        assert daemon  # an upload that hangs does not keep the command from ending
+        return ended
+
+    monkeypatch.setattr(module, "threading", SimpleNamespace(**vars(module.threading) | {"Thread": thread}))
 
     def run(*script: Poll, **options: Any) -> tuple[list[Any], float]:
         Waiter.script = iter(script)

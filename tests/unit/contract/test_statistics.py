@@ -192,4 +192,5 @@ def test_trials_for_a_width_are_the_fewest() -> None:
         assert (high - low > 0.02) is wide
     assert trials_for(0.5, 0.01) == 9600  # where the interval is widest
     assert trials_for(0.5, 0.09, 1.0) == 30  # 0.5 / sqrt(30 + 1) is less than 0.09, 0.5 / sqrt(29 + 1) is not
+    assert trials_for(0.5, 0.25, 0.5) == 1
     assert trials_for(0.5, 0.5) == 1  # with one trial, half of the interval is 0.4 long

@@ -25,6 +25,7 @@ OF_THE_TEMPLATE = {
 
 def test_the_defaults_are_the_templates_and_the_functions() -> None:
     assert tuple(OF_THE_TEMPLATE.values()) == (defaults.THRESHOLD, defaults.FAMILIARITY_THRESHOLD)
+    assert PARAMETERS["Precision"]["Default"] == defaults.PRECISION
     functions = {setting.name.lower(): setting.default for setting in SETTINGS}
     assert {name: float(functions[name]) for name in OF_THE_TEMPLATE} == OF_THE_TEMPLATE
 
