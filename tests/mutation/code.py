@@ -80,6 +80,12 @@ MODULES = {
     "dropsort.contract.files": [U + "contract/test_written_files.py"],
     "dropsort.contract.caches": [U + "contract/test_caches.py"],
     "dropsort.contract.clients": [U + "contract/test_model_parameters.py"],
+    "dropsort.contract.defaults": [
+        U + "contract/test_model_parameters.py",
+        U + "contract/test_litter.py",
+        U + "monitoring/test_defaults.py",
+        U + "infra/test_template.py",
+    ],
     "dropsort.contract.emf": [U + "contract/test_emf.py"],
     "dropsort.client.backfill": [U + "client/test_backfill.py"],
     "dropsort.client.checksums": [U + "client/test_checksums.py"],
