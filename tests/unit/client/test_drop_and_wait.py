@@ -151,6 +151,9 @@ def test_results_of_an_earlier_drop_count_for_what_was_there(
     again = drop_and_wait(s3, BUCKET, found)
     assert len(again) == 8
     assert all(item.latency_seconds is None for item in again)
+    # AND on demand they are uploaded again
+    (fresh,) = drop_and_wait(s3, BUCKET, found[:1], again=True)
+    assert fresh.upload.fresh
 
 
 def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(

@@ -25,6 +25,7 @@ class Waiter:
     """Results as a script has them: one entry for each poll, nothing after the last one."""
 
     script: Iterator[Poll]
+    clock: Any
 
     def __init__(self, *_: Any, retrying: Any = None, **__: Any) -> None:
         self.retrying, self.missing, self.retryable = retrying, [file.key for file in FILES], 0
@@ -69,8 +70,10 @@ def failure(number: int) -> Poll:
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Waits with a patience of 25 seconds, where each poll comes ten seconds after the one before; returns results and seconds."""
     clock = SimpleNamespace(now=0.0)
+    slept: list[float] = []
 
-    def sleep(_: float) -> None:
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
         clock.now += 10
 
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
@@ -84,13 +87,15 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     monkeypatch.setattr(module, "threading", SimpleNamespace(**vars(module.threading) | {"Thread": thread}))
 
-    def run(*script: Poll, **options: Any) -> tuple[list[Any], float]:
-        Waiter.script = iter(script)
+    def run(*script: Poll, patience_seconds: float = 25, **options: Any) -> tuple[list[Any], float]:
+        Waiter.script, Waiter.clock = iter(script), clock
+        options |= {"patience_seconds": patience_seconds}
         try:
-            return module.drop_and_wait(None, "images", FILES, patience_seconds=25, **options), clock.now  # type: ignore[arg-type]
+            return module.drop_and_wait(None, "images", FILES, **options), clock.now  # type: ignore[arg-type]
         except MissingResultsError as error:
             return [error], clock.now
 
+    run.slept = slept  # type: ignore[attr-defined]
     return run
 
 
@@ -129,3 +134,17 @@ def test_without_a_callback_a_failure_that_is_tried_again_is_a_result(wait: Call
         return ITEMS
 
     assert wait(plain) == (ITEMS, 10)
+
+
+def test_the_longer_nothing_comes_the_fewer_polls_there_are(wait: Callable[..., Any]) -> None:
+    def slow(waiter: Waiter) -> list[Any]:
+        waiter.clock.now += 4
+        return []
+
+    wait(nothing, slow, result(0), slow, patience_seconds=400)
+    slept = wait.slept  # type: ignore[attr-defined]
+    # Half of the time that a poll takes, at least; after a result the shortest pause again
+    assert slept[:5] == [0.02, 2.0, 0.02, 2.0, pytest.approx(0.02 * 1.2**2)]
+    # AND five seconds at most
+    assert slept[32] == pytest.approx(0.02 * 1.2**30)
+    assert set(slept[33:]) == {5.0}
