@@ -39,7 +39,8 @@ def test_the_story_of_an_image_has_its_review(s3: Any, write_result: Callable[..
     # GIVEN an upload with its result
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"1")
     location = write_result(KEY, inference_id="a" * 64)
-    assert find(s3, BUCKET, KEY).decisions == ()
+    unreviewed = find(s3, BUCKET, KEY)
+    assert (unreviewed.decisions, unreviewed.earlier) == ((), False)
 
     # WHEN it is reviewed
     prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())

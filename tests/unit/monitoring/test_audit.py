@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.audit import simulate
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
-from dropsort.contract.statistics import Stratum, trials_for, weighted_sum
+from dropsort.contract.statistics import Estimate, Interval, Stratum, trials_for, weighted_sum
 from monitoring.quality.audit import (
     HALF_WIDTH,
     Audited,
@@ -216,6 +216,15 @@ def test_no_more_reviews_are_needed_once_the_interval_is_two_points_wide(trials:
     found = assess({CLASSIFIED: Counted([Stratum(1_000_000, trials, round(0.95 * trials))])}, 0.99)
     low, high = found.classified.estimate.interval
     assert (high - low <= 0.02, found.more == 0) == (not more, not more)
+    # AND none if it is just as wide
+    width = replace(found.classified, estimate=Estimate(0.95, Interval(0.0, 2 * HALF_WIDTH), 100))
+    assert replace(found, outcomes={CLASSIFIED: width}).more == 0
+
+
+def test_reviews_that_count_already_are_not_needed_again() -> None:
+    found = assess({CLASSIFIED: Counted([Stratum(100_000, 300, 285)])}, 0.99)
+    assert trials_for(0.95, HALF_WIDTH) == 1838
+    assert (math.floor(found.classified.estimate.trials), found.more) == (300, 1538)
 
 
 def test_thirty_reviews_are_a_stratum_and_what_is_left_joins_the_last() -> None:
