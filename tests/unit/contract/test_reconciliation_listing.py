@@ -70,9 +70,9 @@ def test_memory_does_not_grow_with_the_bucket() -> None:
         assert found == count / 100
         return most
 
-    small, large = peak(1_000), peak(5_000)
-    # What other tests left behind moves the peak by some 50 KB. The keys of 4,000 uploads alone, were they kept, need 310 KB.
-    assert large - small < 40 * 4_000
+    # The keys of 4,000 uploads alone, were they kept, need 310 KB each time. Threads that other tests left behind allocate, too, but seldom
+    # three times in a row.
+    assert any(peak(5_000) - peak(1_000) < 40 * 4_000 for _ in range(3))
 
 
 def test_ignored_uploads_are_returned_as_they_are_listed() -> None:
