@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import hashlib
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -208,6 +209,10 @@ def main() -> None:
         "--keep", type=Path, default=Path("fuzz-findings"), help="folder for files that are findings"
     )
     options = parser.parse_args()
+    if missing := [name for name in ("cv2", "av", "pillow_heif") if importlib.util.find_spec(name) is None]:
+        parser.error(
+            f"{', '.join(missing)}: not installed, so nothing can be compared: pip install -r requirements/fuzz.in"
+        )
     options.keep.mkdir(parents=True, exist_ok=True)
     rng, files, process = random.Random(options.seed), seeds(), Process()
     if unknown := set(options.formats or ()) - set(files):
