@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from dropsort.deployment import package
 from dropsort.local.running import announced
@@ -153,6 +155,11 @@ def test_the_guides_train_a_model_serve_it_and_learn_from_reviews(
 
     # WHEN they are typed, `up` and what follows in two terminals, THEN each one succeeds
     type_lines(lines[:at], tmp_path, terminal)
+    # AND, so that there is something to review, images that are unlike all others
+    random = np.random.default_rng(1)
+    for number, label in enumerate(("speed-limit", "stop", "warning")):
+        noise = Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8))
+        noise.save(tmp_path / "signs-test" / label / f"noise-{number}.png")
     with up(serve, "signs", tmp_path, terminal):
         type_lines([*lines[at + 1 :], "dropsort results --json results.json"], tmp_path, terminal)
         # AND the model of the guide classified the images
