@@ -22,13 +22,8 @@ from training.model import familiarity
 from training.model.classifier import Classifier
 from training.model.network import Network
 
-SIZES = (
-    60,
-    113,
-    200,
-    400,
-    800,
-)  # a small, odd one too: the share of a training image is then no multiple of 0.01
+# 113 too: the share of a training image is then not a multiple of 0.01.
+SIZES = (60, 113, 200, 400, 800)
 
 
 def main() -> None:

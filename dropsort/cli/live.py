@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropsort.cli.output import STYLES, WAITING, console
 from dropsort.contract.keys import CLASSIFIED, FAILED, INCOMING, LOW_CONFIDENCE
-from dropsort.contract.text import printable
+from dropsort.contract.text import number_of, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -69,7 +69,7 @@ def sentence(counts: Counts) -> str:
     """The counts in one line."""
     if not counts.images:
         return "Waiting for images."
-    parts = [f"{counts.images:,} image{'s' if counts.images != 1 else ''} in"]
+    parts = [f"{number_of(counts.images, 'image')} in"]
     for number, name in (
         (counts.classified, CLASSIFIED),
         (counts.low_confidence, LOW_CONFIDENCE),

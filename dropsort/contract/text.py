@@ -12,14 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_FORMULA = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-)  # with what a spreadsheet takes the content of a cell for a formula
+# With what a spreadsheet takes the content of a cell for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _visible(sign: str) -> bool:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from dropsort.contract.text import number_of
+
 SERIES = 6  # styles "series0" to "series5", for lines that have no meaning known here
 
 
@@ -171,10 +173,10 @@ def _described(mark: Mark) -> str:
         values = [point[1] for point in mark.points if not math.isnan(point[1])]
         if not values:
             return f"{mark.name}: no values."
-        count = f"{len(values):,} value{'s' if len(values) != 1 else ''}"
+        count = number_of(len(values), "value")
         return f"{mark.name}: {count} from {min(values):.4g} to {max(values):.4g}, the last {values[-1]:.4g}."
     if isinstance(mark, Bars) and mark.name:
-        return f"{mark.name}: {len(mark.bars):,} bar{'s' if len(mark.bars) != 1 else ''}."
+        return f"{mark.name}: {number_of(len(mark.bars), 'bar')}."
     return ""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment
 
 from dropsort.contract.statistics import Interval, calibration_bins
+from dropsort.contract.text import number_of
 from dropsort.pages import html
 from dropsort.pages.chart import (
     Bar,
@@ -187,7 +188,7 @@ def _reliability(evaluation: Evaluation) -> Chart:
         Dot(
             b.confidence,
             b.accuracy,
-            f"{b.size:,} image{'s' if b.size != 1 else ''}: confidence {b.confidence:.3f}, correct {b.accuracy:.3f}",
+            f"{number_of(b.size, 'image')}: confidence {b.confidence:.3f}, correct {b.accuracy:.3f}",
             3 + 9 * math.sqrt(b.size / total),
         )
         for b in bins
@@ -238,7 +239,7 @@ def _histogram(evaluation: Evaluation) -> Chart:
     below, _ = np.histogram(confidence[~sure], edges)
     above, _ = np.histogram(confidence[sure], edges)
     for start, b, a in zip(edges.tolist(), below.tolist(), above.tolist(), strict=False):
-        hover = f"confidence {start:.2f} to {start + width:.2f}: {a + b:,} image{'s' if a + b != 1 else ''}"
+        hover = f"confidence {start:.2f} to {start + width:.2f}: {number_of(a + b, 'image')}"
         if b:
             low.append(Bar(start, start + width, 0, b, hover))
         if a:

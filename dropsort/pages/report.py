@@ -19,6 +19,7 @@ from jinja2 import Environment
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.statistics import wilson
+from dropsort.contract.text import number_of
 from dropsort.pages import html, report_tables
 from dropsort.pages.images import GalleryImage, KeysOf, captured_images, no_keys, showable
 from dropsort.pages.parts import Tile
@@ -238,10 +239,10 @@ def verdict(report: Report) -> Verdict:
             "captures are written some minutes later. Then write this page again with `dropsort report`.",
         )
     count = report.reference.count if report.reference else 0
-    compared = f"Compared with {report.reference_name}, {count:,} prediction{'s' if count != 1 else ''}."
+    compared = f"Compared with {report.reference_name}, {number_of(count, 'prediction')}."
     if check.alarms:
         alarms = len(check.alarms)
-        return Verdict("bad", "▲", f"{alarms} alarm{'s' if alarms > 1 else ''}", compared, check.alarms)
+        return Verdict("bad", "▲", number_of(alarms, "alarm"), compared, check.alarms)
     if report.reference is None:
         return Verdict(
             "",
@@ -284,7 +285,7 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
     """The figures that come first."""
     total = report.total
     low = total.below(report.threshold)
-    labels = f"{len(total.labels)} label{'s' if len(total.labels) != 1 else ''}"
+    labels = number_of(len(total.labels), "label")
     more = f"; {report.earlier:,} of earlier models left out" if report.earlier else ""
     found = [Tile("captures", f"{total.count:,}", f"in {span(report.model_hours)}, {labels}{more}")]
     if total.count:
@@ -324,5 +325,5 @@ def _unfamiliar(report: Report) -> list[Tile]:
     count = report.unfamiliar
     if count is None:
         return []
-    note = f"{count:,} capture{'s' if count != 1 else ''}; low-confidence at any threshold"
+    note = f"{number_of(count, 'capture')}; low-confidence at any threshold"
     return [Tile("unfamiliar", percent(count / report.total.count), note)]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 
 import numpy as np
 
+from dropsort.contract.text import number_of
 from dropsort.pages.chart import (
     Axis,
     Band,
@@ -166,7 +167,7 @@ def _histogram(report: Report, zone: tzinfo) -> Chart:
         # The bar that the threshold cuts is stacked from its two parts.
         cut = min(max(edge, i * _WIDTH), (i + 1) * _WIDTH)
         below = int(report.total.confidence[i * _WIDTH : cut].sum())
-        hover = f"confidence {start:.2f} to {end:.2f}: {count:,} capture{'s' if count != 1 else ''}"
+        hover = f"confidence {start:.2f} to {end:.2f}: {number_of(count, 'capture')}"
         if below:
             under.append(Bar(start, end, 0, below, hover))
         if count > below:

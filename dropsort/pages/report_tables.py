@@ -10,6 +10,7 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
+from dropsort.contract.text import number_of
 from dropsort.pages.parts import Fact
 from dropsort.pages.words import auroc_note, count, decimal, moment, percent, probability, short, size, span
 from monitoring.drift.signals import Signal
@@ -156,7 +157,7 @@ def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
         Fact(
             "capture records",
             f"{h.records:,}",
-            f"with {h.predictions:,} prediction{'s' if h.predictions != 1 else ''}",
+            f"with {number_of(h.predictions, 'prediction')}",
         ),
         Fact("duplicates", f"{h.duplicates:,}", "records whose event id had been seen; counted once"),
         Fact("bad lines", f"{h.bad_lines:,}", bad),

@@ -26,6 +26,7 @@ from dropsort.contract.statistics import (
     trials_for,
     weighted_sum,
 )
+from dropsort.contract.text import number_of
 
 FEWEST = 30  # reviews in a stratum; days with fewer are merged with their neighbours
 HALF_WIDTH = 0.01  # of the interval that further reviews are counted for
@@ -138,12 +139,12 @@ class Audit:
         words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
         if not self.shown:
             words.append(
-                f"Their precision is not known yet: {_reviews(found.reviewed)} at random, at least {FEWEST} are needed."
+                f"Their precision is not known yet: {number_of(found.reviewed, 'review')} at random, at least {FEWEST} are needed."
             )
         else:
             words.append(
                 f"{found.estimate.value:.1%} of {found.size:,} classified images are right ({found.estimate.interval.shares()}), "
-                f"by {_reviews(found.reviewed)} at random."
+                f"by {number_of(found.reviewed, 'review')} at random."
             )
         if self.more:
             words.append(f"Review {self.more:,} more to know it to ± {HALF_WIDTH:.0%}.")
@@ -195,10 +196,6 @@ _VERDICTS: Mapping[str, str] = {
     "broken": "is broken: it is above the interval",
     "open": "is neither confirmed nor broken yet",
 }
-
-
-def _reviews(count: int) -> str:
-    return f"{count:,} review{'' if count == 1 else 's'}"
 
 
 def of_model(results: Iterable[Audited], model: str) -> list[Audited]:

@@ -8,7 +8,6 @@ import uuid
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from monitoring.errors import MissingFileError, MonitoringError
 from monitoring.incremental import run as aggregate
@@ -23,21 +22,12 @@ from tests.unit.monitoring.test_aggregate import TREE_LATE, files_of, same, writ
 LATER = f"captures/{TREE_LATE}".replace("/12/", "/13/")
 
 
-@pytest.fixture(scope="module")
-def endpoint():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(endpoint, monkeypatch):
+def bucket(server, monkeypatch):
     """A bucket of its own on an S3 that speaks HTTP, found by the environment as any client finds it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
