@@ -23,7 +23,7 @@ from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
 from benchmarks.faults.stand import Stand, images
 from dropsort.local import automatic_redrive, embedded
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 UPLOADS = 120
 RATE = 2.0  # images per second
@@ -134,7 +134,7 @@ def service() -> Iterator[Stand]:
     before = automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE
     automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE = REDRIVE_SECONDS, 1
     try:
-        with Service() as running:
+        with LocalService() as running:
             stand = Stand(running)
             yield stand
             stand.close()

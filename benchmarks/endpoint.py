@@ -30,7 +30,7 @@ from dropsort.local.endpoint_config import EndpointConfig
 from dropsort.local.endpoint_process import EmbeddedEndpoint
 from training import inference
 from training.dataset import samples
-from training.evaluation import evaluate
+from training.evaluation import held_out
 
 NAME = "bench"
 TARGETS = {"endpoint/loop": 0.7, "endpoint/torch": 4.0}
@@ -140,7 +140,7 @@ def main() -> None:
     arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.images:
-            paths = [p.path for p in evaluate.unlabelled(arguments.images)]
+            paths = [p.path for p in held_out.unlabelled(arguments.images)]
         else:
             paths = samples.drawn(Path(folder), 200).images
         images = [path.read_bytes() for path in paths]

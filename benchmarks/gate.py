@@ -23,7 +23,7 @@ from benchmarks import pipeline, pipeline_rounds, ungated_emulator
 from benchmarks.pipeline_arms import Ours
 from dropsort.contract.progress import OnStep
 from dropsort.local import embedded, endpoint_process
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 TARGET = 0.97
 # Uploaders, images of a round: so many that a round takes some seconds.
@@ -102,9 +102,9 @@ def measure(
     """Ratios of throughput and median latency, by uploaders and round."""
     found: dict[str, dict[str, list[float]]] = {}
     numbered = list(enumerate(images))
-    with Service() as gated:
+    with LocalService() as gated:
         with nullcontext() if control else without_gate():
-            other = Service()
+            other = LocalService()
             other.__enter__()
         try:
             arms = {"with": (gated, Ours(gated)), "without": (other, Ours(other))}

@@ -22,7 +22,7 @@ import numpy as np
 from training import dataset
 from training.dataset import Dataset, LabelledImage
 from training.evaluation.compare import compare
-from training.evaluation.evaluate import load_model, predict
+from training.evaluation.held_out import load_model, predict
 from training.settings import Settings
 from training.train import train
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import processes
 from dropsort.contract import keys
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from training.dataset import samples
 
 _FOLDER = "load"
@@ -60,7 +60,7 @@ class Load:
 
 
 def run(
-    service: Service,
+    service: LocalService,
     images: Sequence[bytes],
     uploads: int,
     clients: int,
@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         images = [path.read_bytes() for path in samples.drawn(Path(folder), 24, seed=1).images]
-    with Service() as service:
+    with LocalService() as service:
         load = run(
             service,
             images,

@@ -20,7 +20,7 @@ from benchmarks.pipeline_rounds import Round
 from dropsort.contract.keys import INCOMING
 from dropsort.contract.progress import OnStep
 from dropsort.deployment import package
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from handlers import imaging
 from handlers.rejections import Rejection
 from training.dataset import samples
@@ -77,7 +77,7 @@ def measure(images: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
     """All figures of the bench, for JSON and for `pipeline_report.text`."""
     numbered = list(enumerate(images))
     rounds: dict[str, dict[str, Round]] = {}
-    with Service() as service:
+    with LocalService() as service:
         arms: list[Arm] = [Ours(service), Baseline(service), Baseline(service, eased=True)]
         for uploaders in UPLOADERS:
             for arm in arms:
@@ -136,7 +136,7 @@ def _sent(arm: Arm, image: bytes) -> bytes:
         return b""
 
 
-def _prediction(service: Service, image: bytes) -> list[float] | None:
+def _prediction(service: LocalService, image: bytes) -> list[float] | None:
     """The endpoint's own prediction for an image; None if it has none."""
     client = service.session().client("sagemaker-runtime")
     if not image:
@@ -151,7 +151,7 @@ def _prediction(service: Service, image: bytes) -> list[float] | None:
 
 
 def _judged(
-    service: Service, arm: Arm, result: Round, expected: Sequence[list[float] | None]
+    service: LocalService, arm: Arm, result: Round, expected: Sequence[list[float] | None]
 ) -> dict[str, int]:
     """Counts: executions that failed and why, results written, images with the prediction of another one."""
     counts = {
@@ -192,7 +192,7 @@ def _top(probabilities: Sequence[float]) -> int:
     return max(range(len(probabilities)), key=probabilities.__getitem__)
 
 
-def _alone(service: Service, ours: Arm, baseline: Arm, images: Sequence[bytes]) -> dict[str, float]:
+def _alone(service: LocalService, ours: Arm, baseline: Arm, images: Sequence[bytes]) -> dict[str, float]:
     """Processor milliseconds per image of the functions alone, by arm: the median of three turns."""
     session = service.session()
     s3, functions = session.client("s3"), session.client("lambda")

@@ -19,7 +19,7 @@ import boto3
 from dropsort.contract.keys import INCOMING
 from dropsort.deployment.package import CACHE, SERVICE, Packages
 from dropsort.local import shared_layer
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 BASELINE = Path(__file__).with_name("baseline")
 
@@ -43,7 +43,7 @@ class Arm(Protocol):
 class Ours:
     """Dropsort: an upload, nothing else."""
 
-    service: Service
+    service: LocalService
     name: str = "dropsort"
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Baseline:
         after an invocation that prints none, and no image is below the threshold, since the emulator ends a process that raised.
     """
 
-    def __init__(self, service: Service, *, eased: bool = False) -> None:
+    def __init__(self, service: LocalService, *, eased: bool = False) -> None:
         session = service.session()
         self.name = "baseline, eased" if eased else "baseline"
         stem = self.name.replace(", ", "-")
@@ -123,7 +123,7 @@ def _libraries_layer() -> bytes:
     return shared.archives[SERVICE.libraries_parameter].read_bytes()
 
 
-def make_cold(service: Service, arm: Arm) -> None:
+def make_cold(service: LocalService, arm: Arm) -> None:
     """End the workers of an arm's functions: any update of their settings does."""
     client = service.session().client("lambda")
     for name in arm.functions:

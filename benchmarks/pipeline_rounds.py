@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import processes
 from benchmarks.pipeline_arms import Arm
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 PATIENCE_SECONDS = 120.0
 _LOOK_SECONDS = 0.03
@@ -67,7 +67,9 @@ class Round:
         return values[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
 
 
-def run(service: Service, arm: Arm, images: Sequence[tuple[int, bytes]], uploaders: int, tag: str) -> Round:
+def run(
+    service: LocalService, arm: Arm, images: Sequence[tuple[int, bytes]], uploaders: int, tag: str
+) -> Round:
     """Send `images`, pairs of number and content, through an arm.
 
     Parameters
@@ -109,7 +111,7 @@ def run(service: Service, arm: Arm, images: Sequence[tuple[int, bytes]], uploade
 class _Watch:
     """Sees executions end: a thread that lists the newest ones and reads each new one once."""
 
-    def __init__(self, service: Service, arm: Arm) -> None:
+    def __init__(self, service: LocalService, arm: Arm) -> None:
         self._client, self._arm = service.session().client("stepfunctions"), arm
         self._events: dict[str, threading.Event] = {}
         self.ended: dict[str, tuple[float, str, Any, str]] = {}

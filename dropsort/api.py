@@ -22,8 +22,8 @@ from dropsort.contract.errors import DropsortError
 
 if TYPE_CHECKING:
     from dropsort.client.aws import Aws
+    from dropsort.client.deployed_service import DeployedService
     from dropsort.client.results import Result
-    from dropsort.client.stack import Service as Stack
     from dropsort.contract.reviews import Review
     from monitoring.quality.audit import Audit
 
@@ -45,23 +45,23 @@ def connect(stack: str = STACK, *, profile: str | None = None, region: str | Non
     DropsortError
         There is no such stack, or it is not one of Dropsort.
     """
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service
     from dropsort.client.aws import Aws
 
     aws = Aws(profile, region)
-    return Service(stacks.find(aws.client, stack), aws)
+    return Service(deployed_service.find(aws.client, stack), aws)
 
 
 class Service:
     """A running service; made by `connect`."""
 
-    def __init__(self, stack: Stack, aws: Aws) -> None:
-        self._stack, self._aws = stack, aws
+    def __init__(self, service: DeployedService, aws: Aws) -> None:
+        self._service, self._aws = service, aws
 
     @property
     def bucket(self) -> str:
         """Name of the bucket."""
-        return self._stack.bucket
+        return self._service.bucket
 
     def drop(
         self,
@@ -102,7 +102,7 @@ class Service:
             found.files,
             again=again,
             patience_seconds=patience_seconds,
-            ignored=self._stack.ignored,
+            ignored=self._service.ignored,
             retrying=lambda _: None,  # what the service tries again is waited for
         )
         return [pair.result for pair in pairs]
@@ -161,8 +161,8 @@ class Service:
         from dropsort.cli.audit import judged
         from monitoring.quality import audit
 
-        promised = self._stack.precision if precision is None else precision
-        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), promised, self._stack.model)
+        promised = self._service.precision if precision is None else precision
+        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), promised, self._service.model)
 
     def report(self, out: str | os.PathLike[str]) -> Path:
         """Read new captures, write the monitoring report as one HTML page, and return it.
@@ -179,7 +179,7 @@ class Service:
         from monitoring.report.images import bucket_lines
         from monitoring.storage.base import Access
 
-        where = locate(None, None, None, self._stack.name, self._aws)
+        where = locate(None, None, None, self._service.name, self._aws)
         access = Access(profile=self._aws.profile, region=self._aws.region)
         run(where.source, where.state, labels=where.labels or None, access=access)
         return report.write(

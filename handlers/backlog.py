@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from dropsort.contract import backlog, keys, litter, metrics, reconciliation, reviews, s3_documents
+from dropsort.contract import backlog, ignored_paths, keys, metrics, reconciliation, reviews, s3_documents
 from dropsort.contract.defaults import CLOCK_DIFFERENCE, LONGEST_EXECUTION
 from handlers import aws, telemetry
 
@@ -50,7 +50,7 @@ class Settings:
     backlog_concurrency: int
     serialize_function: str
     classify_function: str
-    ignored_patterns: str = litter.DEFAULT
+    ignored_patterns: str = ignored_paths.DEFAULT
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -226,7 +226,7 @@ class Tick:
     _is_healthy: bool | None = None
 
     def __post_init__(self) -> None:
-        self._ignored = litter.parse(self.settings.ignored_patterns)
+        self._ignored = ignored_paths.parse(self.settings.ignored_patterns)
 
     def run(self) -> State:
         """Find what waits, start a run if the endpoint is healthy, and go on with the comparison."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dropsort.contract import keys, litter, metrics
+from dropsort.contract import ignored_paths, keys, metrics
 from dropsort.contract.predictions import Prediction
 from handlers import aws, recording, recording_requests, result_events, results, settings, telemetry
 from handlers.decision import Decision, decide, failed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handlers.state import Ending, WorkflowState
 
 _SETTINGS = settings.load()
-_matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
+_matches_ignored = ignored_paths.parse(_SETTINGS.ignored_patterns)
 if aws.starting():
     aws.s3()
     if _SETTINGS.event_bus:

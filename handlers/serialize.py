@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, cast
 
-from dropsort.contract import litter
+from dropsort.contract import ignored_paths
 from dropsort.contract.metrics import IGNORED, REJECTED, SERIALIZED_BYTES
 from handlers import aws, imaging, reading, settings
 from handlers.rejections import Rejection
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SETTINGS = settings.load()
 _MOST_BYTES = _SETTINGS.decoding_bytes // 6  # of an object, which is held twice while it is read
 _NEEDS_MEMORY = ("object_too_large", "too_many_pixels", "too_complex")  # perhaps: the second function decides
-_matches_ignored = litter.parse(_SETTINGS.ignored_patterns)
+_matches_ignored = ignored_paths.parse(_SETTINGS.ignored_patterns)
 if aws.starting():
     aws.s3()
 
@@ -52,7 +52,7 @@ def handler(event: dict[str, Any], _context: Any) -> WorkflowState | IgnoredStat
     except reading.Overwritten:
         return state | {"superseded": True, "upload": upload.to_state()}
     state["upload"] = upload.to_state()
-    if litter.is_folder_marker(upload.key, upload.size):  # its size may not have been in the input
+    if ignored_paths.is_folder_marker(upload.key, upload.size):  # its size may not have been in the input
         return _ignored(state)
     if known := _renewed(upload):
         note(renewed=True)

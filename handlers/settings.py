@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dropsort.contract import defaults, litter
+from dropsort.contract import defaults, ignored_paths
 
 LARGE_DECODING_BYTES = (
     1_300_000_000  # that the function for large images has: with less, an image may go there
@@ -76,7 +76,7 @@ SETTINGS = (
     ),
     Setting(
         "IGNORED_PATTERNS",
-        litter.DEFAULT,
+        ignored_paths.DEFAULT,
         "Names of files and folders that get no result, separated by commas; a single comma ignores folder markers alone.",
     ),
     Setting("EVENT_BUS_NAME", "", "Name of the EventBridge bus that gets an event for each recorded result."),

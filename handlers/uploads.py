@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dropsort.contract import keys, litter
+from dropsort.contract import ignored_paths, keys
 
 if TYPE_CHECKING:
     from handlers.state import UploadState, WorkflowState
@@ -46,7 +46,7 @@ class Upload:
 
     def is_ignored(self, matches: Callable[[str], bool]) -> bool:
         """Whether it is to have no result: a folder marker, or a path that `matches`."""
-        return litter.is_folder_marker(self.key, self.size) or matches(self.path)
+        return ignored_paths.is_folder_marker(self.key, self.size) or matches(self.path)
 
     @property
     def inference_id(self) -> str:

@@ -38,7 +38,7 @@ LONGEST = (
     "unit/local/test_venv",
     "unit/monitoring/test_captures",
     "unit/benchmarks/test_capacity",
-    "unit/monitoring/test_usual",
+    "unit/monitoring/test_fast_path",
     "unit/handlers/test_recording",
     "unit/local/test_endpoint",
     "unit/client/test_drop_and_wait",

@@ -18,7 +18,7 @@ from benchmarks.faults.kinds import SHARED, Kind
 from benchmarks.faults.run import PATIENCE_SECONDS, Row, run_alone, run_shared
 from benchmarks.faults.service_kinds import ALONE, Alone
 from benchmarks.faults.stand import PARAMETERS, Stand, hasten
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace, add: Callable[[Row], None]) -> None:
     """Run the kinds, those of one service first."""
     shared = [name for name in options.kinds if name in SHARED]
     if shared:
-        with Service(parameters=PARAMETERS) as service:
+        with LocalService(parameters=PARAMETERS) as service:
             stand = Stand(service)
             for name in shared:
                 add(run_shared(stand, name, options.images, options.patience))

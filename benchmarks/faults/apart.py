@@ -15,7 +15,7 @@ from benchmarks.faults.stand import PARAMETERS, hasten, send, site_of
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.disk import RESERVE_BYTES
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 _END_SECONDS = 120.0
 
@@ -66,7 +66,7 @@ def main(folder: Path, reserve: int) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     hasten()
     try:
-        with Service(
+        with LocalService(
             folder, parameters=PARAMETERS, reserve=reserve, on_step=lambda line: print(line, file=sys.stderr)
         ) as service:
             told = {

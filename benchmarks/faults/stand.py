@@ -20,7 +20,7 @@ from benchmarks import processes
 from benchmarks.faults.batch import Batch, Site, events_of
 from benchmarks.faults.proxy import Fault, Proxy
 from dropsort.local import automatic_redrive
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from training.dataset import samples
 
 FUNCTIONS = ("SerializeFunction", "ClassifyFunction", "FilterFunction", "BacklogFunction")
@@ -70,7 +70,7 @@ class Stand:
         How long a fault goes on after the last upload.
     """
 
-    def __init__(self, service: Service, seconds: float = SECONDS) -> None:
+    def __init__(self, service: LocalService, seconds: float = SECONDS) -> None:
         self.service, self.seconds = service, seconds
         self.session = service.session()
         self.functions, self.events = self.session.client("lambda"), self.session.client("events")

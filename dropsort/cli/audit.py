@@ -48,7 +48,7 @@ def audit(
     Reviews of other images do not count, as they were chosen for their low confidence. The
     exit code is 1 if the promise is broken.
     """
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service
     from dropsort.contract.reference import STATE_PREFIX
     from monitoring.history import AUDIT
     from monitoring.quality import audit as auditing
@@ -56,7 +56,7 @@ def audit(
 
     if store and prefix:
         raise click.UsageError("--store is for the whole service: leave --prefix out.")
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     items = judged(aws.client("s3"), service.bucket, prefix, unreadable=note)
     found = auditing.audit(items, service.precision if precision is None else precision, service.model)
     waiting = [one.key for one in auditing.next_to_review(auditing.of_model(items, service.model), next)]

@@ -39,10 +39,10 @@ def backfill(
     Shows count, time and cost and waits for confirmation. After Ctrl-C the same command continues where it stopped.
     """
     from dropsort.client import backfill as filling
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service
     from monitoring.prices import ResourceUse, price
 
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     s3 = aws.client("s3")
     origin = filling.source(url, to, service.bucket)
     after = filling.resumed_after(s3, service.bucket, origin)

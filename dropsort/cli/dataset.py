@@ -56,14 +56,14 @@ def dataset(
     that should be checked before training are named.
     """
     from dropsort.cli.audit import judged
+    from dropsort.client import deployed_service
     from dropsort.client import reviewed as reading
-    from dropsort.client import stack as stacks
     from monitoring.quality.audit import sampled
     from training import dataset as datasets
     from training.dataset import LabelledImage, checks, fingerprints, joining
-    from training.evaluation.evaluate import load_model, predict
+    from training.evaluation.held_out import load_model, predict
 
-    service, s3 = stacks.find(aws.client, stack), aws.client("s3")
+    service, s3 = deployed_service.find(aws.client, stack), aws.client("s3")
     found = list(reading.iterate(s3, service.bucket, prefix=prefix, unreadable=note))
     of = {review.inference_id: decision for review in found if (decision := deciding.in_force(review))}
     actions = Counter(decision.action for decision in of.values())

@@ -75,7 +75,7 @@ def deploy(
     the resource is named.
     """
     from dropsort.contract import stack as stacks
-    from dropsort.deployment import named, package, probe
+    from dropsort.deployment import existing_resources, package, probe
     from dropsort.deployment.deploy import check_names
     from dropsort.deployment.deploy import deploy as run
     from dropsort.local import shared_layer
@@ -101,7 +101,7 @@ def deploy(
     if here and before.get("CreateEndpoint") == "false" and values.get("CreateEndpoint") == "true":
         values = _own_endpoint(values, here)
     given = {"ArtifactBucket": artifact_bucket} if artifact_bucket else {}
-    values = named.check(aws.client, {**values, **given}, before, note) | values
+    values = existing_resources.check(aws.client, {**values, **given}, before, note) | values
     # Before anything is built, uploaded or created.
     if existing is None and not here:
         _check_quotas(aws, values, document)

@@ -78,8 +78,7 @@ def drop(
     .DS_Store, @eaDir, *.part and the like); its path relative to that folder becomes its path below incoming/. A file
     that is already there is not uploaded again, so an interrupted drop can be repeated.
     """
-    from dropsort.client import files
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service, files
     from dropsort.client.drop import Uploaded
     from dropsort.client.drop import drop as upload
     from dropsort.client.drop_and_wait import drop_and_wait
@@ -97,7 +96,7 @@ def drop(
     if not found:
         names = ", ".join(printable(str(path)) for path in paths)
         raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     s3 = aws.client("s3")
     ignored = [file for file in found if service.ignored(path_of(file.key))]
     if ignored:

@@ -52,11 +52,12 @@ def evaluate(
     Shows accuracy with its 95 % interval, accuracy without near-duplicates of training images, calibration, and coverage
     and precision at the threshold. Does not need PyTorch.
     """
-    from training.evaluation import evaluate as evaluating
+
+    from training.evaluation import held_out
 
     with bars() as progress:
         task = progress.add_task("images", total=None)
-        result = evaluating.evaluate_path(
+        result = held_out.evaluate_path(
             model,
             images,
             others=others,

@@ -32,11 +32,11 @@ def forget(
 
     Shows what is stored first and waits for confirmation. It cannot be undone.
     """
+    from dropsort.client import deployed_service
     from dropsort.client import forget as forgetting
-    from dropsort.client import stack as stacks
-    from dropsort.client.story import upload_key
+    from dropsort.client.image_history import upload_key
 
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     s3 = aws.client("s3")
     output = output_console(json_file)
     whole = dict.fromkeys(upload_key(key, service.bucket) for key in keys)

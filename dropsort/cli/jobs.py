@@ -82,7 +82,7 @@ def _hyperparameters(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
 def training_role(aws: Aws, stack: str, dry_run: bool) -> str:
     if dry_run:
         return f"arn:aws:iam::{ACCOUNT}:role/{stack}-training"
-    from dropsort.client.stack import find
+    from dropsort.client.deployed_service import find
 
     role = find(aws.client, stack).outputs.get("TrainingRoleArn")
     if not role:

@@ -16,7 +16,6 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.environment import export_line, invoked_as
 from dropsort.cli.errors import EXIT_FAILURE
-from dropsort.cli.live import Live
 from dropsort.cli.locations import LAST_DEMO
 from dropsort.cli.models import figures, model_option, thresholds
 from dropsort.cli.options import amount, existing, json_option
@@ -30,12 +29,13 @@ from dropsort.cli.output import (
     note,
     output_console,
 )
+from dropsort.cli.status_line import StatusLine
 from dropsort.cli.totals import totals
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from dropsort.client.wait import Finished
-    from dropsort.local.service import Service
+    from dropsort.local.service import LocalService
 
 # Maximum number of uploads in progress. The embedded AWS starts a process for each function of each of them, which keeps
 # two processors busy for seconds, and runs at most 8 functions.
@@ -64,12 +64,12 @@ def up(data: Path | None, port: int | None, model: Path, quiet: bool) -> int:
     printed. With --data, a restart continues with uploads that have no result.
     """
     from dropsort.local.running import announced
-    from dropsort.local.service import Service
+    from dropsort.local.service import LocalService
 
     with (
         ExitStack() as end,
         Steps() as steps,
-        Service(data, port, model=model, parameters=thresholds(model), on_step=steps) as service,
+        LocalService(data, port, model=model, parameters=thresholds(model), on_step=steps) as service,
         announced(service.running),
     ):
         end.callback(note, "Stopped.")  # the last thing, once everything has ended
@@ -92,7 +92,7 @@ def up(data: Path | None, port: int | None, model: Path, quiet: bool) -> int:
         where = f"everything is stored in {data}" if data else "everything is deleted (--data DIR stores it)"
         output.print(f"\nCtrl-C stops it; {where}.", soft_wrap=True)
         try:
-            with Live(service.activity, quiet) as live:
+            with StatusLine(service.activity, quiet) as live:
                 service.wait(live.show)
         finally:
             note("Stopping ...")
@@ -114,7 +114,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     `dropsort report`.
     """
     from dropsort.client import files
-    from dropsort.local.service import Service
+    from dropsort.local.service import LocalService
 
     with tempfile.TemporaryDirectory(prefix="dropsort-demo-") as temporary, Steps() as steps:
         begin = time.monotonic()
@@ -122,7 +122,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
         found, skipped, *_ = files.walk([folder])
         if not found:
             raise click.ClickException(f"{folder} has no files that can be uploaded.")
-        with Service(model=model, parameters=thresholds(model), on_step=steps) as service:
+        with LocalService(model=model, parameters=thresholds(model), on_step=steps) as service:
             steps(f"Sorting {len(found)} images")
             started = time.monotonic()
             steps.stop()
@@ -164,7 +164,7 @@ def _samples(folder: Path, count: int, steps: Steps) -> Path:
     return folder
 
 
-def _drop_and_wait(service: Service, found: list[Any]) -> tuple[list[Finished], dict[str, list[str]]]:
+def _drop_and_wait(service: LocalService, found: list[Any]) -> tuple[list[Finished], dict[str, list[str]]]:
     """Upload and wait; return the results that arrived before the timeout, and the keys of all results."""
     from dropsort.client.drop_and_wait import drop_and_wait
     from dropsort.client.errors import MissingResultsError
@@ -196,7 +196,7 @@ def _drop_and_wait(service: Service, found: list[Any]) -> tuple[list[Finished], 
     return ordered, result_locations(s3, service.bucket, [file.key for file in found])
 
 
-def _save(service: Service, ordered: list[Finished], model: Path) -> Path | None:
+def _save(service: LocalService, ordered: list[Finished], model: Path) -> Path | None:
     """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from dropsort.client import fetch
     from dropsort.contract import keys, reference

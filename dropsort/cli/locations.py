@@ -72,7 +72,7 @@ def locate(
             reference=str(saved) if saved.is_file() else "",
             compared=demo.get("reference") or "the model's reference.json",
         )
-    from dropsort.client.stack import find
+    from dropsort.client.deployed_service import find
 
     try:
         service = find(aws.client, stack or defaults.STACK)

@@ -232,7 +232,7 @@ def report(
 @aws_options
 def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aws: Aws) -> int:
     """Draw the CloudWatch dashboard of the service as one HTML page."""
-    from dropsort.client.stack import find
+    from dropsort.client.deployed_service import find
     from dropsort.pages.dashboard import write
     from monitoring.cloudwatch.dashboard import body_of, fetch
 

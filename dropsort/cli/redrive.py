@@ -91,14 +91,14 @@ def redrive(
 
     Shows how many they are, how long they take and what they cost, and waits for confirmation. Harmless if run twice.
     """
+    from dropsort.client import deployed_service
     from dropsort.client import redrive as redriving
-    from dropsort.client import stack as stacks
     from monitoring.prices import redrive_dollars
 
     selection = redriving.Selection(everything, reason, outcome, label, model_before)
     if everything and selection.by_result:
         raise click.UsageError("--all selects every upload: leave out the other criteria.")
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     at_once = concurrency or redriving.concurrency(service)
     output = output_console(json_file)
     named: list[dict[str, object]] = []

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from rich.text import Text
 
+    from dropsort.client.image_history import ImageHistory
     from dropsort.client.results import Result
-    from dropsort.client.story import Story
 
 NAMED_LABELS = 50  # where none of them is the wanted one
 
@@ -56,23 +56,22 @@ def results(
     With KEY, such as cam1/a.jpg, show everything about one image: its result with the reason in words, and the versions
     of its upload.
     """
+    from dropsort.client import deployed_service, tables
     from dropsort.client import results as reading
-    from dropsort.client import stack as stacks
-    from dropsort.client import tables
     from dropsort.client.summary import accuracy, outcomes
 
     files = json_file, csv_file, parquet_file
     shown = [file for file in files if is_standard_output(file)]
     if len(shown) > 1:
         raise click.UsageError("Standard output takes one of --json, --csv and --parquet.")
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     s3 = aws.client("s3")
     if key is not None:
         if outcome or label or prefix or csv_file or parquet_file:
             raise click.UsageError(
                 "KEY is one image: --outcome, --label, --prefix, --csv and --parquet are for several."
             )
-        return _story(s3, service.bucket, key, json_file)
+        return _show_image(s3, service.bucket, key, json_file)
     unreadable: list[str] = []
     found, labels = [], set[str]()
     for item in reading.iterate(
@@ -126,23 +125,23 @@ def results(
     return EXIT_FAILURE if unreadable else 0
 
 
-def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
+def _show_image(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
     """Show one image."""
-    from dropsort.client import story as stories
+    from dropsort.client import image_history
 
-    story = stories.find(s3, bucket, stories.upload_key(name, bucket))
-    write_json_lines(json_file, (result.document for result in story.results))
-    facts = [("image", f"s3://{bucket}/{story.key}")]
-    for result in story.results:
+    history = image_history.find(s3, bucket, image_history.upload_key(name, bucket))
+    write_json_lines(json_file, (result.document for result in history.results))
+    facts = [("image", f"s3://{bucket}/{history.key}")]
+    for result in history.results:
         facts += _facts(result, bucket)
-    if not story.results:
+    if not history.results:
         facts.append(("result", "none yet; if it does not arrive: dropsort redrive"))
-    of = " (of an earlier upload)" if story.earlier else ""
-    for number, decision in enumerate(story.decisions):
+    of = " (of an earlier upload)" if history.earlier else ""
+    for number, decision in enumerate(history.decisions):
         words = f"{decision.at} {decision.by}: {decision.action} {decision.label or ''}".rstrip()
         before = f"{decision.was.outcome} {decision.was.label or ''}".rstrip()
         facts.append(("" if number else "review", f"{words} (was {before}){of}"))
-    for number, version in enumerate(story.versions):
+    for number, version in enumerate(history.versions):
         what = "deleted" if version.size is None else f"{version.size:,} bytes"
         facts.append(
             (
@@ -151,19 +150,19 @@ def _story(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
             )
         )
     output = output_console(json_file)
-    if thumbnail.possible(output) and (image := _image(s3, bucket, story)) is not None:
+    if thumbnail.possible(output) and (image := _image(s3, bucket, history)) is not None:
         output.print(image)
     output.print(facts_table(facts))
     return 0
 
 
-def _image(s3: S3Client, bucket: str, story: Story) -> Text | None:
+def _image(s3: S3Client, bucket: str, history: ImageHistory) -> Text | None:
     """The upload as it is now, small; None if it is gone, large, or no image."""
-    size = story.versions[0].size if story.versions else None
+    size = history.versions[0].size if history.versions else None
     if size is None or size > thumbnail.MOST_BYTES:
         return None
     try:
-        return thumbnail.draw(s3.get_object(Bucket=bucket, Key=story.key)["Body"].read())
+        return thumbnail.draw(s3.get_object(Bucket=bucket, Key=history.key)["Body"].read())
     except s3.exceptions.ClientError:  # deleted meanwhile, or this role reads results only
         return None
 

@@ -72,7 +72,7 @@ def review(
     """
     if export_file and import_file:
         raise click.UsageError("--export and --import exclude each other.")
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service
     from dropsort.contract.reviews import is_reviewer
     from dropsort.review import labels
     from dropsort.review.errors import ReviewError
@@ -86,7 +86,7 @@ def review(
     name = reviewer if reviewer is not None else getpass.getuser()
     if not is_reviewer(name):
         raise click.UsageError("--reviewer: a name has 1 to 128 visible characters on one line.")
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     if export_file:
         return _export(aws, service.bucket, outcome, export_file)
     if import_file:

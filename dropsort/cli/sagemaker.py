@@ -54,7 +54,7 @@ def artifact_bucket(aws: Aws, stack: str, region: str, dry_run: bool) -> str:
         from dropsort.deployment.artifacts import bucket_name
 
         return bucket_name(ACCOUNT, region)
-    from dropsort.client.stack import find
+    from dropsort.client.deployed_service import find
 
     return find(aws.client, stack).parameters["ArtifactBucket"]
 

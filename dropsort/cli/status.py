@@ -34,11 +34,11 @@ def status(watch: bool, json_file: Path | None, stack: str, aws: Aws) -> int:
 
     Lists all uploads, results and reviews: $0.01 for a million images.
     """
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service
     from dropsort.client import status as reading
     from monitoring.cloudwatch import alarms
 
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     output = output_console(json_file)
     cloudwatch = aws.client("cloudwatch")
 

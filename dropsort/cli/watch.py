@@ -45,12 +45,12 @@ def watch(
     Files stay where they are. It can be stopped at any time: after a restart, what is in the bucket is not uploaded
     again, and what is missing in DIR is copied.
     """
-    from dropsort.client import stack as stacks
+    from dropsort.client import deployed_service
     from dropsort.client import watch as watching
 
     if into is not None and watching.overlapping(folder, into):
         raise click.UsageError(f"{into} and {folder} contain one another: copies would be uploaded, too.")
-    service = stacks.find(aws.client, stack)
+    service = deployed_service.find(aws.client, stack)
     watched = watching.Watch(
         aws.client("s3"),
         service.bucket,

@@ -1,7 +1,7 @@
 """Which files a person means, and under which keys they arrive.
 
 - Every file below a folder counts, whatever its name (dotfiles, no extension, spaces, any script), but for what systems and programs leave
-  next to images (`dropsort.contract.litter`); those are counted. A file that is named itself always counts.
+  next to images (`dropsort.contract.ignored_paths`); those are counted. A file that is named itself always counts.
 - A key is the path relative to the folder that was named; of a single file, its name.
 - Links are followed; a folder that links to one of its parents is entered once.
 - Bytes of a name that are not UTF-8, which a key must be, become `\\xff`; so do control characters (line feed:
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropsort.client.errors import DropError
-from dropsort.contract import defaults, keys, litter
+from dropsort.contract import defaults, ignored_paths, keys
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -67,7 +67,7 @@ def walk(
     prefix
         Put before each relative name, "cam1" say.
     exclude
-        Patterns of paths to leave out, in addition to those of `dropsort.contract.litter`.
+        Patterns of paths to leave out, in addition to those of `dropsort.contract.ignored_paths`.
     include
         Patterns of paths that are taken although they would be left out.
 
@@ -79,7 +79,10 @@ def walk(
     files: dict[str, File] = {}
     skipped: list[Skipped] = []
     left_out = 0
-    excluded, included = litter.Matcher((*defaults.IGNORED_PATTERNS, *exclude)), litter.Matcher(include)
+    excluded, included = (
+        ignored_paths.Matcher((*defaults.IGNORED_PATTERNS, *exclude)),
+        ignored_paths.Matcher(include),
+    )
     base = keys.INCOMING + "".join(f"{part}/" for part in prefix.split("/") if part)
     for root in paths:
         if not os.path.lexists(root):

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client import results
+from dropsort.client.deployed_service import DeployedService
 from dropsort.client.errors import ClientError
-from dropsort.client.stack import Service
-from dropsort.client.story import versions_of
+from dropsort.client.image_history import versions_of
 from dropsort.contract import keys, reviews, s3_documents
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Found:
         return not (self.versions or self.captured or self.labelled)
 
 
-def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Found:
+def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "") -> Found:
     """Everything that is stored of one image; nothing is changed.
 
     Parameters
@@ -105,7 +105,7 @@ def find(s3: S3Client, service: Service, key: str, ground_truth: str = "") -> Fo
     )
 
 
-def remove(s3: S3Client, service: Service, found: Found) -> None:
+def remove(s3: S3Client, service: DeployedService, found: Found) -> None:
     """Remove what `find` has found; the upload first, so that no execution begins in the meantime.
 
     Files with lines of other images are read again: what was written to them since they were found stays.
@@ -148,7 +148,7 @@ def _rewrite(s3: S3Client, bucket: str, key: str, ids: set[str], member: str) ->
 
 
 def _captures(
-    s3: S3Client, service: Service, recorded: Iterable[datetime], ids: set[str]
+    s3: S3Client, service: DeployedService, recorded: Iterable[datetime], ids: set[str]
 ) -> tuple[list[str], int]:
     """Keys of capture files with records of the image; and the number of those records."""
     root = f"{keys.CAPTURES}/{service.endpoint}/"

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dropsort.client import results
+from dropsort.client.deployed_service import DeployedService
 from dropsort.client.errors import ClientError
-from dropsort.client.stack import Service
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.backlog import Run, UploadList
 from dropsort.contract.clients import Clients
@@ -89,7 +89,7 @@ def select(
     *,
     prefix: str = "",
     min_age_seconds: float = 0.0,
-    ignored: Callable[[str], bool] = reconciliation.LITTER,
+    ignored: Callable[[str], bool] = reconciliation.DEFAULT_IGNORED,
     unreadable: Callable[[str], None] = lambda _: None,
     too_young: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Unsorted]:
@@ -136,12 +136,12 @@ def estimated_seconds(uploads: int, concurrency: int) -> float:
     return uploads * SECONDS_EACH / concurrency
 
 
-def concurrency(service: Service) -> int:
+def concurrency(service: DeployedService) -> int:
     """The concurrency of a run that the stack is set to."""
     return int(service.parameters.get("BacklogConcurrency") or BACKLOG_CONCURRENCY)
 
 
-def start(client: Clients, service: Service, uploads: UploadList, at_once: int | None = None) -> Run:
+def start(client: Clients, service: DeployedService, uploads: UploadList, at_once: int | None = None) -> Run:
     """Start a run of the backlog.
 
     Raises

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
 
 from dropsort.client import redrive, results
-from dropsort.client.stack import Service
+from dropsort.client.deployed_service import DeployedService
 from dropsort.contract import backlog, keys, reconciliation
 from dropsort.contract.clients import Clients, is_missing_endpoint
 from dropsort.contract.defaults import LONGEST_EXECUTION, MODEL_PARAMETERS
@@ -77,7 +77,7 @@ class Status:
 
 
 def read(
-    client: Clients, service: Service, in_alarm: Callable[[MetricAlarmTypeDef], bool] = lambda _: True
+    client: Clients, service: DeployedService, in_alarm: Callable[[MetricAlarmTypeDef], bool] = lambda _: True
 ) -> Status:
     """Read the state: lists all uploads, results and reviews, and reads the results below ``failed/``.
 
@@ -121,7 +121,7 @@ def read(
     return found
 
 
-def _endpoint(client: Clients, service: Service) -> str:
+def _endpoint(client: Clients, service: DeployedService) -> str:
     """SageMaker's status of the endpoint; "not found" where there is none of that name, "unknown" without a response."""
     try:
         return str(client("sagemaker").describe_endpoint(EndpointName=service.endpoint)["EndpointStatus"])

@@ -20,7 +20,7 @@ INVOCATION_TIMEOUT_SECONDS = 10  # that the endpoint has for one image
 WORKFLOW_TYPE = "EXPRESS"
 BACKLOG_CONCURRENCY = 40  # executions of a run of the backlog at the same time
 PATIENCE_SECONDS = 120.0  # without a result, after which a command stops to wait for more
-# Of IgnoredPatterns, in which commas separate them (dropsort.contract.litter).
+# Of IgnoredPatterns, in which commas separate them (dropsort.contract.ignored_paths).
 IGNORED_PATTERNS = (
     "._*", ".DS_Store", ".localized", ".AppleDouble", ".Spotlight-V100", ".Trashes", ".fseventsd", ".TemporaryItems",
     ".DocumentRevisions-V100", ".VolumeIcon.icns", ".apdisk", "__MACOSX", "Icon[!0-9A-Za-z]", "*.sb-????????-??????",  # macOS

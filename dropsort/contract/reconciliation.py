@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dropsort.contract import keys, litter, reasons, result, reviews, s3_documents
+from dropsort.contract import ignored_paths, keys, reasons, result, reviews, s3_documents
 from dropsort.contract.versions import Listing, Version, newest, newest_of, read_ahead
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SEVERAL_RESULTS = "several results"
 RETRYABLE = "retryable failure"
 
 WORKERS = 16  # results that are read at the same time
-LITTER = litter.parse(litter.DEFAULT)  # what a service ignores by default
+DEFAULT_IGNORED = ignored_paths.parse(ignored_paths.DEFAULT)  # what a service ignores by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def check(
     prefix: str = "",
     failures: bool = True,
     after: str = "",
-    ignored: Callable[[str], bool] = LITTER,
+    ignored: Callable[[str], bool] = DEFAULT_IGNORED,
     reviewed: Period | None = None,
 ) -> Iterator[Checked]:
     """Every upload below ``incoming/`` + `prefix`, in about the order of the keys, and whether it is finished.
@@ -117,7 +117,7 @@ def _verdicts(
     for upload, path, marker in _in_order_of_results(
         newest(client, bucket, keys.INCOMING + prefix, pool, after)
     ):
-        if litter.is_folder_marker(path, upload.size) or ignored(path):
+        if ignored_paths.is_folder_marker(path, upload.size) or ignored(path):
             yield marker, Checked(upload, None, marker, ignored=True)
             continue
         locations = keys.result_keys(path)

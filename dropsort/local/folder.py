@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dropsort.contract import litter
+from dropsort.contract import ignored_paths
 from dropsort.contract.text import printable
 from dropsort.local import credentials
 from dropsort.local.errors import InUseError, LocalError
@@ -158,7 +158,7 @@ def _check_unused(path: Path) -> None:
     """Raise an error if a folder contains something else than a service, such as the images to upload."""
     if not path.is_dir() or (path / LOCK).is_file():
         return
-    ignored = litter.parse(litter.DEFAULT)
+    ignored = ignored_paths.parse(ignored_paths.DEFAULT)
     found = sorted(item.name for item in path.iterdir() if not ignored(item.name))
     if found:
         raise LocalError(

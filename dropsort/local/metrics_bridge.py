@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from dropsort.local import emf
+from dropsort.local import emf_parser
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -123,9 +123,11 @@ class MetricsBridge:
                 mark = self._marks.setdefault(group, Mark())
                 for events in self._fresh(group, mark):
                     data = [
-                        datum for event in events for datum in emf.parse(event["message"], event["timestamp"])
+                        datum
+                        for event in events
+                        for datum in emf_parser.parse(event["message"], event["timestamp"])
                     ]
-                    for request in emf.requests(data):
+                    for request in emf_parser.requests(data):
                         self._cloudwatch.put_metric_data(**request)
                     count += len(data)
                     for event in events:

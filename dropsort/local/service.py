@@ -43,7 +43,7 @@ BUCKET = "dropsort"
 ENDPOINT = "dropsort"
 
 
-class Service:
+class LocalService:
     """The service, between ``with`` and its end.
 
     Parameters
@@ -93,7 +93,7 @@ class Service:
         self.activity = Activity(STACK, time.time_ns() // 1_000_000)
         self.changes: list[str] = []  # of model and thresholds since the previous run, in words
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> LocalService:
         """Start it."""
         self._interrupts.install()
         try:

@@ -30,7 +30,7 @@ from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
 from dropsort.pages.words import auroc_note, decimal, percent, short
 from training.evaluation import scores
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation.figures import Evaluation, Predictions
 
 SHOWN = 24  # images in each gallery
 _REJECTED = 100  # files named one by one

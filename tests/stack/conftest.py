@@ -12,7 +12,7 @@ import pytest
 from dropsort.deployment import package
 from dropsort.local import embedded
 from dropsort.local.embedded import EmbeddedAws
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.helpers import PROXIES, find_result
 
 
@@ -26,7 +26,7 @@ def embedded_aws(embedded_python: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
+def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[LocalService]:
     """The running service. Tests share its bucket: upload below a folder of your own.
 
     It starts in an environment with a proxy, which it must not use. Half as many invocations as usual run at once: each is a
@@ -37,18 +37,18 @@ def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[
             for name, value in PROXIES.items():
                 patch.setenv(name, value)
             patch.setitem(embedded.SETTINGS, "LAMBDA_ACCOUNT_CONCURRENCY", "4")
-            running = stack.enter_context(Service())
+            running = stack.enter_context(LocalService())
         yield running
 
 
 @pytest.fixture(scope="session")
-def s3(service: Service) -> Any:
+def s3(service: LocalService) -> Any:
     """S3 client of the service."""
     return service.session().client("s3")
 
 
 @pytest.fixture(scope="session")
-def wait_for_result(service: Service, s3: Any) -> Callable[[str], str]:
+def wait_for_result(service: LocalService, s3: Any) -> Callable[[str], str]:
     """Waits for the result of an upload, by its whole key; gives the result's key."""
 
     def wait(upload: str) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 
 import jsonschema
 
-from dropsort.client import redrive, stack
+from dropsort.client import deployed_service, redrive
 from dropsort.client.errors import ClientError
 from dropsort.contract import keys
 from dropsort.contract.backlog import UploadList
 from dropsort.deployment.package import ROOT
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from training.dataset import samples
 
 PATIENCE_SECONDS = 240
@@ -45,7 +45,7 @@ class Sorting:
         Below ``incoming/``: the test's own.
     """
 
-    def __init__(self, service: Service, folder: str) -> None:
+    def __init__(self, service: LocalService, folder: str) -> None:
         self.service, self.folder, self.bucket = service, folder, service.bucket
         self.s3 = service.session().client("s3")
         self.states = service.session().client("stepfunctions")
@@ -124,7 +124,7 @@ class Sorting:
     def _redrive(self) -> None:
         """Start a run of the backlog for the folder's unfinished uploads, once no other is in progress."""
         client = self.service.session().client
-        found = stack.find(client)
+        found = deployed_service.find(client)
         deadline = time.monotonic() + PATIENCE_SECONDS
         with UploadList() as uploads:
             unfinished = redrive.select(self.s3, self.bucket, prefix=f"{self.folder}/")

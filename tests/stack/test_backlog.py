@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dropsort.client import redrive, stack
+from dropsort.client import deployed_service, redrive
 from dropsort.contract import keys
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.sorting import PATIENCE_SECONDS, Sorting, drawn
 
 pytestmark = pytest.mark.stack
@@ -37,7 +37,9 @@ def failures(sorting: Sorting, names: list[str], content: bytes) -> dict[str, st
     return etags
 
 
-def test_failures_that_may_pass_get_their_results_by_themselves(service: Service, tmp_path: Path) -> None:
+def test_failures_that_may_pass_get_their_results_by_themselves(
+    service: LocalService, tmp_path: Path
+) -> None:
     # GIVEN failures that may pass
     sorting = Sorting(service, "backlog")
     names = [f"{number} é+.png" for number in range(12)]
@@ -61,4 +63,4 @@ def test_failures_that_may_pass_get_their_results_by_themselves(service: Service
     ]
     (found,) = sorting.states.list_map_runs(executionArn=run["executionArn"])["mapRuns"]
     described = sorting.states.describe_map_run(mapRunArn=found["mapRunArn"])
-    assert described["maxConcurrency"] == redrive.concurrency(stack.find(service.session().client))
+    assert described["maxConcurrency"] == redrive.concurrency(deployed_service.find(service.session().client))

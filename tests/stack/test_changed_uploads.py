@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.sorting import PATIENCE_SECONDS, Sorting, drawn
 
 pytestmark = pytest.mark.stack
 
 
 def test_a_copy_onto_itself_is_renewed_and_a_deleted_upload_loses_its_result(
-    service: Service, tmp_path: Path
+    service: LocalService, tmp_path: Path
 ) -> None:
     sorting = Sorting(service, "changed")
     names = ("copied.png", "deleted.png")

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from dropsort.client.checksums import ALGORITHMS
 from dropsort.local import clients
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 pytestmark = pytest.mark.stack
 
@@ -48,13 +48,13 @@ def error_of(call: Any, **arguments: Any) -> tuple[str, int]:
     return error.value.response["Error"]["Code"], error.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def names(s3: Any, service: Service) -> set[str]:
+def names(s3: Any, service: LocalService) -> set[str]:
     found = s3.list_objects_v2(Bucket=service.bucket, Prefix=PREFIX).get("Contents", [])
     return {item["Key"].removeprefix(PREFIX) for item in found}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_object_with_a_wrong_checksum_is_rejected(service: Service, s3: Any, kind: str) -> None:
+def test_an_object_with_a_wrong_checksum_is_rejected(service: LocalService, s3: Any, kind: str) -> None:
     upload = {"Bucket": service.bucket, "Key": f"{PREFIX}{kind}", "Body": CONTENT}
     assert error_of(s3.put_object, **upload, **{kind: KINDS[kind](OTHER)}) == ("BadDigest", 400)
     malformed = ("InvalidDigest", 400) if kind == "ContentMD5" else ("InvalidRequest", 400)
@@ -66,7 +66,7 @@ def test_an_object_with_a_wrong_checksum_is_rejected(service: Service, s3: Any, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_part_with_a_wrong_checksum_is_rejected(service: Service, s3: Any, kind: str) -> None:
+def test_a_part_with_a_wrong_checksum_is_rejected(service: LocalService, s3: Any, kind: str) -> None:
     where = {"Bucket": service.bucket, "Key": f"{PREFIX}part-{kind}"}
     upload = s3.create_multipart_upload(**where)["UploadId"]
     part = where | {"UploadId": upload, "PartNumber": 1, "Body": CONTENT}
@@ -91,7 +91,7 @@ class Signer(S3SigV4Auth):
 
 
 def send(
-    service: Service, key: str, body: bytes, payload: str, method: str = "PUT", **headers: str
+    service: LocalService, key: str, body: bytes, payload: str, method: str = "PUT", **headers: str
 ) -> tuple[int, str]:
     """A signed request made by hand; status, and code of the error."""
     url = f"{service.endpoint_url}/{service.bucket}/{key}"
@@ -120,7 +120,7 @@ def chunked(*chunks: bytes, trailer: str = "") -> bytes:
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS)
-def test_a_checksum_behind_the_content_counts(service: Service, s3: Any, kind: str) -> None:
+def test_a_checksum_behind_the_content_counts(service: LocalService, s3: Any, kind: str) -> None:
     name, key = HEADERS[kind], f"{PREFIX}trailer-{kind}"
 
     def put(text: str, **changed: str) -> tuple[int, str]:
@@ -140,7 +140,7 @@ def test_a_checksum_behind_the_content_counts(service: Service, s3: Any, kind: s
     assert put(value(kind, CONTENT)) == (200, "")
 
 
-def test_the_digest_that_was_signed_is_that_of_the_payload(service: Service, s3: Any) -> None:
+def test_the_digest_that_was_signed_is_that_of_the_payload(service: LocalService, s3: Any) -> None:
     key = f"{PREFIX}sha256"
     assert send(service, key, CONTENT, hashlib.sha256(OTHER).hexdigest()) == (
         400,
@@ -151,7 +151,7 @@ def test_the_digest_that_was_signed_is_that_of_the_payload(service: Service, s3:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_deletion_with_a_wrong_checksum_deletes_nothing(service: Service, s3: Any, kind: str) -> None:
+def test_a_deletion_with_a_wrong_checksum_deletes_nothing(service: LocalService, s3: Any, kind: str) -> None:
     s3.put_object(Bucket=service.bucket, Key=f"{PREFIX}kept", Body=CONTENT)
     body = f"<Delete><Object><Key>{PREFIX}kept</Key></Object></Delete>".encode()
     digest = hashlib.sha256(body).hexdigest()

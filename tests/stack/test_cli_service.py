@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dropsort.contract import stack as stacks
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.commands import ROOT, Run, runner
 from tests.stack.helpers import PROXIES
 from training.dataset import samples
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
-def run(service: Service, tmp_path: Path) -> Run:
+def run(service: LocalService, tmp_path: Path) -> Run:
     """Runs `dropsort` in an empty folder, with the variables that `dropsort up` prints, on a machine with a proxy."""
     return runner(tmp_path, {**os.environ, **PROXIES, **service.environment})
 
@@ -41,7 +41,7 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, images: Path, tmp_pat
     # GIVEN images in folders that are labels, and a file that is not an image
     names = {path.relative_to(images).as_posix() for path in images.rglob("*") if path.is_file()}
 
-    # AND litter that is included, which the service ignores
+    # AND files that are ignored by default, but included, which the service ignores
     (images / "._ignored.jpg").write_bytes(b"x")
 
     # WHEN they are dropped
@@ -69,7 +69,7 @@ def test_drop_waits_and_shows_what_results_shows(run: Run, images: Path, tmp_pat
 
 
 def test_an_interrupted_drop_says_what_is_there_and_goes_on(
-    run: Run, service: Service, tmp_path: Path
+    run: Run, service: LocalService, tmp_path: Path
 ) -> None:
     # GIVEN more files than are uploaded at once
     folder = tmp_path / "many"
@@ -102,7 +102,7 @@ def test_json_on_standard_output_is_nothing_but_json(run: Run, images: Path) -> 
 
 
 def test_redrive_sorts_what_has_lost_its_result(
-    run: Run, s3: Any, service: Service, wait_for_result: Callable[[str], str], tmp_path: Path
+    run: Run, s3: Any, service: LocalService, wait_for_result: Callable[[str], str], tmp_path: Path
 ) -> None:
     # GIVEN an upload whose result is gone
     Image.linear_gradient("L").resize((40, 40)).save(tmp_path / "lost.png")
@@ -120,7 +120,7 @@ def test_redrive_sorts_what_has_lost_its_result(
 
 
 def test_monitor_report_and_dashboard_read_the_service(
-    run: Run, service: Service, images: Path, tmp_path: Path
+    run: Run, service: LocalService, images: Path, tmp_path: Path
 ) -> None:
     # GIVEN captures of the service, and ground truth of one of them in its bucket
     run("drop", str(images), "--prefix", "cli-monitor", "--wait")
@@ -186,7 +186,7 @@ def test_what_cannot_be_dropped_is_named_and_the_rest_is(run: Run, tmp_path: Pat
 
 @pytest.mark.slow(reason="deploys and deletes a second stack")
 def test_deploy_and_destroy_a_second_service_in_the_same_account(
-    run: Run, s3: Any, service: Service, tmp_path: Path
+    run: Run, s3: Any, service: LocalService, tmp_path: Path
 ) -> None:
     # WHEN the endpoint is none of this machine THEN nothing is created
     assert (
@@ -234,7 +234,7 @@ def test_deploy_and_destroy_a_second_service_in_the_same_account(
 
 
 def test_keys_that_would_act_on_a_terminal_are_shown_harmlessly(
-    run: Run, s3: Any, service: Service, wait_for_result: Callable[[str], str], tmp_path: Path
+    run: Run, s3: Any, service: LocalService, wait_for_result: Callable[[str], str], tmp_path: Path
 ) -> None:
     # GIVEN uploads of another client whose keys hold escape sequences, C1 codes, a line feed and a reversed name; and one of slashes
     names = ("a\x1b]0;title\x07\x1b[31m.png", "b\x9b31m\u202egpj.png", "c\nd\r.png", "//")

@@ -16,7 +16,7 @@ from dropsort.client import redrive
 from dropsort.contract import keys, reconciliation
 from dropsort.deployment import package
 from dropsort.local import embedded
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 
@@ -28,11 +28,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[Service]:
+def service(embedded_python: Path, host_packages: package.Packages) -> Iterator[LocalService]:
     """A service whose waits between retries are short: their number counts here, and it takes minutes otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(embedded.SETTINGS, "SFN_WAIT_SCALE", "0.001")
-        with Service() as running:
+        with LocalService() as running:
             yield running
 
 
@@ -46,7 +46,7 @@ class Trouble:
 
 
 @contextmanager
-def in_front_of_the_endpoint(service: Service) -> Iterator[Trouble]:
+def in_front_of_the_endpoint(service: LocalService) -> Iterator[Trouble]:
     """Point the deployed classify function at a server that passes requests on to the endpoint, until requested otherwise."""
     trouble = Trouble()
     runtime = service.session().client("sagemaker-runtime")
@@ -105,7 +105,7 @@ def in_front_of_the_endpoint(service: Service) -> Iterator[Trouble]:
 
 
 def test_requests_to_an_endpoint_that_fails_for_a_while_are_repeated(
-    service: Service, tmp_path: Path
+    service: LocalService, tmp_path: Path
 ) -> None:
     # GIVEN an endpoint that rejects the first three requests, each for another reason
     sorting = Sorting(service, "while")
@@ -120,7 +120,7 @@ def test_requests_to_an_endpoint_that_fails_for_a_while_are_repeated(
     assert {result["outcome"] for result in results.values()} == {keys.CLASSIFIED}
 
 
-def test_a_container_whose_queue_is_full_is_waited_for(service: Service, tmp_path: Path) -> None:
+def test_a_container_whose_queue_is_full_is_waited_for(service: LocalService, tmp_path: Path) -> None:
     # GIVEN a container that responds 503 far more often than a fault is tried again
     sorting = Sorting(service, "busy")
     with in_front_of_the_endpoint(service) as trouble:
@@ -134,7 +134,7 @@ def test_a_container_whose_queue_is_full_is_waited_for(service: Service, tmp_pat
     assert [result["outcome"] for result in results.values()] == [keys.CLASSIFIED]
 
 
-def test_a_container_that_takes_no_image_is_misconfigured(service: Service, tmp_path: Path) -> None:
+def test_a_container_that_takes_no_image_is_misconfigured(service: LocalService, tmp_path: Path) -> None:
     # GIVEN an endpoint whose container responds 415 to every image
     sorting = Sorting(service, "misconfigured")
     with in_front_of_the_endpoint(service) as trouble:
@@ -149,7 +149,7 @@ def test_a_container_that_takes_no_image_is_misconfigured(service: Service, tmp_
     assert again["outcome"] == keys.CLASSIFIED
 
 
-def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_path: Path) -> None:
+def test_what_failed_for_good_is_retryable_and_redriven(service: LocalService, tmp_path: Path) -> None:
     # GIVEN an endpoint that is away for longer than the retries last
     sorting = Sorting(service, "redriven")
     with in_front_of_the_endpoint(service) as trouble:
@@ -173,7 +173,7 @@ def test_what_failed_for_good_is_retryable_and_redriven(service: Service, tmp_pa
     assert redrive.find(sorting.s3, sorting.bucket, prefix="redriven/") == []
 
 
-def test_an_image_that_a_model_rejects_is_not_sent_again(service: Service) -> None:
+def test_an_image_that_a_model_rejects_is_not_sent_again(service: LocalService) -> None:
     # GIVEN an endpoint whose model responds with 422
     sorting = Sorting(service, "refused")
     with in_front_of_the_endpoint(service) as trouble:

@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks.faults import run
 from benchmarks.faults.stand import Stand
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def stand(service: Service) -> Iterator[Stand]:
+def stand(service: LocalService) -> Iterator[Stand]:
     """The service that all tests share, with the proxy between its functions and what they call."""
     stand = Stand(service, seconds=0.5)
     yield stand

@@ -15,13 +15,13 @@ from botocore.exceptions import ClientError
 
 from benchmarks import processes
 from dropsort.contract import keys
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.sorting import Sorting, drawn
 
 pytestmark = pytest.mark.stack
 
 
-def test_a_function_killed_in_flight_loses_nothing(service: Service, tmp_path: Path) -> None:
+def test_a_function_killed_in_flight_loses_nothing(service: LocalService, tmp_path: Path) -> None:
     # GIVEN functions that run, and images on their way through them
     sorting = Sorting(service, "killed")
     content = drawn(tmp_path, 1)[0]
@@ -66,7 +66,7 @@ ROLES = {
 
 
 @pytest.mark.parametrize("function", ROLES)
-def test_a_functions_role_may_do_nothing_elsewhere(service: Service, function: str) -> None:
+def test_a_functions_role_may_do_nothing_elsewhere(service: LocalService, function: str) -> None:
     # GIVEN credentials of a function's role
     session = service.session()
     settings = session.client("lambda").get_function_configuration(FunctionName=service.outputs[function])
@@ -91,7 +91,7 @@ def test_a_functions_role_may_do_nothing_elsewhere(service: Service, function: s
             getattr(s3, call)(**arguments)
 
 
-def test_a_function_cannot_be_made_to_read_elsewhere(service: Service) -> None:
+def test_a_function_cannot_be_made_to_read_elsewhere(service: LocalService) -> None:
     # GIVEN a result, which is not an upload
     sorting = Sorting(service, "elsewhere")
     # WHEN the first function is called with its key THEN it rejects the key, before any role has to

@@ -21,7 +21,7 @@ from PIL import Image
 
 from dropsort.deployment import package
 from dropsort.local.running import announced
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests import needs
 from tests.unit.monitoring.capture_cases import line
 from training.dataset import samples
@@ -86,7 +86,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     [("README.md", "Use it"), ("docs/guides/local.md", "Start"), ("docs/guides/monitoring.md", "")],
 )
 def test_every_command_of_the_page_succeeds_in_its_order(
-    service: Service, tmp_path: Path, terminal: dict[str, str], page: str, section: str
+    service: LocalService, tmp_path: Path, terminal: dict[str, str], page: str, section: str
 ) -> None:
     # GIVEN a service that runs, a folder of images, and one of captures
     samples.drawn(tmp_path / "photos", 4, seed=5)

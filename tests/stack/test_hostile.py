@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks import hostile
 from dropsort.contract import keys
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.sorting import Sorting
 from tests.unit.handlers.sample_images import encoded, noise
 
@@ -41,7 +41,7 @@ READABLE = (
 STATE_BYTES = 200_000
 
 
-def test_each_hostile_file_has_one_result(service: Service) -> None:
+def test_each_hostile_file_has_one_result(service: LocalService) -> None:
     # GIVEN files that are hostile by construction, and mutations of valid ones
     sorting = Sorting(service, "hostile")
     files = hostile.fixed() | dict(hostile.mutations(int(os.environ.get("DROPSORT_HOSTILE", "45"))))
@@ -61,7 +61,7 @@ def test_each_hostile_file_has_one_result(service: Service) -> None:
         assert results[name]["outcome"] != keys.FAILED, (name, results[name]["reason"])
 
 
-def test_no_image_makes_a_large_state(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_image_makes_a_large_state(service: LocalService, capsys: pytest.CaptureFixture[str]) -> None:
     # GIVEN images that no encoder makes small, of every size, and a key of 1,024 bytes
     sorting = Sorting(service, "state")
     sizes = (32, 170, 180, 256, 257, 700, 2000)
@@ -82,7 +82,7 @@ def test_no_image_makes_a_large_state(service: Service, capsys: pytest.CaptureFi
     assert largest[name] < STATE_BYTES
 
 
-def test_an_object_with_a_key_of_the_uploader_is_final(service: Service) -> None:
+def test_an_object_with_a_key_of_the_uploader_is_final(service: LocalService) -> None:
     # GIVEN an image that S3 gives to nobody without the key of its uploader (SSE-C)
     sorting = Sorting(service, "encrypted")
     put = (

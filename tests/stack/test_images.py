@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dropsort.contract import keys
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests import needs
 from tests.stack.sorting import Sorting, drawn
 from tests.unit.handlers.cases import Case, cases
@@ -18,7 +18,7 @@ from tests.unit.handlers.cases import Case, cases
 pytestmark = pytest.mark.stack
 
 
-def test_each_file_gives_what_it_must(service: Service, tmp_path: Path) -> None:
+def test_each_file_gives_what_it_must(service: LocalService, tmp_path: Path) -> None:
     # GIVEN files of every kind, made of one image that the model knows
     sample = Image.open(io.BytesIO(drawn(tmp_path, 1)[0]))
     files = cases(sample.convert("RGB").resize((320, 320)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import load
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.sorting import drawn
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow(reason="sends many uploads at once")]
@@ -23,7 +23,7 @@ GROWTH_BYTES = min(40_000_000, 200_000 * UPLOADS)
 
 
 def test_every_upload_has_one_result(
-    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    service: LocalService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # GIVEN a service
     pictures = drawn(tmp_path, 8)

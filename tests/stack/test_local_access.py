@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.processes import children_of
 from tests.stack.helpers import find_result, sample_image
 
@@ -61,7 +61,7 @@ def test_the_list_shows_what_listens() -> None:
         assert ("tcp", *one.getsockname()) in listening({os.getpid()})
 
 
-def test_every_socket_is_on_this_machine_and_behind_the_gate(service: Service, s3: Any) -> None:
+def test_every_socket_is_on_this_machine_and_behind_the_gate(service: LocalService, s3: Any) -> None:
     # GIVEN a service with warm functions
     s3.put_object(Bucket=service.bucket, Key="incoming/sockets.png", Body=sample_image(5))
     find_result(s3, service.bucket, "incoming/sockets.png")

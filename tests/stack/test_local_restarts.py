@@ -23,7 +23,7 @@ from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.errors import InUseError
 from dropsort.local.folder import LOCK
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.processes import children_of, gone
 from tests.stack.helpers import find_result, sample_image
 
@@ -33,12 +33,12 @@ PROGRAM = """
 import json, signal, sys
 from pathlib import Path
 from dropsort.cli.models import thresholds
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 try:
     model = Path(sys.argv[2])
-    with Service(Path(sys.argv[1]), model=model, parameters=thresholds(model)) as service:
+    with LocalService(Path(sys.argv[1]), model=model, parameters=thresholds(model)) as service:
         print(json.dumps({"url": service.endpoint_url, "bucket": service.bucket}), flush=True)
         service.wait()
 except KeyboardInterrupt:
@@ -124,7 +124,7 @@ def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
     processes = children_of(running.process.pid)
     assert len(processes) >= 7  # two supervisors, embedded AWS, endpoint, a worker for each function
     # WHEN another one starts on its folder THEN the error names the process of the first, which is not harmed
-    with pytest.raises(InUseError, match=f"process {running.process.pid}"), Service(folder):
+    with pytest.raises(InUseError, match=f"process {running.process.pid}"), LocalService(folder):
         pass
     assert running.s3.list_buckets()["Buckets"]
 
@@ -190,7 +190,7 @@ def test_every_end_leaves_all_of_the_data_and_the_next_run_continues(
 
     # WHEN the saved roles were cut short before it starts again THEN results are there, and the functions may work
     (folder / "aws" / "state" / "iam.json").write_bytes(b'{"__ministack_format__": 2, "payl')
-    with Service(folder) as service:
+    with LocalService(folder) as service:
         s3: Any = service.session().client("s3")
         assert s3.head_object(Bucket=service.bucket, Key=results[0])
         s3.put_object(Bucket=service.bucket, Key="incoming/damaged.png", Body=sample_image(2))
@@ -202,7 +202,7 @@ def test_a_folder_whose_first_start_was_cut_short_starts_from_the_beginning(fold
     (folder / "aws" / "s3" / "000000000000" / "dropsort").mkdir(parents=True)
     (folder / LOCK).touch()
     # WHEN a service starts there, THEN it works
-    with Service(folder) as service:
+    with LocalService(folder) as service:
         s3: Any = service.session().client("s3")
         s3.put_object(Bucket=service.bucket, Key="incoming/a.png", Body=sample_image(1))
         assert find_result(s3, service.bucket, "incoming/a.png")

@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from dropsort.local.endpoint_config import TYPE
-from dropsort.local.service import TEMPLATE, Service
+from dropsort.local.service import TEMPLATE, LocalService
 from tests.stack.helpers import PATIENCE_SECONDS, sample_image
 from tests.stack.sorting import Sorting
 
@@ -35,7 +35,7 @@ def captured(s3: Any, bucket: str) -> list[dict[str, Any]]:
 
 
 def test_an_upload_is_captured_under_the_inference_id_of_its_result(
-    service: Service, s3: Any, wait_for_result: Callable[[str], str]
+    service: LocalService, s3: Any, wait_for_result: Callable[[str], str]
 ) -> None:
     # GIVEN a small image, which is sent byte for byte
     content, key = sample_image(1), "incoming/local/captured.png"
@@ -59,7 +59,7 @@ def test_an_upload_is_captured_under_the_inference_id_of_its_result(
     assert by_label == pytest.approx(result["probabilities"])
 
 
-def test_metrics_of_an_upload_reach_cloudwatch_once(service: Service) -> None:
+def test_metrics_of_an_upload_reach_cloudwatch_once(service: LocalService) -> None:
     # GIVEN what CloudWatch has counted so far, of executions that have all ended
     sorting = Sorting(service, "local/counted")
     sorting.settled({})
@@ -94,7 +94,7 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(service: Service) -> None:
 
 
 def test_the_plain_aws_client_drops_and_reads(
-    service: Service, tmp_path: Path, wait_for_result: Callable[[str], str]
+    service: LocalService, tmp_path: Path, wait_for_result: Callable[[str], str]
 ) -> None:
     # GIVEN the real client with nothing but the address and the key, as `dropsort up` prints them
     (tmp_path / "a b.png").write_bytes(sample_image(2))
@@ -120,7 +120,9 @@ def test_the_plain_aws_client_drops_and_reads(
     assert listing.stdout.strip().endswith("a b.png.json")
 
 
-def test_the_environment_suffices_for_every_client(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_suffices_for_every_client(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # GIVEN only the variables that the service names
     for name, value in service.environment.items():
         monkeypatch.setenv(name, value)
@@ -136,7 +138,7 @@ def test_the_environment_suffices_for_every_client(service: Service, monkeypatch
     assert len(json.loads(answer["Body"].read())) == 2
 
 
-def test_a_functions_role_may_do_its_own_work_only(service: Service) -> None:
+def test_a_functions_role_may_do_its_own_work_only(service: LocalService) -> None:
     # GIVEN credentials of the role of the first function
     session = service.session()
     functions = session.client("lambda")
@@ -156,7 +158,7 @@ def test_a_functions_role_may_do_its_own_work_only(service: Service) -> None:
         s3.put_object(Bucket=service.bucket, Key="classified/forged.json", Body=b"{}")
 
 
-def test_the_template_is_deployed_unchanged(service: Service) -> None:
+def test_the_template_is_deployed_unchanged(service: LocalService) -> None:
     # GIVEN what CloudFormation was given
     body = service.session().client("cloudformation").get_template(StackName=service.stack)["TemplateBody"]
     # THEN it is the file, SageMaker's resources included

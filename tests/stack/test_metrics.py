@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import keys, metrics
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import WidgetMetric, fetch, lines, widgets
 from monitoring.history import AUDIT
@@ -63,7 +63,7 @@ def series(cloudwatch: Any) -> dict[str, list[frozenset[tuple[str, str]]]]:
 
 
 @pytest.fixture(scope="module")
-def reference(service: Service, s3: Any) -> Iterator[None]:
+def reference(service: LocalService, s3: Any) -> Iterator[None]:
     """What drift is measured from; the service's own, if it has one, comes back."""
     place = {"Bucket": service.bucket, "Key": "monitoring/reference.json"}
     known = s3.list_objects_v2(Bucket=place["Bucket"], Prefix=place["Key"]).get("KeyCount")
@@ -78,7 +78,7 @@ def reference(service: Service, s3: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def audit(service: Service, s3: Any) -> Iterator[None]:
+def audit(service: LocalService, s3: Any) -> Iterator[None]:
     """The findings of an audit, as `dropsort audit --store` leaves them."""
     reviewed = [
         Audited(f"{number:064x}", "2026-11-26", keys.CLASSIFIED, correct=True) for number in range(400)
@@ -91,7 +91,7 @@ def audit(service: Service, s3: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def emitted(
-    service: Service, reference: None, audit: None, tmp_path_factory: pytest.TempPathFactory
+    service: LocalService, reference: None, audit: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Emitted:
     """Images of every outcome go through the service, one upload is overtaken, and the hourly function runs."""
     sorting = Sorting(service, "metrics")
@@ -165,7 +165,7 @@ def test_what_a_widget_or_an_alarm_uses_was_emitted(emitted: Emitted, asked: Wat
 
 
 def test_every_metric_is_emitted_under_its_documented_dimensions_and_unit(
-    emitted: Emitted, service: Service
+    emitted: Emitted, service: LocalService
 ) -> None:
     # GIVEN names, units and dimensions as the code declares them, THEN a run emits all of them and nothing else
     assert emitted.series.keys() == UNITS.keys()
@@ -189,7 +189,7 @@ def test_every_metric_is_emitted_under_its_documented_dimensions_and_unit(
         assert {point["Unit"] for point in points} == {UNITS[name]}, name
 
 
-def test_a_search_finds_every_label(emitted: Emitted, service: Service) -> None:
+def test_a_search_finds_every_label(emitted: Emitted, service: LocalService) -> None:
     ((_, dimensions, terms, stat),) = watched.searches(watched.dashboard())
     found = [
         dict(each)
@@ -201,7 +201,7 @@ def test_a_search_finds_every_label(emitted: Emitted, service: Service) -> None:
         assert sum(emitted.points(terms["MetricName"], frozenset(each.items()), stat, 3600)) > 0
 
 
-def body_of(service: Service) -> dict[str, Any]:
+def body_of(service: LocalService) -> dict[str, Any]:
     """The dashboard as it was deployed."""
     answer = (
         service.session().client("cloudwatch").get_dashboard(DashboardName=service.outputs["DashboardName"])
@@ -210,7 +210,7 @@ def body_of(service: Service) -> dict[str, Any]:
     return body
 
 
-def test_every_line_of_the_dashboard_has_points(emitted: Emitted, service: Service) -> None:
+def test_every_line_of_the_dashboard_has_points(emitted: Emitted, service: LocalService) -> None:
     # GIVEN the deployed dashboard's widgets of our metrics, expressions computed on this side
     drawn_here = [
         widget
@@ -225,7 +225,7 @@ def test_every_line_of_the_dashboard_has_points(emitted: Emitted, service: Servi
         assert [line.label for line in found if not line.points] == [], widget.title
 
 
-def test_what_was_deployed_uses_the_metrics_of_the_template(service: Service) -> None:
+def test_what_was_deployed_uses_the_metrics_of_the_template(service: LocalService) -> None:
     """So that nothing is forgotten above: the names come from the template, and are those that CloudWatch has."""
     # GIVEN dashboard and alarms as CloudWatch has them, for an endpoint that is not the stack's
     cloudwatch = service.session().client("cloudwatch")
@@ -257,7 +257,7 @@ def test_what_was_deployed_uses_the_metrics_of_the_template(service: Service) ->
             assert {value for _, value in asked.dimensions} <= known, asked
 
 
-def test_the_alarms_of_the_dashboard_are_there(service: Service) -> None:
+def test_the_alarms_of_the_dashboard_are_there(service: LocalService) -> None:
     (shown,) = [widget.alarms for widget in widgets(body_of(service)) if widget.kind == "alarm"]
     answer = service.session().client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{service.stack}-")
     assert sorted(shown) == sorted(alarm["AlarmName"] for alarm in answer["MetricAlarms"])

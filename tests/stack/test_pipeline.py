@@ -12,7 +12,7 @@ from PIL import Image
 
 from dropsort.client import redrive
 from dropsort.contract import keys
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 
@@ -35,7 +35,7 @@ def event(bucket: str, key: str, etag: str, sequencer: str) -> dict[str, Any]:
     }
 
 
-def test_real_images_are_classified(service: Service, real_data: Path) -> None:
+def test_real_images_are_classified(service: LocalService, real_data: Path) -> None:
     # GIVEN four real images of each class
     sorting = Sorting(service, "pipeline-real")
     files = {
@@ -57,7 +57,7 @@ def test_real_images_are_classified(service: Service, real_data: Path) -> None:
         assert result["execution"].startswith("arn:aws:states:")
 
 
-def test_an_image_of_50_megapixels_is_classified(service: Service) -> None:
+def test_an_image_of_50_megapixels_is_classified(service: LocalService) -> None:
     # GIVEN an image of 50 megapixels, turned by its EXIF orientation
     sorting = Sorting(service, "pipeline-large")
     image = Image.linear_gradient("L").resize((8192, 6144)).convert("RGB")
@@ -72,7 +72,7 @@ def test_an_image_of_50_megapixels_is_classified(service: Service) -> None:
     assert results["50.jpg"]["outcome"] in (keys.CLASSIFIED, keys.LOW_CONFIDENCE)
 
 
-def test_what_takes_more_memory_than_serialize_has_goes_to_its_larger_copy(service: Service) -> None:
+def test_what_takes_more_memory_than_serialize_has_goes_to_its_larger_copy(service: LocalService) -> None:
     # GIVEN a PNG of 21 megapixels, which takes 270 MB to decode
     sorting = Sorting(service, "pipeline-larger")
     content = io.BytesIO()
@@ -113,7 +113,7 @@ NAMES = (
 )
 
 
-def test_every_key_has_a_result_of_its_own(service: Service, tmp_path: Path) -> None:
+def test_every_key_has_a_result_of_its_own(service: LocalService, tmp_path: Path) -> None:
     # GIVEN keys that are easily decoded, normalised or cut
     sorting = Sorting(service, "pipeline-keys")
     contents = {
@@ -127,8 +127,10 @@ def test_every_key_has_a_result_of_its_own(service: Service, tmp_path: Path) -> 
     assert len({result["inference_id"] for result in results.values()}) == len(NAMES)
 
 
-def test_ignored_uploads_have_no_result_and_nobody_waits_for_one(service: Service, tmp_path: Path) -> None:
-    # GIVEN folder markers and litter next to an image
+def test_ignored_uploads_have_no_result_and_nobody_waits_for_one(
+    service: LocalService, tmp_path: Path
+) -> None:
+    # GIVEN folder markers and ignored files next to an image
     sorting = Sorting(service, "pipeline-ignored")
     image = drawn(tmp_path, 1)[0]
     ignored = {
@@ -150,7 +152,7 @@ def test_ignored_uploads_have_no_result_and_nobody_waits_for_one(service: Servic
     assert redrive.find(sorting.s3, service.bucket, prefix=f"{sorting.folder}/") == []
 
 
-def test_another_image_replaces_the_result_wherever_it_was(service: Service, tmp_path: Path) -> None:
+def test_another_image_replaces_the_result_wherever_it_was(service: LocalService, tmp_path: Path) -> None:
     # GIVEN one key and contents of every outcome
     sorting = Sorting(service, "pipeline-again")
     bicycle, motorcycle = drawn(tmp_path)
@@ -169,7 +171,7 @@ def test_another_image_replaces_the_result_wherever_it_was(service: Service, tmp
         assert results["same.png"]["outcome"] == outcome
 
 
-def test_overtaking_uploads_of_one_key_end_with_the_newest(service: Service, tmp_path: Path) -> None:
+def test_overtaking_uploads_of_one_key_end_with_the_newest(service: LocalService, tmp_path: Path) -> None:
     # GIVEN twelve uploads of one key in a hurry, of all outcomes
     sorting = Sorting(service, "pipeline-hurry")
     contents = [*drawn(tmp_path), b"text", sample_image(3)] * 3
@@ -180,7 +182,7 @@ def test_overtaking_uploads_of_one_key_end_with_the_newest(service: Service, tmp
     sorting.settled(etags)
 
 
-def test_events_twice_and_out_of_order_change_nothing(service: Service, tmp_path: Path) -> None:
+def test_events_twice_and_out_of_order_change_nothing(service: LocalService, tmp_path: Path) -> None:
     # GIVEN a result
     sorting = Sorting(service, "pipeline-twice")
     bicycle, motorcycle = drawn(tmp_path)
@@ -204,7 +206,7 @@ def test_events_twice_and_out_of_order_change_nothing(service: Service, tmp_path
     assert third["source"]["sequencer"] == second["source"]["sequencer"]
 
 
-def test_an_execution_started_by_hand(service: Service, tmp_path: Path) -> None:
+def test_an_execution_started_by_hand(service: LocalService, tmp_path: Path) -> None:
     # GIVEN an upload with its result
     sorting = Sorting(service, "pipeline-hand")
     etags = sorting.upload({"a.png": drawn(tmp_path)[0]})
@@ -218,7 +220,7 @@ def test_an_execution_started_by_hand(service: Service, tmp_path: Path) -> None:
     assert after["execution"] == ended["executionArn"]
 
 
-def test_started_by_hand_for_what_is_not_there(service: Service) -> None:
+def test_started_by_hand_for_what_is_not_there(service: LocalService) -> None:
     sorting = Sorting(service, "pipeline-gone")
     ended = sorting.wait(sorting.start({"s3_bucket": service.bucket, "s3_key": sorting.key("never.png")}))
     assert ended["status"] == "SUCCEEDED"
@@ -229,7 +231,7 @@ def test_started_by_hand_for_what_is_not_there(service: Service) -> None:
     "started_with", [{}, {"s3_bucket": "b"}, {"s3_bucket": "b", "s3_key": "outside/a.png"}]
 )
 def test_an_execution_about_no_upload_fails_with_a_sentence(
-    service: Service, started_with: dict[str, str]
+    service: LocalService, started_with: dict[str, str]
 ) -> None:
     sorting = Sorting(service, "pipeline-nothing")
     ended = sorting.wait(sorting.start(started_with))

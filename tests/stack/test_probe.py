@@ -10,7 +10,7 @@ import pytest
 from dropsort.contract import keys
 from dropsort.deployment import probe
 from dropsort.deployment.errors import DeployError
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 
 pytestmark = pytest.mark.stack
 
@@ -27,13 +27,13 @@ def left(s3: Any, bucket: str) -> list[str]:
     ]
 
 
-def test_uploads_that_start_the_workflow_are_noticed(service: Service, s3: Any) -> None:
+def test_uploads_that_start_the_workflow_are_noticed(service: LocalService, s3: Any) -> None:
     said: list[str] = []
     assert probe.run(s3, service.bucket, said.append, again_seconds=60) < 60
     assert left(s3, service.bucket) == []
 
 
-def test_it_waits_for_events_that_are_not_on_yet(service: Service, s3: Any) -> None:
+def test_it_waits_for_events_that_are_not_on_yet(service: LocalService, s3: Any) -> None:
     # GIVEN a bucket that sends no events, as a new one for some minutes
     before = s3.get_bucket_notification_configuration(Bucket=service.bucket)
     before.pop("ResponseMetadata")
@@ -63,7 +63,7 @@ def test_it_waits_for_events_that_are_not_on_yet(service: Service, s3: Any) -> N
     assert left(s3, service.bucket) == []
 
 
-def test_it_gives_up_and_says_what_may_be_missed(service: Service, s3: Any) -> None:
+def test_it_gives_up_and_says_what_may_be_missed(service: LocalService, s3: Any) -> None:
     # GIVEN a bucket without events at all
     s3.create_bucket(Bucket="no-events")
     with pytest.raises(DeployError, match=r"may not start the workflow yet.*redrive"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.test_roles import Functions
 from tests.unit.infra.template import statements
 
@@ -18,7 +18,7 @@ BUS = "results-of-a-test"
 
 
 @pytest.fixture
-def queue(service: Service) -> Iterator[str]:
+def queue(service: LocalService) -> Iterator[str]:
     """Filter with a bus, as the parameter EventBusName gives it, and a queue that gets what a rule for classified images finds there."""
     session = service.session()
     events, sqs, functions = (session.client(name) for name in ("events", "sqs", "lambda"))
@@ -46,7 +46,7 @@ def queue(service: Service) -> Iterator[str]:
 
 
 def test_a_rule_gets_the_event_of_a_recorded_result_if_the_role_may_send_it(
-    service: Service, queue: str
+    service: LocalService, queue: str
 ) -> None:
     functions, sqs = Functions(service), service.session().client("sqs")
     # GIVEN the role without the permission, as without the parameter, THEN the execution would be tried again

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.local.service import Service
+from dropsort.local.service import LocalService
 from tests.stack.helpers import sample_image
 from tests.unit.infra.template import grants
 
@@ -26,7 +26,7 @@ FOLDER = "incoming/roles"
 class Functions:
     """The functions of the service, invoked by hand."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: LocalService) -> None:
         session = service.session()
         self.work: set[object] = set()
         self.bucket, self.outputs = service.bucket, service.outputs
@@ -98,7 +98,7 @@ class Functions:
 
 
 @pytest.fixture(scope="module")
-def functions(service: Service) -> Functions:
+def functions(service: LocalService) -> Functions:
     return Functions(service)
 
 

@@ -17,7 +17,7 @@ from monitoring.drift.sample import Sample
 from monitoring.storage.documents import JsonDocuments
 from training.dataset import LabelledImage
 from training.evaluation import reference_file
-from training.evaluation.evaluation import Predictions
+from training.evaluation.figures import Predictions
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "bikes"
 

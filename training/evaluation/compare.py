@@ -29,8 +29,8 @@ from dropsort.contract.statistics import (
 from training import inference
 from training.dataset import Dataset, LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
-from training.evaluation.evaluate import load_model
-from training.evaluation.evaluation import Predictions
+from training.evaluation.figures import Predictions
+from training.evaluation.held_out import load_model
 from training.evaluation.threshold import choose_threshold
 
 MARGIN = 0.01  # of accuracy that a candidate may lose, at most, if it classifies more

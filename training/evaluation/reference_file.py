@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dropsort.contract import files
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluation import Predictions
+    from training.evaluation.figures import Predictions
 
 
 def rows(predictions: Predictions, labels: list[str]) -> list[dict[str, str | float]]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from training.inference import open_session
 from training.model import graph
 from training.model.familiarity import Familiarity
-from training.model.fit import Images, Labels, fit, logits_of
 from training.model.network import Network, blocks
+from training.model.training_loop import Images, Labels, fit, logits_of
 from training.progress import Epoch
 
 
@@ -72,6 +72,6 @@ def train_classifier(
     progress: Callable[[Epoch], None] = lambda _: None,
     **options: Any,
 ) -> Classifier:
-    """Train a network; `options` go to `training.model.fit.fit`."""
+    """Train a network; `options` go to `training.model.training_loop.fit`."""
     network = fit(arch, classes, images, labels, validation, mirror=mirror, progress=progress, **options)
     return Classifier(network, Network(arch, classes).eval() if network.spec.pretrained else None, mirror)

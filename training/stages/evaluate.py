@@ -10,9 +10,8 @@ from typing import Any
 from dropsort.contract import model_folder
 from dropsort.contract.reference import FILE as REFERENCE_FILE
 from training.dataset import Dataset, fingerprints
-from training.evaluation import evaluate as evaluation
-from training.evaluation import reference_file
-from training.evaluation.evaluation import Predictions
+from training.evaluation import held_out, reference_file
+from training.evaluation.figures import Predictions
 from training.model import card
 from training.settings import Settings
 
@@ -27,13 +26,13 @@ def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str,
     predictions = None
     if data.part("test"):
         # The fingerprints decide which of these have a near-duplicate in training or validation.
-        found = evaluation.evaluate(folder, replace(data, images=data.part("test")))
+        found = held_out.evaluate(folder, replace(data, images=data.part("test")))
         figures = {**found.summary(), **figures}
         _write_figures(folder, figures, data)
         predictions = found.predictions
     elif not settings.folds:  # held out, except for the choice of threshold and temperature
-        model, _ = evaluation.load_model(folder)
-        predictions = evaluation.predict(model, data.part("validation"))
+        model, _ = held_out.load_model(folder)
+        predictions = held_out.predict(model, data.part("validation"))
     _write_reference(folder, predictions, data.labels)
     return figures
 

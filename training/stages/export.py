@@ -12,7 +12,7 @@ from training.evaluation import scores
 from training.inference import open_session
 from training.model import familiarity, graph
 from training.model.classifier import Classifier
-from training.model.fit import Images
+from training.model.training_loop import Images
 from training.stages.calibrate import Calibrated
 from training.stages.fit import Fitted
 

@@ -18,8 +18,8 @@ from training import dataset
 from training.dataset import Dataset, LabelledImage
 from training.errors import TrainingError
 from training.model.classifier import Classifier, train_classifier
-from training.model.fit import Images, Labels
 from training.model.network import ARCHITECTURES
+from training.model.training_loop import Images, Labels
 from training.progress import Epoch, EpochProgress, OnEpoch
 from training.settings import Settings
 from training.stages.out_of_fold import out_of_fold

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from dropsort.cli.backfill import backfill
 from dropsort.client import backfill as filling
-from dropsort.client import stack as stacks
+from dropsort.client import deployed_service
 
 PLAN = filling.Plan(3000, 2_500_000_000)
 
@@ -27,7 +27,7 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         done(PLAN.objects)
         return PLAN.objects
 
-    monkeypatch.setattr(stacks, "find", lambda *_: SimpleNamespace(bucket="images"))
+    monkeypatch.setattr(deployed_service, "find", lambda *_: SimpleNamespace(bucket="images"))
     monkeypatch.setattr(filling, "resumed_after", lambda *_: "old/a\x1b.jpg")
     monkeypatch.setattr(filling, "plan", lambda *_: PLAN)
     monkeypatch.setattr(filling, "copy", copy)

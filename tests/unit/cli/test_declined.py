@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropsort.cli.main import dropsort
-from dropsort.client import backfill, forget, redrive
-from dropsort.client import stack as stacks
+from dropsort.client import backfill, deployed_service, forget, redrive
 from dropsort.deployment import destroy
 from training.registry import rollout
 
@@ -54,7 +53,7 @@ def test_only_a_yes_goes_on(
     calls: list[str] = []
     module, name, found = planned
     monkeypatch.setattr(module, name, lambda *_, **__: found)
-    monkeypatch.setattr(stacks, "find", lambda *_: SERVICE)
+    monkeypatch.setattr(deployed_service, "find", lambda *_: SERVICE)
     monkeypatch.setattr(redrive, "concurrency", lambda _: 1)
     monkeypatch.setattr(backfill, "resumed_after", lambda *_: "")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -97,7 +96,7 @@ def test_only_a_yes_rolls_out(
 
 
 def test_a_plain_return_is_no_yes_and_the_end_of_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacks, "find", lambda *_: SERVICE)
+    monkeypatch.setattr(deployed_service, "find", lambda *_: SERVICE)
     monkeypatch.setattr(forget, "find", lambda *_, **__: FOUND)
     monkeypatch.setattr(forget, "remove", lambda *_, **__: pytest.fail("it goes on"))
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")

@@ -26,7 +26,7 @@ from dropsort.review import labels
 from tests.unit.cli.nowhere import ENVIRONMENT
 from tests.unit.cli.test_documented import VERBS, command
 from training.evaluation import reference_file
-from training.evaluation.evaluation import Predictions
+from training.evaluation.figures import Predictions
 
 DOCUMENT = {"images": 3, "label": "オートバイ"}
 

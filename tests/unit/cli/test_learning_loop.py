@@ -23,7 +23,7 @@ from dropsort.cli.compare import compare  # noqa: E402
 from dropsort.cli.dataset import dataset as dataset_command  # noqa: E402
 from training import dataset, train  # noqa: E402
 from training.dataset import LabelledImage  # noqa: E402
-from training.evaluation.evaluate import load_model, predict  # noqa: E402
+from training.evaluation.held_out import load_model, predict  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("torch")
 SETTINGS = train.Settings(arch="resnet8", epochs=2, validation=0.2)

@@ -74,7 +74,7 @@ def test_before_any_demo_it_says_what_to_do(run: Run) -> None:
         assert said.count("\n") == 1
 
 
-def test_a_folder_without_captures_is_no_success_story(run: Run, tmp_path: Path) -> None:
+def test_a_folder_without_captures_is_no_success(run: Run, tmp_path: Path) -> None:
     # GIVEN an empty folder, one with other files, and one whose files are not captures
     for name in ("empty", "other", "wrong"):
         (tmp_path / name).mkdir()

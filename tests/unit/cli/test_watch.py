@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from dropsort.cli.watch import watch
-from dropsort.client import stack as stacks
+from dropsort.client import deployed_service
 from dropsort.client import watch as watching
 from dropsort.client.drop import Uploaded
 from dropsort.client.files import File
@@ -36,7 +36,9 @@ def test_each_result_and_problem_is_one_line(tmp_path: Path, monkeypatch: pytest
         done(finished(tmp_path / "cam" / "c.jpg", "failed", None, None, "not_an_image"))
         problem("no\nspace")
 
-    monkeypatch.setattr(stacks, "find", lambda *_: SimpleNamespace(bucket="images", ignored=lambda _: False))
+    monkeypatch.setattr(
+        deployed_service, "find", lambda *_: SimpleNamespace(bucket="images", ignored=lambda _: False)
+    )
     monkeypatch.setattr(watching, "run", run)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     # WHEN they are shown THEN each has one line

@@ -113,19 +113,19 @@ def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     assert skipped[0].reason == "no permission to read it"
 
 
-LITTER = [
+LEFT_BY_SYSTEMS = [
     "._a.jpg", "cam/._b.jpg", "cam/Thumbs.db", "cam/thumbs.DB", ".DS_Store", "@eaDir/a.jpg/SYNOPHOTO.jpg", "desktop.ini", "a.jpg.part",
     "b.tmp", "c.crdownload", "__MACOSX/a.jpg", "$RECYCLE.BIN/x.jpg", "~$a.jpg", ".nfs0001", ".Trash-1000/files/a.jpg", "#recycle/a.jpg",
 ]  # fmt: skip
 
 
 def test_what_systems_leave_next_to_images_is_left_out_and_counted(tmp_path: Path) -> None:
-    make(tmp_path, *LITTER, "a.jpg", "cam/b._c.jpg", "tmp", "part.jpg", ".hidden.jpg")
+    make(tmp_path, *LEFT_BY_SYSTEMS, "a.jpg", "cam/b._c.jpg", "tmp", "part.jpg", ".hidden.jpg")
     found = walk([tmp_path])
     assert [file.key for file in found.files] == [
         "incoming/.hidden.jpg", "incoming/a.jpg", "incoming/cam/b._c.jpg", "incoming/part.jpg", "incoming/tmp",
     ]  # fmt: skip
-    assert (found.left_out, found.skipped) == (len(LITTER), [])
+    assert (found.left_out, found.skipped) == (len(LEFT_BY_SYSTEMS), [])
 
 
 def test_patterns_of_ones_own(tmp_path: Path) -> None:

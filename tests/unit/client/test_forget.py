@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from dropsort.cli.forget import forget as command
-from dropsort.client import forget, stack, story
+from dropsort.client import deployed_service, forget, image_history
+from dropsort.client.deployed_service import DeployedService
 from dropsort.client.errors import ClientError
-from dropsort.client.stack import Service
 from dropsort.contract import keys, reviews
 from tests.unit.client.conftest import BUCKET
 
-SERVICE = Service("dropsort", BUCKET, "arn", "bikes", {}, {})
+SERVICE = DeployedService("dropsort", BUCKET, "arn", "bikes", {}, {})
 KEY = "incoming/cam/a.jpg"
 TRUTH = "truth/2026/11/26/00/1.jsonl"
 
@@ -169,7 +169,7 @@ def test_versions_on_several_pages_are_all_found(s3: Any) -> None:
                 pages.append(page)
                 yield page
 
-    assert len(list(story.versions_of(Small(), BUCKET, KEY))) == 6
+    assert len(list(image_history.versions_of(Small(), BUCKET, KEY))) == 6
     assert len(pages) < 5  # of eight
 
 
@@ -177,7 +177,7 @@ def test_the_command_takes_whatever_names_an_image_and_each_once(
     s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
-    monkeypatch.setattr(stack, "find", lambda *_: SERVICE)
+    monkeypatch.setattr(deployed_service, "find", lambda *_: SERVICE)
     names = ["cam/a.jpg", KEY, f"s3://{BUCKET}/{KEY}"]
     result = CliRunner().invoke(command, [*names, "--yes"], standalone_mode=False)
     assert result.exit_code == 0, result.output

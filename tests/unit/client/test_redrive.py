@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dropsort.client import redrive
+from dropsort.client.deployed_service import find
 from dropsort.client.errors import NotFoundError
-from dropsort.client.stack import find
 from dropsort.contract import reconciliation
 from tests.unit.client.conftest import BUCKET
 

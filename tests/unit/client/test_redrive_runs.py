@@ -10,16 +10,16 @@ import pytest
 
 from dropsort.cli.redrive import estimate
 from dropsort.client import redrive
+from dropsort.client.deployed_service import DeployedService
 from dropsort.client.errors import ClientError
-from dropsort.client.stack import Service
 from dropsort.contract import backlog
 from dropsort.contract.backlog import Run, UploadList
 
 MACHINE = "arn:aws:states:eu-west-1:1:stateMachine:b"
 
 
-def service(outputs: dict[str, str] | None = None, **parameters: str) -> Service:
-    return Service("dropsort", "images", "arn", "bikes", outputs or {}, parameters)
+def service(outputs: dict[str, str] | None = None, **parameters: str) -> DeployedService:
+    return DeployedService("dropsort", "images", "arn", "bikes", outputs or {}, parameters)
 
 
 def test_the_concurrency_is_that_of_the_stack_or_the_templates_default() -> None:

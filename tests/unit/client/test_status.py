@@ -12,11 +12,11 @@ import pytest
 
 from dropsort.cli.status import facts
 from dropsort.client import status
-from dropsort.client.stack import Service
+from dropsort.client.deployed_service import DeployedService
 from dropsort.contract import backlog
 from tests.unit.client.conftest import BUCKET
 
-SERVICE = Service(
+SERVICE = DeployedService(
     "dropsort",
     BUCKET,
     "arn",

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from dropsort.cli.status import facts
 from dropsort.client import status
-from dropsort.client.stack import Service
+from dropsort.client.deployed_service import DeployedService
 from dropsort.client.status import Status
 from dropsort.contract import backlog, reconciliation
 
@@ -115,7 +115,7 @@ def test_after_ten_minutes_an_upload_is_no_longer_in_progress(
         item("older", minutes + second), item("waits", minutes + 9 * second, reconciliation.RETRYABLE),
         item("fine", minutes, "", NEW), item("fine too", minutes, "", OLD), item("and this", minutes, "", NEW),
     ]  # fmt: skip
-    found = status.read(Aws(error), Service("dropsort", "images", "arn", "bikes", {}, {}))
+    found = status.read(Aws(error), DeployedService("dropsort", "images", "arn", "bikes", {}, {}))
     assert (found.uploads, found.in_progress, found.retryable, found.without_result) == (8, 1, 1, 3)
     assert (found.oldest, found.oldest_uploaded) == ("oldest", NEW - minutes - 2 * second)
     assert (found.unreviewed, found.oldest_unreviewed) == (3, OLD)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.client.story import find, upload_key
+from dropsort.client.image_history import find, upload_key
 from dropsort.client.trace import keys_in_bucket, keys_in_file
 from dropsort.contract import keys, reviews
 from tests.unit.client.conftest import BUCKET
@@ -35,7 +35,7 @@ def test_inference_ids_lead_back_to_keys(s3: Any, tmp_path: Path) -> None:
     assert keys_in_file(tmp_path / "nowhere.jsonl", {"1"}) == {}
 
 
-def test_the_story_of_an_image_has_its_review(s3: Any, write_result: Callable[..., str]) -> None:
+def test_the_history_of_an_image_has_its_review(s3: Any, write_result: Callable[..., str]) -> None:
     # GIVEN an upload with its result
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"1")
     location = write_result(KEY, inference_id="a" * 64)
@@ -56,7 +56,7 @@ def test_the_story_of_an_image_has_its_review(s3: Any, write_result: Callable[..
         Bucket=BUCKET, Key=reviews.key("cam/a.jpg"), Body=json.dumps(reviews.encode(review)).encode()
     )
 
-    # THEN its story has the decision; something else under that key is none
+    # THEN its history has the decision; something else under that key is none
     (decision,) = find(s3, BUCKET, KEY).decisions
     assert (decision.by, decision.label, decision.was.label) == ("ada", "van", "bicycle")
     s3.put_object(Bucket=BUCKET, Key=reviews.key("cam/a.jpg"), Body=b"[]")

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from dropsort.cli.watch import watch as command
-from dropsort.client import stack
+from dropsort.client import deployed_service
+from dropsort.client.deployed_service import DeployedService
 from dropsort.client.drop import Uploaded
 from dropsort.client.files import File
 from dropsort.client.results import Result
-from dropsort.client.stack import Service
 from dropsort.client.wait import Finished
 from dropsort.client.watch import Watch, is_stored, overlapping, part_of, run, store
-from dropsort.contract import litter
+from dropsort.contract import ignored_paths
 from tests.unit.client.conftest import BUCKET
 
 
@@ -67,7 +67,7 @@ def test_an_upload_that_the_service_ignores_is_not_waited_for(
 ) -> None:
     # GIVEN a service that gives b.jpg no result
     service.add("incoming/cam/b.jpg")
-    watch = Watch(s3, BUCKET, folder, ignored=litter.parse("b.jpg"))
+    watch = Watch(s3, BUCKET, folder, ignored=ignored_paths.parse("b.jpg"))
     # WHEN the folder is watched once THEN it ends, with the other's result, and both are uploaded
     assert [item.result.key for item in all_results(watch)] == ["incoming/a.jpg"]
     assert versions(s3) == ["incoming/a.jpg", "incoming/cam/b.jpg"]
@@ -77,8 +77,8 @@ def test_the_command_ends_although_the_service_ignores_an_upload(
     s3: Any, service: set[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.add("incoming/cam/b.jpg")
-    found = Service("dropsort", BUCKET, "arn", "bikes", {}, {"IgnoredPatterns": "b.jpg"})
-    monkeypatch.setattr(stack, "find", lambda *_: found)
+    found = DeployedService("dropsort", BUCKET, "arn", "bikes", {}, {"IgnoredPatterns": "b.jpg"})
+    monkeypatch.setattr(deployed_service, "find", lambda *_: found)
     result = CliRunner().invoke(command, [str(folder), "--once"], standalone_mode=False)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == ["a.jpg: classified, bicycle 0.970"]

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dropsort.contract import keys, litter, reconciliation, reviews
+from dropsort.contract import ignored_paths, keys, reconciliation, reviews
 from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS
 
 BUCKET = "images"
@@ -207,7 +207,7 @@ def test_a_comparison_continues_after_any_of_its_markers(s3: Any) -> None:
 def test_ignored_uploads_are_finished_without_a_result_and_those_that_no_longer_are_have_none(
     s3: Any,
 ) -> None:
-    # GIVEN litter and a folder marker, one of them with a failure from before it was ignored, and an image under a key like a marker's
+    # GIVEN an ignored file and a folder marker, one of them with a failure from before, and an image under a key like a marker's
     for path in ("cam/._a.jpg", "Thumbs.db", "a.tmp", "x" * 1010 + ".tmp"):
         upload(s3, path)
     upload(s3, "folder/", b"")
@@ -217,13 +217,13 @@ def test_ignored_uploads_are_finished_without_a_result_and_those_that_no_longer_
     assert unfinished(s3) == {"incoming/image/": NO_RESULT}
     assert sum(item.ignored for item in reconciliation.check(s3, BUCKET)) == 6
     # WHEN fewer patterns are set THEN the others are without a result, but never a folder marker
-    fewer = unfinished(s3, ignored=litter.parse("*.tmp, ._*"))
+    fewer = unfinished(s3, ignored=ignored_paths.parse("*.tmp, ._*"))
     assert fewer == {
         "incoming/image/": NO_RESULT,
         "incoming/Thumbs.db": NO_RESULT,
         "incoming/old.part": RETRYABLE,
     }
-    assert "incoming/folder/" not in unfinished(s3, ignored=litter.parse(","))
+    assert "incoming/folder/" not in unfinished(s3, ignored=ignored_paths.parse(","))
 
 
 def test_an_edited_time_of_a_failure_is_no_error(s3: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from dropsort.contract import litter, reconciliation
+from dropsort.contract import ignored_paths, reconciliation
 from handlers import backlog, telemetry
 from handlers.backlog import INTERVAL, Comparison, Settings, State, Tick, healthy
 
@@ -95,7 +95,7 @@ def test_the_oldest_upload_is_named_and_of_several_the_first_key() -> None:
 def test_the_settings_are_of_the_environment_and_none_may_be_missing() -> None:
     environment = {
         "BUCKET_NAME": "images", "BACKLOG_STATE_MACHINE": "machine", "BACKLOG_CONCURRENCY": "7", "SERIALIZE_FUNCTION": "serialize",
-        "CLASSIFY_FUNCTION": "classify", "IGNORED_PATTERNS": litter.DEFAULT,
+        "CLASSIFY_FUNCTION": "classify", "IGNORED_PATTERNS": ignored_paths.DEFAULT,
     }  # fmt: skip
     assert Settings.of(environment) == SETTINGS
     for name in environment:

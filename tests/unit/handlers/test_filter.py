@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from dropsort.contract import keys, metrics
-from dropsort.local import emf
+from dropsort.local import emf_parser
 from handlers import filter as last
 from handlers import settings
 from handlers.uploads import InvalidInput, Upload
@@ -282,7 +282,7 @@ def test_outcomes_are_counted_by_model_and_the_first_labels_by_name(
 ) -> None:
     labels = [f"label-{number}" for number in range(25)]
     last.handler(payload(started, labels=labels, inferences=[0.0] * 24 + [1.0]), context)
-    data = emf.parse(capsys.readouterr().out.strip())
+    data = emf_parser.parse(capsys.readouterr().out.strip())
     assert [dict(datum.dimensions) for datum in data if datum.name == "Labelled"] == [
         {"Stack": "dropsort", "Label": "other"}
     ]

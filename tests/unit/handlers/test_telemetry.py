@@ -12,7 +12,7 @@ import pytest
 from aws_lambda_powertools import tracing
 
 from dropsort.contract import metrics
-from dropsort.local import emf
+from dropsort.local import emf_parser
 from handlers import telemetry
 from handlers.telemetry import emit, emit_by, note, observed
 
@@ -127,7 +127,7 @@ def test_metrics_of_several_dimensions_are_one_line_that_gives_each_its_own(
     handler({}, context)
     found = [
         (datum.name, dict(datum.dimensions), datum.values)
-        for datum in emf.parse(capsys.readouterr().out.strip())
+        for datum in emf_parser.parse(capsys.readouterr().out.strip())
     ]
     assert found == [
         ("Classified", {"Stack": "dropsort"}, (1.0,)),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.contract import litter
+from dropsort.contract import ignored_paths
 from tests.unit.infra.specification import alarms, endpoint, functions, roles, storage, workflow
 from tests.unit.infra.specification.canonical import canonical
 from tests.unit.infra.specification.dashboard import body, in_full
@@ -80,7 +80,7 @@ def test_a_parameter_is_as_specified(name: str) -> None:
             for text in given.rejected:
                 assert not re.fullmatch(pattern, text), f"{text!r} is taken"
             if name == "IgnoredPatterns":
-                assert found.pop("Default") == litter.DEFAULT
+                assert found.pop("Default") == ignored_paths.DEFAULT
             bounds = {"Default": given.default, "MaxLength": given.longest, "MinLength": given.shortest}
             assert found == {"Type": "String"} | {k: v for k, v in bounds.items() if v is not None}
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from dropsort.cli.live import Live, row, sentence
+from dropsort.cli.status_line import StatusLine, row, sentence
 from dropsort.local.activity import Activity, Counts, Recorded
 
 SERIALIZE, CLASSIFY, FILTER = (f"/aws/lambda/dropsort-{name}" for name in ("serialize", "classify", "filter"))
@@ -84,10 +84,10 @@ def test_nothing_is_shown_without_a_terminal_or_when_quiet(monkeypatch: pytest.M
     for quiet, terminal, lines in ((False, False, 0), (True, True, 0), (False, True, 1)):
         out = io.StringIO()
         shown = Console(file=out, force_terminal=terminal, width=80)
-        monkeypatch.setattr("dropsort.cli.live.console", lambda shown=shown, **_: shown)
+        monkeypatch.setattr("dropsort.cli.status_line.console", lambda shown=shown, **_: shown)
 
         # WHEN it is shown
-        with Live(activity, quiet) as live:
+        with StatusLine(activity, quiet) as live:
             live.show()
 
         # THEN only a terminal that is not to be quiet gets lines

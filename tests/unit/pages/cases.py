@@ -33,7 +33,7 @@ from monitoring.report.figures import build
 from monitoring.report.images import least_certain
 from training.dataset import LabelledImage
 from training.evaluation.compare import Comparison, Side
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation.figures import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"&'" + "W" * 300 + " \u202eabc"

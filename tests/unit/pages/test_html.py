@@ -24,7 +24,7 @@ from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
 from training.dataset import LabelledImage
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation.figures import Evaluation, Predictions
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&"
 START, END = datetime(2026, 11, 2, 9, tzinfo=UTC), datetime(2026, 11, 2, 12, tzinfo=UTC)

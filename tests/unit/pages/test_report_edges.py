@@ -32,7 +32,7 @@ from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import Report, build
 from tests.unit.pages import cases
 from training.dataset import LabelledImage
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation.figures import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 

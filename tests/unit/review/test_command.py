@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dropsort.cli.review import review
-from dropsort.client import stack
+from dropsort.client import deployed_service
 from dropsort.contract import keys, reviews
 from dropsort.review.server import Server
 from tests.unit.review.conftest import BUCKET, Upload, stored
@@ -22,8 +22,8 @@ from tests.unit.review.conftest import BUCKET, Upload, stored
 @pytest.fixture(autouse=True)
 def service(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service whose bucket is that of the tests."""
-    found = stack.Service("dropsort", BUCKET, "arn", "e", {}, {})
-    monkeypatch.setattr(stack, "find", lambda _client, _name: found)
+    found = deployed_service.DeployedService("dropsort", BUCKET, "arn", "e", {}, {})
+    monkeypatch.setattr(deployed_service, "find", lambda _client, _name: found)
 
 
 def run(*arguments: str) -> Result:

@@ -15,7 +15,7 @@ from tests.deferred import Deferred
 needs.installed("training", "torch")
 
 pytestmark = pytest.mark.xdist_group("torch")
-torch, fit = Deferred("torch"), Deferred("training.model.fit")
+torch, fit = Deferred("torch"), Deferred("training.model.training_loop")
 
 
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from training import dataset, inference
 from training.dataset import LabelledImage, fingerprints
 from training.errors import TrainingError
 from training.evaluation.compare import MARGIN, Comparison, Paired, Side, compare
-from training.evaluation.evaluation import Predictions
+from training.evaluation.figures import Predictions
 
 LABELS = ["bicycle", "motorcycle"]
 

@@ -21,15 +21,15 @@ from dropsort.pages import evaluation as report
 from training import dataset
 from training.dataset import LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
-from training.evaluation import evaluate, reference_file
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation import held_out, reference_file
+from training.evaluation.figures import Evaluation, Predictions
 from training.model import familiarity
 
 
 def test_figures_of_a_folder(model_folder: Path, image_tree: Callable[..., Path], tmp_path: Path) -> None:
     tree = image_tree(20)
 
-    found = evaluate.evaluate_path(model_folder, tree)
+    found = held_out.evaluate_path(model_folder, tree)
 
     figures = json.loads(json.dumps(found.summary(), allow_nan=False))
     assert figures["images"] == 40
@@ -65,7 +65,7 @@ def test_the_page_is_self_contained_and_shows_mistakes(
     tree = image_tree(10)
     shutil.move(tree / "red" / "0.png", tree / "blue" / "x.png")
     (tree / "red" / "<b>bad.png").write_text("no")
-    found = evaluate.evaluate_path(model_folder, tree, others=tree)
+    found = held_out.evaluate_path(model_folder, tree, others=tree)
 
     page = report.render(found)
 
@@ -82,18 +82,18 @@ def test_the_threshold_is_chosen_on_other_images_than_it_is_judged_on(
 ) -> None:
     held, test = image_tree(20, below="held"), image_tree(20, below="judged")
 
-    found = evaluate.evaluate_path(model_folder, test, choose_on=held, precision=0.9)
+    found = held_out.evaluate_path(model_folder, test, choose_on=held, precision=0.9)
 
     assert "40 held-out images" in found.threshold_from
-    answers = evaluate.predict(evaluate.load_model(model_folder)[0], dataset.read(held).images)
+    answers = held_out.predict(held_out.load_model(model_folder)[0], dataset.read(held).images)
     assert (answers.confidence >= found.threshold).any()
     # Without one that is named, the model's.
     other = Path(shutil.copytree(model_folder, tmp_path / "other"))
     figures = json.loads((other / "metrics.json").read_text()) | {"wanted_precision": 0.75}
     (other / "metrics.json").write_text(json.dumps(figures))
-    assert "precision 0.75 " in evaluate.evaluate_path(other, test, choose_on=held).threshold_from
+    assert "precision 0.75 " in held_out.evaluate_path(other, test, choose_on=held).threshold_from
     with pytest.raises(TrainingError, match="choose-on"):
-        evaluate.evaluate_path(model_folder, test, precision=0.9)
+        held_out.evaluate_path(model_folder, test, precision=0.9)
 
 
 def test_images_of_something_else_are_counted(
@@ -105,7 +105,7 @@ def test_images_of_something_else_are_counted(
         Image.new("RGB", (20, 20), (0, 255, 250 - i)).save(folder / f"{i}.png")
     (folder / "broken.png").write_text("x")
 
-    found = evaluate.evaluate_path(model_folder, image_tree(10), others=tmp_path / "others").summary()[
+    found = held_out.evaluate_path(model_folder, image_tree(10), others=tmp_path / "others").summary()[
         "others"
     ]
 
@@ -122,7 +122,7 @@ def test_near_duplicates_of_training_images_are_found(
     test = image_tree(6, below="all/test", side=64)
     Image.open(tmp_path / "all" / "train" / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
 
-    found = evaluate.evaluate_path(model_folder, test)
+    found = held_out.evaluate_path(model_folder, test)
 
     near = zip(found.predictions.images, found.near_duplicate, strict=True)
     names = [image.path.name for image, is_near in near if is_near]
@@ -142,7 +142,7 @@ def test_images_that_the_model_was_made_from_are_left_out_and_named(
     Image.open(training_images / "blue" / "2.png").save(test / "blue" / "renamed.bmp")
 
     steps: list[tuple[int, int]] = []
-    found = evaluate.evaluate_path(
+    found = held_out.evaluate_path(
         model_folder, test, others=test / "red", progress=lambda *step: steps.append(step)
     )
 
@@ -159,7 +159,7 @@ def test_images_that_the_model_was_made_from_are_left_out_and_named(
 
     # AND where all of them were used, there is no accuracy of 1 but an error
     with pytest.raises(TrainingError, match="made from all of these 12 images"):
-        evaluate.evaluate_path(model_folder, training_images)
+        held_out.evaluate_path(model_folder, training_images)
 
 
 def test_near_duplicates_are_found_by_the_model_folder_alone(
@@ -171,7 +171,7 @@ def test_near_duplicates_are_found_by_the_model_folder_alone(
     test = image_tree(6, below="new", side=64)
     Image.open(training_images / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
 
-    found = evaluate.evaluate_path(model_folder, test)
+    found = held_out.evaluate_path(model_folder, test)
 
     near = zip(found.predictions.images, found.near_duplicate, strict=True)
     assert "copy.jpg" in [image.path.name for image, is_near in near if is_near]
@@ -183,7 +183,7 @@ def test_damaged_fingerprints_are_an_error_that_names_the_file(
 ) -> None:
     (model_folder / fingerprints.FILE).write_text('{"pixels": 3}')
     with pytest.raises(TrainingError, match=r"training-images\.json is damaged"):
-        evaluate.evaluate_path(model_folder, image_tree(2))
+        held_out.evaluate_path(model_folder, image_tree(2))
 
 
 def test_published_duplicates_are_known(real_data: Path) -> None:
@@ -192,12 +192,12 @@ def test_published_duplicates_are_known(real_data: Path) -> None:
 
 def test_folders_that_are_no_label_are_named(model_folder: Path, image_tree: Callable[..., Path]) -> None:
     with pytest.raises(TrainingError, match="green is not a label of this model"):
-        evaluate.evaluate_path(model_folder, image_tree(2, labels=("green", "red")))
+        held_out.evaluate_path(model_folder, image_tree(2, labels=("green", "red")))
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"labels\.json is missing: a model folder has"):
-        evaluate.evaluate(tmp_path, dataset.Dataset(["a"], []))
+        held_out.evaluate(tmp_path, dataset.Dataset(["a"], []))
 
 
 def test_genuine_images_are_uniform_in_familiarity() -> None:

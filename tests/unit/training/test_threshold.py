@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dropsort.contract.defaults import threshold_parameters
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation.figures import Evaluation, Predictions
 from training.evaluation.threshold import choose_threshold
 from training.registry import model_packages
 

@@ -24,13 +24,13 @@ needs.module("training", "onnx")
 
 from training import dataset, inference, train  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.evaluation import evaluate, scores  # noqa: E402
+from training.evaluation import held_out, scores  # noqa: E402
 from training.model import familiarity, graph  # noqa: E402
 from training.model.layers import same  # noqa: E402
 from training.progress import Epoch, EpochProgress  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("torch")
-torch, fit = Deferred("torch"), Deferred("training.model.fit")
+torch, fit = Deferred("torch"), Deferred("training.model.training_loop")
 Classifier = Deferred("training.model.classifier", "Classifier")
 Network, blocks = (Deferred("training.model.network", name) for name in ("Network", "blocks"))
 export, fit_stage = Deferred("training.stages.export"), Deferred("training.stages.fit")
@@ -67,7 +67,7 @@ def test_three_classes_from_a_folder_to_a_prediction(image_tree: Callable[..., P
     }
     figures = json.loads((result.folder / "metrics.json").read_text())
     assert {"accuracy", "ece", "threshold", "coverage", "familiarity_threshold"} <= figures.keys()
-    assert evaluate.evaluate(result.folder, data).summary()["accuracy"] == figures["accuracy"]
+    assert held_out.evaluate(result.folder, data).summary()["accuracy"] == figures["accuracy"]
     assert figures["accuracy"] > 0.6
     assert [s.epoch.number for s in steps] == [1, 2, 3]
     model = inference.load(result.folder)

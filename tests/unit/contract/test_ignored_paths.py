@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropsort.contract import litter
+from dropsort.contract import ignored_paths
 from dropsort.contract.defaults import IGNORED_PATTERNS
-from dropsort.contract.litter import DEFAULT, Matcher, is_folder_marker, parse
+from dropsort.contract.ignored_paths import DEFAULT, Matcher, is_folder_marker, parse
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from dropsort.contract.litter import DEFAULT, Matcher, is_folder_marker, parse
         "a.tmp", "a.CRDOWNLOAD", ".~lock.a.jpg#", ".Trash-1000/files/a.jpg", "a.jpg.sb-1a2b3c4d-XyZ123", "Icon\r", ".nfs000a", "a/.git/b",
     ],
 )  # fmt: skip
-def test_litter_is_ignored(path: str) -> None:
+def test_files_that_systems_leave_are_ignored(path: str) -> None:
     assert parse(DEFAULT)(path)
 
 
@@ -87,7 +87,7 @@ def test_folder_markers() -> None:
 
 
 def test_examples() -> None:
-    assert doctest.testmod(litter).failed == 0
+    assert doctest.testmod(ignored_paths).failed == 0
 
 
 def test_the_patterns_are_those_of_the_documentation() -> None:
@@ -95,7 +95,7 @@ def test_the_patterns_are_those_of_the_documentation() -> None:
     block = re.search(r"### Ignored patterns\n.*?```text\n(.*?)```", page.read_text(), re.DOTALL)
     assert block
     assert block[1].replace("\n", "").split(",") == [pattern.strip() for pattern in IGNORED_PATTERNS]
-    assert litter.DEFAULT.split(litter.SEPARATOR) == list(IGNORED_PATTERNS)
+    assert ignored_paths.DEFAULT.split(ignored_paths.SEPARATOR) == list(IGNORED_PATTERNS)
 
 
 def test_slashes_around_a_pattern_are_left_out_and_a_pattern_of_slashes_is_none() -> None:

@@ -29,7 +29,7 @@ class UploadVersion:
 
 
 @dataclass(frozen=True)
-class Story:
+class ImageHistory:
     """An image by its key: versions of its upload, newest first, and its results: one, none yet, or two for a moment.
 
     `decisions` are those of its review, the oldest first; `earlier` says that it is of an upload that a newer one has replaced.
@@ -63,7 +63,7 @@ def versions_of(s3: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]
             return
 
 
-def find(s3: S3Client, bucket: str, key: str) -> Story:
+def find(s3: S3Client, bucket: str, key: str) -> ImageHistory:
     """The story of an upload.
 
     Raises
@@ -85,8 +85,8 @@ def find(s3: S3Client, bucket: str, key: str) -> Story:
     versions.sort(key=lambda version: version.written, reverse=True)
     review = _review(s3, bucket, key)
     if review is None:
-        return Story(key, versions, found)
-    return Story(key, versions, found, review.decisions, _is_earlier(review, found, versions))
+        return ImageHistory(key, versions, found)
+    return ImageHistory(key, versions, found, review.decisions, _is_earlier(review, found, versions))
 
 
 def _advice(s3: S3Client, bucket: str, path: str) -> str:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dropsort.client.errors import NotFoundError
-from dropsort.contract import litter
+from dropsort.contract import ignored_paths
 from dropsort.contract import stack as stacks
 from dropsort.contract.clients import Clients
 from dropsort.contract.defaults import PRECISION, STACK
 
 
 @dataclass(frozen=True)
-class Service:
+class DeployedService:
     """The parts of a running service, with the outputs and parameters of its stack."""
 
     name: str
@@ -24,9 +24,9 @@ class Service:
     parameters: dict[str, str]
 
     @cached_property
-    def ignored(self) -> litter.Matcher:
+    def ignored(self) -> ignored_paths.Matcher:
         """Whether the service gives an upload no result, by its path below ``incoming/``."""
-        return litter.parse(self.parameters.get("IgnoredPatterns", ""))
+        return ignored_paths.parse(self.parameters.get("IgnoredPatterns", ""))
 
     @property
     def model(self) -> str:
@@ -39,7 +39,7 @@ class Service:
         return float(self.parameters.get("Precision", PRECISION))
 
 
-def find(client: Clients, name: str = STACK) -> Service:
+def find(client: Clients, name: str = STACK) -> DeployedService:
     """The service of a stack, from its outputs.
 
     Raises
@@ -62,7 +62,7 @@ def find(client: Clients, name: str = STACK) -> Service:
             f"Stack {name} at {address} is {stack.status} and has no output {', '.join(missing)}: it is not a "
             "Dropsort service, or its deployment has not finished."
         )
-    return Service(
+    return DeployedService(
         name=name,
         bucket=outputs["BucketName"],
         state_machine=outputs["StateMachineArn"],

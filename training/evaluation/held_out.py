@@ -15,7 +15,7 @@ from dropsort.contract.progress import Progress, no_progress
 from training import dataset, inference
 from training.dataset import Dataset, LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
-from training.evaluation.evaluation import Evaluation, Predictions
+from training.evaluation.figures import Evaluation, Predictions
 from training.evaluation.threshold import choose_threshold
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".avif"}

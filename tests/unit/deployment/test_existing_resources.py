@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from dropsort.deployment import named
+from dropsort.deployment import existing_resources
 from dropsort.deployment.errors import DeployError
 
 
@@ -38,7 +38,7 @@ class SageMaker:
 
 def checked(client: Any, before: dict[str, str] | None = None, **values: str) -> tuple[Any, list[str]]:
     steps: list[str] = []
-    return named.check(client, values, before or {}, steps.append), steps
+    return existing_resources.check(client, values, before or {}, steps.append), steps
 
 
 def test_an_endpoint_with_capitals_brings_its_arn() -> None:

@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropsort.local.emf import Datum, parse, requests
+from dropsort.local.emf_parser import Datum, parse, requests
 
 
 def line(metrics: list[Any], dimensions: Any, **members: Any) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 5  # results at a time; more are counted
 
 
-class Live:
+class StatusLine:
     """Shows what a service does, on a terminal; nothing where it is quiet or there is no terminal.
 
     Parameters
@@ -33,12 +33,12 @@ class Live:
         self._status: Any = None
         self._quiet = quiet or not self._console.is_terminal
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> StatusLine:
         if not self._quiet:
-            from rich.live import Live as Display
+            from rich.live import Live
 
             # Nothing is drawn in between: a spinner would cost more than the service that waits.
-            self._status = Display(
+            self._status = Live(
                 self._line(), console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
             )
             self._status.start(refresh=True)
