@@ -18,7 +18,7 @@ import numpy as np
 
 from dropsort.contract.defaults import THRESHOLD
 from dropsort.contract.statistics import wilson
-from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
+from monitoring.aggregates.cells import Aggregate, Cell, CellKey, Series
 from monitoring.aggregates.histograms import bin_of, units
 from monitoring.drift.assess import assess
 from monitoring.drift.sample import Moments, Sample
@@ -71,7 +71,7 @@ def put_hour(total: Aggregate, hour: str, world: World, random: np.random.Genera
         count = int(chosen.sum())
         if count:
             grey = (bright[chosen] * 1000).astype(np.int64)
-            total.cells[Key(hour, "bikes", "AllTraffic", label)] = Cell(
+            total.cells[CellKey(hour, "bikes", "AllTraffic", label)] = Cell(
                 count=count,
                 confidence=int(units(confidence[chosen]).sum()),
                 histogram=_counted(bin_of(units(confidence[chosen]))),

@@ -177,10 +177,10 @@ class Service:
         from dropsort.pages import report
         from monitoring.incremental.run import load, run
         from monitoring.report.images import bucket_lines
-        from monitoring.storage.base import Access
+        from monitoring.storage.base import BucketAccess
 
         where = locate(None, None, None, self._service.name, self._aws)
-        access = Access(profile=self._aws.profile, region=self._aws.region)
+        access = BucketAccess(profile=self._aws.profile, region=self._aws.region)
         run(where.source, where.state, labels=where.labels or None, access=access)
         return report.write(
             load(where.state, access=access),

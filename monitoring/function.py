@@ -30,7 +30,7 @@ from monitoring.prices import ResourceUse, cost
 from monitoring.settings import Settings
 from monitoring.storage import open_store
 from monitoring.storage.documents import JsonDocuments
-from monitoring.storage.state import State
+from monitoring.storage.state import AggregationState
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -161,7 +161,7 @@ def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now:
 
 def _health(state: str) -> Health | None:
     """Totals of the runs so far; None before the first one."""
-    found = State(open_store(state))
+    found = AggregationState(open_store(state))
     return found.manifest.health if found.exists else None
 
 

@@ -20,7 +20,7 @@ from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from dropsort.client.errors import MissingResultsError
-    from dropsort.client.wait import Finished
+    from dropsort.client.wait import FinishedUpload
 
 
 def _files_are(count: int) -> str:
@@ -105,7 +105,7 @@ def drop(
             f"{_files_are(len(ignored))} uploaded, but the service ignores such names: no result follows ({name})."
         )
     uploads: list[Uploaded] = []
-    ordered: list[Finished] = []
+    ordered: list[FinishedUpload] = []
     missing: MissingResultsError | None = None
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
@@ -115,7 +115,7 @@ def drop(
             uploads.append(item)
             progress.advance(uploading)
 
-        def done(item: Finished) -> None:
+        def done(item: FinishedUpload) -> None:
             ordered.append(item)
             progress.advance(sorting)
 

@@ -34,7 +34,7 @@ from dropsort.cli.totals import totals
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
-    from dropsort.client.wait import Finished
+    from dropsort.client.wait import FinishedUpload
     from dropsort.local.service import LocalService
 
 # Maximum number of uploads in progress. The embedded AWS starts a process for each function of each of them, which keeps
@@ -164,19 +164,21 @@ def _samples(folder: Path, count: int, steps: Steps) -> Path:
     return folder
 
 
-def _drop_and_wait(service: LocalService, found: list[Any]) -> tuple[list[Finished], dict[str, list[str]]]:
+def _drop_and_wait(
+    service: LocalService, found: list[Any]
+) -> tuple[list[FinishedUpload], dict[str, list[str]]]:
     """Upload and wait; return the results that arrived before the timeout, and the keys of all results."""
     from dropsort.client.drop_and_wait import drop_and_wait
     from dropsort.client.errors import MissingResultsError
     from dropsort.client.summary import result_locations
 
     s3 = service.session().client("s3")
-    ordered: list[Finished] = []
+    ordered: list[FinishedUpload] = []
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
         sorting = progress.add_task("results", total=len(found))
 
-        def done(item: Finished) -> None:
+        def done(item: FinishedUpload) -> None:
             ordered.append(item)
             progress.advance(sorting)
 
@@ -196,7 +198,7 @@ def _drop_and_wait(service: LocalService, found: list[Any]) -> tuple[list[Finish
     return ordered, result_locations(s3, service.bucket, [file.key for file in found])
 
 
-def _save(service: LocalService, ordered: list[Finished], model: Path) -> Path | None:
+def _save(service: LocalService, ordered: list[FinishedUpload], model: Path) -> Path | None:
     """Copy captures, results and the model's reference to `LAST_DEMO`; None if the current folder cannot be written."""
     from dropsort.client import fetch
     from dropsort.contract import keys, reference
@@ -214,7 +216,7 @@ def _save(service: LocalService, ordered: list[Finished], model: Path) -> Path |
     return LAST_DEMO
 
 
-def _settings(model: Path, ordered: list[Finished]) -> dict[str, Any]:
+def _settings(model: Path, ordered: list[FinishedUpload]) -> dict[str, Any]:
     """What a report needs besides the captures."""
     decided = next((item.result.document for item in ordered if item.result.document.get("threshold")), {})
     return {

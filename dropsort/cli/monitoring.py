@@ -353,9 +353,9 @@ def _forget(state: str) -> None:
 
 
 def _access(aws: Aws) -> Any:
-    from monitoring.storage.base import Access
+    from monitoring.storage.base import BucketAccess
 
-    return Access(profile=aws.profile, region=aws.region)
+    return BucketAccess(profile=aws.profile, region=aws.region)
 
 
 def _lines(source: str, aws: Aws) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dropsort.client.results import Result
-    from dropsort.client.wait import Finished
+    from dropsort.client.wait import FinishedUpload
 
 _STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK|IMPORT)_[A-Z_]+ ")
 _FAILURE = re.compile(r"FAILED|ROLLBACK")
@@ -185,7 +185,7 @@ class Retrying:
     def __init__(self) -> None:
         self._said = False
 
-    def __call__(self, item: Finished) -> None:
+    def __call__(self, item: FinishedUpload) -> None:
         """Take note of one."""
         if not self._said:
             self._said = True

@@ -12,7 +12,7 @@ from dropsort.contract.text import number_of, printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from dropsort.local.activity import Activity, Counts, Recorded
+    from dropsort.local.activity import Activity, ExecutionCounts, RecordedResult
 
 SHOWN = 5  # results at a time; more are counted
 
@@ -65,7 +65,7 @@ class StatusLine:
         return Text(sentence(self._activity.counts), style="bold")
 
 
-def sentence(counts: Counts) -> str:
+def sentence(counts: ExecutionCounts) -> str:
     """The counts in one line."""
     if not counts.images:
         return "Waiting for images."
@@ -84,7 +84,7 @@ def sentence(counts: Counts) -> str:
     return " · ".join(parts)
 
 
-def row(one: Recorded) -> Text:
+def row(one: RecordedResult) -> Text:
     """One result in one line."""
     from rich.text import Text
 

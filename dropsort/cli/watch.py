@@ -14,7 +14,7 @@ from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
-    from dropsort.client.wait import Finished
+    from dropsort.client.wait import FinishedUpload
 
 
 @click.command(short_help="Classify what is put into a folder.")
@@ -62,7 +62,7 @@ def watch(
         retrying=Retrying(),
     )
 
-    def done(item: Finished) -> None:
+    def done(item: FinishedUpload) -> None:
         result = item.result
         confidence = "" if result.confidence is None else f" {result.confidence:.3f}"
         what = f"{result.label or result.reason.get('code', '')}{confidence}"

@@ -32,7 +32,7 @@ MOST_BYTES = 5_000_000_000  # of one copy
 
 
 @dataclass(frozen=True)
-class Source:
+class CopySource:
     """Where objects come from and where below ``incoming/`` they go."""
 
     bucket: str
@@ -51,14 +51,14 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CopyPlan:
     """What is left to copy."""
 
     objects: int
     bytes: int
 
 
-def source(url: str, to: str | None, bucket: str) -> Source:
+def source(url: str, to: str | None, bucket: str) -> CopySource:
     """Read ``s3://bucket/prefix``.
 
     Parameters
@@ -82,10 +82,10 @@ def source(url: str, to: str | None, bucket: str) -> Source:
             f"s3://{bucket}/{keys.INCOMING} is uploaded already: `dropsort redrive` classifies what has no result."
         )
     folder = (prefix if to is None else to).strip("/")
-    return Source(parts.netloc, prefix, f"{folder}/" if folder else "")
+    return CopySource(parts.netloc, prefix, f"{folder}/" if folder else "")
 
 
-def resumed_after(s3: S3Client, bucket: str, origin: Source) -> str:
+def resumed_after(s3: S3Client, bucket: str, origin: CopySource) -> str:
     """The key after which to continue; empty from the beginning."""
     body, _ = s3_documents.read(s3, bucket, origin.place)
     try:
@@ -94,7 +94,7 @@ def resumed_after(s3: S3Client, bucket: str, origin: Source) -> str:
         return ""
 
 
-def objects(s3: S3Client, origin: Source, after: str = "") -> Iterator[tuple[str, int]]:
+def objects(s3: S3Client, origin: CopySource, after: str = "") -> Iterator[tuple[str, int]]:
     """Keys and sizes of what is to be copied, in the order of keys; folder markers and what is too large are left out."""
     start: Any = {"StartAfter": after} if after else {}
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=origin.bucket, Prefix=origin.prefix, **start)
@@ -104,18 +104,18 @@ def objects(s3: S3Client, origin: Source, after: str = "") -> Iterator[tuple[str
                 yield item["Key"], item["Size"]
 
 
-def plan(s3: S3Client, origin: Source, after: str = "") -> Plan:
+def plan(s3: S3Client, origin: CopySource, after: str = "") -> CopyPlan:
     """Count what is left to copy."""
     count = size = 0
     for _, bytes_ in objects(s3, origin, after):
         count, size = count + 1, size + bytes_
-    return Plan(count, size)
+    return CopyPlan(count, size)
 
 
 def copy(
     s3: S3Client,
     bucket: str,
-    origin: Source,
+    origin: CopySource,
     *,
     per_second: float,
     storage_class: str | None = None,
@@ -170,6 +170,6 @@ def copy(
     return copied
 
 
-def _save(s3: S3Client, bucket: str, origin: Source, last: str) -> None:
+def _save(s3: S3Client, bucket: str, origin: CopySource, last: str) -> None:
     document = {"source": f"s3://{origin.bucket}/{origin.prefix}", "to": origin.to, "after": last}
     s3.put_object(Bucket=bucket, Key=origin.place, Body=json.dumps(document).encode())

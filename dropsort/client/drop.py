@@ -19,7 +19,7 @@ from boto3.s3.transfer import TransferConfig
 
 from dropsort.client.checksums import PART_BYTES, is_same
 from dropsort.client.errors import DropError
-from dropsort.client.files import File
+from dropsort.client.files import LocalFile
 from dropsort.client.results import ahead
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Uploaded:
     what was there before.
     """
 
-    file: File
+    file: LocalFile
     etag: str
     version: str | None = None
     started: datetime | None = None
@@ -58,7 +58,7 @@ class Uploaded:
 def drop(
     s3: S3Client,
     bucket: str,
-    files: Iterable[File],
+    files: Iterable[LocalFile],
     *,
     again: bool = False,
     workers: int = WORKERS,
@@ -88,9 +88,9 @@ def drop(
     files = list(files)
     present = {} if again else _present(s3, bucket, files)
     finished: list[Uploaded] = []
-    todo: list[File] = []
+    todo: list[LocalFile] = []
 
-    def is_there(file: File) -> bool:
+    def is_there(file: LocalFile) -> bool:
         size, etag = present.get(file.key, (-1, ""))
         return size == file.size and is_same(s3, bucket, file.key, etag, file.path, size)
 
@@ -101,7 +101,7 @@ def drop(
         else:
             todo.append(file)
 
-    def upload(file: File) -> Uploaded:
+    def upload(file: LocalFile) -> Uploaded:
         admit()
         return _upload(s3, bucket, file)
 
@@ -121,7 +121,7 @@ def drop(
     return finished
 
 
-def _upload(s3: S3Client, bucket: str, file: File) -> Uploaded:
+def _upload(s3: S3Client, bucket: str, file: LocalFile) -> Uploaded:
     """Upload a file that nobody is writing; again, if it was written meanwhile."""
     before = _settled(file)
     while True:
@@ -138,7 +138,7 @@ def _state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _settled(file: File) -> tuple[int, int]:
+def _settled(file: LocalFile) -> tuple[int, int]:
     """The state of a file, once it has been the same for `SETTLE_SECONDS`; one that has not changed since the walk is settled.
 
     Raises
@@ -161,7 +161,7 @@ def _settled(file: File) -> tuple[int, int]:
     return state
 
 
-def _upload_once(s3: S3Client, bucket: str, file: File) -> Uploaded:
+def _upload_once(s3: S3Client, bucket: str, file: LocalFile) -> Uploaded:
     started = datetime.now(UTC)
     kind = mimetypes.guess_type(file.path.name)[0] or "application/octet-stream"
     response: PutObjectOutputTypeDef | HeadObjectOutputTypeDef
@@ -179,7 +179,7 @@ def _upload_once(s3: S3Client, bucket: str, file: File) -> Uploaded:
     return Uploaded(file, response["ETag"].strip('"'), response.get("VersionId"), started, finished)
 
 
-def _present(s3: S3Client, bucket: str, files: list[File]) -> dict[str, tuple[int, str]]:
+def _present(s3: S3Client, bucket: str, files: list[LocalFile]) -> dict[str, tuple[int, str]]:
     """Size and ETag of the keys of `files` that exist, from a listing of no more than their range."""
     wanted = {file.key for file in files}
     return {

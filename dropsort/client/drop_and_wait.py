@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from dropsort.client.drop import WORKERS, Uploaded, drop
 from dropsort.client.errors import MissingResultsError
-from dropsort.client.files import File
-from dropsort.client.wait import Finished, Waiter
+from dropsort.client.files import LocalFile
+from dropsort.client.wait import FinishedUpload, Waiter
 from dropsort.contract.defaults import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def drop_and_wait(
     s3: S3Client,
     bucket: str,
-    files: Sequence[File],
+    files: Sequence[LocalFile],
     *,
     again: bool = False,
     workers: int = WORKERS,
@@ -29,9 +29,9 @@ def drop_and_wait(
     patience_seconds: float = PATIENCE_SECONDS,
     ignored: Callable[[str], bool] = lambda _: False,
     uploaded: Callable[[Uploaded], None] = lambda _: None,
-    done: Callable[[Finished], None] = lambda _: None,
-    retrying: Callable[[Finished], None] | None = None,
-) -> list[Finished]:
+    done: Callable[[FinishedUpload], None] = lambda _: None,
+    retrying: Callable[[FinishedUpload], None] | None = None,
+) -> list[FinishedUpload]:
     """Upload `files` and return each with its result, in the order in which these came.
 
     Parameters
@@ -83,7 +83,7 @@ def drop_and_wait(
     admitted: set[str] = set()  # keys whose slot is free again, as their upload waits for another attempt
     again_soon = 0
 
-    def retry(item: Finished) -> None:
+    def retry(item: FinishedUpload) -> None:
         nonlocal again_soon
         again_soon += 1
         if item.upload.fresh and item.upload.file.key not in admitted:
@@ -93,7 +93,7 @@ def drop_and_wait(
             retrying(item)
 
     waiter = Waiter(s3, bucket, ignored=ignored, retrying=retry if retrying is not None else None)
-    found: list[Finished] = []
+    found: list[FinishedUpload] = []
     last = time.monotonic()
     pause = 0.02
     try:

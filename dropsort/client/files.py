@@ -27,7 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
-class File:
+class LocalFile:
     """A file to upload: where it lies and the key it gets."""
 
     path: Path
@@ -36,28 +36,28 @@ class File:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFile:
     """A file that cannot be uploaded, and why."""
 
     path: Path
     reason: str
 
 
-class Found(NamedTuple):
+class FoundFiles(NamedTuple):
     """What there is: files by key, what cannot be uploaded, how many were left out, and groups of keys that look the same.
 
     The keys of a group differ in nothing but how Unicode composes their letters (NFC, NFD): they are different objects.
     """
 
-    files: list[File]
-    skipped: list[Skipped]
+    files: list[LocalFile]
+    skipped: list[SkippedFile]
     left_out: int
-    look_alike: list[tuple[File, ...]]
+    look_alike: list[tuple[LocalFile, ...]]
 
 
 def walk(
     paths: Iterable[Path], prefix: str = "", *, exclude: Iterable[str] = (), include: Iterable[str] = ()
-) -> Found:
+) -> FoundFiles:
     """Every file at or below `paths`, sorted by key.
 
     Parameters
@@ -76,8 +76,8 @@ def walk(
     DropError
         If a path does not exist or two files would get one key; nothing has been read yet.
     """
-    files: dict[str, File] = {}
-    skipped: list[Skipped] = []
+    files: dict[str, LocalFile] = {}
+    skipped: list[SkippedFile] = []
     left_out = 0
     excluded, included = (
         ignored_paths.Matcher((*defaults.IGNORED_PATTERNS, *exclude)),
@@ -93,7 +93,7 @@ def walk(
                 left_out += 1
                 continue
             found = _file(path, base + name)
-            if isinstance(found, Skipped):
+            if isinstance(found, SkippedFile):
                 skipped.append(found)
             elif found.key in files and not os.path.samefile(files[found.key].path, path):
                 raise DropError(
@@ -103,24 +103,24 @@ def walk(
             else:
                 files[found.key] = found
     ordered = [files[key] for key in sorted(files)]
-    return Found(ordered, skipped, left_out, _look_alike(ordered))
+    return FoundFiles(ordered, skipped, left_out, _look_alike(ordered))
 
 
-def _look_alike(files: Iterable[File]) -> list[tuple[File, ...]]:
-    groups: dict[str, list[File]] = {}
+def _look_alike(files: Iterable[LocalFile]) -> list[tuple[LocalFile, ...]]:
+    groups: dict[str, list[LocalFile]] = {}
     for file in files:
         if not file.key.isascii():
             groups.setdefault(unicodedata.normalize("NFC", file.key), []).append(file)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _below(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def _below(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
     if not root.is_dir():
         yield root
         return
 
     def skip(error: OSError) -> None:
-        skipped.append(Skipped(Path(error.filename), error.strerror or str(error)))
+        skipped.append(SkippedFile(Path(error.filename), error.strerror or str(error)))
 
     entered: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=skip):
@@ -134,19 +134,19 @@ def _below(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def _file(path: Path, key: str) -> File | Skipped:
+def _file(path: Path, key: str) -> LocalFile | SkippedFile:
     try:
         status = path.stat()
     except OSError as error:
-        return Skipped(path, error.strerror or str(error))
+        return SkippedFile(path, error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
-        return Skipped(path, "not a regular file")
+        return SkippedFile(path, "not a regular file")
     if not os.access(path, os.R_OK):
-        return Skipped(path, "no permission to read it")
+        return SkippedFile(path, "no permission to read it")
     key = os.fsencode(key).decode(errors="backslashreplace")
     key = _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", key)
     if len(key.encode()) > keys.MAX_KEY_BYTES:
-        return Skipped(
+        return SkippedFile(
             path, f"its key would have {len(key.encode())} bytes, {keys.MAX_KEY_BYTES} are allowed"
         )
-    return File(path, key, status.st_size)
+    return LocalFile(path, key, status.st_size)

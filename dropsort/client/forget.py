@@ -31,7 +31,7 @@ ATTEMPTS = 5  # to rewrite a file that others write to
 
 
 @dataclass
-class Found:
+class StoredImage:
     """What is stored of one image: versions and deletion markers by their keys, and keys of files with lines of it."""
 
     key: str
@@ -51,7 +51,7 @@ class Found:
         return not (self.versions or self.captured or self.labelled)
 
 
-def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "") -> Found:
+def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "") -> StoredImage:
     """Everything that is stored of one image; nothing is changed.
 
     Parameters
@@ -91,7 +91,7 @@ def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "
     ]
     captures, captured = _captures(s3, service, [item["LastModified"] for item in stored], ids)
     truth, labelled = _files(s3, bucket, [ground_truth] if ground_truth else [], ids, TRUTH_ID)
-    return Found(
+    return StoredImage(
         key,
         ids,
         [(item["Key"], item["VersionId"]) for item in (*uploads, *stored, *reviewed)],
@@ -105,7 +105,7 @@ def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "
     )
 
 
-def remove(s3: S3Client, service: DeployedService, found: Found) -> None:
+def remove(s3: S3Client, service: DeployedService, found: StoredImage) -> None:
     """Remove what `find` has found; the upload first, so that no execution begins in the meantime.
 
     Files with lines of other images are read again: what was written to them since they were found stays.

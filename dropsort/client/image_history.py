@@ -38,7 +38,7 @@ class ImageHistory:
     key: str
     versions: list[UploadVersion]
     results: list[Result]
-    decisions: tuple[reviews.Decision, ...] = ()
+    decisions: tuple[reviews.ReviewDecision, ...] = ()
     earlier: bool = False
 
 

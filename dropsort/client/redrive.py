@@ -27,7 +27,7 @@ SECONDS_EACH = 0.4  # of one execution, for the estimate
 
 
 @dataclass(frozen=True)
-class Unsorted:
+class UnfinishedUpload:
     """An upload to start again, and why."""
 
     key: str
@@ -92,7 +92,7 @@ def select(
     ignored: Callable[[str], bool] = reconciliation.DEFAULT_IGNORED,
     unreadable: Callable[[str], None] = lambda _: None,
     too_young: Callable[[str], None] = lambda _: None,
-) -> Iterator[Unsorted]:
+) -> Iterator[UnfinishedUpload]:
     """The selected uploads, about in the order of their keys; memory does not grow with their number.
 
     Parameters
@@ -113,7 +113,7 @@ def select(
         for result in results.iterate(s3, bucket, outcomes=outcomes, prefix=prefix, unreadable=unreadable):
             why = selection.why(result)
             if why is not None:
-                yield Unsorted(result.key, None, why)
+                yield UnfinishedUpload(result.key, None, why)
         return
     now = datetime.now(UTC)
     for checked in reconciliation.check(s3, bucket, prefix=prefix, ignored=ignored):
@@ -123,10 +123,12 @@ def select(
         if wanted and age < min_age_seconds:
             too_young(upload.key)
         elif wanted:
-            yield Unsorted(upload.key, upload.written, checked.why or "selected")
+            yield UnfinishedUpload(upload.key, upload.written, checked.why or "selected")
 
 
-def find(s3: S3Client, bucket: str, *, prefix: str = "", min_age_seconds: float = 0.0) -> list[Unsorted]:
+def find(
+    s3: S3Client, bucket: str, *, prefix: str = "", min_age_seconds: float = 0.0
+) -> list[UnfinishedUpload]:
     """Uploads that have no result, one of an older upload, several, or one whose failure may pass."""
     return list(select(s3, bucket, prefix=prefix, min_age_seconds=min_age_seconds))
 

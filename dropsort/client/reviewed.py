@@ -48,7 +48,7 @@ def iterate(
 
 
 @dataclass(frozen=True)
-class Downloaded:
+class DownloadedImage:
     """A reviewed upload as a file, or why it is none."""
 
     review: reviews.Review
@@ -56,19 +56,19 @@ class Downloaded:
     fault: str = ""
 
 
-def download(s3: S3Client, found: Iterable[reviews.Review], folder: Path) -> Iterator[Downloaded]:
+def download(s3: S3Client, found: Iterable[reviews.Review], folder: Path) -> Iterator[DownloadedImage]:
     """Copy the uploads that were reviewed, in exactly the reviewed version, to ``{inference id}`` with their suffix below `folder`.
 
     What is there already is not copied again: an interrupted download continues where it stopped.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def copy(review: reviews.Review) -> Downloaded:
+    def copy(review: reviews.Review) -> DownloadedImage:
         source = review.source
         suffix = PurePosixPath(source.key).suffix.lower()
         path = folder / (review.inference_id + (suffix if _SUFFIX.fullmatch(suffix) else ""))
         if path.is_file():
-            return Downloaded(review, path)
+            return DownloadedImage(review, path)
         which: Any = (
             {"VersionId": source.version_id} if source.version_id else {"IfMatch": f'"{source.etag}"'}
         )
@@ -76,11 +76,11 @@ def download(s3: S3Client, found: Iterable[reviews.Review], folder: Path) -> Ite
             body = s3.get_object(Bucket=source.bucket, Key=source.key, **which)["Body"].read()
         except AwsError as error:
             if s3_documents.code(error) in _GONE:
-                return Downloaded(review, path, "the upload that was reviewed is gone")
+                return DownloadedImage(review, path, "the upload that was reviewed is gone")
             raise
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_bytes(body)
         temporary.replace(path)
-        return Downloaded(review, path)
+        return DownloadedImage(review, path)
 
     yield from ahead(copy, found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropsort.client.drop import listing
 from dropsort.client.results import Result
-from dropsort.client.wait import Finished
+from dropsort.client.wait import FinishedUpload
 from dropsort.contract import keys
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def folder_label(key: str, labels: Iterable[str]) -> str | None:
     return next((part for part in reversed(key.split("/")[:-1]) if part in known), None)
 
 
-def summarise(images: int, finished: Sequence[Finished]) -> dict[str, Any]:
+def summarise(images: int, finished: Sequence[FinishedUpload]) -> dict[str, Any]:
     """The summary of a run.
 
     Parameters
@@ -123,7 +123,7 @@ def outcomes(results: Iterable[Result]) -> dict[str, int]:
     return {name: counts[name] for name in keys.OUTCOMES}
 
 
-def cold_starts(finished: Sequence[Finished]) -> int:
+def cold_starts(finished: Sequence[FinishedUpload]) -> int:
     """Uploads that probably waited for functions to start: all that began before the first result, if that took long; else 0."""
     timed = [
         (item.result.recorded, item.latency_seconds, item.upload.started)
@@ -136,7 +136,7 @@ def cold_starts(finished: Sequence[Finished]) -> int:
     return sum(started <= first for *_, started in timed) if seconds > COLD_SECONDS else 0
 
 
-def warm_latency(finished: Sequence[Finished], cold: int) -> dict[str, float | None]:
+def warm_latency(finished: Sequence[FinishedUpload], cold: int) -> dict[str, float | None]:
     """``p50`` and ``p95`` of latency without the first `cold` uploads, whose functions had to start; None without others."""
     timed = [
         (item.upload.started, item.latency_seconds)

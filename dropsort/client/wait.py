@@ -20,7 +20,7 @@ CLOCKS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedUpload:
     """An upload with its result."""
 
     upload: Uploaded
@@ -57,11 +57,11 @@ class Waiter:
         bucket: str,
         uploads: Iterable[Uploaded] = (),
         ignored: Callable[[str], bool] = lambda _: False,
-        retrying: Callable[[Finished], None] | None = None,
+        retrying: Callable[[FinishedUpload], None] | None = None,
     ) -> None:
         self._s3, self._bucket, self._ignored = s3, bucket, ignored
         self._retrying = retrying
-        self._retryable: dict[str, Finished] = {}  # by key, of those pending that failed so far
+        self._retryable: dict[str, FinishedUpload] = {}  # by key, of those pending that failed so far
         self._pending: dict[str, Uploaded] = {}
         self._seen: dict[str, str] = {}  # result key -> ETag that was read and is not the one waited for
         self.expect(uploads)
@@ -87,7 +87,7 @@ class Waiter:
         """How many of them failed so far and are tried again."""
         return len(self._retryable)
 
-    def end_retries(self) -> list[Finished]:
+    def end_retries(self) -> list[FinishedUpload]:
         """The failures that are still to be tried again, as results; they are not waited for any longer."""
         found = list(self._retryable.values())
         for key in self._retryable:
@@ -95,7 +95,7 @@ class Waiter:
         self._retryable.clear()
         return found
 
-    def poll(self) -> list[Finished]:
+    def poll(self) -> list[FinishedUpload]:
         """Results that arrived since the last poll."""
         where = {
             location: key
@@ -109,12 +109,12 @@ class Waiter:
                 if item["Key"] in where and self._seen.get(item["Key"]) != item["ETag"]:
                     self._seen[item["Key"]] = item["ETag"]
                     fresh.append(item["Key"])
-        found: list[Finished] = []
+        found: list[FinishedUpload] = []
         for result in results.ahead(self._read, fresh):
             upload = self._pending.get(where[result.location]) if result else None
             if not (result and upload and is_result_of(result, upload)):
                 continue
-            finished = Finished(upload, result)
+            finished = FinishedUpload(upload, result)
             if self._retrying is not None and result.retryable:
                 self._retryable[upload.file.key] = finished
                 self._retrying(finished)

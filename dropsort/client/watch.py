@@ -23,9 +23,9 @@ from botocore.exceptions import ClientError as AwsError
 from dropsort.client import files
 from dropsort.client.drop import drop
 from dropsort.client.errors import ClientError
-from dropsort.client.files import File
+from dropsort.client.files import LocalFile
 from dropsort.client.results import Result
-from dropsort.client.wait import Finished, Waiter
+from dropsort.client.wait import FinishedUpload, Waiter
 from dropsort.contract.keys import CLASSIFIED
 from dropsort.contract.text import printable
 
@@ -61,7 +61,7 @@ class Watch:
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
         ignored: Callable[[str], bool] = lambda _: False,
-        retrying: Callable[[Finished], None] = lambda _: None,
+        retrying: Callable[[FinishedUpload], None] = lambda _: None,
     ) -> None:
         self._s3, self._bucket, self._folder, self._prefix = s3, bucket, folder, prefix
         self._exclude, self._include = tuple(exclude), tuple(include)
@@ -79,7 +79,7 @@ class Watch:
         """Uploads without a result."""
         return len(self._waiter.missing)
 
-    def step(self) -> list[Finished]:
+    def step(self) -> list[FinishedUpload]:
         """Scan, upload what is complete, and return the results that arrived since the last step.
 
         Raises
@@ -109,7 +109,7 @@ def run(
     stop: threading.Event,
     *,
     once: bool = False,
-    done: Callable[[Finished], None],
+    done: Callable[[FinishedUpload], None],
     problem: Callable[[str], None],
     interval_seconds: float = INTERVAL_SECONDS,
 ) -> None:
@@ -141,7 +141,7 @@ def run(
             return
 
 
-def store(item: Finished, folder: Path, into: Path) -> Path | None:
+def store(item: FinishedUpload, folder: Path, into: Path) -> Path | None:
     """Copy an image into the folder of its label below `into`; into that of its outcome if it is not classified.
 
     The copy appears under its name in one step, and one that is there already is left: the function can be repeated and
@@ -169,13 +169,13 @@ def store(item: Finished, folder: Path, into: Path) -> Path | None:
     return target
 
 
-def is_stored(item: Finished, folder: Path, into: Path) -> bool:
+def is_stored(item: FinishedUpload, folder: Path, into: Path) -> bool:
     """Whether the copy that `store` makes is there already."""
     state = _state(item.upload.file.path)
     return state is not None and _state(_target(item, folder, into)) == state
 
 
-def _target(item: Finished, folder: Path, into: Path) -> Path:
+def _target(item: FinishedUpload, folder: Path, into: Path) -> Path:
     return into / part_of(item.result) / item.upload.file.path.relative_to(folder)
 
 
@@ -208,6 +208,6 @@ def overlapping(folder: Path, into: Path) -> bool:
     return one == other or one in other.parents or other in one.parents
 
 
-def name_of(file: File, folder: Path) -> str:
+def name_of(file: LocalFile, folder: Path) -> str:
     """The path of a file below the watched folder."""
     return file.path.relative_to(folder).as_posix()

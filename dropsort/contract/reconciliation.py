@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dropsort.contract import ignored_paths, keys, reasons, result, reviews, s3_documents
-from dropsort.contract.versions import Listing, Version, newest, newest_of, read_ahead
+from dropsort.contract.versions import Version, VersionListing, newest, newest_of, read_ahead
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -111,7 +111,7 @@ def _verdicts(
     """Each upload's marker and verdict; a verdict that needs a request is made in the pool."""
     path = keys.path_of(after) if after else ""
     listings = {
-        outcome: Listing(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
+        outcome: VersionListing(client, bucket, f"{outcome}/{prefix}", pool, path and f"{outcome}/{path}")
         for outcome in (*keys.OUTCOMES, *((_REVIEWS,) if reviewed else ()))
     }
     for upload, path, marker in _in_order_of_results(

@@ -38,12 +38,12 @@ MAX_BYTES = 2 * results.MAX_BYTES  # of a review
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 
 
-class Unchanged(Exception):
+class DuplicateDecision(Exception):
     """A decision with this id is in the document already: it was sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ReviewedResult:
     """What a result says of an image: before a decision, or after it.
 
     ``reason`` is a reason code, ``model`` the version of the model that predicted.
@@ -57,7 +57,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReviewDecision:
     """One decision: an id made by whoever sends it, by whom and when, and what it changes.
 
     ``label`` is the label of the action ``label`` and None otherwise. ``at`` is ISO 8601 in UTC.
@@ -68,12 +68,12 @@ class Decision:
     at: str
     action: Action
     label: str | None
-    was: State
-    became: State
+    was: ReviewedResult
+    became: ReviewedResult
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReviewedUpload:
     """The upload that is reviewed, exactly: its version, or its ETag in a bucket without versions."""
 
     bucket: str
@@ -90,11 +90,11 @@ class Review:
     of its object, which orders results (:mod:`handlers.recording`).
     """
 
-    source: Source
+    source: ReviewedUpload
     inference_id: str
     prediction: Mapping[str, Any]
     order: Mapping[str, str]
-    decisions: tuple[Decision, ...] = field(default=())
+    decisions: tuple[ReviewDecision, ...] = field(default=())
 
 
 def key(path: str) -> str:
@@ -128,14 +128,14 @@ def begin(prediction: Mapping[str, Any], order: Mapping[str, str]) -> Review:
         Metadata of the result's object.
     """
     of = prediction["source"]
-    source = Source(of["bucket"], of["key"], of.get("version_id"), of.get("etag"))
+    source = ReviewedUpload(of["bucket"], of["key"], of.get("version_id"), of.get("etag"))
     return Review(source, prediction["inference_id"], prediction, order)
 
 
-def state_of(result: Mapping[str, Any]) -> State:
+def state_of(result: Mapping[str, Any]) -> ReviewedResult:
     """What a result document says."""
     reason, model = result.get("reason") or {}, result.get("model") or {}
-    return State(
+    return ReviewedResult(
         result["outcome"],
         result.get("label"),
         result.get("confidence"),
@@ -144,9 +144,9 @@ def state_of(result: Mapping[str, Any]) -> State:
     )
 
 
-def in_force(review: Review) -> Decision | None:
+def in_force(review: Review) -> ReviewDecision | None:
     """The last decision that is not undone; None if there is none."""
-    standing: list[Decision] = []
+    standing: list[ReviewDecision] = []
     for decision in review.decisions:
         if decision.action != UNDO:
             standing.append(decision)
@@ -155,7 +155,7 @@ def in_force(review: Review) -> Decision | None:
     return standing[-1] if standing else None
 
 
-def current(review: Review) -> State:
+def current(review: Review) -> ReviewedResult:
     """What the result says with the decision in force, or without any."""
     decision = in_force(review)
     return decision.became if decision else state_of(review.prediction)
@@ -187,7 +187,7 @@ def append_decision(
         It is not a decision: an unknown action, a label that is none, nothing to undo, or too many decisions.
     """
     if any(decision.id == id for decision in review.decisions):
-        raise Unchanged(id)
+        raise DuplicateDecision(id)
     if len(review.decisions) >= MAX_DECISIONS:
         raise ValueError(f"it has {MAX_DECISIONS} decisions already")
     was = current(review)
@@ -196,23 +196,25 @@ def append_decision(
             raise ValueError("there is nothing to undo")
         undone = replace(
             review,
-            decisions=(*review.decisions, Decision(id, by, at, UNDO, None, was, was)),
+            decisions=(*review.decisions, ReviewDecision(id, by, at, UNDO, None, was, was)),
         )
         became = current(undone)
     else:
         became = _became(review, action, label)
-    decision = Decision(id, by, at, action, label if action == LABEL else None, was, became)
+    decision = ReviewDecision(id, by, at, action, label if action == LABEL else None, was, became)
     _check(decision)
     return replace(review, decisions=(*review.decisions, decision))
 
 
-def _became(review: Review, action: Action, label: str | None) -> State:
+def _became(review: Review, action: Action, label: str | None) -> ReviewedResult:
     if action not in OUTCOME:
         raise ValueError(f"action is {action!r:.100}")
     probabilities = review.prediction.get("probabilities") or {}
     model = state_of(review.prediction).model
     confidence = probabilities.get(label) if action == LABEL else None
-    return State(OUTCOME[action], label if action == LABEL else None, confidence, REASON.get(action), model)
+    return ReviewedResult(
+        OUTCOME[action], label if action == LABEL else None, confidence, REASON.get(action), model
+    )
 
 
 def result_of(review: Review) -> dict[str, Any]:
@@ -297,7 +299,7 @@ def parse(body: bytes, key: str | None = None) -> Review:
     return Review(source, inference_id, prediction, order, decisions)
 
 
-def _source(value: Any) -> Source:
+def _source(value: Any) -> ReviewedUpload:
     if not isinstance(value, dict):
         raise ValueError("source is not an object")
     bucket, key = value.get("bucket"), value.get("key")
@@ -305,13 +307,13 @@ def _source(value: Any) -> Source:
         raise ValueError("source.bucket or source.key is not text")
     for name in ("version_id", "etag"):
         expect(is_text(value.get(name)), f"source.{name} is not text")
-    return Source(bucket, key, value.get("version_id"), value.get("etag"))
+    return ReviewedUpload(bucket, key, value.get("version_id"), value.get("etag"))
 
 
-def _decision(value: Any) -> Decision:
+def _decision(value: Any) -> ReviewDecision:
     if not isinstance(value, dict):
         raise ValueError("a decision is not an object")
-    decision = Decision(
+    decision = ReviewDecision(
         value.get("id", ""),
         value.get("by", ""),
         value.get("at", ""),
@@ -324,7 +326,7 @@ def _decision(value: Any) -> Decision:
     return decision
 
 
-def _check(decision: Decision) -> None:
+def _check(decision: ReviewDecision) -> None:
     expect(isinstance(decision.id, str) and bool(_ID.fullmatch(decision.id)), "a decision's id is none")
     expect(is_reviewer(decision.by), "a decision's by is not a name")
     expect(is_moment(decision.at), "a decision's at is not a moment with an offset from UTC")
@@ -345,7 +347,7 @@ def is_reviewer(value: Any) -> bool:
     return is_name(value) and len(value) <= MAX_NAME and value == value.strip()
 
 
-def _state(value: Any, name: str) -> State:
+def _state(value: Any, name: str) -> ReviewedResult:
     if not isinstance(value, dict):
         raise ValueError(f"{name} is not an object")
     expect(value.get("outcome") in keys.OUTCOMES, f"{name}.outcome is {value.get('outcome')!r:.100}")
@@ -353,4 +355,6 @@ def _state(value: Any, name: str) -> State:
         expect(is_text(value.get(member)), f"{name}.{member} is not text")
     confidence = value.get("confidence")
     expect(is_number(confidence), f"{name}.confidence is not a number")
-    return State(value["outcome"], value.get("label"), confidence, value.get("reason"), value.get("model"))
+    return ReviewedResult(
+        value["outcome"], value.get("label"), confidence, value.get("reason"), value.get("model")
+    )

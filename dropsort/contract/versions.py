@@ -75,7 +75,7 @@ def _version(item: dict[str, Any], count: int) -> Version:
     return Version(item["Key"], version, etag, item["LastModified"], single, item.get("Size"))
 
 
-class Listing:
+class VersionListing:
     """One listing, read for keys in ascending order."""
 
     def __init__(

@@ -28,7 +28,7 @@ COUNT_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeletionPlan:
     """The resources of a stack and the sizes of its buckets, before anything is deleted."""
 
     stack: stacks.Stack
@@ -55,7 +55,7 @@ class Plan:
         return lines
 
 
-def plan(client: Clients, stack: str) -> Plan:
+def plan(client: Clients, stack: str) -> DeletionPlan:
     """List the resources of a stack.
 
     Raises
@@ -77,12 +77,12 @@ def plan(client: Clients, stack: str) -> Plan:
             resources[kind] = resources.get(kind, 0) + 1
             if kind == "AWS::S3::Bucket" and name and _exists(s3, name):
                 buckets[name] = sum(1 for _ in islice(_versions(s3, name), COUNT_LIMIT))
-    return Plan(found, resources, buckets)
+    return DeletionPlan(found, resources, buckets)
 
 
 def destroy(
     client: Clients,
-    planned: Plan,
+    planned: DeletionPlan,
     *,
     delete_images: bool = False,
     on_step: OnStep = no_steps,

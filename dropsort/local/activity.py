@@ -18,7 +18,7 @@ RECENT = 20
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedResult:
     """One result: the key of its upload, the outcome, and label and confidence or the reason's code."""
 
     key: str
@@ -30,7 +30,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Counts:
+class ExecutionCounts:
     """Executions since the start of the service; an upload that is classified again counts again."""
 
     serialized: int = 0
@@ -69,16 +69,16 @@ class Activity:
     def __init__(self, stack: str, since: int) -> None:
         self._serialize, self._since = f"{stack}-serialize", since
         self._lock = threading.Lock()
-        self._counts = Counts()
+        self._counts = ExecutionCounts()
         self._retryable: set[str] = set()  # keys of uploads that are started again
-        self._recent: deque[Recorded] = deque(maxlen=RECENT)
+        self._recent: deque[RecordedResult] = deque(maxlen=RECENT)
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> ExecutionCounts:
         """What was counted so far."""
         return self._counts
 
-    def take_recent(self) -> list[Recorded]:
+    def take_recent(self) -> list[RecordedResult]:
         """The latest results that were not taken yet, the oldest first."""
         with self._lock:
             found = list(self._recent)
@@ -117,7 +117,7 @@ class Activity:
             self._counts = replace(self._counts, retryable=len(self._retryable))
             if "s3_key" in line:
                 self._recent.append(
-                    Recorded(
+                    RecordedResult(
                         str(line["s3_key"]),
                         outcome,
                         str(line.get("label") or ""),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from dropsort.local.endpoint_config import Capture
+from dropsort.local.endpoint_config import DataCaptureConfig
 
 FILE_RECORDS = 16
 FILE_BYTES = 4_000_000
@@ -31,7 +31,7 @@ Put = Callable[[str, bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CapturedRequest:
     """One request with its response.
 
     Parameters
@@ -62,13 +62,13 @@ class CaptureWriter:
         Writes one object; may raise anything when it fails.
     """
 
-    def __init__(self, config: Capture, endpoint: str, variant: str, put: Put) -> None:
+    def __init__(self, config: DataCaptureConfig, endpoint: str, variant: str, put: Put) -> None:
         self._config, self._folder, self._put = (
             config,
             f"{config.prefix}/{endpoint}/{variant}".lstrip("/"),
             put,
         )
-        self._queue: deque[Request] = deque()
+        self._queue: deque[CapturedRequest] = deque()
         self._queued = 0  # bytes
         self._changed = threading.Condition()
         self._hurry = self._ending = self._busy = False
@@ -77,7 +77,7 @@ class CaptureWriter:
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
-    def add(self, request: Request) -> None:
+    def add(self, request: CapturedRequest) -> None:
         """Take a request; cheap, never waits."""
         size = len(request.body) + len(request.response)
         with self._changed:
@@ -134,9 +134,9 @@ class CaptureWriter:
     def _due(self) -> bool:
         return len(self._queue) >= FILE_RECORDS or self._queued >= FILE_BYTES or self._hurry or self._ending
 
-    def _batch(self) -> list[Request]:
+    def _batch(self) -> list[CapturedRequest]:
         """Records of one file: of one hour, few and small."""
-        batch: list[Request] = []
+        batch: list[CapturedRequest] = []
         size = 0
         while self._queue and len(batch) < FILE_RECORDS and size < FILE_BYTES:
             if batch and int(self._queue[0].when // 3600) != int(batch[0].when // 3600):
@@ -146,7 +146,7 @@ class CaptureWriter:
         self._queued -= size
         return batch
 
-    def _write(self, batch: list[Request]) -> bool:
+    def _write(self, batch: list[CapturedRequest]) -> bool:
         try:
             lines = [json.dumps(record(self._config, request), separators=(",", ":")) for request in batch]
             self._put(key(self._folder, batch[0].when), ("\n".join(lines) + "\n").encode())
@@ -162,7 +162,7 @@ def key(folder: str, when: float) -> str:
     return f"{folder}/{moment:%Y/%m/%d/%H/%M-%S}-{moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
 
 
-def record(config: Capture, request: Request) -> dict[str, Any]:
+def record(config: DataCaptureConfig, request: CapturedRequest) -> dict[str, Any]:
     """The line of one request, before it is JSON."""
     sides: dict[str, Any] = {}
     if config.inputs:
@@ -178,7 +178,7 @@ def record(config: Capture, request: Request) -> dict[str, Any]:
     return {"captureData": sides, "eventMetadata": event, "eventVersion": "0"}
 
 
-def _side(config: Capture, content_type: str, mode: str, data: bytes) -> dict[str, str]:
+def _side(config: DataCaptureConfig, content_type: str, mode: str, data: bytes) -> dict[str, str]:
     kind = content_type.partition(";")[0].strip().lower()
     encoding, text = "BASE64", ""
     for name, types in (("JSON", config.json_types), ("CSV", config.csv_types)):

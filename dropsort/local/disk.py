@@ -1,7 +1,7 @@
 """Free disk space of the service: uploads are rejected while there is still space for the results of those that are there.
 
 The embedded AWS confirms a write that its disk did not take, and then holds the object in memory alone. So the process of the embedded
-AWS has `Reserve` in front of it, which rejects writes to S3 before the disk is full, and `report_lost_writes`, which makes a write that
+AWS has `DiskReserve` in front of it, which rejects writes to S3 before the disk is full, and `report_lost_writes`, which makes a write that
 failed all the same an error of its request. `DiskWatch` reports in the service's own process, before and while uploads are rejected.
 """
 
@@ -28,7 +28,7 @@ class NotStored(BaseException):
     """An object could not be written to disk; no Exception, because the embedded AWS passes over these."""
 
 
-class Reserve:
+class DiskReserve:
     """An ASGI application in front of the embedded AWS: rejects writes to S3 that the disk has no space for.
 
     Parameters

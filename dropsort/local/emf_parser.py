@@ -20,7 +20,7 @@ MAX_DIMENSIONS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Datum:
+class MetricDatum:
     """Values of one metric with one set of dimensions at one time.
 
     Parameters
@@ -46,7 +46,7 @@ class Datum:
     resolution: int = 60
 
 
-def parse(line: str, logged: int = 0) -> list[Datum]:
+def parse(line: str, logged: int = 0) -> list[MetricDatum]:
     """Data of one log line; none if it carries no metrics.
 
     Parameters
@@ -71,7 +71,7 @@ def parse(line: str, logged: int = 0) -> list[Datum]:
     return [datum for directive in directives for datum in _directive(directive, root, timestamp)]
 
 
-def _directive(directive: Any, root: dict[str, Any], timestamp: int) -> Iterator[Datum]:
+def _directive(directive: Any, root: dict[str, Any], timestamp: int) -> Iterator[MetricDatum]:
     if not isinstance(directive, dict) or not isinstance(directive.get("Namespace"), str):
         return
     for metric in _list(directive.get("Metrics")):
@@ -83,7 +83,7 @@ def _directive(directive: Any, root: dict[str, Any], timestamp: int) -> Iterator
         for names in _list(directive.get("Dimensions", [[]])):
             dimensions = _dimensions(names, root)
             if dimensions is not None:
-                yield Datum(
+                yield MetricDatum(
                     namespace=directive["Namespace"],
                     name=metric["Name"],
                     dimensions=dimensions,
@@ -117,7 +117,7 @@ def _dimensions(names: Any, root: dict[str, Any]) -> tuple[tuple[str, str], ...]
     return tuple(pairs)
 
 
-def requests(data: Iterable[Datum]) -> Iterator[dict[str, Any]]:
+def requests(data: Iterable[MetricDatum]) -> Iterator[dict[str, Any]]:
     """PutMetricData requests for `data`: one namespace each, within the API's limits."""
     waiting: dict[str, list[dict[str, Any]]] = {}
     for datum in data:
@@ -130,7 +130,7 @@ def requests(data: Iterable[Datum]) -> Iterator[dict[str, Any]]:
         yield {"Namespace": namespace, "MetricData": batch}
 
 
-def _entry(datum: Datum, values: tuple[float, ...]) -> dict[str, Any]:
+def _entry(datum: MetricDatum, values: tuple[float, ...]) -> dict[str, Any]:
     return {
         "MetricName": datum.name,
         "Dimensions": [{"Name": name, "Value": value} for name, value in datum.dimensions],

@@ -62,7 +62,7 @@ def main(port: int, file: Path, reserve: int, endpoint: Path) -> None:
     from ministack.services import s3
 
     disk.report_lost_writes(s3)
-    behind = disk.Reserve(app.app, Path(s3.DATA_DIR), reserve)
+    behind = disk.DiskReserve(app.app, Path(s3.DATA_DIR), reserve)
     endpoints = embedded_sagemaker.Endpoints(behind, endpoint, found.access_key_id)
     app.app = Gate(endpoints, port, _secret(found), READY, lambda nonce: found.proof(port, nonce))
     sys.argv[1:] = []

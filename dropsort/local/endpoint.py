@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from dropsort.local import runtime_errors
 from dropsort.local.asgi import Message, Receive, Send
-from dropsort.local.capture import CaptureWriter, Request
+from dropsort.local.capture import CapturedRequest, CaptureWriter
 from dropsort.local.runtime_errors import RuntimeFault
 
 BODY_LIMIT = 6_291_456  # bytes, as the API's model says
@@ -131,7 +131,7 @@ class Endpoint:
         )
         if self._capture and random.random() < self._share:
             self._capture.add(
-                Request(
+                CapturedRequest(
                     when=when,
                     body=body,
                     content_type=headers.get(b"content-type", b"").decode("latin-1"),

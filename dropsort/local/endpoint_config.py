@@ -19,7 +19,7 @@ TYPE = "AWS::SageMaker::EndpointConfig"
 
 
 @dataclass(frozen=True)
-class Capture:
+class DataCaptureConfig:
     """Data capture of an endpoint.
 
     Parameters
@@ -48,7 +48,7 @@ class EndpointConfig:
     """Production variant of an endpoint, and its data capture if that is on."""
 
     variant: str
-    capture: Capture | None
+    capture: DataCaptureConfig | None
 
 
 def read(template: Path, parameters: Mapping[str, str], resources: Mapping[str, str]) -> EndpointConfig:
@@ -91,14 +91,14 @@ def read(template: Path, parameters: Mapping[str, str], resources: Mapping[str, 
         ) from error
 
 
-def _capture(config: dict[str, Any] | None) -> Capture | None:
+def _capture(config: dict[str, Any] | None) -> DataCaptureConfig | None:
     percentage = float(config["InitialSamplingPercentage"]) if config else 0.0
     if not config or str(config.get("EnableCapture", False)).lower() != "true" or not percentage:
         return None
     bucket, _, prefix = config["DestinationS3Uri"].removeprefix("s3://").partition("/")
     modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
     types = config.get("CaptureContentTypeHeader") or {}
-    return Capture(
+    return DataCaptureConfig(
         bucket=bucket,
         prefix=prefix.rstrip("/"),
         percentage=percentage,

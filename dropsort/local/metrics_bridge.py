@@ -43,7 +43,7 @@ class NextToken(TypedDict, total=False):
 
 
 @dataclass
-class Mark:
+class ReadPosition:
     """How far one log group has been read: newest time, and the events known within the overlap before it."""
 
     newest: int = 0
@@ -120,7 +120,7 @@ class MetricsBridge:
         with self._turn:
             count = 0
             for group in self._groups():
-                mark = self._marks.setdefault(group, Mark())
+                mark = self._marks.setdefault(group, ReadPosition())
                 for events in self._fresh(group, mark):
                     data = [
                         datum
@@ -154,7 +154,7 @@ class MetricsBridge:
         pages = self._logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=self._prefix)
         return [group["logGroupName"] for page in pages for group in page["logGroups"]]
 
-    def _fresh(self, group: str, mark: Mark) -> Iterator[list[FilteredLogEventTypeDef]]:
+    def _fresh(self, group: str, mark: ReadPosition) -> Iterator[list[FilteredLogEventTypeDef]]:
         """Pages of events that were not forwarded yet."""
         token: NextToken = {}
         start = max(0, mark.newest - OVERLAP_MS)
@@ -185,11 +185,11 @@ class MetricsBridge:
         os.replace(temporary, self._checkpoint)
 
 
-def _read(checkpoint: Path | None) -> dict[str, Mark]:
+def _read(checkpoint: Path | None) -> dict[str, ReadPosition]:
     try:
         state = json.loads(checkpoint.read_text(encoding="utf-8")) if checkpoint else {}
         return {
-            group: Mark(
+            group: ReadPosition(
                 int(newest), {str(key): (int(when), int(count)) for key, (when, count) in known.items()}
             )
             for group, (newest, known) in state.items()

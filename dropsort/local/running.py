@@ -22,7 +22,7 @@ from dropsort.local.folder import LOCK
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningService:
     """A service that runs.
 
     Parameters
@@ -56,7 +56,7 @@ def home() -> Path:
 
 
 @contextmanager
-def announced(service: Running) -> Iterator[None]:
+def announced(service: RunningService) -> Iterator[None]:
     """Other terminals find the service until the block ends; where the file cannot be written, they do not."""
     path = home() / f"{os.getpid()}.json"
     try:
@@ -73,14 +73,14 @@ def announced(service: Running) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def services() -> list[Running]:
+def services() -> list[RunningService]:
     """The services of this user that run now, in the order of their folders."""
     if not _is_private(home()):
         return []
     found = []
     for path in home().glob("*.json"):
         try:
-            service = Running(**json.loads(path.read_text(encoding="utf-8")))
+            service = RunningService(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             continue
         if _locked(Path(service.folder, LOCK)):

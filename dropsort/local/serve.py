@@ -17,7 +17,7 @@ from dropsort.local import credentials
 from dropsort.local.capture import CaptureWriter, Put
 from dropsort.local.container import container
 from dropsort.local.endpoint import Endpoint
-from dropsort.local.endpoint_config import Capture
+from dropsort.local.endpoint_config import DataCaptureConfig
 from dropsort.local.gate import Gate
 
 
@@ -30,7 +30,7 @@ def main(config: dict[str, Any]) -> None:
     secrets, port = credentials.read(Path(config["credentials"])), int(config["port"])
     writer = None
     if config["capture"]:
-        capture = Capture(**config["capture"])
+        capture = DataCaptureConfig(**config["capture"])
         put = bucket_put(capture.bucket, config["aws_url"], config["region"], secrets)
         writer = CaptureWriter(capture, config["name"], config["variant"], put)
     endpoint = Endpoint(

@@ -36,7 +36,7 @@ from dropsort.local.folder import ServiceFolder
 from dropsort.local.interrupts import Interrupts
 from dropsort.local.metrics_bridge import MetricsBridge
 from dropsort.local.parameters import ParameterRecord
-from dropsort.local.running import Running
+from dropsort.local.running import RunningService
 from dropsort.local.shared_layer import share
 
 BUCKET = "dropsort"
@@ -120,9 +120,9 @@ class LocalService:
         return self._endpoint.url
 
     @property
-    def running(self) -> Running:
+    def running(self) -> RunningService:
         """Where it is, for commands in another terminal."""
-        return Running(str(self._folder.path), self.endpoint_url, self.runtime_url)
+        return RunningService(str(self._folder.path), self.endpoint_url, self.runtime_url)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -30,7 +30,7 @@ from dropsort.pages.chart import (
 )
 from dropsort.pages.words import moment, short
 from monitoring.aggregates.histograms import BINS
-from monitoring.report.figures import Bucket, Report, label_rows, lowest_tenth
+from monitoring.report.figures import Report, TimeBucket, label_rows, lowest_tenth
 
 BARS = 50  # of the histogram, over [0, 1]
 _WIDTH = BINS // BARS
@@ -93,7 +93,7 @@ def _confidence_over_time(report: Report, zone: tzinfo) -> Chart:
     )
 
 
-def _values(b: Bucket) -> str:
+def _values(b: TimeBucket) -> str:
     parts = []
     if b.count:
         parts.append(
@@ -270,7 +270,7 @@ def _time(report: Report, zone: tzinfo) -> Axis:
     return time_axis(report.buckets[0].start, report.buckets[-1].end, zone)
 
 
-def _span(bucket: Bucket, zone: tzinfo) -> str:
+def _span(bucket: TimeBucket, zone: tzinfo) -> str:
     end: datetime = bucket.end.astimezone(zone)
     same = end.date() == bucket.start.astimezone(zone).date()
     return f"{moment(bucket.start, zone)} to {end.strftime('%H:%M' if same else '%Y-%m-%d %H:%M')}"

@@ -35,7 +35,7 @@ OPENED = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" conten
 CLOSED = "This page is for the browser in which its address was opened first. Start `dropsort review` again for a new address.\n"
 
 
-class Access:
+class AccessControl:
     """An ASGI application in front of the page.
 
     Parameters

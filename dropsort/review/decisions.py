@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DecisionRequest:
     """A decision that a reviewer makes about an image as the page showed it.
 
     ``id`` is new for each decision. ``seen`` is the id of the decision that was in force when the reviewer saw the image, None for the
@@ -44,7 +44,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredReview:
     """The review of an image as it is in the bucket."""
 
     review: Review
@@ -62,7 +62,7 @@ class Decisions:
     def __init__(self, s3: S3Client, bucket: str, reviewer: str) -> None:
         self._s3, self._bucket, self._reviewer = s3, bucket, reviewer
 
-    def store(self, wanted: Wanted) -> Review:
+    def store(self, wanted: DecisionRequest) -> Review:
         """Store a decision; return the review with it. One that is stored already, as it was sent twice, changes nothing.
 
         Raises
@@ -96,7 +96,7 @@ class Decisions:
             f"{wanted.key}: others changed its review {MAX_ROUNDS} times in a row; decide again."
         )
 
-    def _decided(self, review: Review, wanted: Wanted) -> Review:
+    def _decided(self, review: Review, wanted: DecisionRequest) -> Review:
         standing = reviews.in_force(review)
         # A review that somebody removed, with the decision that was seen, starts as a new one.
         if review.decisions and (standing.id if standing else None) != wanted.seen:
@@ -109,7 +109,7 @@ class Decisions:
         except ValueError as error:
             raise ReviewError(f"{wanted.key}: {error}.") from error
 
-    def _begin(self, wanted: Wanted, path: str) -> Review:
+    def _begin(self, wanted: DecisionRequest, path: str) -> Review:
         """A review without decisions of the result that the reviewer saw."""
         locations = keys.result_keys(path)
         for location in dict.fromkeys((locations[keys.LOW_CONFIDENCE], *locations.values())):
@@ -243,7 +243,7 @@ def _order(document: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in order.items() if value}
 
 
-def _words(decision: reviews.Decision) -> str:
+def _words(decision: reviews.ReviewDecision) -> str:
     return {
         reviews.LABEL: str(decision.label),
         reviews.NONE: "none of the labels",

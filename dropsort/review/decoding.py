@@ -15,7 +15,7 @@ from dropsort.contract.reasons import REASONS
 MAX_PIXELS = 1_000_000 * MAX_MEGAPIXELS
 
 
-class Shown(NamedTuple):
+class DisplayImage(NamedTuple):
     """An image as a browser shows it; or ``reason``, why it cannot be shown. ``hash`` is its `difference_hash`."""
 
     data: bytes
@@ -24,7 +24,7 @@ class Shown(NamedTuple):
     hash: int | None = None
 
 
-def make(data: bytes, side: int) -> Shown:
+def make(data: bytes, side: int) -> DisplayImage:
     """A JPEG or PNG of at most `side` pixels a side."""
     from handlers import imaging
     from handlers.rejections import Rejection
@@ -32,8 +32,8 @@ def make(data: bytes, side: int) -> Shown:
     try:
         made = imaging.prepare(data, side=side, max_pixels=MAX_PIXELS)
     except Rejection as rejection:
-        return Shown(b"", "", REASONS[rejection.code].sentence)
-    return Shown(made.data, made.content_type, None, difference_hash(made.data))
+        return DisplayImage(b"", "", REASONS[rejection.code].sentence)
+    return DisplayImage(made.data, made.content_type, None, difference_hash(made.data))
 
 
 def difference_hash(data: bytes) -> int:

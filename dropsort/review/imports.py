@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from dropsort.client import results
 from dropsort.contract import keys
 from dropsort.review.claims import Claims
-from dropsort.review.decisions import Decisions, Wanted
+from dropsort.review.decisions import DecisionRequest, Decisions
 from dropsort.review.errors import ReviewError
-from dropsort.review.labels import Given
+from dropsort.review.labels import ImportedLabel
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,7 +25,7 @@ def take_over(
     s3: S3Client,
     bucket: str,
     reviewer: str,
-    given: Iterable[Given],
+    given: Iterable[ImportedLabel],
     note: Callable[[str], None] = lambda _: None,
 ) -> Counter[str]:
     """Decide what a file says, and record it.
@@ -44,7 +44,7 @@ def take_over(
     claims, decisions = Claims(s3, bucket, reviewer), Decisions(s3, bucket, reviewer)
     found: Counter[str] = Counter()
 
-    def one(item: Given) -> tuple[str, str]:
+    def one(item: ImportedLabel) -> tuple[str, str]:
         path = keys.path_of(item.key)
         try:
             return _decide(s3, bucket, decisions, item)
@@ -64,7 +64,7 @@ def take_over(
     return found
 
 
-def _decide(s3: S3Client, bucket: str, decisions: Decisions, item: Given) -> tuple[str, str]:
+def _decide(s3: S3Client, bucket: str, decisions: Decisions, item: ImportedLabel) -> tuple[str, str]:
     path = keys.path_of(item.key)
     current = results.find(s3, bucket, path)
     if current is None:
@@ -75,7 +75,9 @@ def _decide(s3: S3Client, bucket: str, decisions: Decisions, item: Given) -> tup
     review = current.document.get("review") or {}
     if review and (review.get("action"), current.label) == (item.action, item.label):
         return UNCHANGED, ""
-    wanted = Wanted(item.decision_id(inference_id), item.action, item.label, item.key, inference_id, None)
+    wanted = DecisionRequest(
+        item.decision_id(inference_id), item.action, item.label, item.key, inference_id, None
+    )
     try:
         decisions.store(wanted)
         decisions.apply(path)

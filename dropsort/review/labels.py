@@ -25,7 +25,7 @@ _ID = "dropsort-inference-id"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ImportedLabel:
     """A label that somebody gave elsewhere; ``inference_id`` is None if the file does not name the upload."""
 
     key: str
@@ -111,7 +111,7 @@ def _review(result: Mapping[str, Any]) -> str:
     return NONE if action == reviews.NONE else UNUSABLE if action == reviews.UNUSABLE else ""
 
 
-def read(file: Path, bucket: str) -> list[Given]:
+def read(file: Path, bucket: str) -> list[ImportedLabel]:
     """The labels of a file; images that have none in it are left out.
 
     Raises
@@ -133,9 +133,9 @@ def read(file: Path, bucket: str) -> list[Given]:
                     f"{file}, {where}: {key!r:.100} is not an upload in s3://{bucket}/{keys.INCOMING}."
                 )
             if label in (NONE, UNUSABLE):
-                found.append(Given(key, inference_id, "none" if label == NONE else "unusable", None))
+                found.append(ImportedLabel(key, inference_id, "none" if label == NONE else "unusable", None))
             elif reviews.is_label(label):
-                found.append(Given(key, inference_id, "label", label))
+                found.append(ImportedLabel(key, inference_id, "label", label))
             else:
                 raise ReviewError(
                     f"{file}, {where}: {label!r:.100} is not a label: 1 to 256 visible characters."
@@ -193,7 +193,7 @@ def _from_manifest(text: str) -> Iterator[_Row]:
             yield f"line {number}", line["source-ref"], line.get(_ID), named[-1]
 
 
-class Form(NamedTuple):
+class LabelFormat(NamedTuple):
     """How a format is written and read."""
 
     write: Callable[[list[Mapping[str, Any]], str], str]
@@ -201,13 +201,13 @@ class Form(NamedTuple):
 
 
 FORMATS = {
-    ".csv": Form(_to_csv, _from_csv),
-    ".json": Form(_to_label_studio, _from_label_studio),
-    ".manifest": Form(_to_manifest, _from_manifest),
+    ".csv": LabelFormat(_to_csv, _from_csv),
+    ".json": LabelFormat(_to_label_studio, _from_label_studio),
+    ".manifest": LabelFormat(_to_manifest, _from_manifest),
 }
 
 
-def form_of(file: Path) -> Form:
+def form_of(file: Path) -> LabelFormat:
     """The format of a file's suffix; ReviewError if it is none of `FORMATS`."""
     form = FORMATS.get(file.suffix.lower())
     if form is None:

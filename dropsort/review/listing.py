@@ -24,7 +24,7 @@ LABELS = 100  # that the page offers
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListedImage:
     """An image with a result, as far as the page lists it.
 
     ``decision`` is the id of the decision in force and ``action`` what it was, None for a prediction.
@@ -50,7 +50,7 @@ class Item:
         return keys.path_of(self.key)
 
 
-class Placed(NamedTuple):
+class GroupPosition(NamedTuple):
     """The key of an image in a view, where its group begins and how many images that has."""
 
     key: str
@@ -58,22 +58,22 @@ class Placed(NamedTuple):
     size: int
 
 
-Groups = Callable[[list[Item]], Iterable[list[Item]]]
+Groups = Callable[[list[ListedImage]], Iterable[list[ListedImage]]]
 
 
-def one_by_one(items: list[Item]) -> Iterable[list[Item]]:
+def one_by_one(items: list[ListedImage]) -> Iterable[list[ListedImage]]:
     """Each image in a group of its own."""
     return ([item] for item in items)
 
 
-def item_of(document: Mapping[str, Any]) -> Item:
+def item_of(document: Mapping[str, Any]) -> ListedImage:
     """What the page lists of a result; ValueError if it has no inference id."""
     source, review = document["source"], document.get("review")
     if not isinstance(document.get("inference_id"), str):
         raise ValueError("it has no inference id")
     review = review if isinstance(review, dict) and review.get("action") in ACTIONS else {}
     familiarity = document.get("familiarity")
-    return Item(
+    return ListedImage(
         source["key"],
         document["inference_id"],
         source.get("version_id"),
@@ -90,20 +90,20 @@ def item_of(document: Mapping[str, Any]) -> Item:
     )
 
 
-def bin_of(item: Item) -> tuple[str, str, str]:
+def bin_of(item: ListedImage) -> tuple[str, str, str]:
     """The bin of an image: outcome or ``reviewed``; ``label`` or ``reason``; and which."""
     group = REVIEWED if item.decision else item.outcome
     by_label = item.outcome == keys.CLASSIFIED
     return group, "label" if by_label else "reason", (item.label if by_label else item.reason) or ""
 
 
-def in_bin(item: Item, group: str, kind: str = "", value: str = "") -> bool:
+def in_bin(item: ListedImage, group: str, kind: str = "", value: str = "") -> bool:
     """Whether an image is in a bin, or in the whole group."""
     found = bin_of(item)
     return found[0] == group and (not kind or found[1:] == (kind, value))
 
 
-def ordered(items: Iterable[Item], order: str, seed: int = 0) -> list[Item]:
+def ordered(items: Iterable[ListedImage], order: str, seed: int = 0) -> list[ListedImage]:
     """Images in one of `dropsort.review.ORDERS`; those without a confidence or familiarity come last.
 
     Parameters
@@ -127,15 +127,15 @@ def ordered(items: Iterable[Item], order: str, seed: int = 0) -> list[Item]:
     raise ValueError(f"order is {order!r:.50}")
 
 
-class Listing:
+class ImageListing:
     """All images of a bucket that have a result, by their keys; several threads use it."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
         self._lock = threading.Lock()
-        self._items: dict[str, Item] = {}
+        self._items: dict[str, ListedImage] = {}
         self._keys: dict[str, str] = {}  # by inference id
-        self._views: OrderedDict[int, list[Placed]] = OrderedDict()
+        self._views: OrderedDict[int, list[GroupPosition]] = OrderedDict()
         self._labels: Counter[str] = Counter()
         self._next_view = 1
         self.loading, self.problems = True, list[str]()
@@ -191,7 +191,7 @@ class Listing:
             self._items[item.key] = item
             self._keys[item.inference_id] = item.key
 
-    def decided(self, review: Review) -> Item | None:
+    def decided(self, review: Review) -> ListedImage | None:
         """Take over a decision about an image that is listed."""
         with self._lock:
             known = self._keys.get(review.inference_id)
@@ -211,7 +211,7 @@ class Listing:
             if key is not None:
                 self._items.pop(key, None)
 
-    def find(self, inference_id: str) -> Item | None:
+    def find(self, inference_id: str) -> ListedImage | None:
         """The image of an upload."""
         with self._lock:
             key = self._keys.get(inference_id)
@@ -240,10 +240,10 @@ class Listing:
         """
         with self._lock:
             items = [item for item in self._items.values() if in_bin(item, group, kind, value)]
-        found: list[Placed] = []
+        found: list[GroupPosition] = []
         for together in groups(ordered(items, order, seed)):
             begin = len(found)
-            found += [Placed(item.key, begin, len(together)) for item in together]
+            found += [GroupPosition(item.key, begin, len(together)) for item in together]
         with self._lock:
             number = self._next_view
             self._next_view += 1
@@ -252,7 +252,9 @@ class Listing:
                 self._views.popitem(last=False)
         return number, len(found)
 
-    def page(self, view: int, offset: int, limit: int) -> list[tuple[Item | None, Placed]] | None:
+    def page(
+        self, view: int, offset: int, limit: int
+    ) -> list[tuple[ListedImage | None, GroupPosition]] | None:
         """Images of a view and their places, None for an image that is gone; None if the view is not remembered."""
         with self._lock:
             found = self._views.get(view)

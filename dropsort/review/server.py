@@ -26,10 +26,10 @@ from dropsort.contract import keys, reviews
 from dropsort.contract.reasons import REASONS
 from dropsort.local.protocol import BoundedProtocol
 from dropsort.review import ORDERS
-from dropsort.review.access import MAX_BODY, Access
-from dropsort.review.decisions import Wanted
+from dropsort.review.access import MAX_BODY, AccessControl
+from dropsort.review.decisions import DecisionRequest
 from dropsort.review.errors import ReviewError
-from dropsort.review.listing import Item, Placed, one_by_one
+from dropsort.review.listing import GroupPosition, ListedImage, one_by_one
 from dropsort.review.session import Session, action_of
 from dropsort.review.thumbnails import SIDES
 
@@ -49,7 +49,7 @@ STATIC = {
 
 
 def application(session: Session, order: str = ORDERS[0]) -> Starlette:
-    """The ASGI application, without `Access`."""
+    """The ASGI application, without `AccessControl`."""
     environment = Environment(
         loader=PackageLoader("dropsort.review"), autoescape=True, undefined=StrictUndefined
     )
@@ -127,7 +127,7 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
         known = REASONS.get(reason.get("code", ""))
         return _json(found | {"why": known.sentence if known else reason.get("message")})
 
-    def _item(request: Request) -> Item:
+    def _item(request: Request) -> ListedImage:
         item = session.listing.find(request.path_params["image"])
         if item is None:
             raise HTTPException(404, "There is no such image any more.")
@@ -198,7 +198,7 @@ class _Serving:
             await self._application(scope, receive, send)
 
 
-def _wanted(session: Session, sent: Any) -> Wanted:
+def _wanted(session: Session, sent: Any) -> DecisionRequest:
     """A decision as the page sends it; HTTPException if it is none."""
     if not isinstance(sent, dict) or not isinstance(sent.get("image"), str):
         raise HTTPException(400, "A decision names no image.")
@@ -212,17 +212,17 @@ def _wanted(session: Session, sent: Any) -> Wanted:
     key = item.key if item else sent.get("key")
     if not isinstance(key, str) or not key.startswith(keys.INCOMING):
         raise HTTPException(400, "A decision is about an image that is not there.")
-    return Wanted(sent["id"], action_of(sent.get("action")), label, key, sent["image"], seen)
+    return DecisionRequest(sent["id"], action_of(sent.get("action")), label, key, sent["image"], seen)
 
 
-def _placed(found: list[tuple[Item | None, Placed]]) -> list[dict[str, Any] | None]:
+def _placed(found: list[tuple[ListedImage | None, GroupPosition]]) -> list[dict[str, Any] | None]:
     return [
         _listed(item) | {"begin": placed.begin, "size": placed.size} if item else None
         for item, placed in found
     ]
 
 
-def _listed(item: Item) -> dict[str, Any]:
+def _listed(item: ListedImage) -> dict[str, Any]:
     return {
         "id": item.inference_id,
         "key": item.key,
@@ -240,7 +240,7 @@ async def _body(request: Request) -> dict[str, Any]:
         raise HTTPException(415, "Send application/json.")
     try:
         document = json.loads(await request.body())
-    except ClientDisconnect:  # what `Access` makes of one that is too large
+    except ClientDisconnect:  # what `AccessControl` makes of one that is too large
         raise HTTPException(413, f"It is larger than {MAX_BODY:,} bytes.") from None
     except (ValueError, RecursionError):
         raise HTTPException(400, "It is not JSON.") from None
@@ -285,7 +285,7 @@ class Server:
         token, base = secrets.token_urlsafe(32), f"/{secrets.token_urlsafe(16)}/"
         self.address = f"http://127.0.0.1:{port}{base}?token={token}"
         config = uvicorn.Config(
-            Access(application(session, order), port, token, base),
+            AccessControl(application(session, order), port, token, base),
             http=BoundedProtocol,
             loop="asyncio",
             ws="none",

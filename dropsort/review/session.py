@@ -15,10 +15,10 @@ from dropsort.client import results
 from dropsort.contract import keys
 from dropsort.contract.reviews import ACTIONS, Action
 from dropsort.review.claims import Claims
-from dropsort.review.decisions import Decisions, Wanted
+from dropsort.review.decisions import DecisionRequest, Decisions
 from dropsort.review.errors import Conflict, ReviewError
-from dropsort.review.listing import Item, Listing
-from dropsort.review.similar import Similar
+from dropsort.review.listing import ImageListing, ListedImage
+from dropsort.review.similar import SimilarImages
 from dropsort.review.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ RETRY_SECONDS = (0.5, 2, 5, 15, 30)  # between attempts to make a decision a res
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class DecisionStatus:
     """What became of one decision: ``stored``, ``conflict``, ``error`` or ``retry``; with the image as it is now, if it is known."""
 
     inference_id: str
     status: str
     message: str = ""
-    item: Item | None = None
+    item: ListedImage | None = None
 
 
 class Session:
@@ -45,8 +45,8 @@ class Session:
 
     def __init__(self, s3: S3Client, bucket: str, reviewer: str) -> None:
         self._s3, self.bucket, self.reviewer = s3, bucket, reviewer
-        self.listing, self.thumbnails = Listing(s3, bucket), Thumbnails(s3, bucket)
-        self.similar = Similar(self.thumbnails)
+        self.listing, self.thumbnails = ImageListing(s3, bucket), Thumbnails(s3, bucket)
+        self.similar = SimilarImages(self.thumbnails)
         self.claims, self._decisions = Claims(s3, bucket, reviewer), Decisions(s3, bucket, reviewer)
         self._pool = ThreadPoolExecutor(WORKERS, "decide")
         self._applying = ThreadPoolExecutor(WORKERS, "apply")
@@ -99,22 +99,22 @@ class Session:
     def _incomplete(self, sentence: str) -> None:
         self.trouble = f"Decisions of an earlier session could not be completed: {sentence}"
 
-    def submit(self, wanted: list[Wanted]) -> list[Made]:
+    def submit(self, wanted: list[DecisionRequest]) -> list[DecisionStatus]:
         """Store decisions; results follow in the background."""
         try:
             self.claims.hold([keys.path_of(one.key) for one in wanted], busy=True)
         except Exception as error:  # nothing is stored: the page sends them again
-            return [Made(one.inference_id, "retry", str(error)) for one in wanted]
+            return [DecisionStatus(one.inference_id, "retry", str(error)) for one in wanted]
         return list(self._pool.map(self._submit, wanted))
 
-    def _submit(self, wanted: Wanted) -> Made:
+    def _submit(self, wanted: DecisionRequest) -> DecisionStatus:
         """Store a decision, and have its result written; without one, its claim is released."""
         path = keys.path_of(wanted.key)
         try:
             made = self._stored(wanted)
         except Exception as error:
             # Whether it is stored is not known: the page sends it again, with the same id.
-            made = Made(wanted.inference_id, "retry", f"{type(error).__name__}: {error}")
+            made = DecisionStatus(wanted.inference_id, "retry", f"{type(error).__name__}: {error}")
         if made.status != "stored":
             self.claims.release(path)
             return made
@@ -124,16 +124,18 @@ class Session:
         self._applying.submit(self._apply, path)
         return made
 
-    def _stored(self, wanted: Wanted) -> Made:
+    def _stored(self, wanted: DecisionRequest) -> DecisionStatus:
         try:
             review = self._decisions.store(wanted)
         except Conflict as conflict:
-            return Made(wanted.inference_id, "conflict", str(conflict), self._again(wanted, conflict))
+            return DecisionStatus(
+                wanted.inference_id, "conflict", str(conflict), self._again(wanted, conflict)
+            )
         except ReviewError as error:
-            return Made(wanted.inference_id, "error", str(error))
-        return Made(wanted.inference_id, "stored", item=self.listing.decided(review))
+            return DecisionStatus(wanted.inference_id, "error", str(error))
+        return DecisionStatus(wanted.inference_id, "stored", item=self.listing.decided(review))
 
-    def _again(self, wanted: Wanted, conflict: Conflict) -> Item | None:
+    def _again(self, wanted: DecisionRequest, conflict: Conflict) -> ListedImage | None:
         """The image as it is now, for the page and the listing."""
         if conflict.review is not None:
             return self.listing.decided(conflict.review)
@@ -168,7 +170,7 @@ class Session:
             recent = [moment for moment in self._times if now - moment < 300]
         return 60 * len(recent) / max(now - recent[0], 10) if recent else 0.0
 
-    def details(self, item: Item) -> dict[str, Any]:
+    def details(self, item: ListedImage) -> dict[str, Any]:
         """The result document of an image as it is now, and its decisions."""
         review = self._decisions.read(item.path)
         same = review if review and review.inference_id == item.inference_id else None

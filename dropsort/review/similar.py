@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dropsort.review.listing import Item
+from dropsort.review.listing import ListedImage
 from dropsort.review.thumbnails import FAILED, Thumbnails
 
 DISTANCE = 5  # of 64 bits
@@ -21,7 +21,7 @@ ATTEMPTS = 3  # to make the thumbnail of an image, one each time that groups are
 MOST_HASHES = 500_000  # that are remembered
 
 
-def grouped(items: Sequence[Item], hashes: Sequence[int | None]) -> list[list[Item]]:
+def grouped(items: Sequence[ListedImage], hashes: Sequence[int | None]) -> list[list[ListedImage]]:
     """Groups of near-duplicates, the largest first, then single images; within both in the order of `items`.
 
     Parameters
@@ -30,8 +30,8 @@ def grouped(items: Sequence[Item], hashes: Sequence[int | None]) -> list[list[It
         64 bits for each image; None for one that has none yet, or cannot be read: it is in no group.
     """
     leaders = np.zeros(len(items), np.uint64)
-    groups: list[list[Item]] = []
-    single: list[list[Item]] = []
+    groups: list[list[ListedImage]] = []
+    single: list[list[ListedImage]] = []
     for item, found in zip(items, hashes, strict=True):
         if found is None:
             single.append([item])
@@ -46,7 +46,7 @@ def grouped(items: Sequence[Item], hashes: Sequence[int | None]) -> list[list[It
     return sorted([*groups, *single], key=len, reverse=True)
 
 
-class Similar:
+class SimilarImages:
     """Hashes of images, made one after another in the background."""
 
     def __init__(self, thumbnails: Thumbnails) -> None:
@@ -54,7 +54,7 @@ class Similar:
         self._lock = threading.Condition()
         self._hashes: OrderedDict[str, int | None] = OrderedDict()
         self._failures: Counter[str] = Counter()
-        self._waiting: OrderedDict[str, Item] = OrderedDict()
+        self._waiting: OrderedDict[str, ListedImage] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._stopped = False
 
@@ -63,7 +63,7 @@ class Similar:
         """Images that have no hash yet."""
         return len(self._waiting)
 
-    def groups(self, items: Iterable[Item]) -> list[list[Item]]:
+    def groups(self, items: Iterable[ListedImage]) -> list[list[ListedImage]]:
         """The groups as far as hashes are known; the others are made from now on, in this order."""
         found = list(items)
         with self._lock:

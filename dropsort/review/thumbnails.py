@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from dropsort.contract.interrupts import without_interrupts
 from dropsort.contract.reasons import REASONS
-from dropsort.review.decoding import Shown, end_with_parent, make, warm_up
-from dropsort.review.listing import Item
+from dropsort.review.decoding import DisplayImage, end_with_parent, make, warm_up
+from dropsort.review.listing import ListedImage
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
@@ -39,8 +39,8 @@ class Thumbnails:
     def __init__(self, s3: S3Client, bucket: str, *, cache_bytes: int = CACHE_BYTES) -> None:
         self._s3, self._bucket, self._most = s3, bucket, cache_bytes
         self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[str, str], Shown] = OrderedDict()
-        self._making: dict[tuple[str, str], Future[Shown]] = {}
+        self._cache: OrderedDict[tuple[str, str], DisplayImage] = OrderedDict()
+        self._making: dict[tuple[str, str], Future[DisplayImage]] = {}
         self._ahead = ThreadPoolExecutor(AHEAD, "ahead")
         self.cached_bytes = 0
         self._pool: ProcessPoolExecutor | None = None
@@ -57,7 +57,7 @@ class Thumbnails:
                         self._pool.submit(warm_up)
             return self._pool
 
-    def get(self, item: Item, size: str) -> Shown:
+    def get(self, item: ListedImage, size: str) -> DisplayImage:
         """An image at a size of `SIDES`.
 
         Raises
@@ -72,7 +72,7 @@ class Thumbnails:
                 return self._cache[name]
             other = self._making.get(name)
             if other is None:
-                made = self._making[name] = Future[Shown]()
+                made = self._making[name] = Future[DisplayImage]()
         if other is not None:
             return other.result()
         try:
@@ -87,17 +87,17 @@ class Thumbnails:
                 del self._making[name]
         return shown
 
-    def prepare(self, items: Iterable[Item]) -> None:
+    def prepare(self, items: Iterable[ListedImage]) -> None:
         """Make the thumbnails that the page is about to request."""
 
-        def work(item: Item) -> None:
+        def work(item: ListedImage) -> None:
             with contextlib.suppress(Exception):  # the page's own request says why
                 self.get(item, "thumbnail")
 
         for item in items:
             self._ahead.submit(work, item)
 
-    def _remember(self, name: tuple[str, str], shown: Shown) -> None:
+    def _remember(self, name: tuple[str, str], shown: DisplayImage) -> None:
         with self._lock:
             if shown.reason != FAILED:  # which may be due to another image
                 self._cache[name] = shown
@@ -106,22 +106,22 @@ class Thumbnails:
                 _, oldest = self._cache.popitem(last=False)
                 self.cached_bytes -= len(oldest.data)
 
-    def _make(self, item: Item, side: int) -> Shown:
+    def _make(self, item: ListedImage, side: int) -> DisplayImage:
         from handlers.reading import Overwritten, read
 
         upload = Upload(self._bucket, item.key, item.version_id, item.etag)
         try:
             _, body = read(self._s3, upload, MAX_OBJECT_BYTES)
         except Overwritten:
-            return Shown(b"", "", "It was uploaded again.")
+            return DisplayImage(b"", "", "It was uploaded again.")
         if isinstance(body, Rejection):
-            return Shown(b"", "", REASONS[body.code].sentence)
+            return DisplayImage(b"", "", REASONS[body.code].sentence)
         pool = self.start()
         try:
             return pool.submit(make, body, side).result(SECONDS)
         except (CancelledError, TimeoutError, RuntimeError):  # another image may have ended the pool
             self._end(pool)
-            return Shown(b"", "", FAILED)
+            return DisplayImage(b"", "", FAILED)
 
     def _end(self, broken: ProcessPoolExecutor) -> None:
         with self._lock:

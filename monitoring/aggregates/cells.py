@@ -29,7 +29,7 @@ from monitoring.aggregates.histograms import (
 
 __all__ = [
     "BAD_LINES_NAMED", "IMAGE_STATISTICS", "IMAGE_UNITS", "LEAST_CERTAIN", "SCHEMA", "UNKNOWN", "Aggregate", "BadLine",
-    "Cell", "Health", "Key", "Series", "Uncertain", "Volume",
+    "Cell", "Health", "CellKey", "Series", "Uncertain", "Volume",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -40,7 +40,7 @@ IMAGE_STATISTICS = ("width", "height", "bytes", "brightness", "sharpness")
 IMAGE_UNITS = (1, 1, 1, 1000, 1000)  # pixels, pixels, bytes, thousandths of a grey level, thousandths
 
 
-class Key(NamedTuple):
+class CellKey(NamedTuple):
     """Which cell: `hour` is UTC as ``2026-11-21T09:00:00Z``, or ``unknown``."""
 
     hour: str
@@ -159,12 +159,12 @@ class Aggregate:
     """
 
     def __init__(self) -> None:
-        self.cells: dict[Key, Cell] = {}
+        self.cells: dict[CellKey, Cell] = {}
         self.volumes: dict[Series, Volume] = {}
         self.uncertain: dict[Series, list[Uncertain]] = {}
         self.health = Health()
 
-    def cell(self, key: Key) -> Cell:
+    def cell(self, key: CellKey) -> Cell:
         """Get the cell of `key`; an empty one is put there if there is none."""
         found = self.cells.get(key)
         if found is None:
@@ -239,7 +239,7 @@ class Aggregate:
             raise ValueError(f"not an aggregate of schema {SCHEMA}")
         new = cls()
         for row in document["cells"]:
-            new.cells[_take(row, Key)] = msgspec.convert(row, Cell, strict=False)
+            new.cells[_take(row, CellKey)] = msgspec.convert(row, Cell, strict=False)
         for row in document["volumes"]:
             new.volumes[_take(row, Series)] = msgspec.convert(row, Volume)
         for row in document["uncertain"]:

@@ -31,7 +31,7 @@ OK, ALARM, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 
 
 @dataclass(frozen=True)
-class Rule:
+class AlarmRule:
     """When an alarm is in alarm: in `datapoints` of the last `periods` of `seconds` each, the value breaches the threshold."""
 
     comparison: str
@@ -42,7 +42,7 @@ class Rule:
     missing: str  # notBreaching, breaching, ignore or missing
 
 
-def judge(rule: Rule, points: Points, now: datetime, former: str = NO_DATA) -> str:
+def judge(rule: AlarmRule, points: Points, now: datetime, former: str = NO_DATA) -> str:
     """The state of an alarm.
 
     Parameters
@@ -84,7 +84,7 @@ def state(client: CloudWatchClient, alarm: MetricAlarmTypeDef, now: datetime) ->
     if alarm.get("ComparisonOperator") not in _BREACHES or "Threshold" not in alarm or not metrics:
         return given
     periods = alarm["EvaluationPeriods"]
-    rule = Rule(
+    rule = AlarmRule(
         comparison=alarm["ComparisonOperator"],
         threshold=alarm["Threshold"],
         seconds=max(metric.period for metric in metrics),

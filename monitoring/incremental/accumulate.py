@@ -15,7 +15,7 @@ from monitoring.ingest.batch import (
     NO_TIME,
     Batch,
 )
-from monitoring.storage.state import State
+from monitoring.storage.state import AggregationState
 
 # Limits of what is held in memory before it is written to the state.
 _IDS_HELD = 4_000_000  # 8 bytes each
@@ -23,9 +23,9 @@ _CELLS_HELD = 10_000
 
 
 class Accumulator:
-    """Adds batches to the hours of a `State`, holding a bounded part of it in memory."""
+    """Adds batches to the hours of a `AggregationState`, holding a bounded part of it in memory."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: AggregationState) -> None:
         self._state = state
         self._hours: dict[str, Aggregate] = {}
         self._ids: dict[str, np.ndarray] = {}

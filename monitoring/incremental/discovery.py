@@ -13,13 +13,13 @@ from monitoring.ingest.outputs import clean
 from monitoring.ingest.schema import series_of_path
 from monitoring.storage.base import CaptureFile, Folder, Store
 from monitoring.storage.ledger import Ledgers, partition
-from monitoring.storage.state import State
+from monitoring.storage.state import AggregationState
 
 
 class Discovery:
     """Compares the listing of a source with the ledgers of a state."""
 
-    def __init__(self, source: Store, state: State, ledgers: Ledgers, summary: Summary) -> None:
+    def __init__(self, source: Store, state: AggregationState, ledgers: Ledgers, summary: Summary) -> None:
         self._source, self._state, self._ledgers, self._summary = source, state, ledgers, summary
         self._unread: dict[
             str, tuple[int, set[str]]

@@ -29,9 +29,9 @@ from monitoring.incremental.summary import Summary
 from monitoring.ingest.tasks import Task, tasks
 from monitoring.ingest.workers import ReadOptions, read_tasks
 from monitoring.storage import open_store
-from monitoring.storage.base import Access, Store
+from monitoring.storage.base import BucketAccess, Store
 from monitoring.storage.ledger import Ledgers
-from monitoring.storage.state import State
+from monitoring.storage.state import AggregationState
 
 COMMIT_SECONDS = 300.0  # of a long run, after which what was read so far becomes the state
 _SEVERAL = 64 * 1024 * 1024  # unread bytes from which several processes are worth their start
@@ -47,7 +47,7 @@ def run(
     seconds: float | None = None,
     days: float | None = None,
     images: bool = False,
-    access: Access | None = None,
+    access: BucketAccess | None = None,
 ) -> Summary:
     """Aggregate what is new in a folder or below a prefix.
 
@@ -81,9 +81,9 @@ def run(
                 images=images, access=access,
             )  # fmt: skip
     store, target = open_store(source, access), open_store(state, access)
-    options = ReadOptions(store.name, access or Access(), tuple(labels or ()), images)
+    options = ReadOptions(store.name, access or BucketAccess(), tuple(labels or ()), images)
     with target.lock(), _without_collector():
-        return _Run(store, State(target), options).go(processes, seconds, days, progress)
+        return _Run(store, AggregationState(target), options).go(processes, seconds, days, progress)
 
 
 def load(
@@ -91,7 +91,7 @@ def load(
     *,
     start: str | None = None,
     end: str | None = None,
-    access: Access | None = None,
+    access: BucketAccess | None = None,
 ) -> Aggregate:
     """Load what was aggregated, for all hours or those in [start, end) (as in `Key.hour`).
 
@@ -100,7 +100,7 @@ def load(
     MonitoringError
         There is no state, or it is damaged.
     """
-    found = State(open_store(state, access))
+    found = AggregationState(open_store(state, access))
     if not found.exists:
         raise MonitoringError(
             f"Nothing was aggregated into {found.store.name} yet: run `dropsort monitor` first."
@@ -131,7 +131,7 @@ def _without_collector() -> Iterator[None]:
 class _Run:
     """The stages of a run, wired to one state."""
 
-    def __init__(self, source: Store, state: State, options: ReadOptions) -> None:
+    def __init__(self, source: Store, state: AggregationState, options: ReadOptions) -> None:
         self._source, self._state, self._options = source, state, options
         self._check()
         self._summary = Summary(source.name, state.store.name)

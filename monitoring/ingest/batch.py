@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from monitoring.aggregates.cells import BadLine, Key, Series, Uncertain
+from monitoring.aggregates.cells import BadLine, CellKey, Series, Uncertain
 
 # What is unusual about a record, as bits.
 NO_INPUT, MERGED, BATCH_TRANSFORM, NO_EVENT_ID, NO_TIME, NO_PREDICTION = 1, 2, 4, 8, 16, 32
@@ -42,7 +42,7 @@ class Batch:
     """Records and predictions as arrays: R records, P predictions."""
 
     series: list[Series]
-    keys: list[Key]
+    keys: list[CellKey]
     record_series: np.ndarray  # int32 (R,), into `series`
     record_digest: np.ndarray  # uint64 (R,), of hour and event id
     record_flags: np.ndarray  # uint8 (R,)

@@ -17,7 +17,7 @@ from monitoring.aggregates.cells import (
     LEAST_CERTAIN,
     UNKNOWN,
     BadLine,
-    Key,
+    CellKey,
     Series,
     Uncertain,
 )
@@ -211,7 +211,7 @@ class Builder:
         seconds: np.ndarray,
     ) -> Batch:
         """Assemble the batch, without what was not a record after all."""
-        keys: dict[Key, int] = {}
+        keys: dict[CellKey, int] = {}
         found = self._predictions.measure(series, record_series, keys)
         # Two copies of a record without a time may lie under different hours.
         hours = mix(digests([s.hour for s in series])) if series else np.zeros(1, np.uint64)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dropsort.contract.predictions import SUM_TOLERANCE, Prediction, is_name, read
-from monitoring.aggregates.cells import Key, Series
+from monitoring.aggregates.cells import CellKey, Series
 from monitoring.aggregates.histograms import units
 from monitoring.ingest.outputs import clean
 
@@ -114,7 +114,9 @@ class PredictionArrays:
             found = self._vectors[labels, model] = _Vectors()
         return found
 
-    def measure(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
+    def measure(
+        self, series: Sequence[Series], record_series: np.ndarray, keys: dict[CellKey, int]
+    ) -> Measured:
         """Measure all.
 
         Parameters
@@ -142,7 +144,7 @@ class PredictionArrays:
         rows: _Vectors,
         series: Sequence[Series],
         record_series: np.ndarray,
-        keys: dict[Key, int],
+        keys: dict[CellKey, int],
     ) -> Measured:
         classes = len(names)
         listed = np.array(rows.values, np.float64).reshape(len(rows.records), classes)
@@ -185,7 +187,9 @@ class PredictionArrays:
             record, of_record, codes[combined], units(confidence), units(best - second), share, familiarity
         )
 
-    def _scalars(self, series: Sequence[Series], record_series: np.ndarray, keys: dict[Key, int]) -> Measured:
+    def _scalars(
+        self, series: Sequence[Series], record_series: np.ndarray, keys: dict[CellKey, int]
+    ) -> Measured:
         """Predictions of which only label and confidence are known."""
         record = np.array([row[0] for row in self._named], np.int64)
         index = np.array([row[1] for row in self._named], np.int64)
@@ -195,5 +199,5 @@ class PredictionArrays:
         return Measured(record, index, key, units([row[3] for row in self._named]), unknown, unknown, unknown)
 
 
-def _key(series: Series, label: str, model: str) -> Key:
-    return Key(series.hour, series.endpoint, series.variant, label, model)
+def _key(series: Series, label: str, model: str) -> CellKey:
+    return CellKey(series.hour, series.endpoint, series.variant, label, model)

@@ -21,7 +21,7 @@ from monitoring.ingest.reader import Reader
 from monitoring.ingest.schema import series_of_path
 from monitoring.ingest.tasks import Task
 from monitoring.storage import open_store
-from monitoring.storage.base import Access, CaptureFile
+from monitoring.storage.base import BucketAccess, CaptureFile
 
 _AHEAD = 32  # objects of a bucket that are fetched at the same time
 
@@ -30,7 +30,7 @@ class ReadOptions(NamedTuple):
     """What a process needs to know to read tasks."""
 
     source: str
-    access: Access
+    access: BucketAccess
     labels: tuple[str, ...]
     images: bool
 

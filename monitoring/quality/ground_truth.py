@@ -21,7 +21,7 @@ from monitoring.ingest.outputs import clean, predictions
 from monitoring.ingest.schema import as_dict
 from monitoring.quality.measure import LabelledPrediction, Quality, measure
 from monitoring.storage import open_store
-from monitoring.storage.base import Access
+from monitoring.storage.base import BucketAccess
 
 
 def join(
@@ -83,7 +83,7 @@ def truth_of(record: Mapping[str, Any], labels: Sequence[str] = ()) -> str | Non
 
 
 def read_truth(
-    source: str | os.PathLike[str], labels: Sequence[str] = (), access: Access | None = None
+    source: str | os.PathLike[str], labels: Sequence[str] = (), access: BucketAccess | None = None
 ) -> tuple[dict[str, str], int]:
     """Ground truth of a folder or prefix: label by id, and how many ids were labelled differently later.
 
@@ -108,7 +108,9 @@ def read_truth(
     return truths, len(changed)
 
 
-def read_records(source: str | os.PathLike[str], access: Access | None = None) -> Iterator[dict[str, Any]]:
+def read_records(
+    source: str | os.PathLike[str], access: BucketAccess | None = None
+) -> Iterator[dict[str, Any]]:
     """JSON objects of all ``*.jsonl`` of a folder or ``s3://bucket/prefix``, in the order of names; other lines are skipped."""
     store = open_store(source, access)
     for file in itertools.chain.from_iterable(folder.files for folder in store.folders({})):
@@ -129,7 +131,7 @@ def assess_sources(
     captures: str | os.PathLike[str],
     truth: str | os.PathLike[str],
     labels: Sequence[str] = (),
-    access: Access | None = None,
+    access: BucketAccess | None = None,
     model: str | None = None,
 ) -> Quality:
     """Measure the captures of one folder or prefix against the ground truth of another.

@@ -46,7 +46,7 @@ DIFFERS = 0.001  # level of a single bucket in the chart of drift over time: mar
 
 
 @dataclass(frozen=True)
-class Bucket:
+class TimeBucket:
     """A stretch of time; all but `earlier` is of the current model."""
 
     start: datetime
@@ -88,7 +88,7 @@ class Report:
     threshold: float
     familiarity_threshold: float
     total: Sample
-    buckets: tuple[Bucket, ...]
+    buckets: tuple[TimeBucket, ...]
     dots: NDArray[np.float64]  # (n, 2): time in seconds since the epoch, confidence
     drift: tuple[DriftPoint, ...]
     reference: Sample | None
@@ -239,14 +239,14 @@ def _buckets(
     last: datetime,
     step: timedelta,
     threshold: float,
-) -> tuple[Bucket, ...]:
+) -> tuple[TimeBucket, ...]:
     found = []
     for i in range(math.ceil((last - first) / step)):
         part, other = samples.get(i, Sample()), earlier.get(i, Sample())
         low, median, high = (quantile(part.confidence, q) for q in (0.1, 0.5, 0.9))
         start, before = first + i * step, quantile(other.confidence, 0.5)
         found.append(
-            Bucket(
+            TimeBucket(
                 start, min(start + step, last), part.count, part.below(threshold), low, median, high, other.count, before
             )
         )  # fmt: skip
@@ -275,7 +275,7 @@ def _dots(aggregate: Aggregate, most: int) -> NDArray[np.float64]:
 
 def _drift(
     samples: dict[int, Sample],
-    buckets: Sequence[Bucket],
+    buckets: Sequence[TimeBucket],
     reference: Sample | None,
     since: datetime | None,
     threshold: float,

@@ -10,11 +10,11 @@ import os
 from pathlib import Path
 
 from monitoring.errors import MonitoringError
-from monitoring.storage.base import Access, Store
+from monitoring.storage.base import BucketAccess, Store
 from monitoring.storage.local import LocalStore
 
 
-def open_store(where: str | os.PathLike[str], access: Access | None = None) -> Store:
+def open_store(where: str | os.PathLike[str], access: BucketAccess | None = None) -> Store:
     """Open a folder, or ``s3://bucket/prefix``.
 
     Raises
@@ -26,7 +26,7 @@ def open_store(where: str | os.PathLike[str], access: Access | None = None) -> S
     if text.startswith("s3://"):
         from monitoring.storage.s3 import S3Store  # imported only where S3 is read, as its client is large
 
-        return S3Store.connect(text, access or Access())
+        return S3Store.connect(text, access or BucketAccess())
     if "://" in text:
         raise MonitoringError(f"{text} is neither a folder nor s3://bucket/prefix.")
     return LocalStore(Path(text))

@@ -35,7 +35,7 @@ class Folder(NamedTuple):
     failed: str = ""  # why it could not be listed
 
 
-class Access(msgspec.Struct, frozen=True):
+class BucketAccess(msgspec.Struct, frozen=True):
     """How to reach a bucket, in addition to the environment."""
 
     profile: str | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 from monitoring.aggregates.digests import digests, mix
 from monitoring.storage.base import CaptureFile
-from monitoring.storage.state import State
+from monitoring.storage.state import AggregationState
 
 _LEDGERS_HELD = 64
 COUNTS = ("size", "lines", "records", "bad_lines", "ground_truth")
@@ -109,7 +109,7 @@ def _versions(files: Sequence[CaptureFile]) -> np.ndarray:
 class Ledgers:
     """The ledgers of a state, of which a bounded number is held in memory."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: AggregationState) -> None:
         self._state = state
         self._held: dict[str, Ledger] = {}
         self._changed: set[str] = set()

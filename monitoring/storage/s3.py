@@ -16,7 +16,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as Client
 
 from monitoring.errors import MissingFileError, StorageError, UnsupportedKeyError
-from monitoring.storage.base import HOUR_FOLDER, SUFFIX, Access, CaptureFile, Fill, Folder, ReadInto
+from monitoring.storage.base import HOUR_FOLDER, SUFFIX, BucketAccess, CaptureFile, Fill, Folder, ReadInto
 
 if TYPE_CHECKING:
     from monitoring.storage.s3_keys import AnyKeys
@@ -27,15 +27,15 @@ _CHUNK = 1024 * 1024  # bytes, of a streamed read
 class S3Store:
     """Objects below ``s3://bucket/prefix``."""
 
-    def __init__(self, client: Client, bucket: str, prefix: str, access: Access | None = None) -> None:
+    def __init__(self, client: Client, bucket: str, prefix: str, access: BucketAccess | None = None) -> None:
         self.client = client
-        self._access = access or Access()
+        self._access = access or BucketAccess()
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.name = f"s3://{bucket}/{prefix}".rstrip("/")
 
     @classmethod
-    def connect(cls, url: str, access: Access) -> S3Store:
+    def connect(cls, url: str, access: BucketAccess) -> S3Store:
         """Open ``s3://bucket/prefix``; no request is sent to S3 yet.
 
         Raises
@@ -230,7 +230,7 @@ def _file(name: str, meta: Mapping[str, Any]) -> CaptureFile:
     return CaptureFile(name, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
 
 
-def _client(bucket: str, access: Access) -> Client:
+def _client(bucket: str, access: BucketAccess) -> Client:
     endpoint = (
         access.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     )

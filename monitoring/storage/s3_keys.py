@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dropsort.contract import s3_documents
 from monitoring.errors import MissingFileError, StorageError
-from monitoring.storage.base import Access
+from monitoring.storage.base import BucketAccess
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,7 +27,7 @@ _CHUNK = 1024 * 1024  # bytes, of a streamed read
 class AnyKeys:
     """Lists and reads objects of a bucket, whatever their keys; values as obstore returns them."""
 
-    def __init__(self, bucket: str, access: Access) -> None:
+    def __init__(self, bucket: str, access: BucketAccess) -> None:
         session = boto3.Session(profile_name=access.profile, region_name=access.region)
         self._client: S3Client = session.client("s3", endpoint_url=access.endpoint_url)
         self._bucket = bucket

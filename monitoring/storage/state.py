@@ -63,7 +63,7 @@ class Manifest(msgspec.Struct):
     garbage: list[str] = []  # objects that the manifest before this one named
 
 
-class State:
+class AggregationState:
     """The stored objects and their manifest.
 
     Parameters

@@ -71,7 +71,7 @@ def _objects(data: Dataset, prefix: str, address: str) -> Iterator[tuple[str, Ca
     yield f"{prefix}labels.json", labels.encode
 
 
-class Uploaded(NamedTuple):
+class UploadedChannels(NamedTuple):
     """How many objects were sent, and how many existed already with the same content."""
 
     sent: int
@@ -85,7 +85,7 @@ def upload(
     prefix: str = "training/images",
     *,
     progress: OnObject = lambda *_: None,
-) -> Uploaded:
+) -> UploadedChannels:
     """Puts images, indexes and manifests below `prefix`, skipping objects that exist with the same content.
 
     `client` is a boto3 S3 client. Content is compared by MD5, which S3 gives as the ETag of a plain put; an object under
@@ -109,4 +109,4 @@ def upload(
                 raise TrainingError(f"{key} could not be uploaded to {bucket}: {error}") from error
             sent += 1
         progress(done, len(objects), key)
-    return Uploaded(sent, len(objects) - sent)
+    return UploadedChannels(sent, len(objects) - sent)

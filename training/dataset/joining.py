@@ -34,7 +34,7 @@ HELD_BACK = "held back"
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedDataset:
     """Images with their parts, reviewed ones first, and what was left out."""
 
     reviewed: list[LabelledImage]
@@ -51,7 +51,7 @@ def join(
     parts: Mapping[str, str] | None = None,
     drawn: Mapping[str, bool] | None = None,
     progress: Progress = no_progress,
-) -> Joined:
+) -> JoinedDataset:
     """Join the images by the rules above.
 
     Parameters
@@ -111,7 +111,7 @@ def join(
                 image.path, HELD_BACK, "it is for a test, once all before it are reviewed"
             )
     order = [left[image.path] for image in (*reviewed, *earlier) if image.path in left]
-    return Joined(placed, old, order, hashes)
+    return JoinedDataset(placed, old, order, hashes)
 
 
 def _earlier_part(digest: str, known: Fingerprints) -> str:
@@ -169,7 +169,7 @@ def read_parts(folder: Path) -> dict[str, str]:
         return {Path(row["file"]).name: row["split"] for row in csv.DictReader(stream) if row.get("key")}
 
 
-def write_manifest(folder: Path, joined: Joined, keys: Mapping[Path, str]) -> None:
+def write_manifest(folder: Path, joined: JoinedDataset, keys: Mapping[Path, str]) -> None:
     """Write what `training.dataset.read` reads: file, label and split; and the key of what was reviewed."""
     temporary = folder / f".{MANIFEST}.part"
     with temporary.open("w", newline="", encoding="utf-8") as stream:

@@ -33,7 +33,7 @@ _CANVAS = 256
 Colour = tuple[int, int, int]
 
 
-class Samples(NamedTuple):
+class SampleImages(NamedTuple):
     """Sample files: `images` below folders named by label, `other` files that are not images; `origin` in words."""
 
     images: list[Path]
@@ -48,7 +48,7 @@ def make(
     *,
     seed: int = 0,
     cache: Path | None = None,
-) -> Samples:
+) -> SampleImages:
     """`download`, or `drawn` if CIFAR-100 does not respond within three seconds; `progress` reports which, and why."""
 
     def downloading(done: int, total: int) -> None:
@@ -71,7 +71,7 @@ def download(
     address: str = cifar.ADDRESS,
     md5: str = cifar.MD5,
     progress: Progress = no_progress,
-) -> Samples:
+) -> SampleImages:
     """Test images of CIFAR-100, `count` in all, and one file that is not an image.
 
     The archive (169 MB) is cached in `cache`, by default ~/.cache/dropsort. Raises TrainingError if it cannot be downloaded.
@@ -85,10 +85,10 @@ def download(
     for number, i in enumerate(random.permutation(len(tiles))[:count]):
         path = folder / tiles[i].label / f"cifar100-{tiles[i].row:05d}.png"
         paths.append(_save(Image.fromarray(tiles[i].pixels), path, number, {}))
-    return Samples(paths, [_not_an_image(folder)], "CIFAR-100, test images")
+    return SampleImages(paths, [_not_an_image(folder)], "CIFAR-100, test images")
 
 
-def drawn(folder: Path, count: int = 24, seed: int = 0) -> Samples:
+def drawn(folder: Path, count: int = 24, seed: int = 0) -> SampleImages:
     """Drawn images, half of each label, and one file that is not an image; the same seed draws the same."""
     paths = []
     for number in range(count):
@@ -98,7 +98,7 @@ def drawn(folder: Path, count: int = 24, seed: int = 0) -> Samples:
         suffix, options = FORMATS[int(random.integers(len(FORMATS)))]
         image = draw(label, random).resize((side, side), Image.Resampling.LANCZOS)
         paths.append(_save(image, folder / label / f"drawn-{number:03d}.{suffix}", number, options))
-    return Samples(paths, [_not_an_image(folder)], "drawn")
+    return SampleImages(paths, [_not_an_image(folder)], "drawn")
 
 
 def _save(image: Image.Image, path: Path, number: int, options: dict[str, Any]) -> Path:

@@ -42,7 +42,7 @@ def rounded(weight: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]
     return integers, scale.astype(np.float32)
 
 
-class Writer:
+class GraphWriter:
     """Collects nodes and constants; every method returns the name of the value it made."""
 
     def __init__(self, quantise: bool = True) -> None:
@@ -214,7 +214,7 @@ def write(
     quantise
         False keeps every weight 32-bit: to compare with.
     """
-    writer = Writer(quantise)
+    writer = GraphWriter(quantise)
     x = writer.images(side, mean, scale)
     if mirror:
         x = writer.with_mirrored(x)
@@ -242,13 +242,13 @@ def extractor(blocks: Sequence[Block], *, side: int, mean: float, scale: float) 
 
     Familiarity is built from these features, so that rounding does not lower the familiarity of any image.
     """
-    writer = Writer()
+    writer = GraphWriter()
     value = writer.features(writer.images(side, mean, scale), blocks)
     writer.node("Identity", value, outputs=["features"])
     return _model(writer, [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", None])], {})
 
 
-def _model(writer: Writer, outputs: list[Any], metadata: dict[str, str]) -> bytes:
+def _model(writer: GraphWriter, outputs: list[Any], metadata: dict[str, str]) -> bytes:
     inputs = [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", "height", "width", 3])]
     graph = helper.make_graph(writer.nodes, "dropsort", inputs, outputs, writer.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="dropsort")

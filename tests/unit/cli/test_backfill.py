@@ -14,7 +14,7 @@ from dropsort.cli.backfill import backfill
 from dropsort.client import backfill as filling
 from dropsort.client import deployed_service
 
-PLAN = filling.Plan(3000, 2_500_000_000)
+PLAN = filling.CopyPlan(3000, 2_500_000_000)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_dry_run_says_what_it_would_take_and_copies_nothing(copied: list[Any],
 
 def test_it_copies_at_the_rate_and_into_the_class_that_were_given(copied: list[Any]) -> None:
     shown = run("--to", "cam1", "--rate", "7", "--storage-class", "GLACIER_IR", typed="y\n")
-    origin = filling.Source("others", "old/", "cam1/")
+    origin = filling.CopySource("others", "old/", "cam1/")
     assert copied == [
         (
             ("images", origin),
@@ -71,7 +71,7 @@ def test_it_copies_fifty_a_second_unless_it_is_given(copied: list[Any]) -> None:
 
 
 def test_nothing_to_copy_needs_no_confirmation(copied: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "plan", lambda *_: filling.Plan(0, 0))
+    monkeypatch.setattr(filling, "plan", lambda *_: filling.CopyPlan(0, 0))
     monkeypatch.setattr(filling, "resumed_after", lambda *_: "")
     shown = run()
     assert (shown.exit_code, copied) == (0, [])

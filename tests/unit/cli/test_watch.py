@@ -13,17 +13,17 @@ from dropsort.cli.watch import watch
 from dropsort.client import deployed_service
 from dropsort.client import watch as watching
 from dropsort.client.drop import Uploaded
-from dropsort.client.files import File
+from dropsort.client.files import LocalFile
 from dropsort.client.results import Result
-from dropsort.client.wait import Finished
+from dropsort.client.wait import FinishedUpload
 
 
 def finished(
     path: Path, outcome: str, label: str | None, confidence: float | None, code: str = ""
-) -> Finished:
+) -> FinishedUpload:
     reason = {"reason": {"code": code}} if code else {}
-    return Finished(
-        Uploaded(File(path, "incoming/a", 1), "e"),
+    return FinishedUpload(
+        Uploaded(LocalFile(path, "incoming/a", 1), "e"),
         Result("", {"outcome": outcome, "label": label, "confidence": confidence, **reason}),
     )
 

@@ -14,7 +14,7 @@ from tests.unit.client.conftest import BUCKET
 
 
 @pytest.fixture
-def archive(s3: Any) -> backfill.Source:
+def archive(s3: Any) -> backfill.CopySource:
     """Another bucket with forty images, a folder marker, and something next to them."""
     s3.create_bucket(Bucket="archive")
     for number in range(40):
@@ -29,17 +29,17 @@ def uploaded(s3: Any) -> list[str]:
     return [item["Key"] for item in found]
 
 
-def test_everything_below_the_prefix_is_copied(s3: Any, archive: backfill.Source) -> None:
-    assert backfill.plan(s3, archive) == backfill.Plan(40, 70)
+def test_everything_below_the_prefix_is_copied(s3: Any, archive: backfill.CopySource) -> None:
+    assert backfill.plan(s3, archive) == backfill.CopyPlan(40, 70)
     assert backfill.copy(s3, BUCKET, archive, per_second=1e6) == 40
     assert uploaded(s3) == [f"incoming/2024/é {number:02}+.jpg" for number in range(40)]
     assert s3.get_object(Bucket=BUCKET, Key="incoming/2024/é 07+.jpg")["Body"].read() == b"7"
     # AND a second time nothing is left
     after = backfill.resumed_after(s3, BUCKET, archive)
-    assert backfill.plan(s3, archive, after) == backfill.Plan(0, 0)
+    assert backfill.plan(s3, archive, after) == backfill.CopyPlan(0, 0)
 
 
-def test_it_continues_where_it_was_interrupted(s3: Any, archive: backfill.Source) -> None:
+def test_it_continues_where_it_was_interrupted(s3: Any, archive: backfill.CopySource) -> None:
     def interrupt(count: int) -> None:
         if count == 15:
             raise KeyboardInterrupt
@@ -52,7 +52,7 @@ def test_it_continues_where_it_was_interrupted(s3: Any, archive: backfill.Source
     assert set(uploaded(s3)) == {f"incoming/2024/é {number:02}+.jpg" for number in range(40)}
 
 
-def test_an_object_that_fails_is_where_it_continues(s3: Any, archive: backfill.Source) -> None:
+def test_an_object_that_fails_is_where_it_continues(s3: Any, archive: backfill.CopySource) -> None:
     class Denying:
         """S3 that denies one object, and has lost another since it was listed."""
 
@@ -72,7 +72,7 @@ def test_an_object_that_fails_is_where_it_continues(s3: Any, archive: backfill.S
     assert "incoming/2024/é 10+.jpg" not in uploaded(s3)
 
 
-def test_two_backfills_do_not_share_their_progress(s3: Any, archive: backfill.Source) -> None:
+def test_two_backfills_do_not_share_their_progress(s3: Any, archive: backfill.CopySource) -> None:
     backfill.copy(s3, BUCKET, archive, per_second=1e6)
     other = backfill.source("s3://archive/2024/", "elsewhere", BUCKET)
     assert backfill.resumed_after(s3, BUCKET, other) == ""
@@ -103,7 +103,7 @@ def test_another_prefix_of_the_services_own_bucket_can() -> None:
     )
 
 
-def test_copies_are_of_the_storage_class_that_was_given(s3: Any, archive: backfill.Source) -> None:
+def test_copies_are_of_the_storage_class_that_was_given(s3: Any, archive: backfill.CopySource) -> None:
     backfill.copy(s3, BUCKET, archive, per_second=1e6, storage_class="STANDARD_IA", after="2024/é 37+.jpg")
     found = s3.list_objects_v2(Bucket=BUCKET, Prefix="incoming/")["Contents"]
     assert [item["StorageClass"] for item in found] == ["STANDARD_IA"] * 2
@@ -136,7 +136,7 @@ def test_few_copies_are_begun_before_others_have_ended(monkeypatch: pytest.Monke
             """Take the progress."""
 
     monkeypatch.setattr(backfill, "objects", objects)
-    assert backfill.copy(Slow(), BUCKET, backfill.Source("a", "", ""), per_second=1e6) == 1000
+    assert backfill.copy(Slow(), BUCKET, backfill.CopySource("a", "", ""), per_second=1e6) == 1000
     # THEN no more of them are held than twice as many as are copied at once
     assert most <= 4
 
@@ -152,4 +152,4 @@ def test_what_is_too_large_for_one_copy_is_left_out(size: int, copied: bool) -> 
         def paginate(self, **_: Any) -> Any:
             return [{"Contents": [{"Key": "a", "Size": size}]}, {}]
 
-    assert (list(backfill.objects(Listing(), backfill.Source("b", "", ""))) == [("a", size)]) is copied
+    assert (list(backfill.objects(Listing(), backfill.CopySource("b", "", ""))) == [("a", size)]) is copied

@@ -27,7 +27,7 @@ __all__ = ["deployed"]  # a fixture
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> list[files.File]:
+def found(tmp_path: Path) -> list[files.LocalFile]:
     for number in range(8):
         path = tmp_path / ("bicycle" if number % 2 else "motorcycle") / f"{number:02}.jpg"
         path.parent.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def found(tmp_path: Path) -> list[files.File]:
 
 @pytest.mark.parametrize("in_flight", [None, 1, 4])
 def test_every_upload_gets_its_result(
-    s3: Any, service: set[str], found: list[files.File], in_flight: int | None
+    s3: Any, service: set[str], found: list[files.LocalFile], in_flight: int | None
 ) -> None:
     counts = {"uploaded": 0, "done": 0}
 
@@ -52,7 +52,7 @@ def test_every_upload_gets_its_result(
     assert counts == {"uploaded": 8, "done": 8}
 
 
-def test_at_most_so_many_are_in_flight(s3: Any, service: set[str], found: list[files.File]) -> None:
+def test_at_most_so_many_are_in_flight(s3: Any, service: set[str], found: list[files.LocalFile]) -> None:
     flying = highest = 0
 
     def uploaded(_: Any) -> None:
@@ -70,7 +70,7 @@ def test_at_most_so_many_are_in_flight(s3: Any, service: set[str], found: list[f
 
 @pytest.mark.parametrize("in_flight", [None, 2])
 def test_missing_results_end_the_wait_and_are_named(
-    s3: Any, service: set[str], found: list[files.File], in_flight: int | None
+    s3: Any, service: set[str], found: list[files.LocalFile], in_flight: int | None
 ) -> None:
     service |= {found[3].key, found[4].key}
     came: list[str] = []
@@ -107,7 +107,7 @@ def test_what_is_tried_again_is_waited_for_and_shown_as_waiting_if_it_takes_too_
     s3: Any,
     service: set[str],
     write_result: Callable[..., str],
-    found: list[files.File],
+    found: list[files.LocalFile],
     in_flight: int | None,
 ) -> None:
     # GIVEN a busy service, which gives two uploads a retryable failure, and one of them its result later
@@ -145,7 +145,7 @@ def test_what_is_tried_again_is_waited_for_and_shown_as_waiting_if_it_takes_too_
 
 
 def test_results_of_an_earlier_drop_count_for_what_was_there(
-    s3: Any, service: set[str], found: list[files.File]
+    s3: Any, service: set[str], found: list[files.LocalFile]
 ) -> None:
     drop_and_wait(s3, BUCKET, found)
     again = drop_and_wait(s3, BUCKET, found)
@@ -157,7 +157,7 @@ def test_results_of_an_earlier_drop_count_for_what_was_there(
 
 
 def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(
-    s3: Any, write_result: Callable[..., str], found: list[files.File]
+    s3: Any, write_result: Callable[..., str], found: list[files.LocalFile]
 ) -> None:
     # GIVEN a key with a result, whose image is replaced by the same bytes once more
     file = found[0]
@@ -173,7 +173,7 @@ def test_the_result_of_an_earlier_upload_is_not_taken_for_the_new_one(
 
 
 def test_an_upload_that_somebody_replaced_gets_the_newer_result(
-    s3: Any, write_result: Callable[..., str], found: list[files.File]
+    s3: Any, write_result: Callable[..., str], found: list[files.LocalFile]
 ) -> None:
     (upload,) = drop(s3, BUCKET, found[:1])
     assert upload.finished is not None
@@ -185,7 +185,7 @@ def test_an_upload_that_somebody_replaced_gets_the_newer_result(
 
 
 def test_objects_of_others_under_output_prefixes_do_not_disturb(
-    s3: Any, write_result: Callable[..., str], found: list[files.File]
+    s3: Any, write_result: Callable[..., str], found: list[files.LocalFile]
 ) -> None:
     (upload,) = drop(s3, BUCKET, found[:1])
     name = upload.file.key.removeprefix("incoming/")
@@ -197,7 +197,7 @@ def test_objects_of_others_under_output_prefixes_do_not_disturb(
 
 
 def test_summary_counts_measures_and_compares_with_folders(
-    s3: Any, service: set[str], found: list[files.File]
+    s3: Any, service: set[str], found: list[files.LocalFile]
 ) -> None:
     ordered = drop_and_wait(s3, BUCKET, found)
     summary = summarise(len(found), ordered)
@@ -210,7 +210,7 @@ def test_summary_counts_measures_and_compares_with_folders(
 
 
 def test_places_shows_what_is_lost_and_what_is_there_twice(
-    s3: Any, write_result: Callable[..., str], found: list[files.File]
+    s3: Any, write_result: Callable[..., str], found: list[files.LocalFile]
 ) -> None:
     drop(s3, BUCKET, found[:3])
     write_result(found[0].key)
@@ -220,7 +220,7 @@ def test_places_shows_what_is_lost_and_what_is_there_twice(
     assert [len(where[file.key]) for file in found[:3]] == [1, 2, 0]
 
 
-def test_a_failing_upload_ends_the_wait(s3: Any, service: set[str], found: list[files.File]) -> None:
+def test_a_failing_upload_ends_the_wait(s3: Any, service: set[str], found: list[files.LocalFile]) -> None:
     missing = replace(found[0], path=found[0].path.with_name("gone"))
     with pytest.raises(FileNotFoundError):
         drop_and_wait(s3, BUCKET, [missing, *found[1:]])
@@ -245,7 +245,9 @@ def test_which_result_is_that_of_an_upload(
 ) -> None:
     # GIVEN an upload of version 2, which took five seconds
     start = datetime(2026, 11, 26, 12, tzinfo=UTC)
-    upload = Uploaded(files.File(Path("a"), "incoming/a", 1), "e", "2", start, start + timedelta(seconds=5))
+    upload = Uploaded(
+        files.LocalFile(Path("a"), "incoming/a", 1), "e", "2", start, start + timedelta(seconds=5)
+    )
     times = {"recorded": (start + timedelta(seconds=recorded)).isoformat()}
     if uploaded is not None:
         times["uploaded"] = (start + timedelta(seconds=uploaded)).isoformat()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dropsort.client.errors import DropError
-from dropsort.client.files import Skipped, walk
+from dropsort.client.files import SkippedFile, walk
 
 
 def make(folder: Path, *names: str) -> None:
@@ -167,4 +167,4 @@ def test_a_folder_that_cannot_be_read_is_reported_with_its_reason(
         patch.setattr(os, "scandir", scandir)
         found = walk([tmp_path])
     assert [file.key for file in found.files] == ["incoming/open/a.jpg"]
-    assert found.skipped == [Skipped(tmp_path / "closed", "Permission denied")]
+    assert found.skipped == [SkippedFile(tmp_path / "closed", "Permission denied")]

@@ -13,10 +13,10 @@ import pytest
 from dropsort.client import drop_and_wait as module
 from dropsort.client.drop import Uploaded
 from dropsort.client.errors import MissingResultsError
-from dropsort.client.files import File
+from dropsort.client.files import LocalFile
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
-FILES = [File(Path(name), f"incoming/{name}", 1) for name in ("a", "b", "c")]
+FILES = [LocalFile(Path(name), f"incoming/{name}", 1) for name in ("a", "b", "c")]
 ITEMS = [SimpleNamespace(upload=Uploaded(file, "e", "1", NOW, NOW)) for file in FILES]
 Poll = Callable[["Waiter"], list[Any]]
 

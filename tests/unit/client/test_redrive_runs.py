@@ -121,7 +121,7 @@ def test_every_upload_is_selected_on_demand_but_those_that_are_ignored(
     )
     whole = list(redrive.select(None, "images", redrive.Selection(everything=True)))  # type: ignore[arg-type]
     assert whole == [
-        redrive.Unsorted("fine", written, "selected"),
-        redrive.Unsorted("lost", written, "no result"),
+        redrive.UnfinishedUpload("fine", written, "selected"),
+        redrive.UnfinishedUpload("lost", written, "no result"),
     ]
     assert [item.key for item in redrive.select(None, "images")] == ["lost"]  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 
 from dropsort.cli.totals import totals
 from dropsort.client.drop import Uploaded
-from dropsort.client.files import File
+from dropsort.client.files import LocalFile
 from dropsort.client.results import Result
 from dropsort.client.summary import (
     Accuracy,
@@ -21,7 +21,7 @@ from dropsort.client.summary import (
     summarise,
     warm_latency,
 )
-from dropsort.client.wait import Finished
+from dropsort.client.wait import FinishedUpload
 
 START = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHARES = {"bicycle": 0.9, "motorcycle": 0.1}
@@ -39,7 +39,7 @@ def finished(
     started: float | None = 0.0,
     took: float = 1.0,
     retryable: bool = False,
-) -> Finished:
+) -> FinishedUpload:
     """A result whose upload began and ended so many seconds after the start, `took` seconds before it was recorded."""
     key = f"incoming/{name}"
     moment = None if started is None else after(started)
@@ -48,7 +48,9 @@ def finished(
         "reason": {"code": "throttled", "retryable": retryable} if outcome == "failed" else None,
         "times": {"recorded": after((started or 0.0) + took).isoformat()},
     }  # fmt: skip
-    return Finished(Uploaded(File(Path(name), key, 1), "e", "1", moment, moment), Result("", document))
+    return FinishedUpload(
+        Uploaded(LocalFile(Path(name), key, 1), "e", "1", moment, moment), Result("", document)
+    )
 
 
 RUN = [

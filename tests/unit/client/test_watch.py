@@ -14,9 +14,9 @@ from dropsort.cli.watch import watch as command
 from dropsort.client import deployed_service
 from dropsort.client.deployed_service import DeployedService
 from dropsort.client.drop import Uploaded
-from dropsort.client.files import File
+from dropsort.client.files import LocalFile
 from dropsort.client.results import Result
-from dropsort.client.wait import Finished
+from dropsort.client.wait import FinishedUpload
 from dropsort.client.watch import Watch, is_stored, overlapping, part_of, run, store
 from dropsort.contract import ignored_paths
 from tests.unit.client.conftest import BUCKET
@@ -37,8 +37,8 @@ def versions(s3: Any) -> list[str]:
     )
 
 
-def all_results(watch: Watch, **options: Any) -> list[Finished]:
-    found: list[Finished] = []
+def all_results(watch: Watch, **options: Any) -> list[FinishedUpload]:
+    found: list[FinishedUpload] = []
     run(
         watch,
         threading.Event(),
@@ -118,9 +118,9 @@ def test_a_file_that_vanishes_and_a_service_that_is_away_are_reported_once(s3: A
     assert "NoSuchBucket" in problems[0]
 
 
-def finished_item(path: Path, label: str | None, outcome: str = "classified") -> Finished:
-    file = File(path, f"incoming/{path.name}", path.stat().st_size)
-    return Finished(Uploaded(file, "etag"), Result("", {"outcome": outcome, "label": label}))
+def finished_item(path: Path, label: str | None, outcome: str = "classified") -> FinishedUpload:
+    file = LocalFile(path, f"incoming/{path.name}", path.stat().st_size)
+    return FinishedUpload(Uploaded(file, "etag"), Result("", {"outcome": outcome, "label": label}))
 
 
 def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropsort.contract import keys, reviews
-from dropsort.contract.reviews import Review, State
+from dropsort.contract.reviews import Review, ReviewedResult
 from monitoring.quality.ground_truth import truth_of
 
 KEY = "incoming/cam1/a.png"
@@ -65,8 +65,8 @@ def decided(*actions: tuple[str, str | None]) -> Review:
 
 def test_a_decision_says_what_it_changed() -> None:
     (decision,) = decided(("label", "motorcycle")).decisions
-    assert decision.was == State("low-confidence", "bicycle", 0.6, "below_threshold", "bikes-1.0.0")
-    assert decision.became == State("classified", "motorcycle", 0.4, None, "bikes-1.0.0")
+    assert decision.was == ReviewedResult("low-confidence", "bicycle", 0.6, "below_threshold", "bikes-1.0.0")
+    assert decision.became == ReviewedResult("classified", "motorcycle", 0.4, None, "bikes-1.0.0")
     # AND the next one changes what that one made of it
     (_, second) = decided(("label", "motorcycle"), ("none", None)).decisions
     assert (second.was, second.became.reason) == (decision.became, "no_label_fits")
@@ -136,7 +136,7 @@ def test_a_decision_overturns_the_label_that_was_predicted() -> None:
 
 def test_a_decision_that_is_sent_twice_is_in_the_review_once() -> None:
     review = decided(("label", "a"))
-    with pytest.raises(reviews.Unchanged):
+    with pytest.raises(reviews.DuplicateDecision):
         reviews.append_decision(review, id="id-0", by="Ada", at=AT, action="label", label="a")
 
 

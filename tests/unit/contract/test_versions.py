@@ -84,14 +84,14 @@ def test_a_listing_that_goes_back_is_no_basis() -> None:
 
 def test_a_listing_is_read_for_ascending_keys(pool: ThreadPoolExecutor) -> None:
     bucket: Any = Bucket({"Versions": [item(key, "1") for key in "bdf"]})
-    listing = versions.Listing(bucket, "images", "incoming/", pool)
+    listing = versions.VersionListing(bucket, "images", "incoming/", pool)
     assert bucket.options == {"Bucket": "images", "Prefix": "incoming/"}
     found = [listing.at(key) for key in "abbcefg"]
     assert [one and one.key for one in found] == [None, "b", "b", None, None, "f", None]
-    versions.Listing(bucket, "images", "incoming/", pool, "incoming/m")
+    versions.VersionListing(bucket, "images", "incoming/", pool, "incoming/m")
     assert bucket.options == {"Bucket": "images", "Prefix": "incoming/", "KeyMarker": "incoming/m"}
     empty: Any = Bucket()
-    assert versions.Listing(empty, "images", "incoming/", pool).at("a") is None
+    assert versions.VersionListing(empty, "images", "incoming/", pool).at("a") is None
 
 
 def test_one_page_is_read_ahead(pool: ThreadPoolExecutor) -> None:

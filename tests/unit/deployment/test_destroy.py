@@ -94,7 +94,7 @@ def test_a_plan_counts_what_is_there(aws: Aws, monkeypatch: pytest.MonkeyPatch) 
     # AND counting ends at a limit
     assert destroy.COUNT_LIMIT == 10_000
     for count, words in ((9_999, "bucket b: 9,999 object"), (10_000, "bucket b: more than 10,000 object")):
-        (_, line) = destroy.Plan(plan.stack, {}, {"b": count}).sentences(delete_images=True)
+        (_, line) = destroy.DeletionPlan(plan.stack, {}, {"b": count}).sentences(delete_images=True)
         assert words in line
     monkeypatch.setattr(destroy, "COUNT_LIMIT", 2)
     aws.stack("bikes", "CREATE_COMPLETE")
@@ -110,8 +110,10 @@ def test_a_stack_that_is_not_there_is_not_destroyed(aws: Aws, status: str) -> No
 
 
 @pytest.fixture
-def planned() -> destroy.Plan:
-    return destroy.Plan(Stack(ARN, "bikes", "CREATE_COMPLETE", "", {}, {}), {}, {"images": 2, "missing": 0})
+def planned() -> destroy.DeletionPlan:
+    return destroy.DeletionPlan(
+        Stack(ARN, "bikes", "CREATE_COMPLETE", "", {}, {}), {}, {"images": 2, "missing": 0}
+    )
 
 
 def deleted(aws: Aws, status: str = "DELETE_COMPLETE", failed: bool = False) -> None:
@@ -125,7 +127,7 @@ def deleted(aws: Aws, status: str = "DELETE_COMPLETE", failed: bool = False) -> 
 
 @pytest.mark.parametrize("images", [False, True])
 def test_the_bucket_goes_last_and_only_on_demand(
-    aws: Aws, planned: destroy.Plan, images: bool, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: destroy.DeletionPlan, images: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket(aws, 1)
     monkeypatch.setattr(destroy, "leftovers", lambda *given: ["arn:model"] * (given == (aws, "bikes")))
@@ -145,7 +147,7 @@ def test_the_bucket_goes_last_and_only_on_demand(
     ("failed", "words"), [(True, r"Queue \(AWS::SQS::Queue\): in use$"), (False, "why$")]
 )
 def test_a_stack_that_stays_is_an_error_and_the_bucket_stays(
-    aws: Aws, planned: destroy.Plan, failed: bool, words: str
+    aws: Aws, planned: destroy.DeletionPlan, failed: bool, words: str
 ) -> None:
     bucket(aws)
     deleted(aws, "DELETE_FAILED", failed)
@@ -155,7 +157,7 @@ def test_a_stack_that_stays_is_an_error_and_the_bucket_stays(
 
 
 def test_patience_and_ctrl_c_end_the_wait(
-    aws: Aws, planned: destroy.Plan, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: destroy.DeletionPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted(aws, "DELETE_IN_PROGRESS")
     with pytest.raises(StackError, match="after 0 seconds"):
@@ -209,7 +211,7 @@ def test_emptying_takes_a_thousand_at_once_and_names_what_is_locked() -> None:
         destroy.empty(Versions(3, {"2": locked["2"]}), "images")  # type: ignore[arg-type]
 
 
-def test_a_bucket_that_may_not_be_read_is_an_error(aws: Aws, planned: destroy.Plan) -> None:
+def test_a_bucket_that_may_not_be_read_is_an_error(aws: Aws, planned: destroy.DeletionPlan) -> None:
     deleted(aws)
 
     def forbidden(**_: Any) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitoring.cloudwatch.alarms import Rule, judge
+from monitoring.cloudwatch.alarms import AlarmRule, judge
 from monitoring.cloudwatch.expressions import evaluate
 from tests.unit.infra import watched
 from tests.unit.infra.specification.alarms import ALARMS, Alarm, logical
@@ -35,7 +35,7 @@ def state(name: str, **series: Values) -> str:
         value = points.get("value", {})
     threshold = PARAMETERS.get(found["Threshold"], found["Threshold"])
     periods = found["EvaluationPeriods"]
-    rule = Rule(
+    rule = AlarmRule(
         found["ComparisonOperator"], threshold, seconds, periods, found.get("DatapointsToAlarm", periods),
         found["TreatMissingData"],
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from dropsort.cli.status_line import StatusLine, row, sentence
-from dropsort.local.activity import Activity, Counts, Recorded
+from dropsort.local.activity import Activity, ExecutionCounts, RecordedResult
 
 SERIALIZE, CLASSIFY, FILTER = (f"/aws/lambda/dropsort-{name}" for name in ("serialize", "classify", "filter"))
 
@@ -39,11 +39,11 @@ def test_images_are_counted_by_outcome_until_none_waits() -> None:
     logged(activity, "/aws/lambda/other-serialize", s3_key="incoming/x.jpg")
 
     # THEN all are counted once, and results are shown once
-    assert activity.counts == Counts(3, 1, 0, 1, 1)
+    assert activity.counts == ExecutionCounts(3, 1, 0, 1, 1)
     assert sentence(activity.counts) == "3 images in · 1 classified · 1 failed · 1 replaced or ignored"
     assert activity.take_recent() == [
-        Recorded("incoming/a.jpg", "classified", "bicycle", 0.99),
-        Recorded("incoming/b.jpg", "failed", reason="not_an_image"),
+        RecordedResult("incoming/a.jpg", "classified", "bicycle", 0.99),
+        RecordedResult("incoming/b.jpg", "failed", reason="not_an_image"),
     ]
     assert activity.take_recent() == []
 
@@ -72,7 +72,9 @@ def test_what_is_tried_again_waits_and_counts_once() -> None:
 
 
 def test_a_result_is_one_line_without_control_characters() -> None:
-    shown = row(Recorded("incoming/a\x1b[2J.jpg", "low-confidence", "bicycle", 0.5, "below_threshold")).plain
+    shown = row(
+        RecordedResult("incoming/a\x1b[2J.jpg", "low-confidence", "bicycle", 0.5, "below_threshold")
+    ).plain
     assert shown.endswith(".jpg  low-confidence  bicycle 0.500 below_threshold")
     assert "\x1b" not in shown
 

@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dropsort.local import capture
-from dropsort.local.capture import CaptureWriter, Request, record
-from dropsort.local.endpoint_config import Capture
+from dropsort.local.capture import CapturedRequest, CaptureWriter, record
+from dropsort.local.endpoint_config import DataCaptureConfig
 
-CONFIG = Capture("bucket", "captures", 100, json_types=("application/json",), csv_types=("text/csv",))
+CONFIG = DataCaptureConfig(
+    "bucket", "captures", 100, json_types=("application/json",), csv_types=("text/csv",)
+)
 WHEN = 1_795_251_600.123  # 2026-11-21T09:00:00.123Z
 KEY = re.compile(r"captures/ep/main/\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f-]{36}\.jsonl")
 
 
-def request(number: int = 0, when: float = WHEN, **changes: Any) -> Request:
+def request(number: int = 0, when: float = WHEN, **changes: Any) -> CapturedRequest:
     """A request that differs from others."""
     fields = {
         "when": when,
@@ -30,7 +32,7 @@ def request(number: int = 0, when: float = WHEN, **changes: Any) -> Request:
         "response_type": "application/json",
         "inference_id": str(number),
     }
-    return Request(**(fields | changes))
+    return CapturedRequest(**(fields | changes))
 
 
 class Bucket:
@@ -84,7 +86,7 @@ def test_a_record_has_sagemakers_schema() -> None:
 
 
 def test_only_what_is_configured_is_captured() -> None:
-    config = Capture("bucket", "captures", 100, inputs=False)
+    config = DataCaptureConfig("bucket", "captures", 100, inputs=False)
     found = record(config, request(inference_id=""))
     assert list(found["captureData"]) == ["endpointOutput"]
     assert (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.local.disk import DiskWatch, NotStored, Reserve, report_lost_writes
+from dropsort.local.disk import DiskReserve, DiskWatch, NotStored, report_lost_writes
 
 
 def test_a_write_that_the_disk_does_not_take_is_an_error_of_its_request() -> None:
@@ -74,7 +74,7 @@ def test_a_write_to_s3_is_known_by_its_signature_in_a_header_or_in_the_address(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     path = "/dropsort/incoming/a.png"
-    reserve = Reserve(written, tmp_path, 600)
+    reserve = DiskReserve(written, tmp_path, 600)
     assert asyncio.run(put(reserve, path, 401, query=query, signed=signed)) == status
 
 
@@ -94,7 +94,7 @@ def test_an_upload_leaves_the_reserve_and_a_result_a_fourth_of_it(
     # GIVEN a disk with 1,000 bytes left, of which 600 are the reserve for results
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     # WHEN an object arrives THEN it is written only if that much stays
-    assert asyncio.run(put(Reserve(written, tmp_path, 600), path, size)) == status
+    assert asyncio.run(put(DiskReserve(written, tmp_path, 600), path, size)) == status
 
 
 def test_uploads_that_arrive_at_the_same_time_share_what_is_left(
@@ -103,14 +103,14 @@ def test_uploads_that_arrive_at_the_same_time_share_what_is_left(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
 
     async def both() -> list[int]:
-        reserve = Reserve(written, tmp_path, 600)
+        reserve = DiskReserve(written, tmp_path, 600)
         return list(await asyncio.gather(*(put(reserve, "/dropsort/incoming/a", 300) for _ in range(2))))
 
     assert sorted(asyncio.run(both())) == [200, 507]
 
     # One after another each has what is left: what was written is on the disk by then.
     async def in_turn() -> list[int]:
-        reserve = Reserve(written, tmp_path, 600)
+        reserve = DiskReserve(written, tmp_path, 600)
         return [await put(reserve, "/dropsort/incoming/a", 300) for _ in range(3)]
 
     assert asyncio.run(in_turn()) == [200] * 3

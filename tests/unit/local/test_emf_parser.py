@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropsort.local.emf_parser import Datum, parse, requests
+from dropsort.local.emf_parser import MetricDatum, parse, requests
 
 
 def line(metrics: list[Any], dimensions: Any, **members: Any) -> str:
@@ -32,8 +32,10 @@ def test_each_set_of_dimensions_gives_a_datum() -> None:
     )
     # THEN both are there
     assert parse(text) == [
-        Datum("Dropsort", "Labelled", (("Stack", "s"),), 1_700_000_000_123, (1.0,), "Count"),
-        Datum("Dropsort", "Labelled", (("Stack", "s"), ("Label", "l")), 1_700_000_000_123, (1.0,), "Count"),
+        MetricDatum("Dropsort", "Labelled", (("Stack", "s"),), 1_700_000_000_123, (1.0,), "Count"),
+        MetricDatum(
+            "Dropsort", "Labelled", (("Stack", "s"), ("Label", "l")), 1_700_000_000_123, (1.0,), "Count"
+        ),
     ]
 
 
@@ -112,8 +114,8 @@ def test_any_directive_is_survived(directive: Any) -> None:
 
 def test_requests_keep_the_apis_limits_and_lose_nothing() -> None:
     # GIVEN more values and data than one request takes
-    data = [Datum("A", "many", (), 1000, tuple(map(float, range(400))))]
-    data += [Datum("B", f"m{number}", (("Stack", "s"),), 1000, (1.0,)) for number in range(2300)]
+    data = [MetricDatum("A", "many", (), 1000, tuple(map(float, range(400))))]
+    data += [MetricDatum("B", f"m{number}", (("Stack", "s"),), 1000, (1.0,)) for number in range(2300)]
     # WHEN they are made into requests
     made = list(requests(data))
     # THEN each is valid for the API

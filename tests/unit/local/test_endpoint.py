@@ -19,7 +19,7 @@ from PIL import Image
 from dropsort.contract.resources import DEFAULT_MODEL as MODEL
 from dropsort.local.clients import EmbeddedSession, signed_request
 from dropsort.local.credentials import make
-from dropsort.local.endpoint_config import Capture, EndpointConfig
+from dropsort.local.endpoint_config import DataCaptureConfig, EndpointConfig
 from dropsort.local.endpoint_process import EmbeddedEndpoint
 from dropsort.local.errors import StartError
 from training import inference
@@ -190,7 +190,9 @@ def test_every_response_is_captured_before_the_end(tmp_path: Path) -> None:
     address = f"http://{host}:{port}"
     s3 = EmbeddedSession(make(), address).client("s3")
     s3.create_bucket(Bucket="pictures")
-    config = EndpointConfig("main", Capture("pictures", "captures", 50, json_types=("application/json",)))
+    config = EndpointConfig(
+        "main", DataCaptureConfig("pictures", "captures", 50, json_types=("application/json",))
+    )
     running = EmbeddedEndpoint(MODEL, tmp_path, "bikes", config, address)
     running.start()
     runtime = EmbeddedSession(running.credentials, address, running.url).client("sagemaker-runtime")

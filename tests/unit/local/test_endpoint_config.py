@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.local.endpoint_config import Capture, EndpointConfig, read
+from dropsort.local.endpoint_config import DataCaptureConfig, EndpointConfig, read
 from dropsort.local.errors import TemplateError
 from dropsort.local.service import TEMPLATE
 
@@ -81,7 +81,7 @@ def test_functions_and_conditions_are_evaluated(tmp_path: Path) -> None:
     found = read(path, {"Where": "seen/here"}, {"Bucket": "b"})
     # THEN
     assert found == EndpointConfig(
-        "main", Capture("b", "seen/here", 50, inputs=False, outputs=True, csv_types=("text/csv",))
+        "main", DataCaptureConfig("b", "seen/here", 50, inputs=False, outputs=True, csv_types=("text/csv",))
     )
     assert read(path, {"Where": "x", "Mode": "all"}, {"Bucket": "b"}).capture.inputs  # type: ignore[union-attr]
     assert read(path, {"Where": "x", "Mode": "none"}, {"Bucket": "b"}).capture is None

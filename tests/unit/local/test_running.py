@@ -13,7 +13,7 @@ from dropsort.cli.environment import env
 from dropsort.cli.errors import sentence
 from dropsort.local import credentials, running
 from dropsort.local.folder import ServiceFolder
-from dropsort.local.running import Running, announced, services
+from dropsort.local.running import RunningService, announced, services
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "dropsort"
 
 
-def started(path: Path) -> tuple[ServiceFolder, Running]:
+def started(path: Path) -> tuple[ServiceFolder, RunningService]:
     """A folder in use, as that of a running service."""
     folder = ServiceFolder(path)
     folder.acquire()
     credentials.ensure(folder.credentials)
-    return folder, Running(str(folder.path), "http://127.0.0.1:4566", "http://127.0.0.1:4567")
+    return folder, RunningService(str(folder.path), "http://127.0.0.1:4566", "http://127.0.0.1:4567")
 
 
 def printed() -> Result:

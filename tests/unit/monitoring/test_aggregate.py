@@ -120,7 +120,7 @@ def test_settled_hour_folders_are_not_listed_again_until_something_changes(tmp_p
         os.utime(path, (1e9, 1e9))
     aggregate.run(source, tmp_path / "state", labels=LABELS)
     # WHEN the source is listed again THEN they are left out, and folders of another form are not
-    stamps = state.State(LocalStore(tmp_path / "state")).manifest.folders
+    stamps = state.AggregationState(LocalStore(tmp_path / "state")).manifest.folders
     assert [f.name for f in LocalStore(source).folders(stamps)] == ["by hand"]
     # AND WHEN a late file comes into one of them
     write(source, "captures/bikes/AllTraffic/2026/11/21/09/late.jsonl", *rows_of(99))
@@ -242,7 +242,7 @@ def test_killed_process_leaves_a_state_that_goes_on(tmp_path):
     # WHEN the next one runs THEN everything is there, and nothing is left of the killed one
     aggregate.run(tmp_path / "source", tmp_path / "state", labels=LABELS)
     same(at_once(tmp_path / "whole", files), aggregate.load(tmp_path / "state"))
-    kept = state.State(LocalStore(tmp_path / "state"))
+    kept = state.AggregationState(LocalStore(tmp_path / "state"))
     left = {n for k in ("hours", "ids", "ledgers") for n in kept.store.names(k)}
     assert left == kept._named() | set(kept.manifest.garbage)
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from monitoring.cloudwatch.alarms import Rule, judge, state
+from monitoring.cloudwatch.alarms import AlarmRule, judge, state
 from tests.unit.infra.template import TEMPLATE
 
 NOW = datetime(2026, 11, 21, 9, 2, tzinfo=UTC)  # two minutes into a period of five
@@ -22,8 +22,8 @@ def points(*values: float | None) -> dict[float, float]:
     return {(first + i) * 300: value for i, value in enumerate(values) if value is not None}
 
 
-def rule(periods: int = 3, datapoints: int = 3, missing: str = "notBreaching") -> Rule:
-    return Rule("GreaterThanOrEqualToThreshold", 100, 300, periods, datapoints, missing)
+def rule(periods: int = 3, datapoints: int = 3, missing: str = "notBreaching") -> AlarmRule:
+    return AlarmRule("GreaterThanOrEqualToThreshold", 100, 300, periods, datapoints, missing)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,9 @@ def rule(periods: int = 3, datapoints: int = 3, missing: str = "notBreaching") -
         (rule(3, 3, "ignore"), [0, None, 0], "former"),
     ],
 )
-def test_the_state_follows_from_the_last_periods(of: Rule, values: list[float | None], expected: str) -> None:
+def test_the_state_follows_from_the_last_periods(
+    of: AlarmRule, values: list[float | None], expected: str
+) -> None:
     assert judge(of, points(*values), NOW, "former") == expected
 
 
@@ -56,7 +58,7 @@ def test_the_state_follows_from_the_last_periods(of: Rule, values: list[float | 
     ],
 )
 def test_every_comparison(comparison: str, value: float, expected: str) -> None:
-    assert judge(Rule(comparison, 100, 300, 1, 1, "missing"), points(value), NOW) == expected
+    assert judge(AlarmRule(comparison, 100, 300, 1, 1, "missing"), points(value), NOW) == expected
 
 
 def test_the_first_burst_of_throttles_is_no_alarm_for_good(monkeypatch: pytest.MonkeyPatch) -> None:

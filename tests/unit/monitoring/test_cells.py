@@ -16,8 +16,8 @@ from monitoring.aggregates.cells import (
     Aggregate,
     BadLine,
     Cell,
+    CellKey,
     Health,
-    Key,
     Series,
     Uncertain,
     Volume,
@@ -95,7 +95,7 @@ def test_health_names_the_first_bad_lines_only():
 def test_window_and_labels():
     total = Aggregate()
     for hour in ("2026-11-21T09:00:00Z", "2026-11-21T10:00:00Z", UNKNOWN):
-        total.cell(Key(hour, "e", "v", "b")).merge(Cell(count=1))
+        total.cell(CellKey(hour, "e", "v", "b")).merge(Cell(count=1))
         total.volume(Series(hour, "e", "v")).records += 1
     part = total.window("2026-11-21T10", "2026-11-22")
     assert [key.hour for key in part.cells] == part.hours() == ["2026-11-21T10:00:00Z"]
@@ -169,7 +169,7 @@ def test_means_are_sums_of_billionths_by_their_own_counts():
 def test_a_window_has_the_hours_from_its_start_to_before_its_end():
     total = Aggregate()
     for hour in (HOUR, NEXT, UNKNOWN, ""):
-        total.cell(Key(hour, "e", "v", "b", "m")).count += 1
+        total.cell(CellKey(hour, "e", "v", "b", "m")).count += 1
         total.volume(Series(hour, "e", "v")).records += 1
         total.add_uncertain(Series(hour, "e", "v"), [Uncertain(1, "d", 0, "f", 1, 0, "a", 5)])
     total.health.files = 7
@@ -190,8 +190,8 @@ def test_a_window_has_the_hours_from_its_start_to_before_its_end():
 def test_an_aggregate_is_what_it_was_after_json_and_older_ones_have_no_model():
     total = Aggregate()
     for model, label in (("m", "b"), ("m", "a"), ("", "a")):
-        total.cells[Key(HOUR, "e", "v", label, model)] = numbered(Cell)
-    total.cell(Key(HOUR, "e", "v", "b")).histogram = {9: 1, 3: 2}
+        total.cells[CellKey(HOUR, "e", "v", label, model)] = numbered(Cell)
+    total.cell(CellKey(HOUR, "e", "v", "b")).histogram = {9: 1, 3: 2}
     total.volume(Series(HOUR, "e", "v")).merge(numbered(Volume))
     least = Uncertain(3, "d", 0, "f", 1, 0, "a", 5)
     assert (least.event_id, least.inference_id, least.model) == ("", "", "")
@@ -213,12 +213,12 @@ def test_an_aggregate_is_what_it_was_after_json_and_older_ones_have_no_model():
     found = Aggregate.from_json(total.to_json())
     assert found == total
     assert (found.cells, found.health.bad) == (total.cells, total.health.bad)
-    assert found.cells[Key(HOUR, "e", "v", "b")].histogram == {3: 2, 9: 1}
+    assert found.cells[CellKey(HOUR, "e", "v", "b")].histogram == {3: 2, 9: 1}
     for row in document["cells"]:
         del row["model"]
     document["cells"] = document["cells"][:1]
     older = Aggregate.from_json(json.dumps(document).encode())
-    assert list(older.cells) == [Key(HOUR, "e", "v", "a", "")]
+    assert list(older.cells) == [CellKey(HOUR, "e", "v", "a", "")]
     document["cells"][0].pop("variant")
     with pytest.raises((TypeError, KeyError)):
         Aggregate.from_json(json.dumps(document).encode())
@@ -230,7 +230,7 @@ def test_merging_is_the_sum_of_everything():
     for total, size in ((one, 1), (other, 10)):
         for model in ("m", str(size)):
             values = [size, 2 * size, 3 * size, 4 * size, 5 * size]
-            total.cell(Key(HOUR, "e", "v", "a", model)).merge(
+            total.cell(CellKey(HOUR, "e", "v", "a", model)).merge(
                 Cell(
                     count=size,
                     histogram={5: size},
@@ -244,7 +244,7 @@ def test_merging_is_the_sum_of_everything():
         total.add_uncertain(Series(HOUR, "e", "v"), [Uncertain(size, "d", 0, "f", 1, 0, "a", 5)])
         total.health.records = size
     assert one.merge(other) is one
-    cell = one.cells[Key(HOUR, "e", "v", "a", "m")]
+    cell = one.cells[CellKey(HOUR, "e", "v", "a", "m")]
     assert (cell.count, cell.histogram, cell.familiarity_histogram, cell.images) == (11, {5: 11}, {6: 11}, 2)
     assert (cell.image_sums, cell.image_squares) == ([11, 22, 33, 44, 55], [101, 404, 909, 1616, 2525])
     assert {key.model: found.count for key, found in one.cells.items()} == {"m": 11, "1": 1, "10": 10}
@@ -253,7 +253,7 @@ def test_merging_is_the_sum_of_everything():
     # What was added stays as it was, also where it came first.
     empty = Aggregate().merge(other)
     empty.merge(one)
-    assert other.cells[Key(HOUR, "e", "v", "a", "10")].histogram == {5: 10}
+    assert other.cells[CellKey(HOUR, "e", "v", "a", "10")].histogram == {5: 10}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dropsort.contract.statistics import wilson
-from monitoring.aggregates.cells import Aggregate, Cell, Key, Series
+from monitoring.aggregates.cells import Aggregate, Cell, CellKey, Series
 from monitoring.drift.assess import Assessment, assess, estimated_accuracy
 from monitoring.drift.sample import Moments, Sample
 from monitoring.drift.signals import (
@@ -29,7 +29,7 @@ def put(
 ) -> None:
     """So many captures of an hour after `START`."""
     key = hour_of(START + hour * HOUR)
-    total.cells[Key(key, "bikes", "main", label, model)] = Cell(
+    total.cells[CellKey(key, "bikes", "main", label, model)] = Cell(
         count=count, histogram={int(value * 1000): count}
     )
     total.volume(Series(key, "bikes", "main")).records += count
@@ -45,7 +45,7 @@ def test_a_sample_has_the_hours_from_its_start_to_before_its_end() -> None:
     total = Aggregate()
     for hour in range(4):
         put(total, hour, 10**hour)
-    total.cells[Key("unknown", "bikes", "main", "a")] = Cell(count=10_000, histogram={5: 10_000})
+    total.cells[CellKey("unknown", "bikes", "main", "a")] = Cell(count=10_000, histogram={5: 10_000})
     total.volume(Series("unknown", "bikes", "main")).records += 10_000
     first, last = hour_of(START + HOUR), hour_of(START + 3 * HOUR)
     assert sample(total, first, last).count == 110
@@ -57,7 +57,7 @@ def test_a_sample_has_the_hours_from_its_start_to_before_its_end() -> None:
     # Sums of images come in units of a cell's integers.
     for label, size in (("a", 1), ("b", 2)):
         sums, squares = [1, 1, 1, 1000, 2000], [1, 1, 1, 2_000_000, 5_000_000]
-        total.cell(Key(first, "bikes", "main", label)).merge(
+        total.cell(CellKey(first, "bikes", "main", label)).merge(
             Cell(
                 familiarity_histogram={7: size, 6 + size: size},
                 images=size,

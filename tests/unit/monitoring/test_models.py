@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.drift import SAME, World, put_hour
-from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Key, Series, Uncertain, Volume
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, CellKey, Series, Uncertain, Volume
 from monitoring.aggregates.models import ModelPeriod, current_model, models, of_model
 from monitoring.drift.reference import parse_reference
 from monitoring.drift.windows import HOUR, check, first_reference, hour_of, sample
@@ -173,7 +173,7 @@ def test_captures_are_aggregated_and_measured_by_the_model_that_their_output_nam
 def test_aggregates_of_an_earlier_version_are_of_a_model_without_a_name() -> None:
     # GIVEN an aggregate as it was stored before cells had a model
     total = Aggregate()
-    total.cells[Key("2026-11-21T09:00:00Z", "e", "v", "a")] = Cell(count=2)
+    total.cells[CellKey("2026-11-21T09:00:00Z", "e", "v", "a")] = Cell(count=2)
     stored = total.to_json().replace(b',"model":""', b"")
     assert b"model" not in stored
 
@@ -191,7 +191,7 @@ def test_the_periods_of_models_and_what_is_one_models() -> None:
         ("b", last, 8),
         ("c", UNKNOWN, 16),
     ):
-        total.cells[Key(hour, "e", "v", "l", model)] = Cell(count=count)
+        total.cells[CellKey(hour, "e", "v", "l", model)] = Cell(count=count)
     series = Series(last, "e", "v")
     total.volume(series).records = 100
     least = [Uncertain(n, "d", 0, "f", 1, 0, "l", 5, model=model) for n, model in enumerate("ab")]

@@ -13,9 +13,9 @@ from monitoring.errors import MissingFileError, MonitoringError
 from monitoring.incremental import run as aggregate
 from monitoring.ingest import tasks, workers
 from monitoring.storage import open_store
-from monitoring.storage.base import Access
+from monitoring.storage.base import BucketAccess
 from monitoring.storage.local import LocalStore
-from monitoring.storage.state import MANIFEST, State
+from monitoring.storage.state import MANIFEST, AggregationState
 from tests.unit.monitoring.capture_cases import LABELS, LINES, TREE, line
 from tests.unit.monitoring.test_aggregate import TREE_LATE, files_of, same, write
 
@@ -136,7 +136,7 @@ def test_of_two_runs_at_once_one_wins_and_nothing_is_counted_twice(bucket):
     # GIVEN two runs that begin with the same state
     url = f"s3://{bucket[0]}"
     put(bucket, "captures/a.jsonl", [line(event="a")])
-    slow = State(open_store(f"{url}/state"))
+    slow = AggregationState(open_store(f"{url}/state"))
     # WHEN one finishes first
     aggregate.run(f"{url}/captures", f"{url}/state")
     slow.save("hours", "2026-11-21T09:00:00Z", b"{}")
@@ -161,7 +161,7 @@ def test_object_that_expires_between_list_and_read_is_left_out(bucket, tmp_path,
     store = open_store(f"s3://{bucket[0]}")
     files = [file for folder in store.folders({}) for file in folder.files]
     store.delete("b.jsonl")
-    setting = workers.ReadOptions(store.name, Access(), (), False)
+    setting = workers.ReadOptions(store.name, BucketAccess(), (), False)
     [(_, batches)] = workers.read_tasks(setting, tasks.tasks(files))
     [batch] = batches
     assert ([counts.file for counts in batch.files], batch.failed) == (["a.jsonl", "c.jsonl"], [])

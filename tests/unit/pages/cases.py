@@ -23,7 +23,7 @@ from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
 from dropsort.contract.statistics import Stratum
 from dropsort.pages import comparison, dashboard, evaluation, report
 from dropsort.pages.images import captured_images, showable
-from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
+from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series, Uncertain
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
 from monitoring.drift.windows import HOUR, hour_of
@@ -90,7 +90,7 @@ def two_models() -> Aggregate:
 def many_labels() -> Aggregate:
     total = Aggregate()
     for n in range(100):
-        key = Key(
+        key = CellKey(
             hour_of(START), "e", "v", ENDLESS[99 - n] if n > 50 else f"a rather long label, number {n:03}"
         )
         total.cells[key] = Cell(count=1 + n, confidence=(1 + n) * 9 * 10**8, histogram={900: 1 + n})
@@ -103,7 +103,7 @@ def hostile() -> Aggregate:
     for model in ("old" + HOSTILE, HOSTILE):
         hour = hour_of(START + HOUR * (model == HOSTILE))
         total.volume(Series(hour, HOSTILE, HOSTILE)).records = 40
-        total.cells[Key(hour, HOSTILE, HOSTILE, HOSTILE, model)] = Cell(
+        total.cells[CellKey(hour, HOSTILE, HOSTILE, HOSTILE, model)] = Cell(
             count=40, confidence=36 * 10**9, histogram={900: 40}
         )
     total.add_uncertain(

@@ -18,7 +18,7 @@ from jinja2 import Environment, UndefinedError
 
 from dropsort.pages import dashboard, evaluation, html, report
 from dropsort.pages.images import GalleryImage
-from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series
+from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
 from monitoring.quality.measure import LabelledPrediction, measure
@@ -45,7 +45,7 @@ class Tags(HTMLParser):
 
 def a_report(env: Environment | None = None) -> str:
     total = Aggregate()
-    total.cells[Key("2026-11-02T09:00:00Z", HOSTILE, HOSTILE, HOSTILE)] = Cell(
+    total.cells[CellKey("2026-11-02T09:00:00Z", HOSTILE, HOSTILE, HOSTILE)] = Cell(
         count=40, confidence=36 * 10**9, histogram={900: 40}
     )
     total.volume(Series("2026-11-02T09:00:00Z", HOSTILE, HOSTILE)).records = 40
@@ -210,7 +210,7 @@ def test_a_device_stays_a_device(target: str) -> None:
 def test_half_a_surrogate_pair_is_shown_as_a_question_mark(tmp_path: Path) -> None:
     """GIVEN a label as JSON allows it and UTF-8 does not WHEN page and PNGs are written THEN they are."""
     total = Aggregate()
-    key = Key("2026-11-02T09:00:00Z", "e", "v", "cat \udc80")
+    key = CellKey("2026-11-02T09:00:00Z", "e", "v", "cat \udc80")
     total.cells[key] = Cell(count=40, confidence=36 * 10**9, histogram={900: 40})
     total.volume(Series(key.hour, "e", "v")).records = 40
 

@@ -22,7 +22,7 @@ from dropsort.pages.images import SIDE, captured_images, showable, thumbnail
 from dropsort.pages.png import write_pngs
 from dropsort.pages.report import render, write
 from dropsort.pages.report_charts import charts
-from monitoring.aggregates.cells import Aggregate, BadLine, Cell, Health, Key, Series, Uncertain
+from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series, Uncertain
 from monitoring.drift.windows import HOUR, hour_of
 from monitoring.errors import MonitoringError
 from monitoring.quality.measure import LabelledPrediction, measure
@@ -46,7 +46,7 @@ def hostile() -> Aggregate:
     """Every text field is an attack."""
     total = Aggregate()
     hour = hour_of(START)
-    key = Key(hour, HOSTILE, HOSTILE, HOSTILE)
+    key = CellKey(hour, HOSTILE, HOSTILE, HOSTILE)
     total.cells[key] = Cell(count=40, confidence=36 * 10**9, histogram={900: 40})
     total.volume(Series(hour, HOSTILE, HOSTILE)).records = 40
     total.uncertain[Series(hour, HOSTILE, HOSTILE)] = [
@@ -247,7 +247,7 @@ def test_many_labels_are_grouped() -> None:
     """GIVEN forty labels WHEN shares are listed THEN the most frequent stand alone and the rest together, adding up to 1."""
     total = Aggregate()
     for i in range(40):
-        total.cells[Key(hour_of(START), "e", "v", f"label {i:02}")] = Cell(
+        total.cells[CellKey(hour_of(START), "e", "v", f"label {i:02}")] = Cell(
             count=i + 1, histogram={990: i + 1}
         )
     total.volume(Series(hour_of(START), "e", "v")).records = 820

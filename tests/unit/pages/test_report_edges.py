@@ -25,7 +25,7 @@ from dropsort.pages.report import tiles, write
 from dropsort.pages.report_charts import charts
 from dropsort.pages.report_tables import audit_table, quality_table
 from dropsort.pages.words import short
-from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, Health, Key, Series
+from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, CellKey, Health, Series
 from monitoring.drift.windows import hour_of
 from monitoring.quality.audit import Counted, assess
 from monitoring.quality.measure import LabelledPrediction, measure
@@ -50,7 +50,7 @@ def an_hour(count: int = 40) -> Aggregate:
 def labelled(*labels: str, hour: str = "") -> Aggregate:
     total = Aggregate()
     for label in labels:
-        key = Key(hour or hour_of(START), "bikes", "main", label)
+        key = CellKey(hour or hour_of(START), "bikes", "main", label)
         total.cells[key] = Cell(count=5, confidence=4 * 10**9, histogram={800: 5})
     total.volume(Series(hour or hour_of(START), "bikes", "main")).records = 5 * len(labels)
     total.health = Health(files=1, records=5 * len(labels), predictions=5 * len(labels))

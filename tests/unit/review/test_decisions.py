@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import keys, reviews
-from dropsort.review.decisions import Decisions, Wanted
+from dropsort.review.decisions import DecisionRequest, Decisions
 from dropsort.review.errors import Conflict, ReviewError
 from handlers import deletion
 from tests.unit.review.conftest import BUCKET, Upload, record, stored
@@ -18,9 +18,9 @@ PATH = "cam1/a.png"
 RESULTS = keys.result_keys(PATH)
 
 
-def wanted(inference_id: str, action: str, label: str | None = None, **members: Any) -> Wanted:
+def wanted(inference_id: str, action: str, label: str | None = None, **members: Any) -> DecisionRequest:
     fields = {"id": uuid.uuid4().hex, "key": keys.INCOMING + PATH, "seen": None} | members
-    return Wanted(action=action, label=label, inference_id=inference_id, **fields)  # type: ignore[arg-type]
+    return DecisionRequest(action=action, label=label, inference_id=inference_id, **fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture

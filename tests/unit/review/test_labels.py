@@ -12,9 +12,9 @@ import pytest
 
 from dropsort.contract import keys, reviews
 from dropsort.review import imports, labels
-from dropsort.review.decisions import Decisions, Wanted
+from dropsort.review.decisions import DecisionRequest, Decisions
 from dropsort.review.errors import ReviewError
-from dropsort.review.labels import Given
+from dropsort.review.labels import ImportedLabel
 from tests.unit.contract.test_reviews import AT, ID, KEY, ORDER, PREDICTION
 from tests.unit.review.conftest import BUCKET, Upload, stored
 
@@ -32,9 +32,9 @@ def test_decisions_come_back_as_they_were_exported(suffix: str, tmp_path: Path) 
     results = [PREDICTION, reviewed("label", "=1+1"), reviewed("none"), reviewed("unusable")]
     assert labels.export(results, BUCKET, file) == 4
     assert labels.read(file, BUCKET) == [
-        Given(KEY, ID, "label", "=1+1"),
-        Given(KEY, ID, "none", None),
-        Given(KEY, ID, "unusable", None),
+        ImportedLabel(KEY, ID, "label", "=1+1"),
+        ImportedLabel(KEY, ID, "none", None),
+        ImportedLabel(KEY, ID, "unusable", None),
     ]
 
 
@@ -58,7 +58,7 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
         {"id": 2, "data": {"image": f"s3://{BUCKET}/{KEY}"}, "annotations": []},
     ]
     studio.write_text(json.dumps(tasks))
-    assert labels.read(studio, BUCKET) == [Given(KEY, ID, "label", "a")]
+    assert labels.read(studio, BUCKET) == [ImportedLabel(KEY, ID, "label", "a")]
     manifest = tmp_path / "output.manifest"
     line = {
         "source-ref": f"s3://{BUCKET}/{KEY}",
@@ -66,7 +66,7 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
         "bikes-metadata": {"class-name": "a", "confidence": 0.9, "type": "groundtruth/image-classification"},
     }
     manifest.write_text(json.dumps(line) + "\n\n" + json.dumps({"source-ref": "s3://x/y"}) + "\n")
-    assert labels.read(manifest, BUCKET) == [Given(KEY, None, "label", "a")]
+    assert labels.read(manifest, BUCKET) == [ImportedLabel(KEY, None, "label", "a")]
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,14 @@ def test_a_file_that_is_none_is_named(name: str, content: str | bytes, message: 
 def test_labels_become_decisions_once_and_overwrite_nothing(s3: Any, upload: Upload) -> None:
     ids = [upload(f"{number}.png") for number in range(4)]
     # GIVEN an image that somebody decided, and one that was uploaded again
-    Decisions(s3, BUCKET, "Bob").store(Wanted("d", "none", None, "incoming/1.png", ids[1], None))
+    Decisions(s3, BUCKET, "Bob").store(DecisionRequest("d", "none", None, "incoming/1.png", ids[1], None))
     Decisions(s3, BUCKET, "Bob").apply("1.png")
     upload("2.png", b"newer", "2f")
-    given = [Given(f"incoming/{number}.png", ids[number], "label", "tandem") for number in range(3)]
-    given += [Given("incoming/3.png", None, "unusable", None), Given("incoming/9.png", None, "label", "a")]
+    given = [ImportedLabel(f"incoming/{number}.png", ids[number], "label", "tandem") for number in range(3)]
+    given += [
+        ImportedLabel("incoming/3.png", None, "unusable", None),
+        ImportedLabel("incoming/9.png", None, "label", "a"),
+    ]
     sentences: list[str] = []
     # WHEN they are imported twice
     counts = [imports.take_over(s3, BUCKET, "Ada", copy.copy(given), sentences.append) for _ in range(2)]

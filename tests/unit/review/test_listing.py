@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import keys, reviews
-from dropsort.review.listing import Item, Listing, item_of, ordered
+from dropsort.review.listing import ImageListing, ListedImage, item_of, ordered
 from tests.unit.contract.test_reviews import ORDER, PREDICTION
 from tests.unit.review.conftest import BUCKET, Upload
 
@@ -21,14 +21,14 @@ def document(number: int, **members: Any) -> dict[str, Any]:
     return found | members
 
 
-def listing(*documents: dict[str, Any]) -> Listing:
-    made = Listing(None, BUCKET)  # type: ignore[arg-type]  # nothing is read
+def listing(*documents: dict[str, Any]) -> ImageListing:
+    made = ImageListing(None, BUCKET)  # type: ignore[arg-type]  # nothing is read
     for one in documents:
         made.add(one)
     return made
 
 
-def paths(found: list[Item]) -> list[str]:
+def paths(found: list[ListedImage]) -> list[str]:
     return [item.path[:3] for item in found]
 
 
@@ -110,7 +110,7 @@ def test_results_are_read_from_the_bucket_and_what_is_none_is_counted(s3: Any, u
     of = upload("a.png")
     s3.put_object(Bucket=BUCKET, Key="failed/x.json", Body=b"{}")
     s3.put_object(Bucket=BUCKET, Key="classified/y.json", Body=b'{"outcome": "classified"}')
-    made = Listing(s3, BUCKET)
+    made = ImageListing(s3, BUCKET)
     made.load()
     item = made.find(of)
     assert item

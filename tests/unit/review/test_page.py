@@ -12,8 +12,8 @@ from PIL import Image
 
 from dropsort.cli.review import redirection
 from dropsort.contract import reviews
-from dropsort.review.decoding import Shown
-from dropsort.review.listing import Item
+from dropsort.review.decoding import DisplayImage
+from dropsort.review.listing import ListedImage
 from dropsort.review.thumbnails import Thumbnails
 from tests import needs
 from tests.unit.handlers.sample_images import encoded
@@ -201,7 +201,7 @@ def test_selecting_similar_images_keeps_the_one_in_focus_and_waits_for_the_compa
     upload("other.png", encoded(Image.effect_noise((64, 64), 90), "PNG"), confidence=0.9)
     compared, thumbnail = threading.Event(), Thumbnails.get
 
-    def slow(self: Thumbnails, item: Item, size: str) -> Shown:
+    def slow(self: Thumbnails, item: ListedImage, size: str) -> DisplayImage:
         assert threading.current_thread().name != "similar" or compared.wait(60)
         return thumbnail(self, item, size)
 

@@ -210,10 +210,10 @@ def test_a_session_completes_what_a_killed_one_left(s3: Any, upload: Upload) -> 
     # GIVEN a decision that is stored, and a process that is gone before it became a result
     of = upload("a.png")
     from dropsort.review.claims import Claims
-    from dropsort.review.decisions import Decisions, Wanted
+    from dropsort.review.decisions import DecisionRequest, Decisions
 
     Claims(s3, BUCKET, "Ada").hold(["a.png"], busy=True)
-    Decisions(s3, BUCKET, "Ada").store(Wanted("d", "unusable", None, "incoming/a.png", of, None))
+    Decisions(s3, BUCKET, "Ada").store(DecisionRequest("d", "unusable", None, "incoming/a.png", of, None))
     assert keys.result_keys("a.png")["failed"] not in stored(s3)
     # WHEN the reviewer starts again
     with served(s3):
@@ -265,9 +265,9 @@ def test_the_page_comes_with_its_first_images_and_their_thumbnails_are_made_ahea
 def test_two_requests_for_one_image_make_it_once(
     s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dropsort.review.listing import Listing
+    from dropsort.review.listing import ImageListing
 
-    listing, made = Listing(s3, BUCKET), Thumbnails(s3, BUCKET)
+    listing, made = ImageListing(s3, BUCKET), Thumbnails(s3, BUCKET)
     image, begun, go_on = upload("a.png"), threading.Event(), threading.Event()
     listing.load()
     item = listing.find(image)
@@ -302,10 +302,10 @@ def test_two_requests_for_one_image_make_it_once(
 
 def test_images_that_wait_behind_a_decoder_that_is_ended_say_so(s3: Any, upload: Upload) -> None:
     # GIVEN images that wait for a process that does not go on
-    from dropsort.review.listing import Listing
+    from dropsort.review.listing import ImageListing
 
     ids = [upload(f"{number}.png") for number in range(6)]
-    listing, made = Listing(s3, BUCKET), Thumbnails(s3, BUCKET)
+    listing, made = ImageListing(s3, BUCKET), Thumbnails(s3, BUCKET)
     listing.load()
     pool = made.start()
     for process in (pool._processes or {}).values():
@@ -327,9 +327,9 @@ def test_images_that_wait_behind_a_decoder_that_is_ended_say_so(s3: Any, upload:
 def test_the_cache_has_a_bound(s3: Any, upload: Upload) -> None:
     made = Thumbnails(s3, BUCKET, cache_bytes=20_000)
     try:
-        from dropsort.review.listing import Listing
+        from dropsort.review.listing import ImageListing
 
-        listing = Listing(s3, BUCKET)
+        listing = ImageListing(s3, BUCKET)
         ids = [
             upload(f"{number}.png", encoded(Image.effect_noise((64, 64), 50 + number), "PNG"))
             for number in range(6)

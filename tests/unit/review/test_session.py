@@ -13,8 +13,8 @@ from dropsort.contract import keys, reviews
 from dropsort.review import imports
 from dropsort.review import session as sessions
 from dropsort.review.claims import Claims
-from dropsort.review.decisions import Decisions, Wanted
-from dropsort.review.labels import Given
+from dropsort.review.decisions import DecisionRequest, Decisions
+from dropsort.review.labels import ImportedLabel
 from dropsort.review.session import Session
 from tests.unit.review.conftest import BUCKET, Upload, stored
 from tests.unit.review.test_claims import Meddling
@@ -32,9 +32,9 @@ def session_of(s3: Any) -> Iterator[Session]:
         session.stop()
 
 
-def unusable(path: str, inference_id: str) -> Wanted:
+def unusable(path: str, inference_id: str) -> DecisionRequest:
     """The first decision about an image."""
-    return Wanted(f"id-{path[0]}", "unusable", None, keys.INCOMING + path, inference_id, None)
+    return DecisionRequest(f"id-{path[0]}", "unusable", None, keys.INCOMING + path, inference_id, None)
 
 
 def test_decisions_that_cannot_be_claimed_are_sent_again(s3: Any, upload: Upload) -> None:
@@ -114,7 +114,7 @@ def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload)
     leave(s3, upload)
     upload("c.png")
     notes: list[str] = []
-    given = [Given("incoming/c.png", None, "label", "tandem")]
+    given = [ImportedLabel("incoming/c.png", None, "label", "tandem")]
     assert imports.take_over(s3, BUCKET, "Ada", given, notes.append) == {"decided": 1}
     assert keys.result_keys("b.png")["failed"] in stored(s3)
     assert any("reviews/a.png.json is not a review" in one for one in notes)

@@ -6,9 +6,9 @@ from collections import Counter
 
 from PIL import Image, ImageDraw
 
-from dropsort.review.decoding import Shown, difference_hash
-from dropsort.review.listing import Item, item_of
-from dropsort.review.similar import DISTANCE, Similar, grouped
+from dropsort.review.decoding import DisplayImage, difference_hash
+from dropsort.review.listing import ListedImage, item_of
+from dropsort.review.similar import DISTANCE, SimilarImages, grouped
 from dropsort.review.thumbnails import FAILED
 from tests.unit.handlers.sample_images import encoded
 from tests.unit.review.test_listing import document, paths
@@ -40,16 +40,16 @@ def test_what_may_have_failed_due_to_another_image_is_compared_again() -> None:
     attempts: Counter[str] = Counter()
 
     class Thumbnails:
-        def get(self, item: Item, _size: str) -> Shown:
+        def get(self, item: ListedImage, _size: str) -> DisplayImage:
             name = item.path[:3]
             attempts[name] += 1
             if attempts[name] not in failures[name]:
-                return Shown(b"x", "image/png", None, 0)
+                return DisplayImage(b"x", "image/png", None, 0)
             if attempts[name] == 2:
                 raise ConnectionError("S3 is away")
-            return Shown(b"", "", FAILED)
+            return DisplayImage(b"", "", FAILED)
 
-    made = Similar(Thumbnails())  # type: ignore[arg-type]
+    made = SimilarImages(Thumbnails())  # type: ignore[arg-type]
     try:
         # WHEN they are grouped again and again THEN the one is in the group of its like, and the other is given up
         eventually(lambda: [paths(one) for one in made.groups(items)] == [["000", "001"], ["002"]])
