@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +14,10 @@ from dropsort.cli.options import aws_options, existing, json_option, stack_optio
 from dropsort.cli.output import Steps, confirmed, echo, facts_table, note, output_console
 from dropsort.client.aws import Aws
 from dropsort.contract import keys, model_folder
-from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
+
+if TYPE_CHECKING:
+    from dropsort.deployment.plan import DeploymentPlan
 
 STACK_NAME = re.compile(
     r"[A-Za-z](?:[A-Za-z0-9-]{0,52}[A-Za-z0-9])?"
@@ -74,11 +75,12 @@ def deploy(
     workflow, and prints the outputs. Unchanged parts are not touched. If a resource fails, the update is rolled back and
     the resource is named.
     """
-    from dropsort.contract import stack as stacks
-    from dropsort.deployment import existing_resources, package, probe
-    from dropsort.deployment.deploy import check_names
+    from dropsort.deployment import package, probe
+    from dropsort.deployment import plan as planning
     from dropsort.deployment.deploy import deploy as run
+    from dropsort.deployment.errors import ParameterConflict
     from dropsort.local import shared_layer
+    from training.aws.template import Template
 
     if model and endpoint:
         raise click.UsageError("--model and --endpoint exclude each other: the endpoint already has a model.")
@@ -88,43 +90,31 @@ def deploy(
             "and the endpoint are named after it.",
             param_hint="--stack",
         )
-    values = _pairs(parameters)
-    document = _template()
-    check_names(values, document["Parameters"])
-    existing = stacks.find(aws.client("cloudformation"), stack)
-    before = existing.parameters if existing else {}
-    here = _is_here(aws)
-    if model:
-        values = _own_endpoint(values, here)
-    if endpoint:
-        values = {"CreateEndpoint": "false", "EndpointName": endpoint} | values
-    if here and before.get("CreateEndpoint") == "false" and values.get("CreateEndpoint") == "true":
-        values = _own_endpoint(values, here)
-    given = {"ArtifactBucket": artifact_bucket} if artifact_bucket else {}
-    values = existing_resources.check(aws.client, {**values, **given}, before, note) | values
-    # Before anything is built, uploaded or created.
-    if existing is None and not here:
-        _check_quotas(aws, values, document)
-    if "ClassifyConcurrency" not in values.keys() | before.keys() and not here:
-        values |= _concurrency(aws, {**before, **values})
-    target = platform or ("host" if here else "arm64")
+    try:
+        plan = planning.plan(
+            aws.client,
+            stack,
+            Template(TEMPLATE, {}).document,
+            _pairs(parameters),
+            model=model is not None,
+            endpoint=endpoint,
+            artifact_bucket=artifact_bucket,
+            on_step=note,
+        )
+    except ParameterConflict as error:
+        raise click.UsageError(str(error)) from error
+    target = platform or ("host" if plan.local else "arm64")
     packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
-    if here and target == "host":  # as `dropsort up` deploys them: unpacked once, not for each worker
+    if plan.local and target == "host":  # as `dropsort up` deploys them: unpacked once, not for each worker
         packages = shared_layer.share(packages, package.CACHE / "shared")
-    if values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true" and (
-        model or not (values.get("ModelDataUrl") or before.get("ModelDataUrl"))
-    ):
-        values = _model(aws, model or DEFAULT_MODEL, artifact_bucket) | values
-        if (
-            before.get("CreateEndpoint") == "false"
-        ):  # the name that is there is that of somebody else's endpoint
-            values = {"EndpointName": "", "EndpointArn": ""} | values
+    if plan.needs_model:
+        plan = _with_model(plan, aws, model or DEFAULT_MODEL, artifact_bucket)
     with Steps(lines=True, events=verbose) as steps:
         outputs = run(
             aws.client,
             stack,
             TEMPLATE,
-            values,
+            plan.parameters,
             packages,
             steps,
             artifact_bucket=artifact_bucket,
@@ -179,96 +169,24 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _is_here(aws: Aws) -> bool:
-    """Whether the clients reach an embedded AWS on this machine, where functions run on this interpreter."""
-    return urlsplit(aws.client("cloudformation").meta.endpoint_url).hostname in (
-        "localhost",
-        "127.0.0.1",
-        "::1",
-    )
-
-
-def _template() -> dict[str, Any]:
-    """The template as data."""
-    from training.aws.template import Template
-
-    return Template(TEMPLATE, {}).document
-
-
-def _check_quotas(aws: Aws, values: dict[str, str], document: dict[str, Any]) -> None:
-    """Reject a first deployment that a quota of the account would end halfway."""
-    from dropsort.deployment import quotas
-
-    kinds = [resource["Type"] for resource in document["Resources"].values()]
-
-    def value(name: str) -> str:
-        return str(values.get(name) or document["Parameters"][name]["Default"])
-
-    instances = None
-    if value("CreateEndpoint") == "true":
-        most = max(int(value("EndpointInstanceCount")), int(value("EndpointMaxInstanceCount")))
-        instances = (value("EndpointInstanceType"), most)
-    quotas.check(aws.client, kinds.count("AWS::IAM::Role"), kinds.count("AWS::Events::Rule"), instances, note)
-
-
-def _concurrency(aws: Aws, values: dict[str, str]) -> dict[str, str]:
-    """The concurrency of Classify and of the backlog that the account's quota and the instances suggest."""
-    from dropsort.deployment import quotas
-
-    available = quotas.account_concurrency(aws.client("lambda"))
-    instances = max(
-        int(values.get(name) or 1) for name in ("EndpointInstanceCount", "EndpointMaxInstanceCount")
-    )
-    proposed = quotas.classify_concurrency(available, instances)
-    if proposed:
-        note(f"ClassifyConcurrency={proposed}: so many images are sent to the endpoint at once, at most")
-    else:
-        note(
-            f"This account runs {available} functions at once: too few to reserve some for the endpoint. Ask AWS for a higher quota "
-            "of concurrent executions before large uploads."
-        )
-    found = {"ClassifyConcurrency": str(proposed)}
-    if "BacklogConcurrency" not in values:
-        backlog = quotas.backlog_concurrency(available, proposed)
-        note(
-            f"BacklogConcurrency={backlog}: so many uploads that waited are classified again at once, at most"
-        )
-        found["BacklogConcurrency"] = str(backlog)
-    return found
-
-
-def _own_endpoint(values: dict[str, str], here: bool) -> dict[str, str]:
-    """The parameters with an endpoint of the stack's own, which a model is for, also if the stack has used another until now."""
-    if here:
-        raise click.UsageError(
-            "A service on this machine takes its model from dropsort up --model FOLDER, not from deploy."
-        )
-    if values.get("CreateEndpoint", "true") != "true":
-        raise click.UsageError(
-            "--model and -p CreateEndpoint=false exclude each other: the model needs an endpoint."
-        )
-    return {**values, "CreateEndpoint": "true"}
-
-
-def _model(aws: Aws, model: Path, artifact_bucket: str | None) -> dict[str, str]:
-    """Upload a model; return the parameters that serve it, with the thresholds that were chosen for it."""
+def _with_model(plan: DeploymentPlan, aws: Aws, model: Path, artifact_bucket: str | None) -> DeploymentPlan:
+    """Upload a model; return the plan that serves it, with the thresholds that were chosen for it."""
     import tempfile
 
     from dropsort.deployment import artifacts
     from training.model.artifact import read_figures, write_artifact
 
     bucket = artifact_bucket or artifacts.ensure_bucket(aws.client, note)
-    values = {"CreateEndpoint": "true"}
     with tempfile.TemporaryDirectory() as folder:
         if model.is_dir():
-            archive = write_artifact(model, Path(folder, model_folder.ARCHIVE), on_step=note)
-            values |= threshold_parameters(figures(model)) | version_parameter(figures(model))
+            archive, found = (
+                write_artifact(model, Path(folder, model_folder.ARCHIVE), on_step=note),
+                figures(model),
+            )
         else:
-            archive = model
-            values |= version_parameter(read_figures(model))
+            archive, found = model, read_figures(model)
         key = artifacts.upload_digested(aws.client("s3"), bucket, archive, keys.MODELS, note)
-    values["ModelDataUrl"] = f"s3://{bucket}/{key}"
-    return values
+    return plan.with_model(f"s3://{bucket}/{key}", found, thresholds=model.is_dir())
 
 
 COMMANDS = [deploy, destroy]

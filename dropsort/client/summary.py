@@ -91,7 +91,7 @@ def summarise(images: int, finished: Sequence[FinishedUpload]) -> dict[str, Any]
         ``images``, ``results``, ``outcomes``, ``labels``, ``reasons`` (counts), ``retryable`` (failures that the
         service tries again by itself, which no outcome counts), ``accuracy`` (None where no folder is a
         label), ``by_folder`` (`Accuracy.to_json`), ``images_per_second`` (from the first upload's start to the last
-        result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `Finished.latency_seconds`).
+        result's writing), ``latency_seconds`` (``p50``, ``p95``, ``max``; see `FinishedUpload.latency_seconds`).
     """
     results = [item.result for item in finished]
     by_folder = accuracy(results)

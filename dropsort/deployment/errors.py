@@ -17,5 +17,9 @@ class DeployError(DeploymentError):
     """A deployment that cannot begin: a parameter, the artifact bucket or the stack's state."""
 
 
+class ParameterConflict(DeploymentError):
+    """Parameters or options that exclude each other."""
+
+
 class DestroyError(DeploymentError):
     """A stack or its bucket could not be deleted."""

@@ -153,7 +153,7 @@ class Aggregate:
     Examples
     --------
     >>> total = Aggregate()
-    >>> total.cell(Key("2026-11-21T09:00:00Z", "bikes", "AllTraffic", "bicycle")).merge(Cell(count=1))
+    >>> total.cell(CellKey("2026-11-21T09:00:00Z", "bikes", "AllTraffic", "bicycle")).merge(Cell(count=1))
     >>> Aggregate.from_json(total.to_json()) == total
     True
     """
@@ -194,7 +194,7 @@ class Aggregate:
         return self
 
     def window(self, start: str, end: str) -> Aggregate:
-        """Get the hours in [start, end), both as in `Key.hour`; health stays that of the whole."""
+        """Get the hours in [start, end), both as in `CellKey.hour`; health stays that of the whole."""
         part = Aggregate()
         part.cells = {k: v for k, v in self.cells.items() if k.hour != UNKNOWN and start <= k.hour < end}
         part.volumes = {k: v for k, v in self.volumes.items() if k.hour != UNKNOWN and start <= k.hour < end}

@@ -13,7 +13,7 @@ from monitoring.aggregates.counts import Volume
 
 
 class ModelPeriod(NamedTuple):
-    """A model, and the hours of its predictions (as in `Key.hour`; "" if none is known)."""
+    """A model, and the hours of its predictions (as in `CellKey.hour`; "" if none is known)."""
 
     model: str
     first: str

@@ -93,7 +93,7 @@ def load(
     end: str | None = None,
     access: BucketAccess | None = None,
 ) -> Aggregate:
-    """Load what was aggregated, for all hours or those in [start, end) (as in `Key.hour`).
+    """Load what was aggregated, for all hours or those in [start, end) (as in `CellKey.hour`).
 
     Raises
     ------

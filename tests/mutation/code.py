@@ -149,6 +149,7 @@ MODULES = {
     "dropsort.deployment.libraries": [U + "deployment/test_libraries.py"],
     "dropsort.deployment.package": [U + "deployment/test_package.py"],
     "dropsort.deployment.permissions": [U + "deployment/test_permissions.py"],
+    "dropsort.deployment.plan": [U + "deployment/test_plan.py", U + "cli/test_deployment.py"],
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],
 }
 

@@ -1,16 +1,13 @@
-"""`dropsort deploy`: names that AWS would reject late, and the quotas of the template."""
+"""`dropsort deploy`: names that AWS would reject late; nothing is created before everything is checked."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
-import click
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
 
-from dropsort.cli import deployment
 from dropsort.cli.main import main
 
 
@@ -22,23 +19,6 @@ def test_a_stack_name_that_resources_cannot_be_named_after(
         main(["deploy", "--stack", name])
     assert ended.value.code == 2
     assert "no hyphen at the end" in capsys.readouterr().err
-
-
-def test_a_first_deployment_checks_the_roles_rules_and_instances_of_the_template(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from dropsort.deployment import quotas
-
-    asked: list[Any] = []
-    monkeypatch.setattr(quotas, "check", lambda _client, *rest: asked.append(rest[:3]))
-    aws: Any = SimpleNamespace(client=None)
-    document = deployment._template()
-    deployment._check_quotas(aws, {"EndpointMaxInstanceCount": "4"}, document)
-    deployment._check_quotas(aws, {"CreateEndpoint": "false"}, document)
-    (roles, rules, instances), (_, _, none) = asked
-    assert roles >= 9
-    assert rules >= 2
-    assert (instances, none) == (("ml.m5.xlarge", 4), None)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +52,3 @@ def test_nothing_is_created_or_uploaded_before_parameters_and_quotas_are_checked
     assert ended.value.code == 1
     assert words in capsys.readouterr().err
     assert all(operation.startswith(("Describe", "Get", "List")) for operation in calls), calls
-
-
-def test_a_model_gives_a_stack_an_endpoint_of_its_own() -> None:
-    # GIVEN a stack that uses somebody else's endpoint: its parameters stay as they are unless they are given
-    assert deployment._own_endpoint({}, here=False) == {"CreateEndpoint": "true"}
-    with pytest.raises(click.UsageError, match="CreateEndpoint=false"):
-        deployment._own_endpoint({"CreateEndpoint": "false"}, here=False)
-    with pytest.raises(click.UsageError, match="dropsort up --model"):
-        deployment._own_endpoint({}, here=True)
