@@ -158,11 +158,12 @@ class Service:
         prefix
             Only images whose path below ``incoming/`` starts so.
         """
-        from dropsort.cli.audit import judged
+        from dropsort.client import reviewed
         from monitoring.quality import audit
 
         promised = self._service.precision if precision is None else precision
-        return audit.audit(judged(self._aws.client("s3"), self.bucket, prefix), promised, self._service.model)
+        found = audit.audited_results(*reviewed.with_results(self._aws.client("s3"), self.bucket, prefix))
+        return audit.audit(found, promised, self._service.model)
 
     def report(self, out: str | os.PathLike[str]) -> Path:
         """Read new captures, write the monitoring report as one HTML page, and return it.

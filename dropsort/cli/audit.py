@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +12,6 @@ from dropsort.cli.options import amount, aws_options, json_option, prefix_option
 from dropsort.cli.output import facts_table, note, output_console
 from dropsort.client.aws import Aws
 from dropsort.contract.text import printable
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-    from dropsort.contract.reviews import Review
-    from monitoring.quality.audit import Audited
 
 
 @click.command(short_help="Estimate the precision from random reviews.")
@@ -48,7 +40,7 @@ def audit(
     Reviews of other images do not count, as they were chosen for their low confidence. The
     exit code is 1 if the promise is broken.
     """
-    from dropsort.client import deployed_service
+    from dropsort.client import deployed_service, reviewed
     from dropsort.contract.reference import STATE_PREFIX
     from monitoring.history import AUDIT
     from monitoring.quality import audit as auditing
@@ -57,7 +49,9 @@ def audit(
     if store and prefix:
         raise click.UsageError("--store is for the whole service: leave --prefix out.")
     service = deployed_service.find(aws.client, stack)
-    items = judged(aws.client("s3"), service.bucket, prefix, unreadable=note)
+    items = auditing.audited_results(
+        *reviewed.with_results(aws.client("s3"), service.bucket, prefix, unreadable=note)
+    )
     found = auditing.audit(items, service.precision if precision is None else precision, service.model)
     waiting = [one.key for one in auditing.next_to_review(auditing.of_model(items, service.model), next)]
     output = output_console(json_file)
@@ -80,59 +74,6 @@ def audit(
     if store:
         JsonDocuments(aws.client("s3"), service.bucket, STATE_PREFIX).put(AUDIT, found.to_json())
     return EXIT_FAILURE if found.verdict == "broken" else 0
-
-
-def judged(
-    s3: S3Client,
-    bucket: str,
-    prefix: str = "",
-    *,
-    reviews: Iterable[Review] | None = None,
-    unreadable: Callable[[str], None] = lambda _: None,
-) -> list[Audited]:
-    """Results and reviews of a bucket as the audit reads them: the prediction, whoever reviewed it since; failures left out.
-
-    Parameters
-    ----------
-    prefix
-        Only of uploads whose path below ``incoming/`` starts so.
-    reviews
-        Those of these uploads, if they were read already.
-    unreadable
-        Called with a sentence for every object that is neither.
-    """
-    from dropsort.client import results as reading
-    from dropsort.client import reviewed
-    from dropsort.contract import reviews as deciding
-    from dropsort.contract.keys import FAILED
-    from monitoring.quality.audit import Audited
-
-    if reviews is None:
-        reviews = reviewed.iterate(s3, bucket, prefix=prefix, unreadable=unreadable)
-    of = {review.inference_id: review for review in reviews}
-    found = []
-    for result in reading.iterate(s3, bucket, prefix=prefix, unreadable=unreadable):
-        document = result.document
-        review = of.get(str(document.get("inference_id")))
-        decision = deciding.in_force(review) if review else None
-        prediction = review.prediction if review else document
-        if document.get("review") and not review:
-            continue  # its prediction is not known
-        if prediction["outcome"] == FAILED or not prediction.get("inference_id"):
-            continue
-        usable = decision is None or decision.action != deciding.UNUSABLE
-        found.append(
-            Audited(
-                inference_id=prediction["inference_id"],
-                day=str(prediction["times"].get("uploaded") or prediction["times"]["recorded"])[:10],
-                outcome=prediction["outcome"],
-                correct=decision.label == prediction.get("label") if decision and usable else None,
-                usable=usable,
-                key=result.key,
-                model=deciding.state_of(prediction).model or "",
-            )
-        )
-    return found
 
 
 COMMANDS = [audit]

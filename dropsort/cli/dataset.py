@@ -18,8 +18,13 @@ from dropsort.contract import reviews as deciding
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    from dropsort.contract.progress import Progress
     from training.dataset.checks import Finding
-    from training.inference import Model
+
+FOLDERS: dict[deciding.Action, str] = {
+    "label": "images",
+    "none": "others",
+}  # of downloaded images, by what was decided
 
 
 @click.command(short_help="Make a dataset of reviewed images.")
@@ -55,76 +60,60 @@ def dataset(
     An interrupted run continues where it stopped, and a later one adds what was reviewed since; a test image stays one. Files
     that should be checked before training are named.
     """
-    from dropsort.cli.audit import judged
     from dropsort.client import deployed_service
     from dropsort.client import reviewed as reading
-    from monitoring.quality.audit import sampled
-    from training import dataset as datasets
-    from training.dataset import LabelledImage, checks, fingerprints, joining
-    from training.evaluation.held_out import load_model, predict
+    from monitoring.quality.audit import audited_results, sampled
+    from training import reviewed_dataset
+    from training.dataset import LabelledImage
+    from training.dataset.checks import Finding
 
     service, s3 = deployed_service.find(aws.client, stack), aws.client("s3")
     found = list(reading.iterate(s3, service.bucket, prefix=prefix, unreadable=note))
     of = {review.inference_id: decision for review in found if (decision := deciding.in_force(review))}
     actions = Counter(decision.action for decision in of.values())
-    wanted: dict[deciding.Action, str] = {"label": "images", "none": "others"}
-    earlier = datasets.read(images, check=False).images if images else []
-    network, _ = load_model(model)
-    _check_model(
-        model,
-        network,
-        {decision.label for decision in of.values() if decision.label} | {image.label for image in earlier},
-        service.model,
-    )
+    given = {decision.label for decision in of.values() if decision.label}
+    current = reviewed_dataset.read_current(model, images, given, service.model, note)
     with bars() as progress:
+
+        def reported(stage: str) -> Progress:
+            task = progress.add_task(stage, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
         task = progress.add_task("images", total=actions["label"] + actions["none"])
-        labelled, keys, problems = [], {}, []
-        reviewed_keys: dict[Path, str] = {}  # to name a file by its upload, whatever was decided
-        for action, name in wanted.items():
+        downloaded: list[reading.DownloadedImage] = []
+        for action, name in FOLDERS.items():
             chosen = [review for review in found if of[review.inference_id].action == action]
             for item in reading.download(s3, chosen, folder / name):
-                reviewed_keys[item.path] = item.review.source.key
-                if item.fault:
-                    problems.append(checks.Finding(item.path, "gone", item.fault))
-                elif label := of[item.review.inference_id].label:
-                    labelled.append(LabelledImage(item.path, label))
-                    keys[item.path] = item.review.source.key
+                downloaded.append(item)
                 progress.advance(task)
-        known = fingerprints.read(model)
-        complete = sampled(judged(s3, service.bucket, prefix, reviews=found)) if test else set()
-        task = progress.add_task("pixels", total=None)
-        joined = joining.join(
+        keys = {item.path: item.review.source.key for item in downloaded}
+        labelled = [
+            LabelledImage(item.path, label)
+            for item in downloaded
+            if not item.fault and (label := of[item.review.inference_id].label)
+        ]
+
+        def reviewed_at_random() -> set[str]:
+            return sampled(audited_results(*reading.with_results(s3, service.bucket, prefix, found=found)))
+
+        made = reviewed_dataset.build(
+            folder,
             labelled,
-            earlier,
-            known=known,
-            parts=joining.read_parts(folder),
-            drawn={
-                path.name: path.stem in complete for path in keys if int(path.stem[:8], 16) < test * 16**8
-            },
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            keys,
+            current,
+            reviewed_dataset.random_part((image.path for image in labelled), test, reviewed_at_random),
+            reported,
         )
-        joining.write_manifest(folder, joined, keys)
-        findings = checks.contradictions([*joined.reviewed, *joined.earlier], joined.hashes)
-        findings += [finding for image in joined.reviewed if (finding := checks.legibility(image))]
-        task = progress.add_task("predicted", total=None)
-        predictions = predict(
-            network,
-            joined.reviewed,
-            lambda done, total: progress.update(task, completed=done, total=total),
-            known=known.pixels,
-        )
-        findings += checks.label_errors(predictions.images, predictions.probabilities, network.labels)
-    problems += joined.left_out
-    counts = Counter((image.part, image.label) for image in (*joined.reviewed, *joined.earlier))
+    gone = [Finding(item.path, "gone", item.fault) for item in downloaded if item.fault]
     document: dict[str, Any] = {
         "folder": str(folder),
         "reviews": len(found),
         "actions": dict(sorted(actions.items())),
-        "reviewed": len(joined.reviewed),
-        "earlier": len(joined.earlier),
-        "parts": _nested(counts),
-        "left_out": [_entry(one, reviewed_keys) for one in problems],
-        "to_check": [_entry(one, reviewed_keys) for one in findings],
+        "reviewed": len(made.reviewed),
+        "earlier": len(made.earlier),
+        "parts": made.parts(),
+        "left_out": [_entry(one, keys) for one in (*gone, *made.left_out)],
+        "to_check": [_entry(one, keys) for one in made.to_check],
     }
     facts = [
         (
@@ -140,30 +129,6 @@ def dataset(
     write_json(json_file, document)
     note(f"Next: dropsort train --images {folder} --model models/next")
     return 0
-
-
-def _check_model(folder: Path, network: Model, labels: set[str], serving: str) -> None:
-    """Compare the model with the labels of the images and with the version that the service runs.
-
-    Of another model, the images that it was made from are not known: those of the training would be taken for the test.
-    """
-    if labels and not labels & set(network.labels):
-        raise click.ClickException(
-            f"{folder} has the labels {', '.join(network.labels)}, the images have {', '.join(sorted(labels))}: name the"
-            " model that the images were classified by with --model."
-        )
-    if serving and serving != network.name:
-        note(
-            f"The service runs {printable(serving)}, and {folder} is {printable(network.name)}: name the folder of the"
-            " model that the service runs with --model, or images that it was made from may become test images."
-        )
-
-
-def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    nested: dict[str, dict[str, int]] = {}
-    for (part, label), count in sorted(counts.items()):
-        nested.setdefault(part, {})[label] = count
-    return nested
 
 
 def _entry(found: Finding, keys: dict[Path, str]) -> dict[str, str]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dropsort.pages.images import KeysOf
     from monitoring.aggregates.cells import Aggregate
     from monitoring.incremental.summary import Summary
+    from monitoring.quality.audit import Audit
     from monitoring.quality.measure import Quality
 
 NAMED = 10  # files and lines that are named one by one
@@ -175,10 +176,8 @@ def report(
     Without SOURCE, it reports on the last demo in this folder, or with --stack on a service. What the page says first is also
     shown on standard error.
     """
-    from dropsort.cli.audit import judged
     from dropsort.pages import report as writing
     from monitoring.incremental.run import load
-    from monitoring.quality.audit import audit as audited
     from monitoring.report.figures import build
 
     where = locate(source, state, labels, stack, aws)
@@ -189,11 +188,7 @@ def report(
     aggregate = load(where.state, access=access)
     _suggest_labels(where, aggregate)
     quality = None if no_truth else _quality(where, truth, aggregate, aws)
-    found = (
-        audited(judged(aws.client("s3"), where.bucket, unreadable=note), where.precision, where.model)
-        if with_audit
-        else None
-    )
+    found = _audit(where, aws) if with_audit else None
     compared = references.arguments(where, reference, aws)
     references.check_labels(compared, aggregate)
     built = build(
@@ -266,6 +261,15 @@ def _suggest_labels(where: Location, aggregate: Aggregate) -> None:
         f"The captures have class numbers instead of labels ({references.some(set(numbers))}): name them in the order of"
         f" the classes, for example `--labels bicycle,motorcycle {more}`."
     )
+
+
+def _audit(where: Location, aws: Aws) -> Audit:
+    """The audit of a service, from the results and reviews in its bucket."""
+    from dropsort.client import reviewed
+    from monitoring.quality import audit
+
+    found = audit.audited_results(*reviewed.with_results(aws.client("s3"), where.bucket, unreadable=note))
+    return audit.audit(found, where.precision, where.model)
 
 
 def _quality(where: Location, truth: str | None, aggregate: Aggregate, aws: Aws) -> Quality | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError as AwsError
 
+from dropsort.client import results
 from dropsort.client.results import ahead, listed
 from dropsort.contract import reviews, s3_documents
 
@@ -45,6 +46,32 @@ def iterate(
             unreadable(found)
         elif found is not None and reviews.in_force(found):
             yield found
+
+
+def with_results(
+    s3: S3Client,
+    bucket: str,
+    prefix: str = "",
+    *,
+    found: Iterable[reviews.Review] | None = None,
+    unreadable: Callable[[str], None] = lambda _: None,
+) -> tuple[Iterator[tuple[str, Mapping[str, Any]]], list[reviews.Review]]:
+    """Keys of uploads with their result documents, and the reviews of these uploads: what an audit is made of.
+
+    Parameters
+    ----------
+    prefix
+        Only of uploads whose path below ``incoming/`` starts so.
+    found
+        The reviews, if they were read already.
+    unreadable
+        Called with a sentence for every object that is neither.
+    """
+    if found is None:
+        found = iterate(s3, bucket, prefix=prefix, unreadable=unreadable)
+    of = list(found)
+    read = results.iterate(s3, bucket, prefix=prefix, unreadable=unreadable)
+    return ((result.key, result.document) for result in read), of
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
+from dropsort.contract import reviews
+from dropsort.contract.keys import CLASSIFIED, FAILED, LOW_CONFIDENCE
+from dropsort.contract.reviews import Review
 from dropsort.contract.statistics import (
     Estimate,
     Interval,
@@ -35,7 +37,7 @@ Verdict = Literal["holds", "broken", "open"]
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditedResult:
     """A result of the model, and what a reviewer decided of it, if any.
 
     Parameters
@@ -61,6 +63,43 @@ class Audited:
     usable: bool = True
     key: str = ""
     model: str = ""
+
+
+def audited_results(
+    results: Iterable[tuple[str, Mapping[str, Any]]], reviewed: Iterable[Review]
+) -> list[AuditedResult]:
+    """Results and reviews as the audit reads them: the prediction, whoever reviewed it since; failures left out.
+
+    Parameters
+    ----------
+    results
+        Keys of uploads and their result documents.
+    reviewed
+        The reviews of these uploads.
+    """
+    of = {review.inference_id: review for review in reviewed}
+    found = []
+    for key, document in results:
+        review = of.get(str(document.get("inference_id")))
+        decision = reviews.in_force(review) if review else None
+        prediction = review.prediction if review else document
+        if document.get("review") and not review:
+            continue  # its prediction is not known
+        if prediction["outcome"] == FAILED or not prediction.get("inference_id"):
+            continue
+        usable = decision is None or decision.action != reviews.UNUSABLE
+        found.append(
+            AuditedResult(
+                inference_id=prediction["inference_id"],
+                day=str(prediction["times"].get("uploaded") or prediction["times"]["recorded"])[:10],
+                outcome=prediction["outcome"],
+                correct=decision.label == prediction.get("label") if decision and usable else None,
+                usable=usable,
+                key=key,
+                model=reviews.state_of(prediction).model or "",
+            )
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -198,7 +237,7 @@ _VERDICTS: Mapping[str, str] = {
 }
 
 
-def of_model(results: Iterable[Audited], model: str) -> list[Audited]:
+def of_model(results: Iterable[AuditedResult], model: str) -> list[AuditedResult]:
     """The predictions of a model, and those that name none; all of them if `model` is "".
 
     Precision is a promise of one model: predictions of two are not added up.
@@ -206,7 +245,7 @@ def of_model(results: Iterable[Audited], model: str) -> list[Audited]:
     return [one for one in results if not model or one.model in ("", model)]
 
 
-def audit(results: Iterable[Audited], promised: float, model: str = "") -> Audit:
+def audit(results: Iterable[AuditedResult], promised: float, model: str = "") -> Audit:
     """Estimate precision and accuracy.
 
     Parameters
@@ -220,13 +259,13 @@ def audit(results: Iterable[Audited], promised: float, model: str = "") -> Audit
 
     Examples
     --------
-    >>> found = audit([Audited(f"{i:064x}", "2026-11-26", "classified", i % 20 > 0) for i in range(200)], 0.99)
+    >>> found = audit([AuditedResult(f"{i:064x}", "2026-11-26", "classified", i % 20 > 0) for i in range(200)], 0.99)
     >>> found.verdict, found.sentences()[1]
     ('broken', '95.0% of 200 classified images are right (95 %: 95.0% to 95.0%), by 200 reviews at random.')
     """
     results = list(results)
     mine = of_model(results, model)
-    by_outcome: dict[str, list[Audited]] = {CLASSIFIED: [], LOW_CONFIDENCE: []}
+    by_outcome: dict[str, list[AuditedResult]] = {CLASSIFIED: [], LOW_CONFIDENCE: []}
     for result in mine:
         by_outcome[result.outcome].append(result)
     found = assess({name: count(some) for name, some in by_outcome.items()}, promised)
@@ -243,13 +282,13 @@ def assess(counted: Mapping[str, Counted], promised: float) -> Audit:
     return Audit(promised, outcomes, value, Interval(0.0, 1.0) if math.isnan(value) else interval)
 
 
-def next_to_review(results: Iterable[Audited], count: int) -> list[Audited]:
+def next_to_review(results: Iterable[AuditedResult], count: int) -> list[AuditedResult]:
     """The classified results to review next, those of the latest days included: the first unreviewed ones in random order."""
     waiting = (one for one in results if one.outcome == CLASSIFIED and one.correct is None and one.usable)
     return _in_order(waiting)[:count]
 
 
-def sampled(results: Iterable[Audited]) -> set[str]:
+def sampled(results: Iterable[AuditedResult]) -> set[str]:
     """Inference ids of the results of both outcomes before the first one in random order that is not reviewed.
 
     They are a random sample of all predictions, of low confidence or not, as a test of another model needs.
@@ -257,19 +296,19 @@ def sampled(results: Iterable[Audited]) -> set[str]:
     return {one.inference_id for one in _drawn(_in_order(results))}
 
 
-def _in_order(results: Iterable[Audited]) -> list[Audited]:
+def _in_order(results: Iterable[AuditedResult]) -> list[AuditedResult]:
     """In the random order, which is that of the inference ids."""
     return sorted(results, key=lambda one: one.inference_id)
 
 
-def _drawn(ordered: Sequence[Audited]) -> list[Audited]:
+def _drawn(ordered: Sequence[AuditedResult]) -> list[AuditedResult]:
     """Those before the first one that is not reviewed."""
     return list(itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered))
 
 
-def count(results: Iterable[Audited]) -> Counted:
+def count(results: Iterable[AuditedResult]) -> Counted:
     """Count the results of one outcome, day by day, up to the first one in random order that is not reviewed."""
-    days: dict[str, list[Audited]] = defaultdict(list)
+    days: dict[str, list[AuditedResult]] = defaultdict(list)
     for result in results:
         days[result.day].append(result)
     elsewhere = unusable = 0

@@ -22,7 +22,7 @@ from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import WidgetMetric, fetch, lines, widgets
 from monitoring.history import AUDIT
 from monitoring.quality import audit as auditing
-from monitoring.quality.audit import Audited
+from monitoring.quality.audit import AuditedResult
 from tests.stack.helpers import sample_image
 from tests.stack.sorting import Sorting, drawn
 from tests.unit.infra import watched
@@ -81,7 +81,7 @@ def reference(service: LocalService, s3: Any) -> Iterator[None]:
 def audit(service: LocalService, s3: Any) -> Iterator[None]:
     """The findings of an audit, as `dropsort audit --store` leaves them."""
     reviewed = [
-        Audited(f"{number:064x}", "2026-11-26", keys.CLASSIFIED, correct=True) for number in range(400)
+        AuditedResult(f"{number:064x}", "2026-11-26", keys.CLASSIFIED, correct=True) for number in range(400)
     ]
     place = {"Bucket": service.bucket, "Key": f"monitoring/{AUDIT}"}
     s3.put_object(**place, Body=json.dumps(auditing.audit(reviewed, 0.99).to_json()).encode())

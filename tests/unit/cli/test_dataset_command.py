@@ -103,5 +103,5 @@ def test_a_model_that_is_not_that_of_the_service_or_the_images_is_named(
     arguments = [str(tmp_path / "joined"), "--stack", "shapes", "--images", str(images)]
     shown = CliRunner().invoke(dataset, arguments)
     assert shown.exit_code == 1
-    assert "the images have circle, square" in shown.stderr
+    assert "the images have circle, square" in str(shown.exception)
     assert not (tmp_path / "joined").exists()

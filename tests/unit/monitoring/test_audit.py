@@ -12,7 +12,7 @@ from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
 from dropsort.contract.statistics import Estimate, Interval, Stratum, trials_for, weighted_sum
 from monitoring.quality.audit import (
     HALF_WIDTH,
-    Audited,
+    AuditedResult,
     Counted,
     assess,
     audit,
@@ -22,10 +22,10 @@ from monitoring.quality.audit import (
 )
 
 
-def results(correct: str, day: str = "2026-11-26", outcome: str = CLASSIFIED) -> list[Audited]:
+def results(correct: str, day: str = "2026-11-26", outcome: str = CLASSIFIED) -> list[AuditedResult]:
     """Results in random order: + right, - wrong, . not reviewed, u unusable."""
     return [
-        Audited(f"{i:064x}", day, outcome, {"+": True, "-": False}.get(sign), sign != "u")
+        AuditedResult(f"{i:064x}", day, outcome, {"+": True, "-": False}.get(sign), sign != "u")
         for i, sign in enumerate(correct)
     ]
 
@@ -192,7 +192,7 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     assert (nothing.accuracy_interval, nothing.classified.size, nothing.more) == ((0.0, 1.0), 0, 0)
     unreviewed = assess({CLASSIFIED: Counted([Stratum(100_000, 0, 0)])}, 0.99)
     assert unreviewed.more == trials_for(0.99, HALF_WIDTH), "as if the promise held"
-    assert Audited("i", "d", CLASSIFIED) == Audited("i", "d", CLASSIFIED, None, True, "")
+    assert AuditedResult("i", "d", CLASSIFIED) == AuditedResult("i", "d", CLASSIFIED, None, True, "")
     assert Counted([]) == Counted([], 0, 0)
 
 
