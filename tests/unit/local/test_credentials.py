@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,9 @@ def test_functions_have_credentials_of_their_own() -> None:
     # AND the service finds their secret by the key alone
     assert made.secret_of(one["AWS_ACCESS_KEY_ID"]) == one["AWS_SECRET_ACCESS_KEY"]
     assert made.secret_of(made.access_key_id) == made.secret_access_key
+    # AND for everybody else the key, which each request names, does not lead to the secret
+    others = replace(made, functions=other.functions)
+    assert others._function_secret(one["AWS_ACCESS_KEY_ID"]) != one["AWS_SECRET_ACCESS_KEY"]
     # AND a key that is made up has none, so that no payload is read that comes with it
     key = one["AWS_ACCESS_KEY_ID"]
     for made_up in (

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from dropsort.local import embedded
 from dropsort.local.embedded import EmbeddedAws, free_port
 from dropsort.local.errors import InUseError, StartError
 
@@ -77,7 +78,10 @@ def test_it_keeps_objects_and_state_from_run_to_run(
     # WHEN it is stopped and started
     aws.stop()
     assert not aws.running()
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "left").write_text("by a run that was killed")
     aws.start()
+    assert not (tmp_path / "tmp" / "left").exists()
     # THEN they are there
     assert aws.session().client("s3").get_object(Bucket="pictures", Key="a b+c%2B")["Body"].read() == b"1"
     assert len(aws.session().client("sqs").list_queues()["QueueUrls"]) == 1
@@ -110,3 +114,14 @@ def test_one_that_cannot_start_says_why(tmp_path: Path) -> None:
         aws.start()
     assert str(aws.log) in str(caught.value)
     assert os.path.exists(aws.log)
+
+
+def test_one_that_is_not_ready_in_time_is_ended(
+    embedded_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.0)
+    aws = EmbeddedAws(embedded_python, tmp_path)
+    with pytest.raises(StartError, match="not ready after 0 seconds"):
+        aws.start()
+    assert not aws.running()
+    assert not (tmp_path / "tmp").exists()

@@ -79,10 +79,10 @@ def with_header(scope: dict[str, Any], name: str, value: str) -> dict[str, Any]:
 
 
 def served(
-    scope: dict[str, Any], parts: Sequence[bytes] = (b"content",)
-) -> tuple[Behind, int, dict[bytes, bytes], bytes]:
+    scope: dict[str, Any], parts: Sequence[bytes] = (b"content",), behind: Any = None
+) -> tuple[Any, int, dict[bytes, bytes], bytes]:
     """Send a request through the gate; what was behind it, status, headers and body."""
-    behind, sent = Behind(), []
+    behind, sent = behind or Behind(), []
     messages = [
         {"type": "http.request", "body": part, "more_body": number < len(parts) - 1}
         for number, part in enumerate(parts)
@@ -140,6 +140,7 @@ FOREIGN = [
     ("origin", "http://elsewhere"),
     ("origin", "null"),
     ("origin", f"https://{HOST}"),
+    ("origin", f"http://{HOST}0"),
     ("origin", "http://127.0.0.1:80"),
     ("sec-fetch-site", "cross-site"),
     ("sec-fetch-site", "same-site"),
@@ -238,7 +239,7 @@ def test_the_limit_of_a_payload_without_a_digest(
     ("service", "kind", "start"),
     [
         ("s3", "application/octet-stream", b"<Error><Code>"),
-        ("sts", "application/x-www-form-urlencoded", b"<ErrorResponse><Error><Code>"),
+        ("sts", "application/x-www-form-urlencoded; charset=utf-8", b"<ErrorResponse><Error><Code>"),
         ("states", "application/x-amz-json-1.0", b'{"__type"'),
         ("lambda", "application/json", b'{"__type"'),
     ],
@@ -270,3 +271,43 @@ def test_what_a_client_has_written_is_no_markup_of_an_error(kind: str, service: 
     assert headers[b"content-type"].endswith(b"xml")
     assert b"&lt;b&gt;&amp;" in body
     assert b"<b>" not in body
+
+
+class Hasty:
+    """What is behind the gate: responds, also where the payload ended early."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+
+def test_of_a_changed_payload_only_the_rejection_is_sent() -> None:
+    _, status, _, body = served(signed(), (b"con", b"tenT"), Hasty())
+    assert status == 400
+    assert b"XAmzContentSHA256Mismatch" in body
+    assert b"done" not in body
+
+
+def read_after_a_rejection(scope: dict[str, Any]) -> int:
+    """Bytes that are read of a payload without end."""
+    read = 0
+
+    async def receive() -> Any:
+        nonlocal read
+        assert read < 10 * gate.DRAIN_LIMIT
+        read += 100_000
+        return {"type": "http.request", "body": bytes(100_000), "more_body": True}
+
+    async def send(message: Any) -> None:
+        pass
+
+    gate_ = Gate(Behind(), PORT, SECRETS.secret_of, "/ready", lambda nonce: SECRETS.proof(PORT, nonce))
+    asyncio.run(gate_(with_header(scope, "origin", "http://elsewhere"), receive, send))
+    return read
+
+
+def test_after_a_rejection_little_is_read_and_nothing_of_who_waits_for_permission() -> None:
+    assert gate.DRAIN_LIMIT < read_after_a_rejection(signed()) <= gate.DRAIN_LIMIT + 100_000
+    assert read_after_a_rejection(with_header(signed(), "expect", "100-continue")) == 0

@@ -70,11 +70,21 @@ def test_stopping_ends_the_whole_family(tmp_path: Path, prelude: str) -> None:
     # GIVEN a program with a child, deaf to SIGTERM or not
     process = begin(tmp_path, FAMILY.format(prelude=prelude), grace=0.5)
     pids = family(tmp_path / "log")
+    # THEN Ctrl-C in the terminal is not for them
+    assert os.getsid(0) not in map(os.getsid, pids)
     # WHEN it is stopped
     process.stop()
     # THEN neither runs, at once
     assert not process.running()
     assert not any(alive(pid) for pid in pids)
+
+
+def test_killing_ends_what_would_not_stop_for_long(tmp_path: Path) -> None:
+    process = begin(tmp_path, FAMILY.format(prelude=STUBBORN), grace=600)
+    pids = family(tmp_path / "log")
+    process.kill()
+    assert end(pids)
+    process.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

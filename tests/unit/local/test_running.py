@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ def test_the_file_of_a_service_that_was_killed_is_removed(home: Path, tmp_path: 
     home.mkdir(mode=0o700)
     (home / "1.json").write_text(json.dumps({**vars(service)}))
     (home / "2.json").write_text("damaged")
+    (home / "3.json").write_text('{"folder": "of another version"}')
     assert services() == []
     assert not (home / "1.json").exists()
 
@@ -86,6 +89,34 @@ def test_a_folder_that_others_can_write_is_not_believed(home: Path, tmp_path: Pa
     (home / "1.json").write_text(json.dumps(vars(service)))
     assert running.services() == []
     folder.release()
+
+
+def test_a_link_to_a_folder_is_not_believed(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    (tmp_path / "planted").mkdir(mode=0o700)
+    home.symlink_to(tmp_path / "planted")
+    (home / "1.json").write_text(json.dumps(vars(service)))
+    assert services() == []
+    folder.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_not_believed(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    home.mkdir(mode=0o700)
+    (home / "1.json").write_text(json.dumps(vars(service)))
+    os.chown(home, 65534, 65534)
+    assert services() == []
+    folder.release()
+
+
+def test_without_a_folder_of_the_session_the_temporary_one_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for given in (str(tmp_path / "nowhere"), "relative", ""):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", given)
+        assert running.home() == tmp_path / f"dropsort-running-{os.geteuid()}"
 
 
 def test_an_error_without_credentials_names_the_service_that_runs(home: Path, tmp_path: Path) -> None:
