@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
@@ -16,6 +17,8 @@ from dropsort.contract.defaults import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 5.0  # between polls
 
 
 def drop_and_wait(
@@ -57,68 +60,32 @@ def drop_and_wait(
     botocore.exceptions.ClientError, OSError
         If an upload fails.
     """
-    arrivals: queue.SimpleQueue[Uploaded] = queue.SimpleQueue()
-    failure: list[BaseException] = []
-    stop = threading.Event()
-    slots = threading.Semaphore(in_flight or len(files) or 1)
-
-    def admit() -> None:
-        while not slots.acquire(timeout=0.2):
-            if stop.is_set():
-                raise InterruptedError("stopped")
-
-    def arrived(upload: Uploaded) -> None:
-        if stop.is_set():
-            raise InterruptedError("stopped")
-        arrivals.put(upload)
-
-    def upload_all() -> None:
-        try:
-            drop(s3, bucket, files, again=again, workers=workers, admit=admit, done=arrived)
-        except BaseException as error:
-            failure.append(error)
-
-    uploader = threading.Thread(target=upload_all, name="drop", daemon=True)
-    uploader.start()
-    admitted: set[str] = set()  # keys whose slot is free again, as their upload waits for another attempt
-    again_soon = 0
-
-    def retry(item: FinishedUpload) -> None:
-        nonlocal again_soon
-        again_soon += 1
-        if item.upload.fresh and item.upload.file.key not in admitted:
-            admitted.add(item.upload.file.key)
-            slots.release()
-        if retrying is not None:
-            retrying(item)
-
-    waiter = Waiter(s3, bucket, ignored=ignored, retrying=retry if retrying is not None else None)
+    uploader = _Uploader(s3, bucket, files, again, workers, in_flight)
+    retries = _Retries(uploader.release, retrying)
+    waiter = Waiter(s3, bucket, ignored=ignored, retrying=retries if retrying is not None else None)
     found: list[FinishedUpload] = []
-    last = time.monotonic()
-    pause = 0.02
+    last, pause = time.monotonic(), SHORTEST_PAUSE_SECONDS
+    uploader.start()
     try:
         while True:
-            uploading = uploader.is_alive()
-            fresh_uploads = _drain(arrivals)
+            uploading = uploader.uploading()
+            fresh_uploads = uploader.arrived()
             without_result = waiter.expect(fresh_uploads)
             for upload in fresh_uploads:
                 uploaded(upload)
-            if failure:
-                raise failure[0]
+            uploader.check()
             begin = time.monotonic()
-            again_soon = 0
+            retries.found = False
             fresh = waiter.poll()
             for item in fresh:
                 done(item)
             found += fresh
-            ended = [item.upload for item in fresh if item.upload.file.key not in admitted]
-            taken = sum(upload.fresh for upload in (*without_result, *ended))
-            if taken:
-                slots.release(taken)
+            ended = [item.upload for item in fresh if not retries.released(item.upload)]
+            uploader.release(sum(upload.fresh for upload in (*without_result, *ended)))
             now = time.monotonic()
             full = in_flight is not None and len(waiter.missing) - waiter.retryable >= in_flight
-            if fresh or again_soon or fresh_uploads or (uploading and not full):
-                last, pause = now, 0.02
+            if fresh or retries.found or fresh_uploads or (uploading and not full):
+                last, pause = now, SHORTEST_PAUSE_SECONDS
             elif not uploading and not waiter.missing:
                 return found
             elif now - last > patience_seconds:
@@ -129,17 +96,102 @@ def drop_and_wait(
                     raise _missing(waiter.missing, len(files), patience_seconds)
                 return found
             # A poll costs requests in proportion to what is listed: poll less often while nothing arrives.
-            time.sleep(min(max(pause, 0.5 * (now - begin)), 5.0))
+            time.sleep(min(max(pause, 0.5 * (now - begin)), LONGEST_PAUSE_SECONDS))
             pause *= 1.2
     finally:
-        stop.set()
+        uploader.stop()
 
 
-def _drain(arrivals: queue.SimpleQueue[Uploaded]) -> list[Uploaded]:
-    items: list[Uploaded] = []
-    while not arrivals.empty():
-        items.append(arrivals.get())
-    return items
+class _Uploader:
+    """Uploads in a thread of its own, with at most `in_flight` uploads that have neither a result nor been released."""
+
+    def __init__(
+        self,
+        s3: S3Client,
+        bucket: str,
+        files: Sequence[LocalFile],
+        again: bool,
+        workers: int,
+        in_flight: int | None,
+    ) -> None:
+        self._slots = threading.Semaphore(in_flight or len(files) or 1)
+        self._arrivals: queue.SimpleQueue[Uploaded] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        # It does not keep the process from ending if an upload hangs.
+        self._thread = threading.Thread(target=self._run, name="drop", daemon=True)
+        self._drop = functools.partial(
+            drop, s3, bucket, files, again=again, workers=workers, admit=self._admit, done=self._arrive
+        )
+
+    def start(self) -> None:
+        """Begin to upload."""
+        self._thread.start()
+
+    def uploading(self) -> bool:
+        """Whether it has not ended."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._drop()
+        except BaseException as error:
+            self._failure = error
+
+    def arrived(self) -> list[Uploaded]:
+        """What was uploaded since the last call."""
+        items: list[Uploaded] = []
+        while not self._arrivals.empty():
+            items.append(self._arrivals.get())
+        return items
+
+    def check(self) -> None:
+        """Raise what ended the uploads, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def release(self, uploads: int) -> None:
+        """Let so many more uploads begin."""
+        if uploads:
+            self._slots.release(uploads)
+
+    def stop(self) -> None:
+        """Begin no further upload."""
+        self._stopping.set()
+
+    def _admit(self) -> None:
+        while not self._slots.acquire(timeout=0.2):
+            if self._stopping.is_set():
+                raise InterruptedError("stopped")
+
+    def _arrive(self, upload: Uploaded) -> None:
+        if self._stopping.is_set():
+            raise InterruptedError("stopped")
+        self._arrivals.put(upload)
+
+
+class _Retries:
+    """Failures that the service tries again: each upload's slot is free meanwhile, once."""
+
+    def __init__(
+        self, release: Callable[[int], None], retrying: Callable[[FinishedUpload], None] | None
+    ) -> None:
+        self._release, self._retrying = release, retrying
+        self._keys: set[str] = set()  # whose slot is free
+        self.found = False  # by the last poll
+
+    def __call__(self, item: FinishedUpload) -> None:
+        """Note a failure that is tried again."""
+        self.found = True
+        if item.upload.fresh and not self.released(item.upload):
+            self._keys.add(item.upload.file.key)
+            self._release(1)
+        if self._retrying is not None:
+            self._retrying(item)
+
+    def released(self, upload: Uploaded) -> bool:
+        """Whether its slot is free already."""
+        return upload.file.key in self._keys
 
 
 def _missing(missing: list[str], files: int, patience_seconds: float) -> MissingResultsError:
