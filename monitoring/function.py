@@ -21,8 +21,9 @@ from monitoring.aggregates.models import of_model
 from monitoring.cloudwatch.emf import emf
 from monitoring.cloudwatch.usage import counted
 from monitoring.cloudwatch.values import metric_values
+from monitoring.drift.reference import Reference
 from monitoring.drift.sample import Sample
-from monitoring.drift.windows import DAY, HOUR, check, hour_of, sample
+from monitoring.drift.windows import DAY, HOUR, DriftCheck, check, hour_of, sample
 from monitoring.errors import MonitoringError
 from monitoring.history import History
 from monitoring.incremental.run import load, run
@@ -89,49 +90,32 @@ def observe(
     tuple
         Lines of embedded metric format, and the response of the function.
     """
-    bucket = f"s3://{settings.bucket_name}"
-    state = f"{bucket}/{STATE_PREFIX}"
+    state = f"s3://{settings.bucket_name}/{STATE_PREFIX}"
     history = History(JsonDocuments(s3, settings.bucket_name, STATE_PREFIX), state)
-    # 1. New captures into aggregates.
     before = _health(state)
     begun, read = datetime.now(UTC), history.read_until() if before is not None else None
     late = LATE_AT_MIDNIGHT if now.hour == 0 else LATE
     days = None if read is None else (begun - read + late) / DAY
+    captures = f"s3://{settings.bucket_name}/{CAPTURES}"
     summary = run(
-        f"{bucket}/{CAPTURES}", state, labels=settings.labels or None, processes=1, seconds=seconds * 0.6, days=days
-    )  # fmt: skip
-    # 2. Drift and silence.
+        captures, state, labels=settings.labels or None, processes=1, seconds=seconds * 0.6, days=days
+    )
     traffic = history.traffic(summary, now, days)
     day = Aggregate()
     if summary.hours and summary.complete:
         day = load(state, start=hour_of(now - DAY), end=hour_of(now))
     model = history.model(day, summary)
-    reference = history.reference(summary, model)
-    found = check(
-        day,
-        now,
-        threshold=settings.threshold,
-        familiarity_threshold=settings.familiarity_threshold,
-        reference=reference.sample if reference else Sample(),
-        since=reference.until if reference else "",
-        traffic=traffic if summary.complete else None,
+    found = _check(
+        settings, now, day, history.reference(summary, model), traffic if summary.complete else None
     )
-    # 3. Usage and cost.
-    images, invoked = counted(cloudwatch, settings.stack_name, now)
-    # 4. Metrics and response.
     current = of_model(day, found.model)
+    images, invoked = counted(cloudwatch, settings.stack_name, now)
     values = metric_values(settings, summary.health, before or Health(), current, found)
-    values[names.BEHIND] = int(not summary.complete)
-    if not summary.complete:
-        # The latest hours may be among those that were not read yet: they are not silent.
-        values |= dict.fromkeys((names.DRIFT_ALARMS, names.SILENT_HOURS, names.SILENCE_ALARM), math.nan)
-    expected = invoked * settings.capture_percent / 100
-    if summary.complete and expected >= FEWEST_INVOCATIONS:
-        values[names.CAPTURED_SHARE] = sum(volume.records for volume in day.volumes.values()) / expected
+    values |= _completeness(summary.complete)
+    if summary.complete:
+        values |= _captured_share(settings, day, invoked)
     values |= history.audit()
     values[names.COST_SO_FAR] = _cost(settings, images, traffic, now)
-    whole = sample(current)
-    shares = {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
     response = {
         "time": now.isoformat(),
         "complete": summary.complete,
@@ -145,7 +129,48 @@ def observe(
     }
     history.store_latest(response)
     notes = {name: response[name] for name in ("alarms", "complete")}
-    return emf(settings.stack_name, values, shares, now, notes), response
+    return emf(settings.stack_name, values, _shares(current), now, notes), response
+
+
+def _check(
+    settings: Settings,
+    now: datetime,
+    day: Aggregate,
+    reference: Reference | None,
+    traffic: Mapping[datetime, int] | None,
+) -> DriftCheck:
+    """Compare the last day with the reference, and the last hours with earlier days; without `traffic` not the latter."""
+    return check(
+        day,
+        now,
+        threshold=settings.threshold,
+        familiarity_threshold=settings.familiarity_threshold,
+        reference=reference.sample if reference else Sample(),
+        since=reference.until if reference else "",
+        traffic=traffic,
+    )
+
+
+def _completeness(complete: bool) -> dict[str, float]:
+    """Whether captures were left to the next run: then the latest hours may be among them, and are not silent."""
+    values: dict[str, float] = {names.BEHIND: int(not complete)}
+    if not complete:
+        values |= dict.fromkeys((names.DRIFT_ALARMS, names.SILENT_HOURS, names.SILENCE_ALARM), math.nan)
+    return values
+
+
+def _captured_share(settings: Settings, day: Aggregate, invoked: float) -> dict[str, float]:
+    """The share of a day's requests to capture that were captured; nothing if there were few."""
+    expected = invoked * settings.capture_percent / 100
+    if expected < FEWEST_INVOCATIONS:
+        return {}
+    return {names.CAPTURED_SHARE: sum(volume.records for volume in day.volumes.values()) / expected}
+
+
+def _shares(current: Aggregate) -> dict[str, float]:
+    """The share of each label."""
+    whole = sample(current)
+    return {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
 
 
 def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:

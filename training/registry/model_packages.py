@@ -98,41 +98,19 @@ def plan_register(
         )
     folder = f"{MODELS}/{group}/{_digest(artifact)}"
     model = {"Bucket": bucket, "Key": f"{folder}/model.tar.gz"}
-    if isinstance(artifact, Path):
-        note = f"{artifact.name}, {artifact.stat().st_size} bytes"
-        upload = AwsRequest("s3", "PutObject", {**model, "ContentType": "application/gzip"}, note)
-    else:
-        source, key = split_s3(artifact)
-        upload = AwsRequest("s3", "CopyObject", {**model, "CopySource": f"{source}/{key}"})
     quality = {
         "Bucket": bucket,
         "Key": f"{folder}/model-quality.json",
         "ContentType": "application/json",
         "Body": json.dumps(model_quality(metrics), indent=1),
     }
-    known = {
-        name: repr(float(metrics[name])) if name in MODEL_PARAMETERS else f"{metrics[name]:.6g}"
-        for name in METRICS
-        if isinstance(metrics.get(name), int | float)
-    }
-    if name := version_parameter(metrics)["ModelVersion"]:
-        known[NAME] = name
-    environment = {LABELS: ",".join(labels)}
-    framework = {}
-    if "pytorch" in image:
-        environment |= {
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-        }
-        framework = {"Framework": "PYTORCH"}
-    container = {"Image": image, "ModelDataUrl": f"s3://{bucket}/{model['Key']}", "Environment": environment}
     version = {
         "ModelPackageGroupName": group,
         "ModelApprovalStatus": PENDING,
         "Domain": "COMPUTER_VISION",
         "Task": "IMAGE_CLASSIFICATION",
         "InferenceSpecification": {
-            "Containers": [{**container, **framework}],
+            "Containers": [_container(image, f"s3://{bucket}/{model['Key']}", labels)],
             "SupportedContentTypes": ["application/x-image", "image/jpeg", "image/png"],
             "SupportedResponseMIMETypes": ["application/json"],
             "SupportedRealtimeInferenceInstanceTypes": INSTANCE_TYPES,
@@ -145,8 +123,8 @@ def plan_register(
     }
     if description:
         version["ModelPackageDescription"] = description
-    if known:
-        version["CustomerMetadataProperties"] = known
+    if properties := _properties(metrics):
+        version["CustomerMetadataProperties"] = properties
     requests = [
         AwsRequest(
             "sagemaker",
@@ -154,13 +132,44 @@ def plan_register(
             {"ModelPackageGroupName": group, "ModelPackageGroupDescription": "Image classifiers of Dropsort"},
             "only if there is no such group",
         ),
-        upload,
+        _artifact_upload(artifact, model),
         AwsRequest("s3", "PutObject", quality),
         AwsRequest("sagemaker", "CreateModelPackage", version),
     ]
     for request in requests:
         check(request)
     return requests
+
+
+def _artifact_upload(artifact: Path | str, model: Mapping[str, str]) -> AwsRequest:
+    """The request that puts an artifact, a file or an ``s3://`` address, to where the version has it."""
+    if isinstance(artifact, Path):
+        note = f"{artifact.name}, {artifact.stat().st_size} bytes"
+        return AwsRequest("s3", "PutObject", {**model, "ContentType": "application/gzip"}, note)
+    source, key = split_s3(artifact)
+    return AwsRequest("s3", "CopyObject", {**model, "CopySource": f"{source}/{key}"})
+
+
+def _properties(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What a roll-out needs of metrics.json; thresholds without rounding."""
+    found = {
+        name: repr(float(metrics[name])) if name in MODEL_PARAMETERS else f"{metrics[name]:.6g}"
+        for name in METRICS
+        if isinstance(metrics.get(name), int | float)
+    }
+    if name := version_parameter(metrics)["ModelVersion"]:
+        found[NAME] = name
+    return found
+
+
+def _container(image: str, model_data: str, labels: Sequence[str]) -> dict[str, Any]:
+    """The container of a version; ours runs `inference.py`, that of the built-in algorithm its own code."""
+    container: dict[str, Any] = {"Image": image, "ModelDataUrl": model_data}
+    environment = {LABELS: ",".join(labels)}
+    if "pytorch" not in image:
+        return {**container, "Environment": environment}
+    environment |= {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+    return {**container, "Environment": environment, "Framework": "PYTORCH"}
 
 
 def plan_decision(arn: str, status: str, note: str = "") -> AwsRequest:
