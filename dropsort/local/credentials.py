@@ -7,7 +7,6 @@ secret: the emulator would derive them from public names alone, so that any user
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import os
@@ -15,6 +14,7 @@ import secrets
 import stat
 import tempfile
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from dropsort.local.errors import CredentialsError
@@ -69,10 +69,13 @@ class Credentials:
         return _hmac(self.functions, "secret", access_key_id).hex()
 
 
+# Every request comes with one of the same few keys.
+@lru_cache(256)
 def _hmac(secret: str, purpose: str, name: str) -> bytes:
-    return hmac.new(secret.encode(), f"{purpose}:{name}".encode(), hashlib.sha256).digest()
+    return hmac.digest(secret.encode(), f"{purpose}:{name}".encode(), "sha256")
 
 
+@lru_cache(256)
 def _letters(secret: str, purpose: str, name: str) -> str:
     return base64.b32encode(_hmac(secret, purpose, name)).decode()[:_HALF]
 

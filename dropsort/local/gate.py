@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from xml.sax.saxutils import escape
 
 from dropsort.local.asgi import Application, Message, Receive, Send
 from dropsort.local.direct import NONCE, PROOF
-from dropsort.local.signatures import PayloadCheck, Secret, SignatureFault, Signed, parse
+from dropsort.local.signatures import PayloadCheck, Secret, SignatureFault, Signed, merged, parse
 
 BODY_LIMIT = 64_000_000  # bytes of a payload whose digest is in no header: it is held until it is checked
 DRAIN_LIMIT = 1_000_000  # bytes that are read after a rejection, so that the client gets to read it
 
-Headers = list[tuple[str, str]]
+Headers = Mapping[str, str]
 
 
 class Gate:
@@ -47,26 +47,31 @@ class Gate:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection's request (ASGI)."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            await self._request(scope, _Exchange(receive, send))
+        elif scope["type"] == "lifespan":
             await self._application(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._request(scope, _Body(receive), _without_cors(send))
         else:  # nothing here speaks WebSocket
             await receive()
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _request(self, scope: Message, body: _Body, send: Send) -> None:
-        headers = [(name.decode("latin-1").lower(), _text(value)) for name, value in scope["headers"]]
+    async def _request(self, scope: Message, exchange: _Exchange) -> None:
+        headers = merged(
+            [
+                (name.decode("latin-1").lower(), value.decode() if value.isascii() else _text(value))
+                for name, value in scope["headers"]
+            ]
+        )
         method, path = scope["method"], scope["path"]
         if found := foreign(method, headers, self._hosts):
-            await _reject(SignatureFault("AccessDenied", found), "", headers, body, send)
+            await _reject(SignatureFault("AccessDenied", found), "", headers, exchange)
             return
         if path == self._ready and method == "GET":
-            nonce = next((value for name, value in headers if name == NONCE), "")
-            await self._application(scope, _nothing, _with_proof(send, self._proof(nonce)))
+            proof = self._proof(headers.get(NONCE, ""))
+            exchange.added.append((PROOF.encode(), proof.encode()))
+            await self._application(scope, _nothing, exchange.send)
             return
         service = ""
-        receive: Receive = body
         try:
             signed = parse(
                 method,
@@ -80,42 +85,87 @@ class Gate:
                 raise SignatureFault("AccessDenied", f"{path} is not served.")
             if signed.payload:
                 signed.check(signed.payload)
-                check = signed.payload_check()
+                exchange.check = signed.payload_check()
             else:
-                receive, check = await _checked_body(signed, body), None
+                await exchange.read_and_check(signed)
         except SignatureFault as rejected:
-            await _reject(rejected, service, headers, body, send)
+            await _reject(rejected, service, headers, exchange)
             return
-        if check is None:
-            await self._application(scope, receive, send)
-        else:
-            await self._streamed(scope, headers, check, body, send)
+        await self._application(scope, exchange.receive, exchange.send)
+        if exchange.fault is not None:
+            await _reject(exchange.fault, service, headers, exchange)
 
-    async def _streamed(
-        self, scope: Message, headers: Headers, check: PayloadCheck, body: _Body, send: Send
+
+class _Exchange:
+    """A request's payload and its response on their way through the gate.
+
+    A payload is passed on while it is checked, its last part only if all of it is what was signed; after a fault nothing of the
+    response is.
+    """
+
+    __slots__ = ("_pending", "_receive", "_send", "added", "check", "ended", "fault")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._pending: bytes | None = None  # a payload that was read and checked
+        self.check: PayloadCheck | None = None
+        self.fault: SignatureFault | None = None
+        self.added: list[tuple[bytes, bytes]] = []  # headers of the response
+        self.ended = False  # whether all of the payload has arrived
+
+    async def receive(self) -> Message:
+        """Pass on what has arrived (ASGI)."""
+        if self._pending is not None:
+            body, self._pending = self._pending, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self._receive()
+        more = message["type"] == "http.request" and message.get("more_body", False)
+        self.ended |= not more
+        if self.check is not None and message["type"] == "http.request" and self.fault is None:
+            try:
+                self.check.add(message.get("body", b""))
+                if not more:
+                    self.check.end()
+            except SignatureFault as found:
+                self.fault = found
+        return message if self.fault is None else {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the response, without words for browsers (ASGI)."""
+        if self.fault is not None:
+            return
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                item for item in message.get("headers", ()) if item[0][:15].lower() != b"access-control-"
+            ] + self.added
+        await self._send(message)
+
+    async def read_and_check(self, signed: Signed) -> None:
+        """Read the whole payload and check the signature, which covers its digest."""
+        parts, size = [], 0
+        while not self.ended:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise SignatureFault("IncompleteBody", "The payload ended early.", 400)
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > BODY_LIMIT:
+                raise SignatureFault("RequestEntityTooLarge", f"The payload exceeds {BODY_LIMIT} bytes.", 413)
+        body = b"".join(parts)
+        signed.check(hashlib.sha256(body).hexdigest())
+        self._pending = body
+
+    async def reject(
+        self, status: int, headers: list[tuple[bytes, bytes]], content: bytes, drain: bool
     ) -> None:
-        """Pass a payload on while it is checked; its last part only if all of it is what was signed."""
-        fault: SignatureFault | None = None
-
-        async def checked() -> Message:
-            nonlocal fault
-            message = await body()
-            if message["type"] == "http.request" and fault is None:
-                try:
-                    check.add(message.get("body", b""))
-                    if not message.get("more_body"):
-                        check.end()
-                except SignatureFault as found:
-                    fault = found
-            return message if fault is None else {"type": "http.disconnect"}
-
-        async def unless_rejected(message: Message) -> None:
-            if fault is None:
-                await send(message)
-
-        await self._application(scope, checked, unless_rejected)
-        if fault is not None:
-            await _reject(fault, "s3", headers, body, send)
+        """Respond without the application, after a little of what the client still sends has been read."""
+        size = 0
+        while drain and not self.ended and size <= DRAIN_LIMIT:
+            message = await self._receive()
+            self.ended = message["type"] != "http.request" or not message.get("more_body")
+            size += len(message.get("body", b""))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": content})
 
 
 def foreign(method: str, headers: Headers, hosts: Collection[str]) -> str | None:
@@ -124,54 +174,23 @@ def foreign(method: str, headers: Headers, hosts: Collection[str]) -> str | None
     Parameters
     ----------
     headers
-        Names in lower case, with their values.
+        By name in lower case, of `dropsort.local.signatures.merged`: of two values for one name none passes.
     hosts
         Values of ``Host`` that name this server, in lower case.
     """
-    named = [value.lower() for name, value in headers if name == "host"]
-    if len(named) != 1 or named[0] not in hosts:
+    named = headers.get("host", "").lower()
+    if named not in hosts:
         return "Host is not this service's address."
-    for name, value in headers:
-        if name == "origin" and value != f"http://{named[0]}":
-            return "Pages of other origins are not served."
-        if name == "sec-fetch-site" and value not in ("none", "same-origin"):
-            return "Pages of other sites are not served."
-        if name.startswith("access-control-request-"):
+    if headers.get("origin") not in (None, f"http://{named}"):
+        return "Pages of other origins are not served."
+    if headers.get("sec-fetch-site") not in (None, "none", "same-origin"):
+        return "Pages of other sites are not served."
+    if method == "OPTIONS":
+        return "OPTIONS is not served."
+    for name in headers:
+        if name[:23] == "access-control-request-":
             return "Preflight requests are not served."
-    return "OPTIONS is not served." if method == "OPTIONS" else None
-
-
-class _Body:
-    """The payload as it arrives, and whether all of it has."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self.ended = receive, False
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self.ended |= message["type"] != "http.request" or not message.get("more_body")
-        return message
-
-
-async def _checked_body(signed: Signed, receive: _Body) -> Receive:
-    """Read the whole payload and check the signature, which covers its digest; return what gives it once more."""
-    parts, size = [], 0
-    while not receive.ended:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise SignatureFault("IncompleteBody", "The payload ended early.", 400)
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_LIMIT:
-            raise SignatureFault("RequestEntityTooLarge", f"The payload exceeds {BODY_LIMIT} bytes.", 413)
-    body = b"".join(parts)
-    signed.check(hashlib.sha256(body).hexdigest())
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return again
+    return None
 
 
 async def _nothing() -> Message:
@@ -185,33 +204,10 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _without_cors(send: Send) -> Send:
-    async def filtered(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [
-                item
-                for item in message.get("headers", ())
-                if not item[0].lower().startswith(b"access-control-")
-            ]
-        await send(message)
-
-    return filtered
-
-
-def _with_proof(send: Send, proof: str) -> Send:
-    async def added(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (PROOF.encode(), proof.encode())]
-        await send(message)
-
-    return added
-
-
-async def _reject(fault: SignatureFault, service: str, headers: Headers, body: _Body, send: Send) -> None:
+async def _reject(fault: SignatureFault, service: str, headers: Headers, exchange: _Exchange) -> None:
     """Respond as the service would: its clients show code and message."""
-    values = dict(headers)
-    kind = values.get("content-type", "")
-    service = service or _claimed_service(values.get("authorization", ""))
+    kind = headers.get("content-type", "")
+    service = service or _claimed_service(headers.get("authorization", ""))
     code, message = escape(fault.code), escape(fault.message)
     if service in ("s3", ""):
         kind, text = "application/xml", f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -222,8 +218,6 @@ async def _reject(fault: SignatureFault, service: str, headers: Headers, body: _
         kind = "text/xml"
     else:
         kind, text = "application/json", json.dumps({"__type": fault.code, "message": fault.message})
-    if "expect" not in values:  # who waits for permission is not given it
-        await _drain(body)
     content = text.encode()
     fields = [
         (b"content-type", kind.encode()),
@@ -231,17 +225,10 @@ async def _reject(fault: SignatureFault, service: str, headers: Headers, body: _
         (b"x-amzn-errortype", fault.code.encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": fault.status, "headers": fields})
-    await send({"type": "http.response.body", "body": content})
+    # Who waits for permission to send a payload is not given it.
+    await exchange.reject(fault.status, fields, content, drain="expect" not in headers)
 
 
 def _claimed_service(authorization: str) -> str:
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     return scope[3] if len(scope) == 5 else ""
-
-
-async def _drain(body: _Body) -> None:
-    """Read a little of what the client still sends."""
-    size = 0
-    while not body.ended and size <= DRAIN_LIMIT:
-        size += len((await body()).get("body", b""))

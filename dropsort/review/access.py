@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dropsort.local.gate import foreign
+from dropsort.local.signatures import merged
 
 MAX_BODY = 1_000_000  # bytes
 POLICY = (
@@ -67,7 +68,9 @@ class AccessControl:
         """What is returned without the application; None if it may respond."""
         opens = self._opens(request)
         # A link or a file may open the address: who has the token may come from anywhere.
-        headers = [item for item in request.headers.items() if not (opens and item[0] == "sec-fetch-site")]
+        headers = merged(
+            item for item in request.headers.items() if not (opens and item[0] == "sec-fetch-site")
+        )
         if fault := foreign(request.method, headers, self._hosts):
             return PlainTextResponse(fault + "\n", 403)
         if not request.url.path.startswith(self._base):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import gate as benchmark
+from benchmarks import gate_cost
 from benchmarks.ungated_emulator import ungated
 from dropsort.local import embedded, endpoint_process
 from dropsort.local.credentials import make
@@ -61,3 +62,12 @@ def test_the_median_its_interval_and_the_quartiles() -> None:
     assert (found.median, found.first, found.third, found.rounds) == (1.1, 1.0, 1.2, 5)
     assert 0.9 <= found.low < found.median < found.high <= 5.0
     assert "1 client, throughput" in benchmark.text({"1 client": {"throughput": found}})
+
+
+def test_the_cost_of_the_gate_is_measured_on_requests_that_it_lets_in() -> None:
+    figures = gate_cost.measure(rounds=1, count=1)
+    assert len(figures) == 9
+    # AND one that it rejects is no measurement
+    gate = Gate(gate_cost._application, gate_cost.PORT, make().secret_of, "/ready", lambda nonce: nonce)
+    with pytest.raises(RuntimeError, match="was rejected"):
+        gate_cost._seconds(gate, gate_cost.requests(MADE)["PutObject"], 1)

@@ -15,6 +15,7 @@ from botocore.credentials import Credentials as Key
 from dropsort.local import gate
 from dropsort.local.credentials import make
 from dropsort.local.gate import BODY_LIMIT, Gate, foreign
+from dropsort.local.signatures import merged
 
 PORT = 4566
 HOST = f"127.0.0.1:{PORT}"
@@ -171,9 +172,10 @@ def test_two_hosts_are_one_too_many() -> None:
     # Also where no signature covers it.
     for hosts in ([], [HOST, "rebound.example"], ["rebound.example", HOST], [HOST, HOST]):
         assert (
-            foreign("GET", [("host", one) for one in hosts], {HOST}) == "Host is not this service's address."
+            foreign("GET", merged(("host", one) for one in hosts), {HOST})
+            == "Host is not this service's address."
         )
-    assert foreign("GET", [("host", HOST)], {HOST}) is None
+    assert foreign("GET", {"host": HOST}, {HOST}) is None
 
 
 @pytest.mark.parametrize("path", ["/_ministack/reset", "/_localstack/health", "/health"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from botocore.auth import (
@@ -18,10 +18,10 @@ from botocore.auth import (
 )
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropsort.local.signatures import SignatureFault, Signed, parse
+from dropsort.local.signatures import SignatureFault, Signed, merged, parse
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 HOST = "127.0.0.1:4566"
@@ -44,11 +44,13 @@ class Call:
         params: dict[str, str] | None = None,
         body: bytes = b"",
         service: str = "s3",
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str] | Headers | None = None,
         signer: Any = None,
         **options: Any,
     ) -> None:
-        request = AWSRequest(method, f"http://{HOST}{path}", {"host": HOST, **(headers or {})}, body, params)
+        request = AWSRequest(method, f"http://{HOST}{path}", {"host": HOST}, body, params)
+        for name, value in headers.items() if isinstance(headers, dict) else headers or []:
+            request.headers[name] = value  # one more, if there is one of that name
         signer = signer or (S3SigV4Auth if service == "s3" else SigV4Auth)
         signer(Credentials(KEY, SECRET), service, "us-east-1", **options).add_auth(request)
         sent = request.prepare()
@@ -56,12 +58,12 @@ class Call:
         self.method, self.path, self.query, self.body = method, parts.path, parts.query, body
         self.headers: Headers = [
             (name.lower(), value.decode() if isinstance(value, bytes) else value)
-            for name, value in sent.headers.items()
+            for name, value in request.headers.items()
         ]
 
     def check(self, now: float | None = None) -> Signed:
         """As the gate does it; returns what was found."""
-        signed = parse(self.method, self.path, self.query, self.headers, secret, now)
+        signed = parse(self.method, self.path, self.query, merged(self.headers), secret, now)
         if not signed.payload:
             signed.check(hashlib.sha256(self.body).hexdigest())
             return signed
@@ -93,10 +95,61 @@ def rejected(call: Call, code: str, now: float | None = None) -> None:
 def test_whatever_botocore_signs_passes(
     method: str, path: str, params: dict[str, str], body: bytes, service: str, headers: dict[str, str]
 ) -> None:
-    from urllib.parse import quote
-
     call = Call(method, "/" + quote(path, safe="/~"), params, body, service, headers)
     assert call.check().access_key_id == KEY
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["x-amz-meta-a", "x-amz-meta-b"]), st.text("aä \t\x1f,", max_size=5)),
+        max_size=5,
+    ),
+    st.lists(
+        st.tuples(st.sampled_from(["a", "a-b", "A", "prefix"]), st.sampled_from(["", "1", "/ä", "a=b", "~"])),
+        max_size=4,
+    ),
+    st.sampled_from(["s3", "states"]),
+)
+@settings(max_examples=60)
+def test_repeated_headers_and_fields_are_signed_as_botocore_does(
+    headers: Headers, fields: Headers, service: str
+) -> None:
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields)
+    call = Call(
+        "PUT", "/bucket//a/../b/%C3%A4" + (f"?{query}" if query else ""), None, b"x", service, headers
+    )
+    assert call.query == query
+    assert [value for name, value in call.headers if name[:11] == "x-amz-meta-"] == [
+        value for _, value in headers
+    ]
+    call.check()
+    # One value that is moved into another header, and one that is dropped, are changes.
+    for changed in ([(n.replace("meta-a", "meta-b"), v) for n, v in call.headers], call.headers[1:]):
+        if sorted(merged(changed).items()) != sorted(merged(call.headers).items()):
+            call.headers = changed
+            with pytest.raises(SignatureFault):
+                call.check()
+
+
+@pytest.mark.parametrize(
+    "hidden", ["X-Amz-Credential", "X%2DAmz-Credential", "%58-Amz-Credential", "X-Amz-Signature"]
+)
+def test_a_second_identity_that_is_hidden_in_a_query_is_rejected(hidden: str) -> None:
+    # GIVEN a request signed in its header, query included, which names another key in the query
+    rejected(
+        Call("GET", f"/bucket/key?{hidden}=AKIAOTHER%2F20260101%2Fus-east-1%2Fs3%2Faws4_request"),
+        "IncompleteSignature",
+    )
+    # AND one that names it in a value only is nothing special
+    Call("GET", f"/bucket/key?prefix={quote(hidden)}").check()
+
+
+@pytest.mark.parametrize("second", ["Basic dGVzdDp0ZXN0", "", "AWS4-HMAC-SHA256 Credential=AKIAOTHER"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_second_header_with_a_signature_is_rejected(second: str, first: bool) -> None:
+    call = Call()
+    call.headers.insert(0 if first else len(call.headers), ("authorization", second))
+    rejected(call, "IncompleteSignature")
 
 
 @given(st.data())

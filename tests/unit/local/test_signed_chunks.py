@@ -12,7 +12,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropsort.local.signatures import PayloadCheck, SignatureFault, parse
+from dropsort.local.signatures import PayloadCheck, SignatureFault, merged, parse
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -50,7 +50,7 @@ PAYLOAD = (
 
 def chunks() -> PayloadCheck:
     """The check of the payload of AWS's example."""
-    signed = parse("PUT", "/examplebucket/chunkObject.txt", "", CHUNKED, secret, NOW)
+    signed = parse("PUT", "/examplebucket/chunkObject.txt", "", merged(CHUNKED), secret, NOW)
     signed.check(signed.payload)
     check = signed.payload_check()
     assert check
@@ -147,7 +147,7 @@ def test_a_trailer_is_checked() -> None:
     ]
 
     def check(payload: bytes) -> None:
-        signed = parse("PUT", "/b/k", "", headers, secret, NOW)
+        signed = parse("PUT", "/b/k", "", merged(headers), secret, NOW)
         signed.check(signed.payload)
         found = signed.payload_check()
         assert found
