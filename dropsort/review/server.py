@@ -50,62 +50,93 @@ STATIC = {
 
 def application(session: Session, order: str = ORDERS[0]) -> Starlette:
     """The ASGI application, without `AccessControl`."""
-    environment = Environment(
-        loader=PackageLoader("dropsort.review"), autoescape=True, undefined=StrictUndefined
+    requests = _Requests(session, order)
+    get = functools.partial(Route, methods=["GET"])
+    post = functools.partial(Route, methods=["POST"])
+    return Starlette(
+        routes=[
+            get("/", requests.page),
+            get("/favicon.ico", lambda _: Response(status_code=204)),
+            get("/static/{name}", requests.static),
+            get("/api/state", requests.state),
+            get("/api/view", requests.view),
+            get("/api/items", requests.items),
+            get("/api/details/{image}", requests.details),
+            *(get(f"/{size}/{{image}}", functools.partial(requests.image, size)) for size in SIDES),
+            post("/api/decide", requests.decide),
+            post("/api/claim", requests.claim),
+        ],
+        exception_handlers={HTTPException: _failed, ReviewError: _rejected},
+        middleware=[Middleware(_WhileServing, session)],
     )
 
-    template = environment.get_template("review.html")
 
-    def page(_: Request) -> Response:
+class _Requests:
+    """The responses to the requests of the page and its script."""
+
+    def __init__(self, session: Session, order: str) -> None:
+        self._session, self._order = session, order
+        environment = Environment(
+            loader=PackageLoader("dropsort.review"), autoescape=True, undefined=StrictUndefined
+        )
+        self._template = environment.get_template("review.html")
+
+    def page(self, _: Request) -> Response:
+        """The page itself, with what it shows first."""
         # What it shows first comes with it, and the thumbnails are made while the browser reads it.
         number, length, found = 0, 0, []
-        if order != "similar":  # which compares all images
-            number, length = session.listing.view(keys.LOW_CONFIDENCE, "", "", order, SEED)
-            found = session.listing.page(number, 0, PAGE_ITEMS) or []
-            session.thumbnails.prepare(item for item, _ in found[:SCREEN_ITEMS] if item)
+        if self._order != "similar":  # which compares all images
+            number, length = self._session.listing.view(keys.LOW_CONFIDENCE, "", "", self._order, SEED)
+            found = self._session.listing.page(number, 0, PAGE_ITEMS) or []
+            self._session.thumbnails.prepare(item for item, _ in found[:SCREEN_ITEMS] if item)
         first = {
             "bin": {"group": keys.LOW_CONFIDENCE, "kind": "", "value": ""},
-            "order": order,
+            "order": self._order,
             "seed": SEED,
             "view": number,
             "length": length,
             "items": _placed(found),
         }
-        text = template.render(bucket=session.bucket, reviewer=session.reviewer, first=first)
+        text = self._template.render(
+            bucket=self._session.bucket, reviewer=self._session.reviewer, first=first
+        )
         return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
-    def state(_: Request) -> Response:
+    def state(self, _: Request) -> Response:
+        """What the page shows above the images."""
         return _json(
             {
-                "loading": session.listing.loading,
-                "bins": session.listing.bins(),
-                "labels": session.listing.labels(),
-                "comparing": session.similar.pending,
-                "trouble": session.trouble,
-                "unreadable": len(session.listing.problems),
-                "per_minute": round(session.per_minute(), 1),
+                "loading": self._session.listing.loading,
+                "bins": self._session.listing.bins(),
+                "labels": self._session.listing.labels(),
+                "comparing": self._session.similar.pending,
+                "trouble": self._session.trouble,
+                "unreadable": len(self._session.listing.problems),
+                "per_minute": round(self._session.per_minute(), 1),
             }
         )
 
-    def view(request: Request) -> Response:
+    def view(self, request: Request) -> Response:
+        """An order of a group of images, as a numbered view."""
         query = request.query_params
-        chosen = query.get("order", order)
+        chosen = query.get("order", self._order)
         if chosen not in ORDERS:
             raise HTTPException(400, f"There is no order {chosen!r:.50}.")
-        number, length = session.listing.view(
+        number, length = self._session.listing.view(
             query.get("group", ""),
             query.get("kind", ""),
             query.get("value", ""),
             chosen,
             _number(request, "seed", 0),
-            session.similar.groups if chosen == "similar" else one_by_one,
+            self._session.similar.groups if chosen == "similar" else one_by_one,
         )
-        comparing = session.similar.pending if chosen == "similar" else 0
-        at = session.listing.index(number, query.get("image", ""))
+        comparing = self._session.similar.pending if chosen == "similar" else 0
+        at = self._session.listing.index(number, query.get("image", ""))
         return _json({"view": number, "length": length, "comparing": comparing, "at": at})
 
-    def items(request: Request) -> Response:
-        found = session.listing.page(
+    def items(self, request: Request) -> Response:
+        """A part of a view."""
+        found = self._session.listing.page(
             _number(request, "view", 0),
             _number(request, "offset", 0),
             min(_number(request, "limit", 100), MOST_ITEMS),
@@ -114,80 +145,66 @@ def application(session: Session, order: str = ORDERS[0]) -> Starlette:
             raise HTTPException(410, "The view is not there any more.")
         return _json({"items": _placed(found)})
 
-    def image(size: str, request: Request) -> Response:
-        shown = session.thumbnails.get(_item(request), size)
+    def image(self, size: str, request: Request) -> Response:
+        """An image in a size."""
+        shown = self._session.thumbnails.get(self._item(request), size)
         if shown.reason is not None:
             return Response(shown.reason, 422, media_type="text/plain; charset=utf-8")
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
         return Response(shown.data, media_type=shown.content_type, headers=headers)
 
-    def details(request: Request) -> Response:
-        found = session.details(_item(request))
+    def details(self, request: Request) -> Response:
+        """The result document of an image, and its decisions."""
+        found = self._session.details(self._item(request))
         reason = (found["result"] or {}).get("reason") or {}
         known = REASONS.get(reason.get("code", ""))
         return _json(found | {"why": known.sentence if known else reason.get("message")})
 
-    def _item(request: Request) -> ListedImage:
-        item = session.listing.find(request.path_params["image"])
+    def _item(self, request: Request) -> ListedImage:
+        item = self._session.listing.find(request.path_params["image"])
         if item is None:
             raise HTTPException(404, "There is no such image any more.")
         return item
 
-    async def decide(request: Request) -> Response:
+    async def decide(self, request: Request) -> Response:
+        """Make decisions."""
         document = await _body(request)
         sent = document.get("decisions")
         if not isinstance(sent, list) or not 0 < len(sent) <= MOST_DECISIONS:
             raise HTTPException(400, f"decisions is not a list of 1 to {MOST_DECISIONS}.")
-        found = [_wanted(session, one) for one in sent]
-        made = await run_in_threadpool(session.submit, found)
+        found = [_wanted(self._session, one) for one in sent]
+        made = await run_in_threadpool(self._session.submit, found)
         return _json(
             {"decisions": [asdict(one) | {"item": _listed(one.item) if one.item else None} for one in made]}
         )
 
-    async def claim(request: Request) -> Response:
+    async def claim(self, request: Request) -> Response:
+        """Claim images for this reviewer; the claims of others."""
         document = await _body(request)
         sent = document.get("images")
         if not isinstance(sent, list) or len(sent) > MOST_ITEMS:
             raise HTTPException(400, f"images is not a list of at most {MOST_ITEMS}.")
-        found = [item for one in sent if isinstance(one, str) and (item := session.listing.find(one))]
+        found = [item for one in sent if isinstance(one, str) and (item := self._session.listing.find(one))]
 
         def work() -> dict[str, str]:
-            session.claims.hold([item.path for item in found])
-            return session.claims.others()
+            self._session.claims.hold([item.path for item in found])
+            return self._session.claims.others()
 
         others = await run_in_threadpool(work)
         return _json(
             {"others": {item.inference_id: others[item.path] for item in found if item.path in others}}
         )
 
-    def static(request: Request) -> Response:
+    def static(self, request: Request) -> Response:
+        """A file of the page."""
         found = STATIC.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
         package, name, kind = found
         return Response(files(package).joinpath(name).read_bytes(), media_type=f"{kind}; charset=utf-8")
 
-    get = functools.partial(Route, methods=["GET"])
-    post = functools.partial(Route, methods=["POST"])
-    return Starlette(
-        routes=[
-            get("/", page),
-            get("/favicon.ico", lambda _: Response(status_code=204)),
-            get("/static/{name}", static),
-            get("/api/state", state),
-            get("/api/view", view),
-            get("/api/items", items),
-            get("/api/details/{image}", details),
-            *(get(f"/{size}/{{image}}", functools.partial(image, size)) for size in SIDES),
-            post("/api/decide", decide),
-            post("/api/claim", claim),
-        ],
-        exception_handlers={HTTPException: _failed, ReviewError: _rejected},
-        middleware=[Middleware(_Serving, session)],
-    )
 
-
-class _Serving:
+class _WhileServing:
     """Marks the time in which the page waits for a response."""
 
     def __init__(self, application: ASGIApp, session: Session) -> None:

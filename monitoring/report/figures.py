@@ -171,16 +171,12 @@ def build(
     counts, own = hourly(aggregate), hourly(part)
     first, last = (min(counts), max(counts) + HOUR) if counts else (None, None)
     found = first_reference(part) if reference is None else None
-    step = _step(first, last) if first and last else HOUR
-    samples = _bucket_samples(part, first, step) if first else {}
-    earlier = _bucket_samples(rest, first, step) if first else {}
-    buckets = _buckets(samples, earlier, first, last, step, threshold) if first and last else ()
     held = reference if reference is not None else (found.sample if found else None)
     begin = found.until if found else since  # nothing of the reference's own captures is compared with it
+    samples, buckets = _timeline(part, rest, first, last, threshold) if first and last else ({}, ())
     moment = now or last
-    found_check = None
-    if moment:
-        found_check = check(
+    drift_check = (
+        check(
             part,
             moment,
             threshold=threshold,
@@ -189,6 +185,9 @@ def build(
             since=begin,
             traffic=counts,
         )
+        if moment
+        else None
+    )
     return Report(
         threshold=threshold,
         familiarity_threshold=familiarity_threshold,
@@ -200,7 +199,7 @@ def build(
         ),
         reference=held,
         reference_name=reference_name if reference is not None else "the first day of captures",
-        check=found_check,
+        check=drift_check,
         gaps=_gaps(counts),
         aggregate=part,
         invoked=invoked,
@@ -210,6 +209,15 @@ def build(
         undated=sum(cell.count for key, cell in aggregate.cells.items() if key.hour == UNKNOWN),
         earlier_dots=_dots(rest, EARLIER_DOTS),
     )
+
+
+def _timeline(
+    part: Aggregate, rest: Aggregate, first: datetime, last: datetime, threshold: float
+) -> tuple[dict[int, Sample], tuple[TimeBucket, ...]]:
+    """Counts of the current model by number of the bucket, and the buckets, with what is known of all other models."""
+    step = _step(first, last)
+    samples, earlier = _bucket_samples(part, first, step), _bucket_samples(rest, first, step)
+    return samples, _buckets(samples, earlier, first, last, step, threshold)
 
 
 def _without(aggregate: Aggregate, model: str | None) -> Aggregate:
