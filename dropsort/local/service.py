@@ -204,68 +204,88 @@ class LocalService:
 
     def _start(self) -> None:
         self._ended = threading.Event()
+        known, before = self._open_folder()
+        self._version = model_version.identify(self._model)
+        self.changes = model_version.changes(before, self._version, self._parameters)
+        with ThreadPoolExecutor(2) as pool:
+            self._packages = pool.submit(self._package)
+            self._start_processes(before)
+            has_stack = self._restore_stack(known)
+            self._bring_up_to_date(before, has_stack)
+            self._endpoint.wait()
+        self._start_threads(known)
+
+    def _open_folder(self) -> tuple[bool, Mapping[str, object]]:
+        """Lock the folder and watch its disk; return whether it had a service, and what was deployed there."""
         self._folder = folder = ServiceFolder(self._data)
         self._cleanup.callback(folder.release)
         folder.acquire()
         disk = DiskWatch(folder.path, self._reserve, self._on_step)
         self._cleanup.callback(disk.stop)
         disk.start()
-        known = folder.prepare()
-        before = folder.deployed()
-        self._version = model_version.identify(self._model)
-        self.changes = model_version.changes(before, self._version, self._parameters)
-        with ThreadPoolExecutor(2) as pool:
-            packages = self._packages = pool.submit(self._package)
-            self._aws = EmbeddedAws(
-                venv.ensure(on_step=self._on_step),
-                folder.aws,
-                self._choose(self._port, before.get("port")),
-                keep=folder.keep,
-                holders=[folder.lock],
-                secrets=folder.credentials,
-                reserve=self._reserve,
-            )
-            self._parts.append(self._aws)
-            self._cleanup.callback(self._aws.stop)
-            self._on_step("Starting the embedded AWS and the endpoint")
-            self._launch_endpoint(folder, before)
+        return folder.prepare(), folder.deployed()
+
+    def _start_processes(self, before: Mapping[str, object]) -> None:
+        """Start the embedded AWS, and begin to start the endpoint."""
+        folder = self._folder
+        self._aws = EmbeddedAws(
+            venv.ensure(on_step=self._on_step),
+            folder.aws,
+            self._choose(self._port, before.get("port")),
+            keep=folder.keep,
+            holders=[folder.lock],
+            secrets=folder.credentials,
+            reserve=self._reserve,
+        )
+        self._parts.append(self._aws)
+        self._cleanup.callback(self._aws.stop)
+        self._on_step("Starting the embedded AWS and the endpoint")
+        self._launch_endpoint(folder, before)
+        self._aws.start()
+
+    def _restore_stack(self, known: bool) -> bool:
+        """Whether there is the stack of a previous run; from its last saved state if the embedded AWS did not save it since."""
+        if self._has_stack():
+            return True
+        if not known:
+            return False
+        self._aws.stop()
+        self._folder.restore()
+        self._aws.start()
+        return self._has_stack()
+
+    def _bring_up_to_date(self, before: Mapping[str, object], has_stack: bool) -> None:
+        """Deploy, if anything differs from what was deployed before, or parameters were lost since."""
+        folder, packages = self._folder, self._packages.result()
+        wanted = {
+            "key": _key({**self._parameters, **self._local_parameters()}, packages),
+            "port": self._aws.port,
+            "endpoint_port": self._endpoint.port,
+            **model_version.record(self._version, self._parameters),
+        }
+        recorded = stack_parameters.read(folder.parameters) if folder.keep else {}
+        recorded = stack_parameters.without_archives(recorded, packages.archives)
+        lost = stack_parameters.lost(recorded, self._deployed) if has_stack else recorded
+        if wanted == before and has_stack and not lost:
+            return
+        requested = model_version.to_deploy(before, self._parameters) if has_stack else self._parameters
+        if folder.keep:
+            stack_parameters.write(folder.parameters, {**recorded, **requested})
+        self._deploy({**lost, **requested, **self._local_parameters()}, packages)
+        if folder.keep:  # only a clean stop saves it
+            self._on_step("Restarting the embedded AWS, which saves what was deployed")
+            self._aws.stop()
+            folder.set_deployed(wanted)
             self._aws.start()
-            parameters = {**self._parameters, **self._local_parameters()}
-            plan = {
-                "key": _key(parameters, packages.result()),
-                "port": self._aws.port,
-                "endpoint_port": self._endpoint.port,
-                **model_version.record(self._version, self._parameters),
-            }
-            has_stack = self._has_stack()
-            if known and not has_stack:
-                self._aws.stop()
-                folder.restore()
-                self._aws.start()
-                has_stack = self._has_stack()
-            recorded = stack_parameters.read(folder.parameters) if folder.keep else {}
-            recorded = stack_parameters.without_archives(recorded, packages.result().archives)
-            lost = stack_parameters.lost(recorded, self._deployed) if has_stack else recorded
-            if plan != before or not has_stack or lost:
-                requested = (
-                    model_version.to_deploy(before, self._parameters) if has_stack else self._parameters
-                )
-                parameters = {**lost, **requested, **self._local_parameters()}
-                if folder.keep:
-                    stack_parameters.write(folder.parameters, {**recorded, **requested})
-                self._deploy(parameters, packages.result())
-                if folder.keep:  # only a clean stop saves it
-                    self._on_step("Restarting the embedded AWS, which saves what was deployed")
-                    self._aws.stop()
-                    folder.set_deployed(plan)
-                    self._aws.start()
-            self._endpoint.wait()
+
+    def _start_threads(self, known: bool) -> None:
+        """Start what works for the service in this process: metrics, redrive, the record of parameters."""
         session = self.session()
         reference_object.put(session.client("s3"), self.bucket, self._model, self._version.name)
         self._metrics = MetricsBridge(
             session.client("logs"),
             session.client("cloudwatch"),
-            folder.checkpoint if folder.keep else None,
+            self._folder.checkpoint if self._folder.keep else None,
             on_event=self.activity.add,
         )
         self._redrive = AutomaticRedrive(
@@ -276,9 +296,9 @@ class LocalService:
             self.outputs,
             self._on_step,
         )
-        if folder.keep:
+        if self._folder.keep:
             record = ParameterRecord(
-                session.client("cloudformation"), STACK, folder.parameters, self._local_parameters()
+                session.client("cloudformation"), STACK, self._folder.parameters, self._local_parameters()
             )
             self._cleanup.callback(record.stop)
             record.start()
