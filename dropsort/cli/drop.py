@@ -19,7 +19,14 @@ from dropsort.contract.keys import INCOMING, path_of
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from dropsort.client.deployed_service import DeployedService
+    from dropsort.client.drop import Uploaded
     from dropsort.client.errors import MissingResultsError
+    from dropsort.client.files import FoundFiles, LocalFile
     from dropsort.client.wait import FinishedUpload
 
 
@@ -78,27 +85,12 @@ def drop(
     .DS_Store, @eaDir, *.part and the like); its path relative to that folder becomes its path below incoming/. A file
     that is already there is not uploaded again, so an interrupted drop can be repeated.
     """
-    from dropsort.client import deployed_service, files
-    from dropsort.client.drop import Uploaded
+    from dropsort.client import deployed_service
     from dropsort.client.drop import drop as upload
-    from dropsort.client.drop_and_wait import drop_and_wait
-    from dropsort.client.errors import MissingResultsError
-    from dropsort.client.summary import cold_starts, summarise, warm_latency
 
-    found, skipped, left_out, look_alike = files.walk(paths, prefix, exclude=exclude, include=include)
-    for item in skipped:
-        note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
-    if left_out:
-        note(f"{_files_are(left_out)} left out: files of operating systems and programs, or --exclude.")
-    for group in look_alike:
-        names = ", ".join(printable(str(file.path)) for file in group)
-        note(f"{len(group)} files look the same and differ in how Unicode composes their names: {names}")
-    if not found:
-        names = ", ".join(printable(str(path)) for path in paths)
-        raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
+    found = _find_files(paths, prefix, exclude, include)
     service = deployed_service.find(aws.client, stack)
-    s3 = aws.client("s3")
-    ignored = [file for file in found if service.ignored(path_of(file.key))]
+    ignored = [file for file in found.files if service.ignored(path_of(file.key))]
     if ignored:
         name = printable(str(ignored[0].path))
         note(
@@ -108,8 +100,8 @@ def drop(
     ordered: list[FinishedUpload] = []
     missing: MissingResultsError | None = None
     with bars() as progress:
-        uploading = progress.add_task("uploaded", total=len(found))
-        sorting = progress.add_task("results", total=len(found) - len(ignored), visible=wait_)
+        uploading = progress.add_task("uploaded", total=len(found.files))
+        sorting = progress.add_task("results", total=len(found.files) - len(ignored), visible=wait_)
 
         def uploaded(item: Uploaded) -> None:
             uploads.append(item)
@@ -119,48 +111,26 @@ def drop(
             ordered.append(item)
             progress.advance(sorting)
 
-        retrying = Retrying()
-
         try:
             if wait_:
-                drop_and_wait(
-                    s3,
-                    service.bucket,
-                    found,
-                    again=again,
-                    patience_seconds=timeout,
-                    ignored=service.ignored,
-                    uploaded=uploaded,
-                    done=done,
-                    retrying=retrying,
-                )
+                missing = _upload_and_wait(aws, service, found.files, again, timeout, uploaded, done)
             else:
-                upload(s3, service.bucket, found, again=again, done=uploaded)
-        except MissingResultsError as error:
-            missing = error
+                upload(aws.client("s3"), service.bucket, found.files, again=again, done=uploaded)
         except KeyboardInterrupt:
-            note(interrupted(len(uploads), len(found)))
+            note(interrupted(len(uploads), len(found.files)))
             raise
     fresh = sum(item.fresh for item in uploads)
     document: dict[str, Any] = {
         "bucket": service.bucket,
         "uploaded": fresh,
         "unchanged": len(uploads) - fresh,
-        "left_out": left_out,
+        "left_out": found.left_out,
         "ignored": len(ignored),
-        "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
+        "skipped": [{"path": str(item.path), "reason": item.reason} for item in found.skipped],
     }
     output = output_console(json_file)
     if wait_:
-        summary = summarise(len(found) - len(ignored), ordered)
-        cold = cold_starts(ordered)
-        summary |= {"cold_starts": cold, "warm_latency_seconds": warm_latency(ordered, cold)}
-        document |= summary
-        if ordered:
-            rows = sorted((item.result for item in ordered), key=lambda item: item.key)
-            output.print(ResultsTable(rows, limit=100))
-            output.print()
-        output.print(facts_table(totals(summary)))
+        document |= _show_results(output, len(found.files) - len(ignored), ordered)
     there = len(uploads) - fresh
     output.print(
         f"{fresh} uploaded to s3://{service.bucket}/{INCOMING}, {there} {'was' if there == 1 else 'were'} already there."
@@ -170,10 +140,75 @@ def drop(
         raise missing
     if waiting := document.get("retryable", 0):
         note(
-            f"{waiting} of {len(found)} images have no result yet. To wait for them, run the same command again; "
+            f"{waiting} of {len(found.files)} images have no result yet. To wait for them, run the same command again; "
             "`dropsort status` shows how many wait."
         )
-    return EXIT_FAILURE if skipped or waiting else 0
+    return EXIT_FAILURE if found.skipped or waiting else 0
+
+
+def _find_files(
+    paths: tuple[Path, ...], prefix: str, exclude: tuple[str, ...], include: tuple[str, ...]
+) -> FoundFiles:
+    """The files to upload; what is not uploaded, and names that look the same, are noted."""
+    from dropsort.client import files
+
+    found = files.walk(paths, prefix, exclude=exclude, include=include)
+    for item in found.skipped:
+        note(f"not uploaded: {printable(str(item.path))}: {item.reason}")
+    if found.left_out:
+        note(f"{_files_are(found.left_out)} left out: files of operating systems and programs, or --exclude.")
+    for group in found.look_alike:
+        names = ", ".join(printable(str(file.path)) for file in group)
+        note(f"{len(group)} files look the same and differ in how Unicode composes their names: {names}")
+    if not found.files:
+        names = ", ".join(printable(str(path)) for path in paths)
+        raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
+    return found
+
+
+def _upload_and_wait(
+    aws: Aws,
+    service: DeployedService,
+    files: list[LocalFile],
+    again: bool,
+    timeout: float,
+    uploaded: Callable[[Uploaded], None],
+    done: Callable[[FinishedUpload], None],
+) -> MissingResultsError | None:
+    """Upload files and wait for their results; return the error if some did not come."""
+    from dropsort.client.drop_and_wait import drop_and_wait
+    from dropsort.client.errors import MissingResultsError
+
+    try:
+        drop_and_wait(
+            aws.client("s3"),
+            service.bucket,
+            files,
+            again=again,
+            patience_seconds=timeout,
+            ignored=service.ignored,
+            uploaded=uploaded,
+            done=done,
+            retrying=Retrying(),
+        )
+    except MissingResultsError as error:
+        return error
+    return None
+
+
+def _show_results(output: Console, images: int, ordered: list[FinishedUpload]) -> dict[str, Any]:
+    """Print results and their totals; return the summary."""
+    from dropsort.client.summary import cold_starts, summarise, warm_latency
+
+    cold = cold_starts(ordered)
+    summary = summarise(images, ordered)
+    summary |= {"cold_starts": cold, "warm_latency_seconds": warm_latency(ordered, cold)}
+    if ordered:
+        rows = sorted((item.result for item in ordered), key=lambda item: item.key)
+        output.print(ResultsTable(rows, limit=100))
+        output.print()
+    output.print(facts_table(totals(summary)))
+    return summary
 
 
 def interrupted(uploaded: int, files: int) -> str:

@@ -56,9 +56,8 @@ def results(
     With KEY, such as cam1/a.jpg, show everything about one image: its result with the reason in words, and the versions
     of its upload.
     """
-    from dropsort.client import deployed_service, tables
+    from dropsort.client import deployed_service
     from dropsort.client import results as reading
-    from dropsort.client.summary import accuracy, outcomes
 
     files = json_file, csv_file, parquet_file
     shown = [file for file in files if is_standard_output(file)]
@@ -86,31 +85,13 @@ def results(
     waiting = sum(item.why == reconciliation.NO_RESULT for item in checked)
     for problem in unreadable:
         note(problem)
-    write_json_lines(json_file, (item.document for item in found))
-    if csv_file:
-        with writing(csv_file) as text:
-            tables.write_csv(found, text)
-    if parquet_file:
-        with writing(parquet_file) as text:
-            text.buffer.write(tables.to_parquet(found))
+    _write_files(found, json_file, csv_file, parquet_file)
     output = output_console(shown[0] if shown else None)
     if limit:
         output.print(ResultsTable(found, limit))
-    counts, retryable = outcomes(found), sum(item.retryable for item in found)
-    facts = [("results", f"{len(found)} in s3://{service.bucket}")]
-    facts += [(name, str(counts[name])) for name in OUTCOMES if counts[name]]
-    if retryable:
-        facts.append(("waiting", f"{retryable} retryable: the service starts them again by itself"))
-    by_folder = accuracy(found)
-    if by_folder.accuracy is not None and not outcome and not label:  # of a selection it would mislead
-        images = f"{by_folder.right} of {by_folder.images} in folders named like a label"
-        images += (
-            f"; of these, people decided {by_folder.reviewed}, counted as the model predicted"
-            if by_folder.reviewed
-            else ""
-        )
-        images += f", of --prefix {prefix} alone" if prefix else ""
-        facts.append(("accuracy", f"{by_folder.accuracy:.3f} ({images})"))
+    facts = [("results", f"{len(found)} in s3://{service.bucket}"), *_totals(found)]
+    if not outcome and not label:  # of a selection it would mislead
+        facts += _accuracy(found, prefix)
     output.print(facts_table(facts))
     if waiting:
         output.print(f"{waiting} {'upload has' if waiting == 1 else 'uploads have'} no result yet.")
@@ -123,6 +104,46 @@ def results(
                 "Nothing was uploaded yet: dropsort drop FOLDER --wait uploads images and shows their results."
             )
     return EXIT_FAILURE if unreadable else 0
+
+
+def _write_files(
+    found: list[Result], json_file: Path | None, csv_file: Path | None, parquet_file: Path | None
+) -> None:
+    """Write results in the formats that have a file."""
+    from dropsort.client import tables
+
+    write_json_lines(json_file, (item.document for item in found))
+    if csv_file:
+        with writing(csv_file) as text:
+            tables.write_csv(found, text)
+    if parquet_file:
+        with writing(parquet_file) as text:
+            text.buffer.write(tables.to_parquet(found))
+
+
+def _totals(found: list[Result]) -> list[tuple[str, str]]:
+    """Results by outcome, and those that are not final."""
+    from dropsort.client.summary import outcomes
+
+    counts, retryable = outcomes(found), sum(item.retryable for item in found)
+    facts = [(name, str(counts[name])) for name in OUTCOMES if counts[name]]
+    if retryable:
+        facts.append(("waiting", f"{retryable} retryable: the service starts them again by itself"))
+    return facts
+
+
+def _accuracy(found: list[Result], prefix: str) -> list[tuple[str, str]]:
+    """The accuracy by folders that are named like a label; nothing without any."""
+    from dropsort.client.summary import accuracy
+
+    by_folder = accuracy(found)
+    if by_folder.accuracy is None:
+        return []
+    images = f"{by_folder.right} of {by_folder.images} in folders named like a label"
+    if by_folder.reviewed:
+        images += f"; of these, people decided {by_folder.reviewed}, counted as the model predicted"
+    images += f", of --prefix {prefix} alone" if prefix else ""
+    return [("accuracy", f"{by_folder.accuracy:.3f} ({images})")]
 
 
 def _show_image(s3: S3Client, bucket: str, name: str, json_file: Path | None) -> int:
