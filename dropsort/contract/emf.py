@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dropsort.contract.metrics import NAMESPACE, Metric
+from dropsort.contract.metrics import NAMESPACE
 
 MAX_DIMENSION = 1024  # characters of a dimension's value, ASCII alone
 
@@ -30,7 +30,7 @@ def line(
     values: Mapping[str, float],
     sets: Iterable[tuple[Iterable[str], Iterable[str]]],
     dimensions: Mapping[str, str],
-    declared: Mapping[str, Metric],
+    declared: Mapping[str, str],
     milliseconds: int,
     notes: Mapping[str, Any] | None = None,
 ) -> str:
@@ -47,7 +47,7 @@ def line(
     dimensions
         Value by name, of all sets.
     declared
-        Metrics by name, for their units.
+        Units by metric.
     milliseconds
         Time of the metrics since 1970, UTC.
     notes
@@ -65,7 +65,7 @@ def line(
         {
             "Namespace": NAMESPACE,
             "Dimensions": [list(names)],
-            "Metrics": [{"Name": name, "Unit": declared[name].unit} for name in metrics if name in finite],
+            "Metrics": [{"Name": name, "Unit": declared[name]} for name in metrics if name in finite],
         }
         for names, metrics in sets
     ]

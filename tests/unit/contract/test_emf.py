@@ -13,12 +13,11 @@ from dropsort.contract.metrics import (
     LABELS_COUNTED,
     MODEL,
     STACK,
-    Metric,
     counted_label,
     largest_shares,
 )
 
-DECLARED = {"A": Metric("Count", "a"), "B": Metric("Milliseconds", "b"), "C": Metric("None", "c")}
+DECLARED = {"A": "Count", "B": "Milliseconds", "C": "None"}
 
 
 def test_a_line_has_a_directive_for_each_set_of_dimensions() -> None:

@@ -238,7 +238,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
             assert block["Namespace"] == "Dropsort"
             assert block["Dimensions"] in ([["Stack"]], [["Stack", "Label"]], [["Stack", "Model"]])
             for metric in block["Metrics"]:
-                assert metric["Unit"] == metrics.WORKFLOW[metric["Name"]].unit
+                assert metric["Unit"] == metrics.WORKFLOW[metric["Name"]]
                 value = document[metric["Name"]]
                 values[metric["Name"]] = value[0] if isinstance(value, list) else value
     return values

@@ -178,9 +178,7 @@ def test_the_handler_prints_metrics(
     for line in lines:
         (described,) = line["_aws"]["CloudWatchMetrics"]
         assert described["Namespace"] == "Dropsort"
-        assert all(
-            MONITORING[m["Name"]].unit == m["Unit"] and m["Name"] in line for m in described["Metrics"]
-        )
+        assert all(MONITORING[m["Name"]] == m["Unit"] and m["Name"] in line for m in described["Metrics"])
         assert all(d in line for d in described["Dimensions"][0])
         assert line["_aws"]["Timestamp"] == 1795251900000
 

@@ -11,6 +11,7 @@ import pytest
 
 from monitoring.drift.sample import Sample
 from monitoring.function import observe
+from monitoring.prices import ResourceUse, cost
 from tests.unit.monitoring.test_function import NOW, SETTINGS, last_read_at, metrics_of, put_captures
 
 
@@ -161,6 +162,17 @@ def test_damaged_traffic_is_made_again(aws: tuple[Any, Any], body: bytes) -> Non
     assert list(kept.values()) == [40]
 
 
+def test_the_endpoint_costs_from_its_first_capture_of_the_month_on(aws: tuple[Any, Any]) -> None:
+    """GIVEN captures of two hours WHEN the function runs THEN instances cost that long, and in a new month since it began."""
+    s3, cloudwatch = aws
+    put_captures(s3, NOW - timedelta(hours=2), 40)  # in the hour from 7:00 on
+    settings = replace(SETTINGS, instance_type="ml.m5.xlarge", instance_count=2)
+    for now, hours in ((NOW, 2 + 5 / 60), (datetime(2026, 12, 1, 4, 30, tzinfo=UTC), 4.5)):
+        lines, _ = observe(settings, now, s3=s3, cloudwatch=cloudwatch)
+        per_hour = cost(0, ResourceUse(), endpoint_hours=1, instance="ml.m5.xlarge", instances=2)
+        assert metrics_of(lines)["CostSoFar"] == pytest.approx(hours * per_hour)
+
+
 def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[Any, Any]) -> None:
     """GIVEN what the handlers emit WHEN the function runs THEN captured share and cost come from it."""
     s3, cloudwatch = aws
@@ -177,7 +189,9 @@ def test_captures_are_held_against_invocations_and_cost_is_counted(aws: tuple[An
 
     lines, _ = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
 
-    assert metrics_of(lines)["CostSoFar"] > 0
+    assert metrics_of(lines)["CostSoFar"] == pytest.approx(cost(1000, ResourceUse()))
+    standard, _ = observe(replace(SETTINGS, workflow_type="STANDARD"), NOW, s3=s3, cloudwatch=cloudwatch)
+    assert metrics_of(standard)["CostSoFar"] == pytest.approx(cost(1000, ResourceUse(express=False)))
     assert metrics_of(lines)["CapturedShare"] == 0.5
     # AND of a sample fewer captures are expected: 50 of 80 invocations, below which a share means nothing
     for percent, share in ((62.5, 0.8), (62.4, None)):
