@@ -1,4 +1,5 @@
-"""HTML by Jinja2, with autoescaping everywhere: whatever comes from captures, models or AWS is text, never markup.
+"""HTML by Jinja2, with autoescaping everywhere: whatever comes from captures, models or AWS is text, never markup,
+and has a replacement character for each control character and mark of direction.
 
 Templates, style sheet and scripts are files of this package. A page loads nothing: its content security policy allows its own
 scripts by their digests, inline styles, and images as data URIs.
@@ -17,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dropsort.contract import files
 from dropsort.contract.errors import DropsortError
+from dropsort.contract.text import printable
 from dropsort.pages import svg
 
 
@@ -32,11 +34,19 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_without_control_characters,
     )
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     found.filters["drawing"] = svg.draw
     found.filters["sample"] = svg.sample
     return found
+
+
+def _without_control_characters(value: object) -> object:
+    """What a template writes for a value: text of others cannot show another name than the one that is there."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # markup, whose values were here already
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 @functools.cache

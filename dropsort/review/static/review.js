@@ -1,7 +1,9 @@
 "use strict";
 // The review page. Text of others (keys, labels, names) is only ever set as text, never as markup.
 const $ = (id) => document.getElementById(id);
-const make = (tag, className, text) => { const found = document.createElement(tag); if (className) found.className = className; if (text !== undefined) found.textContent = text; return found; };
+// Text of others, such as keys and labels: control characters and marks of direction would show another name than the one that is there.
+const shown = (text) => String(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\uFFFD");
+const make = (tag, className, text) => { const found = document.createElement(tag); if (className) found.className = className; if (text !== undefined) found.textContent = shown(text); return found; };
 const GROUPS = { "low-confidence": "To review", failed: "Failed", classified: "Classified by the model", reviewed: "Reviewed" };
 const LETTERS = "abcdefhijklmopqrtvwxy".split("");  // without those of actions: g, n, s, u, z
 const QUEUE = "dropsort-review-unsent";
@@ -17,7 +19,7 @@ async function request(path, body) {
   if (!response.ok) { const failed = new Error((await response.json().catch(() => ({}))).message || `The page's server returned ${response.status}.`); failed.status = response.status; throw failed; }
   return response.json();
 }
-function trouble(text) { $("trouble").textContent = text; $("trouble").hidden = !text; }
+function trouble(text) { $("trouble").textContent = shown(text); $("trouble").hidden = !text; }
 
 // ---- The grid ---------------------------------------------------------------------------------------------------------
 const grid = new Grid($("grid"), $("space"), async (offset, limit) => {
@@ -26,12 +28,12 @@ const grid = new Grid($("grid"), $("space"), async (offset, limit) => {
 }, draw);
 
 function words(item) {
-  if (item.action === "label") return `✓ ${item.label}`;
+  if (item.action === "label") return `✓ ${shown(item.label)}`;
   if (item.action === "none") return "✕ none of these";
   if (item.action === "unusable") return "⊘ unusable";
   return "";
 }
-const pathOf = ({ key }) => key.replace("incoming/", "");
+const pathOf = ({ key }) => shown(key.replace("incoming/", ""));
 const imagesIn = (bins) => bins.reduce((sum, one) => sum + one[3], 0);
 // Why an image cannot be shown, as the server says.
 async function reason(image, otherwise) { const response = await fetch(image.src).catch(() => null); return response && response.status === 422 ? response.text() : otherwise; }
@@ -57,8 +59,8 @@ function draw(cell, index, item) {
     box.append(holder, make("div", "name"), make("div", "note"), make("div", "sign")); cell.replaceChildren(box);
   }
   const [, name, note, mark] = box.children;
-  name.textContent = item ? item.label || (item.reason || "").replaceAll("_", " ") || "–" : "gone";
-  note.textContent = item ? `${item.size > 1 ? `${item.size} similar · ` : ""}${share(item.confidence)} · ${item.key.split("/").pop()}` : "";
+  name.textContent = item ? shown(item.label || "") || (item.reason || "").replaceAll("_", " ") || "–" : "gone";
+  note.textContent = item ? `${item.size > 1 ? `${item.size} similar · ` : ""}${share(item.confidence)} · ${shown(item.key.split("/").pop())}` : "";
   name.title = name.textContent; note.title = item ? pathOf(item) : "";  // both may be cut
   mark.textContent = sign; mark.hidden = !sign;
   cell.setAttribute("aria-label", item ? `${pathOf(item)}: ${name.textContent}, ${share(item.confidence)}${sign ? `, ${sign}` : ""}` : "gone");
@@ -275,7 +277,7 @@ async function poll() {
 async function facts() {
   const item = grid.length ? await grid.fetchItem(page.at) : null;
   $("large").hidden = !page.large; if (!page.large || !item) return;
-  if ($("big").dataset.id !== item.id) { $("big").dataset.id = item.id; zoom(1); $("big").hidden = false; $("why-not").hidden = true; $("big").alt = item.key; $("big").src = `large/${item.id}`; }
+  if ($("big").dataset.id !== item.id) { $("big").dataset.id = item.id; zoom(1); $("big").hidden = false; $("why-not").hidden = true; $("big").alt = pathOf(item); $("big").src = `large/${item.id}`; }
   const table = (rows) => { const found = make("table"); for (const [name, value] of rows) { const row = make("tr"); row.append(make("th", "", name), value instanceof Node ? value : make("td", "", value)); found.append(row); } return found; };
   const nodes = [make("h2", "", pathOf(item))];
   try {

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from jinja2 import Environment, UndefinedError
 
+from dropsort.contract.text import printable
 from dropsort.pages import dashboard, evaluation, html, report
 from dropsort.pages.images import GalleryImage
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series
@@ -26,8 +27,9 @@ from monitoring.report.figures import build
 from training.dataset import LabelledImage
 from training.evaluation.figures import Evaluation, Predictions
 
-HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&"
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&\x1b[31m\x9bm\u202egpj"
 START, END = datetime(2026, 11, 2, 9, tzinfo=UTC), datetime(2026, 11, 2, 12, tzinfo=UTC)
+FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 TEMPLATES = Path(html.__file__).parent / "templates"
 
 
@@ -124,9 +126,9 @@ def test_every_attribute_of_a_gallery_is_one_value_whatever_it_says() -> None:
 
     assert not intruders(text)
     found = [attributes for _, attributes in Tags(text).found]
-    assert [one["alt"] for one in found if "alt" in one] == [HOSTILE]
-    assert [one["src"] for one in found if "src" in one] == [shown.data]
-    assert [one["title"] for one in found if one.get("class") == "id"] == [HOSTILE, HOSTILE]
+    assert [one["alt"] for one in found if "alt" in one] == [printable(HOSTILE)]
+    assert [one["src"] for one in found if "src" in one] == [printable(shown.data)]
+    assert [one["title"] for one in found if one.get("class") == "id"] == [printable(HOSTILE)] * 2
 
 
 @PAGES
@@ -136,6 +138,18 @@ def test_without_autoescaping_it_would_be_markup(page: object) -> None:
     env.autoescape = False
 
     assert intruders(page(env))  # type: ignore[operator]
+
+
+@PAGES
+def test_no_control_character_or_mark_of_direction_reaches_a_page(page: object) -> None:
+    """WHEN pages are made THEN names are shown as they stand AND without the filter they would not be."""
+    text = page()  # type: ignore[operator]
+
+    assert "\ufffd[31m\ufffdm\ufffdgpj" in text
+    assert not FORBIDDEN.search(text)
+    env = html.environment()
+    env.finalize = None
+    assert set(FORBIDDEN.findall(page(env))) == {"\x1b", "\x9b", "\u202e"}  # type: ignore[operator]
 
 
 @PAGES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,6 +168,11 @@ def test_two_reviewers_hostile_text_and_the_large_view(
         assert "<script>" in one.locator("#labels").inner_text()
         assert one.title() == "Review pictures"
         assert one.locator("#facts img").count() == 0
+        # AND marks of direction, of which the key has one, show no other name than the one that is there
+        assert one.locator("#facts h2").first.inner_text().endswith("\ufffdgnp.png")
+        assert not re.search(
+            "[\u202a-\u202e\u2066-\u2069]", one.locator("body").evaluate("(body) => body.outerHTML")
+        )
         until(one, "document.getElementById('big').naturalWidth > 0")
         one.keyboard.press("+")
         assert one.evaluate("page.zoom") == 2
