@@ -21,8 +21,8 @@ from benchmarks.capacity_simulation import Simulation
 from benchmarks.capacity_template import Deployment
 from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
-from benchmarks.faults.stand import Stand, images
-from dropsort.local import automatic_redrive, embedded
+from benchmarks.faults.stand import Stand, hasten, images
+from dropsort.local import embedded
 from dropsort.local.service import LocalService
 
 UPLOADS = 120
@@ -131,15 +131,14 @@ ASSUMED = Assumptions(
 @contextlib.contextmanager
 def service() -> Iterator[Stand]:
     """The embedded service, which starts what failed again as often as the simulation does."""
-    before = automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE
-    automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE = REDRIVE_SECONDS, 1
+    restore = hasten(REDRIVE_SECONDS, again_too=False)
     try:
         with LocalService() as running:
             stand = Stand(running)
             yield stand
             stand.close()
     finally:
-        automatic_redrive.INTERVAL_SECONDS, automatic_redrive.SHARE = before
+        restore()
 
 
 def measure(stand: Stand, folder: str, case: Case, uploads: int) -> tuple[Measured, float]:

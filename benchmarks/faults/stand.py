@@ -30,11 +30,27 @@ SECONDS = 5.0
 PARAMETERS = {"InvocationTimeoutSeconds": str(INVOCATION_TIMEOUT_SECONDS)}
 
 
-def hasten() -> None:
-    """Have the automatic redrive of services in this process check every few seconds; what it does is the same."""
-    automatic_redrive.INTERVAL_SECONDS = automatic_redrive.MIN_AGE_SECONDS = REDRIVE_SECONDS
-    automatic_redrive.LONGEST_INTERVAL_SECONDS = 4 * REDRIVE_SECONDS
-    automatic_redrive.SHARE = 1
+def hasten(seconds: float = REDRIVE_SECONDS, *, again_too: bool = True) -> Callable[[], None]:
+    """Have the automatic redrive of services in this process check every few seconds; what it does is the same.
+
+    Parameters
+    ----------
+    seconds
+        Between checks.
+    again_too
+        Whether it starts an upload that was started in vain as often, and uploads of any age.
+
+    Returns
+    -------
+    Callable
+        Restores what was set before.
+    """
+    changed = {"INTERVAL_SECONDS": seconds, "SHARE": 1}
+    if again_too:
+        changed |= {"MIN_AGE_SECONDS": seconds, "LONGEST_INTERVAL_SECONDS": 4 * seconds}
+    before = {name: getattr(automatic_redrive, name) for name in changed}
+    vars(automatic_redrive).update(changed)
+    return lambda: vars(automatic_redrive).update(before)
 
 
 def images(count: int = 24, side: int | None = None) -> list[tuple[bytes, str]]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dropsort.contract import backlog
+from dropsort.contract.text import number_of
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -118,9 +119,7 @@ class AutomaticRedrive:
             try:
                 count = self.check(everything)
                 if count:
-                    self._report(
-                        f"Started {count} upload{'s' if count > 1 else ''} without a final result again"
-                    )
+                    self._report(f"Started {number_of(count, 'upload')} without a final result again")
             except Exception as error:
                 if not self._stop.is_set():
                     self._report(f"Uploads without a result could not be started again: {error}")

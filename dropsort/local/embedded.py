@@ -18,7 +18,7 @@ from dropsort.local.clients import EmbeddedSession
 from dropsort.local.direct import is_ready
 from dropsort.local.disk import RESERVE_BYTES
 from dropsort.local.errors import InUseError
-from dropsort.local.process import Lifeline, Process
+from dropsort.local.process import Lifeline, Process, ProcessOwner
 
 HOST = "127.0.0.1"
 PROGRAM = Path(__file__).with_name("emulator.py")
@@ -42,7 +42,7 @@ SETTINGS = {
 }
 
 
-class EmbeddedAws:
+class EmbeddedAws(ProcessOwner):
     """One embedded AWS.
 
     Parameters
@@ -87,7 +87,6 @@ class EmbeddedAws:
         self.secrets = secrets or folder / credentials.FILE
         self.credentials = credentials.ensure(self.secrets)
         self.lifeline = Lifeline()
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -130,20 +129,9 @@ class EmbeddedAws:
             self.stop()
             raise
 
-    def running(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.running()
-
-    def kill(self) -> None:
-        """Have it end at once, without saving anything; returns before it has."""
-        if self._process:
-            self._process.kill()
-
     def stop(self) -> None:
         """Stop it, with all its functions; with `keep` its state is saved first."""
-        if self._process:
-            self._process.stop()
-            self._process = None
+        super().stop()
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
 
     def _command(self) -> list[str]:

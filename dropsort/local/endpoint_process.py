@@ -13,14 +13,14 @@ from dropsort.local import clients, credentials
 from dropsort.local.direct import is_ready, responds
 from dropsort.local.embedded import HOST, free_port
 from dropsort.local.endpoint_config import EndpointConfig
-from dropsort.local.process import Lifeline, Process
+from dropsort.local.process import Lifeline, Process, ProcessOwner
 
 MODULE = "dropsort.local.serve"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 
-class EmbeddedEndpoint:
+class EmbeddedEndpoint(ProcessOwner):
     """One endpoint.
 
     Parameters
@@ -73,7 +73,6 @@ class EmbeddedEndpoint:
             "credentials": str(secrets.resolve()),
         }
         self._leash = Lifeline()
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -115,24 +114,9 @@ class EmbeddedEndpoint:
             self.stop()
             raise
 
-    def running(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.running()
-
     def flush(self) -> bool:
         """Have everything that it captured written into the bucket; return whether that is done."""
         return self._call("POST", "/flush")
-
-    def kill(self) -> None:
-        """Have it end at once, without saving anything; returns before it has."""
-        if self._process:
-            self._process.kill()
-
-    def stop(self) -> None:
-        """Stop it, after it has completed its requests and written its captures."""
-        if self._process:
-            self._process.stop()
-            self._process = None
 
     def _call(self, method: str, path: str) -> bool:
         request = clients.signed_request(self.credentials, method, self.url + path)

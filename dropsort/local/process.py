@@ -117,3 +117,24 @@ class Process:
         except subprocess.TimeoutExpired:  # the supervisor itself hangs: it never did, but nothing may stay
             self._supervisor.kill()
             self._supervisor.wait()
+
+
+class ProcessOwner:
+    """A part of the service that is a process of its own."""
+
+    _process: Process | None = None
+
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.running()
+
+    def kill(self) -> None:
+        """Have it end at once, without saving anything; returns before it has."""
+        if self._process:
+            self._process.kill()
+
+    def stop(self) -> None:
+        """Stop it, after it has completed and saved what it is at."""
+        if self._process:
+            self._process.stop()
+            self._process = None

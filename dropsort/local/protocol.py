@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_LIMIT = 128 * 1024  # bytes of request line, headers, trailers or the header of a chunk
@@ -28,3 +30,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take the end of a request."""
         self._pending = 0
         super().on_message_complete()
+
+
+# Of every server on this machine: one application, no WebSocket, no log of requests.
+SERVER_OPTIONS: dict[str, Any] = {
+    "http": BoundedProtocol,
+    "loop": "asyncio",
+    "ws": "none",
+    "lifespan": "off",
+    "access_log": False,
+    "log_level": "warning",
+    "server_header": False,
+    "timeout_graceful_shutdown": 5,
+}

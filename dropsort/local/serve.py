@@ -25,7 +25,7 @@ def main(config: dict[str, Any]) -> None:
     """Serve until SIGTERM."""
     import uvicorn
 
-    from dropsort.local.protocol import BoundedProtocol
+    from dropsort.local.protocol import SERVER_OPTIONS
 
     secrets, port = credentials.read(Path(config["credentials"])), int(config["port"])
     writer = None
@@ -49,15 +49,8 @@ def main(config: dict[str, Any]) -> None:
         Gate(endpoint, port, secrets.secret_of, "/ping", lambda nonce: secrets.proof(port, nonce)),
         host=config["host"],
         port=port,
-        http=BoundedProtocol,
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
-        server_header=False,
+        **SERVER_OPTIONS,
     )
     if writer:
         writer.close()

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dropsort.contract import keys, reviews
 from dropsort.contract.reasons import REASONS
-from dropsort.local.protocol import BoundedProtocol
+from dropsort.local.protocol import SERVER_OPTIONS
 from dropsort.review import ORDERS
 from dropsort.review.access import MAX_BODY, AccessControl
 from dropsort.review.decisions import DecisionRequest
@@ -303,14 +303,7 @@ class Server:
         self.address = f"http://127.0.0.1:{port}{base}?token={token}"
         config = uvicorn.Config(
             AccessControl(application(session, order), port, token, base),
-            http=BoundedProtocol,
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=5,
+            **SERVER_OPTIONS,
         )
         self._server = uvicorn.Server(config)
 

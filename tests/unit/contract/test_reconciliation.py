@@ -8,32 +8,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from dropsort.contract import ignored_paths, keys, reconciliation, reviews
 from dropsort.contract.reconciliation import NO_RESULT, RETRYABLE, SEVERAL_RESULTS
-
-BUCKET = "images"
+from tests.unit.contract.conftest import BUCKET
 
 
 @pytest.fixture(params=["versions", "no-versions"])
 def versioned(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "versions")
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, versioned: bool) -> Iterator[Any]:
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        if versioned:
-            client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        yield client
 
 
 def upload(s3: Any, path: str, body: bytes = b"x") -> dict[str, Any]:

@@ -6,26 +6,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from dropsort.contract import reconciliation, result, reviews
-from tests.unit.contract.test_reconciliation import BUCKET, review, upload, write
+from tests.unit.contract.conftest import BUCKET
+from tests.unit.contract.test_reconciliation import review, upload, write
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
 
 
 class Counting:

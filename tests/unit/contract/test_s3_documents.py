@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from dropsort.contract import s3_documents
-
-BUCKET = "images"
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    with mock_aws():
-        client = boto3.Session("key", "secret", region_name="us-east-1").client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
+from tests.unit.contract.conftest import BUCKET
 
 
 def test_a_document_is_replaced_if_nobody_else_has(s3: Any) -> None:
