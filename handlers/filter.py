@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dropsort.contract import ignored_paths, keys, metrics
 from dropsort.contract.predictions import Prediction
+from dropsort.contract.times import moment
 from handlers import aws, recording, recording_requests, result_events, results, settings, telemetry
 from handlers.decision import Decision, decide, failed
 from handlers.rejections import Rejection, from_error
@@ -56,7 +57,7 @@ def handler(event: Ending, _context: Any) -> dict[str, Any]:
     now = datetime.now(UTC)
     result = results.document(
         upload,
-        recorded=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        recorded=moment(now),
         prediction=prediction,
         decision=decision,
         image=state.get("image"),
@@ -103,7 +104,7 @@ def _event_time(started_with: Mapping[str, Any]) -> str | None:
     if "detail" not in started_with:
         return None
     try:
-        return datetime.fromisoformat(started_with["time"]).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return moment(datetime.fromisoformat(started_with["time"]), "seconds")
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from dropsort.contract import s3_documents
+from dropsort.contract.times import moment
 from handlers.rejections import Rejection
 from handlers.uploads import Upload
 
@@ -64,7 +65,7 @@ def read(s3: S3Client, upload: Upload, max_bytes: int) -> tuple[Upload, bytes | 
             version_id=upload.version_id or _version(response.get("VersionId")),
             etag=response["ETag"].strip('"'),
             size=size,
-            uploaded=response["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            uploaded=moment(response["LastModified"], "seconds"),
         )
         if size > max_bytes:
             return known, Rejection("object_too_large", f"It has {size} bytes; {max_bytes} are read.")

@@ -13,7 +13,8 @@ from typing import Any, TextIO
 import click
 
 from dropsort.contract import files
-from dropsort.contract.text import escaped_json, moment
+from dropsort.contract.text import escaped_json
+from dropsort.contract.times import moment
 
 _STANDARD_OUTPUT = "-"
 

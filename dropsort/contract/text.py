@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
 from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -41,17 +40,6 @@ def number_of(count: int, noun: str) -> str:
     ('1 upload', '2,000 uploads')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def moment(value: datetime) -> str:
-    """A time as documents have it: ISO 8601 in UTC, to milliseconds.
-
-    Examples
-    --------
-    >>> moment(datetime(2026, 11, 26, 15, 33, 15, 141_000, UTC))
-    '2026-11-26T15:33:15.141Z'
-    """
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def escaped_cell(value: Any) -> Any:

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError as AwsError
 from dropsort.contract import keys, reviews, s3_documents
 from dropsort.contract import result as documents
 from dropsort.contract.reviews import Action, Review
-from dropsort.contract.text import moment
+from dropsort.contract.times import moment
 from dropsort.review.errors import Conflict, ReviewError
 from handlers import deletion, recording_requests, results
 from handlers.recording import MAX_ROUNDS, Delete, Entry, Head, Operation, Response, record

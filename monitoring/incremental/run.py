@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from dropsort.contract.progress import Progress, no_progress
+from dropsort.contract.times import moment
 from monitoring.aggregates.cells import UNKNOWN, Aggregate
 from monitoring.errors import MonitoringError
 from monitoring.incremental.accumulate import Accumulator
@@ -206,7 +207,7 @@ class _Run:
             self._ledgers.dirty = self._discovery.dirty = False
             manifest.unexported = sorted({*manifest.unexported, *self._accumulator.days})
             self._accumulator.days.clear()
-            self._state.commit(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            self._state.commit(moment(datetime.now(UTC), "seconds"))
 
     def _export(self) -> None:
         """Write the days that changed for other tools."""
