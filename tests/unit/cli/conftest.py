@@ -10,9 +10,9 @@ import boto3
 import pytest
 
 from dropsort.contract import reviews
-from tests.unit.client.conftest import BUCKET, aws, s3, write_result
+from tests.unit.client.conftest import BUCKET, aws, s3, service, settled_soon, write_result
 
-__all__ = ["aws", "record", "s3", "write_result"]
+__all__ = ["aws", "record", "s3", "service", "settled_soon", "write_result"]
 
 TEMPLATE = {
     "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},

@@ -186,6 +186,24 @@ def test_the_command_takes_whatever_names_an_image_and_each_once(
     assert stored(s3) == {}
 
 
+def test_the_command_removes_each_image_with_its_lines_of_ground_truth(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = KEY.replace("a.jpg", "b.jpg")
+    lines = []
+    for key in (KEY, other):
+        version = s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")["VersionId"]
+        lines.append(line(eventId=keys.inference_id(BUCKET, key, version)))
+    s3.put_object(Bucket=BUCKET, Key="truth/1.jsonl", Body=b"\n".join(lines) + b"\n")
+    monkeypatch.setattr(deployed_service, "find", lambda *_: SERVICE)
+    result = CliRunner().invoke(
+        command, [KEY, other, "--ground-truth", "truth/", "--yes"], standalone_mode=False
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("1 lines of ground truth") == 2
+    assert stored(s3) == {}
+
+
 def test_a_key_elsewhere_is_rejected(s3: Any) -> None:
     with pytest.raises(ValueError, match="is not below incoming/"):
         forget.find(s3, SERVICE, "captures/a")
