@@ -29,7 +29,8 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(deployed_service, "find", lambda *_: SimpleNamespace(bucket="images"))
     monkeypatch.setattr(filling, "resumed_after", lambda *_: "old/a\x1b.jpg")
-    monkeypatch.setattr(filling, "plan", lambda *_: PLAN)
+    left = {"old/a\x1b.jpg": PLAN}  # after that key
+    monkeypatch.setattr(filling, "plan", lambda _s3, _origin, after="": left[after])
     monkeypatch.setattr(filling, "copy", copy)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     return calls

@@ -32,6 +32,7 @@ def test_inference_ids_lead_back_to_keys(s3: Any, tmp_path: Path) -> None:
     lines = [json.dumps({"inference_id": "1", "source": {"key": KEY}}), "{cut", '{"inference_id": "2"}', "[]"]
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
     assert keys_in_file(tmp_path / "results.jsonl", {"1", "2"}) == {"1": KEY}
+    assert keys_in_file(tmp_path, ["1"]) == {}  # a folder, which cannot be read
     assert keys_in_file(tmp_path / "nowhere.jsonl", {"1"}) == {}
 
 

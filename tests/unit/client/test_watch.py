@@ -100,6 +100,13 @@ def test_a_file_is_uploaded_when_it_no_longer_changes(s3: Any, folder: Path) -> 
     assert s3.get_object(Bucket=BUCKET, Key="incoming/a.jpg")["Body"].read() == b"a.jpg, and more"
     assert watch.waiting == 2
     assert not watch.idle
+    # AND again when it has changed since
+    (folder / "a.jpg").write_bytes(b"another")
+    watch.step()
+    watch.step()
+    watch.step()
+    assert versions(s3) == ["incoming/a.jpg", "incoming/a.jpg", "incoming/cam/b.jpg"]
+    assert watch.waiting == 2
 
 
 def test_a_file_that_vanishes_and_a_service_that_is_away_are_reported_once(s3: Any, folder: Path) -> None:
@@ -170,6 +177,8 @@ def test_copies_are_not_watched_in_turn(folder: Path, tmp_path: Path) -> None:
     assert overlapping(folder, folder / "sorted")
     assert overlapping(folder / "cam", folder)
     assert not overlapping(folder, tmp_path / "sorted")
+    (tmp_path / "link").symlink_to(folder / "cam")
+    assert overlapping(folder, tmp_path / "link")
     result = CliRunner().invoke(command, [str(folder), "--sort-into", str(folder / "sorted")])
     assert result.exit_code == 2
     assert "contain one another" in result.stderr

@@ -22,7 +22,7 @@ def test_images_are_counted_by_outcome_until_none_waits() -> None:
     # GIVEN three images, one of which is classified, one no image, one replaced while it was on its way
     activity = Activity("dropsort", since=1000)
     for key in ("incoming/a.jpg", "incoming/b.jpg", "incoming/c.jpg"):
-        logged(activity, SERIALIZE, s3_key=key)
+        logged(activity, SERIALIZE, at=1000, s3_key=key)
         logged(activity, CLASSIFY, s3_key=key)
     assert sentence(activity.counts) == "3 images in · 3 waiting"
     logged(activity, FILTER, s3_key="incoming/a.jpg", Classified=1, Confidence=0.99, label="bicycle")

@@ -6,8 +6,10 @@ import base64
 import json
 import re
 import threading
+import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +85,17 @@ def test_a_record_has_sagemakers_schema() -> None:
         },
         "eventVersion": "0",
     }
+
+
+def test_times_are_utc_whatever_the_zone_of_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert record(CONFIG, request())["eventMetadata"]["inferenceTime"] == "2026-11-21T09:00:00Z"
+        assert capture.key("captures", WHEN).startswith("captures/2026/11/21/09/00-00-123-")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_only_what_is_configured_is_captured() -> None:
@@ -190,3 +203,29 @@ def test_the_queue_is_bounded(monkeypatch: Any) -> None:
     answering.set()
     writer.close()
     assert writer.written + writer.lost == 100
+
+
+def test_what_could_not_be_written_counts_in_the_queue_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a bucket that fails once, and takes its time the second time
+    monkeypatch.setattr(capture, "QUEUE_BYTES", 100)
+    second, go_on = threading.Event(), threading.Event()
+
+    def put(_key: str, _content: bytes) -> None:
+        if not second.is_set():
+            second.set()
+            raise ConnectionError("gone")
+        again.set()
+        go_on.wait(60)
+
+    again = threading.Event()
+    writer = CaptureWriter(CONFIG, "ep", "main", put)
+    writer.add(request(body=bytes(60), response=b""))
+    threading.Thread(target=writer.flush, args=(60,), daemon=True).start()
+    assert again.wait(60)
+    # WHEN nothing is queued any more THEN there is space for what the queue takes, and for no more
+    writer.add(request(body=bytes(101), response=b""))
+    writer.add(request(body=bytes(100), response=b""))
+    assert writer.lost == 1
+    go_on.set()
+    writer.close()
+    assert (writer.written, writer.lost) == (2, 1)

@@ -91,6 +91,28 @@ def test_no_capture_at_all(tmp_path: Path) -> None:
     assert read(template(tmp_path, None), {}, {}).capture is None
 
 
+def test_a_share_of_nothing_is_no_capture(tmp_path: Path) -> None:
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 0,
+        "DestinationS3Uri": "s3://pictures/captures",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    assert read(template(tmp_path, capture), {}, {}).capture is None
+    one = read(template(tmp_path, capture | {"InitialSamplingPercentage": 1}), {}, {}).capture
+    assert one is not None
+    assert (one.percentage, one.inputs, one.outputs) == (1, True, False)
+
+
+def test_one_of_two_configurations_is_not_chosen(tmp_path: Path) -> None:
+    path = template(tmp_path, None)
+    document = json.loads(path.read_text())
+    document["Resources"]["Other"] = document["Resources"]["Config"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(TemplateError, match="has 2 resources"):
+        read(path, {}, {})
+
+
 def test_no_capture_by_a_condition(tmp_path: Path) -> None:
     path = template(
         tmp_path,
