@@ -18,6 +18,11 @@ from dropsort.contract import reviews as deciding
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_s3 import S3Client
+
+    from dropsort.client.reviewed import DownloadedImage
     from dropsort.contract.progress import Progress
     from training.dataset.checks import Finding
 
@@ -79,13 +84,7 @@ def dataset(
             task = progress.add_task(stage, total=None)
             return lambda done, total: progress.update(task, completed=done, total=total)
 
-        task = progress.add_task("images", total=actions["label"] + actions["none"])
-        downloaded: list[reading.DownloadedImage] = []
-        for action, name in FOLDERS.items():
-            chosen = [review for review in found if of[review.inference_id].action == action]
-            for item in reading.download(s3, chosen, folder / name):
-                downloaded.append(item)
-                progress.advance(task)
+        downloaded = _download(s3, found, of, folder, reported("images"))
         keys = {item.path: item.review.source.key for item in downloaded}
         labelled = [
             LabelledImage(item.path, label)
@@ -96,14 +95,8 @@ def dataset(
         def reviewed_at_random() -> set[str]:
             return sampled(audited_results(*reading.with_results(s3, service.bucket, prefix, found=found)))
 
-        made = reviewed_dataset.build(
-            folder,
-            labelled,
-            keys,
-            current,
-            reviewed_dataset.random_part((image.path for image in labelled), test, reviewed_at_random),
-            reported,
-        )
+        drawn = reviewed_dataset.random_part((image.path for image in labelled), test, reviewed_at_random)
+        made = reviewed_dataset.build(folder, labelled, keys, current, drawn, reported)
     gone = [Finding(item.path, "gone", item.fault) for item in downloaded if item.fault]
     document: dict[str, Any] = {
         "folder": str(folder),
@@ -115,20 +108,44 @@ def dataset(
         "left_out": [_entry(one, keys) for one in (*gone, *made.left_out)],
         "to_check": [_entry(one, keys) for one in made.to_check],
     }
-    facts = [
-        (
-            "reviews",
-            f"{len(found):,}: " + ", ".join(f"{n:,} {action}" for action, n in sorted(actions.items())),
-        )
-    ]
-    for part, labels in document["parts"].items():
-        facts.append((part, ", ".join(f"{count:,} {label}" for label, count in labels.items())))
-    output_console(json_file).print(facts_table(facts))
+    output_console(json_file).print(facts_table(_facts(document)))
     _name("left out", document["left_out"])
     _name("check", document["to_check"])
     write_json(json_file, document)
     note(f"Next: dropsort train --images {folder} --model models/next")
     return 0
+
+
+def _download(
+    s3: S3Client,
+    found: list[deciding.Review],
+    of: Mapping[str, deciding.ReviewDecision],
+    folder: Path,
+    progress: Progress,
+) -> list[DownloadedImage]:
+    """Download the images that have a label, and those of none, to a folder each."""
+    from dropsort.client import reviewed as reading
+
+    chosen = {
+        name: [review for review in found if of[review.inference_id].action == action]
+        for action, name in FOLDERS.items()
+    }
+    total = sum(map(len, chosen.values()))
+    downloaded: list[DownloadedImage] = []
+    for name, images in chosen.items():
+        for item in reading.download(s3, images, folder / name):
+            downloaded.append(item)
+            progress(len(downloaded), total)
+    return downloaded
+
+
+def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Reviews by what was decided, and images by part and label."""
+    actions = ", ".join(f"{n:,} {action}" for action, n in document["actions"].items())
+    facts = [("reviews", f"{document['reviews']:,}: {actions}")]
+    for part, labels in document["parts"].items():
+        facts.append((part, ", ".join(f"{count:,} {label}" for label, count in labels.items())))
+    return facts
 
 
 def _entry(found: Finding, keys: dict[Path, str]) -> dict[str, str]:

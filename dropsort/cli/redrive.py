@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,13 @@ from dropsort.contract.defaults import LONGEST_EXECUTION
 from dropsort.contract.keys import OUTCOMES
 from dropsort.contract.reasons import REASONS
 from dropsort.contract.text import number_of, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from dropsort.client.redrive import UnfinishedUpload
 
 MOST_NAMED = 10_000  # uploads in the JSON document; the count is always whole
 
@@ -101,7 +109,6 @@ def redrive(
     service = deployed_service.find(aws.client, stack)
     at_once = concurrency or redriving.concurrency(service)
     output = output_console(json_file)
-    named: list[dict[str, object]] = []
     young = 0
 
     def too_young(_key: str) -> None:
@@ -109,7 +116,7 @@ def redrive(
         young += 1
 
     with UploadList() as uploads:
-        for item in redriving.select(
+        selected = redriving.select(
             aws.client("s3"),
             service.bucket,
             selection,
@@ -118,12 +125,8 @@ def redrive(
             ignored=service.ignored,
             unreadable=note,
             too_young=too_young,
-        ):
-            uploads.add(service.bucket, item.key)
-            if len(named) < MOST_NAMED:
-                named.append({"key": item.key, "uploaded": item.uploaded, "why": item.why})
-            if dry_run:
-                output.print(f"{printable(item.key)}  ({item.why})", markup=False)
+        )
+        named = _collect(uploads, service.bucket, selected, output if dry_run else None)
         count = uploads.count
         seconds, dollars = redriving.estimated_seconds(count, at_once), redrive_dollars(count)
         if count:
@@ -152,6 +155,20 @@ def redrive(
         },
     )
     return 0
+
+
+def _collect(
+    uploads: UploadList, bucket: str, selected: Iterable[UnfinishedUpload], output: Console | None
+) -> list[dict[str, object]]:
+    """Put uploads on the list, and print them to `output`; return the first ones for the JSON document."""
+    named: list[dict[str, object]] = []
+    for item in selected:
+        uploads.add(bucket, item.key)
+        if len(named) < MOST_NAMED:
+            named.append({"key": item.key, "uploaded": item.uploaded, "why": item.why})
+        if output is not None:
+            output.print(f"{printable(item.key)}  ({item.why})", markup=False)
+    return named
 
 
 COMMANDS = [redrive]

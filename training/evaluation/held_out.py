@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dropsort.contract import model_folder
 from dropsort.contract.defaults import PRECISION, THRESHOLD
@@ -95,12 +96,7 @@ def evaluate(
     model, figures = load_model(model_folder)
     known = fingerprints.read(model_folder)
     test = data.part("test") or data.images
-    unknown = sorted({image.label for image in test} - set(model.labels))
-    if unknown:
-        raise TrainingError(
-            f"{', '.join(unknown)} {'is not a label' if len(unknown) == 1 else 'are not labels'} of this model "
-            f"({', '.join(model.labels)}): name the folders after its labels; give images of anything else as others"
-        )
+    _check_labels(test, model)
     chosen = _threshold(model, figures, threshold, precision, choose_on)
     before, total = len(test), len(test) + len(others)
     predictions = predict(model, test, lambda done, _: progress(done, total), known=known.pixels)
@@ -113,28 +109,50 @@ def evaluate(
             "evaluate on images that it has not seen"
         )
     other = predict(model, others, lambda done, _: progress(before + done, total)) if others else None
-    hashes: set[int] = set()
-    if near_duplicates.available():
-        hashes.update(known.perceptual, (near_duplicates.perceptual_hash(i.path) for i in data.part("train")))
-    near = near_duplicates.near(test, hashes) if hashes else set()
-    names = near_duplicates.published(test[0].path.parent)
+    near, found_by = _near_duplicates(test, data.part("train"), known)
     return Evaluation(
         model=model.name,
         labels=model.labels,
         predictions=predictions,
         truth=np.array([model.labels.index(image.label) for image in test], np.int64),
-        near_duplicate=np.array([image.path in near or image.path.name in names for image in test]),
+        near_duplicate=near,
         threshold=chosen.value,
         familiarity_threshold=float(figures.get("familiarity_threshold", 0.0)),
         threshold_from=chosen.origin,
-        near_duplicates_from=[
-            *(["published list"] if names else []),
-            *(["perceptual hashes"] if hashes else []),
-        ],
+        near_duplicates_from=found_by,
         others=other,
         rejected=data.rejected,
         overlap=overlap,
     )
+
+
+def _check_labels(images: Sequence[LabelledImage], model: inference.Model) -> None:
+    """Check that the model knows every label.
+
+    Raises
+    ------
+    TrainingError
+        It does not.
+    """
+    unknown = sorted({image.label for image in images} - set(model.labels))
+    if unknown:
+        raise TrainingError(
+            f"{', '.join(unknown)} {'is not a label' if len(unknown) == 1 else 'are not labels'} of this model "
+            f"({', '.join(model.labels)}): name the folders after its labels; give images of anything else as others"
+        )
+
+
+def _near_duplicates(
+    test: Sequence[LabelledImage], train: Sequence[LabelledImage], known: fingerprints.Fingerprints
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Whether each image has a near-duplicate among those of the training, [N], and how they were found."""
+    hashes: set[int] = set()
+    if near_duplicates.available():
+        hashes.update(known.perceptual, (near_duplicates.perceptual_hash(image.path) for image in train))
+    near = near_duplicates.near(test, hashes) if hashes else set()
+    names = near_duplicates.published(test[0].path.parent)
+    found_by = [*(["published list"] if names else []), *(["perceptual hashes"] if hashes else [])]
+    return np.array([image.path in near or image.path.name in names for image in test]), found_by
 
 
 def _threshold(
