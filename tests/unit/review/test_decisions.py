@@ -266,6 +266,8 @@ def test_a_review_that_somebody_removed_begins_with_the_reviewed_result(
     ada.store(wanted(of, "label", "b"))
     ada.apply(PATH)
     assert (result(s3)["label"], ada.is_applied(PATH)) == ("b", True)
+    head = s3.head_object(Bucket=BUCKET, Key=keys.result_keys(PATH)["classified"])
+    assert head["Metadata"]["review"] == "2"  # after the first, which it replaces
     # AND a decision that was seen, but whose review is gone, is not a conflict; nothing is left to undo
     s3.delete_object(Bucket=BUCKET, Key=reviews.key(PATH))
     with pytest.raises(ReviewError, match="nothing to undo"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import keys, reviews
-from dropsort.review import imports, labels
+from dropsort.review import claims, imports, labels
 from dropsort.review.decisions import DecisionRequest, Decisions
 from dropsort.review.errors import ReviewError
 from dropsort.review.labels import ImportedLabel
@@ -111,12 +111,52 @@ def test_labels_become_decisions_once_and_overwrite_nothing(s3: Any, upload: Upl
     ]
     sentences: list[str] = []
     # WHEN they are imported twice
-    counts = [imports.take_over(s3, BUCKET, "Ada", copy.copy(given), sentences.append) for _ in range(2)]
+    counts = []
+    for _ in range(2):
+        counts.append(imports.take_over(s3, BUCKET, "Ada", copy.copy(given), sentences.append))
+        assert stored(s3)[keys.result_keys("0.png")["classified"]]["review"]["by"] == "Ada"
     # THEN the first time decides, the second changes nothing
     assert counts[0] == {"decided": 2, "conflict": 2, "missing": 1}
     assert counts[1] == {"unchanged": 2, "conflict": 2, "missing": 1}
     assert any("Bob decided" in one for one in sentences)
     found = stored(s3)
-    assert found[keys.result_keys("0.png")["classified"]]["review"]["by"] == "Ada"
     assert found[keys.result_keys("3.png")["failed"]]["reason"]["code"] == "unusable_image"
     assert len(found[reviews.key("0.png")]["decisions"]) == 1
+
+
+def test_another_label_of_somebody_else_is_a_conflict(s3: Any, upload: Upload) -> None:
+    upload("a.png")
+    for label, status in (("tandem", "decided"), ("tandem", "unchanged"), ("unicycle", "conflict")):
+        given = [ImportedLabel("incoming/a.png", None, "label", label)]
+        assert imports.take_over(s3, BUCKET, "Ada", given) == {status: 1}
+    assert stored(s3)[keys.result_keys("a.png")["classified"]]["label"] == "tandem"
+
+
+def test_claims_go_with_those_of_the_next_images(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "BATCH", 1)
+    given = [ImportedLabel(f"incoming/{name}.png", None, "none", None) for name in ("a", "b")]
+    for one in given:
+        upload(keys.path_of(one.key))
+    assert imports.take_over(s3, BUCKET, "Ada", given) == {"decided": 2}
+    assert set(stored(s3)[claims.key("Ada")]["paths"]) == {"b.png"}
+
+
+def test_of_several_jobs_in_a_manifest_the_last_counts(tmp_path: Path) -> None:
+    file = tmp_path / "a.manifest"
+    line = {
+        "source-ref": f"s3://{BUCKET}/{KEY}",
+        "source-ref-info": {"class-name": "no label"},
+        "first-metadata": {"class-name": "a"},
+        "second-metadata": {"class-name": "b"},
+        "other": {"class-name": "no label either"},
+    }
+    file.write_text(json.dumps(line) + "\n")
+    assert labels.read(file, BUCKET) == [ImportedLabel(KEY, None, "label", "b")]
+
+
+def test_half_a_surrogate_pair_in_a_name_is_replaced(tmp_path: Path) -> None:
+    broken = PREDICTION | {"source": PREDICTION["source"] | {"key": "incoming/\ud800.jpg"}}
+    labels.export([broken], BUCKET, tmp_path / "a.csv")
+    assert "incoming/?.jpg" in (tmp_path / "a.csv").read_text(encoding="utf-8")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from dropsort.contract import keys, reviews
-from dropsort.review import imports
+from dropsort.review import claims, imports
 from dropsort.review import session as sessions
 from dropsort.review.claims import Claims
 from dropsort.review.decisions import DecisionRequest, Decisions
@@ -118,6 +119,69 @@ def test_an_import_completes_what_a_killed_process_left(s3: Any, upload: Upload)
     assert imports.take_over(s3, BUCKET, "Ada", given, notes.append) == {"decided": 1}
     assert keys.result_keys("b.png")["failed"] in stored(s3)
     assert any("reviews/a.png.json is not a review" in one for one in notes)
+
+
+class Applying:
+    """Fails so many times to make a decision a result, and counts."""
+
+    def __init__(self, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls, apply = 0, Decisions.apply
+
+        def counted(decisions: Decisions, path: str) -> Any:
+            self.calls += 1
+            if self.calls <= failures:
+                raise ConnectionError("S3 is away")
+            return apply(decisions, path)
+
+        monkeypatch.setattr(Decisions, "apply", counted)
+
+
+def test_a_decision_becomes_a_result_however_long_that_fails(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN an S3 that is away for more attempts than there are pauses
+    monkeypatch.setattr(sessions, "RETRY_SECONDS", (0.0, 0.2))
+    applying = Applying(3, monkeypatch)
+    pauses: list[float] = []
+    with session_of(s3) as session:
+        wait = session._stopping.wait
+        monkeypatch.setattr(
+            session._stopping, "wait", lambda seconds: pauses.append(seconds) or wait(seconds)
+        )
+        assert [one.status for one in session.submit([unusable("a.png", upload("a.png"))])] == ["stored"]
+        eventually(lambda: session.trouble != "")
+        # THEN it is tried until it succeeds, less often, and then there is no trouble any more
+        eventually(lambda: not session.waiting)
+        assert (applying.calls, pauses, session.trouble) == (4, [0.0, 0.2, 0.2], "")
+        # AND its claim goes with the next that are written
+        session.claims.hold(["b.png"])
+        assert set(stored(s3)[claims.key("Ada")]["paths"]) == {"b.png"}
+
+
+def test_an_image_stays_claimed_until_its_decision_is_a_result(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "RETRY_SECONDS", (0.02,))
+    applying = Applying(10**6, monkeypatch)
+    with session_of(s3) as session:
+        session.submit([unusable("a.png", upload("a.png"))])
+        eventually(lambda: applying.calls > 0)
+        monkeypatch.setattr(session.claims, "_clock", lambda: datetime.now(UTC) + 2 * claims.DURATION)
+        session.claims.hold(["b.png"])
+        assert set(stored(s3)[claims.key("Ada")]["paths"]) == {"a.png", "b.png"}
+        session.stop(0)
+
+
+def test_the_end_waits_for_decisions_that_are_not_results_yet(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "RETRY_SECONDS", (0.2,))
+    Applying(1, monkeypatch)
+    with session_of(s3) as session:
+        session.submit([unusable("a.png", upload("a.png"))])
+        session.stop()
+        assert session.waiting == 0
+        assert keys.result_keys("a.png")["failed"] in stored(s3)
 
 
 def test_results_are_read_while_the_page_waits_for_nothing(
