@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
 from dropsort.contract.statistics import Stratum
-from monitoring.quality.audit import Counted, assess
+from monitoring.quality.audit import OutcomeStrata, assess
 
 PRECISIONS = (0.90, 0.95, 0.99)
 PROGRESS = ("even", "latest first", "anywhere")
@@ -78,7 +78,9 @@ def _days(random: np.random.Generator, progress: str) -> _Days:
     return _Days(np.round(volume).astype(np.int64), np.minimum(1, weight * reviews / (volume * weight).sum()))
 
 
-def _outcome(random: np.random.Generator, days: _Days, share: float, correct: float) -> tuple[Counted, int]:
+def _outcome(
+    random: np.random.Generator, days: _Days, share: float, correct: float
+) -> tuple[OutcomeStrata, int]:
     """The counts of an outcome, and how many of its predictions are right."""
     count = len(days.volume)
     trend = random.choice([0, 0, -0.02]) * np.arange(count)
@@ -88,7 +90,7 @@ def _outcome(random: np.random.Generator, days: _Days, share: float, correct: fl
     drawn = random.binomial(sizes, days.shares)
     hits = random.hypergeometric(right, sizes - right, drawn)
     strata = [Stratum(*map(int, day)) for day in zip(sizes, drawn, hits, strict=True)]
-    return Counted(strata), int(right.sum())
+    return OutcomeStrata(strata), int(right.sum())
 
 
 def main() -> None:

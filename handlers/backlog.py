@@ -42,7 +42,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Settings:
+class BacklogSettings:
     """What the template passes, from environment variables of the same names in upper case."""
 
     bucket_name: str
@@ -53,7 +53,7 @@ class Settings:
     ignored_patterns: str = ignored_paths.DEFAULT
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Settings:
+    def of(cls, environment: Mapping[str, str]) -> BacklogSettings:
         """Read the environment.
 
         Raises
@@ -66,7 +66,7 @@ class Settings:
 
 
 @dataclass
-class Comparison:
+class Reconciliation:
     """One comparison of all uploads with their results, in progress or ended; times are ISO 8601 in UTC."""
 
     began: str
@@ -82,7 +82,7 @@ class Comparison:
     overturned: int = 0
     ended: str = ""
 
-    def add(self, checked: reconciliation.Checked, latest: datetime, now: datetime) -> bool:
+    def add(self, checked: reconciliation.CheckedUpload, latest: datetime, now: datetime) -> bool:
         """Count an upload; whether it is unfinished, was uploaded before `latest`, and does not wait for its next try."""
         self.uploads += 1
         self._add_review(checked)
@@ -96,7 +96,7 @@ class Comparison:
                 self.oldest, self.oldest_uploaded = upload.key, uploaded
         return checked.next_try is None or checked.next_try <= now
 
-    def _add_review(self, checked: reconciliation.Checked) -> None:
+    def _add_review(self, checked: reconciliation.CheckedUpload) -> None:
         if checked.unreviewed is not None:
             self.unreviewed += 1
             written = checked.unreviewed.isoformat()
@@ -126,7 +126,7 @@ class Comparison:
 
 
 @dataclass
-class Reading:
+class FailureScan:
     """One pass over ``failed/`` that an invocation could not finish; times are ISO 8601 in UTC."""
 
     marker: str  # key of the last result that was read
@@ -134,27 +134,27 @@ class Reading:
 
 
 @dataclass
-class State:
+class BacklogState:
     """What is stored between invocations."""
 
     retryable_since: str = ""  # results below failed/ written before need not be read again
-    reading: Reading | None = None  # in progress
-    comparison: Comparison | None = None  # in progress
-    last: Comparison | None = None  # the last one that ended
+    reading: FailureScan | None = None  # in progress
+    comparison: Reconciliation | None = None  # in progress
+    last: Reconciliation | None = None  # the last one that ended
 
     @classmethod
-    def load(cls, s3: S3Client, bucket: str) -> tuple[State, str | None]:
+    def load(cls, s3: S3Client, bucket: str) -> tuple[BacklogState, str | None]:
         """The state and its ETag; a new one where there is none or it is damaged."""
         body, etag = s3_documents.read(s3, bucket, STATE)
         try:
             document = json.loads(body)
             parts = {
-                name: Comparison(**document[name]) if document[name] else None
+                name: Reconciliation(**document[name]) if document[name] else None
                 for name in ("comparison", "last")
             }
             for part in filter(None, parts.values()):
                 datetime.fromisoformat(part.began)
-            reading = Reading(**document["reading"]) if document.get("reading") else None
+            reading = FailureScan(**document["reading"]) if document.get("reading") else None
             if reading:
                 datetime.fromisoformat(reading.since)
             state = cls(str(document["retryable_since"]), reading, **parts)
@@ -200,7 +200,7 @@ class State:
 
 
 @dataclass
-class Tick:
+class BacklogInvocation:
     """One invocation.
 
     Parameters
@@ -211,7 +211,7 @@ class Tick:
         When to stop comparing, in seconds of `time.monotonic`.
     """
 
-    settings: Settings
+    settings: BacklogSettings
     s3: S3Client
     states: SFNClient
     functions: LambdaClient
@@ -221,17 +221,17 @@ class Tick:
     deadline: float
     started: int = 0
     unhealthy: bool = False
-    ended: Comparison | None = None  # the comparison that this invocation ended
+    ended: Reconciliation | None = None  # the comparison that this invocation ended
     _keys: set[str] = field(default_factory=set)
     _is_healthy: bool | None = None
 
     def __post_init__(self) -> None:
         self._ignored = ignored_paths.parse(self.settings.ignored_patterns)
 
-    def run(self) -> State:
+    def run(self) -> BacklogState:
         """Find what waits, start a run if the endpoint is healthy, and go on with the comparison."""
         bucket = self.settings.bucket_name
-        state, etag = State.load(self.s3, bucket)
+        state, etag = BacklogState.load(self.s3, bucket)
         busy = backlog.current(self.s3, self.states, bucket) is not None
         with backlog.UploadList() as uploads:
             read = None if busy else self._collect(uploads, state)
@@ -247,12 +247,12 @@ class Tick:
         state.save(self.s3, bucket, etag)
         return state
 
-    def _collect(self, uploads: backlog.UploadList, state: State) -> Reading | None:
+    def _collect(self, uploads: backlog.UploadList, state: BacklogState) -> FailureScan | None:
         """Add the failures whose time has come; how far they were read, without a marker if all were.
 
         If the endpoint is unhealthy, that is known after the first few: the others are not read, and it is None.
         """
-        reading = state.reading or Reading("", (self.now - CLOCK_DIFFERENCE).isoformat())
+        reading = state.reading or FailureScan("", (self.now - CLOCK_DIFFERENCE).isoformat())
         since, until = datetime.fromisoformat(reading.since), self.now + CLOCK_DIFFERENCE
         deadline = (time.monotonic() + self.deadline) / 2
         for failure in reconciliation.failures(
@@ -267,12 +267,12 @@ class Tick:
                     if uploads.count == CANDIDATES and not self._healthy():
                         return None
             if time.monotonic() > deadline:
-                return Reading(failure.location, since.isoformat())
-        return Reading("", max(since, state.since()).isoformat())
+                return FailureScan(failure.location, since.isoformat())
+        return FailureScan("", max(since, state.since()).isoformat())
 
-    def _compare(self, state: State, uploads: backlog.UploadList, keep: bool) -> None:
+    def _compare(self, state: BacklogState, uploads: backlog.UploadList, keep: bool) -> None:
         """Go on with the comparison until the deadline or its end; uploads to start again are added to the list if `keep`."""
-        current = state.comparison or Comparison(self.now.isoformat())
+        current = state.comparison or Reconciliation(self.now.isoformat())
         begun, latest = time.monotonic(), self.now - self.min_age
         for checked in reconciliation.check(
             self.s3,
@@ -322,7 +322,7 @@ class Tick:
         self.started = run.uploads
 
 
-def healthy(functions: LambdaClient, settings: Settings, key: str) -> bool | None:
+def healthy(functions: LambdaClient, settings: BacklogSettings, key: str) -> bool | None:
     """Whether the endpoint classifies an upload; None if the upload is rejected before it reaches the endpoint.
 
     The functions of the workflow are invoked, so that it is their roles, limits and settings that are tried. A throttle counts as
@@ -349,8 +349,8 @@ def healthy(functions: LambdaClient, settings: Settings, key: str) -> bool | Non
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run once; ``min_age_seconds`` and ``interval_seconds`` of the event replace the defaults."""
     remaining = context.get_remaining_time_in_millis() / 1000
-    tick = Tick(
-        Settings.of(os.environ),
+    tick = BacklogInvocation(
+        BacklogSettings.of(os.environ),
         aws.lister(),
         aws.stepfunctions(),
         aws.functions(),

@@ -24,7 +24,7 @@ from monitoring.drift.reference import Reference, parse_reference
 from monitoring.drift.windows import DAY, HOUR, first_reference, hour_of, hourly, moment_of
 from monitoring.errors import MonitoringError
 from monitoring.incremental.run import load
-from monitoring.incremental.summary import Summary
+from monitoring.incremental.summary import RunSummary
 from monitoring.storage.documents import JsonDocuments
 
 AUDIT = "audit.json"
@@ -70,7 +70,7 @@ class History:
         """Store the response of this run."""
         self._documents.put("latest.json", response)
 
-    def traffic(self, summary: Summary, now: datetime, days: float | None) -> dict[datetime, int]:
+    def traffic(self, summary: RunSummary, now: datetime, days: float | None) -> dict[datetime, int]:
         """Captures by hour of the last weeks: as stored, updated for the hours that late files may have changed.
 
         Parameters
@@ -90,7 +90,7 @@ class History:
         self._documents.put("traffic.json", {hour_of(hour): count for hour, count in counts.items()})
         return counts
 
-    def model(self, day: Aggregate, summary: Summary) -> ModelPeriod | None:
+    def model(self, day: Aggregate, summary: RunSummary) -> ModelPeriod | None:
         """The current model, and since which hour; None before any prediction.
 
         Parameters
@@ -111,7 +111,7 @@ class History:
         first = summary.hours[0] if summary.hours and unknown else found[-1].first
         return found[-1]._replace(first=first)
 
-    def reference(self, summary: Summary, model: ModelPeriod | None) -> Reference | None:
+    def reference(self, summary: RunSummary, model: ModelPeriod | None) -> Reference | None:
         """The stored reference; without one it is made of the model's first captures once they are enough, and stored.
 
         One that was made of another model's captures is replaced. One that somebody put there stays, and is not compared with

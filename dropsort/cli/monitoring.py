@@ -32,7 +32,7 @@ from dropsort.contract.text import printable
 if TYPE_CHECKING:
     from dropsort.pages.images import KeysOf
     from monitoring.aggregates.cells import Aggregate
-    from monitoring.incremental.summary import Summary
+    from monitoring.incremental.summary import RunSummary
     from monitoring.quality.audit import Audit
     from monitoring.quality.measure import Quality
 
@@ -312,7 +312,7 @@ def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:
     return round(count * where.capture_percent / 100) or None
 
 
-def _aggregate(where: Location, rebuild: bool, images: bool, processes: int | None, aws: Aws) -> Summary:
+def _aggregate(where: Location, rebuild: bool, images: bool, processes: int | None, aws: Aws) -> RunSummary:
     from monitoring.incremental.run import run
 
     if rebuild:

@@ -36,7 +36,7 @@ DEFAULT_IGNORED = ignored_paths.parse(ignored_paths.DEFAULT)  # what a service i
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedUpload:
     """An upload and why it is unfinished: `NO_RESULT`, `SEVERAL_RESULTS`, `RETRYABLE`, or None for a finished one.
 
     A comparison that is interrupted after it continues from ``marker``; empty where it cannot be interrupted.
@@ -66,7 +66,7 @@ def check(
     after: str = "",
     ignored: Callable[[str], bool] = DEFAULT_IGNORED,
     reviewed: Period | None = None,
-) -> Iterator[Checked]:
+) -> Iterator[CheckedUpload]:
     """Every upload below ``incoming/`` + `prefix`, in about the order of the keys, and whether it is finished.
 
     A damaged result counts as none, for its key alone. Folder markers are ignored uploads; ``incoming/`` itself is left out.
@@ -78,7 +78,7 @@ def check(
     failures
         Read the results below ``failed/`` too: without, a retryable failure counts as finished.
     after
-        Continue after this key, the marker of a `Checked`.
+        Continue after this key, the marker of a `CheckedUpload`.
     ignored
         Whether the service ignores an upload, by its path below ``incoming/``: that of its parameter IgnoredPatterns.
     reviewed
@@ -107,7 +107,7 @@ def _verdicts(
     ignored: Callable[[str], bool],
     reviewed: Period | None,
     pool: ThreadPoolExecutor,
-) -> Iterator[tuple[str, Checked | Future[Checked]]]:
+) -> Iterator[tuple[str, CheckedUpload | Future[CheckedUpload]]]:
     """Each upload's marker and verdict; a verdict that needs a request is made in the pool."""
     path = keys.path_of(after) if after else ""
     listings = {
@@ -118,7 +118,7 @@ def _verdicts(
         newest(client, bucket, keys.INCOMING + prefix, pool, after)
     ):
         if ignored_paths.is_folder_marker(path, upload.size) or ignored(path):
-            yield marker, Checked(upload, None, marker, ignored=True)
+            yield marker, CheckedUpload(upload, None, marker, ignored=True)
             continue
         locations = keys.result_keys(path)
         if reviewed:
@@ -136,7 +136,7 @@ def _verdicts(
         if why is _READ or review:
             yield marker, pool.submit(_judge, client, bucket, upload, found, why, review, reviewed)
         else:
-            yield marker, Checked(upload, why, unreviewed=_unreviewed(why, found, reviewed))
+            yield marker, CheckedUpload(upload, why, unreviewed=_unreviewed(why, found, reviewed))
 
 
 _Value = TypeVar("_Value")
@@ -197,7 +197,7 @@ def _unreviewed(why: str | None, found: dict[str, Version], reviewed: Period | N
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedResult:
     """A result below ``failed/``: its key, when it was written, and of one that may pass its upload and when to try that again."""
 
     location: str
@@ -208,7 +208,7 @@ class Failure:
 
 def failures(
     client: S3Client, bucket: str, since: datetime, until: datetime, after: str = ""
-) -> Iterator[Failure]:
+) -> Iterator[FailedResult]:
     """The results below ``failed/``, by their keys; what was not written from `since` to `until` is not read.
 
     A damaged result, which `check` finds, and one whose failure does not pass have no ``upload``. Of those that are not read only the
@@ -224,12 +224,12 @@ def failures(
     start: Any = {"StartAfter": after} if after else {}
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{keys.FAILED}/", **start)
     with ThreadPoolExecutor(WORKERS + 1, thread_name_prefix="failures") as pool:
-        reads: Iterator[tuple[str, Failure | Future[Failure]]] = (
+        reads: Iterator[tuple[str, FailedResult | Future[FailedResult]]] = (
             (
                 item["Key"],
                 pool.submit(_failure, client, bucket, item["Key"], item["LastModified"])
                 if since <= item["LastModified"] <= until
-                else Failure(item["Key"], item["LastModified"]),
+                else FailedResult(item["Key"], item["LastModified"]),
             )
             for page in read_ahead(pages, pool)
             for item in page.get("Contents", ())
@@ -240,13 +240,13 @@ def failures(
                 yield failure
 
 
-def _failure(client: S3Client, bucket: str, location: str, written: datetime) -> Failure:
+def _failure(client: S3Client, bucket: str, location: str, written: datetime) -> FailedResult:
     try:
         document = _read(client, bucket, location)
     except ValueError:
         document = None
     at = _next_try(document) if document else None
-    return Failure(location, written, document["source"]["key"] if document and at else None, at)
+    return FailedResult(location, written, document["source"]["key"] if document and at else None, at)
 
 
 def _next_try(document: dict[str, Any]) -> datetime | None:
@@ -284,13 +284,13 @@ def _judge(
     why: str | None,
     review: Version | None,
     reviewed: Period | None,
-) -> Checked:
+) -> CheckedUpload:
     """The verdict on an upload whose only result or whose review has to be read."""
     if why is _READ:
         (written,) = found.values()
         checked = _by_content(client, bucket, upload, written.key)
     else:
-        checked = Checked(upload, why)
+        checked = CheckedUpload(upload, why)
     checked = replace(checked, unreviewed=_unreviewed(checked.why, found, reviewed))
     if review is None:
         return checked
@@ -306,18 +306,18 @@ def _judge(
     return replace(checked, review=document) if _within(reviewed, review) else checked
 
 
-def _by_content(client: S3Client, bucket: str, upload: Version, location: str) -> Checked:
+def _by_content(client: S3Client, bucket: str, upload: Version, location: str) -> CheckedUpload:
     """The verdict on an upload's only result, by its content."""
     try:
         document = _read(client, bucket, location, upload.key)
     except ValueError:
-        return Checked(upload, NO_RESULT)
+        return CheckedUpload(upload, NO_RESULT)
     if document is None:  # replaced since it was listed: its upload is being worked on
-        return Checked(upload, None)
+        return CheckedUpload(upload, None)
     if not location.startswith(f"{document['outcome']}/") or not _is_of(upload, document["source"]):
-        return Checked(upload, NO_RESULT)
+        return CheckedUpload(upload, NO_RESULT)
     next_try = _next_try(document)
-    return Checked(upload, RETRYABLE if next_try else None, next_try=next_try)
+    return CheckedUpload(upload, RETRYABLE if next_try else None, next_try=next_try)
 
 
 def _is_of(upload: Version, source: dict[str, Any]) -> bool:
@@ -335,7 +335,7 @@ def _look_up(
     locations: dict[str, str],
     failures: bool,
     reviewed: Period | None,
-) -> Checked:
+) -> CheckedUpload:
     """The verdict on an upload whose result's key does not sort with it: its possible keys one by one."""
     found = {}
     for name, location in locations.items():

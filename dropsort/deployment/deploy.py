@@ -7,7 +7,7 @@ needs no change. After a failure CloudFormation rolls back, and the error names 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from dropsort.deployment import artifacts
 from dropsort.deployment.artifacts import TemplateSource
 from dropsort.deployment.errors import DeployError
 from dropsort.deployment.package import Packages
+from dropsort.deployment.plan import check_names
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -116,20 +117,6 @@ def deploy(
                 on_step(f"{name}: {was or '(none)'} → {value or '(none)'}")
     done = stack_update.execute(client, change_set["StackId"], change_set["Id"], on_step, patience_seconds)
     return done.outputs
-
-
-def check_names(parameters: Mapping[str, str], declared: Collection[str]) -> None:
-    """Check that a template declares all of `parameters`.
-
-    Raises
-    ------
-    DeployError
-        It does not; the message names what it declares.
-    """
-    if unknown := sorted(set(parameters).difference(declared)):
-        raise DeployError(
-            f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
-        )
 
 
 def _upload(

@@ -36,7 +36,7 @@ _INSTALLER_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
 @dataclass(frozen=True)
-class Target:
+class LibraryTarget:
     """Where the libraries will run: a name to show, pip's options, and values that decide its markers."""
 
     name: str
@@ -44,7 +44,7 @@ class Target:
     markers: dict[str, str]
 
 
-def _arm64() -> Target:
+def _arm64() -> LibraryTarget:
     # Lambda's python3.13 is Amazon Linux 2023: glibc 2.34.
     platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(17, 35))]
     # The lock has settled the versions; pip would hold Requires-Python against its own interpreter.
@@ -58,7 +58,7 @@ def _arm64() -> Target:
     ]
     for name in platforms:
         options += ["--platform", name]
-    return Target(
+    return LibraryTarget(
         "Lambda on arm64",
         tuple(options),
         {
@@ -74,21 +74,21 @@ def _arm64() -> Target:
     )
 
 
-def _host() -> Target:
-    return Target(f"this machine ({host.python_version()}, {sysconfig.get_platform()})", (), {})
+def _host() -> LibraryTarget:
+    return LibraryTarget(f"this machine ({host.python_version()}, {sysconfig.get_platform()})", (), {})
 
 
 TARGETS = {"arm64": _arm64, "host": _host}
 
 
-def cache_key(lock: Path, target: Target, services: tuple[str, ...]) -> str:
+def cache_key(lock: Path, target: LibraryTarget, services: tuple[str, ...]) -> str:
     """Digest of everything that decides a layer's content: the lock, the target, the models, this recipe."""
     recipe = Path(__file__).read_bytes()
     parts = (_read(lock).encode(), recipe, repr((target, services)).encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def install(lock: Path, target: Target, tree: Path) -> None:
+def install(lock: Path, target: LibraryTarget, tree: Path) -> None:
     """Install the lock's packages for `target` into `tree`, every hash checked.
 
     Raises
@@ -112,7 +112,7 @@ def install(lock: Path, target: Target, tree: Path) -> None:
         )
 
 
-def requirements(lock: str, target: Target) -> Iterator[str]:
+def requirements(lock: str, target: LibraryTarget) -> Iterator[str]:
     """Lines of a lock that the target needs: ``name==version`` with hashes, without markers."""
     from packaging.requirements import Requirement
 

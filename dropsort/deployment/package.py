@@ -31,7 +31,7 @@ Platform = Literal["arm64", "host"]
 
 
 @dataclass(frozen=True)
-class Part:
+class PackageSpec:
     """A set of functions that share one zip of code and one layer, or a layer alone.
 
     Parameters
@@ -54,10 +54,10 @@ class Part:
     services: tuple[str, ...]
 
 
-SERVICE = Part("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", libraries.SERVICE_MODELS)
+SERVICE = PackageSpec("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", libraries.SERVICE_MODELS)
 # A layer of its own: larger than all other libraries together, imported for HEIC alone. `-p HeicLibrariesKey=` leaves it out.
-HEIC = Part("", "HeicLibrariesKey", (), "heic.txt", ())
-MONITORING = Part(
+HEIC = PackageSpec("", "HeicLibrariesKey", (), "heic.txt", ())
+MONITORING = PackageSpec(
     "MonitoringFunctionsKey",
     "MonitoringLibrariesKey",
     ("monitoring",),
@@ -87,7 +87,7 @@ def build(
     platform: Platform,
     out: Path,
     on_step: OnStep = no_steps,
-    parts: Iterable[Part] = (SERVICE, HEIC, MONITORING),
+    parts: Iterable[PackageSpec] = (SERVICE, HEIC, MONITORING),
 ) -> Packages:
     """Build what is missing in `out` and return the zips.
 
@@ -116,7 +116,7 @@ def build(
     return Packages(archives)
 
 
-def _layer(platform: Platform, out: Path, part: Part, on_step: OnStep) -> Path:
+def _layer(platform: Platform, out: Path, part: PackageSpec, on_step: OnStep) -> Path:
     lock = resources.requirements(part.lock)
     target = libraries.TARGETS[platform]()
     key = libraries.cache_key(lock, target, part.services)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +12,7 @@ from dropsort.contract.clients import Clients
 from dropsort.contract.defaults import threshold_parameters, version_parameter
 from dropsort.contract.progress import OnStep, no_steps
 from dropsort.deployment import existing_resources, quotas
-from dropsort.deployment.deploy import check_names
-from dropsort.deployment.errors import ParameterConflict
+from dropsort.deployment.errors import DeployError, ParameterConflict
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -102,6 +101,20 @@ def plan(
     own = values.get("CreateEndpoint", before.get("CreateEndpoint", "true")) == "true"
     served = values.get("ModelDataUrl") or before.get("ModelDataUrl")
     return DeploymentPlan(values, before, local, needs_model=own and (model or not served))
+
+
+def check_names(parameters: Mapping[str, str], declared: Collection[str]) -> None:
+    """Check that a template declares all of `parameters`.
+
+    Raises
+    ------
+    DeployError
+        It does not; the message names what it declares.
+    """
+    if unknown := sorted(set(parameters).difference(declared)):
+        raise DeployError(
+            f"The template has no parameter {', '.join(unknown)}. It has {', '.join(sorted(declared))}."
+        )
 
 
 def is_local(client: Clients) -> bool:

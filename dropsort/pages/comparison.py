@@ -34,7 +34,7 @@ from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
 from dropsort.pages.words import decimal, percent, probability, short
 from training.evaluation import scores
-from training.evaluation.compare import Comparison, Paired, Side
+from training.evaluation.compare import ComparedModel, Comparison, PairedShare
 
 SHOWN = 48  # images in each gallery
 _CHANGES = 30  # rows of the table
@@ -123,7 +123,7 @@ def rows(comparison: Comparison) -> list[Row]:
     accuracy, coverage = comparison.accuracy(), comparison.coverage()
     new, at = comparison.decisive().accuracy(), comparison.coverage_at_precision()
 
-    def paired(name: str, one: Paired) -> Row:
+    def paired(name: str, one: PairedShare) -> Row:
         note = f"{_signed(one.difference)}; {one.interval.points()}; p {probability(one.p)}"
         before, after = map(percent, one.shares)
         return Row(name, before, after, note)
@@ -271,7 +271,7 @@ def _image(comparison: Comparison, i: int) -> GalleryImage:
     )
 
 
-def _prediction(side: Side, i: int) -> str:
+def _prediction(side: ComparedModel, i: int) -> str:
     confidence = side.predictions.confidence[i]
     return f"{short(side.predicted[i])} {confidence:.2f}{'' if side.classified[i] else ', not classified'}"
 

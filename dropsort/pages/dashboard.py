@@ -97,7 +97,7 @@ class _Span:
         """The time as an axis."""
         return time_axis(datetime.fromtimestamp(self.begin, UTC), self.dashboard.end, self.zone)
 
-    def period_of(self, line: widgets.Line) -> int:
+    def period_of(self, line: widgets.MetricLine) -> int:
         """Seconds of a line's points."""
         return widgets.period_of(line.metric, self.dashboard.start, self.dashboard.end)
 
@@ -208,7 +208,7 @@ def _hovers(panel: Panel, span: _Span) -> tuple[Hover, ...]:
     return tuple(found)
 
 
-def _stacked(lines: tuple[widgets.Line, ...]) -> list[dict[float, tuple[float, float]]]:
+def _stacked(lines: tuple[widgets.MetricLine, ...]) -> list[dict[float, tuple[float, float]]]:
     """Each line's (from, to) on top of those before it; a line without a point at a moment counts as zero there."""
     times = sorted({t for line in lines for t in line.points})
     base = dict.fromkeys(times, 0.0)
@@ -239,13 +239,13 @@ def _levels(
     return tuple((t, high) for t, _, high in _steps(points, length, end))
 
 
-def _unit(panel: Panel, line: widgets.Line) -> str:
+def _unit(panel: Panel, line: widgets.MetricLine) -> str:
     """The unit of a line: the name of its axis."""
     axis = panel.widget.axes.get("right" if line.metric.right else "left", {})
     return str(axis.get("label", ""))
 
 
-def _value(line: widgets.Line, unit: str) -> str:
+def _value(line: widgets.MetricLine, unit: str) -> str:
     """The last value, or the sum where the metric is one; the label says which."""
     if not line.points:
         return "no data"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from monitoring.cloudwatch import alarms
-from monitoring.cloudwatch.widgets import Line, Widget, lines, widgets
+from monitoring.cloudwatch.widgets import MetricLine, Widget, lines, widgets
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Panel:
     """A widget with what it shows."""
 
     widget: Widget
-    lines: tuple[Line, ...] = ()
+    lines: tuple[MetricLine, ...] = ()
     alarms: tuple[Alarm, ...] = ()
 
 

@@ -64,7 +64,7 @@ class Widget:
 
 
 @dataclass(frozen=True)
-class Line:
+class MetricLine:
     """A metric with its points."""
 
     metric: WidgetMetric
@@ -140,7 +140,7 @@ def _metrics(rows: Iterable[Sequence[Any]], stat: str, period: int) -> Iterable[
         )
 
 
-def lines(client: CloudWatchClient, widget: Widget, start: datetime, end: datetime) -> list[Line]:
+def lines(client: CloudWatchClient, widget: Widget, start: datetime, end: datetime) -> list[MetricLine]:
     """The visible lines of a widget with their points, in its order; a search gives a line for each metric found.
 
     Parameters
@@ -169,7 +169,7 @@ def lines(client: CloudWatchClient, widget: Widget, start: datetime, end: dateti
         if metric.expression and metric.id:
             known[metric.id] = points
         if metric.visible:
-            drawn.append(Line(metric, metric.label or metric.id or metric.name, points))
+            drawn.append(MetricLine(metric, metric.label or metric.id or metric.name, points))
     return drawn
 
 

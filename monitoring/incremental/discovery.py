@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from monitoring.aggregates.cells import BadLine
-from monitoring.incremental.summary import Summary
+from monitoring.incremental.summary import RunSummary
 from monitoring.ingest.outputs import clean
 from monitoring.ingest.schema import series_of_path
 from monitoring.storage.base import CaptureFile, Folder, Store
@@ -19,7 +19,7 @@ from monitoring.storage.state import AggregationState
 class Discovery:
     """Compares the listing of a source with the ledgers of a state."""
 
-    def __init__(self, source: Store, state: AggregationState, ledgers: Ledgers, summary: Summary) -> None:
+    def __init__(self, source: Store, state: AggregationState, ledgers: Ledgers, summary: RunSummary) -> None:
         self._source, self._state, self._ledgers, self._summary = source, state, ledgers, summary
         self._unread: dict[
             str, tuple[int, set[str]]

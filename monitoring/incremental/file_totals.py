@@ -10,7 +10,7 @@ import numpy as np
 
 from monitoring.aggregates.cells import BadLine, Health
 from monitoring.incremental.discovery import Discovery
-from monitoring.incremental.summary import Summary
+from monitoring.incremental.summary import RunSummary
 from monitoring.ingest.batch import Batch, FileCounts
 from monitoring.ingest.tasks import Task
 from monitoring.storage.base import CaptureFile
@@ -20,7 +20,7 @@ from monitoring.storage.ledger import Ledgers
 class FileTotals:
     """Adds up ranges of large files, and records files that were read to their end."""
 
-    def __init__(self, health: Health, ledgers: Ledgers, discovery: Discovery, summary: Summary) -> None:
+    def __init__(self, health: Health, ledgers: Ledgers, discovery: Discovery, summary: RunSummary) -> None:
         self._health, self._ledgers, self._discovery, self._summary = health, ledgers, discovery, summary
         # Of large files whose ranges are being read:
         self._newlines: dict[str, int] = {}

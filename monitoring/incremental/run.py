@@ -26,7 +26,7 @@ from monitoring.errors import MonitoringError
 from monitoring.incremental.accumulate import Accumulator
 from monitoring.incremental.discovery import Discovery
 from monitoring.incremental.file_totals import FileTotals
-from monitoring.incremental.summary import Summary
+from monitoring.incremental.summary import RunSummary
 from monitoring.ingest.tasks import Task, tasks
 from monitoring.ingest.workers import ReadOptions, read_tasks
 from monitoring.storage import open_store
@@ -49,7 +49,7 @@ def run(
     days: float | None = None,
     images: bool = False,
     access: BucketAccess | None = None,
-) -> Summary:
+) -> RunSummary:
     """Aggregate what is new in a folder or below a prefix.
 
     Parameters
@@ -135,7 +135,7 @@ class _Run:
     def __init__(self, source: Store, state: AggregationState, options: ReadOptions) -> None:
         self._source, self._state, self._options = source, state, options
         self._check()
-        self._summary = Summary(source.name, state.store.name)
+        self._summary = RunSummary(source.name, state.store.name)
         self._ledgers = Ledgers(state)
         self._discovery = Discovery(source, state, self._ledgers, self._summary)
         self._totals = FileTotals(state.manifest.health, self._ledgers, self._discovery, self._summary)
@@ -158,7 +158,7 @@ class _Run:
 
     def go(
         self, processes: int | None, seconds: float | None, days: float | None, progress: Progress
-    ) -> Summary:
+    ) -> RunSummary:
         """Read, commit, export."""
         begun = last = time.monotonic()
         summary = self._summary

@@ -11,7 +11,7 @@ from monitoring.aggregates.counts import BadLine, Health
 
 
 @dataclass(slots=True)
-class Summary:
+class RunSummary:
     """What a run did, and what the state holds now."""
 
     source: str

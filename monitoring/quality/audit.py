@@ -103,7 +103,7 @@ def audited_results(
 
 
 @dataclass(frozen=True)
-class Counted:
+class OutcomeStrata:
     """Results of one outcome: a stratum per day, in order, and what is not part of them."""
 
     strata: Sequence[Stratum]
@@ -272,7 +272,7 @@ def audit(results: Iterable[AuditedResult], promised: float, model: str = "") ->
     return replace(found, model=model, other_models=len(results) - len(mine))
 
 
-def assess(counted: Mapping[str, Counted], promised: float) -> Audit:
+def assess(counted: Mapping[str, OutcomeStrata], promised: float) -> Audit:
     """As `audit`, from the counts of each outcome."""
     outcomes = {name: _estimated(found) for name, found in counted.items()}
     total = sum(one.size for one in outcomes.values())
@@ -306,7 +306,7 @@ def _drawn(ordered: Sequence[AuditedResult]) -> list[AuditedResult]:
     return list(itertools.takewhile(lambda one: one.correct is not None or not one.usable, ordered))
 
 
-def count(results: Iterable[AuditedResult]) -> Counted:
+def count(results: Iterable[AuditedResult]) -> OutcomeStrata:
     """Count the results of one outcome, day by day, up to the first one in random order that is not reviewed."""
     days: dict[str, list[AuditedResult]] = defaultdict(list)
     for result in results:
@@ -321,10 +321,10 @@ def count(results: Iterable[AuditedResult]) -> Counted:
         unusable += len(drawn) - len(judged)
         left = len(ordered) - len(drawn)
         strata.append(Stratum(left + len(judged), len(judged), sum(one.correct is True for one in judged)))
-    return Counted(strata, elsewhere, unusable)
+    return OutcomeStrata(strata, elsewhere, unusable)
 
 
-def _estimated(counted: Counted) -> OutcomeAudit:
+def _estimated(counted: OutcomeStrata) -> OutcomeAudit:
     return OutcomeAudit(
         size=sum(stratum.size for stratum in counted.strata),
         reviewed=sum(stratum.trials for stratum in counted.strata),

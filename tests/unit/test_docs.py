@@ -134,6 +134,7 @@ ITEMS = (
     "One upload",
     "One capture file",
     "One review",
+    "One dataset of reviews",
     "One run of the backlog",
     "One deletion",
     "One training folder",

@@ -39,7 +39,7 @@ Verdict = Literal["roll out", "do not roll out", "undecided"]
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedModel:
     """One of the two models, with its predictions for the images of the comparison."""
 
     name: str
@@ -59,7 +59,7 @@ class Side:
         """Whether each image is classified at the model's own thresholds, [N]."""
         return self.predictions.classified(self.threshold, self.familiarity_threshold)
 
-    def of(self, which: NDArray[np.bool_]) -> Side:
+    def of(self, which: NDArray[np.bool_]) -> ComparedModel:
         """The same model on some of the images, flags [N]."""
         return replace(self, predictions=self.predictions.only(which))
 
@@ -68,8 +68,8 @@ class Side:
 class Comparison:
     """Both models on the same images; `summary` is the JSON of the figures, `sentence` the advice."""
 
-    current: Side
-    candidate: Side
+    current: ComparedModel
+    candidate: ComparedModel
     truth: list[str]
     near_duplicate: NDArray[np.bool_]  # of a training image of either model, [N]
     precision: float  # that was promised
@@ -77,11 +77,11 @@ class Comparison:
     rejected: list[tuple[Path, str]] = field(default_factory=list)
 
     @property
-    def sides(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[ComparedModel, ComparedModel]:
         """The current model and the candidate."""
         return self.current, self.candidate
 
-    def correct(self, side: Side) -> NDArray[np.bool_]:
+    def correct(self, side: ComparedModel) -> NDArray[np.bool_]:
         """Whether each prediction of one of the models is right, [N]."""
         return np.array([a == b for a, b in zip(side.predicted, self.truth, strict=True)], bool)
 
@@ -99,19 +99,19 @@ class Comparison:
             near_duplicate=self.near_duplicate[new],
         )
 
-    def accuracy(self) -> Paired:
+    def accuracy(self) -> PairedShare:
         """How many predictions are right."""
-        return Paired.of(*map(self.correct, self.sides))
+        return PairedShare.of(*map(self.correct, self.sides))
 
-    def coverage(self) -> Paired:
+    def coverage(self) -> PairedShare:
         """How many images are classified, at each model's own thresholds."""
-        return Paired.of(*(side.classified for side in self.sides))
+        return PairedShare.of(*(side.classified for side in self.sides))
 
-    def coverage_at_precision(self) -> Paired:
+    def coverage_at_precision(self) -> PairedShare:
         """How many are classified at the threshold with which each reaches the promised precision on these images."""
-        return Paired.of(*map(self._sure, self.sides))
+        return PairedShare.of(*map(self._sure, self.sides))
 
-    def _sure(self, side: Side) -> NDArray[np.bool_]:
+    def _sure(self, side: ComparedModel) -> NDArray[np.bool_]:
         chosen = choose_threshold(side.predictions.confidence, self.correct(side), self.precision)
         found: NDArray[np.bool_] = side.predictions.confidence >= chosen.value
         return found if chosen.met else np.zeros_like(found)
@@ -180,7 +180,7 @@ class Comparison:
             ],
         }
 
-    def _of(self, side: Side) -> dict[str, Any]:
+    def _of(self, side: ComparedModel) -> dict[str, Any]:
         correct, classified = self.correct(side), side.classified
         confidence, hits, count = side.predictions.confidence, int(correct.sum()), int(classified.sum())
         right = int(correct[classified].sum())
@@ -205,7 +205,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedShare:
     """A share of the same images under both models, with the interval of their difference (candidate minus current)."""
 
     current: int
@@ -215,7 +215,7 @@ class Paired:
     images: int
 
     @classmethod
-    def of(cls, current: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> Paired:
+    def of(cls, current: NDArray[np.bool_], candidate: NDArray[np.bool_]) -> PairedShare:
         """From flags [N] of both models."""
         gained, lost = int((candidate & ~current).sum()), int((current & ~candidate).sum())
         return cls(int(current.sum()), int(candidate.sum()), gained, lost, len(current))
@@ -240,7 +240,7 @@ class Paired:
         """McNemar's exact p-value."""
         return mcnemar(self.gained, self.lost)
 
-    def needed(self, coverage: Paired | None = None) -> int:
+    def needed(self, coverage: PairedShare | None = None) -> int:
         """Further images like these after which the difference would differ from 0; 0 if it is 0.
 
         Parameters
@@ -367,8 +367,8 @@ def _side(
     images: list[LabelledImage],
     outputs: Sequence[inference.Prediction],
     seconds: float,
-) -> Side:
-    return Side(
+) -> ComparedModel:
+    return ComparedModel(
         name=model.name,
         labels=model.labels,
         predictions=Predictions.of(model, images, outputs),

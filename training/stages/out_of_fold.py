@@ -14,7 +14,7 @@ Images = NDArray[np.uint8]
 Truth = NDArray[np.int64]
 
 
-class Model(Protocol):
+class TrainedModel(Protocol):
     """What a training returns."""
 
     def logits(self, images: Images) -> NDArray[Any]:
@@ -28,7 +28,7 @@ def out_of_fold(
     *,
     count: int,
     seed: int,
-    train: Callable[[int, Images, Truth], Model],
+    train: Callable[[int, Images, Truth], TrainedModel],
 ) -> NDArray[np.float32]:
     """Logits [N, K] of all images.
 

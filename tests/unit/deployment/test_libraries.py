@@ -10,7 +10,7 @@ import pytest
 
 from dropsort.deployment import libraries
 from dropsort.deployment.errors import PackageError
-from dropsort.deployment.libraries import TARGETS, Target
+from dropsort.deployment.libraries import TARGETS, LibraryTarget
 
 ARM64 = TARGETS["arm64"]()
 
@@ -98,7 +98,7 @@ def test_a_layer_is_another_one_if_anything_that_decides_it_changes(tmp_path: Pa
     assert (len(first), libraries.cache_key(lock, ARM64, ("s3",))) == (16, first)
     changed = [
         libraries.cache_key(other, ARM64, ("s3",)),
-        libraries.cache_key(lock, Target(ARM64.name, (), {}), ("s3",)),
+        libraries.cache_key(lock, LibraryTarget(ARM64.name, (), {}), ("s3",)),
         libraries.cache_key(lock, ARM64, ("s3", "sts")),
     ]
     assert len({first, *changed}) == 4
@@ -127,7 +127,7 @@ def test_how_pip_is_run_and_what_its_error_becomes(
         return SimpleNamespace(returncode=len(commands) - 1, stderr=errors)
 
     monkeypatch.setattr(subprocess, "run", run)
-    target = Target("a test", ("--platform", "p"), {"os_name": "posix"})
+    target = LibraryTarget("a test", ("--platform", "p"), {"os_name": "posix"})
     libraries.install(lock, target, tree)
     with pytest.raises(PackageError) as error:
         libraries.install(lock, target, tree)

@@ -48,7 +48,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Install without pip, and count how often."""
     calls: list[Path] = []
 
-    def install(lock: Path, target: libraries.Target, tree: Path) -> None:
+    def install(lock: Path, target: libraries.LibraryTarget, tree: Path) -> None:
         calls.append(tree)
         (tree / "small").mkdir(parents=True)
         (tree / "small" / "__init__.py").write_text(lock.read_text())
@@ -91,9 +91,9 @@ def test_package_names_its_zips_by_their_content(
 def test_what_each_part_consists_of() -> None:
     models = libraries.SERVICE_MODELS
     assert [
-        package.Part("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", models),
-        package.Part("", "HeicLibrariesKey", (), "heic.txt", ()),
-        package.Part("MonitoringFunctionsKey", "MonitoringLibrariesKey", ("monitoring",), "monitoring.txt",
+        package.PackageSpec("FunctionsKey", "LibrariesKey", ("handlers",), "lambda.txt", models),
+        package.PackageSpec("", "HeicLibrariesKey", (), "heic.txt", ()),
+        package.PackageSpec("MonitoringFunctionsKey", "MonitoringLibrariesKey", ("monitoring",), "monitoring.txt",
                      libraries.MONITORING_MODELS),
     ] == [package.SERVICE, package.HEIC, package.MONITORING]  # fmt: skip
     assert caches.folder("packages") == package.CACHE
@@ -105,7 +105,7 @@ def test_the_layer_of_this_machine_is_packed_fast_and_that_of_lambda_small(
 ) -> None:
     # GIVEN a library, and a layer without functions
     (checkout / "lambda.txt").write_text("".join(f"a{n * n}=={n}\n" for n in range(3000)))
-    layer = package.Part("", "HeicLibrariesKey", (), "lambda.txt", ())
+    layer = package.PackageSpec("", "HeicLibrariesKey", (), "lambda.txt", ())
     steps: list[str] = []
     built = {
         platform: package.build(platform, tmp_path / "deep" / "out", steps.append, [layer]).archives
@@ -132,7 +132,7 @@ def test_of_two_that_build_at_once_one_publishes(
     # GIVEN another process that finishes the same layer while this one installs
     other = {"made": True}
 
-    def install(lock: Path, target: libraries.Target, tree: Path) -> None:
+    def install(lock: Path, target: libraries.LibraryTarget, tree: Path) -> None:
         tree.mkdir()
         (tree / "small.py").write_text("")
         if other["made"]:
@@ -243,7 +243,7 @@ def test_a_package_without_its_hash_is_not_installed(tmp_path: Path, hashes: str
         archive.writestr("small-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
         archive.writestr("small-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("small-1.0.dist-info/RECORD", "")
-    target = libraries.Target("a test", ("--no-index", "--find-links", str(wheel)), {})
+    target = libraries.LibraryTarget("a test", ("--no-index", "--find-links", str(wheel)), {})
     lock.write_text(f"small==1.0{hashes}\n")
 
     # WHEN it is installed THEN the error names the lock and carries pip's reason
@@ -306,7 +306,7 @@ def test_prune_keeps_the_models_of_the_services_alone(tmp_path: Path) -> None:
     ]
 
 
-Build = Callable[[package.Platform, package.Part], tuple[Path, Path]]
+Build = Callable[[package.Platform, package.PackageSpec], tuple[Path, Path]]
 PARTS = pytest.mark.parametrize("part", [package.SERVICE, package.MONITORING], ids=["service", "monitoring"])
 
 
@@ -314,7 +314,7 @@ PARTS = pytest.mark.parametrize("part", [package.SERVICE, package.MONITORING], i
 def real() -> Build:
     """The real zips, code and libraries."""
 
-    def build(platform: package.Platform, part: package.Part) -> tuple[Path, Path]:
+    def build(platform: package.Platform, part: package.PackageSpec) -> tuple[Path, Path]:
         try:
             archives = package.build(platform, package.CACHE, parts=[part]).archives
         except PackageError as error:
@@ -327,7 +327,7 @@ def real() -> Build:
 @pytest.mark.slow(reason="installs the locked libraries again")
 @PARTS
 def test_host_package_works_where_nothing_else_is_installed(
-    real: Build, part: package.Part, tmp_path: Path
+    real: Build, part: package.PackageSpec, tmp_path: Path
 ) -> None:
     # GIVEN the zips as a function finds them, and an interpreter that has no other library
     for archive in real("host", part):
@@ -362,7 +362,7 @@ def test_host_package_works_where_nothing_else_is_installed(
 
 @pytest.mark.slow(reason="downloads and packs the libraries for arm64")
 @PARTS
-def test_arm64_package_is_of_arm64_and_python_3_13(real: Build, part: package.Part) -> None:
+def test_arm64_package_is_of_arm64_and_python_3_13(real: Build, part: package.PackageSpec) -> None:
     # GIVEN the libraries for Lambda
     _, archive = real("arm64", part)
     with zipfile.ZipFile(archive) as content:

@@ -13,7 +13,7 @@ import boto3
 from PIL import Image
 
 from handlers import classify, serialize
-from handlers.backlog import Settings, State, Tick
+from handlers.backlog import BacklogInvocation, BacklogSettings, BacklogState
 from tests.unit.handlers.conftest import BUCKET
 
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}})
@@ -81,10 +81,10 @@ class World:
         key = f"{outcome}/{source['key'].removeprefix('incoming/')}.json"
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(document).encode())
 
-    def tick(self, later: float = 5.0, seconds: float = 60.0) -> tuple[Tick, State]:
+    def tick(self, later: float = 5.0, seconds: float = 60.0) -> tuple[BacklogInvocation, BacklogState]:
         """Run the function once, so many seconds from now, with so many to run."""
-        made = Settings(BUCKET, self.machine, 7, "serialize", "classify")
-        tick = Tick(
+        made = BacklogSettings(BUCKET, self.machine, 7, "serialize", "classify")
+        tick = BacklogInvocation(
             made,
             self.s3,
             self.states,

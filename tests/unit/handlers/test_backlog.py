@@ -14,7 +14,7 @@ from moto import mock_aws
 from dropsort.contract import backlog as contract
 from dropsort.contract import defaults, keys, reviews
 from handlers import backlog, classify, settings
-from handlers.backlog import State
+from handlers.backlog import BacklogState
 from tests.unit.handlers.backlog_world import CONTEXT, World
 from tests.unit.handlers.conftest import BUCKET, Runtime
 
@@ -139,7 +139,7 @@ def test_the_last_comparison_says_what_has_no_result(world: World) -> None:
     assert state.last.values()["UploadsWithoutResult"] == 2
     assert state.last.values()["OldestUploadAge"] == pytest.approx(3700, abs=30)
     # AND one that found nothing has the age 0
-    assert set(backlog.Comparison(now.isoformat()).values().values()) == {0}
+    assert set(backlog.Reconciliation(now.isoformat()).values().values()) == {0}
 
 
 def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since_the_one_before(
@@ -203,7 +203,7 @@ def test_a_comparison_continues_where_the_time_was_up(world: World) -> None:
     for name in names:
         world.upload(name)
     ticks = 0
-    state = State()
+    state = BacklogState()
     while state.last is None and ticks < 20:
         _, state = world.tick(3700, seconds=0.0)
         world.end_runs()
@@ -256,16 +256,18 @@ def test_an_invocation_has_its_times_from_the_event_and_its_context(
 
 def test_a_comparison_that_is_overdue_is_late() -> None:
     now = datetime(2026, 11, 26, tzinfo=UTC)
-    state = State(last=backlog.Comparison((now - timedelta(hours=2, minutes=1)).isoformat(), seconds=20.0))
+    state = BacklogState(
+        last=backlog.Reconciliation((now - timedelta(hours=2, minutes=1)).isoformat(), seconds=20.0)
+    )
     assert state.late(now)
     # One that works for a quarter of an hour is begun every two and a half.
-    state.last = backlog.Comparison((now - timedelta(hours=4)).isoformat(), seconds=900.0)
+    state.last = backlog.Reconciliation((now - timedelta(hours=4)).isoformat(), seconds=900.0)
     assert not state.late(now)
     assert state.due(now, backlog.INTERVAL)
     assert state.late(now + timedelta(hours=1, minutes=1))
     # AND before the first has ended
-    assert not State().late(now)
-    assert State(comparison=backlog.Comparison((now - timedelta(hours=4)).isoformat())).late(now)
+    assert not BacklogState().late(now)
+    assert BacklogState(comparison=backlog.Reconciliation((now - timedelta(hours=4)).isoformat())).late(now)
 
 
 @pytest.mark.parametrize(

@@ -13,40 +13,49 @@ from botocore.exceptions import ClientError
 
 from dropsort.contract import ignored_paths, reconciliation
 from handlers import backlog, telemetry
-from handlers.backlog import INTERVAL, Comparison, Settings, State, Tick, healthy
+from handlers.backlog import (
+    INTERVAL,
+    BacklogInvocation,
+    BacklogSettings,
+    BacklogState,
+    Reconciliation,
+    healthy,
+)
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECOND, MOMENT = timedelta(seconds=1), timedelta(microseconds=1)
-SETTINGS = Settings("images", "machine", 7, "serialize", "classify")
+SETTINGS = BacklogSettings("images", "machine", 7, "serialize", "classify")
 
 
-def ago(age: timedelta, **members: Any) -> Comparison:
-    return Comparison((NOW - age).isoformat(), **members)
+def ago(age: timedelta, **members: Any) -> Reconciliation:
+    return Reconciliation((NOW - age).isoformat(), **members)
 
 
 @pytest.mark.parametrize(
     ("state", "due"),
     [
-        (State(), True), (State(comparison=ago(SECOND)), True), (State(comparison=ago(SECOND), last=ago(SECOND)), True),
-        (State(last=ago(INTERVAL)), True), (State(last=ago(INTERVAL - MOMENT)), False),
+        (BacklogState(), True), (BacklogState(comparison=ago(SECOND)), True),
+        (BacklogState(comparison=ago(SECOND), last=ago(SECOND)), True),
+        (BacklogState(last=ago(INTERVAL)), True), (BacklogState(last=ago(INTERVAL - MOMENT)), False),
         # Ten times as long as it took, where that is more than the interval.
-        (State(last=ago(2 * INTERVAL, seconds=720)), True), (State(last=ago(2 * INTERVAL - MOMENT, seconds=720)), False),
-        (State(last=ago(INTERVAL, seconds=360)), True), (State(last=ago(INTERVAL, seconds=361)), False),
+        (BacklogState(last=ago(2 * INTERVAL, seconds=720)), True), (BacklogState(last=ago(2 * INTERVAL - MOMENT, seconds=720)), False),
+        (BacklogState(last=ago(INTERVAL, seconds=360)), True), (BacklogState(last=ago(INTERVAL, seconds=361)), False),
     ],
 )  # fmt: skip
-def test_when_a_comparison_is_due(state: State, due: bool) -> None:
+def test_when_a_comparison_is_due(state: BacklogState, due: bool) -> None:
     assert state.due(NOW, INTERVAL) is due
 
 
 @pytest.mark.parametrize(
     ("state", "late"),
     [
-        (State(), False), (State(comparison=ago(3 * INTERVAL)), False), (State(comparison=ago(3 * INTERVAL + MOMENT)), True),
-        (State(last=ago(2 * INTERVAL)), False), (State(last=ago(2 * INTERVAL + MOMENT)), True),
-        (State(last=ago(4 * INTERVAL, seconds=720)), False), (State(last=ago(4 * INTERVAL + MOMENT, seconds=720)), True),
+        (BacklogState(), False), (BacklogState(comparison=ago(3 * INTERVAL)), False),
+        (BacklogState(comparison=ago(3 * INTERVAL + MOMENT)), True),
+        (BacklogState(last=ago(2 * INTERVAL)), False), (BacklogState(last=ago(2 * INTERVAL + MOMENT)), True),
+        (BacklogState(last=ago(4 * INTERVAL, seconds=720)), False), (BacklogState(last=ago(4 * INTERVAL + MOMENT, seconds=720)), True),
     ],
 )  # fmt: skip
-def test_when_a_comparison_is_late(state: State, late: bool) -> None:
+def test_when_a_comparison_is_late(state: BacklogState, late: bool) -> None:
     assert state.late(NOW) is late
 
 
@@ -63,7 +72,7 @@ def checked(
 
 
 def test_an_upload_counts_from_the_age_on_and_is_started_when_its_time_has_come() -> None:
-    found = Comparison(NOW.isoformat())
+    found = Reconciliation(NOW.isoformat())
     assert found.add(checked(), NOW, NOW)
     assert not found.add(checked(written=NOW + MOMENT), NOW, NOW)
     assert not found.add(checked(why=None), NOW, NOW)
@@ -75,7 +84,7 @@ def test_an_upload_counts_from_the_age_on_and_is_started_when_its_time_has_come(
 
 
 def test_the_oldest_upload_is_named_and_of_several_the_first_key() -> None:
-    found = Comparison(NOW.isoformat())
+    found = Reconciliation(NOW.isoformat())
     for key, age in (("c", 1), ("d", 2), ("b", 2), ("a", 1)):
         found.add(checked(key, NOW - age * SECOND), NOW, NOW)
     assert (found.oldest, found.oldest_uploaded) == ("b", (NOW - 2 * SECOND).isoformat())
@@ -86,10 +95,12 @@ def test_the_oldest_upload_is_named_and_of_several_the_first_key() -> None:
     }  # fmt: skip
     # AND what came after the beginning, by another clock, has no age
     assert (
-        Comparison(NOW.isoformat(), oldest_uploaded=(NOW + SECOND).isoformat()).values()["OldestUploadAge"]
+        Reconciliation(NOW.isoformat(), oldest_uploaded=(NOW + SECOND).isoformat()).values()[
+            "OldestUploadAge"
+        ]
         == 0
     )
-    assert Comparison(NOW.isoformat()).values()["OldestUnreviewedAge"] == 0
+    assert Reconciliation(NOW.isoformat()).values()["OldestUnreviewedAge"] == 0
 
 
 def test_the_settings_are_of_the_environment_and_none_may_be_missing() -> None:
@@ -97,10 +108,10 @@ def test_the_settings_are_of_the_environment_and_none_may_be_missing() -> None:
         "BUCKET_NAME": "images", "BACKLOG_STATE_MACHINE": "machine", "BACKLOG_CONCURRENCY": "7", "SERIALIZE_FUNCTION": "serialize",
         "CLASSIFY_FUNCTION": "classify", "IGNORED_PATTERNS": ignored_paths.DEFAULT,
     }  # fmt: skip
-    assert Settings.of(environment) == SETTINGS
+    assert BacklogSettings.of(environment) == SETTINGS
     for name in environment:
         with pytest.raises(KeyError, match=name):
-            Settings.of({other: value for other, value in environment.items() if other != name})
+            BacklogSettings.of({other: value for other, value in environment.items() if other != name})
 
 
 class Functions:
@@ -154,6 +165,6 @@ def test_the_endpoint_is_judged_by_three_uploads_once(
     left, keys = iter(judged), [f"incoming/{n}" for n in range(9 if len(judged) == 3 else len(judged))]
     probed: list[str] = []
     monkeypatch.setattr(backlog, "healthy", lambda _f, _s, key: probed.append(key) or next(left))
-    tick = Tick(SETTINGS, None, None, None, NOW, SECOND, INTERVAL, 0.0, _keys=set(keys))
+    tick = BacklogInvocation(SETTINGS, None, None, None, NOW, SECOND, INTERVAL, 0.0, _keys=set(keys))
     assert [tick._healthy(), tick._healthy(), tick.unhealthy] == [expected, expected, not expected]
     assert (len(probed), len(set(probed)), set(probed) <= set(keys)) == (len(judged), len(judged), True)

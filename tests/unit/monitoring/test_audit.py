@@ -13,7 +13,7 @@ from dropsort.contract.statistics import Estimate, Interval, Stratum, trials_for
 from monitoring.quality.audit import (
     HALF_WIDTH,
     AuditedResult,
-    Counted,
+    OutcomeStrata,
     assess,
     audit,
     merged,
@@ -79,21 +79,21 @@ def test_the_stream_is_weighted_by_how_many_images_each_outcome_has() -> None:
 def test_the_promise_is_broken_only_if_it_is_above_the_whole_interval(
     right: int, reviewed: int, verdict: str
 ) -> None:
-    found = assess({CLASSIFIED: Counted([Stratum(100_000, reviewed, right)])}, 0.99)
+    found = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, reviewed, right)])}, 0.99)
     assert found.verdict == verdict
 
 
 def test_as_many_more_reviews_as_it_says_are_enough() -> None:
-    before = assess({CLASSIFIED: Counted([Stratum(100_000, 200, 190)])}, 0.99)
+    before = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, 200, 190)])}, 0.99)
     assert f"Review {before.more:,} more to know it to ± 1%." in before.sentences()
 
     n = 200 + before.more
-    after = assess({CLASSIFIED: Counted([Stratum(100_000, n, round(0.95 * n))])}, 0.99)
+    after = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, n, round(0.95 * n))])}, 0.99)
 
     low, high = after.classified.estimate.interval
     assert high - low <= 2.02 * HALF_WIDTH
     assert before.more > 1000
-    assert assess({CLASSIFIED: Counted([Stratum(100, 10, 9)])}, 0.99).more == 90  # there are no others
+    assert assess({CLASSIFIED: OutcomeStrata([Stratum(100, 10, 9)])}, 0.99).more == 90  # there are no others
 
 
 def test_without_results_or_reviews_nothing_is_claimed() -> None:
@@ -161,8 +161,8 @@ def test_days_of_few_reviews_are_merged_with_their_neighbours() -> None:
 
 def test_every_figure_and_sentence_of_an_audit() -> None:
     strata = {
-        CLASSIFIED: Counted([Stratum(1000, 300, 270)], 4, 2),
-        LOW_CONFIDENCE: Counted([Stratum(1000, 100, 60)]),
+        CLASSIFIED: OutcomeStrata([Stratum(1000, 300, 270)], 4, 2),
+        LOW_CONFIDENCE: OutcomeStrata([Stratum(1000, 100, 60)]),
     }
     found = assess(strata, 0.99)
     sure, doubtful = (found.outcomes[name].estimate for name in (CLASSIFIED, LOW_CONFIDENCE))
@@ -184,28 +184,28 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
         f"Review {found.more:,} more to know it to ± 1%.",
         f"75.0% of all 2,000 predictions are right ({interval.shares()}).",
     ]
-    unknown = assess({**strata, LOW_CONFIDENCE: Counted([Stratum(10, 0, 0)])}, 0.99)
+    unknown = assess({**strata, LOW_CONFIDENCE: OutcomeStrata([Stratum(10, 0, 0)])}, 0.99)
     assert (unknown.to_json()["accuracy"], unknown.accuracy_interval) == (None, (0.0, 1.0))
     assert unknown.sentences()[:-1] == found.sentences()[:3]
     assert unknown.sentences()[-1].startswith("The accuracy of all predictions is not known yet")
     nothing = audit([], 0.99)
     assert (nothing.accuracy_interval, nothing.classified.size, nothing.more) == ((0.0, 1.0), 0, 0)
-    unreviewed = assess({CLASSIFIED: Counted([Stratum(100_000, 0, 0)])}, 0.99)
+    unreviewed = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, 0, 0)])}, 0.99)
     assert unreviewed.more == trials_for(0.99, HALF_WIDTH), "as if the promise held"
     assert AuditedResult("i", "d", CLASSIFIED) == AuditedResult("i", "d", CLASSIFIED, None, True, "")
-    assert Counted([]) == Counted([], 0, 0)
+    assert OutcomeStrata([]) == OutcomeStrata([], 0, 0)
 
 
 @pytest.mark.parametrize(
     ("reviewed", "right", "words"), [(1000, 1000, "holds: it is not"), (300, 300, "is neither confirmed")]
 )
 def test_the_verdict_in_words(reviewed: int, right: int, words: str) -> None:
-    found = assess({CLASSIFIED: Counted([Stratum(100_000, reviewed, right)])}, 0.99)
+    found = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, reviewed, right)])}, 0.99)
     assert words in found.sentences()[0]
 
 
 def test_a_promise_at_an_end_of_the_interval() -> None:
-    strata = {CLASSIFIED: Counted([Stratum(100_000, 300, 270)])}
+    strata = {CLASSIFIED: OutcomeStrata([Stratum(100_000, 300, 270)])}
     low, high = assess(strata, 0.99).classified.estimate.interval
     bounds = [math.nextafter(high, 1), high, math.nextafter(low, 1), low]
     assert [assess(strata, promised).verdict for promised in bounds] == ["broken", "open", "open", "holds"]
@@ -213,7 +213,7 @@ def test_a_promise_at_an_end_of_the_interval() -> None:
 
 @pytest.mark.parametrize(("trials", "more"), [(1700, True), (2200, False)])
 def test_no_more_reviews_are_needed_once_the_interval_is_two_points_wide(trials: int, more: bool) -> None:
-    found = assess({CLASSIFIED: Counted([Stratum(1_000_000, trials, round(0.95 * trials))])}, 0.99)
+    found = assess({CLASSIFIED: OutcomeStrata([Stratum(1_000_000, trials, round(0.95 * trials))])}, 0.99)
     low, high = found.classified.estimate.interval
     assert (high - low <= 0.02, found.more == 0) == (not more, not more)
     # AND none if it is just as wide
@@ -222,7 +222,7 @@ def test_no_more_reviews_are_needed_once_the_interval_is_two_points_wide(trials:
 
 
 def test_reviews_that_count_already_are_not_needed_again() -> None:
-    found = assess({CLASSIFIED: Counted([Stratum(100_000, 300, 285)])}, 0.99)
+    found = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, 300, 285)])}, 0.99)
     assert trials_for(0.95, HALF_WIDTH) == 1838
     assert (math.floor(found.classified.estimate.trials), found.more) == (300, 1538)
 

@@ -25,14 +25,14 @@ from dropsort.pages import comparison, dashboard, evaluation, report
 from dropsort.pages.images import captured_images, showable
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series, Uncertain
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
-from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
+from monitoring.cloudwatch.widgets import MetricLine, Widget, WidgetMetric
 from monitoring.drift.windows import HOUR, hour_of
-from monitoring.quality.audit import Counted, assess
+from monitoring.quality.audit import OutcomeStrata, assess
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
 from monitoring.report.images import least_certain
 from training.dataset import LabelledImage
-from training.evaluation.compare import Comparison, Side
+from training.evaluation.compare import ComparedModel, Comparison
 from training.evaluation.figures import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -132,8 +132,8 @@ def a_report(total: Aggregate, *, truth: bool = False, name: str = "Dropsort mon
     ] * 9
     quality = measure(labelled, unmatched=3, other_models=7) if truth else None
     reviews = {
-        CLASSIFIED: Counted([Stratum(9000, 200, 190)], elsewhere=12),
-        LOW_CONFIDENCE: Counted([Stratum(1000, 50, 30)]),
+        CLASSIFIED: OutcomeStrata([Stratum(9000, 200, 190)], elsewhere=12),
+        LOW_CONFIDENCE: OutcomeStrata([Stratum(1000, 50, 30)]),
     }
     return report.render(
         found,
@@ -149,7 +149,7 @@ def a_dashboard(lines: int, points: int, name: str = "line") -> str:
     """A dashboard of every kind of widget."""
     times = [START.timestamp() + 300 * n for n in range(points)]
     found = tuple(
-        Line(WidgetMetric(stat="Sum" if n % 2 else "Average", right=n == 2), f"{name} {n}", {t: t % 7 * (n + 1) * 100 for t in times})
+        MetricLine(WidgetMetric(stat="Sum" if n % 2 else "Average", right=n == 2), f"{name} {n}", {t: t % 7 * (n + 1) * 100 for t in times})
         for n in range(lines)
     )  # fmt: skip
     alarms = (
@@ -208,8 +208,8 @@ def a_comparison(folder: Path, labels: list[str], count: int) -> str:
     random = np.random.default_rng(3)
     images = labelled(random, folder, labels, count)
 
-    def side(name: str, right: float) -> Side:
-        return Side(name, labels, predicted(random, images, labels, right), 0.9, 0.01, 2.5)
+    def side(name: str, right: float) -> ComparedModel:
+        return ComparedModel(name, labels, predicted(random, images, labels, right), 0.9, 0.01, 2.5)
 
     near = random.random(count) < 0.1
     names = [image.label for image in images]

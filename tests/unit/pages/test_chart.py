@@ -33,7 +33,7 @@ from dropsort.pages.chart import (
 )
 from dropsort.pages.dashboard import first_shown
 from monitoring.cloudwatch.dashboard import Dashboard, Panel
-from monitoring.cloudwatch.widgets import Line as Series
+from monitoring.cloudwatch.widgets import MetricLine as Series
 from monitoring.cloudwatch.widgets import Widget, WidgetMetric
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

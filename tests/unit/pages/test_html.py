@@ -21,7 +21,7 @@ from dropsort.pages import dashboard, evaluation, html, report
 from dropsort.pages.images import GalleryImage
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
-from monitoring.cloudwatch.widgets import Line, Widget, WidgetMetric
+from monitoring.cloudwatch.widgets import MetricLine, Widget, WidgetMetric
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
 from training.dataset import LabelledImage
@@ -58,7 +58,7 @@ def a_report(env: Environment | None = None) -> str:
 
 
 def a_dashboard(env: Environment | None = None) -> str:
-    line = Line(
+    line = MetricLine(
         WidgetMetric(label=HOSTILE, color='x" onload="y'),
         HOSTILE,
         {START.timestamp(): 1.0, END.timestamp(): 2.0},

@@ -27,7 +27,7 @@ from dropsort.pages.report_tables import audit_table, quality_table
 from dropsort.pages.words import short
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, CellKey, Health, Series
 from monitoring.drift.windows import hour_of
-from monitoring.quality.audit import Counted, assess
+from monitoring.quality.audit import OutcomeStrata, assess
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import Report, build
 from tests.unit.pages import cases
@@ -197,14 +197,14 @@ def test_a_confusion_of_an_evaluation_shows_the_labels_with_most_mistakes() -> N
 
 
 def test_the_audit_shows_the_verdict_on_the_promise(tmp_path: Path) -> None:
-    reviews = {CLASSIFIED: Counted([Stratum(9000, 200, 190)], elsewhere=12)}
+    reviews = {CLASSIFIED: OutcomeStrata([Stratum(9000, 200, 190)], elsewhere=12)}
     text = page(an_hour(), tmp_path, audit=assess(reviews, 0.99))
 
     assert "▲ it is broken" in text
     assert "95.0%" in text
     assert "of 9,000; 12 others do not count" in text
     assert "Audit" not in page(an_hour(), tmp_path)
-    few = assess({CLASSIFIED: Counted([Stratum(9000, 3, 3)])}, 0.99)
+    few = assess({CLASSIFIED: OutcomeStrata([Stratum(9000, 3, 3)])}, 0.99)
     table = audit_table(replace(few, model="second", other_models=40))
     assert table is not None
     assert [row.value for row in table.rows[1:3]] == ["not known yet"] * 2

@@ -22,19 +22,21 @@ from dropsort.pages import comparison as page
 from training import dataset, inference
 from training.dataset import LabelledImage, fingerprints
 from training.errors import TrainingError
-from training.evaluation.compare import MARGIN, Comparison, Paired, Side, compare
+from training.evaluation.compare import MARGIN, ComparedModel, Comparison, PairedShare, compare
 from training.evaluation.figures import Predictions
 
 LABELS = ["bicycle", "motorcycle"]
 
 
-def side(name: str, outputs: str) -> Side:
+def side(name: str, outputs: str) -> ComparedModel:
     """A model whose predictions are: B, M sure; b, m unsure."""
     images = [LabelledImage(Path(f"<b>{i}.png"), "bicycle") for i in range(len(outputs))]
     sure = {"B": 0.99, "b": 0.6, "m": 0.4, "M": 0.01}
     first = np.array([sure[one] for one in outputs])
     familiar = np.ones(len(outputs))
-    return Side(name, LABELS, Predictions(images, np.stack([first, 1 - first], 1), familiar), 0.9, 0.0, 2.0)
+    return ComparedModel(
+        name, LABELS, Predictions(images, np.stack([first, 1 - first], 1), familiar), 0.9, 0.0, 2.0
+    )
 
 
 def comparison(current: str, candidate: str, near: str = "", precision: float = 0.9) -> Comparison:
@@ -90,11 +92,11 @@ def test_figures_are_of_pairs() -> None:
 
 def test_as_many_more_images_as_it_names_would_decide() -> None:
     flags = [np.array([True] * right + [False] * (200 - right)) for right in (190, 193)]
-    before = Paired.of(*flags)
+    before = PairedShare.of(*flags)
     times = (before.needed() + 200) / 200
     assert before.interval.low < 0
     assert 0 < paired_difference(3 * times, 0, 200 * times).low < 0.001
-    assert Paired.of(flags[0], flags[0]).needed() == 0
+    assert PairedShare.of(flags[0], flags[0]).needed() == 0
 
 
 def test_more_coverage_alone_gets_a_number_of_further_images() -> None:
@@ -306,12 +308,12 @@ def test_nothing_is_left_out_where_all_or_none_nearly_equal_training_images() ->
 
 
 def test_how_many_more_images_would_decide_is_exact() -> None:
-    found = Paired(190, 193, 5, 2, 200)
+    found = PairedShare(190, 193, 5, 2, 200)
     times = (found.needed() + 200) / 200
     fewer = (found.needed() + 199) / 200
     assert paired_difference(5 * times, 2 * times, 200 * times).low > 0
     assert paired_difference(5 * fewer, 2 * fewer, 200 * fewer).low <= 0
-    worse = Paired(193, 190, 2, 5, 200)
+    worse = PairedShare(193, 190, 2, 5, 200)
     assert worse.needed() == found.needed()
     assert (worse.shares, worse.difference) == ((0.965, 0.95), -0.015)
     assert worse.p == pytest.approx(0.453125)
