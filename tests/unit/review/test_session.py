@@ -125,11 +125,11 @@ class Applying:
     """Fails so many times to make a decision a result, and counts."""
 
     def __init__(self, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls, apply = 0, Decisions.apply
+        self.calls, self.failures, apply = 0, failures, Decisions.apply
 
         def counted(decisions: Decisions, path: str) -> Any:
             self.calls += 1
-            if self.calls <= failures:
+            if self.calls <= self.failures:
                 raise ConnectionError("S3 is away")
             return apply(decisions, path)
 
@@ -169,7 +169,7 @@ def test_an_image_stays_claimed_until_its_decision_is_a_result(
         monkeypatch.setattr(session.claims, "_clock", lambda: datetime.now(UTC) + 2 * claims.DURATION)
         session.claims.hold(["b.png"])
         assert set(stored(s3)[claims.key("Ada")]["paths"]) == {"a.png", "b.png"}
-        session.stop(0)
+        applying.failures = 0
 
 
 def test_the_end_waits_for_decisions_that_are_not_results_yet(
