@@ -157,7 +157,12 @@ def store(item: FinishedUpload, folder: Path, into: Path) -> Path | None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
     try:
-        shutil.copy2(source, temporary)
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        # Others who can write in the folder know the name: a link of theirs is not followed.
+        with source.open("rb") as content, temporary.open("xb") as output:
+            shutil.copyfileobj(content, output)
+        shutil.copystat(source, temporary)
         if _state(source) != before:
             return None
         temporary.replace(target)

@@ -46,7 +46,10 @@ def writing(target: Path, errors: str = "strict") -> Iterator[TextIO]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with temporary.open("w", encoding="utf-8", errors=errors) as output:
+        with suppress(FileNotFoundError):
+            temporary.unlink()  # of a process of that number that was killed
+        # Others who can write in the folder know the name: a link of theirs is not followed.
+        with temporary.open("x", encoding="utf-8", errors=errors) as output:
             yield output
         with suppress(FileNotFoundError):
             shutil.copymode(target, temporary)

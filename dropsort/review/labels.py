@@ -128,10 +128,12 @@ def read(file: Path, bucket: str) -> list[ImportedLabel]:
     try:
         for where, key, inference_id, label in form.parse(text):
             key = key.removeprefix(f"s3://{bucket}/")
-            if not key.startswith(keys.INCOMING):
+            if not key.startswith(keys.INCOMING) or not _is_text(key):
                 raise ReviewError(
                     f"{file}, {where}: {key!r:.100} is not an upload in s3://{bucket}/{keys.INCOMING}."
                 )
+            if inference_id is not None and not (isinstance(inference_id, str) and _is_text(inference_id)):
+                raise ReviewError(f"{file}, {where}: {inference_id!r:.100} is not an inference id.")
             if label in (NONE, UNUSABLE):
                 found.append(ImportedLabel(key, inference_id, "none" if label == NONE else "unusable", None))
             elif reviews.is_label(label):
@@ -145,6 +147,11 @@ def read(file: Path, bucket: str) -> list[ImportedLabel]:
             f"{file}: {type(error).__name__}: {error}. It is not in the format of its suffix."
         ) from error
     return found
+
+
+def _is_text(value: str) -> bool:
+    """Whether it has an encoding: JSON can name half of a surrogate pair, which no key has."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 _Row = tuple[str, str, str | None, str]  # where it is, key or address, inference id, label

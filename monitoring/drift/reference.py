@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,9 +94,16 @@ def _sample_from(found: object) -> Sample:
     if familiarity is not None and (familiarity.shape != (FAMILIARITY_BINS,) or (familiarity < 0).any()):
         raise ValueError(f"familiarity must be {FAMILIARITY_BINS} counts")
     labels = {str(label): int(count) for label, count in dict(found["labels"]).items()}
-    if sum(labels.values()) != confidence.sum():
+    if any(count < 0 for count in labels.values()):
+        raise ValueError("labels must have counts")
+    if sum(labels.values()) != sum(confidence.tolist()):
         raise ValueError("the labels' counts and the confidences' do not add up to the same number")
     images = {
         str(k): Moments(int(n), float(s), float(q)) for k, (n, s, q) in dict(found.get("images", {})).items()
     }
+    if not all(
+        0 <= one.count < 2**63 and math.isfinite(one.total) and math.isfinite(one.squares)
+        for one in images.values()
+    ):
+        raise ValueError("images must have a count and two sums each")
     return Sample(labels, confidence, familiarity, images)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dropsort.contract.progress import Progress, no_progress
+from dropsort.contract.text import escaped_cell
 from training.dataset import near_duplicates
 from training.dataset.checks import Finding
 from training.dataset.fingerprints import Fingerprints, pixel_digest
@@ -177,7 +178,7 @@ def write_manifest(folder: Path, joined: JoinedDataset, keys: Mapping[Path, str]
         writer.writerow(["file", "label", "split", "key"])
         for image in joined.reviewed:
             row = [image.path.relative_to(folder).as_posix(), image.label, image.part, keys[image.path]]
-            writer.writerow(row)
+            writer.writerow(map(escaped_cell, row))
         for image in joined.earlier:
-            writer.writerow([str(image.path.resolve()), image.label, image.part, ""])
+            writer.writerow([str(image.path.resolve()), escaped_cell(image.label), image.part, ""])
     temporary.replace(folder / MANIFEST)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dropsort.contract.progress import Progress, no_progress
+from dropsort.contract.text import original_cell
 from training.dataset.images import MANIFEST, PARTS, Dataset, LabelledImage
 from training.errors import TrainingError
 from training.inference import InferenceError, decode
@@ -40,18 +41,23 @@ def read(source: Path, *, check: bool = True, progress: Progress = no_progress) 
     source = Path(source)
     if not source.exists():
         raise TrainingError(f"{source} does not exist: give a folder with one folder of images per class")
-    if source.is_dir() and (source / MANIFEST).is_file():
-        found = list(_manifest_csv(source / MANIFEST))
-    elif source.is_dir():
-        found = list(_folders(source))
-    elif source.suffix == ".csv":
-        found = list(_manifest_csv(source))
-    elif source.suffix == ".lst":
-        found = list(_lst(source))
-    elif source.suffix in (".manifest", ".jsonl"):
-        found = list(_augmented(source))
-    else:
-        raise TrainingError(f"{source} is neither a folder nor a .csv, .lst, .manifest or .jsonl file")
+    try:
+        found = list(_entries(source))
+    except TrainingError:
+        raise
+    # Lists come from other tools and people: no text in them ends a command in any other way.
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+        csv.Error,
+    ) as error:
+        raise TrainingError(
+            f"{source} cannot be read as a list of labelled images ({error!r:.200})"
+        ) from error
     images: list[LabelledImage] = []
     rejected: list[tuple[Path, str]] = []
     for number, image in enumerate(found, 1):
@@ -71,6 +77,20 @@ def read(source: Path, *, check: bool = True, progress: Progress = no_progress) 
             f"{source} contains no image with a label (expected: one folder of images per class){why}"
         )
     return Dataset(sorted({p.label for p in images}), images, rejected)
+
+
+def _entries(source: Path) -> Iterator[LabelledImage]:
+    if source.is_dir() and (source / MANIFEST).is_file():
+        return _manifest_csv(source / MANIFEST)
+    if source.is_dir():
+        return _folders(source)
+    if source.suffix == ".csv":
+        return _manifest_csv(source)
+    if source.suffix == ".lst":
+        return _lst(source)
+    if source.suffix in (".manifest", ".jsonl"):
+        return _augmented(source)
+    raise TrainingError(f"{source} is neither a folder nor a .csv, .lst, .manifest or .jsonl file")
 
 
 def _fault(path: Path, check: bool) -> str:
@@ -106,7 +126,8 @@ def _manifest_csv(path: Path) -> Iterator[LabelledImage]:
                 f"{path} needs the columns label and file (and may have split); it has {', '.join(rows.fieldnames or [])}"
             )
         for row in rows:
-            part, label, file = row.get("split") or "", row[label_column] or "", row[file_column] or ""
+            part, file = row.get("split") or "", row[file_column] or ""
+            label = original_cell(row[label_column] or "")
             if part not in ("", *PARTS):
                 raise TrainingError(
                     f"{path}, line {rows.line_num}: split is {part!r}: use {', '.join(PARTS)}"
@@ -156,6 +177,8 @@ def _augmented(path: Path) -> Iterator[LabelledImage]:
             reference = entry["source-ref"]
             name = next((v["class-name"] for k, v in entry.items() if k.endswith("-metadata")), None)
             label = name if name is not None else str(entry["class"])
+            if not isinstance(label, str) or not isinstance(reference, str):
+                raise TypeError("source-ref and class-name are texts")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrainingError(
                 f"{path}, line {number}: not an augmented manifest entry ({error!r})"

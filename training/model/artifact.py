@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ CODE = "code"
 WHEELS = "wheels"  # below `CODE`; pip finds it relative to the requirements file
 _FILES = (*model_folder.NEEDED, model_folder.METRICS, model_folder.CARD, FILE)
 _INFERENCE = Path(__file__).parents[1] / "inference.py"
+_MOST_FIGURES = 1_000_000  # bytes of metrics.json that are read of an archive
 _LEVEL = 1  # of compression: weights and wheels become hardly smaller
 
 
@@ -96,11 +98,13 @@ def read_figures(archive: Path) -> dict[str, Any]:
     try:
         with tarfile.open(archive) as files:
             for entry in files:
-                if entry.isfile() and entry.name.removeprefix("./") == model_folder.METRICS:
+                if entry.name.removeprefix("./") == model_folder.METRICS:
+                    if not entry.isfile() or entry.size > _MOST_FIGURES:
+                        return {}
                     found = json.loads((files.extractfile(entry) or io.BytesIO(b"null")).read())
                     return found if isinstance(found, dict) else {}
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise TrainingError(f"{archive} cannot be read as model.tar.gz: {error}") from error
-    except ValueError:  # the model works without its figures
+    except (ValueError, RecursionError):  # the model works without its figures
         return {}
     return {}

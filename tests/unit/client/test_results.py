@@ -95,3 +95,16 @@ def test_fetch_replaces_the_folder_only_when_all_is_there(s3: Any, tmp_path: Pat
 def test_no_key_leads_outside_the_folder(key: str) -> None:
     with pytest.raises(ClientError, match="outside the folder"):
         fetch.inside(key)
+
+
+@pytest.mark.parametrize("key", ["captures/../../escaped", "captures//../../../escaped"])
+def test_an_object_whose_key_leads_outside_the_folder_is_not_written(
+    s3: Any, tmp_path: Path, key: str
+) -> None:
+    # GIVEN a hostile key among the captures
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"hostile")
+    target = tmp_path / "deep" / "captures"
+    # WHEN they are fetched THEN it is named, and written nowhere
+    with pytest.raises(ClientError, match="outside the folder"), fetch.replacing(target) as folder:
+        fetch.objects(s3, BUCKET, "captures/", folder)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -147,6 +147,23 @@ def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None
     assert (folder / "cam" / "b.jpg").is_file()
 
 
+def test_a_link_that_others_made_under_the_name_of_a_copy_is_not_followed(
+    folder: Path, tmp_path: Path
+) -> None:
+    # GIVEN the folder of a label in which others can write
+    secret, into = tmp_path / "secret", tmp_path / "sorted"
+    secret.write_text("former")
+    (into / "b").mkdir(parents=True)
+    path = folder / "a.png"
+    path.write_bytes(b"image")
+    for name in (f".a.png.{os.getpid()}.part", "a.png"):
+        (into / "b" / name).symlink_to(secret)
+    # WHEN a copy is made THEN it is a file, and what the links lead to is as it was
+    assert store(finished_item(path, "b"), folder, into) == into / "b" / "a.png"
+    assert not (into / "b" / "a.png").is_symlink()
+    assert (secret.read_text(), (into / "b" / "a.png").read_bytes()) == ("former", b"image")
+
+
 def test_a_file_that_has_changed_since_its_upload_is_not_copied(folder: Path, tmp_path: Path) -> None:
     item = finished_item(folder / "a.jpg", "bicycle")
     (folder / "a.jpg").write_bytes(b"something else")

@@ -48,6 +48,25 @@ def test_an_error_leaves_the_former_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_link_that_others_made_under_the_hidden_name_is_not_followed(tmp_path: Path) -> None:
+    # GIVEN a folder in which others can write, who know the name of the file that is written first
+    secret, target = tmp_path / "secret", tmp_path / "shared" / "file.json"
+    secret.write_text("former")
+    target.parent.mkdir()
+    hidden = target.with_name(f".file.json.{os.getpid()}.part")
+    hidden.symlink_to(secret)
+    # WHEN the file is written THEN it is whole, and what the link leads to is as it was
+    with writing(target) as output:
+        output.write("new")
+    assert (secret.read_text(), target.read_text(), target.is_symlink()) == ("former", "new", False)
+    # AND a link that comes between is an error
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: hidden.symlink_to(secret))
+        with pytest.raises(FileExistsError), writing(target) as output:
+            output.write("newer")
+    assert (secret.read_text(), target.read_text()) == ("former", "new")
+
+
 def test_a_file_that_is_replaced_has_the_former_permissions(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("former")

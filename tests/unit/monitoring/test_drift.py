@@ -168,7 +168,10 @@ class TestSample:
         "text",
         ["", "{", "1", "[1]", "{}", '[{"label": "a"}]', '[{"label": "a", "confidence": 2}]', "[" * 100_000]
         + [json.dumps({"schema": "dropsort-reference/1", "labels": labels, "confidence": bins}) for labels, bins in
-           (({"a": 1}, [1]), ({"a": 2}, [1] + [0] * 999), ([], [0] * 1000), ({"a": -1}, [-1] + [0] * 999))],
+           (({"a": 1}, [1]), ({"a": 2}, [1] + [0] * 999), ([], [0] * 1000), ({"a": -1}, [-1] + [0] * 999),
+            ({"a": 2, "b": -1}, [1] + [0] * 999), ({"a": 0}, [2**62] * 4 + [0] * 996), ({"a": 1}, [10**30] + [0] * 999))]
+        + [json.dumps({"schema": "dropsort-reference/1", "labels": {}, "confidence": [0] * 1000, "images": {"size": moments}})
+           for moments in ([-1, 1, 1], [1, float("nan"), 1], [1, 1, float("inf")], [10**400, 1, 1], [1, 10**400, 1], [1, 2])],
     )  # fmt: skip
     def test_what_is_no_reference_is_named(self, tmp_path: Path, text: str) -> None:
         """GIVEN a file that is none WHEN read THEN the error names it and says what to give; an empty one is empty."""

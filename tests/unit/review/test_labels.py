@@ -69,6 +69,17 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
     assert labels.read(manifest, BUCKET) == [ImportedLabel(KEY, None, "label", "a")]
 
 
+def line(key: str, inference_id: Any = None) -> str:
+    """A line of a manifest, which may be hostile."""
+    found = {"source-ref": f"s3://{BUCKET}/{key}", "inference-id": 0, "x-metadata": {"class-name": "a"}}
+    return json.dumps(found).replace('"inference-id": 0', f'"{labels._ID}": {number(inference_id)}')
+
+
+def number(value: Any) -> str:
+    """JSON, also of numbers that Python writes none of."""
+    return "1" * 5001 if isinstance(value, int) else json.dumps(value)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -86,6 +97,12 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
             "is not an upload in s3://pictures/",
         ),
         ("a.csv", b"\xff\xfe", "cannot be read"),
+        ("a.manifest", line("incoming/\ud800"), r"line 1: .*ud800' is not an upload"),
+        ("a.manifest", line(KEY, ["a"]), r"line 1: \['a'\] is not an inference id"),
+        ("a.manifest", line(KEY, "\udfff"), "is not an inference id"),
+        ("a.manifest", line(KEY, 10**5000), "not in the format"),
+        ("a.json", '[{"data": ' + "9" * 5000 + "}]", "not in the format"),
+        ("a.csv", f"key,review\n{KEY}," + "a" * 200_000, "not in the format"),
     ],
 )
 def test_a_file_that_is_none_is_named(name: str, content: str | bytes, message: str, tmp_path: Path) -> None:

@@ -71,24 +71,6 @@ def test_lst_finds_bare_names_below_it(image_tree: Callable[..., Path]) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "says"),
-    [
-        ("a.lst", "0 1 file.png\n", "line 1"),
-        ("a.manifest", '{"class": 1}\n', "line 1"),
-        ("a.manifest", '{"source-ref": "s3://b/k.png", "class": 1}\n', "download it first"),
-        ("a.txt", "x", "neither"),
-    ],
-)
-def test_a_broken_index_is_named_with_its_line(tmp_path: Path, name: str, text: str, says: str) -> None:
-    (tmp_path / name).write_text(text)
-
-    with pytest.raises(TrainingError, match=says) as error:
-        dataset.read(tmp_path / name)
-
-    assert name in str(error.value)
-
-
 def test_nothing_to_read_is_an_error_that_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="one folder of images per class"):
         dataset.read(tmp_path)

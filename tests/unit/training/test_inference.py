@@ -297,3 +297,38 @@ def test_it_decodes_what_the_workflow_reads_and_nothing_else() -> None:
     for kind in ("EPS", "TGA", "PCX", "PDF"):
         with pytest.raises(inference.InferenceError):
             inference.decode(encoded(Image.new("RGB", (20, 20), (200, 40, 40)), kind))
+
+
+def graph_with_weights_of(file: str) -> bytes:
+    """An ONNX model that returns the first 16 bytes of a file, which its weights name."""
+
+    def field(number: int, value: int | str | bytes) -> bytes:
+        if isinstance(value, int):
+            return bytes([number << 3, value])
+        content = value.encode() if isinstance(value, str) else value
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    external = field(13, field(1, "location") + field(2, file)) + field(
+        13, field(1, "length") + field(2, "16")
+    )
+    weights = field(1, 16) + field(2, 2) + field(8, "w") + external + field(14, 1)
+    kind = field(1, field(1, 2) + field(2, field(1, field(1, 16))))
+    node = field(1, "w") + field(2, "y") + field(4, "Identity")
+    graph = field(1, node) + field(2, "g") + field(5, weights) + field(12, field(1, "y") + field(2, kind))
+    return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13))
+
+
+@pytest.mark.parametrize("file", ["/etc/passwd", "../secret", "link", "beside"])
+def test_a_model_reads_no_other_file(tmp_path: Path, file: str) -> None:
+    # GIVEN a model folder whose graph names another file for its weights, also by a link
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(16))
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "beside").write_bytes(bytes(16))
+    (folder / "labels.json").write_text(json.dumps([str(number) for number in range(16)]))
+    (folder / "model.onnx").write_bytes(graph_with_weights_of(file))
+    with pytest.raises(
+        ValueError, match=r"model\.onnx is not an ONNX model that can be loaded: .*[Ee]xternal data path"
+    ):
+        inference.Model(folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,17 @@ def test_what_was_an_earlier_image_is_left_out_and_the_manifest_names_all_others
     other = joining.join([LabelledImage(new[0].path, "blue")], [old])
     assert [out.why for out in other.left_out] == [f"'blue', but the same image {old.path} is 'red'"]
     assert [image.part for image in other.earlier] == ["train"], "an earlier image is never left out"
+
+
+def test_a_label_is_no_formula_in_the_manifest_and_is_read_back_as_it_was(
+    images: Callable[..., list[LabelledImage]], tmp_path: Path
+) -> None:
+    (one,) = images(1)
+    found = joining.join([replace(one, label="=1+1")], [])
+    joining.write_manifest(tmp_path, found, {one.path: "incoming/a.png"})
+    (row,) = csv.DictReader((tmp_path / "manifest.csv").open(encoding="utf-8"))
+    assert row["label"] == "'=1+1"
+    assert dataset.read(tmp_path).labels == ["=1+1"]
 
 
 @pytest.mark.parametrize(

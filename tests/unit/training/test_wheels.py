@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -97,6 +98,37 @@ def test_the_figures_of_an_archive(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.tar.gz").write_bytes(b"no archive")
     with pytest.raises(TrainingError, match=r"broken\.tar\.gz"):
         artifact.read_figures(tmp_path / "broken.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (tarfile.REGTYPE, b"[" * 100_000),
+        (tarfile.REGTYPE, b'{"a": ' + b"9" * 5000 + b"}"),
+        (tarfile.REGTYPE, b"0" * 5_000_000),  # 5 KB packed
+        (tarfile.SYMTYPE, b""),
+        (tarfile.LNKTYPE, b""),
+        (tarfile.CHRTYPE, b""),
+        (tarfile.FIFOTYPE, b""),
+    ],
+)
+def test_hostile_figures_of_an_archive_are_none(tmp_path: Path, kind: bytes, content: bytes) -> None:
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        for name, sort in (
+            ("../metrics.json", tarfile.REGTYPE),
+            ("/etc/metrics.json", tarfile.REGTYPE),
+            ("./metrics.json", kind),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.size = sort, "/etc/passwd", len(content)
+            packed.addfile(entry, io.BytesIO(content))
+    assert artifact.read_figures(archive) == {}
+    # AND one that was cut or changed is named
+    for damaged in (archive.read_bytes()[:60], archive.read_bytes()[:12] + b"\xff" * 60):
+        (tmp_path / "damaged.tar.gz").write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"damaged\.tar\.gz"):
+            artifact.read_figures(tmp_path / "damaged.tar.gz")
 
 
 def test_an_archive_of_the_same_folder_has_the_same_bytes_whenever_and_by_whomever_it_is_made(
