@@ -6,7 +6,7 @@ Needs what requirements/fuzz.in names, in addition to Pillow. Parts of a file (c
 out, doubled and put in another order, with lengths and checksums made right again. Each file is normalised in a process of its own with
 the memory of the function as its hard limit; the process is replaced when it dies. A finding is a crash, an exception that is no
 rejection, more CPU time than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV, or
-of FFmpeg for HEIC and ICO, by more than rounding.
+of FFmpeg for HEIC, ICO and JPEG 2000, by more than rounding.
 """
 
 from __future__ import annotations
@@ -102,12 +102,18 @@ def _by_opencv(data: bytes) -> Any:
 
 
 def _by_ffmpeg(data: bytes) -> Any:
-    """As `_by_opencv`, for HEIC, which OpenCV does not read: FFmpeg has a decoder of its own, and not libde265."""
+    """As `_by_opencv`, for HEIC, which OpenCV does not read, and JPEG 2000, which it reads by OpenJPEG, as Pillow does.
+
+    FFmpeg has decoders of its own. The colours of JPEG 2000 are sYCC, of the full range, where they are not RGB.
+    """
     import av
 
     try:
         with av.open(io.BytesIO(data)) as container:
-            return next(container.decode(video=0)).to_ndarray(format="bgr24")
+            frame = next(container.decode(video=0))
+            if container.format.name == "j2k_pipe" and frame.format.name.startswith("yuv"):
+                frame = frame.reformat(format="bgr24", src_colorspace="ITU601", src_color_range="JPEG")
+            return frame.to_ndarray(format="bgr24")
     except (av.FFmpegError, StopIteration, ValueError, IndexError):
         return None
 
@@ -177,7 +183,9 @@ def difference(data: bytes, result: bytes) -> str:
         )
         if special or image.mode not in ("RGB", "L", "P", "1", "RGBA"):
             return "not comparable"
-        second = {"HEIF": _by_ffmpeg, "ICO": _icon_by_ffmpeg}.get(image.format or "", _by_opencv)
+        second = {"HEIF": _by_ffmpeg, "JPEG2000": _by_ffmpeg, "ICO": _icon_by_ffmpeg}.get(
+            image.format or "", _by_opencv
+        )
         size = image.size
     other = second(data)
     if other is None:

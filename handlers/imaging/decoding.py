@@ -9,16 +9,13 @@ import importlib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from handlers.imaging import jpeg, limits, png, values
 from handlers.imaging.spliced import SplicedFile
 from handlers.rejections import Rejection
-
-if TYPE_CHECKING:
-    from handlers.imaging.jpeg2000 import Jpeg2000
 
 
 @dataclass(slots=True)
@@ -311,32 +308,22 @@ def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     from handlers.imaging import jpeg2000, packets
 
     found = jpeg2000.inspect(data)
-    halvings = 0
-    while halvings < found.resolutions and min(found.width, found.height) >> halvings + 1 >= 2 * side:
-        halvings += 1
-    pixels = found.width * found.height
-    limits.check_pixels(name, "", found.width, found.height, max_pixels, decoded=pixels >> 2 * halvings)
+    halvings, size = 0, (found.width, found.height)
+    for level in range(1, found.resolutions + 1):
+        smaller = found.size_at(level)
+        if smaller and min(smaller) >= 2 * side:
+            halvings, size = level, smaller
+    limits.check_pixels(name, "", found.width, found.height, max_pixels, decoded=size[0] * size[1])
     importlib.import_module("PIL.Jpeg2KImagePlugin")
-    decoded = None
-    if halvings:
-        try:
-            decoded = _reduced(data, name, found, halvings)
-        except OSError:  # a tile may have fewer resolutions than the main header says
-            limits.check_pixels(name, "", found.width, found.height, max_pixels)
-    decoded = decoded or _reduced(data, name, found, 0)
+    try:
+        image = jpeg2000.load(data, found, halvings)
+    except OSError:  # a tile may have fewer resolutions than the main header says
+        if not halvings:
+            raise
+        limits.check_pixels(name, "", found.width, found.height, max_pixels)
+        image = jpeg2000.load(data, found, 0)
     packets.check(data, found)
-    return decoded
-
-
-def _reduced(data: bytes, name: str, found: Jpeg2000, halvings: int) -> Decoded:
-    image = _open(io.BytesIO(data), name)
-    width, height = image.size
-    if (width, height) != (found.width, found.height):
-        raise Rejection("corrupt_image", "JPEG2000: its headers contradict each other.")
-    if halvings:
-        image.reduce = halvings  # type: ignore[method-assign,assignment]  # a setting of this plugin
-    image.load()
-    return Decoded(image, width, height)
+    return Decoded(image, found.width, found.height)
 
 
 def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
@@ -345,11 +332,14 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
     content, rest, best = icon.largest(data)
     if content.startswith(png.SIGNATURE):
-        return _png(content, "PNG", side, max_pixels)
+        decoded = _png(content, "PNG", side, max_pixels)
+        icon.check_size(best, decoded.width, decoded.height)
+        return decoded
     if len(content) < 40:
         raise Rejection("truncated_image", "ICO: its image ends early.")
     width, height = (int.from_bytes(content[at : at + 4], "little", signed=True) for at in (4, 8))
     limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
+    icon.check_size(best, abs(width), abs(height) // 2)
     alone = icon.alone(content, rest, best, abs(width), abs(height) // 2)
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 

@@ -7,6 +7,8 @@ from PIL import Image
 from handlers.imaging import values
 from handlers.rejections import Rejection
 
+_PLAIN, _BIT_FIELDS = 0, 3  # kinds of compression
+
 
 def largest(data: bytes) -> tuple[bytes, bytes, bytes]:
     """The largest image: its content, that and what follows it up to the next image, and its entry in the directory.
@@ -29,6 +31,21 @@ def largest(data: bytes) -> tuple[bytes, bytes, bytes]:
     return content, rest, best
 
 
+def check_size(entry: bytes, width: int, height: int) -> None:
+    """Hold an image's own size against that in its entry in the directory, where 0 is 256 or more.
+
+    Raises
+    ------
+    Rejection
+        ``corrupt_image``.
+    """
+    if any(given and given != size & 255 for given, size in zip(entry, (width, height), strict=False)):
+        raise Rejection(
+            "corrupt_image",
+            f"ICO: its image has {width} x {height} pixels, {entry[0]} x {entry[1]} in its directory.",
+        )
+
+
 def alone(content: bytes, rest: bytes, entry: bytes, width: int, height: int) -> bytes:
     """An icon of one bitmap.
 
@@ -45,7 +62,8 @@ def alone(content: bytes, rest: bytes, entry: bytes, width: int, height: int) ->
     Raises
     ------
     Rejection
-        ``truncated_image``: the mask ends early; ``corrupt_image``: a colour is not in the palette.
+        ``truncated_image``: the pixels or the mask end early; ``corrupt_image``: a colour is not in the palette, or the pixels are
+        compressed, which those of icons are not.
     """
     content = _bitmap(content, rest, width, height)
     place = len(content).to_bytes(4, "little") + (22).to_bytes(4, "little")
@@ -57,6 +75,8 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
     header, bits, compression, colours = (
         int.from_bytes(content[at : at + size], "little") for at, size in ((0, 4), (14, 2), (16, 4), (32, 4))
     )
+    if compression not in (_PLAIN, _BIT_FIELDS):
+        raise Rejection("corrupt_image", f"ICO: its bitmap has compression {compression}.")
     pixels = (width * bits + 31) // 32 * 4 * height
     filled, short = (width + 31) // 32 * 4, (width + 7) // 8
     if bits <= 8:
@@ -71,7 +91,7 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
     if len(content) < begin + short * height:
         content = rest[: begin + filled * height]
     if len(content) < begin:
-        return content  # it ends within its pixels: Pillow says so
+        raise Rejection("truncated_image", "ICO: its pixels end early.")
     if bits in (1, 4, 8) and colours:
         indices = content[begin - pixels : begin]
         form = ("raw", f"P;{bits}" if bits < 8 else "P", pixels // height)

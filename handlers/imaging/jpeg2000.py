@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from PIL import Image
 
 from handlers.imaging import limits
 from handlers.rejections import Rejection
@@ -16,8 +21,8 @@ class Jpeg2000:
     """What the main header says; ``resolutions`` are the times by which the decoder can halve the size.
 
     ``head`` is everything before the first tile, without the lengths of tiles (TLM). ``parts`` are begin and end of the parts of each tile.
-    ``grid`` has the bits of all sizes and places of tiles. ``packed`` is whether the headers of packets stand in the main
-    header (PPM).
+    ``axes`` has begin and end of the image, and begin and size of the first tile, across and down; ``steps`` the pixels that share one
+    sample, where a component has more than one. ``packed`` is whether the headers of packets stand in the main header (PPM).
     """
 
     width: int = 0
@@ -28,8 +33,31 @@ class Jpeg2000:
     layers: int = 1
     head: bytes = b""
     parts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    grid: int = 0
+    axes: tuple[tuple[int, int, int, int], ...] = ()
+    steps: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
     packed: bool = False
+
+    def size_at(self, level: int) -> tuple[int, int] | None:
+        """Width and height in pixels when halved `level` times; None where Pillow does not put every sample in its place then.
+
+        Pillow takes the image to begin where it does at full size, reads no tile that vanishes, and rounds the samples of a component
+        down where the standard rounds up.
+        """
+        sizes = []
+        for (begin, end, first, size), steps in zip(self.axes, self.steps, strict=True):
+            edges = [begin, *range(first + size, end, size), end]
+            halved = [-(-edge >> level) for edge in edges]
+            if halved[0] != begin or any(left >= right for left, right in pairwise(halved)):
+                return None
+            for step in steps:
+                samples = [-(-edge // step >> level) for edge in edges]
+                if any(
+                    (more - few) * step != right - left
+                    for (few, more), (left, right) in zip(pairwise(samples), pairwise(halved), strict=True)
+                ):
+                    return None
+            sizes.append(halved[-1] - begin)
+        return sizes[0], sizes[1]
 
 
 def inspect(data: bytes) -> Jpeg2000:
@@ -82,9 +110,34 @@ def inspect(data: bytes) -> Jpeg2000:
         raise Rejection("truncated_image", f"JPEG2000: {len(missing)} of {found.tiles} tiles are missing.")
     packets = found.tiles * found.layers * (found.resolutions + 1) * len(found.components)
     limits.check_count("JPEG2000", "packets", packets, _MAX_PACKETS)
+    if not found.size_at(0):
+        raise Rejection(
+            "unsupported_format",
+            "It is JPEG 2000 with subsampled components whose tiles are no multiple of the subsampling.",
+        )
     if data[max(begin, end - 66) : end - 2].count(0) == 64 or data[max(begin, end - 64) : end].count(0) == 64:
         raise Rejection("truncated_image", "JPEG2000: the end of its data is zero bytes.")
     return found
+
+
+def load(data: bytes, found: Jpeg2000, level: int) -> Image.Image:
+    """Decode at a size halved `level` times: as Pillow's ``reduce`` does, which does not round up as the standard does.
+
+    Raises
+    ------
+    Rejection
+        ``corrupt_image``.
+    OSError
+        The data is damaged, or a tile cannot be halved as often.
+    """
+    image: Any = Image.open(io.BytesIO(data), formats=("JPEG2000",))
+    if image.size != found.size_at(0):
+        raise Rejection("corrupt_image", "JPEG2000: its headers contradict each other.")
+    image._size = found.size_at(level)
+    (tile,) = image.tile
+    image.tile = [tile._replace(extents=(0, 0, *image.size), args=(tile.args[0], level, *tile.args[2:]))]
+    image.load()
+    return image  # type: ignore[no-any-return]
 
 
 def _codestream(data: bytes) -> tuple[int, int, int]:
@@ -122,9 +175,15 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     if count > 4:
         raise Rejection("unsupported_format", f"It is JPEG 2000 with {count} components.")
     found.width, found.height = right - left, bottom - top
-    found.grid = left | top | wide | high | x | y
+    found.axes = (left, right, x, wide), (top, bottom, y, high)
     found.tiles = -(-(right - x) // wide) * -(-(bottom - y) // high)
     limits.check_count("JPEG2000", "tiles", found.tiles, limits.MAX_STRIPS)
+    found.steps = (
+        frozenset(content[37 : 36 + 3 * count : 3]) - {1},
+        frozenset(content[38 : 36 + 3 * count : 3]) - {1},
+    )
+    if 0 in found.steps[0] | found.steps[1]:
+        raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
     found.components = [1 + (content[at] & 127) for at in range(36, min(36 + 3 * count, len(content)), 3)]
     if len(set(found.components)) > 1:
         raise Rejection("unsupported_format", "It is JPEG 2000 whose components have different depths.")

@@ -8,14 +8,10 @@ lowest resolution, at which there is little to decode.
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Iterable
-from typing import Any
 
-from PIL import Image
-
-from handlers.imaging.jpeg2000 import Jpeg2000
+from handlers.imaging.jpeg2000 import Jpeg2000, load
 from handlers.rejections import Rejection
 
 _END = b"\xff\xd9"
@@ -45,18 +41,17 @@ _REPLACED = (
 def check(data: bytes, found: Jpeg2000) -> None:
     """Read the packets of every tile.
 
-    Nothing is checked if the main header holds the headers of packets, nor of tiles whose sizes cannot be halved if they have more than
-    16 million pixels. Of more than 256 tiles, it is only checked whether packets are missing.
+    Nothing is checked if the main header holds the headers of packets, nor of files with more than 16 million pixels at the lowest
+    resolution at which Pillow reads them. Of more than 256 tiles, it is only checked whether packets are missing.
 
     Raises
     ------
     Rejection
         ``truncated_image``, ``corrupt_image``.
     """
-    level = found.resolutions
-    if len(found.parts) > 1:  # else Pillow puts tiles in other places than OpenJPEG
-        level = min(level, (found.grid & -found.grid).bit_length() - 1)
-    pixels = -(-found.width // (1 << level)) * -(-found.height // (1 << level))
+    level = next(level for level in range(found.resolutions, -1, -1) if found.size_at(level))
+    width, height = found.size_at(level) or (0, 0)
+    pixels = width * height
     if found.packed or pixels > _MOST_PIXELS:
         return
     if not _reads(found, _stream(data, found, found.parts, more=_MORE), level):
@@ -95,13 +90,7 @@ def _stream(data: bytes, found: Jpeg2000, tiles: Iterable[int], *, more: bytes =
 def _reads(found: Jpeg2000, data: bytes, level: int) -> bool:
     """Whether it can be decoded, at a size halved `level` times."""
     try:
-        image: Any = Image.open(io.BytesIO(data), formats=("JPEG2000",))
-        # As its `reduce` does, but rounding up as OpenJPEG does.
-        size = -(-found.width // (1 << level)), -(-found.height // (1 << level))
-        (tile,) = image.tile
-        image._size = size
-        image.tile = [tile._replace(extents=(0, 0, *size), args=(tile.args[0], level, *tile.args[2:]))]
-        image.load()
+        load(data, found, level)
     except OSError:
         return False
     return True

@@ -24,6 +24,7 @@ _SAMPLES, _COUNTS, _ROWS_PER_STRIP, _MAX_VALUE, _TILE_WIDTH, _TILE_HEIGHT, _TILE
     324,
 )
 _PLANES, _COLOURS = 284, 320
+_YCBCR = 6  # its chroma may have fewer samples
 _FAX_TAGS = (266, 292, 293)  # order of bits, options of CCITT
 _TILE_COUNTS, _SUB_IFDS, _FORMAT, _JPEG_TABLES, _NO_DATA, _DNG_VERSION = 325, 330, 339, 347, 42113, 50706
 
@@ -152,6 +153,20 @@ class Tiff:
         else:
             count = -(-self.height // (_one(self.tags, _ROWS_PER_STRIP, 0) or self.height))
         return count * _one(self.tags, _SAMPLES, 1) if _one(self.tags, _PLANES, 1) == 2 else count
+
+    @property
+    def plain_lengths(self) -> list[int]:
+        """Bytes that the tiles or strips take without compression."""
+        planar = _one(self.tags, _PLANES, 1) == 2
+        samples = 1 if planar else _one(self.tags, _SAMPLES, 1)
+        bits = sum(self.bits) if len(self.bits) == samples else self.bits[0] * samples
+        across, down = _one(self.tags, _TILE_WIDTH, 0), _one(self.tags, _TILE_HEIGHT, 0)
+        if across and down and _TILE_OFFSETS in self.tags:
+            return [(across * bits + 7) // 8 * down] * self.needed_parts
+        row = (self.width * bits + 7) // 8
+        rows = min(_one(self.tags, _ROWS_PER_STRIP, 0) or self.height, self.height)
+        plane = [row * min(rows, self.height - top) for top in range(0, self.height, rows)]
+        return plane * (_one(self.tags, _SAMPLES, 1) if planar else 1)
 
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""
@@ -293,14 +308,33 @@ def _check_bounds(tiff: Tiff) -> None:
     _check_parts(tiff)
 
 
+def _check_plain_lengths(tiff: Tiff) -> None:
+    """Hold the bytes of several strips or tiles without compression against those of their rows; a single length counts for nothing.
+
+    With other lengths, the size, the depth or the compression is not that of the pixels.
+    """
+    lengths = tiff.parts[1][: tiff.needed_parts]
+    if tiff.compression != 1 or len(lengths) < 2 or _one(tiff.tags, _PHOTOMETRIC, 0) == _YCBCR:
+        return
+    needed = tiff.plain_lengths
+    for part, (length, least) in enumerate(zip(lengths, needed, strict=False)):
+        if 0 < length < least:
+            raise Rejection("corrupt_image", f"TIFF: its part {part} has {length} of {least} bytes.")
+    # They may be longer, but all by as much, except for a strip of fewer rows.
+    full = {length for length, least in zip(lengths, needed, strict=False) if least == needed[0]}
+    if len(full) > 1:
+        raise Rejection("corrupt_image", "TIFF: it is not compressed, but its parts have different lengths.")
+
+
 def _check_parts(tiff: Tiff) -> None:
     """Whether there is a strip or tile for every row and plane, and a colour for every value of a palette."""
     tags = tiff.tags
-    offsets, counts = tiff.parts
+    offsets = tiff.parts[0]
     expected = tiff.needed_parts
     if len(offsets) < expected:
         raise Rejection("truncated_image", f"TIFF: it has {len(offsets)} of {expected} strips or tiles.")
-    if any(offset < 8 and count for offset, count in zip(offsets, counts, strict=False)):
+    _check_plain_lengths(tiff)
+    if any(offset < 8 for offset in offsets[:expected]):  # or there is none: a part left out
         raise Rejection("corrupt_image", "TIFF: its pixels would begin within its header.")
     colours = tags.get(_COLOURS, ())
     if _one(tags, _PHOTOMETRIC, 0) == 3 and tiff.bits[0] <= 8 and len(colours) != 3 << tiff.bits[0]:

@@ -128,6 +128,7 @@ def test_a_tiff_whose_strips_or_colours_are_missing() -> None:
     )  # a plane for each colour
     assert rejection(tiff_with(drawn(60, 40), 278, value=10)).code == "truncated_image"  # rows per strip
     assert rejection(tiff_with(drawn(60, 40), 273, value=4)).code == "corrupt_image"  # where the strip begins
+    assert rejection(tiff_with(drawn(60, 40), 273, value=0)).code == "corrupt_image"
     assert (
         rejection(tiff_with(drawn(60, 40), 279, count=90_000)).code == "truncated_image"
     )  # bytes of the strips
@@ -136,6 +137,54 @@ def test_a_tiff_whose_strips_or_colours_are_missing() -> None:
 
 def test_a_wrong_length_of_an_uncompressed_strip_does_no_harm() -> None:
     assert prepare(tiff_with(drawn(60, 40), 279, value=40_000_000)).width == 60
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_strips_without_compression_have_the_bytes_of_their_rows(planes: int) -> None:
+    # GIVEN strips of 10 rows, the last one of 5; as planes, of 60 bytes a row instead of 180
+    lengths = [1800, 1800, 1800, 900] if planes == 1 else [600, 600, 600, 300] * 3
+    data = tiff_of_strips(lengths, planes=planes)
+    assert prepare(data).width == 60
+    # GIVEN that all, or the last alone, are longer THEN the image is whole
+    filled = [length + 2 for length in lengths]
+    assert prepare(tiff_of_strips(filled, planes=planes)).data == prepare(data).data
+    assert prepare(tiff_of_strips([*lengths[:-1], lengths[0]], planes=planes)).data == prepare(data).data
+    # GIVEN lengths as of compressed strips THEN it is corrupt
+    for wrong in ([lengths[0], lengths[1] - 1, *lengths[2:]], [lengths[0] + 7, lengths[1] + 1, *lengths[2:]]):
+        assert rejection(tiff_of_strips(wrong, planes=planes)).code == "corrupt_image"
+
+
+def test_tiles_without_compression_have_the_bytes_of_their_pixels() -> None:
+    whole = tiff_of_strips([16 * 16 * 3] * 12, tile=16)
+    assert prepare(whole).width == 60
+    assert rejection(tiff_of_strips([768] * 11 + [767], tile=16)).code == "corrupt_image"
+
+
+def tiff_of_strips(lengths: list[int], *, planes: int = 1, tile: int = 0) -> bytes:
+    """RGB of 60 x 35 pixels without compression in strips of 10 rows, or in tiles; the bytes of each are numbered."""
+    content, offsets = b"", []
+    for length in lengths:
+        offsets.append(8 + len(content))
+        content += bytes(index % 251 for index in range(length))
+    tags = [(256, 60), (257, 35), (259, 1), (262, 2), (277, 3), (284, planes)]
+    tags += [(322, tile), (323, tile)] if tile else [(278, 10)]
+    directory = 8 + len(content)
+    arrays = directory + 2 + 12 * (len(tags) + 3) + 4
+    places = [(258, 3, arrays), (324 if tile else 273, len(offsets), arrays + 12)]
+    places.append((325 if tile else 279, len(lengths), arrays + 12 + 4 * len(offsets)))
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags]
+    entries += [struct.pack("<HHII", tag, 4, count, where) for tag, count, where in places]
+    entries.sort(key=lambda entry: struct.unpack_from("<H", entry))
+    values = struct.pack(f"<3I{len(offsets)}I{len(lengths)}I", 8, 8, 8, *offsets, *lengths)
+    return (
+        b"II*\0"
+        + struct.pack("<I", directory)
+        + content
+        + struct.pack("<H", len(entries))
+        + b"".join(entries)
+        + bytes(4)
+        + values
+    )
 
 
 @pytest.mark.parametrize("rows", [40, 10])
@@ -252,6 +301,33 @@ def test_colours_that_the_palette_of_an_icon_does_not_have(mode: str, bits: int)
     del data[62 + 4 * highest : 62 + 4 * colours]
     struct.pack_into("<I", data, 14, len(data) - 22)
     assert rejection(bytes(data)).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("kind", ["bmp", "png"])
+def test_an_icon_whose_directory_has_another_size(kind: str) -> None:
+    data = bytearray(encoded(drawn(64, 48), "ICO", sizes=[(64, 48)], bitmap_format=kind))
+    assert data[6:8] == b"\x40\x30"
+    for size, whole in ((b"\0\0", True), (b"\x40\0", True), (b"\x42\x30", False), (b"\x40\x60", False)):
+        data[6:8] = size
+        if whole:
+            assert prepare(bytes(data)).width == 64
+        else:
+            assert rejection(bytes(data)).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("compression", [1, 2, 4, 5])
+def test_an_icon_whose_bitmap_is_compressed(compression: int) -> None:
+    data = bytearray(encoded(drawn(48, 48, "P"), "ICO", sizes=[(48, 48)], bitmap_format="bmp"))
+    assert prepare(bytes(data)).width == 48
+    data[38] = compression
+    assert rejection(bytes(data)).code == "corrupt_image"
+
+
+def test_an_icon_whose_last_row_is_not_filled_is_truncated() -> None:
+    data = encoded(drawn(50, 48), "ICO", sizes=[(50, 48)], bitmap_format="bmp")
+    pixels = data[: 62 + 152 * 48]  # rows of 150 bytes, filled to 152
+    assert prepare(pixels).width == 50
+    assert rejection(pixels[:-1]).code == "truncated_image"
 
 
 def test_colours_before_the_pixels_of_an_icon_are_no_pixels() -> None:

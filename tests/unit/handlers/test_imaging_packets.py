@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from handlers.imaging import jpeg2000, packets
 from tests.unit.handlers.sample_images import drawn, encoded, noise, prepare, rejection
@@ -101,6 +101,53 @@ def test_lengths_of_tiles_in_the_main_header_are_left_as_they_are() -> None:
         at += int.from_bytes(data[at + 6 : at + 10], "big")
     tlm = struct.pack(">HHBB", 0xFF55, 4 + len(entries), 0, 0x60) + entries
     assert prepare(data[:begin] + tlm + data[begin:]).width == PHOTO.width
+
+
+@pytest.mark.parametrize("kind", [*WHOLE, "odd-size"])
+def test_at_a_fraction_of_its_size(kind: str) -> None:
+    image, options = WHOLE.get(kind, (PHOTO.crop((0, 0, 149, 109)), ODD_TILES))
+    data = encoded(image, "JPEG2000", **options)
+    found, whole = jpeg2000.inspect(data), Image.open(io.BytesIO(data))
+    sizes = {level: found.size_at(level) for level in range(found.resolutions + 1)}
+    assert sizes[0] == image.size
+    if kind == "offset":  # Pillow cannot
+        assert not any(size for level, size in sizes.items() if level)
+    for level, size in sizes.items():
+        if size:
+            assert size == tuple(-(-length >> level) for length in image.size)
+            assert jpeg2000.load(data, found, level).size == size
+    assert kind in ("offset", "tiny", "position") or sizes[1]
+    # THEN it shows the same as the whole image does
+    if image.mode == "RGB" and (size := sizes.get(1)) and kind != "tiny":
+        seen = ImageChops.difference(jpeg2000.load(data, found, 1), whole.resize(size, Image.Resampling.BOX))
+        assert max(ImageStat.Stat(seen).mean) < 8
+
+
+def test_a_tile_that_vanishes_when_halved() -> None:
+    data = encoded(PHOTO, "JPEG2000", num_resolutions=5, **ODD_TILES)
+    found = jpeg2000.inspect(data)
+    assert found.size_at(3) == (19, 14)
+    assert found.size_at(4) is None
+    assert prepare(data, side=8).width == PHOTO.width
+
+
+@pytest.mark.parametrize(("size", "whole"), [((16, 16), True), ((15, 16), False), ((16, 15), False)])
+def test_subsampled_components(size: tuple[int, int], whole: bool) -> None:
+    # GIVEN three components, the second and third with half the samples each way
+    data = encoded(PHOTO.crop((0, 0, *size)), "JPEG2000", no_jp2=True, tile_size=(16, 16), num_resolutions=2)
+    at = 2 + 4 + 36
+    subsampled = data[: at + 4] + b"\2\2\7\2\2" + data[at + 9 :]
+    # THEN Pillow puts their samples in other places unless they fill every tile
+    if whole:
+        found = jpeg2000.inspect(subsampled)
+        assert (found.size_at(0), found.size_at(1)) == ((16, 16), (8, 8))
+    else:
+        assert rejection(subsampled).code == "unsupported_format"
+
+
+def test_a_component_without_samples() -> None:
+    data = encoded(PHOTO, "JPEG2000", no_jp2=True)
+    assert rejection(data[:46] + b"\0" + data[47:]).code == "corrupt_image"
 
 
 def test_markers_around_empty_packets() -> None:
