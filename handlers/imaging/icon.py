@@ -34,12 +34,14 @@ def largest(data: bytes) -> tuple[bytes, bytes, bytes]:
 def check_size(entry: bytes, width: int, height: int) -> None:
     """Hold an image's own size against that in its entry in the directory, where 0 is 256 or more.
 
+    The height there may include the mask, as it does in a bitmap's header.
+
     Raises
     ------
     Rejection
         ``corrupt_image``.
     """
-    if any(given and given != size & 255 for given, size in zip(entry, (width, height), strict=False)):
+    if entry[0] not in (0, width & 255) or entry[1] not in (0, height & 255, 2 * height & 255):
         raise Rejection(
             "corrupt_image",
             f"ICO: its image has {width} x {height} pixels, {entry[0]} x {entry[1]} in its directory.",

@@ -13,6 +13,11 @@ from PIL import Image
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
+_ALONE = range(0xFF30, 0xFF40)  # markers without a length
+_CINEMA = range(3, 8)  # profiles of digital cinema
+_EXPOUNDED = 2  # the last style of quantisation
+_SPREAD = 3  # of the exponents in one level; of encoders, 1
+_PLANES = 31  # of bits in a coefficient
 _MAX_PACKETS = 4_000_000  # layers x resolutions x components x tiles
 
 
@@ -73,6 +78,8 @@ def inspect(data: bytes) -> Jpeg2000:
     at = begin + 2
     head = [data[:box] + b"\0\0\0\0jp2c" if begin else b"", data[begin:at]]
     missing: set[int] = set()
+    transforms: dict[int, bytes] = {}  # of components, of all others at -1
+    styles: dict[int, int] = {}
     segments = 0
     while at + 4 <= end:
         marker, length = struct.unpack_from(">HH", data, at)
@@ -84,8 +91,13 @@ def inspect(data: bytes) -> Jpeg2000:
             missing = set(range(found.tiles))
         elif marker == 0xFF52 and len(content) >= 6:
             found.layers, found.resolutions = int.from_bytes(content[2:4], "big"), content[5]
-        elif marker in (0xFF5C, 0xFF5D):
-            _quantisation(content[marker & 1 :])
+            transforms[-1] = content[9:10]
+        elif marker == 0xFF53 and len(content) >= 7:
+            transforms[content[0]] = content[6:7]
+        elif marker in (0xFF5C, 0xFF5D) and len(content) > 3:
+            quantisation = content[marker & 1 :]
+            _check_quantisation(quantisation)
+            styles[-1 if marker == 0xFF5C else content[0]] = quantisation[0] & 31
         elif marker == 0xFF90 and len(content) >= 8:
             tile, size = struct.unpack_from(">HI", content)
             missing.discard(tile)
@@ -97,12 +109,15 @@ def inspect(data: bytes) -> Jpeg2000:
             continue
         elif marker == 0xFFD9:
             break
+        elif marker in _ALONE:
+            length = 0
         elif marker < 0xFF00:
             raise Rejection("corrupt_image", "JPEG2000: there is no marker where one must be.")
         found.packed |= marker == 0xFF60
         if marker != 0xFF55 and not found.parts:
             head.append(data[at : at + 2 + length])
         at += 2 + length
+    _check_transforms(len(found.components), transforms, styles)
     found.head = b"".join(head)
     if not found.components:
         raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
@@ -113,7 +128,7 @@ def inspect(data: bytes) -> Jpeg2000:
     if not found.size_at(0):
         raise Rejection(
             "unsupported_format",
-            "It is JPEG 2000 with subsampled components whose tiles are no multiple of the subsampling.",
+            "It is JPEG 2000 with subsampled components whose tiles are not a multiple of the subsampling.",
         )
     if data[max(begin, end - 66) : end - 2].count(0) == 64 or data[max(begin, end - 64) : end].count(0) == 64:
         raise Rejection("truncated_image", "JPEG2000: the end of its data is zero bytes.")
@@ -172,6 +187,8 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     right, bottom, left, top, wide, high, x, y, count = struct.unpack_from(">IIIIIIIIH", content, 2)
     if right <= left or bottom <= top or not wide or not high:
         raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
+    if int.from_bytes(content[:2], "big") in _CINEMA:
+        raise Rejection("unsupported_format", "It is JPEG 2000 of digital cinema, whose colours are XYZ.")
     if count > 4:
         raise Rejection("unsupported_format", f"It is JPEG 2000 with {count} components.")
     found.width, found.height = right - left, bottom - top
@@ -189,7 +206,27 @@ def _size(content: bytes, found: Jpeg2000) -> None:
         raise Rejection("unsupported_format", "It is JPEG 2000 whose components have different depths.")
 
 
-def _quantisation(content: bytes) -> None:
-    """Check its style, of which decoders take what does not exist for different ones."""
-    if content and content[0] & 31 > 2:
+def _check_quantisation(content: bytes) -> None:
+    """Check its style and the exponents of the sub-bands' steps, which no decoder holds against anything.
+
+    Encoders give the sub-bands of one level nearly the same exponent: the sub-bands have nearly the same norm, and visual weights differ
+    by a factor of few.
+    """
+    style, guard = content[0] & 31, content[0] >> 5
+    if style > _EXPOUNDED:
         raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
+    exponents = [byte >> 3 for byte in content[1 :: 2 if style else 1]]
+    levels = [exponents[:4], *(exponents[at : at + 3] for at in range(4, len(exponents), 3))]
+    if any(max(level) - min(level) > _SPREAD or guard + max(level) - 1 > _PLANES for level in levels):
+        raise Rejection("corrupt_image", "JPEG2000: its quantisation is damaged.")
+
+
+def _check_transforms(components: int, transforms: dict[int, bytes], styles: dict[int, int]) -> None:
+    """Without quantisation, the transform of a component must be the reversible one, and only then."""
+    for component in range(components):
+        transform = transforms.get(component, transforms.get(-1))
+        style = styles.get(component, styles.get(-1))
+        if transform and style is not None and transform[0] != (style == 0):
+            raise Rejection(
+                "corrupt_image", "JPEG2000: its transform and its quantisation contradict each other."
+            )

@@ -329,12 +329,14 @@ def _check_plain_lengths(tiff: Tiff) -> None:
 def _check_parts(tiff: Tiff) -> None:
     """Whether there is a strip or tile for every row and plane, and a colour for every value of a palette."""
     tags = tiff.tags
-    offsets = tiff.parts[0]
+    offsets, counts = tiff.parts
     expected = tiff.needed_parts
     if len(offsets) < expected:
         raise Rejection("truncated_image", f"TIFF: it has {len(offsets)} of {expected} strips or tiles.")
     _check_plain_lengths(tiff)
-    if any(offset < 8 for offset in offsets[:expected]):  # or there is none: a part left out
+    # Compressed parts that were left out (0 bytes) are left to the decoder.
+    lengths = counts if tiff.compression != 1 else (1,) * expected
+    if any(offset < 8 and length for offset, length in zip(offsets, lengths, strict=False)):
         raise Rejection("corrupt_image", "TIFF: its pixels would begin within its header.")
     colours = tags.get(_COLOURS, ())
     if _one(tags, _PHOTOMETRIC, 0) == 3 and tiff.bits[0] <= 8 and len(colours) != 3 << tiff.bits[0]:

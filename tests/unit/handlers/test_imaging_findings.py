@@ -307,7 +307,13 @@ def test_colours_that_the_palette_of_an_icon_does_not_have(mode: str, bits: int)
 def test_an_icon_whose_directory_has_another_size(kind: str) -> None:
     data = bytearray(encoded(drawn(64, 48), "ICO", sizes=[(64, 48)], bitmap_format=kind))
     assert data[6:8] == b"\x40\x30"
-    for size, whole in ((b"\0\0", True), (b"\x40\0", True), (b"\x42\x30", False), (b"\x40\x60", False)):
+    for size, whole in (
+        (b"\0\0", True),
+        (b"\x40\0", True),
+        (b"\x40\x60", True),
+        (b"\x42\x30", False),
+        (b"\x40\x31", False),
+    ):
         data[6:8] = size
         if whole:
             assert prepare(bytes(data)).width == 64

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from handlers.imaging import jpeg2000, packets
-from tests.unit.handlers.sample_images import drawn, encoded, noise, prepare, rejection
+from tests.unit.handlers.sample_images import decoded, drawn, encoded, noise, prepare, rejection
 
 PHOTO = Image.blend(drawn(150, 110), noise(150, 110), 0.15)
 LAYERS = {"no_jp2": True, "irreversible": True, "quality_layers": [40, 10]}
@@ -155,9 +155,42 @@ def test_markers_around_empty_packets() -> None:
     packets.check(MARKED, jpeg2000.inspect(MARKED))
 
 
-def test_a_style_of_quantisation_that_does_not_exist() -> None:
+@pytest.mark.parametrize(("at", "bits"), [(5, 0x20), (7, 0x40), (9, 0x80), (17, 0x20), (4, 0x01)])
+def test_an_exponent_far_from_those_of_its_level_or_an_unknown_style(at: int, bits: int) -> None:
     data = encoded(PHOTO, "JPEG2000", irreversible=True)
-    at = data.index(b"\xff\x5c") + 4
-    damaged = data[:at] + bytes([data[at] | 3]) + data[at + 1 :]
+    place = data.index(b"\xff\x5c") + at
+    damaged = data[:place] + bytes([data[place] ^ bits]) + data[place + 1 :]
     assert reads(damaged)
     assert rejection(damaged).code == "corrupt_image"
+
+
+def test_more_bits_than_coefficients_have() -> None:
+    data = encoded(PHOTO, "JPEG2000")
+    place = data.index(b"\xff\x5c") + 5
+    exponents = bytes([31 << 3] * 4)
+    assert rejection(data[:place] + exponents + data[place + 4 :]).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("irreversible", [False, True])
+def test_a_transform_that_its_quantisation_contradicts(irreversible: bool) -> None:
+    data = encoded(PHOTO, "JPEG2000", irreversible=irreversible)
+    at = data.index(b"\xff\x52") + 13
+    assert data[at] == (not irreversible)
+    component = b"\xff\x53\0\x09%c\0" + data[at - 4 : at]
+    damaged = data[:at] + bytes([data[at] ^ 1])
+    assert reads(damaged + data[at + 1 :])
+    assert rejection(damaged + data[at + 1 :]).code == "corrupt_image"
+    # GIVEN the right one for each component, and a marker without a length
+    for count, whole in ((2, False), (3, True)):
+        rest = b"".join(component % number + data[at : at + 1] for number in range(count))
+        codestream = (damaged + rest + b"\xff\x30" + data[at + 1 :])[data.index(b"\xff\x4f\xff\x51") :]
+        if whole:
+            assert decoded(prepare(codestream).data).tobytes() == decoded(prepare(data).data).tobytes()
+        else:
+            assert rejection(codestream).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("profile", [3, 4])
+def test_colours_of_digital_cinema(profile: int) -> None:
+    data = encoded(PHOTO, "JPEG2000", no_jp2=True)
+    assert rejection(data[:7] + bytes([profile]) + data[8:]).code == "unsupported_format"
