@@ -15,6 +15,7 @@ from dropsort.cli.output import Steps, confirmed, echo, facts_table, note, outpu
 from dropsort.client.aws import Aws
 from dropsort.contract import keys, model_folder
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
+from dropsort.contract.text import number_of
 
 if TYPE_CHECKING:
     from dropsort.deployment.plan import DeploymentPlan
@@ -122,7 +123,7 @@ def deploy(
         )
         if not no_probe:
             seconds = probe.run(aws.client("s3"), outputs["BucketName"], steps)
-            steps(f"A probe upload had its result after {seconds:.0f} seconds")
+            steps(f"A probe upload had its result after {number_of(round(seconds), 'second')}")
     output_console(json_file).print(facts_table(sorted(outputs.items())))
     write_json(json_file, {"stack": stack, "outputs": outputs})
     note(f"Next: dropsort drop PATH... --wait --stack {stack}")

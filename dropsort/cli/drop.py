@@ -101,7 +101,7 @@ def drop(
     missing: MissingResultsError | None = None
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found.files))
-        sorting = progress.add_task("results", total=len(found.files) - len(ignored), visible=wait_)
+        classifying = progress.add_task("results", total=len(found.files) - len(ignored), visible=wait_)
 
         def uploaded(item: Uploaded) -> None:
             uploads.append(item)
@@ -109,7 +109,7 @@ def drop(
 
         def done(item: FinishedUpload) -> None:
             ordered.append(item)
-            progress.advance(sorting)
+            progress.advance(classifying)
 
         try:
             if wait_:

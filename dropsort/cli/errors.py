@@ -5,6 +5,7 @@ from __future__ import annotations
 from dropsort.contract.errors import DropsortError
 from dropsort.contract.text import printable
 
+_NONE_HERE = " No service runs on this machine: `dropsort up` starts one."
 EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143  # click has 2 for wrong usage
 
 
@@ -23,13 +24,13 @@ def sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (DROPSORT_TRACEBACK=1 shows where)"
 
 
-def _running_here() -> str:
-    """A sentence about services that run on this machine; empty without any."""
+def _running_here(otherwise: str = "") -> str:
+    """A sentence about services that run on this machine; `otherwise` without any."""
     from dropsort.local import running
 
     found = running.services()
     if not found:
-        return ""
+        return otherwise
     if len(found) == 1:
         return (
             f' A service runs on this machine, at {found[0].endpoint_url}: run eval "$(dropsort env)" first.'
@@ -47,10 +48,10 @@ def _of_aws(error: Exception) -> str | None:
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
         return (
             "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
-            + _running_here()
+            + _running_here(_NONE_HERE)
         )
     if isinstance(error, aws.NoRegionError):
-        return "No AWS region: name one with --region, or set AWS_DEFAULT_REGION." + _running_here()
+        return "No AWS region: name one with --region, or set AWS_DEFAULT_REGION." + _running_here(_NONE_HERE)
     if isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError):
         return (
             f"{' '.join(str(error).split())} Is the service up, and AWS_ENDPOINT_URL right?" + _running_here()

@@ -43,8 +43,8 @@ def forget(
     found = [forgetting.find(s3, service, key, ground_truth) for key in whole]
     for item in found:
         what = (
-            f"{item.uploads} versions of the upload, {item.results} of results, {item.reviews} of its review, "
-            f"{item.captured} captured copies, {item.labelled} lines of ground truth"
+            f"{number_of(item.uploads, 'version')} of the upload, {item.results:,} of results, {item.reviews:,} of its review, "
+            f"{number_of(item.captured, 'capture')}, {number_of(item.labelled, 'line')} of ground truth"
         )
         output.print(f"{printable(item.key)}: {'nothing is stored' if item.empty else what}", markup=False)
     stored = [item for item in found if not item.empty]

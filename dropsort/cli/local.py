@@ -31,7 +31,7 @@ from dropsort.cli.output import (
 )
 from dropsort.cli.status_line import StatusLine
 from dropsort.cli.totals import totals
-from dropsort.contract.text import printable
+from dropsort.contract.text import number_of, printable
 
 if TYPE_CHECKING:
     from dropsort.client.wait import FinishedUpload
@@ -123,7 +123,7 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
         if not found:
             raise click.ClickException(f"{folder} has no files that can be uploaded.")
         with LocalService(model=model, parameters=thresholds(model), on_step=steps) as service:
-            steps(f"Sorting {len(found)} images")
+            steps(f"Classifying {number_of(len(found), 'file')}")
             started = time.monotonic()
             steps.stop()
             ordered, locations = _drop_and_wait(service, found)
@@ -176,11 +176,11 @@ def _drop_and_wait(
     ordered: list[FinishedUpload] = []
     with bars() as progress:
         uploading = progress.add_task("uploaded", total=len(found))
-        sorting = progress.add_task("results", total=len(found))
+        classifying = progress.add_task("results", total=len(found))
 
         def done(item: FinishedUpload) -> None:
             ordered.append(item)
-            progress.advance(sorting)
+            progress.advance(classifying)
 
         try:
             drop_and_wait(

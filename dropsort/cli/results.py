@@ -87,7 +87,7 @@ def results(
         note(problem)
     _write_files(found, json_file, csv_file, parquet_file)
     output = output_console(shown[0] if shown else None)
-    if limit:
+    if limit and found:
         output.print(ResultsTable(found, limit))
     facts = [("results", f"{len(found)} in s3://{service.bucket}"), *_totals(found)]
     if not outcome and not label:  # of a selection it would mislead
@@ -202,7 +202,9 @@ def _facts(result: Result, bucket: str) -> list[tuple[str, str]]:
     for name in ("threshold", "familiarity", "familiarity_threshold", "inference_id", "execution", "trace"):
         if document.get(name) is not None:
             facts.append((name.replace("_", " "), str(document[name])))
-    for name in ("model", "image", "times"):
+    if image := document.get("image"):
+        facts.append(("format", f"{image['format']}, {image['width']:,} × {image['height']:,} pixels"))
+    for name in ("model", "times"):
         if document.get(name):
             facts.append(
                 (

@@ -51,10 +51,10 @@ def totals(summary: Mapping[str, Any], *, started: bool = False) -> list[tuple[s
         )
     if summary.get("cold_starts"):
         warm, count = summary["warm_latency_seconds"], summary["cold_starts"]
-        had = "each function of which had" if started else "whose functions probably had"
-        words = f"of the first {count}, {had} to start (cold start)"
+        waited = f"{'' if started else 'probably '}waited for functions to start (cold start)"
         if warm["p50"] is None:
-            facts.append(("", f"all are {words}"))
+            facts.append(("", f"{'it' if count == 1 else 'all of them'} {waited}"))
         else:
-            facts.append(("", f"p50 {warm['p50']:.2f} s, p95 {warm['p95']:.2f} s without those {words}"))
+            first = "the first, which" if count == 1 else f"the first {count}, which"
+            facts.append(("", f"p50 {warm['p50']:.2f} s, p95 {warm['p95']:.2f} s without {first} {waited}"))
     return facts

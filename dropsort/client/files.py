@@ -74,7 +74,7 @@ def walk(
     Raises
     ------
     DropError
-        If a path does not exist or two files would get one key; nothing has been read yet.
+        If a path does not exist, the prefix has a folder named . or .., or two files would get one key; nothing has been read yet.
     """
     files: dict[str, LocalFile] = {}
     skipped: list[SkippedFile] = []
@@ -83,6 +83,8 @@ def walk(
         ignored_paths.Matcher((*defaults.IGNORED_PATTERNS, *exclude)),
         ignored_paths.Matcher(include),
     )
+    if {".", ".."} & set(prefix.split("/")):
+        raise DropError(f"The prefix {prefix} has a folder named . or ..: keys of S3 have no parent folders.")
     base = keys.INCOMING + "".join(f"{part}/" for part in prefix.split("/") if part)
     for root in paths:
         if not os.path.lexists(root):

@@ -25,6 +25,7 @@ from dropsort.local.errors import InUseError, LocalError
 WAIT_SECONDS = 30.0
 _PREFIX = "dropsort-service-"
 LOCK = "lock"
+GITIGNORE = ".gitignore"
 
 
 class ServiceFolder:
@@ -50,6 +51,7 @@ class ServiceFolder:
                 path.mkdir(parents=True, exist_ok=True)
                 self.path = path.resolve()
                 self.path.chmod(0o700)  # images, results and credentials are for nobody else on this machine
+                (self.path / GITIGNORE).write_text("*\n", encoding="utf-8")  # nor for a repository it is in
             else:
                 _sweep()
                 self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))

@@ -130,7 +130,7 @@ def confidence(reference: Sample, window: Sample, floors: Floors, level: float) 
 
 
 def unfamiliar(reference: Sample, window: Sample, threshold: float, floors: Floors) -> list[Signal]:
-    """The share of images that look like none of the classes, by Fisher's test; no signal without familiarities."""
+    """The share of images that are unlike the training images, by Fisher's test; no signal without familiarities."""
     a, b = window.familiarity, reference.familiarity
     if a is None or b is None or a.sum() < FEWEST or b.sum() < FEWEST:
         return []
@@ -147,7 +147,7 @@ def unfamiliar(reference: Sample, window: Sample, threshold: float, floors: Floo
             floors.familiarity,
             st.fisher_exact(k, n, k_0, n_0),
             interval=wilson(k, n),
-            sentence=f"{share:.1%} look like none of the classes, {before:.1%} in the reference",
+            sentence=f"{share:.1%} are unfamiliar, {before:.1%} in the reference",
         )
     ]
 

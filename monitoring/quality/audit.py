@@ -178,7 +178,8 @@ class Audit:
         words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
         if not self.shown:
             words.append(
-                f"Their precision is not known yet: {number_of(found.reviewed, 'review')} at random, at least {FEWEST} are needed."
+                f"Their precision is not known yet: {number_of(found.reviewed, 'review')} at random, at least"
+                f" {min(FEWEST, found.size)} are needed."
             )
         else:
             words.append(
@@ -194,8 +195,8 @@ class Audit:
             )
         elif few := [name for name, one in self.outcomes.items() if one.size and not one.known]:
             words.append(
-                f"The accuracy of all predictions is not known yet: at least {FEWEST} reviews at random of each outcome are"
-                f" needed, and {', '.join(few)} has fewer."
+                f"The accuracy of all predictions is not known yet: at least {FEWEST} reviews at random of each outcome, or all"
+                f" of it, are needed; there are fewer of {' and '.join(few)}."
             )
         return words + self._others()
 

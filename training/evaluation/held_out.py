@@ -138,7 +138,7 @@ def _check_labels(images: Sequence[LabelledImage], model: inference.Model) -> No
     if unknown:
         raise TrainingError(
             f"{', '.join(unknown)} {'is not a label' if len(unknown) == 1 else 'are not labels'} of this model "
-            f"({', '.join(model.labels)}): name the folders after its labels; give images of anything else as others"
+            f"({', '.join(model.labels)}): name the folders after its labels; give images of anything else with --others"
         )
 
 

@@ -137,6 +137,10 @@ def packages(session: boto3.Session, group: str, status: str | None = None) -> I
         except ClientError as error:
             if _is_missing(error):
                 return
+            if error.response["Error"].get("Code") == "UnknownOperationException":
+                raise TrainingError(
+                    "There is no model registry here: a service on this machine takes another model with `dropsort up --model DIR`"
+                ) from error
             raise TrainingError(f"the registry did not list group {group}: {error}") from error
         except BotoCoreError as error:
             raise TrainingError(f"the registry did not list group {group}: {error}") from error

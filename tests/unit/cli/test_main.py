@@ -79,8 +79,14 @@ def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], s
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (["results"], {}, "No AWS region: name one with --region"),
-        (["results", "--region", "eu-west-1"], {}, "No AWS credentials: name a profile"),
+        (
+            ["results"],
+            {},
+            "No AWS region: name one with --region, or set AWS_DEFAULT_REGION."
+            " No service runs on this machine: `dropsort up` starts one.",
+        ),
+        (["drop", "{empty}", "--prefix", "../x"], {}, "The prefix ../x has a folder named . or .."),
+        (["results", "--region", "eu-west-1"], {}, "`dropsort up` starts one"),
         (["rollout"], {}, "No AWS region: name one with --region"),
         (["approve"], {}, "No AWS region: name one with --region"),
         (["results", "--profile", "nobody"], {}, "The config profile (nobody) could not be found"),
@@ -147,7 +153,8 @@ def test_signals_have_their_exit_codes(
         (TrainingError("No pictures."), "No pictures."),
         (
             NoCredentialsError(),
-            "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints.",
+            "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
+            " No service runs on this machine: `dropsort up` starts one.",
         ),
         (
             ClientError({"Error": {"Code": "AccessDenied", "Message": "no\nno"}}, "PutObject"),
@@ -231,3 +238,10 @@ def test_a_pipe_that_is_closed_ends_with_1() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "dropsort", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("dropsort, version ")

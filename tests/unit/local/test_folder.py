@@ -180,3 +180,13 @@ def test_a_folder_is_for_its_owner_alone_whatever_it_was_before(tmp_path: Path) 
         # THEN images, results and credentials in it are for nobody else
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
         assert (tmp_path / name / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_repository_around_the_folder_ignores_it(tmp_path: Path) -> None:
+    # GIVEN a repository with the folder of a service, which has credentials
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    folder = ServiceFolder(tmp_path / "data")
+    folder.credentials.write_text("{}")
+    # THEN nothing of it would be committed
+    status = ["git", "-C", str(tmp_path), "status", "--porcelain"]
+    assert subprocess.run(status, check=True, capture_output=True).stdout == b""

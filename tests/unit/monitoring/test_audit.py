@@ -128,7 +128,9 @@ def test_a_few_reviews_at_random_are_not_a_share() -> None:
     assert found.sentences()[1].endswith("not known yet: 1 review at random, at least 30 are needed.")
     assert not [words for words in found.sentences() if "100.0%" in words]
     assert math.isnan(found.accuracy)
-    assert found.sentences()[-1].endswith("of each outcome are needed, and classified has fewer.")
+    assert found.sentences()[-1].endswith(
+        "of each outcome, or all of it, are needed; there are fewer of classified."
+    )
     # BUT a few are enough to break the promise, and are named then
     broken = audit(results("-" * 5 + "." * 52), 0.99)
     assert (broken.verdict, broken.sentences()[1][:26]) == ("broken", "0.0% of 57 classified imag")

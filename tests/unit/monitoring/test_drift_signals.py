@@ -161,7 +161,7 @@ def test_the_share_of_unfamiliar_images_from_thirty_familiarities_on() -> None:
     (found,) = unfamiliar(familiar(2, 38), familiar(10, 20), 0.01, FLOORS)
     assert found == Signal(
         "UnfamiliarRate", pytest.approx(1 / 3), 0.05, pytest.approx(1 / 3 - 0.05), 0.05, st.fisher_exact(10, 30, 2, 40),
-        interval=wilson(10, 30), sentence="33.3% look like none of the classes, 5.0% in the reference",
+        interval=wilson(10, 30), sentence="33.3% are unfamiliar, 5.0% in the reference",
     )  # fmt: skip
     assert len(unfamiliar(familiar(0, 30), familiar(0, 30), 0.01, FLOORS)) == 1
     for before, now in ((29, 30), (30, 29)):

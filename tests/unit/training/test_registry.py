@@ -6,10 +6,12 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from training.aws.container_images import image_uri
@@ -206,6 +208,18 @@ def test_registering_goes_on_after_a_run_that_was_killed_half_way(session: Any, 
     seen: list[AwsRequest] = []
     registry.register("bikes", session, on_request=seen.append, **model(artifact))
     assert [request.operation for request in seen] == ["PutObject", "CreateModelPackage"]
+
+
+def test_a_service_without_a_registry_is_named() -> None:
+    # GIVEN a SageMaker that knows no registry, as the one of a service on this machine
+    client = SimpleNamespace(list_model_packages=lambda **_: raise_unknown())
+    session: Any = SimpleNamespace(client=lambda _: client)
+    with pytest.raises(TrainingError, match=r"no model registry here: .*`dropsort up --model DIR`"):
+        list(registry.packages(session, "dropsort"))
+
+
+def raise_unknown() -> None:
+    raise ClientError({"Error": {"Code": "UnknownOperationException"}}, "ListModelPackages")
 
 
 def test_a_group_that_is_not_there(session: Any) -> None:
