@@ -11,7 +11,7 @@ from dropsort.cli.documents import write_json
 from dropsort.cli.models import model_option
 from dropsort.cli.options import amount, existing, json_option, threshold_option, written
 from dropsort.cli.output import bars, facts_table, note, output_console
-from dropsort.contract.text import printable
+from dropsort.contract.text import number_of, printable
 
 NAMED = 10  # images that are named one by one
 UNFAMILIAR = 0.03  # share of genuine images that is too large to be the threshold's own
@@ -100,7 +100,11 @@ def figures_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if figures.get("near_duplicates"):
         without = figures["accuracy_without_near_duplicates"]
         facts.append(
-            ("", f"{without:.3f} without {figures['near_duplicates']} near-duplicates of training images")
+            (
+                "",
+                f"{without:.3f} without {number_of(figures['near_duplicates'], 'near-duplicate')} of training images,"
+                f" found by {', '.join(figures['near_duplicates_from'])}",
+            )
         )
     if figures.get("near_duplicates_from") == []:
         facts.append(("", "near-duplicates of training images were not searched for"))

@@ -78,7 +78,9 @@ def render(comparison: Comparison, env: Environment | None = None) -> str:
             f"{len(comparison.truth):,} labelled images that neither model was made from."
             + (f" {len(comparison.overlap):,} others were left out." if comparison.overlap else ""),
             *(
-                [f"{near:,} have a near-duplicate among training images; the advice is without them."]
+                [
+                    f"{near:,} may have a near-duplicate among training images, by perceptual hash alone; the advice is without them."
+                ]
                 if near
                 else []
             ),

@@ -171,7 +171,8 @@ def _without_near_duplicates(figures: dict[str, Any]) -> list[Tile]:
     if not figures["near_duplicates_from"]:
         return [Tile("near-duplicates", "–", "near-duplicates of training images were not searched for")]
     interval = Interval(*figures["accuracy_without_near_duplicates_interval"])
-    note = f"without the {figures['near_duplicates']:,} that have a near-duplicate in training; {interval.shares()}"
+    found_by = ", ".join(figures["near_duplicates_from"])
+    note = f"without the {figures['near_duplicates']:,} that have a near-duplicate in training, found by {found_by}; {interval.shares()}"
     return [Tile("accuracy on new images", percent(figures["accuracy_without_near_duplicates"]), note)]
 
 

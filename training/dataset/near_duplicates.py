@@ -1,4 +1,4 @@
-"""Near-duplicates: images that are nearly the same, found by a perceptual hash or named by a published list.
+"""Near-duplicates: images that are nearly the same, found by a perceptual hash and by pixels, or named by a published list.
 
 A split keeps them in one part. Accuracy on test images with a near-duplicate in training says little about new images, so
 evaluation reports figures with and without them.
@@ -133,7 +133,15 @@ def published(folder: Path) -> set[str]:
     return set()
 
 
+def near_images(test: Sequence[LabelledImage], train: Sequence[LabelledImage]) -> set[Path]:
+    """Paths of test images that nearly equal one of `train`, by hash and by pixels."""
+    paths = [image.path for image in (*test, *train)]
+    pairs = near_pairs([perceptual_hash(path) for path in paths])
+    across = ((i, j) for i, j in pairs if i < len(test) <= j)
+    return {paths[i] for i, _ in confirmed(paths, across)}
+
+
 def near(test: Sequence[LabelledImage], train: Iterable[int]) -> set[Path]:
-    """Paths of test images whose perceptual hash is near one of those in `train`."""
+    """Paths of test images whose perceptual hash is near one of those in `train`: near-duplicates, and others (see `confirmed`)."""
     pairs = near_pairs([*(perceptual_hash(image.path) for image in test), *train])
     return {test[i].path for i, j in pairs if i < len(test) <= j}

@@ -28,7 +28,7 @@ def split(
 
     Images that already have a part keep it; the rest is divided. If there is a test part but no validation part, validation
     is taken out of train. Near-duplicates stay in one part, and each label is divided in the same proportion. If both are not
-    possible, because the hash groups images of several labels, only images of the same label count as near-duplicates.
+    possible, because images of several labels are near-duplicates, only images of the same label count as near-duplicates.
     """
     hashes = []
     for done, image in enumerate(dataset.images, 1):
@@ -44,9 +44,12 @@ def split(
         if p.part == "" or (p.part == "train" and shares["validation"])
     ]
     labels = [p.label for p in dataset.images]
+    near = list(
+        near_duplicates.confirmed([p.path for p in dataset.images], near_duplicates.near_pairs(hashes))
+    )
     images: list[LabelledImage] = []
     for across in (True, False):
-        pairs = ((i, j) for i, j in near_duplicates.near_pairs(hashes) if across or labels[i] == labels[j])
+        pairs = ((i, j) for i, j in near if across or labels[i] == labels[j])
         group = near_duplicates.groups(len(hashes), pairs)
         images = [replace(p, group=int(g)) for p, g in zip(dataset.images, group, strict=True)]
         for i, part in _assign(images, free, shares, seed):

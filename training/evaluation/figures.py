@@ -76,7 +76,7 @@ class Evaluation:
     threshold: float
     familiarity_threshold: float
     threshold_from: str
-    near_duplicates_from: list[str] = field(default_factory=list)  # how near-duplicates were found
+    near_duplicates_from: list[str] = field(default_factory=list)  # how near-duplicates were found, in words
     others: Predictions | None = None
     rejected: list[tuple[Path, str]] = field(default_factory=list)
     overlap: list[Path] = field(

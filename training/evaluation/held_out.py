@@ -146,12 +146,18 @@ def _near_duplicates(
     test: Sequence[LabelledImage], train: Sequence[LabelledImage], known: fingerprints.Fingerprints
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Whether each image has a near-duplicate among those of the training, [N], and how they were found."""
-    hashes: set[int] = set()
-    if near_duplicates.available():
-        hashes.update(known.perceptual, (near_duplicates.perceptual_hash(image.path) for image in train))
-    near = near_duplicates.near(test, hashes) if hashes else set()
     names = near_duplicates.published(test[0].path.parent)
-    found_by = [*(["published list"] if names else []), *(["perceptual hashes"] if hashes else [])]
+    found_by = ["published list"] if names else []
+    near: set[Path] = set()
+    if train and near_duplicates.available():
+        near |= near_duplicates.near_images(test, train)
+        found_by.append("perceptual hash and pixels")
+    # Of images that are not here, only hashes are known.
+    if near_duplicates.available():
+        hashes = set(known.perceptual) - {near_duplicates.perceptual_hash(image.path) for image in train}
+        if hashes:
+            near |= near_duplicates.near(test, hashes)
+            found_by.append("perceptual hash alone")
     return np.array([image.path in near or image.path.name in names for image in test]), found_by
 
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from dropsort.cli.evaluate import evaluate as command
+from dropsort.cli.evaluate import figures_in_words
 from dropsort.contract.statistics import auroc, calibration_error, wilson
 from dropsort.pages import evaluation as report
 from training import dataset
@@ -128,7 +129,7 @@ def test_near_duplicates_of_training_images_are_found(
     names = [image.path.name for image, is_near in near if is_near]
     assert "copy.jpg" in names
     assert len(names) < 6
-    assert found.summary()["near_duplicates_from"] == ["perceptual hashes"]
+    assert found.summary()["near_duplicates_from"] == ["perceptual hash and pixels"]
 
 
 def test_images_that_the_model_was_made_from_are_left_out_and_named(
@@ -176,6 +177,11 @@ def test_near_duplicates_are_found_by_the_model_folder_alone(
     near = zip(found.predictions.images, found.near_duplicate, strict=True)
     assert "copy.jpg" in [image.path.name for image, is_near in near if is_near]
     assert found.overlap == []
+    # AND the page and the command say by what they are found
+    assert "found by perceptual hash alone" in report.render(found)
+    assert any(
+        words.endswith("found by perceptual hash alone") for _, words in figures_in_words(found.summary())
+    )
 
 
 def test_damaged_fingerprints_are_an_error_that_names_the_file(
