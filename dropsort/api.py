@@ -173,14 +173,14 @@ class Service:
         out
             The page (``.html``), or a folder, which gets ``report.html``.
         """
-        from dropsort.cli import references
-        from dropsort.cli.locations import locate
+        from dropsort.client import captures
         from dropsort.pages import report
         from monitoring.incremental.run import load, run
+        from monitoring.report import reference
         from monitoring.report.images import bucket_lines
         from monitoring.storage.base import BucketAccess
 
-        where = locate(None, None, None, self._service.name, self._aws)
+        where = captures.of_service(self._service)
         access = BucketAccess(profile=self._aws.profile, region=self._aws.region)
         run(where.source, where.state, labels=where.labels or None, access=access)
         return report.write(
@@ -190,5 +190,5 @@ class Service:
             familiarity_threshold=where.familiarity_threshold,
             source=where.name,
             lines=bucket_lines(self._aws.client("s3"), self.bucket, keys.CAPTURES),
-            **references.arguments(where, None, self._aws),
+            **reference.of_bucket(self._aws.client("s3"), where.reference),
         )

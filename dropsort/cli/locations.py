@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ import click
 from dropsort.cli.documents import read_json
 from dropsort.cli.errors import sentence
 from dropsort.cli.output import note
+from dropsort.client import captures
 from dropsort.client.aws import Aws
+from dropsort.client.captures import CaptureLocation
 from dropsort.contract import defaults, reference
 from dropsort.contract.keys import CAPTURES
 
@@ -22,30 +23,9 @@ HOME = Path(".dropsort")
 LAST_DEMO = HOME / "last-demo"
 
 
-@dataclass(frozen=True)
-class Location:
-    """Where captures and aggregates are, and the thresholds of the service."""
-
-    source: str
-    state: str
-    name: str
-    labels: tuple[str, ...] = ()
-    threshold: float = defaults.THRESHOLD
-    familiarity_threshold: float = defaults.FAMILIARITY_THRESHOLD
-    precision: float = defaults.PRECISION
-    invoked: int | None = None
-    images: bool = False
-    reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
-    compared: str = ""  # what to call it
-    stack: str = ""  # of a service, whose CloudWatch knows the invocations
-    bucket: str = ""  # of a service
-    model: str = ""  # of a service, the version that it runs
-    capture_percent: float = 100.0
-
-
 def locate(
     source: str | None, state: str | None, labels: str | None, stack: str | None, aws: Aws
-) -> Location:
+) -> CaptureLocation:
     """The captures that the arguments select: a named source, the last demo, or a service."""
     if source and stack:
         raise click.UsageError("Either SOURCE or --stack: a service's captures are in its bucket.")
@@ -53,14 +33,14 @@ def locate(
     if source:
         # However a folder is written, its aggregates are the same.
         where = source if source.startswith("s3://") else str(_folder(source))
-        return Location(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
+        return CaptureLocation(where, state or str(HOME / "monitoring" / _digest(where)), source, names)
     if not stack and (LAST_DEMO / CAPTURES).is_dir():
         demo, saved = _last_demo(), LAST_DEMO / reference.FILE
         if os.environ.get("AWS_ENDPOINT_URL"):
             note(
                 f"This is about the last demo in this folder; --stack {defaults.STACK} is about the service that runs."
             )
-        return Location(
+        return CaptureLocation(
             str(LAST_DEMO / CAPTURES),
             state or str(LAST_DEMO / "monitoring"),
             ", ".join(filter(None, ("the last demo", demo.get("finished")))),
@@ -83,21 +63,7 @@ def locate(
             f"No demo ran in this folder, and no service was found: {sentence(error)} Name a folder or"
             " s3://bucket/prefix of captures, or run `dropsort demo` here first."
         ) from error
-    own = tuple(label.strip() for label in service.parameters.get("Labels", "").split(",") if label.strip())
-    return Location(
-        f"s3://{service.bucket}/{CAPTURES}",
-        state or f"s3://{service.bucket}/monitoring",
-        f"stack {service.name}, s3://{service.bucket}/{CAPTURES}",
-        names or own,
-        float(service.parameters.get("Threshold", defaults.THRESHOLD)),
-        float(service.parameters.get("FamiliarityThreshold", defaults.FAMILIARITY_THRESHOLD)),
-        precision=service.precision,
-        reference=f"s3://{service.bucket}/{reference.KEY}",
-        stack=service.name,
-        bucket=service.bucket,
-        model=service.model,
-        capture_percent=float(service.parameters.get("CaptureSamplingPercentage", 100)),
-    )
+    return captures.of_service(service, state, names)
 
 
 def _folder(source: str) -> Path:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dropsort.cli import references
-from dropsort.cli.documents import is_standard_output, write_json
-from dropsort.cli.locations import HOME, Location, locate
+from dropsort.cli.documents import is_standard_output, read_json, write_json
+from dropsort.cli.locations import HOME, locate
 from dropsort.cli.options import (
     amount,
     aws_options,
@@ -30,11 +29,13 @@ from dropsort.contract.reviews import TRUTH_PREFIX
 from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
+    from dropsort.client.captures import CaptureLocation
     from dropsort.pages.images import KeysOf
     from monitoring.aggregates.cells import Aggregate
     from monitoring.incremental.summary import RunSummary
     from monitoring.quality.audit import Audit
     from monitoring.quality.measure import Quality
+    from monitoring.report.reference import Compared
 
 NAMED = 10  # files and lines that are named one by one
 
@@ -179,6 +180,7 @@ def report(
     from dropsort.pages import report as writing
     from monitoring.incremental.run import load
     from monitoring.report.figures import build
+    from monitoring.report.reference import check_labels
 
     where = locate(source, state, labels, stack, aws)
     if with_audit and not where.stack:
@@ -189,8 +191,8 @@ def report(
     _suggest_labels(where, aggregate)
     quality = None if no_truth else _quality(where, truth, aggregate, aws)
     found = _audit(where, aws) if with_audit else None
-    compared = references.arguments(where, reference, aws)
-    references.check_labels(compared, aggregate)
+    compared = _reference(where, reference, aws)
+    check_labels(compared, aggregate)
     built = build(
         aggregate,
         threshold=where.threshold if threshold is None else threshold,
@@ -244,26 +246,42 @@ def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aw
     return 0
 
 
-def _page_of(where: Location) -> Path:
+def _page_of(where: CaptureLocation) -> Path:
     """The report's page: that of a service has a name of its own, so that it does not replace that of the demo."""
     return HOME / (
         f"report-{re.sub(r'[^A-Za-z0-9-]', '-', where.stack)}.html" if where.stack else "report.html"
     )
 
 
-def _suggest_labels(where: Location, aggregate: Aggregate) -> None:
+def _suggest_labels(where: CaptureLocation, aggregate: Aggregate) -> None:
     """Say how to name labels that are class numbers alone."""
+    from monitoring.report.reference import some
+
     numbers = aggregate.labels()
     if where.labels or not numbers or not all(label.isascii() and label.isdigit() for label in numbers):
         return
     more = "--state DIR" if where.state.startswith("s3://") else "--rebuild"
     note(
-        f"The captures have class numbers instead of labels ({references.some(set(numbers))}): name them in the order of"
+        f"The captures have class numbers instead of labels ({some(numbers)}): name them in the order of"
         f" the classes, for example `--labels bicycle,motorcycle {more}`."
     )
 
 
-def _audit(where: Location, aws: Aws) -> Audit:
+def _reference(where: CaptureLocation, given: Path | None, aws: Aws) -> Compared:
+    """The reference of the report: a named file, the reference of the service, or the demo's model's."""
+    from monitoring.drift.reference import parse_reference
+    from monitoring.report import reference
+
+    if where.reference.startswith("s3://") and not given:
+        return reference.of_bucket(aws.client("s3"), where.reference)
+    path = given or (Path(where.reference) if where.reference else None)
+    if path is None:
+        return {}
+    found = parse_reference(read_json(path, "give the reference.json of a model folder"), str(path))
+    return reference.arguments(found, printable(str(given)) if given else where.compared)
+
+
+def _audit(where: CaptureLocation, aws: Aws) -> Audit:
     """The audit of a service, from the results and reviews in its bucket."""
     from dropsort.client import reviewed
     from monitoring.quality import audit
@@ -272,7 +290,7 @@ def _audit(where: Location, aws: Aws) -> Audit:
     return audit.audit(found, where.precision, where.model)
 
 
-def _quality(where: Location, truth: str | None, aggregate: Aggregate, aws: Aws) -> Quality | None:
+def _quality(where: CaptureLocation, truth: str | None, aggregate: Aggregate, aws: Aws) -> Quality | None:
     """What the named ground truth measures, else that of the service's own bucket; None without any."""
     from monitoring.aggregates.models import current_model
     from monitoring.quality.ground_truth import assess_sources
@@ -291,7 +309,7 @@ def _quality(where: Location, truth: str | None, aggregate: Aggregate, aws: Aws)
     return quality
 
 
-def _keys(where: Location, aws: Aws) -> KeysOf:
+def _keys(where: CaptureLocation, aws: Aws) -> KeysOf:
     """Keys of uploads by inference id: of a service from its bucket, of a demo from its results."""
     from dropsort.client.trace import keys_in_bucket, keys_in_file
 
@@ -300,7 +318,7 @@ def _keys(where: Location, aws: Aws) -> KeysOf:
     return lambda ids: keys_in_file(Path(where.source).parent / "results.jsonl", ids)
 
 
-def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:
+def _invoked(where: CaptureLocation, aggregate: Aggregate, aws: Aws) -> int | None:
     """Invocations of a service's endpoint that should have been captured in the hours of its captures."""
     from monitoring.cloudwatch.usage import invocations
     from monitoring.drift.windows import HOUR, hourly
@@ -312,7 +330,9 @@ def _invoked(where: Location, aggregate: Aggregate, aws: Aws) -> int | None:
     return round(count * where.capture_percent / 100) or None
 
 
-def _aggregate(where: Location, rebuild: bool, images: bool, processes: int | None, aws: Aws) -> RunSummary:
+def _aggregate(
+    where: CaptureLocation, rebuild: bool, images: bool, processes: int | None, aws: Aws
+) -> RunSummary:
     from monitoring.incremental.run import run
 
     if rebuild:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from dropsort.cli import monitoring as watching
-from dropsort.cli.locations import Location
+from dropsort.client.captures import CaptureLocation
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
 from tests.commands import Run, runner
 from tests.unit.cli.nowhere import ENVIRONMENT
@@ -126,7 +126,7 @@ def test_the_report_says_what_it_compares_with(run: Run, captures: Path, tmp_pat
     assert found["page"] in written.stderr
     # AND a service's page has a name of its own
     assert (
-        watching._page_of(Location("s3://b/captures", "state", "name", stack="dropsort")).name
+        watching._page_of(CaptureLocation("s3://b/captures", "state", "name", stack="dropsort")).name
         == "report-dropsort.html"
     )
 
@@ -209,7 +209,7 @@ def test_captures_of_a_service_are_held_against_what_should_be_captured(
     total = Aggregate()
     for hour in ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z", UNKNOWN):
         total.volume(Series(hour, "bikes", "main")).records = 20
-    where = Location("s3://b/captures", "s3://b/monitoring", "stack s", stack="s", capture_percent=50)
+    where = CaptureLocation("s3://b/captures", "s3://b/monitoring", "stack s", stack="s", capture_percent=50)
     aws = SimpleNamespace(client=lambda name: name)
 
     assert watching._invoked(where, total, aws) == 40  # type: ignore[arg-type]

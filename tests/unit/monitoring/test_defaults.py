@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.cli.locations import Location
+from dropsort.client.captures import CaptureLocation
 from dropsort.contract import defaults
 from dropsort.pages import report
 from handlers.settings import SETTINGS
@@ -32,7 +32,7 @@ def test_the_defaults_are_the_templates_and_the_functions() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [assess.assess, windows.check, report.write, data.build, Settings, Location],
+    [assess.assess, windows.check, report.write, data.build, Settings, CaptureLocation],
     ids=lambda f: f.__qualname__,
 )
 def test_whoever_has_a_default_has_that_one(function: Callable[..., Any]) -> None:
