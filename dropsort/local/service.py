@@ -210,8 +210,9 @@ class LocalService:
         with ThreadPoolExecutor(2) as pool:
             self._packages = pool.submit(self._package)
             self._start_processes(before)
+            packages = self._packages.result()
             has_stack = self._restore_stack(known)
-            self._bring_up_to_date(before, has_stack)
+            self._bring_up_to_date(before, packages, has_stack)
             self._endpoint.wait()
         self._start_threads(known)
 
@@ -254,9 +255,11 @@ class LocalService:
         self._aws.start()
         return self._has_stack()
 
-    def _bring_up_to_date(self, before: Mapping[str, object], has_stack: bool) -> None:
+    def _bring_up_to_date(
+        self, before: Mapping[str, object], packages: package.Packages, has_stack: bool
+    ) -> None:
         """Deploy, if anything differs from what was deployed before, or parameters were lost since."""
-        folder, packages = self._folder, self._packages.result()
+        folder = self._folder
         wanted = {
             "key": _key({**self._parameters, **self._local_parameters()}, packages),
             "port": self._aws.port,
