@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,35 @@ class Verdict:
 
 
 def verdict(report: Report) -> Verdict:
-    """What drift found, in words, at the top."""
+    """What drift found, in words, at the top; the note ends with what is not right besides."""
+    found = _drift(report)
+    return replace(found, note=" ".join(filter(None, [found.note, *_conditions(report)])))
+
+
+def _conditions(report: Report) -> list[str]:
+    """Sentences on what no test of drift shows: tests that were not possible, silence, captures that cannot be read."""
+    found, check = [], report.check
+    if check is not None and check.alarms and report.reference is None:
+        found.append("There is no reference yet, so the captures were not compared with one.")
+    elif check is not None and check.alarms and check.day.note:
+        found.append(
+            f"The last day has {number_of(check.day.window_size, 'capture')}: too few to test for drift."
+        )
+    if check is not None and check.silence.hours and not check.silence.alarm:
+        found.append(f"{check.silence.sentence[0].upper()}{check.silence.sentence[1:]}.")
+    health = report.aggregate.health
+    unread = [
+        number_of(count, noun)
+        for count, noun in ((health.bad_lines, "bad line"), (health.unreadable_files, "unreadable file"))
+        if count
+    ]
+    if unread:
+        found.append(f"Not counted: {' and '.join(unread)} (see capture health).")
+    return found
+
+
+def _drift(report: Report) -> Verdict:
+    """What drift found alone."""
     check = report.check
     if check is None and report.total.count:
         return Verdict(
@@ -242,7 +270,8 @@ def verdict(report: Report) -> Verdict:
     compared = f"Compared with {report.reference_name}, {number_of(count, 'prediction')}."
     if check.alarms:
         alarms = len(check.alarms)
-        return Verdict("bad", "▲", number_of(alarms, "alarm"), compared, check.alarms)
+        note = compared if report.reference else ""
+        return Verdict("bad", "▲", number_of(alarms, "alarm"), note, check.alarms)
     if report.reference is None:
         return Verdict(
             "",
@@ -256,7 +285,7 @@ def verdict(report: Report) -> Verdict:
             "",
             "○",
             "Too few captures to judge",
-            f"{compared} That takes {FEWEST} on each side, and the last day has {check.day.window_size:,}.",
+            f"{compared} At least {FEWEST} are needed on each side, and the last day has {check.day.window_size:,}.",
         )
     return Verdict(
         "ok", "●", "No change found", f"{compared} {check.day.window_size:,} captures of the last day."

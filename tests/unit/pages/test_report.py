@@ -184,7 +184,7 @@ def test_a_single_hour_against_a_reference(tmp_path: Path) -> None:
 
     few, enough = page(24), page(200)
     assert "Too few captures to judge" in few
-    assert "Compared with the evaluation set, 200 predictions. That takes 30 on each side" in few
+    assert "Compared with the evaluation set, 200 predictions. At least 30 are needed on each side" in few
     assert "Drift over time" not in few
     assert "No change found" in enough
     assert "Drift over time" in enough

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from dropsort.pages.chart import Axis, Chart, Rule, time_axis
 from dropsort.pages.evaluation import confusion
 from dropsort.pages.html import environment
 from dropsort.pages.png import draw, write_pngs
-from dropsort.pages.report import tiles, write
+from dropsort.pages.report import tiles, verdict, write
 from dropsort.pages.report_charts import charts
 from dropsort.pages.report_tables import audit_table, quality_table
 from dropsort.pages.words import short
@@ -71,6 +71,35 @@ def test_without_captures_there_is_no_empty_chart(tmp_path: Path) -> None:
     assert "Confidence over time" not in text
     assert 'id="counts"' not in text
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_what_is_not_right_besides_drift_is_named_at_the_top() -> None:
+    # GIVEN captures of an hour, no reference, nothing since, and files that could not be read wholly
+    total = an_hour()
+    assert verdict(build(total, threshold=0.93)).note.endswith("once it holds 1,000.")
+    total.health = Health(files=3, records=40, predictions=40, bad_lines=1, unreadable_files=2)
+    found = verdict(build(total, threshold=0.93, now=START + timedelta(hours=6)))
+    assert found.note.endswith(
+        "once it holds 1,000. No captures for 5 h; fewer than 7 earlier days to compare with. "
+        "Not counted: 1 bad line and 2 unreadable files (see capture health)."
+    )
+
+
+def test_an_alarm_does_not_hide_that_nothing_was_compared() -> None:
+    # GIVEN a week with captures at noon, and none on the day after, with and without a reference
+    total = Aggregate()
+    for day in range(9):
+        put_hour(total, hour_of(START + timedelta(days=day, hours=12)), SAME, np.random.default_rng(1), 100)
+    now = START + timedelta(days=9, hours=23)
+    reference = sample(SAME, np.random.default_rng(3), 200)
+    for given, words in ((reference, "The last day has 0 captures: too few to test for drift."), (None, "")):
+        report = build(total, threshold=0.93, reference=given, now=now)
+        assert report.check is not None
+        assert report.check.silence.alarm
+        found = verdict(report)
+        assert found.title == "1 alarm"
+        assert found.note.endswith(words)
+    assert found.note == "There is no reference yet, so the captures were not compared with one."
 
 
 def test_captures_without_a_time_are_no_absent_captures(tmp_path: Path) -> None:
