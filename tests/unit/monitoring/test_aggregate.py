@@ -233,7 +233,7 @@ def test_killed_process_leaves_a_state_that_goes_on(tmp_path):
         "import os, signal\n"
         "from monitoring.incremental import run as aggregate\n"
         "from monitoring.storage import state\n"
-        "state.State.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "state.AggregationState.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"aggregate.run({str(tmp_path / 'source')!r}, {str(tmp_path / 'state')!r}, labels={LABELS})\n"
     )
     died = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
