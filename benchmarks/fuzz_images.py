@@ -113,8 +113,39 @@ def _by_ffmpeg(data: bytes) -> Any:
             frame = next(container.decode(video=0))
             if container.format.name == "j2k_pipe" and frame.format.name.startswith("yuv"):
                 frame = frame.reformat(format="bgr24", src_colorspace="ITU601", src_color_range="JPEG")
-            return frame.to_ndarray(format="bgr24")
+            return _coloured(frame, _colour(data))
     except (av.FFmpegError, StopIteration, ValueError, IndexError):
+        return None
+
+
+def _coloured(frame: Any, colour: tuple[int, bool] | None) -> Any:
+    """Its pixels by the colour that the item says, which counts before that of its data, the only one that FFmpeg reads."""
+    import av
+    import numpy as np
+
+    if colour is None or frame.format.name.startswith("gray"):
+        return frame.to_ndarray(format="bgr24")
+    matrix, full = colour
+    # From the planes, as some names of formats say that the range is full.
+    planes = np.empty((3, frame.height, frame.width), np.uint8)
+    for plane, found in zip(planes, frame.planes, strict=True):
+        values = np.frombuffer(found, np.uint8).reshape(found.height, found.line_size)[:, : found.width]
+        down, across = (-(-whole // part) for whole, part in zip(plane.shape, values.shape, strict=True))
+        plane[:] = values.repeat(down, 0).repeat(across, 1)[: frame.height, : frame.width]
+    if not matrix:  # green, blue and red
+        return planes[[1, 0, 2]].transpose(1, 2, 0)
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
+    frame.colorspace, frame.color_range = matrix, 1 + full
+    return frame.to_ndarray(format="bgr24")
+
+
+def _colour(data: bytes) -> tuple[int, bool] | None:
+    """Matrix coefficients and whether the range is full, of HEIF and AVIF."""
+    from handlers.imaging import heif
+
+    try:
+        return heif.colour(data)
+    except heif.NotUnderstood:
         return None
 
 

@@ -19,9 +19,15 @@ class NotUnderstood(Exception):
 
 @dataclass(slots=True)
 class _Item:
-    """``extents`` are first byte and length in the file, ``properties`` kind, begin and end of boxes, ``parts`` other items."""
+    """``extents`` are first byte and length in the file, ``properties`` kind, begin and end of boxes, ``parts`` other items.
+
+    ``reference`` is the number of the file that has its data, of those that ``dref`` lists; 0 if it is this one. ``method`` is 0 for data
+    in the file, 1 for data in the box ``idat``, and 2 for data within other items.
+    """
 
     kind: bytes = b""
+    reference: int = 0
+    method: int = 0
     extents: list[tuple[int, int]] = field(default_factory=list)
     properties: list[tuple[bytes, int, int]] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
@@ -35,15 +41,11 @@ class _Reader:
         self._data, self._end, self.at = data, min(end, len(data)), begin
 
     def number(self, size: int) -> int:
-        if self.at + size > self._end:
-            raise NotUnderstood("a box ends early")
-        value = int.from_bytes(self._data[self.at : self.at + size], "big")
-        self.at += size
-        return value
+        return int.from_bytes(self.some(size), "big")
 
     def some(self, size: int) -> bytes:
         if self.at + size > self._end:
-            raise NotUnderstood("a box ends early")
+            raise Rejection("corrupt_image", "HEIF: a box or a unit of its data ends early.")
         self.at += size
         return self._data[self.at - size : self.at]
 
@@ -53,12 +55,13 @@ class CodedImage:
     """``units`` are its NAL units, those of its configuration first.
 
     ``width`` and ``height`` are how much of it is shown, in pixels, from its upper left corner: tiles at the edges of a grid are
-    cut off. 0 if it is not known.
+    cut off. 0 if it is not known. ``colour`` is as `colour` returns it.
     """
 
     units: list[bytes]
     width: int
     height: int
+    colour: tuple[int, bool] | None = None
 
 
 _UNLIMITED = (1 << 31, 1 << 31)
@@ -73,23 +76,50 @@ def coded_images(data: bytes) -> Iterator[CodedImage]:
     NotUnderstood
         The boxes have another form; the decoder may read them all the same.
     Rejection
-        ``corrupt_image``: a clean aperture that is not within its image.
+        ``corrupt_image``: a clean aperture that is not within its image, boxes or units that end early, data that is nowhere or in
+        another file. ``unsupported_format``: data within other items.
     """
     primary, items = _items(data)
-    pending, seen = [(primary, _UNLIMITED)], set()
+    seen: set[int] = set()
+    pending: list[tuple[int, tuple[int, int], tuple[int, bool] | None]] = [(primary, _UNLIMITED, None)]
     while pending:
-        number, shown = pending.pop()
+        number, shown, outer = pending.pop()
         if number in seen or number not in items:
             continue
         seen.add(number)
         item = items[number]
-        shown = _cropped(data, item, shown)
-        pending += zip(item.parts, _parts_shown(data, item, items, shown), strict=True)
+        shown, own = _cropped(data, item, shown), _colour(data, item) or outer
+        parts = _parts_shown(data, item, items, shown)
+        pending += ((part, visible, own) for part, visible in zip(item.parts, parts, strict=True))
         pending += (
-            (other, shown) for other in item.auxiliaries if other in items and _is_alpha(data, items[other])
+            (other, shown, None)
+            for other in item.auxiliaries
+            if other in items and _is_alpha(data, items[other])
         )
         if item.kind in (b"hvc1", b"hev1"):
-            yield CodedImage(list(_nal_units(data, item)), *shown)
+            yield CodedImage(list(_nal_units(data, item)), *shown, own)
+
+
+def colour(data: bytes) -> tuple[int, bool] | None:
+    """Matrix coefficients (ITU-T H.273) and whether the range is full, as the primary item says; None if it leaves that to its data.
+
+    If its data says otherwise, this is what counts (ISO/IEC 23000-22, 7.3.6.4). Files of cameras exist where it does.
+
+    Raises
+    ------
+    NotUnderstood
+        The boxes have another form.
+    """
+    primary, items = _items(data)
+    return _colour(data, items[primary])
+
+
+def _colour(data: bytes, item: _Item) -> tuple[int, bool] | None:
+    for kind, begin, end in item.properties:
+        if kind == b"colr" and data[begin : begin + 4] == b"nclx":
+            entry = _Reader(data, begin + 8, end)
+            return entry.number(2), entry.number(1) > 127
+    return None
 
 
 def av1_extents(data: bytes) -> Iterator[tuple[int, int]]:
@@ -99,6 +129,8 @@ def av1_extents(data: bytes) -> Iterator[tuple[int, int]]:
     ------
     NotUnderstood
         It is none, or cropped, a grid, one of several layers, or in several pieces.
+    Rejection
+        ``corrupt_image``, ``unsupported_format``: as of `coded_images`.
     """
     primary, items = _items(data)
     image = items[primary]
@@ -108,6 +140,7 @@ def av1_extents(data: bytes) -> Iterator[tuple[int, int]]:
             raise NotUnderstood("not one AV1 image")
         if any(kind in (b"clap", b"lsel", b"a1op", b"prem") for kind, _, _ in item.properties):
             raise NotUnderstood("not all of it is shown")
+        _check_here(data, item)
         yield item.extents[0]
 
 
@@ -184,7 +217,11 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
             number = entry.number(4 if wide else 2)
             entry.number(2)
             items[number].kind = entry.some(4)
-    _locate(_Reader(data, *boxes[b"iloc"]), items, boxes.get(b"idat", (0, 0))[0])
+    _locate(_Reader(data, *boxes[b"iloc"]), items, len(data), boxes.get(b"idat", (0, 0)))
+    if b"dinf" in boxes:
+        here = {0, *_references_here(data, *boxes[b"dinf"], count)}
+        for item in items.values():
+            item.reference = 0 if item.reference in here else item.reference
     _associate(data, boxes[b"iprp"], items, count)
     if b"iref" in boxes:
         begin, end = boxes[b"iref"]
@@ -209,22 +246,32 @@ def _version(data: bytes, begin: int) -> int:
     return _Reader(data, begin, begin + 1).number(1)
 
 
-def _locate(entry: _Reader, items: dict[int, _Item], idat: int) -> None:
+def _locate(entry: _Reader, items: dict[int, _Item], size: int, idat: tuple[int, int]) -> None:
+    """Read ``iloc`` of a file of `size` bytes; a length of 0 means all to the end."""
     version = entry.number(4) >> 24
-    sizes = entry.number(2)
-    offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    widths = entry.number(2)
+    offset_size, length_size, base_size, index_size = (widths >> shift & 15 for shift in (12, 8, 4, 0))
     wide = 2 if version < 2 else 4
     for _ in range(entry.number(wide)):
         item = items[entry.number(wide)]
-        method = entry.number(2) & 15 if version else 0
-        if method > 1 or entry.number(2):  # parts of other items, or of another file
-            raise NotUnderstood("data elsewhere")
-        base = entry.number(base_size) + (idat if method else 0)
+        item.method = entry.number(2) & 15 if version else 0
+        item.reference = entry.number(2)
+        first, end = idat if item.method else (0, size)
+        base = first + entry.number(base_size)
         for _ in range(entry.number(2)):
             if version:
                 entry.number(index_size)
-            offset = entry.number(offset_size)
-            item.extents.append((base + offset, entry.number(length_size)))
+            begin = base + entry.number(offset_size)
+            item.extents.append((begin, entry.number(length_size) or max(end - begin, 0)))
+
+
+def _references_here(data: bytes, begin: int, end: int, count: Boxes) -> Iterator[int]:
+    """Numbers of those entries of ``dref`` that mean this file itself."""
+    for kind, at, stop in walk(data, begin, end, "HEIF", count):
+        if kind == b"dref":
+            for number, (_, entry, _) in enumerate(walk(data, at + 8, stop, "HEIF", count), 1):
+                if _Reader(data, entry, stop).number(4) & 1:
+                    yield number
 
 
 def _associate(data: bytes, iprp: tuple[int, int], items: dict[int, _Item], count: Boxes) -> None:
@@ -253,17 +300,26 @@ def _is_alpha(data: bytes, item: _Item) -> bool:
     )
 
 
-def _content(data: bytes, item: _Item) -> bytes:
+def _check_here(data: bytes, item: _Item) -> None:
+    """libheif and libavif read the bytes of this file, whichever file they should be in, and leave out tiles without data."""
+    if item.method > 1:
+        raise Rejection("unsupported_format", "It is HEIF with data within other items.")
+    if item.reference:
+        raise Rejection("corrupt_image", "HEIF: its data is in another file.")
     lengths = [length for _, length in item.extents]
-    if not all(lengths) or sum(lengths) > len(data):  # to the end of the file, or bytes used more than once
-        raise NotUnderstood("its data overlaps")
+    if not lengths or not all(lengths) or sum(lengths) > len(data):
+        raise Rejection("corrupt_image", "HEIF: its data is nowhere, or one part of it several times.")
+
+
+def _content(data: bytes, item: _Item) -> bytes:
+    _check_here(data, item)
     return b"".join(data[begin : begin + length] for begin, length in item.extents)
 
 
 def _nal_units(data: bytes, item: _Item) -> Iterator[bytes]:
     found = _property(item, b"hvcC")
     if found is None:
-        raise NotUnderstood("no configuration")
+        raise Rejection("corrupt_image", "HEIF: its data has no configuration.")
     entry = _Reader(data, found[0] + 21, found[1])
     size = (entry.number(1) & 3) + 1
     for _ in range(entry.number(1)):

@@ -45,6 +45,8 @@ _DAMAGE = {
 }  # fmt: skip
 _ROW_BEGINS = 1003
 _GOES_ON = frozenset((1004, 1017))  # of these, a slice whose data does not end after its last block
+_IDENTITY = 0  # matrix coefficients of green, blue and red
+_FULL = 3  # enum de265_chroma: 4:4:4; 0 is grey
 _BLOCK = 16  # pixels; the smallest coding tree block
 
 
@@ -56,7 +58,7 @@ def check(data: bytes) -> None:
     Raises
     ------
     Rejection
-        ``corrupt_image``.
+        ``corrupt_image``; ``unsupported_format`` for green, blue and red of limited range, whose range libheif converts as that of chroma.
     """
     library = _library()
     if library is None:
@@ -131,6 +133,13 @@ def _decoding_damaged(library: Any, coded: heif.CodedImage, work: _Work) -> str:
         return _DAMAGE[whole.codes[0]]
     if whole.unwritten or not whole.samples:
         return "blocks are missing"
+    if whole.images > 1:
+        return "several images are in the place of one"
+    if coded.colour and coded.colour[0] == _IDENTITY and whole.chroma:
+        if whole.chroma != _FULL:
+            return "colours that cannot be sampled down"  # ITU-T H.273, 8.3
+        if not coded.colour[1]:
+            raise Rejection("unsupported_format", "It is HEIF with green, blue and red of limited range.")
     if hashed or not slices:
         return ""
     if len(slices) > _MOST_SLICES or any(map(_has_dependent_slices, coded.units)):
@@ -179,13 +188,15 @@ def _with_end(unit: bytes, less: int) -> bytes:
 class _Decoding:
     """``codes`` are those of `_DAMAGE`, ``pixels`` is a checksum, ``unwritten`` whether blocks that are shown were never written.
 
-    ``samples`` counts the values of all planes.
+    ``samples`` counts the values of all planes. ``chroma`` is of the enum de265_chroma.
     """
 
     codes: list[int] = field(default_factory=list)
     pixels: int = 0
     unwritten: bool = False
     samples: int = 0
+    chroma: int = 0
+    images: int = 0
 
 
 def _decode(library: Any, coded: heif.CodedImage, units: list[bytes], check_hash: bool) -> _Decoding:
@@ -209,6 +220,8 @@ def _decode(library: Any, coded: heif.CodedImage, units: list[bytes], check_hash
             while warning := library.de265_get_warning(decoder):  # it keeps 20 of them
                 found.codes += [warning] * (warning in _DAMAGE)
             while image := library.de265_get_next_picture(decoder):
+                found.images += 1
+                found.chroma = library.de265_get_chroma_format(image)
                 found.unwritten |= _has_unwritten_blocks(library, image, coded.width, coded.height)
                 for begin, stride, length, height, size in _planes(library, image):
                     found.samples += length * height // size

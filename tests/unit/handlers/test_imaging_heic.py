@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageStat
 
 from handlers.imaging import heif, hevc
+from handlers.rejections import Rejection
 from tests import needs
 from tests.unit.handlers.sample_images import UPRIGHT, corners, drawn, near, noise, prepare, rejection
 from tests.unit.handlers.test_imaging import TURNED
@@ -207,3 +208,86 @@ def test_boxes_of_another_form_are_left_to_the_decoder(monkeypatch: pytest.Monke
     with pytest.raises(heif.NotUnderstood):
         list(heif.coded_images(data))
     hevc.check(data)
+
+
+def _with_colour(data: bytes, matrix: int, *, full: bool) -> bytes:
+    at = data.index(b"nclx") + 8
+    return data[:at] + struct.pack(">HB", matrix, 128 * full) + data[at + 3 :]
+
+
+def test_the_colour_of_the_item_counts_before_that_of_its_data() -> None:
+    data = _with_colour(SMALL, 1, full=False)
+    assert heif.colour(data) == (1, False)
+    # As real cameras write it: not damage. It has more contrast.
+    plain, stretched = (Image.open(io.BytesIO(prepare(file).data)).convert("L") for file in (SMALL, data))
+    assert ImageStat.Stat(stretched).stddev[0] > ImageStat.Stat(plain).stddev[0] + 1
+
+
+def test_green_blue_and_red_are_not_sampled_down() -> None:
+    refused = rejection(_with_colour(SMALL, 0, full=True))
+    assert refused.code == "corrupt_image"
+    assert "sampled down" in str(refused)
+    tiles = heic(drawn(150, 100), tile_size=64)
+    assert rejection(_with_colour(tiles, 0, full=True)).code == "corrupt_image"
+    whole = heic(drawn(60, 40), chroma=444)
+    assert prepare(_with_colour(whole, 0, full=True)).format == "HEIF"
+    assert rejection(_with_colour(whole, 0, full=False)).code == "unsupported_format"
+    assert prepare(_with_colour(heic(drawn(60, 40, "L")), 0, full=False)).format == "HEIF"
+
+
+def test_data_in_another_file() -> None:
+    # GIVEN a reference to the first of the files that ``dref`` lists, which is missing
+    at = SMALL.index(b"iloc") + 14
+    assert SMALL[at - 4 : at + 2] == b"\0\1\0\1\0\0"
+    changed = SMALL[: at + 1] + b"\1" + SMALL[at + 2 :]
+    refused = rejection(changed)
+    assert refused.code == "corrupt_image"
+    assert "another file" in str(refused)
+    # WHEN it is there: this file, or another
+    for here in (True, False):
+        entry = b"\0\0\0\x0curl \0\0\0" + bytes([here])
+        dref = struct.pack(">I4sII", 16 + len(entry), b"dref", 0, 1) + entry
+        dinf = struct.pack(">I4s", 8 + len(dref), b"dinf") + dref
+        meta = changed.index(b"meta") - 4
+        size = int.from_bytes(changed[meta : meta + 4], "big")
+        head = changed[:meta] + (size + len(dinf)).to_bytes(4, "big") + changed[meta + 4 : meta + 12]
+        offset = int.from_bytes(changed[at + 8 : at + 12], "big") + len(dinf)
+        body = changed[meta + 12 : at + 8] + offset.to_bytes(4, "big") + changed[at + 12 :]
+        data = head + dinf + body
+        if here:
+            assert prepare(data).data == prepare(SMALL).data
+        else:
+            assert rejection(data).code == "corrupt_image"
+
+
+def test_two_images_in_the_place_of_one() -> None:
+    # GIVEN a length of 0, which means to the end of the file, of the first of two tiles
+    data = heic(drawn(100, 60), tile_size=64)
+    assert len(list(heif.coded_images(data))) == 2
+    at = data.index(b"iloc") + 32 + 16
+    refused = rejection(data[:at] + bytes(4) + data[at + 4 :])
+    assert refused.code == "corrupt_image"
+    assert "several images" in str(refused)
+
+
+def _at(data: bytes, box: bytes, more: int, value: int) -> bytes:
+    at = data.index(box) + more
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
+
+def test_tiles_that_the_decoder_leaves_out() -> None:
+    # GIVEN a grid, of which libheif leaves out tiles that it cannot read
+    data = heic(drawn(150, 100), tile_size=64)
+    assert prepare(data).width == 150
+    assert data[data.index(b"iloc") + 4] == 1
+    second = 4 + 8 + 20  # its number, and how its data is found
+    changed = {
+        "within other items": _at(data, b"iloc", second + 3, 2),
+        "nowhere": _at(data, b"iloc", second + 16, 127),
+        "ends early": _at(data, b"hvcC", 26, 200),
+        "no configuration": data.replace(b"hvcC", b"none"),
+    }
+    for reason, file in changed.items():
+        assert rejection(file).code in ("corrupt_image", "unsupported_format")
+        with pytest.raises(Rejection, match=reason):
+            list(heif.coded_images(file))
