@@ -1,103 +1,120 @@
-"""AV1, the data of AVIF: whether a tile ends where its data does, which dav1d does not report.
+"""AV1, the data of AVIF: whether each tile ends where its data does, which dav1d does not report.
 
 After changed bits the arithmetic code gives other symbols, which are all valid, and a tile then ends before its data or behind it. dav1d
-rejects the second (AV1, 8.2.4). The last bit that is 1 follows the last symbol, so the bits before it must change what is decoded.
+rejects the second. In whole data, the last bit that is 1 is the one behind the last symbol (AV1, 8.2.4). So without that bit the tile
+must not decode, or to other pixels. Of several tiles this takes as many decodings, so first the bits before are changed, of all at once:
+tiles that have other pixels then are whole.
 """
 
 from __future__ import annotations
 
 import contextlib
-import zlib
-from collections.abc import Callable, Iterator
+from typing import Any
 
 from PIL import Image
 
-from handlers.imaging import heif
+from handlers.imaging import av1_sequence, av1_tiles, dav1d, heif
 from handlers.rejections import Rejection
 
 _MOST_PIXELS = 40_000_000  # of which two images fit into the function's memory
 _FRAMES, _TILES = (3, 6), (4, 6)  # types of OBU: with a frame's header, with its tiles
-# How many bits before the last one. So near, another value always makes another symbol, though it may not show; farther, it makes more.
-_DISTANCES = (2, 34, 130, 514, 1026)
+_ALL = 1 << 16  # pixels; no image is larger
+_CUTS = (
+    0,
+    1,
+)  # bytes that are cut off in addition to that with the last bit, as fewer symbols may then give the same pixels
+_WORK, _LEAST_CUTS = (
+    8_000_000,
+    2,
+)  # pixels that are decoded to see whether tiles end there, and tiles at least
+_CHANGED = 0xFF << 1  # bits of the end of a tile, of which bit 0 is the last that is 1
+_MORE = b"\x55" * 64  # behind a changed end, which may make more symbols
 
 
-def check(data: bytes, image: Image.Image, decode: Callable[[bytes], Image.Image]) -> None:
-    """Decode again with changed ends of the coded image and its alpha, which must change `image`.
+def check(data: bytes, image: Image.Image) -> None:
+    """Decode again with changed ends of the tiles of the coded image and of its alpha.
 
-    Nothing is checked of grids of tiles, animations, cropped or layered images, colour multiplied with alpha, coded images of less than
-    257 bytes, more than 40 million pixels, and data elsewhere in the file; of several tiles in one coded image, only the last is.
+    Where the library is not found or has another version, nothing is checked, nor of grids, animations, cropped or layered images, and
+    colour multiplied with alpha. Of images with film grain or in other sizes than they are shown, only the last tile is; of those with
+    many tiles whose ends do not show, some.
 
     Raises
     ------
     Rejection
         ``corrupt_image``.
     """
-    if image.width * image.height > _MOST_PIXELS or data[8:12] == b"avis":
+    library = dav1d.library()
+    if library is None or image.width * image.height > _MOST_PIXELS or data[8:12] == b"avis":
         return
-    ends: list[int] = []
     with contextlib.suppress(heif.NotUnderstood):
-        ends = [_end(data, *extent) for extent in heif.av1_extents(data)]
-    if not ends:
-        return
-    whole = _checksum(image)
-    for end in ends:
-        if end and all(_same(whole, _changed(data, end - distance), decode) for distance in _DISTANCES):
-            raise Rejection(
-                "corrupt_image", "AVIF: its data is damaged (a tile does not end where its data does)."
-            )
+        for begin, length in heif.av1_extents(data):
+            layout = _layout(data, begin, begin + length)
+            if layout is not None and _Ends(library, data, layout).damaged():
+                raise Rejection(
+                    "corrupt_image", "AVIF: its data is damaged (a tile does not end where its data does)."
+                )
 
 
-def _end(data: bytes, begin: int, length: int) -> int:
-    """The place of the last bit that is 1 of the only frame, in bits from the begin of the file; 0 if it has several."""
-    frames, last = 0, (begin, begin)
-    for kind, first, end in _units(data, begin, begin + length):
-        frames += kind in _FRAMES
-        if kind in _TILES:
-            last = first, end
-    content = data[last[0] : last[1]].rstrip(b"\0")
-    if frames != 1 or len(content) * 8 < 2 * max(_DISTANCES):
-        return 0
-    lowest = content[-1] & -content[-1]
-    return 8 * (last[0] + len(content)) - lowest.bit_length()
-
-
-def _units(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Type, begin and end of the content of each OBU; none that the boxes cut off."""
-    while at + 2 <= end:
-        header = data[at]
-        at += 2 if header & 4 else 1
-        size = end - at
-        if header & 2:
-            size, shift = 0, 0
-            while at < end:
-                size |= (data[at] & 127) << shift
-                shift += 7
-                at += 1
-                if not data[at - 1] & 128:
-                    break
-        if at + size > end:
-            return
-        yield header >> 3 & 15, at, at + size
-        at += size
-
-
-def _changed(data: bytes, bit: int) -> bytes:
-    """The file with another value of one bit."""
-    at = bit >> 3
-    return data[:at] + bytes([data[at] ^ 128 >> (bit & 7)]) + data[at + 1 :]
-
-
-def _same(whole: int, data: bytes, decode: Callable[[bytes], Image.Image]) -> bool:
+def _layout(data: bytes, begin: int, end: int) -> av1_tiles.Layout | None:
+    """Where its tiles are; if that is not understood, its last tile alone; None if there are several frames."""
     try:
-        return _checksum(decode(data)) == whole
-    except Exception:  # Pillow raises several of data that dav1d rejects
-        return False
+        return av1_tiles.layout(data, begin, end)
+    except av1_sequence.NotUnderstood:
+        units = list(av1_tiles.units(data, begin, end))
+        places = [index for index, unit in enumerate(units) if unit.kind in _TILES]
+        if not places or sum(unit.kind in _FRAMES for unit in units) != 1:
+            return None
+        last = units[places[-1]]
+        tile = av1_tiles.Tile(last.begin, last.end, 0, 0, _ALL, _ALL)
+        return av1_tiles.Layout(units, {places[-1]: [tile]}, 0)
 
 
-def _checksum(image: Image.Image) -> int:
-    """In strips, so that no second copy of the pixels is held."""
-    found = 0
-    for top in range(0, image.height, 256):
-        strip = image.crop((0, top, image.width, min(top + 256, image.height)))
-        found = zlib.crc32(strip.tobytes(), found)
-    return found
+class _Ends:
+    """The ends of the tiles of one coded image."""
+
+    def __init__(self, library: Any, data: bytes, layout: av1_tiles.Layout) -> None:
+        self._library, self._data, self._layout = library, data, layout
+        self._tiles = layout.tiles()
+        self._rectangles = [(tile.left, tile.top, tile.right, tile.bottom) for tile in self._tiles]
+        self._pixels = sum((tile.right - tile.left) * (tile.bottom - tile.top) for tile in self._tiles)
+        self._whole: list[int] | None = None
+
+    def damaged(self) -> bool:
+        """Whether a tile decodes without its end."""
+        contents = [self._data[tile.begin : tile.end].rstrip(b"\0") for tile in self._tiles]
+        if not all(contents):
+            return True
+        left = set(range(len(contents)))
+        if len(left) > 1:
+            left -= self._others({number: _changed(contents[number]) for number in left})
+        order = sorted(left, key=lambda number: -len(contents[number]))
+        return any(
+            not self._ends(contents[number], number)
+            for number in order[: max(_LEAST_CUTS, _WORK // self._pixels)]
+        )
+
+    def _decoded(self, new: dict[int, bytes]) -> list[int] | None:
+        """Checksums of all tiles with others in the place of some."""
+        stream = av1_tiles.replaced(self._data, self._layout, new)
+        return dav1d.checksums(self._library, stream, self._rectangles)
+
+    def _others(self, new: dict[int, bytes]) -> set[int]:
+        """Tiles whose pixels differ with others in the place of some; if they do not decode, the only one."""
+        found = self._decoded(new)
+        if found is None:
+            return set(new) if len(new) == 1 else set()
+        if self._whole is None:
+            self._whole = self._decoded({}) or []
+        return {number for number in new if self._whole[number : number + 1] != [found[number]]}
+
+    def _ends(self, content: bytes, number: int) -> bool:
+        """Whether a tile does not decode without its end, or to other pixels; True if it is too short to see that."""
+        cuts = [content[: -1 - size] for size in _CUTS if len(content) > size + 1]
+        return not cuts or any(self._others({number: cut}) for cut in cuts)
+
+
+def _changed(content: bytes) -> bytes:
+    """A tile with other bits before the last, and more behind it."""
+    number = int.from_bytes(content[-4:], "big")
+    changed = number ^ _CHANGED * (number & -number) & (1 << 8 * len(content[-4:])) - 1
+    return content[:-4] + changed.to_bytes(len(content[-4:]), "big") + _MORE

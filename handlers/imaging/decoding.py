@@ -255,7 +255,7 @@ def _avif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     found = boxes.inspect(data, name)
     limits.check_pixels(name, "RGB", found.width, found.height, max_pixels)
     decoded = _plain(data, name, "AvifImagePlugin", max_pixels)
-    av1.check(data, decoded.image, lambda changed: _plain(changed, name, None, max_pixels).image)
+    av1.check(data, decoded.image)
     return decoded
 
 
