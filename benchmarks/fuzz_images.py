@@ -101,10 +101,24 @@ def _by_opencv(data: bytes) -> Any:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
-def _by_ffmpeg(data: bytes) -> Any:
-    """As `_by_opencv`, for HEIC, which OpenCV does not read, and JPEG 2000, which it reads by OpenJPEG, as Pillow does.
+def _avif_by_opencv(data: bytes) -> Any:
+    """As `_by_opencv`, grey with the range that the item says, which OpenCV leaves out."""
+    import cv2
+    import numpy as np
 
-    FFmpeg has decoders of its own. The colours of JPEG 2000 are sYCC, of the full range, where they are not RGB.
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.ndim > 2:
+        return None if found is None else _by_opencv(data)
+    if (_colour(data) or (0, True))[1]:
+        return cv2.cvtColor(found, cv2.COLOR_GRAY2BGR)
+    spread = ((found.astype(np.float32) - 16) * 255 / 219).clip(0, 255)
+    return cv2.cvtColor(spread.astype(np.uint8), cv2.COLOR_GRAY2BGR)
+
+
+def _by_ffmpeg(data: bytes) -> Any:
+    """As `_by_opencv`, for JPEG 2000, which that reads by OpenJPEG, as Pillow does; FFmpeg has a decoder of its own.
+
+    The colours of JPEG 2000 are sYCC, of the full range, where they are not RGB.
     """
     import av
 
@@ -113,7 +127,37 @@ def _by_ffmpeg(data: bytes) -> Any:
             frame = next(container.decode(video=0))
             if container.format.name == "j2k_pipe" and frame.format.name.startswith("yuv"):
                 frame = frame.reformat(format="bgr24", src_colorspace="ITU601", src_color_range="JPEG")
-            return _coloured(frame, _colour(data))
+            return frame.to_ndarray(format="bgr24")
+    except (av.FFmpegError, StopIteration, ValueError, IndexError):
+        return None
+
+
+def _heif_by_ffmpeg(data: bytes) -> Any:
+    """As `_by_opencv`, for HEIC, which OpenCV does not read: FFmpeg has a decoder of its own, and not libde265.
+
+    It gives each tile of a grid alone.
+    """
+    import av
+    import numpy as np
+
+    from handlers.imaging import heif
+
+    try:
+        numbers, across = heif.grid(data)
+        colour = next(heif.coded_images(data)).colour
+    except (heif.NotUnderstood, StopIteration):
+        numbers, across, colour = [], 1, None
+    tiles = []
+    try:
+        for number in numbers or [0]:
+            with av.open(io.BytesIO(data)) as container:
+                streams = container.streams.video
+                stream = next(
+                    (stream for stream in streams if stream.id == number), None if numbers[1:] else streams[0]
+                )
+                tiles.append(_coloured(next(container.decode(stream)), colour))
+        rows = [np.hstack(tiles[at : at + across]) for at in range(0, len(tiles), across)]
+        return np.vstack(rows)
     except (av.FFmpegError, StopIteration, ValueError, IndexError):
         return None
 
@@ -197,6 +241,11 @@ def _icon_by_ffmpeg(data: bytes) -> Any:
     return (pixels[..., :3] * alpha + 255 * (255 - alpha)) // 255
 
 
+_SECOND = {
+    "HEIF": _heif_by_ffmpeg, "JPEG2000": _by_ffmpeg, "ICO": _icon_by_ffmpeg, "AVIF": _avif_by_opencv,
+}  # fmt: skip
+
+
 def difference(data: bytes, result: bytes) -> str:
     """How what we read differs from what a second decoder reads: ``same``, ``unlike ...``, ``unread`` by that, or ``not comparable``."""
     import numpy as np
@@ -214,14 +263,12 @@ def difference(data: bytes, result: bytes) -> str:
         )
         if special or image.mode not in ("RGB", "L", "P", "1", "RGBA"):
             return "not comparable"
-        second = {"HEIF": _by_ffmpeg, "JPEG2000": _by_ffmpeg, "ICO": _icon_by_ffmpeg}.get(
-            image.format or "", _by_opencv
-        )
+        second = _SECOND.get(image.format or "", _by_opencv)
         size = image.size
     other = second(data)
     if other is None:
         return "unread"
-    if second is _by_ffmpeg:
+    if second in (_by_ffmpeg, _heif_by_ffmpeg):
         other = other[: size[1], : size[0]]  # it gives whole coding blocks
     ours = np.asarray(Image.open(io.BytesIO(result)).convert("RGB"), np.int16)[..., ::-1]
     if ours.shape != other.shape:

@@ -1,7 +1,7 @@
 """AV1, the data of AVIF: whether each tile ends where its data does, which dav1d does not report.
 
 After changed bits the arithmetic code gives other symbols, which are all valid, and a tile then ends before its data or behind it. dav1d
-rejects the second. In whole data, the last bit that is 1 is the one behind the last symbol (AV1, 8.2.4). So without that bit the tile
+rejects the second. In whole data, the last bit that is 1 is the one after the last symbol (AV1, 8.2.4). So without that bit the tile
 must not decode, or to other pixels. Of several tiles this takes as many decodings, so first the bits before are changed, of all at once:
 tiles that have other pixels then are whole.
 """

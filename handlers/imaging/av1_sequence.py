@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class NotUnderstood(Exception):
-    """It is no key frame that is shown, or uses what is not read here, or is damaged in a way that the decoder reports."""
+    """It is another than a shown key frame, uses what is not read here, or is damaged in a way that the decoder reports."""
 
 
 class Bits:

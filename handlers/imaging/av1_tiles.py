@@ -54,7 +54,7 @@ def layout(data: bytes, begin: int, end: int) -> Layout:
     Raises
     ------
     NotUnderstood
-        It is no key frame that is shown, uses what is not read here, or is damaged in a way that the decoder reports.
+        It is another than a shown key frame, uses what is not read here, or is damaged in a way that the decoder reports.
     """
     found = list(units(data, begin, end))
     headers = [unit for unit in found if unit.kind == _SEQUENCE]

@@ -114,6 +114,24 @@ def colour(data: bytes) -> tuple[int, bool] | None:
     return _colour(data, items[primary])
 
 
+def grid(data: bytes) -> tuple[list[int], int]:
+    """Numbers of the items that the primary item shows, row by row, and how many are in a row: itself alone if it is not a grid.
+
+    Raises
+    ------
+    NotUnderstood
+        The boxes have another form.
+    Rejection
+        ``corrupt_image``: it ends early.
+    """
+    primary, items = _items(data)
+    item = items[primary]
+    if item.kind != b"grid":
+        return [primary], 1
+    content = _content(data, item)
+    return item.parts, _Reader(content, 3, len(content)).number(1) + 1
+
+
 def _colour(data: bytes, item: _Item) -> tuple[int, bool] | None:
     for kind, begin, end in item.properties:
         if kind == b"colr" and data[begin : begin + 4] == b"nclx":
