@@ -11,7 +11,8 @@ const FOLLOWS = 2000;  // milliseconds that a view stays as it is
 const narrow = matchMedia("(max-width: 860px)");
 const first = JSON.parse($("first").textContent);
 const page = { bin: first.bin, order: first.order, seed: first.seed, view: 0, at: 0, anchor: 0,
-  selected: new Set(), labels: [], state: null, queue: [], undo: [], made: new Set(), status: new Map(), others: new Map(), large: false, zoom: 1, touched: false };
+  selected: new Set(), labels: [], state: null, queue: [], undo: [], made: new Set(), status: new Map(), others: new Map(), large: false, zoom: 1, touched: false,
+  most: 2000 };  // images that one request decides about
 
 async function request(path, body) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
@@ -95,7 +96,8 @@ function focus(index, { quiet = false, keep = false } = {}) {
 function summary() {
   const count = page.selected.size, item = grid.item(page.at);
   const more = comparison ? ` – comparing images${comparison.left ? `: ${comparison.left.toLocaleString("en")} left` : ""} …` : count && item && item.size === 1 && page.order === "similar" ? " – no other image of this group is much like it" : "";
-  $("selected").textContent = !grid.length ? "" : count > 1 ? `${count} images are selected: a decision is about all of them.` : describe(item) + more;
+  const all = count === page.most && page.order === "similar" && item && item.size > count ? ` of ${item.size.toLocaleString("en")} similar` : "";
+  $("selected").textContent = !grid.length ? "" : count > 1 ? `${count.toLocaleString("en")}${all} images are selected: a decision is about all of them.` : describe(item) + more;
 }
 const describe = (item) => (item ? `${page.at + 1} of ${grid.length}: ${pathOf(item)}${item.action ? ` – ${words(item)} (${item.by})` : ""}` : `${page.at + 1} of ${grid.length}`);
 
@@ -201,8 +203,10 @@ async function group() {
   finally { if (comparison === mine) comparison = null; summary(); }
 }
 function together(item) {
-  for (let index = item.begin; index < item.begin + item.size; index++) page.selected.add(index);
-  page.anchor = item.begin; focus(page.at, { keep: true });
+  // Of a larger group, what fits into one request: from its first image, or from the one in focus if that is further back.
+  const begin = page.at - item.begin < page.most ? item.begin : page.at, end = Math.min(item.begin + item.size, begin + page.most);
+  for (let index = begin; index < end; index++) page.selected.add(index);
+  page.anchor = begin; focus(page.at, { keep: true });
 }
 const undone = (decisions) => send(decisions.map(({ id, image, key }) => ({ id: unique(), image, key, action: "undo", label: null, seen: id })), {});
 async function undo() {
@@ -321,7 +325,7 @@ document.addEventListener("keydown", (event) => {
   const rows = Math.max(1, Math.floor($("grid").clientHeight / grid.height)), key = event.key;
   const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: grid.columns, ArrowUp: -grid.columns, PageDown: rows * grid.columns, PageUp: -rows * grid.columns, Home: -grid.length, End: grid.length };
   if (key in moves && !(event.target.id === "frame" && page.zoom > 1)) { event.preventDefault(); extend(moves[key], event); return; }
-  if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "a") { event.preventDefault(); for (let i = 0; i < Math.min(grid.length, 2000); i++) page.selected.add(i); grid.redraw(); summary(); return; }
+  if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "a") { event.preventDefault(); for (let i = 0; i < Math.min(grid.length, page.most); i++) page.selected.add(i); grid.redraw(); summary(); return; }
   if (event.ctrlKey || event.metaKey || event.target.matches("button, summary") && (key === "Enter" || key === " ")) return;
   const actions = { g: group, n: () => decide("none"), u: () => decide("unusable"), s: () => next(page.at), z: undo, Enter: () => large(!page.large), " ": () => large(!page.large), "+": () => zoom(2 * page.zoom), "-": () => zoom(page.zoom / 2),
     Escape: () => { if (page.large) large(false); else { comparison = null; page.selected.clear(); grid.redraw(); summary(); } } };

@@ -187,6 +187,17 @@ def test_similar_images_are_decided_at_once(s3: Any, upload: Upload, open_page: 
         page = open_page(server.address)
         page.select_option("#order", "similar")
         until(page, "page.state.comparing === 0 && grid.item(0) && grid.item(0).size === 6")
+        # WHEN the group is larger than what one request takes THEN that much of it is selected, with the image in focus
+        for at, selected in ((2, [0, 1, 2, 3]), (5, [5])):
+            page.evaluate(f"page.most = 4; focus({at})")
+            page.keyboard.press("g")
+            assert page.evaluate("[...page.selected]") == selected
+            assert page.evaluate("page.at") == at
+            if at == 2:
+                words = page.locator("#selected").text_content()
+                assert words == "4 of 6 similar images are selected: a decision is about all of them."
+            page.keyboard.press("Escape")
+        page.evaluate("page.most = 2000; focus(0)")
         page.keyboard.press("g")
         page.keyboard.press("n")
         settled(page)

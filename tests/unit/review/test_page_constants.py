@@ -24,7 +24,7 @@ def test_a_new_label_is_as_long_as_a_label_may_be() -> None:
 
 
 def test_as_many_images_are_selected_as_one_request_may_decide_about() -> None:
-    (most,) = re.findall(r"Math\.min\(grid\.length, (\d+)\)", SCRIPT)
+    (most,) = re.findall(r"\bmost: (\d+)", SCRIPT)
     assert int(most) == MOST_DECISIONS
 
 
