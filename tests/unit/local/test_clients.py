@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from botocore.config import Config
 from botocore.utils import get_environ_proxies
 
 from dropsort.local import clients, credentials
@@ -31,6 +32,11 @@ def test_settings_of_the_machine_are_not_used(monkeypatch: pytest.MonkeyPatch, t
     # THEN they go where we say
     assert s3.meta.endpoint_url == "http://127.0.0.1:1"
     assert runtime.meta.endpoint_url == "http://127.0.0.1:2"
+    assert session.client("sagemaker").meta.endpoint_url == "http://127.0.0.1:1"
+    for client in (s3, session.client("s3", config=Config(read_timeout=5))):
+        assert client.meta.config.inject_host_prefix is False
+        assert client.meta.config.retries["total_max_attempts"] == 6
+        assert client.meta.config.s3 == {"addressing_style": "path"}
     assert s3.meta.region_name == clients.REGION
     assert session.get_credentials().access_key == secrets.access_key_id
     assert s3.meta.config.proxies == {}

@@ -97,6 +97,15 @@ def test_an_upload_leaves_the_reserve_and_a_result_a_fourth_of_it(
     assert asyncio.run(put(DiskReserve(written, tmp_path, 600), path, size)) == status
 
 
+@pytest.mark.parametrize(("method", "status"), [("PUT", 507), ("POST", 507), ("GET", 200), ("DELETE", 200)])
+def test_what_writes_needs_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, status: int
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    reserve = DiskReserve(written, tmp_path, 600)
+    assert asyncio.run(put(reserve, "/dropsort/incoming/a.png?uploads", 401, method=method)) == status
+
+
 def test_uploads_that_arrive_at_the_same_time_share_what_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +132,9 @@ async def written(_scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-async def put(application: Any, path: str, size: int, *, query: bytes = b"", signed: bool = True) -> int:
+async def put(
+    application: Any, path: str, size: int, *, query: bytes = b"", signed: bool = True, method: str = "PUT"
+) -> int:
     """Status of the response to a PUT of so many bytes, which come in two parts."""
     parts = [
         {"type": "http.request", "body": b"", "more_body": False},
@@ -140,7 +151,7 @@ async def put(application: Any, path: str, size: int, *, query: bytes = b"", sig
 
     scope = {
         "type": "http",
-        "method": "PUT",
+        "method": method,
         "path": path,
         "query_string": query,
         "headers": [

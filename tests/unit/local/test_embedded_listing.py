@@ -20,4 +20,5 @@ def test_every_key_survives_xml() -> None:
     read = fromstring(tostring(root))
     found = {element.tag.rpartition("}")[2]: element.text or "" for element in read.iter()}
     assert (unquote(found["Key"]), unquote(found["NextKeyMarker"])) == (KEY, KEY)
+    assert found["Key"].startswith("incoming/a%1B")  # with slashes, as S3 has them
     assert (found["ETag"], found["EncodingType"]) == ('"a b"', "url")

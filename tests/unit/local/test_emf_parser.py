@@ -41,7 +41,10 @@ def test_each_set_of_dimensions_gives_a_datum() -> None:
 
 def test_numbers_lists_units_and_resolution() -> None:
     # GIVEN a plain number, a list, a high resolution, and nothing but the name
-    metrics = [{"Name": "a", "Unit": "Milliseconds", "StorageResolution": 1}, {"Name": "b"}]
+    metrics = [
+        {"Name": "a", "Unit": "Milliseconds", "StorageResolution": 1},
+        {"Name": "b", "StorageResolution": 60},
+    ]
     # WHEN there are no dimensions at all
     found = parse(line(metrics, [[]], a=2, b=[1, 2.5, 1]))
     # THEN

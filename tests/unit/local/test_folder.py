@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,14 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         folder.acquire()
     other.communicate()
     folder.acquire()
+    folder.release()
+
+
+def test_the_process_that_is_named_is_this_one(tmp_path: Path) -> None:
+    folder = ServiceFolder(tmp_path / "data")
+    (tmp_path / "data" / "lock").write_text("9" * 30)
+    folder.acquire()
+    assert (tmp_path / "data" / "lock").read_text() == str(os.getpid())
     folder.release()
 
 

@@ -6,8 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from dropsort.local.interrupts import Interrupts
 from tests.unit.local.test_process import FAMILY, STUBBORN, alive, end, family
@@ -100,3 +104,44 @@ def test_a_signal_that_is_ignored_goes_on_being_ignored() -> None:
         interrupts.restore()
         signal.signal(signal.SIGINT, before)
     assert said == []
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Signals that reach the handlers of before, which are there again at the end."""
+    found: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, _: found.append(number))
+    yield found
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_only_the_first_reaches_the_handler_of_before(received: list[int], number: int) -> None:
+    sentences, ends = list[str](), list[int]()
+    interrupts = Interrupts(sentences.append, lambda: ends.append(1))
+    interrupts.install()
+    for expected in ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2)):
+        signal.raise_signal(number)
+        assert (len(received), len(sentences), len(ends)) == expected
+    interrupts.restore()
+    signal.raise_signal(number)
+    assert (len(received), len(ends)) == (2, 2)
+
+
+def test_another_thread_takes_no_signals(received: list[int]) -> None:
+    interrupts, errors = Interrupts(lambda _: None, lambda: None), list[Exception]()
+
+    def install() -> None:
+        try:
+            interrupts.install()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=install)
+    thread.start()
+    thread.join()
+    signal.raise_signal(signal.SIGINT)
+    assert (errors, received) == ([], [signal.SIGINT])

@@ -13,6 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dropsort.local import metrics_bridge
 from dropsort.local.metrics_bridge import OVERLAP_MS, MetricsBridge
 
 GROUP = "/aws/lambda/dropsort-filter"
@@ -140,6 +141,17 @@ def test_the_end_forwards_what_is_left(aws: Aws) -> None:
     aws.write("one", 4)
     bridge.stop()
     assert aws.total() == 4
+
+
+def test_the_end_forwards_nothing_where_all_is_to_end_at_once(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_bridge, "INTERVAL_SECONDS", 600.0)
+    bridge = MetricsBridge(aws.logs, aws.cloudwatch)
+    bridge.start()
+    aws.write("one", 4)
+    bridge.stop(forward=False)
+    assert aws.total() == 0
 
 
 @pytest.mark.parametrize("step", [-1, 0, 1])

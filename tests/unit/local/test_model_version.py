@@ -60,3 +60,13 @@ def test_the_version_is_that_of_the_metrics_or_the_folder(tmp_path: Path) -> Non
     assert first.name == "mine-1"
     (folder / "model.onnx").write_bytes(b"another graph")
     assert identify(folder).digest != first.digest
+
+
+def test_a_folder_is_named_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "signs"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"graph")
+    monkeypatch.chdir(folder)
+    found = identify(Path())
+    assert (found.name, len(found.digest)) == ("signs", 16)
+    assert found == identify(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -43,6 +44,25 @@ def test_what_somebody_sets_is_recorded_and_compared_with_what_a_stack_has_lost(
         )
         record.check()
         assert read(file) == {"Threshold": "0.5"}
+
+    # AND nothing is recorded while an update is in progress, which may be rolled back
+    states = [{"StackStatus": "UPDATE_IN_PROGRESS"}, {"StackStatus": "UPDATE_ROLLBACK_COMPLETE"}]
+    stack = {
+        "StackName": "dropsort",
+        "StackId": "arn",
+        "Parameters": [{"ParameterKey": "Threshold", "ParameterValue": "0.7"}],
+    }
+    client = SimpleNamespace(describe_stacks=lambda **_: {"Stacks": [stack | states.pop(0)]})
+    record = ParameterRecord(client, "dropsort", file, ["Tracing"])  # type: ignore[arg-type]
+    record.check()
+    assert read(file) == {"Threshold": "0.5"}
+    # AND a file is replaced as a whole: who has opened it reads the one of before
+    with file.open() as opened:
+        record.check()
+        assert json.load(opened) == {"Threshold": "0.5"}
+    assert read(file) == {"Threshold": "0.7"}
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    file.write_text('{"Threshold": "0.5"}')
 
     # AND a stack of before gets it again; a parameter that its template no longer has is left out
     assert lost(read(file), {"Threshold": "0.9", "Tracing": "x"}) == {"Threshold": "0.5"}

@@ -54,6 +54,25 @@ def test_it_names_the_model(s3: Any, tmp_path: Path) -> None:
     }
 
 
+def test_one_that_is_an_object_stays_as_it_is(s3: Any, tmp_path: Path) -> None:
+    content = '{"schema": "x", "labels": {}}'
+    put(s3, "images", model(tmp_path, "one", content), "bikes-1")
+    assert kept(s3) == content
+
+
+def test_where_it_cannot_be_looked_up_nothing_is_written(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(**_: Any) -> None:
+        response = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise s3.exceptions.ClientError(response, "HeadObject")
+
+    monkeypatch.setattr(s3, "head_object", denied)
+    with pytest.raises(s3.exceptions.ClientError):
+        put(s3, "images", model(tmp_path, "one", "[1]"))
+    assert kept(s3) is None
+
+
 def test_what_somebody_else_put_there_stays(s3: Any, tmp_path: Path) -> None:
     s3.put_object(Bucket="images", Key=KEY, Body=b"[0]")
     put(s3, "images", model(tmp_path, "one", "[1]"))
