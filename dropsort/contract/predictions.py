@@ -40,6 +40,7 @@ _NAMES = ("predicted_label", "label", "class")
 _WRAPPERS = ("SageMakerOutput", "predictions", "prediction", "outputs")
 _NESTING = 8  # lists and members within each other that are followed
 _SHOWN = 200
+MAX_CLASSES = 100_000  # of one prediction; time and memory grow with them
 MAX_MODEL = 256  # characters of a model's version that are read
 
 
@@ -302,6 +303,8 @@ def _ranking(items: list[dict[str, Any]], context: _Context) -> Prediction | Non
 def _prediction(
     probabilities: tuple[float, ...], labels: tuple[str, ...], context: _Context, *, complete: bool = True
 ) -> Prediction:
+    if len(probabilities) > MAX_CLASSES:
+        raise InvalidPrediction(f"It has {len(probabilities):,} classes, more than {MAX_CLASSES:,}.")
     familiarity = context.familiarity
     if familiarity is not None and not (_is_number(familiarity) and 0 <= familiarity <= 1):
         raise InvalidPrediction(f"Familiarity {familiarity!r:.50} is not between 0 and 1.")
