@@ -17,14 +17,14 @@ from pathlib import Path
 from benchmarks import capacity_embedded, capacity_page, capacity_template
 from benchmarks.capacity_figures import Assumptions, extrapolated
 from benchmarks.capacity_simulation import Simulation
+from benchmarks.capacity_template import Deployment
 from dropsort.deployment.quotas import classify_concurrency
 
 _OF_THE_TEMPLATE = ("concurrency", "instances", "max_instances")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate and print the outcome; 1 if the simulation differs from the embedded service, where it is compared."""
-    deployment = capacity_template.read()
+def _parser(deployment: Deployment) -> argparse.ArgumentParser:
+    """The options, with defaults of the template and of `Assumptions`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
     parser.add_argument("--uploads", type=int, default=10_000, help="uploads (default: %(default)s)")
     parser.add_argument(
@@ -71,7 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.add_argument(
                 option, type=type(field.default), default=field.default, help="(default: %(default)s)"
             )
-    options = vars(parser.parse_args(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Simulate and print the outcome; 1 if the simulation differs from the embedded service, where it is compared."""
+    deployment = capacity_template.read()
+    options = vars(_parser(deployment).parse_args(arguments))
     uploads, seconds, seed, most = (options.pop(name) for name in ("uploads", "seconds", "seed", "most"))
     file, page, check = (options.pop(name) for name in ("json", "html", "check_embedded"))
     if check:

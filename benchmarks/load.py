@@ -26,7 +26,7 @@ from dropsort.local.service import LocalService
 from training.dataset import samples
 
 _FOLDER = "load"
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def run(
     uploaded = time.monotonic() - begin
     found, last, half = _listed(s3, service.bucket), time.monotonic(), None
     while len(set(found.values())) < uploads and time.monotonic() - last < patience_seconds:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
         fresh = _listed(s3, service.bucket)
         if len(fresh) != len(found):
             last = time.monotonic()
@@ -106,7 +106,7 @@ def run(
     seconds = time.monotonic() - begin
     states, machine = session.client("stepfunctions"), service.outputs["StateMachineArn"]
     while states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     found = _listed(s3, service.bucket)
     failed = [
         item

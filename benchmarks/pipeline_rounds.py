@@ -21,7 +21,7 @@ from benchmarks.pipeline_arms import Arm
 from dropsort.local.service import LocalService
 
 PATIENCE_SECONDS = 120.0
-_LOOK_SECONDS = 0.03
+_POLL_SECONDS = 0.03
 _NEWEST = 24  # executions that a check lists: more than end between two
 
 
@@ -136,7 +136,7 @@ class _Watch:
         return list(found["executions"])
 
     def _run(self) -> None:
-        while not self._stop.wait(_LOOK_SECONDS):
+        while not self._stop.wait(_POLL_SECONDS):
             for item in self._list(_NEWEST):
                 if item["status"] != "RUNNING" and item["executionArn"] not in self._seen:
                     self._seen.add(item["executionArn"])
