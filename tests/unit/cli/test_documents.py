@@ -65,7 +65,7 @@ def test_a_fifo_gets_the_document(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: received.append(fifo.read_text()))
     reader.start()
     write_json(fifo, DOCUMENT)
-    reader.join(10)
+    reader.join(60)
     assert json.loads(received[0]) == DOCUMENT
     assert stat.S_ISFIFO(fifo.lstat().st_mode)
 

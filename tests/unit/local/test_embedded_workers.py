@@ -84,7 +84,7 @@ def start(servers: ForkServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     yield begin
     for process in started:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         for stream in (process.stdin, process.stdout, process.stderr):
             stream.close()
 

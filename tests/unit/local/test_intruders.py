@@ -252,7 +252,7 @@ def invoked(target: Target) -> None:
     """Have the function run once."""
     target.functions.get_waiter("function_active_v2").wait(FunctionName="worker")
     target.functions.invoke(FunctionName="worker")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not target.trace.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     target.trace.unlink()
