@@ -36,7 +36,8 @@ MODULES = {
     "dropsort.cli.evaluate": ("evaluate",),
     "dropsort.cli.compare": ("compare",),
     "dropsort.cli.registry": ("register", "approve", "rollout"),
-    "dropsort.cli.monitoring": ("monitor", "report", "dashboard"),
+    "dropsort.cli.monitoring": ("monitor", "report"),
+    "dropsort.cli.dashboard": ("dashboard",),
     "dropsort.cli.audit": ("audit",),
 }
 

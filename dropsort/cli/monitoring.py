@@ -1,10 +1,10 @@
-"""`dropsort monitor`, `report`, `dashboard`: the captures of the endpoint, and the metrics of the service."""
+"""`dropsort monitor`, `report`: the captures of the endpoint, aggregated and reported."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,10 @@ import click
 from dropsort.cli.documents import is_standard_output, read_json, write_json
 from dropsort.cli.locations import HOME, locate
 from dropsort.cli.options import (
-    amount,
     aws_options,
     existing,
     json_option,
     page_options,
-    stack_option,
     threshold_option,
     zone_option,
 )
@@ -221,31 +219,6 @@ def report(
     return 0
 
 
-@click.command(short_help="Draw the CloudWatch dashboard of the service.")
-@page_options(HOME / "dashboard.html")
-@zone_option
-@amount("--hours", click.FloatRange(min=0.1), "Time range in hours.", default=24.0)
-@stack_option
-@aws_options
-def dashboard(out: Path, zone: tzinfo, hours: float, open_: bool, stack: str, aws: Aws) -> int:
-    """Draw the CloudWatch dashboard of the service as one HTML page."""
-    from dropsort.client.deployed_service import find
-    from dropsort.pages.dashboard import write
-    from monitoring.cloudwatch.dashboard import body_of, fetch
-
-    name = find(aws.client, stack).outputs.get("DashboardName")
-    if not name:
-        raise click.ClickException(f"Stack {stack} has no dashboard: deploy it again with `dropsort deploy`.")
-    cloudwatch = aws.client("cloudwatch")
-    now = datetime.now(UTC)
-    found = fetch(cloudwatch, body_of(cloudwatch, name), start=now - timedelta(hours=hours), end=now)
-    page = write(found, out, title=name, zone=zone)
-    echo(page)
-    if open_:
-        open_in_browser(page.resolve().as_uri())
-    return 0
-
-
 def _page_of(where: CaptureLocation) -> Path:
     """The report's page: that of a service has a name of its own, so that it does not replace that of the demo."""
     return HOME / (
@@ -391,4 +364,4 @@ def _lines(source: str, aws: Aws) -> Any:
     return folder_lines(Path(source))
 
 
-COMMANDS = [monitor, report, dashboard]
+COMMANDS = [monitor, report]
