@@ -244,9 +244,14 @@ def _rule(rule: Rule, frame: _Frame) -> Iterator[Element]:
         x = frame.x(rule.value)
         yield _path(f"M{number(x)} {TOP}V{number(frame.base)}", rule.style)
         right = x > frame.width / 2
-        room = int((x if right else frame.width - x) / _STRONG)
+        room = int((x - frame.left if right else frame.right - x) / _STRONG)
         name = rule.name if len(rule.name) < room else rule.name[: room - 2] + "…"
-        yield _text(x - 6 if right else x + 6, TOP + 12, name, f"strong halo{' end' if right else ''}")
+        yield _text(
+            x - 6 if right else x + 6,
+            TOP + (24 if frame.width >= BROAD else 14),
+            name,
+            f"strong halo{' end' if right else ''}",
+        )
     else:
         y = frame.y(rule.value)
         begin = frame.left if rule.start is None else frame.x(rule.start)

@@ -75,6 +75,20 @@ def test_the_name_of_a_rule_is_cut_to_its_chart() -> None:
     assert len(texts[1]) < 40
 
 
+@pytest.mark.parametrize("width", [560, 1120])
+def test_the_name_of_a_rule_is_not_over_the_titles_of_axes(width: int) -> None:
+    # GIVEN a rule with a long name right of the middle
+    rule = Rule(5.5, "model " + "W" * 300, vertical=True)
+    chart = Chart("", number_axis(0, 10, "x"), number_axis(0, 1, "y"), (rule,), width=width)
+    elements = svg.draw(chart).elements
+    (name,) = [one for one in elements if "strong" in one.attributes.get("class", "")]
+    (title,) = [one for one in elements if one.text == "y"]
+    # THEN it begins right of the axis, and a line below its title, as large as a narrow screen has them
+    begin = float(name.attributes["x"]) - len(name.text) * svg._STRONG
+    assert begin >= svg.LEFT - svg._STRONG
+    assert float(name.attributes["y"]) - float(title.attributes["y"]) >= (30 if width > svg.BROAD else 20)
+
+
 def test_every_mark_is_in_the_svg_with_its_hover_text() -> None:
     drawing = svg.draw(EVERYTHING)
 
