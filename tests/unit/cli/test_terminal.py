@@ -47,7 +47,7 @@ def drawn(what: Any, width: int = 100) -> str:
 
 def test_a_line_is_there_at_once_also_in_a_pipe() -> None:
     # GIVEN a process that prints a line and goes on
-    code = "from dropsort.cli.output import echo; echo('now'); input()"
+    code = "import sys; from dropsort.cli.output import echo; echo('now'); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

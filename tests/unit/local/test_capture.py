@@ -224,6 +224,7 @@ def test_what_could_not_be_written_counts_in_the_queue_once(monkeypatch: pytest.
     assert again.wait(60)
     # WHEN nothing is queued any more THEN there is space for what the queue takes, and for no more
     writer.add(request(body=bytes(101), response=b""))
+    assert writer.lost == 1
     writer.add(request(body=bytes(100), response=b""))
     assert writer.lost == 1
     go_on.set()

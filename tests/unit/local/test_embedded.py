@@ -75,7 +75,9 @@ def test_it_keeps_objects_and_state_from_run_to_run(
     aws.session().client("sqs").create_queue(QueueName="waiting")
     with pytest.raises(ClientError, match=r"InsufficientStorage.*free some space"):
         aws.session().client("s3").put_object(Bucket="pictures", Key="incoming/a", Body=b"1")
-    # WHEN it is stopped and started
+    # WHEN it is stopped, with the time to save what it has, and started
+    assert aws._process is not None
+    assert aws._process._grace == embedded.SAVE_SECONDS > embedded.STOP_SECONDS
     aws.stop()
     assert not aws.running()
     (tmp_path / "tmp").mkdir()
