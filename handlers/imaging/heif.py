@@ -231,10 +231,11 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
     for kind, at, stop in walk(data, begin + (8 if _version(data, begin) else 6), end, "HEIF", count):
         if kind == b"infe":
             entry = _Reader(data, at, stop)
-            wide = entry.number(4) >> 24 > 2
-            number = entry.number(4 if wide else 2)
-            entry.number(2)
-            items[number].kind = entry.some(4)
+            version = entry.number(4) >> 24
+            number = entry.number(4 if version > 2 else 2)
+            if version > 1:  # older ones are not of images
+                entry.number(2)
+                items[number].kind = entry.some(4)
     _locate(_Reader(data, *boxes[b"iloc"]), items, len(data), boxes.get(b"idat", (0, 0)))
     if b"dinf" in boxes:
         here = {0, *_references_here(data, *boxes[b"dinf"], count)}

@@ -270,6 +270,17 @@ def test_two_images_in_the_place_of_one() -> None:
     assert "several images" in str(refused)
 
 
+def test_items_of_an_old_form_are_not_images() -> None:
+    # GIVEN an entry without a type, and too short for one
+    data = heic(drawn(50, 41, "RGBA"))
+    at = data.rindex(b"infe")
+    short = struct.pack(">I4sIHH", 16, b"infe", 0, 2, 0) + struct.pack(">I", 5) + b"\0"
+    assert len(short) == int.from_bytes(data[at - 4 : at], "big")
+    changed = data[: at - 4] + short + data[at - 4 + len(short) :]
+    assert len(list(heif.coded_images(data))) == 2
+    assert len(list(heif.coded_images(changed))) == 1
+
+
 def _at(data: bytes, box: bytes, more: int, value: int) -> bytes:
     at = data.index(box) + more
     return data[:at] + bytes([value]) + data[at + 1 :]
