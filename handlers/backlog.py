@@ -159,7 +159,7 @@ class BacklogState:
                 datetime.fromisoformat(reading.since)
             state = cls(str(document["retryable_since"]), reading, **parts)
             state.since()
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return cls(), etag
         return state, etag
 

@@ -90,7 +90,7 @@ def resumed_after(s3: S3Client, bucket: str, origin: CopySource) -> str:
     body, _ = s3_documents.read(s3, bucket, origin.place)
     try:
         return str(json.loads(body)["after"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ""
 
 

@@ -46,6 +46,6 @@ def keys_in_file(results: Path, ids: Collection[str]) -> dict[str, str]:
             document = json.loads(line)
             if document["inference_id"] in ids:
                 found[document["inference_id"]] = str(document["source"]["key"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return found

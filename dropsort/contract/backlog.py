@@ -153,6 +153,6 @@ def _latest(s3: S3Client, bucket: str) -> tuple[Run | None, str | None]:
             datetime.fromisoformat(document["started"]).astimezone(UTC).isoformat(),
             int(document["uploads"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None, etag
     return run, etag

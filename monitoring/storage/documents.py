@@ -35,7 +35,7 @@ class JsonDocuments:
             return None
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MonitoringError(
                 f"{self.address(document)}: not JSON ({error}); delete or replace it"
             ) from None

@@ -145,7 +145,13 @@ def test_after_a_minute_a_run_that_never_started_counts_as_ended(
 
 def test_a_damaged_announcement_is_none_and_another_error_is_raised(aws: tuple[Any, Any, str]) -> None:
     s3, states, machine = aws
-    for body in (b"{", b"[]", b"{}", b'{"id": "a", "execution": "e", "started": "soon", "uploads": 1}'):
+    for body in (
+        b"{",
+        b"[" * 100_000,
+        b"[]",
+        b"{}",
+        b'{"id": "a", "execution": "e", "started": "soon", "uploads": 1}',
+    ):
         s3.put_object(Bucket=BUCKET, Key=backlog.CURRENT, Body=body)
         assert backlog.current(s3, states, BUCKET) is None
     with pytest.raises(Exception, match="InvalidArn"):

@@ -274,6 +274,7 @@ def test_a_comparison_that_is_overdue_is_late() -> None:
     "body",
     [
         b"{",
+        b"[" * 100_000,
         b"[]",
         b'{"retryable_since": "soon", "comparison": null, "last": null}',
         b'{"retryable_since": "", "comparison": null, "last": null, "reading": {"marker": "", "since": "soon"}}',

@@ -150,7 +150,7 @@ def test_a_reference_of_ones_own_is_used(aws: tuple[Any, Any]) -> None:
     assert response["alarms"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"schema": "other"}'])
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b"[1]", b'{"schema": "other"}'])
 def test_a_broken_reference_is_named(aws: tuple[Any, Any], body: bytes) -> None:
     """GIVEN a reference that is none WHEN the function runs THEN the error names the object and what to do."""
     s3, cloudwatch = aws

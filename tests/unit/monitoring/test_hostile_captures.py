@@ -1,4 +1,4 @@
-"""Figures of many predictions at once: the same by row as by column, and none of outputs that no model has."""
+"""Captures with more classes or longer ids than there are: the same figures and digests in each way, and none of what no model has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dropsort.contract.predictions import MAX_CLASSES
+from monitoring.aggregates.digests import digests, digests_of_rows
 from monitoring.ingest import prediction_arrays
 from monitoring.ingest.reader import Reader
 from tests.unit.monitoring.capture_cases import line
@@ -42,3 +43,12 @@ def test_a_prediction_may_have_as_many_classes_as_the_bound() -> None:
     (batch,) = reader.finish()
     assert batch.confidence.tolist() == [1_000_000_000]
     assert [key.label for key in batch.keys] == [str(MAX_CLASSES - 1)]
+
+
+@pytest.mark.parametrize("length", [1024, 1025, 300_000])
+def test_the_digest_of_a_long_id_is_of_all_of_it_and_the_same_in_both_ways(length: int) -> None:
+    ids = ["x" * length, "x" * (length - 1) + "y", "y" + "x" * (length - 1)]
+    found = digests(ids)
+    assert len(set(found.tolist())) == 3
+    rows = np.frombuffer("".join(ids).encode(), np.uint8).reshape(3, length)
+    assert found.tolist() == digests_of_rows(rows).tolist() == digests([*ids, "short"]).tolist()[:3]
