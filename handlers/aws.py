@@ -1,7 +1,8 @@
 """Clients of the functions: one each, made when the function starts, with timeouts that fit into the function's own.
 
 They are made by botocore, boto3's core: boto3 itself would add its transfer manager and a quarter to the time of a cold start.
-Requests are not checked against the API model before they are sent: ours have one form each, which the tests send.
+Requests are not checked against the API model before they are sent: ours have one form each, which the tests send. Their user agent is
+ours: botocore composes its own twice per request, a tenth of the CPU time of a warm invocation.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from mypy_boto3_stepfunctions import SFNClient
 
+_USER_AGENT = "dropsort"
+
 
 @cache
 def s3() -> S3Client:
@@ -30,6 +33,7 @@ def s3() -> S3Client:
         retries={"mode": "standard", "total_max_attempts": 2},
         connect_timeout=3,
         read_timeout=8,
+        user_agent=_USER_AGENT,
         parameter_validation=False,
     )
     return cast("S3Client", get_session().create_client("s3", config=config))
@@ -42,6 +46,7 @@ def events() -> EventBridgeClient:
         retries={"mode": "standard", "total_max_attempts": 2},
         connect_timeout=1,
         read_timeout=3,
+        user_agent=_USER_AGENT,
         parameter_validation=False,
     )
     return cast("EventBridgeClient", get_session().create_client("events", config=config))
@@ -54,6 +59,7 @@ def sagemaker_runtime() -> SageMakerRuntimeClient:
         retries={"total_max_attempts": 1},
         connect_timeout=3,
         read_timeout=settings.load().invocation_timeout,
+        user_agent=_USER_AGENT,
         parameter_validation=False,
     )
     return cast("SageMakerRuntimeClient", get_session().create_client("sagemaker-runtime", config=config))

@@ -6,7 +6,6 @@ Out: outcome, result key, label and confidence.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -178,7 +177,7 @@ def _observe(
             telemetry.emit_by(metrics.MODEL, prediction.model, **outcome)
     if reason:
         telemetry.note(s3_key=result["source"]["key"], reason=reason["code"])
-    if telemetry.logger.log_level <= logging.DEBUG:  # otherwise every image would cost more of the log
+    if telemetry.debugging():  # otherwise every image would cost more of the log
         telemetry.note(s3_key=result["source"]["key"], label=result["label"])
     if uploaded := _event_time(started_with):  # a manual start says nothing about latency
         milliseconds = (now - datetime.fromisoformat(uploaded)).total_seconds() * 1000

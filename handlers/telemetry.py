@@ -4,7 +4,8 @@ Metrics of one image are one line, that of Filter, because a line costs as much 
 Serialize and Classify put theirs into the state.
 
 The tracer uses the X-Ray SDK, whose support ends in 2027-02: it is used only in this module, so that it can be replaced here, and
-imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's.
+imported only where traces are recorded, since the import alone takes longer than all the other work of a cold start but boto's. The
+logger is imported with its first line, which most functions never write.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
-
-from aws_lambda_powertools import Logger
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dropsort.contract import defaults, emf
 from dropsort.contract.metrics import BACKLOG, STACK, WORKFLOW
 
-_STACK_NAME = os.environ.get("STACK_NAME", defaults.STACK)
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
 
-logger = Logger(service="dropsort", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+_STACK_NAME = os.environ.get("STACK_NAME", defaults.STACK)
+_LEVEL = os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper()
 
 _DECLARED = WORKFLOW | BACKLOG
 
@@ -48,6 +49,19 @@ class Invocation:
 _invocation = Invocation()  # a function runs one at a time
 
 
+@cache
+def logger() -> Logger:
+    """Get the logger of what is no metric."""
+    from aws_lambda_powertools import Logger
+
+    return Logger(service="dropsort", level=_LEVEL)
+
+
+def debugging() -> bool:
+    """Whether each invocation and each image gets a line of its own."""
+    return _LEVEL == "DEBUG"
+
+
 def observed(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
     """Decorate a function's handler: traced, its metrics printed as one line when it ends, its exceptions as one line of JSON."""
 
@@ -58,13 +72,13 @@ def observed(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any]
         try:
             return handler(event, context)
         except Exception:
-            logger.exception("The workflow will retry or record this.", extra=dict(_invocation.notes))
+            logger().exception("The workflow will retry or record this.", extra=dict(_invocation.notes))
             raise
         finally:
             if line := _invocation.line():
                 print(line)
-            else:
-                logger.debug("Done.", extra=dict(_invocation.notes))
+            elif debugging():
+                logger().debug("Done.", extra=dict(_invocation.notes))
 
     if os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() in ("true", "1"):
         return logged

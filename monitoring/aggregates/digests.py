@@ -51,8 +51,10 @@ def digests_of_rows(texts: np.ndarray) -> np.ndarray:
 def mix(value: np.ndarray) -> np.ndarray:
     """Scramble uint64 values one to one, so that every bit depends on every bit (the finaliser of splitmix64)."""
     _, second, third = (np.uint64(m) for m in _MULTIPLIERS)
-    value = (value ^ (value >> np.uint64(30))) * second
-    value = (value ^ (value >> np.uint64(27))) * third
+    value = value ^ (value >> np.uint64(30))
+    value *= second
+    value ^= value >> np.uint64(27)
+    value *= third
     value ^= value >> np.uint64(31)
     return value
 

@@ -140,7 +140,7 @@ class Accumulator:
             "familiarity": _sums(key[familiar], familiarity[familiar], count),
         }
         latest = np.full(count, -1, np.int16)
-        np.maximum.at(latest, key, batch.record_second[batch.record[keep]])
+        np.maximum.at(latest, key.astype(np.intp), batch.record_second[batch.record[keep]])
         for code in np.flatnonzero(columns["count"]).tolist():
             cell = Cell(histogram=bins.get(code, {}), familiarity_histogram=familiarity_bins.get(code, {}))
             for name, column in columns.items():

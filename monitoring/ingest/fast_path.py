@@ -23,8 +23,12 @@ _FEWEST = 16  # lines that are worth a matrix
 _AT_ONCE = 1024  # lines that fit the cache
 _PATTERNS = 4  # among lines of one length, after which the others are read one by one
 _TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9]Z")
-_HIGHEST = np.array([9] * 10 + [5, 9, 5, 9], np.uint8)
 _TIME_DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
+_HIGHEST = np.full(
+    24, 255, np.uint8
+)  # of a time, padded to whole words; all but the digits is compared anyway
+_HIGHEST[_TIME_DIGITS] = [9] * 10 + [5, 9, 5, 9]
+_OF_THE_HOUR = np.frombuffer(b"\xff" * 13 + bytes(11), np.uint64)  # bytes of a time
 _DATA = re.compile(rb'"data" *: *"((?:[^"\\]|\\.)*)"')
 _OF_A_VECTOR = np.isin(np.arange(256), list(b"0123456789+-.eE, "))
 
@@ -129,7 +133,8 @@ def _matrix(rests: list[bytes | bytearray], rows: np.ndarray, pattern: _Pattern)
     for at in range(0, len(rests), _AT_ONCE):
         differs = words[at : at + _AT_ONCE] ^ words[0]
         differs &= mask
-        fine[at : at + _AT_ONCE] = ~differs.any(axis=1)
+        # Nearly always none of them differs, which is checked faster.
+        fine[at : at + _AT_ONCE] = ~differs.any(axis=1) if differs.any() else True
     fine &= _plain(lines[:, pattern.id]) & _plain(lines[:, pattern.inference_id])
     hours, hour, second = _hours(lines[:, pattern.time], fine)
     outputs = lines[:, pattern.data]
@@ -147,45 +152,87 @@ def _each(fine: np.ndarray) -> Any:
     return True if fine.all() else fine.all(axis=1)
 
 
+def _contiguous(texts: np.ndarray) -> np.ndarray:
+    """Copy `texts`, uint8 (n, length), into rows of whole words, padded with zeros: numpy is slow on short rows apart."""
+    padded = np.zeros((len(texts), -(-texts.shape[1] // 8) * 8), np.uint8)
+    padded[:, : texts.shape[1]] = texts
+    return padded
+
+
 def _plain(texts: np.ndarray) -> Any:
     """Return which of `texts`, uint8 (n, length), contain nothing that would end a JSON string."""
-    return _each((texts != ord('"')) & (texts != ord("\\")))
+    texts = _contiguous(texts)
+    ends = texts == ord('"')
+    ends |= texts == ord("\\")
+    return True if not ends.any() else ~ends.any(axis=1)
+
+
+def _count(texts: np.ndarray, byte: bytes) -> np.ndarray:
+    """Count `byte` in each of `texts`, uint8 (n, length)."""
+    if texts.shape[1] > 255:
+        found: np.ndarray = np.count_nonzero(texts == ord(byte), axis=1)
+        return found
+    words = (_contiguous(texts) == ord(byte)).view(np.uint64)
+    counts = np.zeros(len(texts), np.uint64)
+    for column in words.T:  # eight counts of up to 32 each in a word
+        counts += column
+    counts *= np.uint64(0x0101010101010101)  # their sum is in the highest byte
+    return counts >> np.uint64(56)
 
 
 def _hours(times: np.ndarray, fine: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Get the hours of `times`, uint8 (n, 20), which is whose, and the seconds since; `fine` becomes False without a time."""
-    digits = times[:, _TIME_DIGITS] - 48
+    padded = _contiguous(times)
+    digits = padded - 48
     fine &= _each(digits <= _HIGHEST)
-    number = digits[:, :10].astype(np.int64) @ 10 ** np.arange(9, -1, -1)
-    if (number == number[0]).all():
-        first, hour = np.zeros(1, np.int64), np.zeros(len(times), np.int64)
-    else:
-        _, first, hour = np.unique(number, return_index=True, return_inverse=True)
-    hours = [inference_hour(times[at, :13].tobytes().decode("latin-1") + ":00:00Z") for at in first.tolist()]
+    # Lines of one hour mostly follow one another.
+    words = padded.view(np.uint64) & _OF_THE_HOUR
+    differs = words[1:, 0] != words[:-1, 0]
+    differs |= words[1:, 1] != words[:-1, 1]
+    begins = [0, *(np.flatnonzero(differs) + 1).tolist()]
+    numbers: dict[bytes, int] = {}
+    codes = [numbers.setdefault(times[at, :13].tobytes(), len(numbers)) for at in begins]
+    hour = np.repeat(np.array(codes, np.int64), np.diff([*begins, len(times)]))
+    hours = [inference_hour(text.decode("latin-1") + ":00:00Z") for text in numbers]
     fine &= np.array([text is not None for text in hours])[hour]
-    second = digits[:, 10:].astype(np.int16) @ np.array([600, 60, 10, 1], np.int16)
+    second = np.zeros(len(times), np.int16)
+    for at, seconds in ((14, 600), (15, 60), (17, 10), (18, 1)):
+        second += digits[:, at] * np.int16(seconds)
     return [text or "" for text in hours], hour, second
 
 
 def _vectors(outputs: np.ndarray, fine: np.ndarray) -> np.ndarray:
     """Read `outputs`, uint8 (n, length), as vectors like the first: float64 (`fine`, classes), none if they are not."""
+    if not outputs.shape[1]:
+        return np.empty((0, 0))
     like = fine & (outputs[:, 0] == ord("[")) & (outputs[:, -1] == ord("]"))
-    like &= _each(_OF_A_VECTOR[outputs[:, 1:-1]])
-    commas = np.count_nonzero(outputs == ord(","), axis=1)
+    commas = _count(outputs, b",")
     like &= commas == commas[0]
     if commas[0] == 0:  # one value: a whole number may be a class
         like &= (outputs == ord(".")).any(axis=1)
-    if not like[0]:
+    # Each begins with a comma and has as many of them: what is one list of numbers is a vector of each.
+    values = _values(outputs, like)
+    if values is None:
+        like &= _each(_OF_A_VECTOR[outputs[:, 1:-1]])
+        values = _values(outputs, like)
+    if values is None:
         return np.empty((0, 0))
-    listed = outputs[like]
+    fine &= like
+    return values
+
+
+def _values(outputs: np.ndarray, like: np.ndarray) -> np.ndarray | None:
+    """Read those `outputs` that are `like` the first, all at once: float64 (`like`, classes); None if it cannot be done."""
+    if not like[0]:
+        return None
+    listed = outputs.copy() if like.all() else outputs[like]
     listed[:, 0], listed[:, -1] = ord(","), ord(" ")
     listed[0, 0] = ord("[")
     try:
-        values = np.array(_floats(listed.tobytes() + b"]"), np.float64)
+        found = _floats(listed.tobytes() + b"]")
     except msgspec.MsgspecError:
-        return np.empty((0, 0))
-    fine &= like
-    return values.reshape(len(listed), -1)
+        return None
+    return np.fromiter(found, np.float64, len(found)).reshape(len(listed), -1)
 
 
 def _texts(outputs: np.ndarray, fine: np.ndarray) -> list[str]:

@@ -26,7 +26,7 @@ _REST = 4096  # longest rest of a uniform line, after its input
 
 # The beginning of a line of ASCII without control characters, up to the first byte of its input's data.
 _PREFIX = re.compile(
-    rb'\{ *"captureData" *: *\{ *"endpointInput" *: *\{ *(?:"[^"\\]*+" *: *(?:"[^"\\]*+"|null) *, *)*"data" *: *"'
+    rb'\{ *"captureData" *: *\{ *"endpointInput" *: *\{ *(?:(?!"data")"[^"\\]*+" *: *(?:"[^"\\]*+"|null) *, *)*+"data" *: *"'
 )
 
 
@@ -86,7 +86,8 @@ class LineFinder:
 
     def learn(self, line: bytes) -> None:
         """Learn from a clean line with an input how uniform lines begin."""
-        self._prefix, self._unquoted = prefix_of(line) or self._prefix, 0
+        if not line.startswith(self._prefix):
+            self._prefix, self._unquoted = prefix_of(line) or self._prefix, 0
 
     def stream(
         self, source: Source, fill: Fill, start: int = 0, stop: int | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -348,8 +347,8 @@ def test_the_label_of_each_image_is_in_the_log_for_debugging_alone(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for level, noted in ((logging.INFO, None), (logging.DEBUG, ("incoming/cam1/a.jpg", "bicycle"))):
-        monkeypatch.setattr(last.telemetry, "logger", SimpleNamespace(log_level=level))
+    for level, noted in (("INFO", None), ("DEBUG", ("incoming/cam1/a.jpg", "bicycle"))):
+        monkeypatch.setattr(last.telemetry, "_LEVEL", level)
         last.handler(payload(started), context)
         (line,) = (json.loads(one) for one in capsys.readouterr().out.splitlines())
         assert ((line["s3_key"], line["label"]) if "s3_key" in line else None) == noted

@@ -39,13 +39,15 @@ def test_the_reason_of_a_rejection_is_in_the_log_on_demand(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     s3.put_object(Bucket=BUCKET, Key="incoming/a.gif", Body=b"text")
-    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", sys.stdout)
-    before = telemetry.logger.log_level
-    telemetry.logger.setLevel(logging.DEBUG)
+    monkeypatch.setattr(telemetry, "_LEVEL", "DEBUG")
+    logger = telemetry.logger()
+    monkeypatch.setattr(logger.registered_handler, "stream", sys.stdout)
+    before = logger.log_level
+    logger.setLevel(logging.DEBUG)
     try:
         serialize.handler(dict(STARTED), context)
     finally:
-        telemetry.logger.setLevel(before)
+        logger.setLevel(before)
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line)
     assert (found["s3_key"], found["rejection"]) == ("incoming/a.gif", "not_an_image")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +65,7 @@ def test_metrics_of_one_invocation_do_not_reach_the_next(
 def test_an_exception_is_one_line_of_json_and_goes_on(
     capsys: pytest.CaptureFixture[str], context: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", sys.stdout)
+    monkeypatch.setattr(telemetry.logger().registered_handler, "stream", sys.stdout)
 
     @observed
     def handler(_event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -157,3 +159,22 @@ def test_a_trace_has_no_responses(
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "TRUE")
     observed(lambda event, _: event)
     assert captured == [False]
+
+
+def test_a_function_that_writes_no_line_of_its_own_does_not_import_the_logger() -> None:
+    # GIVEN a cold start without traces WHEN the last function is imported and a handler ends without an exception
+    program = (
+        "import sys; from handlers import filter, telemetry; telemetry.observed(lambda event, _: event)({}, None)\n"
+        "print(sorted(name for name in sys.modules if name.startswith('aws_lambda_powertools')))"
+    )
+    environment = {"PATH": os.environ["PATH"], "POWERTOOLS_TRACE_DISABLED": "true"}
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    # THEN Powertools, a tenth of the import, is not among what was imported
+    assert found.stdout == "[]\n"

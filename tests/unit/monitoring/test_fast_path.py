@@ -84,6 +84,30 @@ def test_of_fields_that_stand_twice_the_last_counts(tmp_path, middle):
     hold(tmp_path, [(text % at).encode() for at in range(10, 50)])
 
 
+def test_empty_outputs_are_no_predictions(tmp_path):
+    hold(tmp_path, [line("", event=f"x{i:02}") for i in range(40)])
+
+
+@pytest.mark.parametrize("classes", [60, 300])
+def test_long_vectors_of_other_numbers_of_classes(tmp_path, classes):
+    # GIVEN outputs of one length, of which every fifth has one class fewer
+    def data(at):
+        values = ["0.00"] * classes
+        values[at] = "1.00"
+        text = f"[{', '.join(values)}]"
+        return text if at % 5 else text.replace("0.00, 0.00]", "0.00000000]")
+
+    rows = [line(data(at), event=f"x{at:02}") for at in range(40)]
+    assert len(set(map(len, rows))) == 1
+    # WHEN they are read THEN each is as the slow reader has it, which needs as many labels as classes, or none
+    hold(tmp_path, rows, [])
+
+
+def test_hours_in_turns(tmp_path):
+    times = [f"2026-11-{20 + at % 2}T{at % 3:02}:{at:02}:59Z" for at in range(60)]
+    hold(tmp_path, [line(event=f"x{at:02}", time=time) for at, time in enumerate(times)])
+
+
 @pytest.mark.parametrize("spoiled", [0, 0.1])
 @pytest.mark.parametrize("compact", [True, False])
 def test_a_file_larger_than_the_buffer_with_spoiled_lines(tmp_path, compact, spoiled):
