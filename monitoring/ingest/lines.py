@@ -74,7 +74,7 @@ class LineFinder:
     """Finds lines; each block has to be processed before the next is requested, as both use the same buffer."""
 
     def __init__(self) -> None:
-        self._used = 0
+        self.used = 0  # bytes of the buffer that hold small files
         self._small: list[tuple[Source, int, int]] = []  # source, begin, end
         self._cut: set[int] = set()  # newlines that were added here
         self.buffer = bytearray()
@@ -96,28 +96,24 @@ class LineFinder:
         yield from self.flush()
         yield from self._stream(source, fill, start, stop)
 
-    def fits(self, size: int) -> bool:
-        """Return whether a file of `size` bytes can be added before the next `flush`."""
-        return self._used + size < BUFFER
-
     def add(self, source: Source, name: str, read: ReadInto, most: int) -> int:
-        """Add a file of at most `most` bytes, which fits (`fits`), by one call of `read`.
+        """Add a file of at most `most` bytes, by one call of `read`.
 
-        Its lines wait for `flush`.
+        Its lines wait for `flush`. It fits if `used` and it stay below `BUFFER`.
 
         Returns
         -------
         int
             Its size; if that is `most` there may be more of it.
         """
-        begin = self._used
+        begin = self.used
         size = read(name, self._view[begin : begin + most])
         end = begin + size
         if size and self.buffer[end - 1] != 10:
             self.buffer[end] = 10  # or its last line would run into the next file
             self._cut.add(end)
             end += 1
-        self._used = end
+        self.used = end
         self._small.append((source, begin, end))
         return size
 
@@ -125,13 +121,13 @@ class LineFinder:
         """Take back the file that was added last."""
         _, begin, end = self._small.pop()
         self._cut.discard(end - 1)
-        self._used = begin
+        self.used = begin
 
     def flush(self) -> Iterator[Block]:
         """Find the lines of the small files that were added."""
         if not self._small:
             return
-        small, used, self._small, self._used = self._small, self._used, [], 0
+        small, used, self._small, self.used = self._small, self.used, [], 0
         cut, self._cut = self._cut, set()
         self._clean = self._unquoted = 0
         found = self._scan(0, used)

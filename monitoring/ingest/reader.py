@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 from monitoring.aggregates.cells import Series
 from monitoring.ingest.batch import Batch, FileCounts, Source
 from monitoring.ingest.builder import Builder
-from monitoring.ingest.lines import LONGEST_LINE, SMALL, Block, LineEnds, LineFinder, Overlong, Segment
+from monitoring.ingest.lines import (
+    BUFFER,
+    LONGEST_LINE,
+    SMALL,
+    Block,
+    LineEnds,
+    LineFinder,
+    Overlong,
+    Segment,
+)
 from monitoring.ingest.schema import Malformed, read_line, series_of_path
 from monitoring.storage.base import Fill, ReadInto
 
@@ -77,7 +86,7 @@ class Reader:
 
     def has_space(self, size: int) -> bool:
         """Return whether `read_small` may be called for a file of `size` bytes (negative: unknown) before `flush`."""
-        return self._lines.fits(SMALL if size < 0 else size)
+        return self._lines.used + (SMALL if size < 0 else size) < BUFFER
 
     def read_small(self, file: str, read: ReadInto, size: int, series: Series) -> bool:
         """Read a file of `size` bytes, less than `SMALL`, in one call of `read`; its lines wait for `flush`.

@@ -95,6 +95,7 @@ class _Worker:
 
     def _read_folder(self, folder: str, files: Iterable[CaptureFile]) -> Iterator[Batch]:
         reader = self._reader
+        has_space, read_small = reader.has_space, reader.read_small
         series = series_of_path(self._store.path(f"{folder}/" if folder else ""))
         with contextlib.ExitStack() as stack:
             try:
@@ -103,10 +104,10 @@ class _Worker:
                 self._failed += [_failure(file.name, error) for file in files]
                 return
             for file in files:
-                if file.size < SMALL and not reader.has_space(file.size):
+                if file.size < SMALL and not has_space(file.size):
                     yield from reader.flush()
                 try:
-                    small = file.size < SMALL and reader.read_small(file.name, read, file.size, series)
+                    small = file.size < SMALL and read_small(file.name, read, file.size, series)
                 except MissingFileError:
                     continue  # expired since it was listed
                 except StorageError as error:
@@ -151,7 +152,7 @@ class _Worker:
 
 
 def _folder(file: CaptureFile) -> str:
-    return file.name[: max(0, file.name.rfind("/"))]
+    return file.name.rpartition("/")[0]
 
 
 def _failure(name: str, error: StorageError) -> BadLine:
