@@ -51,7 +51,7 @@ _invocation = Invocation()  # a function runs one at a time
 
 @cache
 def logger() -> Logger:
-    """Get the logger of what is no metric."""
+    """Get the logger of exceptions and of lines for debugging."""
     from aws_lambda_powertools import Logger
 
     return Logger(service="dropsort", level=_LEVEL)
