@@ -194,13 +194,3 @@ def test_a_transform_that_its_quantisation_contradicts(irreversible: bool) -> No
 def test_colours_of_digital_cinema(profile: int) -> None:
     data = encoded(PHOTO, "JPEG2000", no_jp2=True)
     assert rejection(data[:7] + bytes([profile]) + data[8:]).code == "unsupported_format"
-
-
-@pytest.mark.parametrize("pair", [b"\xff\x90", b"\xff\x93", b"\xff\xff"])
-def test_bytes_that_no_coder_writes(pair: bytes) -> None:
-    # GIVEN two bytes within the data of blocks, not within the header of a packet
-    data = encoded(PHOTO, "JPEG2000")
-    at = len(data) - 2000
-    damaged = data[:at] + pair + data[at + 2 :]
-    assert reads(damaged)
-    assert rejection(damaged).code == "corrupt_image"
