@@ -2,7 +2,7 @@
 
 They are made by botocore, boto3's core: boto3 itself would add its transfer manager and a quarter to the time of a cold start.
 Requests are not checked against the API model before they are sent: ours have one form each, which the tests send. Their user agent is
-ours: botocore composes its own twice per request, a tenth of the CPU time of a warm invocation.
+ours: botocore composes its own twice per request.
 """
 
 from __future__ import annotations
