@@ -30,7 +30,7 @@ from tests.unit.infra.watched import Watched
 
 pytestmark = pytest.mark.stack
 
-UNITS = {name: unit for name, (unit, _) in (metrics.WORKFLOW | metrics.BACKLOG | metrics.MONITORING).items()}
+UNITS = metrics.WORKFLOW | metrics.BACKLOG | metrics.MONITORING
 WITH_LABEL = metrics.WITH_LABEL
 PATIENCE_SECONDS = 60
 SURE, UNSURE, TEXTS = 44, 12, 3  # more than 50 invocations: fewer do not show the share that was captured

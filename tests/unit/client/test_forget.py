@@ -200,7 +200,7 @@ def test_the_command_removes_each_image_with_its_lines_of_ground_truth(
         command, [KEY, other, "--ground-truth", "truth/", "--yes"], standalone_mode=False
     )
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("1 lines of ground truth") == 2
+    assert result.stdout.count("1 line of ground truth") == 2
     assert stored(s3) == {}
 
 
