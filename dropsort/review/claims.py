@@ -101,7 +101,7 @@ class Claims:
         for _ in range(ATTEMPTS):
             body, etag = s3_documents.read(self._s3, self._bucket, key(self._reviewer))
             _, found = parse(body)
-            done = self._done - set(wanted) - set(self._busy)
+            done = self._done - set(self._busy)
             held = {
                 path: until
                 for path, until in (found | self._held).items()

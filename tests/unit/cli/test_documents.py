@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
 import json
 import os
 import stat
@@ -68,6 +69,14 @@ def test_a_fifo_gets_the_document(tmp_path: Path) -> None:
     reader.join(60)
     assert json.loads(received[0]) == DOCUMENT
     assert stat.S_ISFIFO(fifo.lstat().st_mode)
+
+
+def test_standard_output_has_it_all_when_the_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a pipe that is closed is an error of the command, not one after its end."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8"))
+    write_json(Path("-"), DOCUMENT)
+    assert json.loads(written.getvalue()) == DOCUMENT
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:

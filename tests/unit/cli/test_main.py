@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError, PartialCredentialsError
 
 from dropsort.cli import main as cli
 from dropsort.cli.errors import sentence
@@ -157,10 +157,23 @@ def test_signals_have_their_exit_codes(
             " No service runs on this machine: `dropsort up` starts one.",
         ),
         (
+            PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+            "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
+            " No service runs on this machine: `dropsort up` starts one.",
+        ),
+        (
+            ConnectTimeoutError(endpoint_url="http://10.0.0.1/"),
+            'Connect timeout on endpoint URL: "http://10.0.0.1/" Is the service up, and AWS_ENDPOINT_URL right?',
+        ),
+        (
             ClientError({"Error": {"Code": "AccessDenied", "Message": "no\nno"}}, "PutObject"),
             "AWS rejected PutObject: AccessDenied: no no",
         ),
         (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
+        (
+            OSError(24, "Too many open files"),
+            "OSError: [Errno 24] Too many open files (DROPSORT_TRACEBACK=1 shows where)",
+        ),
         (
             ModuleNotFoundError("x", name="torch"),
             "torch is not installed: install the libraries of this command (see docs/reference/cli.md).",

@@ -6,8 +6,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from dropsort.cli import monitoring as watching
 from dropsort.client.captures import CaptureLocation
@@ -267,3 +269,87 @@ def test_an_audit_without_a_service_is_an_error_before_anything_is_read(
     refused = run("report", "captures", "--audit", "--no-open", code=2)
     assert "--audit is for a service" in refused.stderr
     assert not (tmp_path / ".dropsort").exists()
+
+
+@pytest.mark.parametrize(("bad", "more"), [(10, ""), (11, "... and 1 more bad lines")])
+def test_the_first_bad_lines_are_named_and_the_others_counted(
+    run: Run, tmp_path: Path, bad: int, more: str
+) -> None:
+    (tmp_path / "captures").mkdir()
+    (tmp_path / "captures" / "a.jsonl").write_text("x\n" * bad + line(1) + "\n")
+    shown = run("monitor", "captures").stderr
+    assert (shown.count("bad line: a.jsonl, line"), shown.count("more bad lines")) == (10, bool(more))
+    assert more in shown
+
+
+def test_a_threshold_of_0_and_no_ground_truth_are_what_they_say(
+    run: Run, captures: Path, tmp_path: Path
+) -> None:
+    # GIVEN an unsure prediction, which is below the usual threshold, and the ground truth of it
+    (captures / "unsure.jsonl").write_text(line(1000, confidence=0.6) + "\n")
+    truth = {
+        "groundTruthData": {"data": "bicycle", "encoding": "CSV"},
+        "eventMetadata": {"eventId": "event-1000"},
+        "eventVersion": "0",
+    }
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "a.jsonl").write_text(json.dumps(truth) + "\n")
+
+    def figures(*options: str) -> dict[str, str]:
+        arguments = ("captures", "--no-open", "--ground-truth", "truth", "--json", "-")
+        found: dict[str, str] = json.loads(run("report", *arguments, *options).stdout)["figures"]
+        return found
+
+    usual, other = figures(), figures("--threshold", "0", "--no-ground-truth")
+    assert (usual["below the threshold"], usual["measured accuracy"]) == ("1.0%", "100.0%")
+    assert (other["below the threshold"], other.get("measured accuracy")) == ("0.0%", None)
+
+
+class Stopped(Exception):
+    """The end of a report that a test has seen enough of."""
+
+
+@pytest.mark.parametrize("stack", ["my.stack", ""])
+def test_a_report_is_of_the_location_and_with_its_settings(
+    stack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    where = CaptureLocation(
+        "folder",
+        "state",
+        "the name",
+        stack=stack,
+        threshold=0.8,
+        familiarity_threshold=0.02,
+        invoked=5,
+        images=True,
+    )
+
+    def aggregated(*_: Any, **options: Any) -> Any:
+        seen["images"] = options["images"]
+        return SimpleNamespace(failed=[], health=SimpleNamespace(files=1, records=1))
+
+    def save(_: Any, page: Path, **options: Any) -> None:
+        seen.update(options, page=page)
+        raise Stopped
+
+    monkeypatch.setattr(watching, "locate", lambda *_: where)
+    monkeypatch.setattr(watching, "_invoked", lambda *_: 77)
+    monkeypatch.setattr("monitoring.incremental.run.run", aggregated)
+    monkeypatch.setattr("monitoring.incremental.run.load", lambda *_, **__: Aggregate())
+    monkeypatch.setattr("monitoring.report.figures.build", lambda _, **options: seen.update(options))
+    monkeypatch.setattr("dropsort.pages.report.save", save)
+    arguments = ["--no-open", "--time-zone", "Asia/Kolkata", "--png"]
+    shown = CliRunner().invoke(watching.report, arguments, standalone_mode=False)
+    assert isinstance(shown.exception, Stopped), shown.exception
+    assert (seen["threshold"], seen["familiarity_threshold"], seen["images"]) == (0.8, 0.02, True)
+    assert (seen["source"], str(seen["zone"]), seen["png"]) == ("the name", "Asia/Kolkata", True)
+    # AND of a service the invocations are those of its metrics, and the page is one of its own
+    assert (seen["invoked"], seen["page"].name) == (
+        (77, "report-my-stack.html") if stack else (5, "report.html")
+    )
+
+
+def test_aggregates_in_a_bucket_are_not_deleted(run: Run, captures: Path) -> None:
+    shown = run("monitor", "captures", "--state", "s3://images/monitoring", "--rebuild", code=2)
+    assert "deletes a local folder only" in " ".join(shown.stderr.split())

@@ -10,15 +10,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
+from dropsort.cli import thumbnail
 from dropsort.cli.drop import drop
 from dropsort.cli.redrive import redrive
 from dropsort.cli.results import results
 from dropsort.client.errors import NotFoundError
+from tests.unit.cli.conftest import TEMPLATE
 from tests.unit.client.conftest import BUCKET
+from tests.unit.handlers.sample_images import encoded, noise
 
 
 @pytest.fixture
@@ -37,6 +41,32 @@ def test_uploads_without_a_result_are_counted(run: Callable[..., Result]) -> Non
     assert "1 upload has no result yet." in shown.stdout
 
 
+def test_only_what_gets_a_result_and_has_none_is_waited_for(
+    run: Callable[..., Result], s3: Any, write_result: Callable[..., str]
+) -> None:
+    # GIVEN an image with two results, which a redrive puts right, and a file that the service gives none
+    write_result("incoming/cam/motorcycle/b.jpg", "classified")
+    s3.put_object(Bucket=BUCKET, Key="incoming/cam/notes.tmp", Body=b"x")
+    parameters = {"IgnoredPatterns": {"Type": "String", "Default": "*.tmp"}}
+    template = json.dumps(TEMPLATE | {"Parameters": parameters})
+    boto3.client("cloudformation").create_stack(StackName="bikes", TemplateBody=template)
+    # THEN neither is an upload without a result
+    assert "1 upload has no result yet." in run("--stack", "bikes").stdout
+    assert "2 uploads have no result yet." in run().stdout
+
+
+def test_an_image_is_shown_where_the_terminal_can_unless_it_is_large(
+    run: Callable[..., Result], s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, image = "cam/bicycle/a.jpg", encoded(noise(8, 8), "PNG")
+    s3.put_object(Bucket=BUCKET, Key=f"incoming/{key}", Body=image)
+    assert "▀" not in run(key).stdout
+    monkeypatch.setattr(thumbnail, "possible", lambda _: True)
+    for most, shown in ((len(image), True), (len(image) - 1, False)):
+        monkeypatch.setattr(thumbnail, "MOST_BYTES", most)
+        assert ("▀" in run(key).stdout) is shown
+
+
 def test_accuracy_is_of_all_results_of_the_prefix_or_not_shown(run: Callable[..., Result]) -> None:
     assert "0.500 (1 of 2 in folders named like a label)" in run().stdout
     shown = run("--prefix", "cam/bicycle").stdout
@@ -49,6 +79,8 @@ def test_accuracy_is_of_all_results_of_the_prefix_or_not_shown(run: Callable[...
 def test_a_label_that_no_result_has_gets_the_labels_that_there_are(run: Callable[..., Result]) -> None:
     assert "No result has the label Bicycle. Labels: bicycle." in run("--label", "Bicycle").stderr
     assert run("--label", "bicycle").stderr == ""
+    # AND an empty one is another than none
+    assert "0 in s3://images" in run("--label", "").stdout
 
 
 def test_a_prefix_that_repeats_incoming_gets_a_hint(run: Callable[..., Result]) -> None:
@@ -57,7 +89,8 @@ def test_a_prefix_that_repeats_incoming_gets_a_hint(run: Callable[..., Result]) 
     assert "try --prefix cam" in started.stderr
     assert "Nothing to redrive." in started.stdout
     assert "leave it out for all" in run("--prefix", "incoming/").stderr
-    assert "try --prefix" not in run("--prefix", "nothing").stderr
+    for other in ("nothing", "cam/incoming/a"):
+        assert "try --prefix" not in run("--prefix", other).stderr
 
 
 def test_a_bucket_without_uploads_says_how_to_begin(s3: Any, deployed: None) -> None:
@@ -87,7 +120,7 @@ def test_one_image_is_shown_with_its_reason_and_the_versions_of_its_upload(
 
     assert "s3://images/low-confidence/cam/motorcycle/b.jpg.json" in shown
     assert "The confidence is below the threshold. (below_threshold)" in shown
-    assert "bicycle 0.9700" in shown
+    assert shown.index("bicycle 0.9700") < shown.index("motorcycle 0.0300")
     assert "abc" in shown
     assert "6 bytes" in shown
     assert shown.count("UTC, deleted") == 1
@@ -104,10 +137,13 @@ def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) 
             run(folder)
     with pytest.raises(NotFoundError, match=r"There is incoming/cam/bicycle/a\.jpg: dropsort results cam/bi"):
         run("home/photos/cam/bicycle/a.jpg")
+    with pytest.raises(NotFoundError, match=r"There is incoming/cam/bicycle/a\.jpg: dropsort results cam/bi"):
+        run("photos/cam/bicycle/a.jpg")
     for nothing in ("/", "home/cam/bicycle/a.jp", "x.jpg"):
         with pytest.raises(NotFoundError, match=r"and no result of it\.$"):
             run(nothing)
-    assert "KEY is one image" in run("cam/bicycle/a.jpg", "--label", "bicycle").stderr
+    for option in ("--label", "--outcome", "--prefix", "--csv", "--parquet"):
+        assert "KEY is one image" in run("cam/bicycle/a.jpg", option, "classified").stderr
 
 
 def test_a_review_of_an_earlier_upload_is_named_so(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from dropsort.cli import thumbnail
 from dropsort.cli.thumbnail import COLUMNS, ROWS, draw, possible
 from tests.unit.handlers.sample_images import encoded, many_scans, noise
 
@@ -38,6 +39,13 @@ def test_hostile_uploads_are_decoded_within_the_limits_of_the_workflow() -> None
     # AND a JPEG with so many scans that its decoding takes minutes
     assert draw(many_scans(200, 160, 6000)) is None
     assert draw(encoded(noise(200, 160), "JPEG", progressive=True)) is not None
+
+
+def test_an_image_with_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = encoded(noise(64, 48), "PNG")
+    for most, shown in ((64 * 48, True), (64 * 48 - 1, False)):
+        monkeypatch.setattr(thumbnail, "MAX_SHOWN_PIXELS", most)
+        assert (draw(image) is not None) is shown
 
 
 def test_only_terminals_with_all_colours_get_one() -> None:

@@ -57,3 +57,28 @@ def test_each_result_and_problem_is_one_line(tmp_path: Path, monkeypatch: pytest
     first, second = shown.stdout.splitlines()
     assert first.endswith("cycle 0.988 → /sorted/bicycle/a.jpg")
     assert second.endswith("not_an_image (changed since: not copied)")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--once"]])
+def test_it_goes_on_unless_it_is_to_end_and_says_that_images_failed_for_now(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a service that is busy: the result of an image is a failure that it tries again
+    class Watched:
+        def __init__(self, *_: Any, **options: Any) -> None:
+            self.options = options
+
+    def run(watched: Any, _stop: Any, *, once: bool, **_: Any) -> None:
+        assert once is bool(arguments)
+        for name in ("a.jpg", "b.jpg"):
+            watched.options["retrying"](finished(tmp_path / name, "failed", None, None, "endpoint_busy"))
+
+    monkeypatch.setattr(
+        deployed_service, "find", lambda *_: SimpleNamespace(bucket="images", ignored=lambda _: False)
+    )
+    monkeypatch.setattr(watching, "Watch", Watched)
+    monkeypatch.setattr(watching, "run", run)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    # WHEN it is watched THEN one line reports it
+    shown = CliRunner().invoke(watch, [str(tmp_path), *arguments], catch_exceptions=False)
+    assert shown.stderr.count("endpoint_busy") == 1

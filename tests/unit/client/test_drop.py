@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,7 +41,8 @@ def test_everything_arrives_byte_for_byte(s3: Any, folder: Path) -> None:
     assert in_bucket(s3) == {file.key: file.path.read_bytes() for file in found}
     assert sorted(done) == sorted(item.file.key for item in uploads) == [file.key for file in found]
     assert all(item.fresh and item.version for item in uploads)
-    assert s3.head_object(Bucket=BUCKET, Key="incoming/cam0/0.jpg")["ContentType"] == "image/jpeg"
+    for key, kind in (("incoming/cam0/0.jpg", "image/jpeg"), ("incoming/empty", "application/octet-stream")):
+        assert s3.head_object(Bucket=BUCKET, Key=key)["ContentType"] == kind
 
 
 def test_a_second_drop_uploads_only_what_is_new_or_changed(s3: Any, folder: Path) -> None:
@@ -125,6 +129,50 @@ def test_a_file_that_is_being_written_is_uploaded_whole(
     # THEN the bucket has all of it
     assert in_bucket(s3)["incoming/growing.jpg"] == path.read_bytes()
     assert upload.file.size == path.stat().st_size == 3 * block
+
+
+@pytest.mark.parametrize("grown", [True, False], ids=["grown since it was found", "changed a moment ago"])
+def test_a_file_that_may_still_be_written_is_waited_for(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grown: bool
+) -> None:
+    # GIVEN a file of which parts are not there yet; the time of its last change may be that of the file it is a copy of
+    path, parts = tmp_path / "copied.jpg", [b"third"] * 15
+
+    def write(part: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(part)
+        if grown:
+            os.utime(path, (1e9, 1e9))
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        if parts:
+            write(parts.pop())
+
+    write(b"first")
+    found, *_ = files.walk([tmp_path])
+    if grown:
+        write(b"second")
+    monkeypatch.setattr(drop_module, "_FRESH_NANOSECONDS", 10**12)  # however busy the machine is
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic, time_ns=time.time_ns)
+    monkeypatch.setattr(drop_module, "time", clock)
+    # WHEN it is dropped THEN the bucket has all of it
+    drop(s3, BUCKET, found)
+    assert in_bucket(s3) == {"incoming/copied.jpg": path.read_bytes()}
+    assert path.read_bytes().endswith(b"third" * 15)
+
+
+def test_no_more_of_the_bucket_is_listed_than_the_range_of_the_files(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    wanted = ["incoming/m1", "incoming/m2"]
+    for key in (*(f"incoming/{letter}{number}" for letter in "az" for number in range(6)), *wanted):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    pages: list[Any] = []
+    s3.meta.events.register("after-call.s3.ListObjectsV2", lambda **call: pages.append(call))
+    assert [item["Key"] for item in drop_module.listing(s3, BUCKET, wanted[::-1])] == wanted
+    assert len(pages) <= 2
 
 
 def test_a_file_that_never_stops_changing_is_named(

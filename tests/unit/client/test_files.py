@@ -43,9 +43,14 @@ def test_every_file_counts_whatever_its_name(tmp_path: Path) -> None:
 
 
 def test_names_that_no_key_can_have_are_escaped(tmp_path: Path) -> None:
-    for name in (b"latin-\xff.png", b"new\nline", b"bell\x07"):
+    for name in (b"latin-\xff.png", b"new\nline", b"bell\x07", b"delete\x7f"):
         (tmp_path / os.fsdecode(name)).write_bytes(b"x")
-    assert keys(tmp_path) == ["incoming/bell\\x07", "incoming/latin-\\xff.png", "incoming/new\\x0aline"]
+    assert keys(tmp_path) == [
+        "incoming/bell\\x07",
+        "incoming/delete\\x7f",
+        "incoming/latin-\\xff.png",
+        "incoming/new\\x0aline",
+    ]
 
 
 def test_a_file_is_dropped_under_its_name_and_a_folder_without_its_own(tmp_path: Path) -> None:
@@ -74,8 +79,9 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_uploaded_is_reported(tmp_path: Path) -> None:
-    # GIVEN a dangling link, a socket and a name too long for a key next to a good file
+    # GIVEN a dangling link, a socket, a pipe and a name too long for a key next to a good file
     make(tmp_path, "good.jpg")
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     server = socket.socket(socket.AF_UNIX)
     here = Path.cwd()
@@ -93,8 +99,22 @@ def test_what_cannot_be_uploaded_is_reported(tmp_path: Path) -> None:
     assert [file.key for file in files] == ["incoming/good.jpg"]
     reasons = {item.path.name: item.reason for item in skipped}
     assert reasons["dangling"] == "No such file or directory"
-    assert reasons["socket"] == "not a regular file"
+    assert reasons["socket"] == reasons["pipe"] == "not a regular file"
     assert "1024 are allowed" in reasons["x"]
+
+
+def test_a_key_has_1024_bytes_at_most_however_many_letters_they_are(tmp_path: Path) -> None:
+    folder = "/".join(["é" * 120] * 4)  # 963 bytes, and 18 of "incoming/" and a slash before the name
+    make(tmp_path, f"{folder}/{'a' * 51}", f"{folder}/{'b' * 52}", f"{folder}/{'é' * 100}")
+    found = walk([tmp_path])
+    assert [len(file.key.encode()) for file in found.files] == [1024]
+    assert [item.path.name[0] for item in found.skipped] == ["b", "é"]
+
+
+def test_a_link_that_leads_nowhere_is_reported_also_if_it_is_named_itself(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    found = walk([tmp_path / "dangling"])
+    assert (found.files, [item.path.name for item in found.skipped]) == ([], ["dangling"])
 
 
 def test_links_are_followed_and_a_loop_is_entered_once(tmp_path: Path) -> None:
@@ -142,11 +162,11 @@ def test_a_file_that_is_named_itself_is_taken(tmp_path: Path) -> None:
 
 def test_names_that_differ_in_their_composition_alone_are_named(tmp_path: Path) -> None:
     names = [unicodedata.normalize(form, "größe.jpg") for form in ("NFC", "NFD")]
-    make(tmp_path, *names, "grosse.jpg")
-    if len(list(tmp_path.iterdir())) < 3:  # a file system that takes them for one
+    make(tmp_path, *names, "grosse.jpg", "größe²", "größe2")  # the last two show differently
+    if len(list(tmp_path.iterdir())) < 5:  # a file system that takes them for one
         return
     found = walk([tmp_path])
-    assert len(found.files) == 3
+    assert len(found.files) == 5
     assert [{file.path.name for file in group} for group in found.look_alike] == [set(names)]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 
 from dropsort.client.image_history import find, upload_key
 from dropsort.client.trace import keys_in_bucket, keys_in_file
@@ -34,6 +37,91 @@ def test_inference_ids_lead_back_to_keys(s3: Any, tmp_path: Path) -> None:
     assert keys_in_file(tmp_path / "results.jsonl", {"1", "2"}) == {"1": KEY}
     assert keys_in_file(tmp_path, ["1"]) == {}  # a folder, which cannot be read
     assert keys_in_file(tmp_path / "nowhere.jsonl", {"1"}) == {}
+
+
+def versions_in_moto() -> list[Any]:
+    """The versions of the image, the oldest first, of which a test can set the times."""
+    found: list[Any] = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].keys.getlist(KEY)
+    return found
+
+
+class Endless:
+    """S3 with a bucket of more uploads than are listed."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def get_paginator(self, _: str) -> Endless:
+        return self
+
+    def paginate(self, **_: str) -> Iterator[dict[str, Any]]:
+        while True:
+            self.requests += 1
+            yield {"Versions": [{"Key": KEY, "VersionId": "1", "ETag": '"1"'}] * 1000}
+
+
+def test_a_search_ends_after_50_requests() -> None:
+    endless: Any = Endless()
+    assert keys_in_bucket(endless, BUCKET, {"unknown"}) == {}
+    assert endless.requests == 50
+
+
+def test_all_versions_of_an_image_are_listed_and_not_the_rest_of_the_bucket(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN versions on several pages of a listing, and many other uploads whose keys begin like theirs
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    for size in range(1, 8):
+        s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"1" * size)
+    for second, version in enumerate(versions_in_moto()):
+        version.last_modified = datetime(2026, 11, 26, 9, 0, second, tzinfo=UTC).replace(tzinfo=None)
+    for number in range(30):
+        s3.put_object(Bucket=BUCKET, Key=f"{KEY}.{number:02}", Body=b"x")
+    pages = list[Any]()
+    s3.meta.events.register("after-call.s3.ListObjectVersions", lambda **call: pages.append(call))
+    # WHEN it is searched THEN its history has them all, the newest first
+    assert [version.size for version in find(s3, BUCKET, KEY).versions] == [7, 6, 5, 4, 3, 2, 1]
+    assert 3 <= len(pages) <= 4
+
+
+def review(s3: Any, location: str) -> None:
+    """Store a review of the result at a location, decided at ten."""
+    prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
+    decided = reviews.append_decision(
+        reviews.begin(prediction, {}),
+        id="d1",
+        by="ada",
+        at="2026-11-26T10:00:00+00:00",
+        action="label",
+        label="van",
+    )
+    body = json.dumps(reviews.encode(decided)).encode()
+    s3.put_object(Bucket=BUCKET, Key=reviews.key("cam/a.jpg"), Body=body)
+
+
+def test_a_review_is_not_of_an_earlier_upload_if_one_of_two_results_is_of_the_same(
+    s3: Any, write_result: Callable[..., str]
+) -> None:
+    # GIVEN an image that for a moment has two results: that of the upload that was reviewed, and one of another
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"1")
+    review(s3, write_result(KEY, inference_id="a" * 64))
+    write_result(KEY, "low-confidence", inference_id="b" * 64)
+    found = find(s3, BUCKET, KEY)
+    assert (len(found.results), found.earlier) == (2, False)
+
+
+@pytest.mark.parametrize(("hour", "earlier"), [(9, False), (10, False), (11, True)])
+def test_without_a_result_a_review_is_of_an_earlier_upload_if_the_newest_is_later(
+    s3: Any, write_result: Callable[..., str], hour: int, earlier: bool
+) -> None:
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=BUCKET, Key=KEY, Body=body)
+    location = write_result(KEY, inference_id="a" * 64)
+    review(s3, location)
+    s3.delete_object(Bucket=BUCKET, Key=location)
+    for at, version in zip((8, hour), versions_in_moto(), strict=True):
+        version.last_modified = datetime(2026, 11, 26, at, tzinfo=UTC).replace(tzinfo=None)
+    assert find(s3, BUCKET, KEY).earlier is earlier
 
 
 def test_the_history_of_an_image_has_its_review(s3: Any, write_result: Callable[..., str]) -> None:

@@ -29,6 +29,29 @@ def test_they_are_made_at_random_and_stay(tmp_path: Path) -> None:
     assert first.functions not in repr(first)
 
 
+def test_the_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a machine that loses its power has either no file or a whole one, never one that is damaged."""
+    calls: list[tuple[str, int, int]] = []
+    fsync, replace_ = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        fsync(handle)
+        calls.append(("fsync", os.fstat(handle).st_ino, os.fstat(handle).st_size))
+
+    def replaced(source: str, target: Path) -> None:
+        calls.append(("replace", os.stat(source).st_ino, os.stat(source).st_size))
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    path = tmp_path / "credentials.json"
+    credentials.ensure(path)
+    file = (path.stat().st_ino, path.stat().st_size)
+    assert calls == [("fsync", *file), ("replace", *file)]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o606, 0o610])
 def test_a_file_that_others_can_use_is_rejected(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "credentials.json"

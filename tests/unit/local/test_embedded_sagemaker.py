@@ -67,11 +67,18 @@ def test_the_endpoint_of_the_service_is_described_as_it_is(tmp_path: Path, addre
     embedded_sagemaker.write(file, "dropsort", "AllTraffic", address, 1.0, ARN)
     status, found = requested(application, "DescribeEndpoint", b'{"EndpointName": "dropsort"}')
     assert (status, found["EndpointStatus"], found["EndpointArn"]) == (200, "InService", ARN)
+    (variant,) = found["ProductionVariants"]
+    assert (found["EndpointConfigName"], variant["VariantName"]) == ("dropsort", "AllTraffic")
+    assert requested(application, "DescribeEndpoint", b'{"EndpointName": "DropSort"}')[0] == 200
     assert requested(application, "ListEndpoints")[1]["Endpoints"][0]["EndpointName"] == "dropsort"
     # WHEN its process has ended THEN the status says so
     embedded_sagemaker.write(file, "dropsort", "AllTraffic", "http://127.0.0.1:1", 1.0, ARN)
     _, gone = requested(application, "DescribeEndpoint", b'{"EndpointName": "dropsort"}')
     assert gone["EndpointStatus"] == "OutOfService"
+    # AND a file that is damaged names none
+    for content in ("[1]", "{"):
+        file.write_text(content)
+        assert requested(application, "ListEndpoints") == (200, {"Endpoints": []})
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,12 @@ def test_the_endpoint_of_the_service_is_described_as_it_is(tmp_path: Path, addre
     [
         ("DescribeEndpoint", b'{"EndpointName": "nope"}', "ROOT", "ValidationException"),
         ("DescribeEndpoint", b"{cut", "ROOT", "ValidationException"),
+        (
+            "DescribeEndpoint",
+            b'{"EndpointName": "dropsort"' + b" " * 100_000 + b"}",
+            "ROOT",
+            "ValidationException",
+        ),
         ("CreateEndpoint", b"{}", "ROOT", "UnknownOperationException"),
         ("DescribeEndpoint", b'{"EndpointName": "dropsort"}', "OTHER", "AccessDeniedException"),
     ],
@@ -92,12 +105,13 @@ def test_what_is_not_there_or_not_permitted_is_an_error_as_on_aws(
     assert (status, error["__type"]) == (400, kind)
 
 
-def test_other_requests_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", [b"DynamoDB.ListTables", b"My.SageMaker.ListEndpoints", b""])
+def test_other_requests_go_on(tmp_path: Path, target: bytes) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "headers": [(b"x-amz-target", b"DynamoDB.ListTables")]}
+    scope = {"type": "http", "headers": [(b"x-amz-target", target)]}
     asyncio.run(Endpoints(behind, tmp_path / "none", "ROOT")(scope, behind, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 299

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="workers a
 
 LIBRARY = "import os\nimported_by = os.getpid()\n"
 PROGRAM = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import botocore.client
 print("to standard error", file=sys.stderr)
 print(json.dumps({
@@ -30,7 +31,7 @@ print(json.dumps({
     "file": __file__, "name": __name__, "arguments": sys.argv, "first": sys.path[0],
     "layer": any("libraries" in part for part in sys.path),
     "folder": os.getcwd(), "environment": dict(os.environ), "main": sys.modules["__main__"].__dict__ is globals(),
-    "started_with": open("/proc/self/environ").read(),
+    "west_of_utc": time.timezone, "started_with": open("/proc/self/environ").read(),
     "descriptors": len(os.listdir("/proc/self/fd")), "ends": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
 }), flush=True)
 for line in sys.stdin:
@@ -91,12 +92,13 @@ def start(servers: ForkServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_forked_worker_is_as_a_started_one_but_for_the_import(start: Start, tmp_path: Path) -> None:
     # GIVEN a worker that was forked
-    worker = start(TZ="UTC")
+    worker = start(TZ="IST-5:30")
     assert isinstance(worker, Worker)
     found = json.loads(worker.stdout.readline())
     # THEN it has the environment, the folder and the path that it was given, nothing else, and nothing of other workers
     program = str(tmp_path / "_worker.py")
-    assert found["environment"].items() >= {"ONE": "1", "TZ": "UTC"}.items()
+    assert found["environment"].items() >= {"ONE": "1", "TZ": "IST-5:30"}.items()
+    assert found["west_of_utc"] == -19800  # seconds
     assert not {"PATH", "HOME"} & found["environment"].keys()
     assert (found["folder"], found["file"], found["arguments"]) == (
         str(tmp_path / "code"),
@@ -120,6 +122,10 @@ def test_a_forked_worker_is_as_a_started_one_but_for_the_import(start: Start, tm
     assert "ONE" in (other := json.loads(start(TWO="2").stdout.readline()))["environment"]
     assert "TZ" not in other["environment"]
     assert other["descriptors"] == 4
+    # AND the first of several layers is that which has the libraries
+    assert isinstance(
+        start(_LAMBDA_LAYERS_DIRS=f"{tmp_path / 'layer'}{os.pathsep}{tmp_path / 'code'}"), Worker
+    )
 
 
 @pytest.mark.parametrize("end", ["terminate", "kill", "input", "signal"])
@@ -134,11 +140,18 @@ def test_the_end_of_a_worker_is_noticed(start: Start, end: str) -> None:
     elif end == "signal":
         os.kill(worker.pid, signal.SIGKILL)
     else:
+        if end == "kill":
+            os.kill(worker.pid, signal.SIGSTOP)  # also one that hangs
         getattr(worker, end)()
     worker.wait(30)
     assert worker.poll() is not None
     assert worker.stdout.readline() == ""
     worker.terminate()  # of what has ended harms nothing
+    # AND nothing is left of it in the table of processes
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{worker.pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_without_its_fork_server_a_worker_is_started(start: Start, servers: ForkServers) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from dropsort.contract.resources import DEFAULT_MODEL as MODEL
+from dropsort.local import capture, endpoint_process
 from dropsort.local.clients import EmbeddedSession, signed_request
 from dropsort.local.credentials import make
 from dropsort.local.endpoint_config import DataCaptureConfig, EndpointConfig
@@ -201,7 +203,10 @@ def test_every_response_is_captured_before_the_end(tmp_path: Path) -> None:
         runtime.invoke_endpoint(EndpointName="bikes", Body=sample_image(), InferenceId=str(number))
     with pytest.raises(runtime.exceptions.ModelError):
         runtime.invoke_endpoint(EndpointName="bikes", Body=b"no picture")
+    assert running._process
+    assert running._process._grace > capture.FINAL_SECONDS, "there is time to write what was captured"
     running.stop()
+    assert "were lost" not in running.log.read_text()
     # THEN about half of the responses are there, each with its own id
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="pictures", Prefix="captures/bikes/main/")
     names = [item["Key"] for page in pages for item in page.get("Contents", [])]
@@ -212,6 +217,16 @@ def test_every_response_is_captured_before_the_end(tmp_path: Path) -> None:
     assert len(set(ids)) == len(ids)
     assert 15 < len(ids) < 85  # 7 standard deviations
     server.stop()
+
+
+def test_settings_of_the_machine_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "HTTPS_PROXY", "all_proxy", "OMP_NUM_THREADS", "UVICORN_PORT",
+                 "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):  # fmt: skip
+        monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv("LANG", "ours")
+    found = endpoint_process._environment()
+    assert "mine" not in found.values()
+    assert (found["LANG"], found["PATH"]) == ("ours", os.environ["PATH"])
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_that_names_the_log(tmp_path: Path) -> None:

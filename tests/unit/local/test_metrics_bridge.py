@@ -166,6 +166,31 @@ def test_an_event_at_the_edge_of_the_overlap_counts_once(aws: Aws, step: int) ->
     assert aws.total() == 3
 
 
+class WithoutTokens:
+    """Logs as the embedded AWS has them: a full page names no token, and the next one begins with its last time."""
+
+    def __init__(self, logs: Any) -> None:
+        self.logs = logs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.logs, name)
+
+    def filter_log_events(self, **request: Any) -> Any:
+        page = self.logs.filter_log_events(**request)
+        page.pop("nextToken", None)
+        return page
+
+
+def test_lines_that_two_pages_have_in_common_count_once(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_bridge, "PAGE", 4)
+    logs: Any = WithoutTokens(aws.logs)
+    for age in range(10, 0, -1):
+        aws.write("one", 1, ago_ms=age)
+    bridge = MetricsBridge(logs, aws.cloudwatch)
+    assert [bridge.forward(), bridge.forward()] == [10, 0]
+    assert aws.total() == 10
+
+
 def test_memory_stays_flat(aws: Aws) -> None:
     # GIVEN a bridge that has seen many lines
     bridge = MetricsBridge(aws.logs, aws.cloudwatch)

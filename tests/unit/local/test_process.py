@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dropsort.local.errors import StartError
-from dropsort.local.process import Lifeline, Process
+from dropsort.local.process import SUPERVISOR, Lifeline, Process
 
 # A program with a child of its own; prints both process ids, then waits.
 FAMILY = """
@@ -87,13 +88,65 @@ def test_killing_ends_what_would_not_stop_for_long(tmp_path: Path) -> None:
     process.stop()
 
 
+SAVING = """
+import os, signal, time
+def save(*_):
+    print("saved", flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, save)
+print(os.getpid(), os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(("end_it", "saved"), [("stop", True), ("kill", False), ("hang up", True)])
+def test_what_is_stopped_can_save_what_it_has(tmp_path: Path, end_it: str, saved: bool) -> None:
+    process = begin(tmp_path, SAVING)
+    pids = family(tmp_path / "log")
+    if end_it == "hang up":  # the terminal is closed
+        process._supervisor.send_signal(signal.SIGHUP)
+    else:
+        getattr(process, end_it)()
+    assert end(pids)
+    process.stop()
+    assert ("saved" in (tmp_path / "log").read_text()) is saved
+
+
+def test_what_it_holds_is_open_as_long_as_it_runs(tmp_path: Path) -> None:
+    # GIVEN a program that holds the end of a pipe, and a log of an earlier one
+    (tmp_path / "earlier").write_text("of an earlier run\n")
+    read, write = os.pipe()
+    log = tmp_path / "earlier"
+    command = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
+    process = Process("The program", command, os.environ, log, 20, Lifeline(), holders=[write])
+    os.close(write)
+    process.wait_until(lambda: log.read_text() == "of an earlier run\nhere\n", 60)
+    assert select.select([read], [], [], 0)[0] == []
+    # WHEN it is stopped THEN nobody holds it
+    process.stop()
+    assert os.read(read, 1) == b""
+    os.close(read)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [((sys.executable, "-c", "raise SystemExit(3)"), 3), (("/nowhere",), 127)]
+)
+def test_the_exit_code_of_the_supervisor_is_that_of_the_program(command: tuple[str, ...], code: int) -> None:
+    lifeline = Lifeline()
+    supervisor = [sys.executable, "-I", "-S", str(SUPERVISOR), "1", str(lifeline.watched)]
+    done = subprocess.run(
+        [*supervisor, *command], pass_fds=[lifeline.watched], capture_output=True, check=False
+    )
+    assert done.returncode == code
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) -> None:
     # GIVEN a process that has started a program and does nothing about signals
     starter = (
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # a background job ignores it
-        "from pathlib import Path\nfrom dropsort.local.process import Lifeline, Process\n"
+        "from pathlib import Path\nfrom dropsort.local.process import SUPERVISOR, Lifeline, Process\n"
         f"Process('x', [sys.executable, '-c', {FAMILY.format(prelude='')!r}], os.environ, Path({str(tmp_path / 'log')!r}), 1, "
         "lifeline := Lifeline())\ntime.sleep(600)"
     )

@@ -62,3 +62,10 @@ def test_other_content_has_another_name(packages: Packages, tmp_path: Path) -> N
     other = packages.libraries.rename(tmp_path / "layer-2.zip")
     second = share(Packages({**packages.archives, SERVICE.libraries_parameter: other}), tmp_path / "out")
     assert second.libraries.name != first.name
+
+
+def test_an_archive_that_is_damaged_leaves_nothing(packages: Packages, tmp_path: Path) -> None:
+    packages.libraries.write_bytes(b"no archive")
+    with pytest.raises(zipfile.BadZipFile):
+        share(packages, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -20,6 +20,9 @@ from dropsort.local import venv
 from dropsort.local.errors import InstallError
 
 ROOT = Path(__file__).resolve().parents[3]
+NEEDS = (
+    "Requires-Dist: what-is-nowhere\n"  # a lock has all that is installed, so nothing else is searched for
+)
 BEGIN = "import sys; from pathlib import Path; from dropsort.local import venv; venv.ensure(Path(sys.argv[1]), Path(sys.argv[2]))"
 
 
@@ -30,7 +33,9 @@ def lock(folder: Path, version: str = "1.0", digest: str | None = "") -> Path:
     info = f"tiny_thing-{version}.dist-info"
     with zipfile.ZipFile(wheel, "w") as content:
         content.writestr("tiny_thing.py", f"version = {version!r}\n")
-        content.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-thing\nVersion: {version}\n")
+        content.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-thing\nVersion: {version}\n{NEEDS}"
+        )
         content.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         content.writestr(f"{info}/RECORD", "")
     found = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -84,11 +89,23 @@ def test_it_is_made_once_and_rebuilt_if_it_is_broken_cut_short_or_the_lock_chang
     ("digest", "why"), [("0" * 64, "Expected sha256 0000"), (None, "(?i)hashes are required|--hash=")]
 )
 def test_a_package_without_its_digest_is_rejected_and_leaves_nothing(
-    tmp_path: Path, digest: str | None, why: str
+    tmp_path: Path, digest: str | None, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # settings of this interpreter are not for the other one
     with pytest.raises(InstallError, match=why):
         venv.ensure(lock(tmp_path, digest=digest), tmp_path / "home")
     assert not [path for path in (tmp_path / "home").iterdir() if path.is_dir()]
+
+
+def test_another_interpreter_has_an_environment_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, home, made = lock(tmp_path), tmp_path / "home", list[Path]()
+    monkeypatch.setattr(venv, "_install", lambda _lock, finished, _home: made.append(finished))
+    venv.ensure(wanted, home)
+    monkeypatch.setattr(sys, "version", f"{sys.version}, compiled again")
+    venv.ensure(wanted, home)
+    assert len(set(made)) == 2
 
 
 def test_a_missing_lock_is_named(tmp_path: Path) -> None:

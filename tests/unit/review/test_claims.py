@@ -64,6 +64,35 @@ def test_an_image_stays_claimed_until_all_its_decisions_are_results(s3: Any) -> 
     assert Claims(s3, BUCKET, "Ada", clock).left_over() == ["b.png", "c.png"]
 
 
+def test_what_is_not_being_decided_is_claimed_for_its_time_alone(s3: Any) -> None:
+    clock = Clock()
+    ada = Claims(s3, BUCKET, "Ada", clock)
+    ada.hold(["a.png"])
+    clock.now += claims.DURATION
+    ada.hold(["b.png"])
+    assert Claims(s3, BUCKET, "Ada", clock).left_over() == ["b.png"]
+
+
+def test_an_image_that_is_decided_once_more_stays_claimed(s3: Any) -> None:
+    clock = Clock()
+    ada = Claims(s3, BUCKET, "Ada", clock)
+    # GIVEN an image whose decision is a result, and which is decided once more before claims are written
+    ada.hold(["a.png"], busy=True)
+    ada.release("a.png")
+    ada.hold(["a.png"], busy=True)
+    # WHEN they are THEN it is among them
+    ada.hold(["b.png"])
+    assert Claims(s3, BUCKET, "Ada", clock).left_over() == ["a.png", "b.png"]
+    # AND one that is claimed again after its claim went stays, too
+    ada.release("a.png")
+    ada.hold(["c.png"])
+    ada.hold(["a.png"])
+    ada.hold(["d.png"])
+    assert Claims(s3, BUCKET, "Eve", clock).others() == dict.fromkeys(
+        ("b.png", "c.png", "a.png", "d.png"), "Ada"
+    )
+
+
 def test_two_processes_of_one_reviewer_share_their_claims(s3: Any) -> None:
     one, two = Claims(s3, BUCKET, "Ada"), Claims(s3, BUCKET, "Ada")
     one.hold(["a.png"], busy=True)
@@ -101,7 +130,15 @@ def test_endless_lost_races_end(s3: Any) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"[" * 9999, b'{"reviewer": "A", "paths": []}', b'{"reviewer": 5, "paths": {"a": "x"}}'],
+    [
+        b"",
+        b"{}",
+        b"[" * 9999,
+        b'{"reviewer": "A", "paths": []}',
+        b'{"reviewer": 5, "paths": {"a": "2999-01-01T00:00:00+00:00"}}',
+        b'{"reviewer": "A\\u001b[31m", "paths": {"a": "2999-01-01T00:00:00+00:00"}}',
+        b'{"reviewer": "A", "paths": {"a": "tomorrow", "b": 5, "c": null}}',
+    ],
 )
 def test_damaged_claims_count_as_none(s3: Any, body: bytes) -> None:
     s3.put_object(Bucket=BUCKET, Key=claims.key("Bob"), Body=body)

@@ -16,6 +16,7 @@ from dropsort.cli.review import review
 from dropsort.client import deployed_service
 from dropsort.contract import keys, reviews
 from dropsort.review.server import Server
+from dropsort.review.session import Session
 from tests.unit.review.conftest import BUCKET, Upload, stored
 
 
@@ -56,8 +57,12 @@ def test_what_somebody_has_reviewed_is_exported_only_on_demand(
     upload("a.png")
     upload("b.png", review={"id": "1", "by": "Ada", "action": "none"})
     file = tmp_path / "labels.csv"
+    # AND a result that cannot be read
+    s3.put_object(Bucket=BUCKET, Key="low-confidence/c.png.json", Body=b"{")
     # WHEN both are exported THEN the first is there, and both if their outcome is named
-    assert "labels.csv: 1 image." in run("--export", str(file)).stdout
+    exported = run("--export", str(file))
+    assert "labels.csv: 1 image." in exported.stdout
+    assert "low-confidence/c.png.json" in exported.stderr
     assert [row["key"] for row in csv.DictReader(file.open(encoding="utf-8"))] == ["incoming/a.png"]
     assert "labels.csv: 2 images." in run("--export", str(file), "--outcome", "low-confidence").stdout
     assert [row["review"] for row in csv.DictReader(file.open(encoding="utf-8"))] == ["", "(none)"]
@@ -101,3 +106,24 @@ def test_no_other_user_reads_the_token_from_the_browsers_arguments(
     assert token[1] not in argument
     assert mode == "600"
     assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_page_opens_no_browser_of_its_own_accord_and_ends_its_session(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, stopped = list[str](), list[Session]()
+    stop = Session.stop
+
+    def stopping(session: Session) -> None:
+        stopped.append(session)
+        stop(session)
+
+    monkeypatch.setattr("dropsort.cli.review.open_in_browser", opened.append)
+    monkeypatch.setattr(Session, "stop", stopping)
+    monkeypatch.setattr(Server, "run", lambda _: 1 / 0)  # also where serving fails
+    shown = run("--reviewer", "Ada")
+    assert "Review s3://pictures as Ada: http://127.0.0.1:" in shown.stdout
+    assert isinstance(shown.exception, ZeroDivisionError)
+    assert opened == []
+    (session,) = stopped
+    assert session.thumbnails._pool is None

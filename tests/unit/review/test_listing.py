@@ -47,6 +47,7 @@ def test_orders() -> None:
     many = [item_of(document(number)) for number in range(50)]
     assert ordered(many, "random", 1) == ordered(many[::-1], "random", 1) != ordered(many, "random", 2)
     # The first ones in the audit's order are the same however many images there are.
+    assert ordered(many, "audit") == sorted(many, key=lambda item: item.inference_id)
     first = ordered(many, "audit")[:10]
     assert [item for item in ordered(many[:40], "audit") if item in first] == [
         item for item in first if item in many[:40]
@@ -86,6 +87,21 @@ def test_bins_and_a_view_that_stays() -> None:
         reviews.append_decision(review, id="e", by="Ada", at="2026-11-26T10:00:00.000Z", action="undo")
     )
     assert ("low-confidence", "reason", "below_threshold", 2) in made.bins()
+    undone = made.find(document(2)["inference_id"])
+    assert undone
+    assert (undone.decision, undone.action, undone.by) == (None, None, None)
+
+
+def test_the_most_frequent_labels_come_first() -> None:
+    # GIVEN labels of which one is known to one image, and an image of which only the label is known
+    every, one = {"van": 0.1, "bus": 0.9}, {"van": 0.1, "ape": 0.9}
+    made = listing(
+        document(1, probabilities=every),
+        document(2, probabilities=one),
+        document(3, probabilities=every),
+        document(4, probabilities=None, label="ghost"),
+    )
+    assert made.labels() == ["van", "bus", "ape"]
 
 
 def test_a_newer_upload_takes_the_place_of_the_older_one() -> None:
@@ -106,6 +122,25 @@ def test_views_are_forgotten_when_there_are_many_others() -> None:
     assert made.page(last, 0, 10) == []
 
 
+def test_a_view_that_is_in_use_is_not_forgotten() -> None:
+    made = listing(document(1))
+    views = [made.view("low-confidence", "", "", "newest")[0] for _ in range(16)]
+    assert made.page(views[0], 0, 10)
+    made.view("low-confidence", "", "", "newest")
+    assert made.page(views[0], 0, 10)
+    assert made.page(views[1], 0, 10) is None
+
+
+def test_what_needs_a_review_is_read_first(s3: Any, upload: Upload) -> None:
+    upload("a.png", outcome="classified", reason=None)
+    upload("b.png", outcome="failed", label=None, confidence=None, probabilities=None)
+    doubtful = upload("c.png")
+    made = ImageListing(s3, BUCKET)
+    made.load(lambda: made.bins() != [])  # ends before the second one
+    assert made.find(doubtful)
+    assert made.bins() == [("low-confidence", "reason", "below_threshold", 1)]
+
+
 def test_results_are_read_from_the_bucket_and_what_is_none_is_counted(s3: Any, upload: Upload) -> None:
     of = upload("a.png")
     s3.put_object(Bucket=BUCKET, Key="failed/x.json", Body=b"{}")
@@ -120,5 +155,9 @@ def test_results_are_read_from_the_bucket_and_what_is_none_is_counted(s3: Any, u
 def test_a_result_without_an_inference_id_is_counted() -> None:
     made = listing(document(1, inference_id=None))
     assert (made.bins(), len(made.problems)) == ([], 1)
+    # AND of many a hundred are remembered
+    for number in range(120):
+        made.add(document(number, inference_id=None))
+    assert len(made.problems) == 100
     hostile = document(2, review={"action": "label"})
     assert replace(item_of(hostile), by=None).decision is None

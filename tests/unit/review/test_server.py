@@ -80,6 +80,7 @@ def test_only_the_browser_that_opened_the_address_first_is_served(s3: Any) -> No
         status, headers, content = one.request("GET", "/")
         assert (status, headers["cache-control"]) == (200, "no-store")
         assert {name: headers[name] for name in PROTECTING} == PROTECTING
+        assert "server" not in headers  # nobody needs to know what it is
         assert {name: one.request("GET", "/", base="")[1][name] for name in PROTECTING} == PROTECTING
         assert b"<script>" not in content
         assert b"style=" not in content
@@ -185,6 +186,7 @@ def test_decisions_are_stored_become_results_and_are_listed(s3: Any, upload: Upl
     [
         ({}, "names no image"),
         ({"image": "x", "id": 5}, "has no id"),
+        ({"image": "x", "id": "1", "seen": 5}, "saw none"),
         ({"image": "x", "id": "1", "key": "captures/x"}, "not there"),
         ({"image": "x", "id": "1", "key": "incoming/x", "action": "delete"}, "no action"),
         (

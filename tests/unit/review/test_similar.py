@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
+import pytest
 from PIL import Image, ImageDraw
 
+from dropsort.review import similar
 from dropsort.review.decoding import DisplayImage, difference_hash
 from dropsort.review.listing import ListedImage, item_of
 from dropsort.review.similar import DISTANCE, SimilarImages, grouped
@@ -60,9 +63,52 @@ def test_what_may_have_failed_due_to_another_image_is_compared_again() -> None:
         made.stop()
 
 
+class Counting:
+    """Thumbnails that are the same for all images; `begun` and `go_on` hold up the first."""
+
+    def __init__(self) -> None:
+        self.made, self.begun, self.go_on = list[str](), threading.Event(), threading.Event()
+
+    def get(self, item: ListedImage, _size: str) -> DisplayImage:
+        self.made.append(item.path[:3])
+        self.begun.set()
+        assert self.go_on.wait(60)
+        return DisplayImage(b"x", "image/png", None, 0)
+
+
+def test_the_end_waits_for_one_image_at_most() -> None:
+    items, thumbnails = [item_of(document(number)) for number in range(3)], Counting()
+    made = SimilarImages(thumbnails)  # type: ignore[arg-type]
+    made.groups(items)
+    assert thumbnails.begun.wait(60)
+    thread = made._thread
+    assert thread
+    made.stop()
+    thumbnails.go_on.set()
+    thread.join(60)
+    assert (thread.is_alive(), thumbnails.made) == (False, ["000"])
+
+
+def test_of_too_many_hashes_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similar, "MOST_HASHES", 2)
+    items, thumbnails = [item_of(document(number)) for number in range(3)], Counting()
+    thumbnails.go_on.set()
+    made = SimilarImages(thumbnails)  # type: ignore[arg-type]
+    try:
+        made.groups(items)
+        eventually(lambda: not made.pending)
+        assert [paths(one) for one in made.groups(items[1:])] == [["001", "002"]]
+        assert made.pending == 0
+    finally:
+        made.stop()
+
+
 def test_groups_have_a_leader_and_the_largest_comes_first() -> None:
     items = [item_of(document(number)) for number in range(7)]
     chain = [0, 0b11111, 0b1111111111, None, 0, 0xFF00FF00FF00FF00, None]
     found = [paths(group) for group in grouped(items, chain)]
     # 0 and 1 are near, 1 and 2 are, 0 and 2 are not: what is in a group is near its first image.
     assert found == [["000", "001", "004"], ["002"], ["005"], ["003"], ["006"]]
+    # AND one that is found later may be the largest; six bits are too many
+    found = [paths(group) for group in grouped(items[:3], [0b111111, 0, 0b11111 << 10])]
+    assert found == [["001", "002"], ["000"]]
