@@ -27,7 +27,8 @@ class Jpeg2000:
 
     ``head`` is everything before the first tile, without the lengths of tiles (TLM). ``parts`` are begin and end of the parts of each tile.
     ``axes`` has begin and end of the image, and begin and size of the first tile, across and down; ``steps`` the pixels that share one
-    sample, where a component has more than one. ``packed`` is whether the headers of packets stand in the main header (PPM).
+    sample, where a component has more than one. ``packed`` is whether packets have their headers in the main header (PPM). ``begin``
+    is where the code stream begins.
     """
 
     width: int = 0
@@ -41,6 +42,7 @@ class Jpeg2000:
     axes: tuple[tuple[int, int, int, int], ...] = ()
     steps: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
     packed: bool = False
+    begin: int = 0
 
     def size_at(self, level: int) -> tuple[int, int] | None:
         """Width and height in pixels when halved `level` times; None where Pillow does not put every sample in its place then.
@@ -74,7 +76,7 @@ def inspect(data: bytes) -> Jpeg2000:
         ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``.
     """
     box, begin, end = _codestream(data)
-    found = Jpeg2000()
+    found = Jpeg2000(begin=begin)
     at = begin + 2
     head = [data[:box] + b"\0\0\0\0jp2c" if begin else b"", data[begin:at]]
     missing: set[int] = set()

@@ -1,16 +1,19 @@
 """JPEG 2000: whether the packets of each tile end exactly where its data does, which OpenJPEG does not report.
 
-After a damaged header of a packet, the decoder takes other bytes for headers. It then ends before the data of the tile does, or
-wants more. It rejects a packet whose data is cut off, but not what follows the last packet, and takes headers that are missing for empty
-ones. So more data after each tile must change nothing, and with another end it must be rejected. The headers are all read even at the
-lowest resolution, at which there is little to decode.
+:mod:`.packet_headers` reads them. Files that it does not understand are decoded with other ends: after a damaged header of a packet,
+the decoder takes other bytes for headers. It then ends before the data of the tile does, or wants more. It rejects a packet whose data
+is cut off, but not what follows the last packet, and takes headers that are missing for empty ones. So more data after each tile must
+change nothing, and with another end it must be rejected. The headers are all read even at the lowest resolution, at which there is
+little to decode.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterable
 
+from handlers.imaging import codestream, packet_headers
 from handlers.imaging.jpeg2000 import Jpeg2000, load
 from handlers.rejections import Rejection
 
@@ -41,14 +44,18 @@ _REPLACED = (
 def check(data: bytes, found: Jpeg2000) -> None:
     """Read the packets of every tile.
 
-    Nothing is checked if the main header holds the headers of packets, nor of files with more than 16 million pixels at the lowest
-    resolution at which Pillow reads them. Of more than 256 tiles, it is only checked whether packets are missing.
+    Of what :mod:`.packet_headers` does not understand, nothing is checked if the main header holds the headers of packets, nor of files
+    with more than 16 million pixels at the lowest resolution at which Pillow reads them. Of more than 256 tiles, it is only checked
+    whether packets are missing.
 
     Raises
     ------
     Rejection
         ``truncated_image``, ``corrupt_image``.
     """
+    with contextlib.suppress(codestream.NotUnderstood):
+        packet_headers.check(data, codestream.read(data, found.begin, found.parts))
+        return
     level = next(level for level in range(found.resolutions, -1, -1) if found.size_at(level))
     width, height = found.size_at(level) or (0, 0)
     pixels = width * height
