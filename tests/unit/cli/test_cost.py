@@ -129,3 +129,12 @@ def test_a_month_is_the_sum_of_its_parts() -> None:
     assert found.totals == pytest.approx({name: sum(items.values()) for name, items in found.parts.items()})
     with pytest.raises(KeyError):
         whole_bill.month(whole_bill.Traffic(instance="ml.none"), [])
+
+
+def test_the_backlog_function_runs_every_five_minutes_and_captures_are_base64() -> None:
+    hours, items = 30.4 * 24, whole_bill.fixed(whole_bill.Traffic(), [])
+    run = 2 * prices.price("lambda-arm-gb-second") + prices.price("lambda-request")
+    run += prices.price("s3-get") + 2 * prices.price("s3-put")
+    assert items["backlog function, every five minutes"] == pytest.approx(12 * hours * run)
+    stored = whole_bill.stored_per_million(whole_bill.Traffic(kilobytes=9))
+    assert stored["captures, as long as they are retained"] == pytest.approx((12 + 0.6) * 0.023)

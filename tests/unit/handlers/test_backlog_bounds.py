@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +14,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dropsort.contract import ignored_paths, reconciliation
+from dropsort.contract.backlog import UploadList
 from handlers import backlog, telemetry
 from handlers.backlog import (
     INTERVAL,
     BacklogInvocation,
     BacklogSettings,
     BacklogState,
+    FailureScan,
     Reconciliation,
     healthy,
 )
@@ -101,6 +105,65 @@ def test_the_oldest_upload_is_named_and_of_several_the_first_key() -> None:
         == 0
     )
     assert Reconciliation(NOW.isoformat()).values()["OldestUnreviewedAge"] == 0
+
+
+def test_reviews_count_from_a_minute_before_one_comparison_to_a_minute_before_the_next() -> None:
+    minute = timedelta(seconds=60)
+    last = BacklogState(last=ago(2 * INTERVAL))
+    assert last.reviewed(NOW.isoformat()) == (NOW - 2 * INTERVAL - minute, NOW - minute)
+    assert BacklogState().reviewed(NOW.isoformat()) == (NOW - minute - INTERVAL, NOW - minute)
+
+
+class Failures:
+    """Results below failed/, each written so many seconds from `NOW`, and how many seconds later it is tried again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *written: tuple[int, int]) -> None:
+        self.written = written
+        monkeypatch.setattr(backlog.reconciliation, "failures", self._list)
+
+    def _list(
+        self, _s3: Any, _bucket: str, since: datetime, until: datetime, after: str
+    ) -> Iterator[reconciliation.FailedResult]:
+        assert after == ""
+        for number, (seconds, wait) in enumerate(self.written):
+            at = NOW + seconds * SECOND
+            if since <= at <= until:
+                key = f"incoming/{number}"
+                yield reconciliation.FailedResult(f"failed/{number}.json", at, key, at + wait * SECOND)
+
+    @staticmethod
+    def collect(state: BacklogState) -> tuple[int, FailureScan | None]:
+        """How many one invocation starts, and from where the next one reads."""
+        tick = BacklogInvocation(SETTINGS, None, None, None, NOW, SECOND, INTERVAL, time.monotonic() + 600)
+        with UploadList() as uploads:
+            scan = tick._collect(uploads, state)
+            return uploads.count, scan
+
+
+def test_failures_are_read_up_to_a_minute_after_the_invocation_and_then_from_a_minute_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = SECOND * 60
+    # GIVEN failures whose time has come, by a clock that is ahead of ours
+    for ahead, count in ((59, 1), (60, 1), (61, 0)):
+        failures = Failures(monkeypatch, (ahead, -100))
+        assert failures.collect(BacklogState()) == (count, FailureScan("", (NOW - seconds).isoformat()))
+    # AND by one that is behind, THEN those that may have come after the last invocation are read
+    for behind, count in ((59, 1), (60, 1), (61, 0)):
+        failures = Failures(monkeypatch, (-behind, 0))
+        state = BacklogState(retryable_since=(NOW - seconds).isoformat())
+        assert failures.collect(state) == (count, FailureScan("", (NOW - seconds).isoformat()))
+
+
+def test_failures_that_wait_are_read_again_from_a_minute_before_the_first_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # GIVEN two that wait until after this invocation, and one whose time comes with it
+    failures = Failures(monkeypatch, (-300, 301), (-200, 201), (-400, 400))
+    assert failures.collect(BacklogState()) == (1, FailureScan("", (NOW - 360 * SECOND).isoformat()))
+    # THEN nothing is read from before where reading began
+    state = BacklogState(retryable_since=(NOW - 330 * SECOND).isoformat())
+    assert failures.collect(state) == (0, FailureScan("", (NOW - 330 * SECOND).isoformat()))
 
 
 def test_the_settings_are_of_the_environment_and_none_may_be_missing() -> None:

@@ -95,3 +95,43 @@ def test_the_first_burst_of_throttles_is_no_alarm_for_good(monkeypatch: pytest.M
         assert alarm["StateValue"] == "ALARM"
         after = [state(client, alarm, NOW + timedelta(minutes=minutes)) for minutes in (2, 3, 60)]
         assert after == ["ALARM", "OK", "OK"]
+
+
+def queries(**rows: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics of an alarm, as DescribeAlarms returns them."""
+    return [{"Id": name, **row} for name, row in rows.items()]
+
+
+def test_an_alarm_on_an_expression_and_on_some_of_its_periods(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("cloudwatch", region_name="us-east-1")
+
+        def metric(name: str, *values: float) -> dict[str, Any]:
+            """A metric with values of the last whole periods, the latest one first."""
+            for number, value in enumerate(values, 1):
+                at = NOW - timedelta(minutes=5 * number)
+                client.put_metric_data(
+                    Namespace="N", MetricData=[{"MetricName": name, "Timestamp": at, "Value": value}]
+                )
+            return {"Metric": {"Namespace": "N", "MetricName": name}, "Period": 300, "Stat": "Sum"}
+
+        def judged(*values: float, whole: float = 10.0, **more: Any) -> str:
+            name = f"low{len(values)}{sum(values)}"
+            alarm: Any = {
+                "StateValue": "former", "ComparisonOperator": "GreaterThanThreshold", "Threshold": 0.5, "EvaluationPeriods": 3,
+                "Metrics": queries(
+                    share={"Expression": "low / whole", "ReturnData": True},
+                    low={"MetricStat": metric(name, *values), "ReturnData": False},
+                    whole={"MetricStat": metric(f"{name}-whole", *[whole] * len(values)), "ReturnData": False},
+                ),
+            } | more  # fmt: skip
+            return state(client, alarm, NOW)
+
+        assert judged(6.0, 7.0, 8.0) == "ALARM"
+        assert judged(6.0, 0.0, 9.0) == "OK"
+        assert judged(6.5, 0.0, 9.0, DatapointsToAlarm=2) == "ALARM"
+        # AND by default missing data is missing
+        assert judged() == "INSUFFICIENT_DATA"
+        assert judged(TreatMissingData="notBreaching") == "OK"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dropsort.contract.metrics import MONITORING
+from monitoring import function
 from monitoring.drift.sample import Sample
 from monitoring.errors import MonitoringError
 from monitoring.function import handler, observe
@@ -181,6 +182,29 @@ def test_the_handler_prints_metrics(
         assert all(MONITORING[m["Name"]] == m["Unit"] and m["Name"] in line for m in described["Metrics"])
         assert all(d in line for d in described["Dimensions"][0])
         assert line["_aws"]["Timestamp"] == 1795251900000
+
+
+def test_captures_get_six_tenths_of_the_time_that_is_left(
+    aws: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACK_NAME", "dropsort")
+    monkeypatch.setenv("BUCKET_NAME", "images")
+    given: list[float] = []
+
+    def run(*arguments: Any, seconds: float, **more: Any) -> Any:
+        given.append(seconds)
+        return aggregation(*arguments, seconds=seconds, **more)
+
+    aggregation = function.run
+    monkeypatch.setattr(function, "run", run)
+
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 60_000
+
+    handler({"time": "2026-11-21T09:05:00Z"}, Context())
+    handler({"time": "2026-11-21T09:05:00Z"}, None)
+    assert given == pytest.approx([36.0, 180.0])
 
 
 @pytest.mark.parametrize(

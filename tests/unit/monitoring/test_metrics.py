@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dropsort.contract.metrics import NAMESPACE
+from monitoring.aggregates.cells import Aggregate, Health
+from monitoring.cloudwatch import values
 from monitoring.cloudwatch.emf import emf
+from monitoring.drift.sample import Sample
 from monitoring.prices import INSTANCES, PRICES, ResourceUse, cost, price, redrive_dollars
+from monitoring.settings import Settings
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
@@ -89,3 +95,48 @@ def test_a_thousand_labels_are_the_most_frequent_and_the_others_together() -> No
     assert "label-999" in found
     assert "label-979" not in found
     assert sum(found.values()) == pytest.approx(1)
+
+
+def test_values_are_what_a_run_added_and_what_either_window_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a day with a low confidence in two of four captures and one unfamiliar image
+    day = Sample.of("aabb", [0.5, 0.92, 0.95, 0.99], [0.005, 0.015, 0.5, 1.0])
+    monkeypatch.setattr(values, "sample", lambda _: day)
+
+    def signals(**found: tuple[float, bool]) -> Any:
+        every = [SimpleNamespace(name=name, effect=one, alarm=alarm) for name, (one, alarm) in found.items()]
+        return SimpleNamespace(signals=every, estimated_accuracy=0.84)
+
+    # AND alarms of the day and of the last hours, of which one is in both
+    found: Any = SimpleNamespace(
+        day=signals(
+            LabelShares=(0.3, True), ConfidenceWasserstein=(0.1, False), ConfidenceJensenShannon=(0.2, True)
+        ),
+        recent=signals(LabelShares=(0.4, True), ConfidenceWasserstein=(0.5, True)),
+        silence=SimpleNamespace(hours=3, alarm=False),
+    )
+    before = Health(records=10, bad_lines=3, duplicates=5)
+    after = Health(records=17, bad_lines=4, duplicates=7)
+    settings = Settings("s", "b", threshold=0.93, familiarity_threshold=0.01)
+    expected = {
+        "Captured": 7, "BadLines": 1, "Duplicates": 2, "MeanConfidence": 0.84, "LowConfidenceRate": 0.5, "UnfamiliarRate": 0.25,
+        "EstimatedAccuracy": 0.84, "LabelShareChange": 0.3, "ConfidenceWasserstein": 0.1, "ConfidenceJensenShannon": 0.2,
+        "DriftAlarms": 3, "SilentHours": 3, "SilenceAlarm": 0,
+    }  # fmt: skip
+    assert values.metric_values(settings, after, before, Aggregate(), found) == pytest.approx(
+        expected, abs=1e-3
+    )
+    # AND without a window of the last hours only those of the day count
+    found.recent = None
+    assert values.metric_values(settings, after, before, Aggregate(), found)["DriftAlarms"] == 2
+
+
+def test_settings_are_of_the_environment_and_empty_ones_are_the_defaults() -> None:
+    needed = {"STACK_NAME": "s", "BUCKET_NAME": "b"}
+    given = {
+        "THRESHOLD": "0.8", "FAMILIARITY_THRESHOLD": "0.02", "LABELS": " a, b ,", "CAPTURE_PERCENT": "25",
+        "WORKFLOW_TYPE": "STANDARD", "INSTANCE_TYPE": "ml.m5.large", "INSTANCE_COUNT": "3",
+    }  # fmt: skip
+    settings = Settings("s", "b", 0.8, 0.02, ("a", "b"), 25.0, "STANDARD", "ml.m5.large", 3)
+    assert Settings.of(needed | given) == settings
+    numbers = ("THRESHOLD", "FAMILIARITY_THRESHOLD", "CAPTURE_PERCENT", "INSTANCE_COUNT")
+    assert Settings.of(needed | dict.fromkeys(numbers, "")) == Settings("s", "b")

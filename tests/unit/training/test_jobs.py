@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from tests import needs
@@ -101,6 +102,23 @@ def test_on_demand_has_neither() -> None:
     assert request["EnableManagedSpotTraining"] is False
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800}
     assert "CheckpointConfig" not in request
+
+
+def test_the_longest_wait_counts_for_spot_instances_and_may_be_the_run() -> None:
+    assert created("script", spot=False, max_wait_seconds=60)["StoppingCondition"] == {
+        "MaxRuntimeInSeconds": 1800
+    }
+    assert created("script", max_wait_seconds=1800)["StoppingCondition"]["MaxWaitTimeInSeconds"] == 1800
+    with pytest.raises(TrainingError, match="cannot be shorter"):
+        job("script", max_wait_seconds=1799)
+
+
+def test_a_job_has_disk_space_for_its_images_and_prints_its_lines_at_once() -> None:
+    request = created("script")
+    assert request["ResourceConfig"] == {
+        "InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30,
+    }  # fmt: skip
+    assert request["Environment"] == {"PYTHONPATH": plan.CODE_FOLDER, "PYTHONUNBUFFERED": "1"}
 
 
 def test_the_image_fits_the_instance() -> None:
@@ -235,6 +253,52 @@ def test_waiting_for_spot_instances_in_vain_says_so() -> None:
     session = Endings({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"})
     with pytest.raises(TrainingError, match="stopped: MaxWaitTimeExceeded"):
         submission.wait("a-job", session, interval_seconds=0)
+
+
+def test_waiting_is_twice_as_long_as_a_job_may_wait_for_its_instance() -> None:
+    assert 2 * job("script").max_wait_seconds == submission.PATIENCE_SECONDS
+
+
+def test_a_service_that_cannot_be_reached_is_an_error_with_the_jobs_name() -> None:
+    session = Endings()
+    session.describe_training_job = raise_unreachable  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="training job a-job cannot be described: Could not connect"):
+        submission.wait("a-job", session)
+
+
+def raise_unreachable(TrainingJobName: str) -> dict[str, Any]:
+    raise EndpointConnectionError(endpoint_url="https://sagemaker")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_request_is_shown_before_the_job_is_sent_with_its_source(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    sent: dict[str, bytes] = {}
+
+    def start(create: dict[str, Any], _session: Any, bucket: str, *names: Any) -> str:
+        prefix, base_name, *code = names
+        assert (bucket, prefix, base_name) == (job(kind).bucket, "training", job(kind).base_name)
+        assert create["HyperParameters"] == created(kind)["HyperParameters"]
+        assert len(shown) == len(plan.plan(job(kind)))
+        if code:
+            folder, entry = code
+            assert (folder / entry).is_file()
+            sent.update(
+                {
+                    str(path.relative_to(folder)): path.read_bytes()
+                    for path in folder.rglob("*")
+                    if path.is_file()
+                }
+            )
+        return "a-job"
+
+    monkeypatch.setattr(submission.sdk, "start", start)
+    name = submission.submit(job(kind), Endings(), lambda request: shown.append(request.operation))  # type: ignore[arg-type]
+    assert name == "a-job"
+    assert (shown[-1], set(shown[:-1])) == ("CreateTrainingJob", {"PutObject"} if kind == "script" else set())
+    assert sent == (source.files() if kind == "script" else {})
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -199,6 +199,55 @@ def test_registering_the_same_artifact_again_changes_nothing(session: Any, artif
     assert seen == []
 
 
+def test_an_artifact_is_registered_again_where_its_image_is_another_or_it_was_rejected(
+    session: Any, artifact: Path
+) -> None:
+    registry.register("bikes", session, **model(artifact))
+    other = model(artifact, image=image_uri("pytorch-inference", "us-east-1", "ml.g4dn.xlarge"))
+    assert registry.register("bikes", session, **other).version == 2
+    assert registry.register("bikes", session, **other).version == 2
+    registry.approve("bikes", session, version=2, reject=True)
+    again = registry.register("bikes", session, **other)
+    assert (again.version, again.status) == (3, "PendingManualApproval")
+
+
+def test_a_version_that_is_not_there_is_none_of_those_that_are(session: Any, artifact: Path) -> None:
+    registry.register("bikes", session, **model(artifact))
+    with pytest.raises(TrainingError, match="group bikes has no version 9"):
+        registry.approve("bikes", session, version=9)
+
+
+def test_thresholds_are_registered_to_the_last_digit_and_outputs_of_two_jobs_apart() -> None:
+    metrics = {"threshold": 0.123456789012, "familiarity_threshold": 0.0123456789, "accuracy": 0.123456789}
+    one, other = (
+        plan_register("bikes", **model(f"s3://{BUCKET}/{name}/model.tar.gz", metrics=metrics))
+        for name in "ab"
+    )
+    assert version_request(one)["CustomerMetadataProperties"] == {
+        "threshold": "0.123456789012", "familiarity_threshold": "0.0123456789", "accuracy": "0.123457",
+    }  # fmt: skip
+    assert one[1].parameters["Key"] != other[1].parameters["Key"]
+
+
+def test_versions_come_from_every_page_of_the_registry_the_newest_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "describe", lambda _session, arn: arn)
+    pages = {
+        None: {"ModelPackageSummaryList": [{"ModelPackageArn": "3"}], "NextToken": "second"},
+        "second": {"ModelPackageSummaryList": [{"ModelPackageArn": "2"}, {"ModelPackageArn": "1"}]},
+    }
+    requested: list[dict[str, Any]] = []
+
+    def listed(**given: Any) -> Any:
+        requested.append(given)
+        return pages[given.get("NextToken")]
+
+    session: Any = SimpleNamespace(client=lambda _: SimpleNamespace(list_model_packages=listed))
+    assert list(registry.packages(session, "bikes")) == ["3", "2", "1"]
+    assert {(given["SortBy"], given["SortOrder"]) for given in requested} == {("CreationTime", "Descending")}
+
+
 def test_registering_goes_on_after_a_run_that_was_killed_half_way(session: Any, artifact: Path) -> None:
     # GIVEN group and artifact are there, the version is not
     group, upload, *_ = plan_register("bikes", **model(artifact))

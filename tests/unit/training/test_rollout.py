@@ -193,6 +193,8 @@ def test_the_stack_may_keep_its_thresholds() -> None:
 
 def test_more_instances_for_a_canary() -> None:
     assert rollout_plan.parameters(PACKAGE, instances=2)["EndpointInstanceCount"] == "2"
+    # AND none is for CloudFormation to reject, which names the bounds
+    assert rollout_plan.parameters(PACKAGE, instances=0)["EndpointInstanceCount"] == "0"
 
 
 def test_every_parameter_of_the_stack_is_set_or_unchanged() -> None:
@@ -371,6 +373,11 @@ def test_a_stack_that_runs_the_version_already_is_left_alone(session: Session) -
     )
     result = execute(session)
     assert (result.changed, result.executed) == ({}, False)
+
+
+def test_an_endpoint_of_the_stacks_own_may_have_a_name(session: Session) -> None:
+    session.cloudformation("describe_stacks", stack(EndpointName="bikes"), StackName=STACK)
+    assert execute(session, confirm=lambda _: False).executed is False
 
 
 @pytest.mark.parametrize(

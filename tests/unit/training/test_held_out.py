@@ -1,0 +1,125 @@
+"""Evaluation: which images are evaluated, what is known of those of the training, and lists of images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto import mock_aws
+from PIL import Image
+
+from training import dataset
+from training.dataset import channels, fingerprints, images
+from training.errors import TrainingError
+from training.evaluation import held_out
+
+
+def test_near_duplicates_of_images_that_are_here_are_found_by_their_pixels_too(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    # GIVEN a model that knows its training images, which are next to those of the test
+    train = image_tree(6, below="all/train", side=64)
+    test = image_tree(6, below="all/test", side=64)
+    fingerprints.write(model_folder, dataset.read(train).images)
+    Image.open(train / "red" / "3.png").save(test / "red" / "copy.jpg", quality=90)
+    # THEN no hash is left of which the image is not known
+    found = held_out.evaluate_path(model_folder, test)
+    assert found.summary()["near_duplicates_from"] == ["perceptual hash and pixels"]
+
+
+def test_files_of_something_else_may_have_suffixes_in_capitals(tmp_path: Path) -> None:
+    for name in ("a.PNG", "b.png", "c.txt"):
+        Image.new("RGB", (9, 9)).save(tmp_path / name, "PNG")
+    (tmp_path / "d.png").write_bytes(b"no image")
+    assert [image.path.name for image in held_out.unlabelled(tmp_path)] == ["a.PNG", "b.png"]
+
+
+def test_fingerprints_that_cannot_be_read_are_not_none_and_shape_is_a_part_of_them(tmp_path: Path) -> None:
+    assert fingerprints.read(tmp_path) == fingerprints.Fingerprints()
+    (tmp_path / fingerprints.FILE).mkdir()
+    with pytest.raises(TrainingError, match=r"training-images\.json is damaged"):
+        fingerprints.read(tmp_path)
+    wide, high = np.zeros((2, 8, 3), np.uint8), np.zeros((8, 2, 3), np.uint8)
+    assert fingerprints.pixel_digest(wide) != fingerprints.pixel_digest(high)
+
+
+def save(path: Path, colour: tuple[int, int, int] = (9, 9, 9)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9), colour).save(path, "PNG")
+    return path
+
+
+def test_what_tools_leave_between_images_is_no_label_and_no_image(tmp_path: Path) -> None:
+    for name in ("red/a.png", "__MACOSX/red/a.png", ".git/a.png", "red/.a.png", "red/deep/b.png"):
+        save(tmp_path / name)
+    data = dataset.read(tmp_path)
+    assert data.labels == ["red"]
+    assert [image.path.name for image in data.images] == ["a.png", "b.png"]
+    assert data.counts() == {"unassigned": {"red": 2}}
+
+
+def test_a_table_gives_labels_as_they_were_and_names_a_part_that_is_none(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("label,file,split\n'=red,a.png,test\n")
+    data = dataset.read(tmp_path / "table.csv")
+    assert [(image.label, image.part) for image in data.images] == [("=red", "test")]
+    (tmp_path / "table.csv").write_text("label,file,split\nred,a.png,holdout\n")
+    with pytest.raises(TrainingError, match="line 2: split is 'holdout'"):
+        dataset.read(tmp_path / "table.csv")
+
+
+def test_a_bare_name_that_is_in_two_folders_is_not_guessed(tmp_path: Path) -> None:
+    for name in ("one/a.png", "other/a.png", "one/b.png"):
+        save(tmp_path / name)
+    (tmp_path / "list.lst").write_text("0\t0\ta.png\n1\t1\tb.png\n")
+    data = dataset.read(tmp_path / "list.lst")
+    assert [image.path.name for image in data.images] == ["b.png"]
+    assert data.rejected == [(tmp_path / "a.png", "does not exist")]
+
+
+def test_images_are_decoded_unless_that_is_not_wanted(tmp_path: Path) -> None:
+    save(tmp_path / "red" / "a.png")
+    (tmp_path / "red" / "b.png").write_bytes(b"no image")
+    assert len(dataset.read(tmp_path).images) == 1
+    assert len(dataset.read(tmp_path, check=False).images) == 2
+
+
+def test_images_are_resized_as_the_graph_does_it(tmp_path: Path) -> None:
+    made = Image.effect_noise((33, 21), 60).convert("RGB")
+    made.save(tmp_path / "a.png")
+    (loaded,) = images.load([dataset.LabelledImage(tmp_path / "a.png", "a")], 16)
+    assert np.array_equal(loaded, np.asarray(made.resize((16, 16), Image.Resampling.BICUBIC)))
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="images")
+        yield client
+
+
+def test_an_image_that_has_changed_is_uploaded_again_and_lists_name_where_images_are(
+    bucket: Any, tmp_path: Path
+) -> None:
+    for part in ("train", "validation"):
+        for label in ("blue", "red"):
+            save(tmp_path / part / label / "a.png", (len(part), 0, len(label)))
+    assert channels.upload(dataset.read(tmp_path), bucket, "images", "p").skipped == 0
+    save(tmp_path / "train" / "red" / "a.png", (1, 2, 3))
+    assert channels.upload(dataset.read(tmp_path), bucket, "images", "p").sent == 1
+
+    def lines(key: str) -> list[str]:
+        return bucket.get_object(Bucket="images", Key=key)["Body"].read().decode().splitlines()  # type: ignore[no-any-return]
+
+    assert lines("p/train_lst/train.lst") == ["0\t0\tblue/a.png", "1\t1\tred/a.png"]
+    assert [json.loads(line)["source-ref"] for line in lines("p/manifests/train.manifest")] == [
+        "s3://images/p/train/blue/a.png", "s3://images/p/train/red/a.png",
+    ]  # fmt: skip
