@@ -166,6 +166,13 @@ def test_failures_that_wait_are_read_again_from_a_minute_before_the_first_of_the
     assert failures.collect(state) == (0, FailureScan("", (NOW - 330 * SECOND).isoformat()))
 
 
+def test_more_failures_than_one_run_starts_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "MOST_UPLOADS", 2)
+    # GIVEN three whose time has come, of which the last one has waited longest
+    failures = Failures(monkeypatch, (-200, 0), (-300, 0), (-400, 0))
+    assert failures.collect(BacklogState()) == (2, FailureScan("", (NOW - 460 * SECOND).isoformat()))
+
+
 def test_the_settings_are_of_the_environment_and_none_may_be_missing() -> None:
     environment = {
         "BUCKET_NAME": "images", "BACKLOG_STATE_MACHINE": "machine", "BACKLOG_CONCURRENCY": "7", "SERIALIZE_FUNCTION": "serialize",

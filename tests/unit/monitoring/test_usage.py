@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -57,3 +58,31 @@ def test_images_of_the_month_and_invocations_of_the_day(cloudwatch: Any) -> None
         cloudwatch.put_metric_data(Namespace="Dropsort", MetricData=[row])
 
     assert counted(cloudwatch, "s", NOW) == (6, 4)
+
+
+def test_invocations_are_those_of_the_24_hours_before_this_one(cloudwatch: Any) -> None:
+    hour = NOW.replace(minute=0)
+    for at, count in (
+        (hour, 100), (hour - HOUR, 3), (hour - timedelta(days=1), 5), (hour - timedelta(days=1, minutes=1), 100),
+    ):  # fmt: skip
+        put(cloudwatch, "EndpointLatency", at, count)
+    assert counted(cloudwatch, "s", NOW)[1] == 8
+
+
+def test_each_request_has_a_span_and_no_more_points_than_cloudwatch_returns_at_once() -> None:
+    requests: list[dict[str, Any]] = []
+
+    def statistics(**given: Any) -> dict[str, Any]:
+        requests.append(given)
+        return {"Datapoints": []}
+
+    client: Any = SimpleNamespace(get_metric_statistics=statistics)
+    month = datetime(2026, 12, 1, tzinfo=UTC)
+    # WHEN a month begins, and over a quarter
+    assert counted(client, "s", month) == (0, 0)
+    assert counted(client, "s", month + HOUR) == (0, 0)
+    assert invocations(client, "s", month - timedelta(days=90), month) == 0
+    assert len(requests) == 1 + 4 + 2
+    for given in requests:
+        span = given["EndTime"] - given["StartTime"]
+        assert timedelta(0) < span <= timedelta(seconds=1440 * given["Period"])

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.drift import SAME, put_hour
 from dropsort.pages import comparison, dashboard, evaluation, report_tables
 from dropsort.pages.chart import Bars, Chart, Dots, Line, Rule, compact
-from dropsort.pages.words import count, percent, span
+from dropsort.pages.words import count, percent, period, probability, span
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.cloudwatch.dashboard import Dashboard, Panel
 from monitoring.cloudwatch.widgets import MetricLine, Widget, WidgetMetric
@@ -107,6 +107,9 @@ def test_a_comparison_shows_what_becomes_wrong_what_right_and_what_stays_wrong_a
     assert order(page) == [1, 0, 2, 5]
     found = {tile.name: tile.value for tile in comparison.tiles(made)}
     assert (found["newly right"], found["newly wrong"]) == ("1", "2")
+    # AND the promised share of errors, a tenth, is a line within its chart
+    (promised,) = re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>promised<', page)
+    assert 50 < float(promised) < 250
     # AND what is not classified is marked
     assert "candidate: b 0.70, not classified" in page
     assert "candidate: b 0.90, not classified" not in page
@@ -185,6 +188,11 @@ def test_the_confusion_has_true_labels_by_row_the_most_frequent_first() -> None:
 
 
 def test_words_at_their_bounds() -> None:
+    assert period(START, START + timedelta(hours=3)) == "02 November 2026 00:00 to 03:00 UTC"
+    assert (
+        period(START, START + timedelta(hours=30)) == "02 November 2026 00:00 to 03 November 2026 06:00 UTC"
+    )
+    assert [probability(p) for p in (0.05, 0.0095, 0.0094, 1e-15)] == ["0.05", "0.01", "9×10⁻³", "0"]
     assert (span(71), span(72)) == ("71 h", "3 days")
     assert [count(value) for value in (0, 0.04, 0.05, 9.94, 9.95, 1234)] == [
         "0",
