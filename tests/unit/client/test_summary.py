@@ -169,6 +169,9 @@ def test_the_lines_leave_out_what_there_is_not() -> None:
     assert totals(nothing | cold | {"cold_starts": 2})[-1][1] == (
         "all of them probably waited for functions to start (cold start)"
     )
+    # AND what is lost does not depend on what was skipped
+    assert totals(nothing | {"lost": ["incoming/a"]})[2:] == [("lost", "incoming/a")]
+    assert totals(nothing | {"skipped": [1]})[2:] == [("not uploaded", "1")]
     unsure = totals(summarise(1, [finished("bicycle/a", "low-confidence")]))
     assert [name for name, _ in unsure] == [
         "images", "results", "low-confidence", "accuracy", "rate", "latency"
