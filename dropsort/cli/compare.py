@@ -70,8 +70,10 @@ def compare(
     note_overlap(found.overlap)
     summary = found.summary()
     accuracy = found.accuracy()
+    new = found.decisive().accuracy()
     shares = (
         ("accuracy", accuracy),
+        *([(f"… of {new.images:,} without near-duplicates", new)] if new.images < accuracy.images else []),
         ("classified at its own thresholds", found.coverage()),
         (f"classified where {found.precision:.1%} of these are right", found.coverage_at_precision()),
     )
@@ -96,9 +98,7 @@ def compare(
 
         note(f"Page: {write(found, html)}")
     if summary["verdict"] == "roll out":
-        note(
-            f"Next: dropsort up --model {candidate}, or dropsort register --model {candidate} and dropsort rollout"
-        )
+        note(f"Next: dropsort up --model {candidate} (on AWS: register, then rollout)")
     return 0
 
 

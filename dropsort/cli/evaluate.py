@@ -81,9 +81,7 @@ def evaluate(
 
         write(reference, result.predictions, result.labels)
         note(f"Reference: {reference}, {summary['images']} predictions")
-    note(
-        f"Next: dropsort up --model {model}, or on AWS dropsort deploy --model {model} or dropsort register --model {model}"
-    )
+    note(f"Next: dropsort up --model {model} (on AWS: deploy or register)")
     return 0
 
 

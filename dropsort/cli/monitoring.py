@@ -13,6 +13,7 @@ import click
 from dropsort.cli.documents import is_standard_output, read_json, write_json
 from dropsort.cli.locations import HOME, locate
 from dropsort.cli.options import (
+    amount,
     aws_options,
     existing,
     json_option,
@@ -60,11 +61,8 @@ labels_option = click.option(
 images_option = click.option(
     "--images", is_flag=True, help="Decode captured images too, for image statistics."
 )
-processes_option = click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of processes.  [default: depends on the amount]",
+processes_option = amount(
+    "--processes", click.IntRange(min=1), "Number of processes.  [default: depends on the amount]"
 )
 
 

@@ -83,6 +83,8 @@ def amount(
     metavar: str = "N",
 ) -> Option:
     """An option for a number; shows its default if it has one."""
+    if isinstance(kind, click.IntRange | click.FloatRange):  # click: "'abc' is not a valid integer range."
+        kind.name = "whole number" if isinstance(kind, click.IntRange) else "number"
     return click.option(
         name, type=kind, default=default, show_default=default is not None, metavar=metavar, help=words
     )

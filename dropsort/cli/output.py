@@ -62,6 +62,13 @@ def echo(text: str | Path, err: bool = False) -> None:
 
 def show_usage(error: click.UsageError) -> None:
     """A usage error as click shows it: usage, where there is help, and what is wrong."""
+    import click
+
+    parameters = error.ctx.command.params if error.ctx else []
+    names = any(isinstance(one, click.Argument) for one in parameters)
+    if names and isinstance(error, click.NoSuchOption) and not error.possibilities:
+        hint = " Write -- before a name that begins with a hyphen."
+        error = click.UsageError(error.format_message() + hint, error.ctx)
     shown = io.StringIO()
     error.show(shown)
     note(shown.getvalue().rstrip("\n"))

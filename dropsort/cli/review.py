@@ -149,8 +149,12 @@ def _export(aws: Aws, bucket: str, outcomes: tuple[str, ...], file: Path) -> int
 
 def _import(aws: Aws, bucket: str, reviewer: str, file: Path) -> int:
     from dropsort.review import imports, labels
+    from dropsort.review.errors import ReviewError
 
-    found = imports.take_over(aws.client("s3"), bucket, reviewer, labels.read(file, bucket), note)
+    given = labels.read(file, bucket)
+    if not given:
+        raise ReviewError(f"{file} has no labels: {labels.WHERE[file.suffix.lower()]}, then import it again.")
+    found = imports.take_over(aws.client("s3"), bucket, reviewer, given, note)
     echo(", ".join(f"{found[name]} {name}" for name in imports.STATES) + ".")
     return EXIT_FAILURE if found[imports.CONFLICT] or found[imports.MISSING] else 0
 

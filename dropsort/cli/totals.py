@@ -32,7 +32,7 @@ def totals(summary: Mapping[str, Any], *, started: bool = False) -> list[tuple[s
         facts.append(
             (
                 "accuracy",
-                f"{summary['accuracy']:.3f} ({by_folder['right']} of {by_folder['images']} by folder)",
+                f"{summary['accuracy']:.3f} ({by_folder['right']} of {by_folder['images']} in folders named like a label)",
             )
         )
         if by_folder.get("reviewed"):

@@ -172,8 +172,7 @@ def train(
     note_unfamiliar(result.figures)
     write_json(json_file, result.figures)
     note(
-        f"Next: dropsort evaluate --model {model} --images IMAGES (not those of the training), or "
-        f"dropsort up --model {model} (on this machine), or dropsort deploy --model {model} (on AWS)"
+        f"Next: dropsort evaluate --model {model} --images DIR, with other images than those of the training"
     )
     return 0
 

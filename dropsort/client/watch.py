@@ -118,23 +118,29 @@ def run(
     Parameters
     ----------
     done
-        Called for each result. An OSError that it raises is reported; the file counts as done.
+        Called for each result. An OSError or ClientError that it raises is reported; the file counts as done.
     problem
         Called with a sentence for what went wrong, once as long as it stays the same.
     """
-    reported = ""
+    reported: list[str] = []
     while True:
         begin = time.monotonic()
-        text = ""
+        texts: list[str] = []
+        finished: list[FinishedUpload] = []
         try:
-            for item in watch.step():
-                done(item)
+            finished = watch.step()
         except (ClientError, AwsError, BotoCoreError, OSError) as error:
-            text = " ".join(str(error).split())
-            if text != reported:
+            texts.append(" ".join(str(error).split()))
+        for item in finished:
+            try:
+                done(item)
+            except (ClientError, OSError) as error:
+                texts.append(" ".join(str(error).split()))
+        for text in dict.fromkeys(texts):
+            if text not in reported:
                 problem(text)
-        reported = text
-        if once and not text and watch.idle:
+        reported = texts
+        if once and not texts and watch.idle:
             return
         # A scan of a large folder takes long: scan less often then.
         if stop.wait(max(interval_seconds, 5 * (time.monotonic() - begin))):
@@ -146,6 +152,13 @@ def store(item: FinishedUpload, folder: Path, into: Path) -> Path | None:
 
     The copy appears under its name in one step, and one that is there already is left: the function can be repeated and
     interrupted at any time. None if the file has changed or gone since it was uploaded; its next result counts then.
+
+    Raises
+    ------
+    OSError
+        The copy cannot be written.
+    ClientError
+        A folder below `into` is a link.
     """
     source = item.upload.file.path
     before = _state(source)
@@ -154,6 +167,7 @@ def store(item: FinishedUpload, folder: Path, into: Path) -> Path | None:
     target = _target(item, folder, into)
     if _state(target) == before:
         return target
+    _check_no_link(target.parent, into)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
     try:
@@ -172,6 +186,14 @@ def store(item: FinishedUpload, folder: Path, into: Path) -> Path | None:
         with suppress(FileNotFoundError):
             temporary.unlink()
     return target
+
+
+def _check_no_link(folder: Path, into: Path) -> None:
+    """Raise an error if a folder below `into` is a link: whoever can write there would choose where files are written."""
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(into), folder.relative_to(into)):
+        raise ClientError(
+            f"{folder} is a link or below one: nothing is copied there. Name its target with --sort-into."
+        )
 
 
 def is_stored(item: FinishedUpload, folder: Path, into: Path) -> bool:

@@ -125,10 +125,10 @@ def _layer(platform: Platform, out: Path, part: PackageSpec, on_step: OnStep) ->
         with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as temporary:
             tree, finished = Path(temporary, "tree"), Path(temporary, "finished")
             finished.mkdir()
-            on_step(f"Installing {lock.name} for {target.name}")
+            on_step(f"Installing the libraries of the functions ({lock.name}) for {target.name}")
             libraries.install(lock, target, tree)
             libraries.prune(tree, part.services)
-            on_step(f"Zipping {lock.name} for {target.name}")
+            on_step(f"Zipping the libraries of the functions ({lock.name}) for {target.name}")
             # That of this machine is unpacked on it once, so its size matters less than its time.
             level = 1 if platform == "host" else None
             _archive(finished, f"{lock.stem}-{platform}", _tree_files(tree, "python"), level)

@@ -205,6 +205,8 @@ class LocalService:
     def _start(self) -> None:
         self._ended = threading.Event()
         known, before = self._open_folder()
+        if self._port is not None:
+            free_port(self._port)  # an error now, not after the installing
         self._version = model_version.identify(self._model)
         self.changes = model_version.changes(before, self._version, self._parameters)
         with ThreadPoolExecutor(2) as pool:

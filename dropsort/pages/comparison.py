@@ -12,6 +12,7 @@ from jinja2 import Environment
 from numpy.typing import NDArray
 
 from dropsort.contract.statistics import Interval, calibration_bins
+from dropsort.contract.text import number_of
 from dropsort.pages import html
 from dropsort.pages.chart import (
     Axis,
@@ -75,8 +76,8 @@ def render(comparison: Comparison, env: Environment | None = None) -> str:
         env=env,
         title=f"{short(comparison.candidate.name)} compared with {short(comparison.current.name)}",
         header=[
-            f"{len(comparison.truth):,} labelled images that neither model was made from."
-            + (f" {len(comparison.overlap):,} others were left out." if comparison.overlap else ""),
+            f"{number_of(len(comparison.truth), 'labelled image')} that neither model was made from."
+            + (f" Left out: {number_of(len(comparison.overlap), 'other')}." if comparison.overlap else ""),
             *(
                 [
                     f"{near:,} may have a near-duplicate among training images, by perceptual hash alone; the advice is without them."

@@ -81,7 +81,7 @@ def render(evaluation: Evaluation, env: Environment | None = None) -> str:
         env=env,
         title=f"{evaluation.model}: evaluation",
         header=[
-            f"{figures['images']:,} images of {_some(labels)}.",
+            f"{number_of(figures['images'], 'image')} of {_some(labels)}.",
             f"Threshold {evaluation.threshold:.3f} ({evaluation.threshold_from}), familiarity of at least "
             f"{evaluation.familiarity_threshold:g}.",
             *_overlap(evaluation),
@@ -129,7 +129,7 @@ def _overlap(evaluation: Evaluation) -> list[str]:
     if not names:
         return []
     some = ", ".join(names[:_OVERLAP]) + (", …" if len(names) > _OVERLAP else "")
-    return [f"Left out, as the model was made from them: {len(names):,} images ({some})."]
+    return [f"Left out, as the model was made from them: {number_of(len(names), 'image')} ({some})."]
 
 
 def tiles(figures: dict[str, Any]) -> list[Tile]:
@@ -160,7 +160,7 @@ def tiles(figures: dict[str, Any]) -> list[Tile]:
             Tile(
                 "of something else",
                 percent(others["classified"] / others["images"]),
-                f"of {others['images']:,} images of something else pass as classified",
+                f"of {number_of(others['images'], 'image')} of something else are classified",
             )
         )
     return found

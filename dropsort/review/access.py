@@ -32,7 +32,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 # A redirection would not do: after one from a file or another site, browsers leave out the cookie.
-OPENED = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=./"><title>Review</title>'
+OPENED = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=./">'
+    '<link rel="icon" href="favicon.ico"><title>Review</title>'
+)
 CLOSED = "This page is for the browser in which its address was opened first. Start `dropsort review` again for a new address.\n"
 
 

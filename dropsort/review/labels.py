@@ -207,6 +207,12 @@ class LabelFormat(NamedTuple):
     parse: Callable[[str], Iterator[_Row]]
 
 
+# What to do in a file that has no labels.
+WHERE = {
+    ".csv": "fill the column review",
+    ".json": "annotate its tasks in Label Studio, with choices named label, and export them",
+    ".manifest": "take the output manifest of the labelling job",
+}
 FORMATS = {
     ".csv": LabelFormat(_to_csv, _from_csv),
     ".json": LabelFormat(_to_label_studio, _from_label_studio),

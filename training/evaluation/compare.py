@@ -26,6 +26,7 @@ from dropsort.contract.statistics import (
     paired_difference,
     wilson,
 )
+from dropsort.contract.text import number_of
 from training import inference
 from training.dataset import Dataset, LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
@@ -123,10 +124,12 @@ class Comparison:
         right, classified = judged.correct(judged.candidate), judged.candidate.classified
         hits, count = int(right[classified].sum()), int(classified.sum())
         reached = wilson(hits, count)
-        gain = f"{100 * accuracy.difference:+.1f} points of accuracy ({accuracy.interval.points()})"
+        which = f" on the {number_of(len(judged.truth), 'image')} without a near-duplicate in training"
+        which = "" if judged is self else which
+        gain = f"{100 * accuracy.difference:+.1f} points of accuracy ({accuracy.interval.points()}){which}"
         if count and reached.high < self.precision:
             return "do not roll out", (
-                f"Do not roll out: {hits / count:.1%} of what it classifies is right ({reached.shares()}), "
+                f"Do not roll out: {hits / count:.1%} of what it classifies{which} is right ({reached.shares()}), "
                 f"and {self.precision:.1%} is promised."
             )
         if accuracy.interval.high < 0:

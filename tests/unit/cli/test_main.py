@@ -53,6 +53,8 @@ def test_a_training_run_has_its_settings_as_options() -> None:
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["resluts"], "No such command 'resluts'. Did you mean 'results'?"),
+        (["results", "-rf.jpg"], "No such option '-r'. Write -- before a name that begins with a hyphen."),
+        (["up", "--port", "abc"], "'abc' is not a valid whole number."),
         (["drop", "/nowhere"], "Path '/nowhere' does not exist"),
         (["drop"], "Missing argument 'PATH...'"),
         (["demo", "--images", "/nowhere"], "Directory '/nowhere' does not exist"),

@@ -173,6 +173,7 @@ def test_a_comparison_is_with_the_precision_that_was_given_and_says_what_was_gai
         truth=range(10),
         precision=0.9,
         accuracy=lambda: paired,
+        decisive=lambda: SimpleNamespace(accuracy=lambda: PairedShare.of(before[2:], after[2:])),
         coverage=lambda: paired,
         coverage_at_precision=lambda: paired,
         summary=lambda: {"current": side, "candidate": side, "sentence": "Roll out.", "verdict": "roll out"},
@@ -187,6 +188,7 @@ def test_a_comparison_is_with_the_precision_that_was_given_and_says_what_was_gai
     result = run(compare, str(DEFAULT_MODEL), "--images", str(tmp_path), "--precision", "0.9")
     assert seen["precision"] == 0.9
     assert "50.0% → 70.0%, +20.0 points" in result.stdout
+    assert re.search(r"… of 8 without near-duplicates +37.5% → 62.5%, \+25.0 points", result.stdout)
     assert "newly right, wrong" in result.stdout
     assert "3, 1" in result.stdout
     assert "left out, as the model was made from it: seen.jpg" in result.stderr

@@ -150,7 +150,7 @@ def test_the_lines_of_a_whole_run() -> None:
         ("images", "7"), ("results", "5"), ("classified", "3"), ("low-confidence", "1"), ("failed", "1"),
         ("waiting", "1 retryable: the service starts them again by itself"), ("not uploaded", "1"),
         ("lost", "incoming/0, incoming/1, incoming/2, incoming/3, incoming/4"), ("twice", "incoming/\ufffd"),
-        ("accuracy", "0.600 (3 of 5 by folder)"), ("", "0.667 of the 3 classified"),
+        ("accuracy", "0.600 (3 of 5 in folders named like a label)"), ("", "0.667 of the 3 classified"),
         ("rate", "0.6 images/s, first upload to last result"),
         ("latency", "p50 3.00 s, p95 5.00 s, upload to result at this rate"),
         ("", "p50 1.00 s, p95 8.00 s without the first 2, which waited for functions to start (cold start)"),

@@ -164,6 +164,45 @@ def test_a_link_that_others_made_under_the_name_of_a_copy_is_not_followed(
     assert (secret.read_text(), (into / "b" / "a.png").read_bytes()) == ("former", b"image")
 
 
+def test_no_copy_is_made_below_a_link_and_the_next_ones_are(folder: Path, tmp_path: Path) -> None:
+    # GIVEN the folder of copies, itself a link, in which others have made the folder of an outcome a link to elsewhere
+    elsewhere, into = tmp_path / "elsewhere", tmp_path / "sorted"
+    for name in ("elsewhere", "real"):
+        (tmp_path / name).mkdir()
+    into.symlink_to(tmp_path / "real")
+    (into / "failed").symlink_to(elsewhere)
+    (folder / "c.jpg").write_bytes(b"c.jpg")
+    items = [
+        finished_item(folder / "cam" / "b.jpg", None, "failed"),
+        finished_item(folder / "a.jpg", None, "failed"),
+        finished_item(folder / "c.jpg", "bicycle"),
+    ]
+
+    class Once(Watch):
+        idle = True  # type: ignore[assignment]
+
+        def step(self) -> list[FinishedUpload]:
+            return [items.pop(0) for _ in items[:]]
+
+    # WHEN results arrive together
+    problems: list[str] = []
+    run(
+        Once(None, "b", folder),  # type: ignore[arg-type]
+        threading.Event(),
+        once=True,
+        done=lambda item: store(item, folder, into),
+        problem=problems.append,
+        interval_seconds=0.01,
+    )
+    # THEN what leads elsewhere is named, nothing is written there, and the others are copied
+    assert [problem.partition(" is a link")[0] for problem in problems] == [
+        str(into / "failed" / "cam"),
+        str(into / "failed"),
+    ]
+    assert list(elsewhere.iterdir()) == []
+    assert (tmp_path / "real" / "bicycle" / "c.jpg").read_bytes() == b"c.jpg"
+
+
 def test_a_file_that_has_changed_since_its_upload_is_not_copied(folder: Path, tmp_path: Path) -> None:
     item = finished_item(folder / "a.jpg", "bicycle")
     (folder / "a.jpg").write_bytes(b"something else")

@@ -116,7 +116,10 @@ def test_the_layer_of_this_machine_is_packed_fast_and_that_of_lambda_small(
     fast, small = built["host"]["HeicLibrariesKey"], built["arm64"]["HeicLibrariesKey"]
     assert names(fast) == names(small) == ["python/small/__init__.py"]
     assert fast.stat().st_size > small.stat().st_size
-    assert steps[:2] == [f"{verb} lambda.txt for Lambda on arm64" for verb in ("Installing", "Zipping")]
+    assert steps[:2] == [
+        f"{verb} the libraries of the functions (lambda.txt) for Lambda on arm64"
+        for verb in ("Installing", "Zipping")
+    ]
     for platform, path in (("host", fast), ("arm64", small)):
         assert re.fullmatch(f"lambda-{platform}-[0-9a-f]{{16}}\\.zip", path.name)
         key = libraries.cache_key(checkout / "lambda.txt", libraries.TARGETS[platform](), ())

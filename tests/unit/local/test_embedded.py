@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from dropsort.local import embedded
+from dropsort.deployment import package
+from dropsort.local import embedded, venv
 from dropsort.local.embedded import EmbeddedAws, free_port
 from dropsort.local.errors import InUseError, StartError
+from dropsort.local.service import LocalService
 
 
 def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -24,6 +26,22 @@ def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
         with pytest.raises(InUseError, match=f"Port {port} cannot be used"):
             EmbeddedAws(Path("python"), tmp_path, port)
     assert free_port(port) == port
+
+
+def test_a_service_names_a_port_in_use_before_anything_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((venv, "ensure"), (package, "build")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something is installed"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(InUseError, match=f"Port {port} cannot be used"),
+            LocalService(tmp_path / "data", port),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

@@ -48,7 +48,7 @@ def test_every_page_fits_is_legible_and_runs_without_an_error(tmp_path: Path) ->
     # GIVEN every page with nothing, little, much, and hostile text, and one with faults of every kind
     pages = {name: make() for name, make in cases.pages(tmp_path).items()}
     pages["fault"] = (
-        "<body style='background:#fff'><p style='width:2000px;color:#ddd'>pale</p>"
+        f"<body style='background:#fff'><h1>{'long ' * 200}</h1><p style='width:2000px;color:#ddd'>pale</p>"
         "<section><svg role=img><text>x</text></svg></section><script>nowhere()</script>"
         "<div class=gallery><details><summary><img src='data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA='></summary></details></div>"
     )
@@ -63,9 +63,9 @@ def test_every_page_fits_is_legible_and_runs_without_an_error(tmp_path: Path) ->
     assert all(
         [
             any(word in wrong for wrong in each)
-            for word in ("wider", "cut off", "contrast 1.3", "no hover", "enlarges")
+            for word in ("wider", "cut off", "contrast 1.3", "no hover", "enlarges", "title fills")
         ]
-        == [True] * 5
+        == [True] * 6
         for each in faults.values()
     ), faults
     assert len(found) == 2 * (len(pages) - 1)

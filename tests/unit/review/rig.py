@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,10 @@ class Browser:
         status, headers, content = self.request("GET", f"/?{self.url.query}")
         assert (status, b'content="0; url=./"' in content) == (200, True)
         self.cookie, _, attributes = headers["set-cookie"].partition("; ")
+        # Browsers look for an icon above the path of the page otherwise, where nothing is served.
+        icon = re.search(rb'rel="icon" href="([^"/]+)"', content)
+        assert icon
+        assert self.request("GET", f"/{icon[1].decode()}")[0] == 204
         return attributes.lower()
 
     def get(self, path: str) -> Any:

@@ -50,6 +50,24 @@ def test_labels_go_out_and_come_back(s3: Any, upload: Upload, tmp_path: Path) ->
     assert (decision["by"], decision["label"]) == ("Ada", "tandem")
 
 
+def test_a_file_without_labels_is_an_error_that_says_where_they_go(
+    s3: Any, upload: Upload, tmp_path: Path
+) -> None:
+    # GIVEN files as they are exported, in which nobody has written a label
+    upload("a.png")
+    for suffix, words in (
+        (".csv", "fill the column review"),
+        (".json", "Label Studio"),
+        (".manifest", "output manifest"),
+    ):
+        file = tmp_path / f"labels{suffix}"
+        assert run("--export", str(file)).return_value == 0
+        # WHEN one is imported THEN the error says what to do
+        found = str(run("--import", str(file)).exception)
+        assert found.startswith(f"{file} has no labels")
+        assert words in found
+
+
 def test_what_somebody_has_reviewed_is_exported_only_on_demand(
     s3: Any, upload: Upload, tmp_path: Path
 ) -> None:

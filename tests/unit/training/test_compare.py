@@ -71,6 +71,10 @@ def test_near_duplicates_of_training_images_do_not_decide() -> None:
     assert comparison(current, candidate).verdict()[0] == "roll out"
     found = comparison(current, candidate, near=" " * 60 + "x" * 40)
     assert found.verdict()[0] == "undecided"
+    assert found.verdict()[1].startswith(
+        f"Undecided: +0.0 points of accuracy ({paired_difference(0, 0, 60).points()})"
+        " on the 60 images without a near-duplicate in training,"
+    )
     assert found.accuracy().gained == 40  # shown all the same
     assert len(found.decisive().truth) == 60
 
