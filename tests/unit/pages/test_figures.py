@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from benchmarks.drift import SAME, put_hour
-from dropsort.pages import comparison, dashboard, evaluation, report_tables
-from dropsort.pages.chart import Bars, Chart, Dots, Line, Rule, compact
+from dropsort.pages import comparison, dashboard, evaluation, report_tables, svg
+from dropsort.pages.chart import Axis, Bars, Chart, Dots, Line, Rule, compact, nice_ticks, percent_axis
 from dropsort.pages.words import count, percent, period, probability, span
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.cloudwatch.dashboard import Dashboard, Panel
@@ -249,3 +249,21 @@ def test_each_axis_is_that_of_its_own_lines() -> None:
         (WidgetMetric(), points), (WidgetMetric(right=True), {t: 1000 * value for t, value in points.items()})
     )
     assert [y for _, y in left] == [y for _, y in right]
+
+
+def test_a_line_has_its_colour_a_rule_its_beginning_and_an_axis_in_percent_its_end() -> None:
+    line, rule = Line(((0, 0), (1, 1)), "median", "line", "#112233"), Rule(0.5, "half", start=2.0)
+    drawing = svg.draw(Chart("chart", Axis(0, 4), Axis(0, 1), (line, rule)))
+    paths = {one.attributes["class"]: one.attributes for one in drawing.elements if one.tag == "path"}
+    assert paths["median"]["style"] == "--color:#112233"
+    assert paths["threshold"]["d"].startswith("M301 ")  # the middle of 56 to 546
+    assert [(tick.name, tick.value) for tick in percent_axis(0.1, "share").ticks][-1] == ("10%", 0.1)
+    assert nice_ticks(1, 1) == [1]
+
+
+def test_charts_begin_with_the_first_value_where_an_hour_at_the_beginning_has_none() -> None:
+    for minutes, begin in ((-10, -10), (30, 0), (60, 0), (61, 61), (170, 120)):
+        points = {(START + timedelta(minutes=minutes)).timestamp(): 1.0}
+        panel = Panel(Widget("metric", 0, 0, 12, 6, ""), (MetricLine(WidgetMetric(), "line", points),))
+        found = dashboard.first_shown(Dashboard(START, START + timedelta(hours=3), (panel,)))
+        assert found == (START + timedelta(minutes=begin)).timestamp()
