@@ -92,6 +92,17 @@ def test_bins_and_a_view_that_stays() -> None:
     assert (undone.decision, undone.action, undone.by) == (None, None, None)
 
 
+def test_an_image_whose_decision_is_undone_has_none_whatever_its_prediction_names() -> None:
+    prediction = document(1, review={"id": "1", "by": "Bob", "action": "label"})
+    made, at = listing(prediction), "2026-11-26T10:00:00.000Z"
+    review = reviews.append_decision(
+        reviews.begin(prediction, ORDER), id="d", by="Ada", at=at, action="label", label="tandem"
+    )
+    undone = made.decided(reviews.append_decision(review, id="e", by="Ada", at=at, action="undo"))
+    assert undone
+    assert (undone.decision, undone.action, undone.by) == (None, None, None)
+
+
 def test_the_most_frequent_labels_come_first() -> None:
     # GIVEN labels of which one is known to one image, and an image of which only the label is known
     every, one = {"van": 0.1, "bus": 0.9}, {"van": 0.1, "ape": 0.9}
