@@ -21,7 +21,7 @@ from benchmarks.capacity_simulation import Simulation
 from benchmarks.capacity_template import Deployment
 from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
-from benchmarks.faults.stand import Stand, hasten, images
+from benchmarks.faults.target import FaultTarget, hasten, images
 from dropsort.local import embedded
 from dropsort.local.service import LocalService
 
@@ -129,43 +129,43 @@ ASSUMED = Assumptions(
 
 
 @contextlib.contextmanager
-def service() -> Iterator[Stand]:
+def service() -> Iterator[FaultTarget]:
     """The embedded service, which starts what failed again as often as the simulation does."""
     restore = hasten(REDRIVE_SECONDS, again_too=False)
     try:
         with LocalService() as running:
-            stand = Stand(running)
-            yield stand
-            stand.close()
+            target = FaultTarget(running)
+            yield target
+            target.close()
     finally:
         restore()
 
 
-def measure(stand: Stand, folder: str, case: Case, uploads: int) -> tuple[Measured, float]:
+def measure(target: FaultTarget, folder: str, case: Case, uploads: int) -> tuple[Measured, float]:
     """Upload to the embedded service and wait until it has finished; return what came of it and how long the uploads took."""
     # Function instances of its own, as in the simulation: a circuit breaker remembers the burst before.
-    stand.set_variables("ClassifyFunction", {"BURST": folder})
+    target.set_variables("ClassifyFunction", {"BURST": folder})
     warm = Batch(f"{folder}-warm", 8, images())
-    warm.put_all(stand.site)
-    warm.drain(stand.site, _PATIENCE_SECONDS)
+    warm.put_all(target.site)
+    warm.drain(target.site, _PATIENCE_SECONDS)
     batch = Batch(folder, uploads, images())
-    stand.proxy.reset()
+    target.proxy.reset()
     queue = OneAtATime(1 / RATE, case.queue)
     endpoint = DeadAtFirst(case.dead_seconds, queue) if case.dead_seconds else queue
-    with stand.injected(proxy.of("endpoint", endpoint)):
+    with target.injected(proxy.of("endpoint", endpoint)):
         began = time.time()  # as the results have it
-        batch.put_all(stand.site)
+        batch.put_all(target.site)
         uploaded = time.time() - began
-        verdict, _ = batch.drain(stand.site, _PATIENCE_SECONDS)
-    requests = stand.proxy.passed["endpoint"] + stand.proxy.stopped["endpoint"]
-    drained = batch.last_recorded(stand.site) - began
+        verdict, _ = batch.drain(target.site, _PATIENCE_SECONDS)
+    requests = target.proxy.passed["endpoint"] + target.proxy.stopped["endpoint"]
+    drained = batch.last_recorded(target.site) - began
     return Measured(uploads - verdict.lost - verdict.waiting, drained, requests), uploaded
 
 
-def bursts(stand: Stand, case: Case, uploads: int) -> tuple[Measured, float, str]:
+def bursts(target: FaultTarget, case: Case, uploads: int) -> tuple[Measured, float, str]:
     """The median of a case's bursts; how long its uploads took, and the times of all."""
     found = [
-        measure(stand, f"capacity-{CASES.index(case)}-{number}", case, uploads)
+        measure(target, f"capacity-{CASES.index(case)}-{number}", case, uploads)
         for number in range(case.bursts)
     ]
     found.sort(key=lambda one: (-one[0].results, one[0].drained_seconds))  # one that lost results comes last
@@ -195,9 +195,9 @@ def main(uploads: int = UPLOADS) -> int:
     print(f"{uploads} uploads at once; an endpoint that works on one image at a time, {RATE:g} a second")
     print(f"{'':36}{'':18}{'results':>9}{'finished':>11}{'requests':>10}")
     differ = False
-    with service() as stand:
+    with service() as target:
         for case in CASES:
-            measured, seconds, times = bursts(stand, case, uploads)
+            measured, seconds, times = bursts(target, case, uploads)
             runs = simulate(case, uploads, seconds)
             median = runs[RUNS // 2]
             requests = statistics.median(outcome.results + outcome.busy for outcome in runs)

@@ -29,7 +29,7 @@ BRIGHTNESS = 110.0  # grey levels
 
 
 @dataclass(frozen=True)
-class World:
+class Population:
     """What the images and the model are like: the defaults are a good two-class model."""
 
     share: float = 0.5  # of the first label
@@ -51,22 +51,24 @@ class World:
         return random.random(n) < self.share, confidence, familiar, bright
 
 
-SAME = World()
+SAME = Population()
 
 
-def sample(world: World, random: np.random.Generator, n: int) -> Sample:
+def sample(population: Population, random: np.random.Generator, n: int) -> Sample:
     """One window of n captures."""
-    first, confidence, familiar, bright = world.draw(random, n)
+    first, confidence, familiar, bright = population.draw(random, n)
     counts = Sample.of(np.where(first, "bicycle", "motorcycle").tolist(), confidence, familiar)
     moments = Moments(n, float(bright.sum()), float((bright**2).sum()))
     return Sample(counts.labels, counts.confidence, counts.familiarity, {"brightness": moments})
 
 
-def put_hour(total: Aggregate, hour: str, world: World, random: np.random.Generator, n: int) -> None:
+def put_hour(
+    total: Aggregate, hour: str, population: Population, random: np.random.Generator, n: int
+) -> None:
     """One hour of n captures into an aggregate."""
     if not n:
         return
-    first, confidence, familiar, bright = world.draw(random, n)
+    first, confidence, familiar, bright = population.draw(random, n)
     for label, chosen in (("bicycle", first), ("motorcycle", ~first)):
         count = int(chosen.sum())
         if count:
@@ -139,22 +141,22 @@ def alarmed_days(kind: str, reference_size: int, days: int, seed: int) -> list[s
     return found
 
 
-SHIFTS: dict[str, list[World]] = {
-    "label share 50 % to {share:.0%}": [World(share=s) for s in (0.6, 0.65, 0.7, 0.8)],
-    "sure of 87 % to {sure:.0%}": [World(sure=s) for s in (0.8, 0.75, 0.7, 0.6)],
-    "unfamiliar 2 % to {unfamiliar:.0%}": [World(unfamiliar=u) for u in (0.08, 0.12, 0.22)],
-    "brightness 110 to {brightness:.0f}": [World(brightness=b) for b in (125, 140, 165)],
+SHIFTS: dict[str, list[Population]] = {
+    "label share 50 % to {share:.0%}": [Population(share=s) for s in (0.6, 0.65, 0.7, 0.8)],
+    "sure of 87 % to {sure:.0%}": [Population(sure=s) for s in (0.8, 0.75, 0.7, 0.6)],
+    "unfamiliar 2 % to {unfamiliar:.0%}": [Population(unfamiliar=u) for u in (0.08, 0.12, 0.22)],
+    "brightness 110 to {brightness:.0f}": [Population(brightness=b) for b in (125, 140, 165)],
 }
 SIZES = (30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000)
 
 
-def power(world: World, reference_size: int, size: int, tries: int, seed: int) -> float:
-    """Share of windows of this size, out of the changed world, that alarm."""
+def power(population: Population, reference_size: int, size: int, tries: int, seed: int) -> float:
+    """Share of windows of this size, out of the changed population, that alarm."""
     random = np.random.default_rng(seed)
     hits = sum(
         bool(
             assess(
-                sample(SAME, random, reference_size), sample(world, random, size), threshold=THRESHOLD
+                sample(SAME, random, reference_size), sample(population, random, size), threshold=THRESHOLD
             ).alarms
         )
         for _ in range(tries)
@@ -162,13 +164,15 @@ def power(world: World, reference_size: int, size: int, tries: int, seed: int) -
     return hits / tries
 
 
-def needed(world: World, reference_size: int, tries: int, wanted: float = 0.9) -> tuple[int | None, float]:
+def needed(
+    population: Population, reference_size: int, tries: int, wanted: float = 0.9
+) -> tuple[int | None, float]:
     """The smallest of `SIZES` at which the share ``wanted`` is found, and the share found there."""
     low, high = 0, len(SIZES) - 1
     best: tuple[int | None, float] = (None, 0.0)
     while low <= high:
         middle = (low + high) // 2
-        found = power(world, reference_size, SIZES[middle], tries, seed=SIZES[middle])
+        found = power(population, reference_size, SIZES[middle], tries, seed=SIZES[middle])
         if found >= wanted:
             best, high = (SIZES[middle], found), middle - 1
         else:
@@ -200,11 +204,11 @@ def powers(tries: int, pool: ProcessPoolExecutor) -> Iterator[str]:
     """The table of power, a line at a time."""
     yield f"{'change':>32} {'reference':>10} {'found with 90 % power within':>30}"
     rows = [(f, w, size) for f, worlds in SHIFTS.items() for w in worlds for size in (200, 1000, 10_000)]
-    jobs = [pool.submit(needed, world, size, tries) for _, world, size in rows]
-    for (form, world, size), job in zip(rows, jobs, strict=True):
+    jobs = [pool.submit(needed, population, size, tries) for _, population, size in rows]
+    for (form, population, size), job in zip(rows, jobs, strict=True):
         count, share = job.result()
         said = f"{count} images ({share:.0%})" if count else f"not within {SIZES[-1]}"
-        yield f"{form.format(**vars(world)):>32} {size:>10} {said:>30}"
+        yield f"{form.format(**vars(population)):>32} {size:>10} {said:>30}"
 
 
 def main() -> None:

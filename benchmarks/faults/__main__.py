@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.faults.kinds import SHARED, Kind
 from benchmarks.faults.run import PATIENCE_SECONDS, Row, run_alone, run_shared
 from benchmarks.faults.service_kinds import ALONE, Alone
-from benchmarks.faults.stand import PARAMETERS, Stand, hasten
+from benchmarks.faults.target import PARAMETERS, FaultTarget, hasten
 from dropsort.local.service import LocalService
 
 
@@ -64,10 +64,10 @@ def _run(options: argparse.Namespace, add: Callable[[Row], None]) -> None:
     shared = [name for name in options.kinds if name in SHARED]
     if shared:
         with LocalService(parameters=PARAMETERS) as service:
-            stand = Stand(service)
+            target = FaultTarget(service)
             for name in shared:
-                add(run_shared(stand, name, options.images, options.patience))
-            stand.close()
+                add(run_shared(target, name, options.images, options.patience))
+            target.close()
     for name in options.kinds:
         if name in ALONE:
             add(run_alone(name, options.images))

@@ -9,12 +9,18 @@ from functools import partial
 from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
 from benchmarks.faults.kinds import kind
-from benchmarks.faults.stand import INVOCATION_TIMEOUT_SECONDS, Stand, endpoint_processes, send, wait_until
+from benchmarks.faults.target import (
+    INVOCATION_TIMEOUT_SECONDS,
+    FaultTarget,
+    endpoint_processes,
+    send,
+    wait_until,
+)
 
 
-def _for_a_while(stand: Stand, batch: Batch, response: proxy.Fault) -> None:
+def _for_a_while(target: FaultTarget, batch: Batch, response: proxy.Fault) -> None:
     """Upload while the endpoint does nothing but this, and for some seconds more."""
-    stand.upload_during(batch, proxy.of("endpoint", response))
+    target.upload_during(batch, proxy.of("endpoint", response))
 
 
 for _status, _sentence in (
@@ -28,52 +34,52 @@ for _status, _sentence in (
 
 
 @kind("endpoint-400", "the container says of every image that it is bad: 400")
-def _refusing(stand: Stand, batch: Batch) -> None:
+def _refusing(target: FaultTarget, batch: Batch) -> None:
     batch.final.add("refused_by_model")  # what a container says of an image is final
-    _for_a_while(stand, batch, proxy.always(proxy.model_error(400)))
+    _for_a_while(target, batch, proxy.always(proxy.model_error(400)))
 
 
 @kind("throttled-without-text", "SageMaker throttles above 2 requests per second: 400 without any text")
-def _throttled(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.Limited(2, proxy.runtime_error(400, "")))
+def _throttled(target: FaultTarget, batch: Batch) -> None:
+    _for_a_while(target, batch, proxy.Limited(2, proxy.runtime_error(400, "")))
 
 
 @kind("rate-limited", "the endpoint takes 2 images per second and responds 503 above")
-def _limited(stand: Stand, batch: Batch) -> None:
+def _limited(target: FaultTarget, batch: Batch) -> None:
     # Not lifted: all of the images have to get through at this rate.
-    stand.proxy.inject(proxy.of("endpoint", proxy.Limited(2, proxy.model_error(503))))
-    batch.put_all(stand.site)
+    target.proxy.inject(proxy.of("endpoint", proxy.Limited(2, proxy.model_error(503))))
+    batch.put_all(target.site)
 
 
 @kind("endpoint-slow", "the endpoint responds after the read timeout")
-def _slow(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.after(INVOCATION_TIMEOUT_SECONDS * 1.5, None))
+def _slow(target: FaultTarget, batch: Batch) -> None:
+    _for_a_while(target, batch, proxy.after(INVOCATION_TIMEOUT_SECONDS * 1.5, None))
 
 
 @kind("endpoint-hanging", "the endpoint's process is stopped: it accepts and never responds")
-def _hanging(stand: Stand, batch: Batch) -> None:
+def _hanging(target: FaultTarget, batch: Batch) -> None:
     pids = endpoint_processes()
     send(pids, signal.SIGSTOP)
     try:
-        batch.put_all(stand.site)
-        time.sleep(stand.seconds)
+        batch.put_all(target.site)
+        time.sleep(target.seconds)
     finally:
         send(pids, signal.SIGCONT)
 
 
 @kind("endpoint-half-a-body", "the response breaks off in the middle")
-def _half(stand: Stand, batch: Batch) -> None:
-    _for_a_while(stand, batch, proxy.always(proxy.Response(200, b'{"predictions": [0.', length=900)))
+def _half(target: FaultTarget, batch: Batch) -> None:
+    _for_a_while(target, batch, proxy.always(proxy.Response(200, b'{"predictions": [0.', length=900)))
 
 
 @kind("endpoint-garbage", "the endpoint responds 200 with a page of HTML")
-def _garbage(stand: Stand, batch: Batch) -> None:
+def _garbage(target: FaultTarget, batch: Batch) -> None:
     page = b"<!doctype html><title>Welcome to nginx!</title>"
-    _for_a_while(stand, batch, proxy.always(proxy.Response(200, page, {"Content-Type": "text/html"})))
+    _for_a_while(target, batch, proxy.always(proxy.Response(200, page, {"Content-Type": "text/html"})))
 
 
 @kind("endpoint-wrong", "the endpoint responds 200 with nothing, or with what is not a prediction")
-def _wrong(stand: Stand, batch: Batch) -> None:
+def _wrong(target: FaultTarget, batch: Batch) -> None:
     bodies = (
         b"",
         b"[]",
@@ -90,27 +96,27 @@ def _wrong(stand: Stand, batch: Batch) -> None:
     def one(_: proxy.Request) -> proxy.Response:
         return proxy.Response(200, bodies[next(turn) % len(bodies)], {"Content-Type": "application/json"})
 
-    _for_a_while(stand, batch, one)
+    _for_a_while(target, batch, one)
 
 
 @kind("endpoint-gone", "the endpoint's process is killed, and started again later")
-def _gone(stand: Stand, batch: Batch) -> None:
+def _gone(target: FaultTarget, batch: Batch) -> None:
     send(endpoint_processes(), signal.SIGKILL)
-    batch.put_all(stand.site)
-    time.sleep(stand.seconds)
-    stand.service.restart_endpoint()
+    batch.put_all(target.site)
+    time.sleep(target.seconds)
+    target.service.restart_endpoint()
 
 
 @kind(
     "endpoint-flapping",
     "the endpoint breaks every connection, comes back, and breaks them again, three times",
 )
-def _flapping(stand: Stand, batch: Batch) -> None:
+def _flapping(target: FaultTarget, batch: Batch) -> None:
     begin = time.monotonic()
 
     def every_other_second(request: proxy.Request) -> proxy.Response | None:
         return proxy.reset(request) if int(time.monotonic() - begin) % 2 == 0 else None
 
-    with stand.injected(proxy.of("endpoint", every_other_second)):
-        batch.put_all(stand.site)
+    with target.injected(proxy.of("endpoint", every_other_second)):
+        batch.put_all(target.site)
         wait_until(lambda: time.monotonic() - begin > 6, 10)

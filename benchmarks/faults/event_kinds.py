@@ -11,44 +11,44 @@ from botocore.exceptions import ClientError
 
 from benchmarks.faults.batch import Batch
 from benchmarks.faults.kinds import kind
-from benchmarks.faults.stand import Stand
+from benchmarks.faults.target import FaultTarget
 
 
 @kind("events-lost", "every other upload's event never arrives")
-def _lost(stand: Stand, batch: Batch) -> None:
-    with stand.rule_disabled():
-        batch.put_all(stand.site, range(0, batch.count, 2))
-    batch.put_all(stand.site, range(1, batch.count, 2))
+def _lost(target: FaultTarget, batch: Batch) -> None:
+    with target.rule_disabled():
+        batch.put_all(target.site, range(0, batch.count, 2))
+    batch.put_all(target.site, range(1, batch.count, 2))
 
 
 @kind("events-tenfold", "every event arrives ten times")
-def _tenfold(stand: Stand, batch: Batch) -> None:
-    with stand.captured(batch) as events:
-        batch.put_all(stand.site)
+def _tenfold(target: FaultTarget, batch: Batch) -> None:
+    with target.captured(batch) as events:
+        batch.put_all(target.site)
         found = events(batch.count)
-    _deliver(stand, [event for _ in range(10) for event in found])
+    _deliver(target, [event for _ in range(10) for event in found])
 
 
 @kind("events-reordered", "two uploads of each key, and the newer one's event arrives first")
-def _reordered(stand: Stand, batch: Batch) -> None:
-    with stand.captured(batch) as events:
-        batch.put_all(stand.site)
+def _reordered(target: FaultTarget, batch: Batch) -> None:
+    with target.captured(batch) as events:
+        batch.put_all(target.site)
         older = events(batch.count)
-        batch.put_all(stand.site)
+        batch.put_all(target.site)
         newer = events(batch.count)
-    _deliver(stand, newer)
-    _deliver(stand, older)
+    _deliver(target, newer)
+    _deliver(target, older)
 
 
 @kind("clock-a-day-off", "the times of the events are a day late, or a day early")
-def _clock(stand: Stand, batch: Batch) -> None:
-    with stand.captured(batch) as events:
-        batch.put_all(stand.site)
+def _clock(target: FaultTarget, batch: Batch) -> None:
+    with target.captured(batch) as events:
+        batch.put_all(target.site)
         older = events(batch.count)
-        batch.put_all(stand.site, range(0, batch.count, 2))
+        batch.put_all(target.site, range(0, batch.count, 2))
         newer = events((batch.count + 1) // 2)
-    _deliver(stand, [_shifted(event, days=-1) for event in newer])
-    _deliver(stand, [_shifted(event, days=1) for event in older])
+    _deliver(target, [_shifted(event, days=-1) for event in newer])
+    _deliver(target, [_shifted(event, days=1) for event in older])
 
 
 def _shifted(event: dict[str, Any], days: int) -> dict[str, Any]:
@@ -57,28 +57,28 @@ def _shifted(event: dict[str, Any], days: int) -> dict[str, Any]:
 
 
 @kind("one-key-20-times", "20 uploads of one key at the same time")
-def _one_key(stand: Stand, batch: Batch) -> None:
+def _one_key(target: FaultTarget, batch: Batch) -> None:
     # Which of several at the same time is the newest, S3 alone knows: one after another, their executions at the same time.
     for first in range(0, batch.count, 20):
         for turn in range(min(20, batch.count - first)):
-            batch.put(stand.site, first // 20, batch.content(first + turn))
+            batch.put(target.site, first // 20, batch.content(first + turn))
 
 
 @kind("malformed-events", "executions that people start with malformed events of the same uploads")
-def _malformed(stand: Stand, batch: Batch) -> None:
-    batch.put_all(stand.site)
+def _malformed(target: FaultTarget, batch: Batch) -> None:
+    batch.put_all(target.site)
     for index in range(batch.count):
-        for document in _malformed_documents(stand, batch, index):
+        for document in _malformed_documents(target, batch, index):
             try:
-                stand.start(document)
+                target.start(document)
             except ClientError as error:  # what is not JSON, Step Functions does not take
                 if error.response["Error"]["Code"] != "InvalidExecutionInput":
                     raise
 
 
-def _malformed_documents(stand: Stand, batch: Batch, index: int) -> list[Any]:
+def _malformed_documents(target: FaultTarget, batch: Batch, index: int) -> list[Any]:
     """Two malformed inputs about an image; the same for the same number."""
-    bucket, key = stand.site.bucket, batch.key(index)
+    bucket, key = target.site.bucket, batch.key(index)
     upload = batch.uploads[key]
     good = {"key": key, "size": 5, "etag": upload.etag, "sequencer": "00617f08299329d189"}
 
@@ -116,6 +116,6 @@ def _malformed_documents(stand: Stand, batch: Batch, index: int) -> list[Any]:
     return [documents[(2 * index + turn) % len(documents)] for turn in range(2)]
 
 
-def _deliver(stand: Stand, events: list[dict[str, Any]]) -> None:
+def _deliver(target: FaultTarget, events: list[dict[str, Any]]) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(stand.start, events))
+        list(pool.map(target.start, events))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmarks.faults.batch import Batch
-    from benchmarks.faults.stand import Stand
+    from benchmarks.faults.target import FaultTarget
 
 
 class Skipped(Exception):
     """The kind cannot be injected on this machine; the text says why."""
 
 
-Run = Callable[["Stand", "Batch"], None]
+Run = Callable[["FaultTarget", "Batch"], None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from benchmarks.faults import endpoint_kinds, event_kinds, function_kinds, stora
 from benchmarks.faults.batch import Batch, Verdict
 from benchmarks.faults.kinds import SHARED, Skipped
 from benchmarks.faults.service_kinds import ALONE
-from benchmarks.faults.stand import Stand, images
+from benchmarks.faults.target import FaultTarget, images
 
 MODULES = (endpoint_kinds, function_kinds, event_kinds, storage_kinds)  # importing them registers their kinds
 PATIENCE_SECONDS = 240.0
@@ -33,7 +33,7 @@ class Row:
     skipped: str = ""
 
 
-def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PATIENCE_SECONDS) -> Row:
+def run_shared(target: FaultTarget, name: str, count: int, patience_seconds: float = PATIENCE_SECONDS) -> Row:
     """Run one kind in a service that runs.
 
     Parameters
@@ -46,18 +46,18 @@ def run_shared(stand: Stand, name: str, count: int, patience_seconds: float = PA
     """
     kind = SHARED[name]
     batch = Batch(f"faults/{name}", count, images(min(count, 24)))
-    stand.proxy.reset()
+    target.proxy.reset()
 
     def run() -> tuple[Verdict, float]:
         begin = time.monotonic()
         try:
-            kind.run(stand, batch)
-            return batch.drain(stand.site, patience_seconds + 2 * (time.monotonic() - begin))
+            kind.run(target, batch)
+            return batch.drain(target.site, patience_seconds + 2 * (time.monotonic() - begin))
         finally:
-            stand.proxy.inject(None)
+            target.proxy.inject(None)
 
     row = _row(name, kind.sentence, count, run)
-    passed, stopped = stand.proxy.passed["endpoint"], stand.proxy.stopped["endpoint"]
+    passed, stopped = target.proxy.passed["endpoint"], target.proxy.stopped["endpoint"]
     return replace(row, invocations=passed + stopped, rejected=stopped)
 
 

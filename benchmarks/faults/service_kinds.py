@@ -17,10 +17,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarks.faults.apart import Apart
 from benchmarks.faults.batch import Batch, Verdict
 from benchmarks.faults.kinds import Skipped
-from benchmarks.faults.stand import images
+from benchmarks.faults.separate_service import SeparateService
+from benchmarks.faults.target import images
 
 _PATIENCE_SECONDS = 240.0
 _DISK_BYTES = 300_000_000
@@ -45,12 +45,12 @@ def _folder() -> Iterator[Path]:
         yield Path(folder) / "data"
 
 
-def _while_uploading(batch: Batch, apart: Apart, end: Callable[[], None]) -> None:
+def _while_uploading(batch: Batch, service: SeparateService, end: Callable[[], None]) -> None:
     """Upload, and end the service when two thirds of the uploads are confirmed; the others may fail, and count only if they did not."""
 
     def put(index: int) -> None:
         try:
-            batch.put(apart.site, index)
+            batch.put(service.site, index)
         except (BotoCoreError, ClientError):
             return
 
@@ -66,29 +66,29 @@ def _killed(count: int) -> tuple[Verdict, float]:
     """Kill everything with uploads under way, twice, and start it again."""
     batch = Batch("faults/killed", count, images())
     with _folder() as folder:
-        apart = Apart(folder)
-        _while_uploading(batch, apart, apart.kill)
-        apart = Apart(folder)
+        service = SeparateService(folder)
+        _while_uploading(batch, service, service.kill)
+        service = SeparateService(folder)
         time.sleep(3)
-        apart.kill()
-        apart = Apart(folder)
+        service.kill()
+        service = SeparateService(folder)
         try:
-            return batch.drain(apart.site, _PATIENCE_SECONDS)
+            return batch.drain(service.site, _PATIENCE_SECONDS)
         finally:
-            apart.stop()
+            service.stop()
 
 
 def _stopped(count: int) -> tuple[Verdict, float]:
     """Stop it in order, with uploads under way, and start it again."""
     batch = Batch("faults/stopped", count, images())
     with _folder() as folder:
-        apart = Apart(folder)
-        _while_uploading(batch, apart, apart.stop)
-        apart = Apart(folder)
+        service = SeparateService(folder)
+        _while_uploading(batch, service, service.stop)
+        service = SeparateService(folder)
         try:
-            return batch.drain(apart.site, _PATIENCE_SECONDS)
+            return batch.drain(service.site, _PATIENCE_SECONDS)
         finally:
-            apart.stop()
+            service.stop()
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def _full_disk(count: int) -> tuple[Verdict, float]:
     """Another program fills the disk: up to the reserve, then altogether; later it frees the space, and the service is started again."""
     batch = Batch("faults/disk", count, images())
     with _small_disk() as place:
-        apart = Apart(place / "data", _RESERVE_BYTES)
+        service = SeparateService(place / "data", _RESERVE_BYTES)
         over = threading.Event()
         rejected: set[int] = set()
 
@@ -131,7 +131,7 @@ def _full_disk(count: int) -> tuple[Verdict, float]:
             """As any client does: until it is confirmed."""
             while True:
                 try:
-                    batch.put(apart.site, index)
+                    batch.put(service.site, index)
                     return
                 except ClientError as error:
                     if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (500, 507):
@@ -155,13 +155,13 @@ def _full_disk(count: int) -> tuple[Verdict, float]:
                 upload.result()
         if count > third and not rejected:
             raise AssertionError("a full disk took uploads")
-        verdict, seconds = batch.drain(apart.site, _PATIENCE_SECONDS)
-        apart.stop()
-        apart = Apart(place / "data", _RESERVE_BYTES)
+        verdict, seconds = batch.drain(service.site, _PATIENCE_SECONDS)
+        service.stop()
+        service = SeparateService(place / "data", _RESERVE_BYTES)
         try:
-            again, more = batch.drain(apart.site, _PATIENCE_SECONDS)
+            again, more = batch.drain(service.site, _PATIENCE_SECONDS)
         finally:
-            apart.stop()
+            service.stop()
         return (again if verdict.finished else verdict), seconds + more
 
 

@@ -7,7 +7,7 @@ import time
 from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
 from benchmarks.faults.kinds import kind
-from benchmarks.faults.stand import Stand
+from benchmarks.faults.target import FaultTarget
 from dropsort.contract import keys
 
 _PATIENCE_SECONDS = 120.0
@@ -29,92 +29,92 @@ ODD = (
 )
 
 
-def _slow_down(stand: Stand, batch: Batch, *methods: str) -> None:
-    stand.upload_during(batch, proxy.of("s3", proxy.always(proxy.s3_error(503, "SlowDown")), *methods))
+def _slow_down(target: FaultTarget, batch: Batch, *methods: str) -> None:
+    target.upload_during(batch, proxy.of("s3", proxy.always(proxy.s3_error(503, "SlowDown")), *methods))
 
 
 @kind("s3-503-get", "S3 responds 503 to every GET of the functions")
-def _get(stand: Stand, batch: Batch) -> None:
-    _slow_down(stand, batch, "GET")
+def _get(target: FaultTarget, batch: Batch) -> None:
+    _slow_down(target, batch, "GET")
 
 
 @kind("s3-503-head", "S3 responds 503 to every HEAD of the functions")
-def _head(stand: Stand, batch: Batch) -> None:
-    _slow_down(stand, batch, "HEAD")
+def _head(target: FaultTarget, batch: Batch) -> None:
+    _slow_down(target, batch, "HEAD")
 
 
 @kind("s3-503-put", "S3 responds 503 to every PUT of the functions")
-def _put(stand: Stand, batch: Batch) -> None:
-    _slow_down(stand, batch, "PUT")
+def _put(target: FaultTarget, batch: Batch) -> None:
+    _slow_down(target, batch, "PUT")
 
 
 @kind("s3-503-delete", "S3 responds 503 to every DELETE of the functions, while images change their outcome")
-def _delete(stand: Stand, batch: Batch) -> None:
+def _delete(target: FaultTarget, batch: Batch) -> None:
     # The first uploads fail, the second ones do not: each has to take the other's result away.
     for index in range(batch.count):
-        batch.put(stand.site, index, b"no image" + batch.content(index))
+        batch.put(target.site, index, b"no image" + batch.content(index))
     batch.final.add("not_an_image")
-    batch.drain(stand.site, _PATIENCE_SECONDS)
+    batch.drain(target.site, _PATIENCE_SECONDS)
     batch.final.clear()
-    _slow_down(stand, batch, "DELETE")
+    _slow_down(target, batch, "DELETE")
 
 
 @kind("s3-half-a-body", "an object breaks off in the middle when it is read")
-def _half(stand: Stand, batch: Batch) -> None:
+def _half(target: FaultTarget, batch: Batch) -> None:
     part = proxy.Response(
         200,
         b"\x89PNG\r\n\x1a\n",
         {"ETag": '"x"', "Last-Modified": "Thu, 26 Nov 2026 00:00:00 GMT"},
         length=5000,
     )
-    stand.upload_during(batch, proxy.of("s3", proxy.always(part), "GET"))
+    target.upload_during(batch, proxy.of("s3", proxy.always(part), "GET"))
 
 
 @kind("results-edited", "a user replaces every result by something odd")
-def _edited(stand: Stand, batch: Batch) -> None:
-    batch.put_all(stand.site)
-    batch.drain(stand.site, _PATIENCE_SECONDS)
+def _edited(target: FaultTarget, batch: Batch) -> None:
+    batch.put_all(target.site)
+    batch.drain(target.site, _PATIENCE_SECONDS)
     for index in range(batch.count):
-        batch.overwrite_result(stand.site, batch.key(index), ODD[index % len(ODD)])
+        batch.overwrite_result(target.site, batch.key(index), ODD[index % len(ODD)])
 
 
 @kind("results-deleted", "a user deletes every result")
-def _deleted(stand: Stand, batch: Batch) -> None:
-    batch.put_all(stand.site)
-    batch.drain(stand.site, _PATIENCE_SECONDS)
-    for locations in batch.results(stand.site).values():
+def _deleted(target: FaultTarget, batch: Batch) -> None:
+    batch.put_all(target.site)
+    batch.drain(target.site, _PATIENCE_SECONDS)
+    for locations in batch.results(target.site).values():
         for location in locations:
-            stand.site.s3.delete_object(Bucket=stand.site.bucket, Key=location)
+            target.site.s3.delete_object(Bucket=target.site.bucket, Key=location)
 
 
 @kind("results-copied", "a user copies results over those of other images, and to other outcomes")
-def _copied(stand: Stand, batch: Batch) -> None:
-    batch.put_all(stand.site)
-    batch.drain(stand.site, _PATIENCE_SECONDS)
-    found = batch.results(stand.site)
+def _copied(target: FaultTarget, batch: Batch) -> None:
+    batch.put_all(target.site)
+    batch.drain(target.site, _PATIENCE_SECONDS)
+    found = batch.results(target.site)
     for index in range(batch.count - 1):
         ((source,), (other,)) = found[batch.key(index)], found[batch.key(index + 1)]
         outcome, _, path = source.partition("/")
         elsewhere = next(name for name in keys.OUTCOMES if name != outcome)
-        target = other if index % 2 else f"{elsewhere}/{path}"
-        stand.site.s3.copy_object(
-            Bucket=stand.site.bucket, Key=target, CopySource={"Bucket": stand.site.bucket, "Key": source}
+        copy_key = other if index % 2 else f"{elsewhere}/{path}"
+        target.site.s3.copy_object(
+            Bucket=target.site.bucket, Key=copy_key, CopySource={"Bucket": target.site.bucket, "Key": source}
         )
 
 
 @kind("overwritten", "every upload is replaced while it is classified")
-def _overwritten(stand: Stand, batch: Batch) -> None:
+def _overwritten(target: FaultTarget, batch: Batch) -> None:
     for first in range(0, batch.count, 10):
         indices = range(first, min(first + 10, batch.count))
-        batch.put_all(stand.site, indices)
+        batch.put_all(target.site, indices)
         time.sleep(0.1)
-        batch.put_all(stand.site, indices)
+        batch.put_all(target.site, indices)
 
 
 @kind("deleted", "every other upload is deleted while it is classified")
-def _gone(stand: Stand, batch: Batch) -> None:
+def _gone(target: FaultTarget, batch: Batch) -> None:
     for first in range(0, batch.count, 10):
         indices = range(first, min(first + 10, batch.count))
-        batch.put_all(stand.site, indices)
+        batch.put_all(target.site, indices)
         for index in indices[::2]:
-            batch.delete(stand.site, index)
+            batch.delete(target.site, index)

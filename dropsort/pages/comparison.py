@@ -31,9 +31,9 @@ from dropsort.pages.chart import (
     number_axis,
     percent_axis,
 )
+from dropsort.pages.formatting import decimal, percent, probability, short
 from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
-from dropsort.pages.words import decimal, percent, probability, short
 from training.evaluation import scores
 from training.evaluation.compare import ComparedModel, Comparison, PairedShare
 

@@ -30,7 +30,7 @@ from dropsort.pages.chart import (
     quantity,
     time_axis,
 )
-from dropsort.pages.words import moment, period
+from dropsort.pages.formatting import moment, period
 from monitoring.cloudwatch import widgets
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 

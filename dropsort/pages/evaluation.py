@@ -26,9 +26,9 @@ from dropsort.pages.chart import (
     number_axis,
     percent_axis,
 )
+from dropsort.pages.formatting import auroc_note, decimal, percent, short
 from dropsort.pages.images import GalleryImage, file_thumbnail
 from dropsort.pages.parts import Tile
-from dropsort.pages.words import auroc_note, decimal, percent, short
 from training.evaluation import scores
 from training.evaluation.figures import Evaluation, Predictions
 

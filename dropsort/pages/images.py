@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dropsort.contract import formats
 from dropsort.contract.defaults import MAX_SHOWN_PIXELS
-from dropsort.pages.words import short
+from dropsort.pages.formatting import short
 from monitoring.aggregates.cells import Series, Uncertain
 from monitoring.report.images import Lines, NoImage, image_of
 

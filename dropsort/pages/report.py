@@ -21,10 +21,10 @@ from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.statistics import wilson
 from dropsort.contract.text import number_of
 from dropsort.pages import html, report_tables
+from dropsort.pages.formatting import moment, percent, period, short, span
 from dropsort.pages.images import GalleryImage, KeysOf, captured_images, no_keys, showable
 from dropsort.pages.parts import Tile
 from dropsort.pages.report_charts import charts
-from dropsort.pages.words import moment, percent, period, short, span
 from monitoring.aggregates.cells import Aggregate
 from monitoring.drift.sample import Sample
 from monitoring.drift.signals import FEWEST

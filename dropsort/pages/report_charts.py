@@ -28,7 +28,7 @@ from dropsort.pages.chart import (
     share_axis,
     time_axis,
 )
-from dropsort.pages.words import moment, short
+from dropsort.pages.formatting import moment, short
 from monitoring.aggregates.histograms import BINS
 from monitoring.report.figures import Report, TimeBucket, label_rows, lowest_tenth
 

@@ -11,8 +11,18 @@ from datetime import UTC, tzinfo
 import numpy as np
 
 from dropsort.contract.text import number_of
+from dropsort.pages.formatting import (
+    auroc_note,
+    count,
+    decimal,
+    moment,
+    percent,
+    probability,
+    short,
+    size,
+    span,
+)
 from dropsort.pages.parts import Fact
-from dropsort.pages.words import auroc_note, count, decimal, moment, percent, probability, short, size, span
 from monitoring.drift.signals import Signal
 from monitoring.quality.audit import FEWEST, HALF_WIDTH, Audit
 from monitoring.quality.measure import Quality

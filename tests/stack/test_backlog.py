@@ -12,15 +12,15 @@ import pytest
 from dropsort.client import deployed_service, redrive
 from dropsort.contract import keys
 from dropsort.local.service import LocalService
-from tests.stack.sorting import PATIENCE_SECONDS, Sorting, drawn
+from tests.stack.upload_folder import PATIENCE_SECONDS, UploadFolder, drawn
 
 pytestmark = pytest.mark.stack
 
 
-def failures(sorting: Sorting, names: list[str], content: bytes) -> dict[str, str]:
+def failures(uploads: UploadFolder, names: list[str], content: bytes) -> dict[str, str]:
     """Uploads whose results are replaced by failures that may pass."""
-    etags = sorting.upload(dict.fromkeys(names, content))
-    for name, result in sorting.settled(etags).items():
+    etags = uploads.upload(dict.fromkeys(names, content))
+    for name, result in uploads.settled(etags).items():
         members = (
             "label",
             "confidence",
@@ -31,9 +31,9 @@ def failures(sorting: Sorting, names: list[str], content: bytes) -> dict[str, st
         )
         document = result | {"outcome": "failed"} | dict.fromkeys(members)
         document["reason"] = {"code": "throttled", "message": "m", "retryable": True}
-        key = f"{sorting.folder}/{name}.json"
-        sorting.s3.put_object(Bucket=sorting.bucket, Key=f"failed/{key}", Body=json.dumps(document).encode())
-        sorting.s3.delete_object(Bucket=sorting.bucket, Key=f"{result['outcome']}/{key}")
+        key = f"{uploads.folder}/{name}.json"
+        uploads.s3.put_object(Bucket=uploads.bucket, Key=f"failed/{key}", Body=json.dumps(document).encode())
+        uploads.s3.delete_object(Bucket=uploads.bucket, Key=f"{result['outcome']}/{key}")
     return etags
 
 
@@ -41,9 +41,9 @@ def test_failures_that_may_pass_get_their_results_by_themselves(
     service: LocalService, tmp_path: Path
 ) -> None:
     # GIVEN failures that may pass
-    sorting = Sorting(service, "backlog")
+    uploads = UploadFolder(service, "backlog")
     names = [f"{number} é+.png" for number in range(12)]
-    etags = failures(sorting, names, drawn(tmp_path, 1)[0])
+    etags = failures(uploads, names, drawn(tmp_path, 1)[0])
     # WHEN nobody does anything, but for the function's schedule, which is not waited for here
     functions: Any = service.session().client("lambda")
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -53,14 +53,14 @@ def test_failures_that_may_pass_get_their_results_by_themselves(
         answer = functions.invoke(FunctionName=service.outputs["BacklogFunction"], Payload=event)
         assert "FunctionError" not in answer, answer["Payload"].read()
         time.sleep(1)
-        outcomes = {result["outcome"] for result in sorting.settled(etags).values()}
+        outcomes = {result["outcome"] for result in uploads.settled(etags).values()}
     # THEN each has one result
     assert outcomes == {keys.CLASSIFIED}
-    assert redrive.find(sorting.s3, sorting.bucket, prefix="backlog/") == []
+    assert redrive.find(uploads.s3, uploads.bucket, prefix="backlog/") == []
     # AND the run that Step Functions reports is bounded as its input says
-    (run, *_) = sorting.states.list_executions(stateMachineArn=service.outputs["BacklogStateMachineArn"])[
+    (run, *_) = uploads.states.list_executions(stateMachineArn=service.outputs["BacklogStateMachineArn"])[
         "executions"
     ]
-    (found,) = sorting.states.list_map_runs(executionArn=run["executionArn"])["mapRuns"]
-    described = sorting.states.describe_map_run(mapRunArn=found["mapRunArn"])
+    (found,) = uploads.states.list_map_runs(executionArn=run["executionArn"])["mapRuns"]
+    described = uploads.states.describe_map_run(mapRunArn=found["mapRunArn"])
     assert described["maxConcurrency"] == redrive.concurrency(deployed_service.find(service.session().client))

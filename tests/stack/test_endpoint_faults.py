@@ -18,7 +18,7 @@ from dropsort.deployment import package
 from dropsort.local import embedded
 from dropsort.local.service import LocalService
 from tests.stack.helpers import sample_image
-from tests.stack.sorting import Sorting, drawn
+from tests.stack.upload_folder import UploadFolder, drawn
 
 pytestmark = [
     pytest.mark.stack,
@@ -108,13 +108,13 @@ def test_requests_to_an_endpoint_that_fails_for_a_while_are_repeated(
     service: LocalService, tmp_path: Path
 ) -> None:
     # GIVEN an endpoint that rejects the first three requests, each for another reason
-    sorting = Sorting(service, "while")
+    uploads = UploadFolder(service, "while")
     with in_front_of_the_endpoint(service) as trouble:
         left = iter([(400, "ThrottlingException"), (500, "InternalFailure"), (503, "ServiceUnavailable")])
         trouble.answers = lambda: next(left, None)
         # WHEN two images are dropped
         bicycle, motorcycle = drawn(tmp_path)
-        results = sorting.settled(sorting.upload({"a.png": bicycle, "b.png": motorcycle}))
+        results = uploads.settled(uploads.upload({"a.png": bicycle, "b.png": motorcycle}))
     # THEN both are classified
     assert trouble.refused == 3
     assert {result["outcome"] for result in results.values()} == {keys.CLASSIFIED}
@@ -122,13 +122,13 @@ def test_requests_to_an_endpoint_that_fails_for_a_while_are_repeated(
 
 def test_a_container_whose_queue_is_full_is_waited_for(service: LocalService, tmp_path: Path) -> None:
     # GIVEN a container that responds 503 far more often than a fault is tried again
-    sorting = Sorting(service, "busy")
+    uploads = UploadFolder(service, "busy")
     with in_front_of_the_endpoint(service) as trouble:
         trouble.original = 503
         left = iter([(424, "ModelError")] * 12)
         trouble.answers = lambda: next(left, None)
         # WHEN an image is dropped
-        results = sorting.settled(sorting.upload({"a.png": drawn(tmp_path, 1)[0]}))
+        results = uploads.settled(uploads.upload({"a.png": drawn(tmp_path, 1)[0]}))
     # THEN it is classified in the end, by the same execution
     assert trouble.refused == 12
     assert [result["outcome"] for result in results.values()] == [keys.CLASSIFIED]
@@ -136,50 +136,50 @@ def test_a_container_whose_queue_is_full_is_waited_for(service: LocalService, tm
 
 def test_a_container_that_takes_no_image_is_misconfigured(service: LocalService, tmp_path: Path) -> None:
     # GIVEN an endpoint whose container responds 415 to every image
-    sorting = Sorting(service, "misconfigured")
+    uploads = UploadFolder(service, "misconfigured")
     with in_front_of_the_endpoint(service) as trouble:
         trouble.original = 415
         trouble.answers = lambda: (424, "ModelError")
-        etags = sorting.upload({"a.png": drawn(tmp_path, 1)[0]})
-        result = sorting.settled(etags)["a.png"]
+        etags = uploads.upload({"a.png": drawn(tmp_path, 1)[0]})
+        result = uploads.settled(etags)["a.png"]
     # THEN that is not a fault of the image: it is tried a few times, and again once the endpoint is well
     assert trouble.refused == 4
     assert (result["reason"]["code"], result["reason"]["retryable"]) == ("endpoint_misconfigured", True)
-    again = sorting.final(etags, passing=("endpoint_misconfigured",))["a.png"]
+    again = uploads.final(etags, passing=("endpoint_misconfigured",))["a.png"]
     assert again["outcome"] == keys.CLASSIFIED
 
 
 def test_what_failed_for_good_is_retryable_and_redriven(service: LocalService, tmp_path: Path) -> None:
     # GIVEN an endpoint that is away for longer than the retries last
-    sorting = Sorting(service, "redriven")
+    uploads = UploadFolder(service, "redriven")
     with in_front_of_the_endpoint(service) as trouble:
         trouble.answers = lambda: (503, "ServiceUnavailable")
-        etags = sorting.upload({"a.png": drawn(tmp_path, 1)[0]})
-        result = sorting.settled(etags)["a.png"]
+        etags = uploads.upload({"a.png": drawn(tmp_path, 1)[0]})
+        result = uploads.settled(etags)["a.png"]
     # THEN its image has a result that says so
     assert result["outcome"] == keys.FAILED
     assert result["reason"]["retryable"]
     passing = ("service_error", "throttled", "timeout")
     assert result["reason"]["code"] in passing
     # WHEN it is redriven once the endpoint is back
-    found = redrive.find(sorting.s3, sorting.bucket, prefix="redriven/")
+    found = redrive.find(uploads.s3, uploads.bucket, prefix="redriven/")
     assert [(upload.key, upload.why) for upload in found] == [
-        (sorting.key("a.png"), reconciliation.RETRYABLE)
+        (uploads.key("a.png"), reconciliation.RETRYABLE)
     ]
-    again = sorting.final(etags, passing)["a.png"]
+    again = uploads.final(etags, passing)["a.png"]
     # THEN the prediction takes the failure's place
     assert again["outcome"] == keys.CLASSIFIED
     assert again["source"]["sequencer"] in (None, result["source"]["sequencer"])
-    assert redrive.find(sorting.s3, sorting.bucket, prefix="redriven/") == []
+    assert redrive.find(uploads.s3, uploads.bucket, prefix="redriven/") == []
 
 
 def test_an_image_that_a_model_rejects_is_not_sent_again(service: LocalService) -> None:
     # GIVEN an endpoint whose model responds with 422
-    sorting = Sorting(service, "refused")
+    uploads = UploadFolder(service, "refused")
     with in_front_of_the_endpoint(service) as trouble:
         trouble.answers = lambda: (424, "ModelError")
         # WHEN an image is dropped
-        result = sorting.settled(sorting.upload({"a.png": sample_image(1)}))["a.png"]
+        result = uploads.settled(uploads.upload({"a.png": sample_image(1)}))["a.png"]
     # THEN the endpoint gets one request, and the result is final
     assert trouble.refused == 1
     assert result["outcome"] == keys.FAILED

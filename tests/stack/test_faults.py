@@ -16,17 +16,17 @@ from botocore.exceptions import ClientError
 from benchmarks import processes
 from dropsort.contract import keys
 from dropsort.local.service import LocalService
-from tests.stack.sorting import Sorting, drawn
+from tests.stack.upload_folder import UploadFolder, drawn
 
 pytestmark = pytest.mark.stack
 
 
 def test_a_function_killed_in_flight_loses_nothing(service: LocalService, tmp_path: Path) -> None:
     # GIVEN functions that run, and images on their way through them
-    sorting = Sorting(service, "killed")
+    uploads = UploadFolder(service, "killed")
     content = drawn(tmp_path, 1)[0]
-    sorting.settled(sorting.upload({"first.png": content}))
-    etags = sorting.upload({f"{number}.png": content + bytes([number]) for number in range(12)})
+    uploads.settled(uploads.upload({"first.png": content}))
+    etags = uploads.upload({f"{number}.png": content + bytes([number]) for number in range(12)})
     # WHEN every process of theirs is killed
     workers = [process.pid for process in processes.descendants() if "ministack-lambda-" in process.command]
     for pid in workers:
@@ -34,11 +34,11 @@ def test_a_function_killed_in_flight_loses_nothing(service: LocalService, tmp_pa
             os.kill(pid, signal.SIGKILL)
     # THEN every image has one result, nearly always its prediction
     assert workers
-    results = sorting.settled(etags)
+    results = uploads.settled(etags)
     # AND what this emulator, which ends all workers of a function when one cannot start, hit more often than is retried, is retryable
     for result in results.values():
         assert result["outcome"] == keys.CLASSIFIED or result["reason"]["retryable"], result["reason"]
-    results = sorting.final(etags, passing=("throttled", "timeout", "service_error"))
+    results = uploads.final(etags, passing=("throttled", "timeout", "service_error"))
     assert {result["outcome"] for result in results.values()} == {keys.CLASSIFIED}
 
 
@@ -93,14 +93,14 @@ def test_a_functions_role_may_do_nothing_elsewhere(service: LocalService, functi
 
 def test_a_function_cannot_be_made_to_read_elsewhere(service: LocalService) -> None:
     # GIVEN a result, which is not an upload
-    sorting = Sorting(service, "elsewhere")
+    uploads = UploadFolder(service, "elsewhere")
     # WHEN the first function is called with its key THEN it rejects the key, before any role has to
     answer = (
         service.session()
         .client("lambda")
         .invoke(
             FunctionName=service.outputs["SerializeFunction"],
-            Payload=json.dumps({"s3_bucket": sorting.bucket, "s3_key": "classified/a.png.json"}),
+            Payload=json.dumps({"s3_bucket": uploads.bucket, "s3_key": "classified/a.png.json"}),
         )
     )
     assert "names no upload" in json.loads(answer["Payload"].read())["errorMessage"]

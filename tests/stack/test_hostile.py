@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks import hostile
 from dropsort.contract import keys
 from dropsort.local.service import LocalService
-from tests.stack.sorting import Sorting
+from tests.stack.upload_folder import UploadFolder
 from tests.unit.handlers.sample_images import encoded, noise
 
 pytestmark = pytest.mark.stack
@@ -43,13 +43,13 @@ STATE_BYTES = 200_000
 
 def test_each_hostile_file_has_one_result(service: LocalService) -> None:
     # GIVEN files that are hostile by construction, and mutations of valid ones
-    sorting = Sorting(service, "hostile")
+    uploads = UploadFolder(service, "hostile")
     files = hostile.fixed() | dict(hostile.mutations(int(os.environ.get("DROPSORT_HOSTILE", "45"))))
-    failed = set(sorting.executions("FAILED"))
+    failed = set(uploads.executions("FAILED"))
     # WHEN all of them are dropped
-    results = sorting.final(sorting.upload(files))
+    results = uploads.final(uploads.upload(files))
     # THEN no execution has failed
-    assert set(sorting.executions("FAILED")) - failed == set()
+    assert set(uploads.executions("FAILED")) - failed == set()
     # AND what cannot be read says so with a code, and is nothing to try again
     for name, code in CODES.items():
         assert (results[name]["outcome"], results[name]["reason"]["code"]) == (keys.FAILED, code)
@@ -63,7 +63,7 @@ def test_each_hostile_file_has_one_result(service: LocalService) -> None:
 
 def test_no_image_makes_a_large_state(service: LocalService, capsys: pytest.CaptureFixture[str]) -> None:
     # GIVEN images that no encoder makes small, of every size, and a key of 1,024 bytes
-    sorting = Sorting(service, "state")
+    uploads = UploadFolder(service, "state")
     sizes = (32, 170, 180, 256, 257, 700, 2000)
     files = {f"{side}.png": encoded(noise(side, side), "PNG") for side in sizes}
     files |= {f"{side}.jpg": encoded(noise(side, side), "JPEG", quality=100) for side in sizes}
@@ -71,11 +71,11 @@ def test_no_image_makes_a_large_state(service: LocalService, capsys: pytest.Capt
         f"{side}-alpha.webp": encoded(noise(side, side, "RGBA"), "WEBP", lossless=True) for side in (256, 700)
     }
     files["flat.png"] = encoded(Image.new("RGB", (9000, 9000)), "PNG")
-    files["x" * (1024 - len(sorting.key("")))] = files["256.png"]
+    files["x" * (1024 - len(uploads.key("")))] = files["256.png"]
     # WHEN they go through the workflow
-    results = sorting.settled(sorting.upload(files))
+    results = uploads.settled(uploads.upload(files))
     # THEN what was sent between its states is far below the limit of 262,144 bytes
-    largest = {name: max(sorting.states_of(result["execution"])) for name, result in results.items()}
+    largest = {name: max(uploads.states_of(result["execution"])) for name, result in results.items()}
     name = max(largest, key=largest.__getitem__)
     with capsys.disabled():
         print(f"\nlargest state: {largest[name]} bytes ({name[:40]})")
@@ -84,20 +84,20 @@ def test_no_image_makes_a_large_state(service: LocalService, capsys: pytest.Capt
 
 def test_an_object_with_a_key_of_the_uploader_is_final(service: LocalService) -> None:
     # GIVEN an image that S3 gives to nobody without the key of its uploader (SSE-C)
-    sorting = Sorting(service, "encrypted")
+    uploads = UploadFolder(service, "encrypted")
     put = (
         service.session()
         .client("s3")
         .put_object(
             Bucket=service.bucket,
-            Key=sorting.key("a.png"),
+            Key=uploads.key("a.png"),
             Body=encoded(noise(32, 32), "PNG"),
             SSECustomerAlgorithm="AES256",
             SSECustomerKey=b"k" * 32,
         )
     )
     # WHEN the workflow has processed it
-    result = sorting.settled({"a.png": put["ETag"].strip('"')})["a.png"]
+    result = uploads.settled({"a.png": put["ETag"].strip('"')})["a.png"]
     # THEN it is a final result, as no retry reads it
     assert (result["outcome"], result["reason"]["code"]) == (keys.FAILED, "unreadable_encryption")
     assert not result["reason"]["retryable"]

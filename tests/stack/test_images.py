@@ -12,7 +12,7 @@ from PIL import Image
 from dropsort.contract import keys
 from dropsort.local.service import LocalService
 from tests import needs
-from tests.stack.sorting import Sorting, drawn
+from tests.stack.upload_folder import UploadFolder, drawn
 from tests.unit.handlers.cases import Case, cases
 
 pytestmark = pytest.mark.stack
@@ -22,7 +22,7 @@ def test_each_file_gives_what_it_must(service: LocalService, tmp_path: Path) -> 
     # GIVEN files of every kind, made of one image that the model knows
     sample = Image.open(io.BytesIO(drawn(tmp_path, 1)[0]))
     files = cases(sample.convert("RGB").resize((320, 320)))
-    sorting = Sorting(service, "images")
+    uploads = UploadFolder(service, "images")
 
     heif = needs.module("libraries", "pillow_heif")
     phone = io.BytesIO()
@@ -30,7 +30,7 @@ def test_each_file_gives_what_it_must(service: LocalService, tmp_path: Path) -> 
     files["phone.heic"] = Case(phone.getvalue(), same_as="base.jpg")
 
     # WHEN all are uploaded, and what was throttled was started again
-    results = sorting.final(sorting.upload({name: case.data for name, case in files.items()}, clients=4))
+    results = uploads.final(uploads.upload({name: case.data for name, case in files.items()}, clients=4))
 
     # THEN what is an image is classified, the same whatever its form
     unlike = {}

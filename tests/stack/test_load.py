@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import load
 from dropsort.local.service import LocalService
-from tests.stack.sorting import drawn
+from tests.stack.upload_folder import drawn
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow(reason="sends many uploads at once")]
 

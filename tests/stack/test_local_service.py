@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from dropsort.local.endpoint_config import TYPE
 from dropsort.local.service import TEMPLATE, LocalService
 from tests.stack.helpers import PATIENCE_SECONDS, sample_image
-from tests.stack.sorting import Sorting
+from tests.stack.upload_folder import UploadFolder
 
 pytestmark = pytest.mark.stack
 
@@ -61,8 +61,8 @@ def test_an_upload_is_captured_under_the_inference_id_of_its_result(
 
 def test_metrics_of_an_upload_reach_cloudwatch_once(service: LocalService) -> None:
     # GIVEN what CloudWatch has counted so far, of executions that have all ended
-    sorting = Sorting(service, "local/counted")
-    sorting.settled({})
+    uploads = UploadFolder(service, "local/counted")
+    uploads.settled({})
 
     def results() -> float:
         service.flush()
@@ -85,7 +85,7 @@ def test_metrics_of_an_upload_reach_cloudwatch_once(service: LocalService) -> No
 
     before = results()
     # WHEN three images are classified
-    sorting.settled(sorting.upload({f"{number}.png": sample_image(number) for number in range(3)}))
+    uploads.settled(uploads.upload({f"{number}.png": sample_image(number) for number in range(3)}))
     # THEN three more are counted, and a second check does not count them again
     deadline = time.monotonic() + PATIENCE_SECONDS
     while results() < before + 3 and time.monotonic() < deadline:

@@ -24,9 +24,9 @@ from monitoring.history import AUDIT
 from monitoring.quality import audit as auditing
 from monitoring.quality.audit import AuditedResult
 from tests.stack.helpers import sample_image
-from tests.stack.sorting import Sorting, drawn
-from tests.unit.infra import watched
-from tests.unit.infra.watched import Watched
+from tests.stack.upload_folder import UploadFolder, drawn
+from tests.unit.infra import requested_metrics
+from tests.unit.infra.requested_metrics import RequestedMetric
 
 pytestmark = pytest.mark.stack
 
@@ -49,8 +49,8 @@ class Emitted:
         self, name: str, dimensions: frozenset[tuple[str, str]], stat: str, period: int
     ) -> list[float]:
         """Values of a series."""
-        asked = WidgetMetric("Dropsort", name, tuple(sorted(dimensions)), stat, period)
-        return list(fetch(self.cloudwatch, [asked], self.start, self.end)[0].values())
+        requested = WidgetMetric("Dropsort", name, tuple(sorted(dimensions)), stat, period)
+        return list(fetch(self.cloudwatch, [requested], self.start, self.end)[0].values())
 
 
 def series(cloudwatch: Any) -> dict[str, list[frozenset[tuple[str, str]]]]:
@@ -94,7 +94,7 @@ def emitted(
     service: LocalService, reference: None, audit: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Emitted:
     """Images of every outcome go through the service, one upload is overtaken, and the hourly function runs."""
-    sorting = Sorting(service, "metrics")
+    uploads = UploadFolder(service, "metrics")
     cloudwatch = service.session().client("cloudwatch")
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 
@@ -103,15 +103,15 @@ def emitted(
     contents = {f"sure-{number}.png": (bicycle, motorcycle)[number % 2] for number in range(SURE)}
     contents |= {f"noise-{number}.png": sample_image(number) for number in range(UNSURE)}
     contents |= {f"text-{number}.png": b"no picture" for number in range(TEXTS)}
-    sorting.upload({".DS_Store": b"of a file system"})  # ignored: it has no result
-    results = sorting.final(sorting.upload(contents))
+    uploads.upload({".DS_Store": b"of a file system"})  # ignored: it has no result
+    results = uploads.final(uploads.upload(contents))
     assert {result["outcome"] for result in results.values()} == set(keys.OUTCOMES)
 
     # An event of an upload that a newer one of the same key has overtaken.
-    item = {"key": sorting.key("sure-0.png"), "etag": "0" * 32, "sequencer": "00"}
+    item = {"key": uploads.key("sure-0.png"), "etag": "0" * 32, "sequencer": "00"}
     overtaken = {"detail-type": "Object Created", "time": "2026-11-21T12:00:00Z"}
     overtaken |= {"detail": {"bucket": {"name": service.bucket}, "object": item}}
-    assert sorting.wait(sorting.start(overtaken))["status"] == "SUCCEEDED"
+    assert uploads.wait(uploads.start(overtaken))["status"] == "SUCCEEDED"
 
     # The monitoring run reads complete hours, and holds captures against the invocations that CloudWatch knows of.
     hour = datetime.now(UTC).replace(minute=5, second=0, microsecond=0) + timedelta(hours=1)
@@ -151,15 +151,19 @@ def attempts() -> Iterator[None]:
         time.sleep(0.3)
 
 
-OURS = [asked for asked in watched.everything(NamesVersion=False) if asked.namespace == "Dropsort"]
+OURS = [
+    requested
+    for requested in requested_metrics.everything(NamesVersion=False)
+    if requested.namespace == "Dropsort"
+]
 
 
-@pytest.mark.parametrize("asked", OURS, ids=str)
-def test_what_a_widget_or_an_alarm_uses_was_emitted(emitted: Emitted, asked: Watched) -> None:
-    assert asked.dimensions in emitted.series.get(asked.name, []), (
-        f"emitted: {emitted.series.get(asked.name)}"
+@pytest.mark.parametrize("requested", OURS, ids=str)
+def test_what_a_widget_or_an_alarm_uses_was_emitted(emitted: Emitted, requested: RequestedMetric) -> None:
+    assert requested.dimensions in emitted.series.get(requested.name, []), (
+        f"emitted: {emitted.series.get(requested.name)}"
     )
-    points = emitted.points(asked.name, asked.dimensions, asked.stat, asked.period)
+    points = emitted.points(requested.name, requested.dimensions, requested.stat, requested.period)
     assert points
     assert all(math.isfinite(point) for point in points)
 
@@ -190,7 +194,7 @@ def test_every_metric_is_emitted_under_its_documented_dimensions_and_unit(
 
 
 def test_a_search_finds_every_label(emitted: Emitted, service: LocalService) -> None:
-    ((_, dimensions, terms, stat),) = watched.searches(watched.dashboard())
+    ((_, dimensions, terms, stat),) = requested_metrics.searches(requested_metrics.dashboard())
     found = [
         dict(each)
         for each in emitted.series[terms["MetricName"]]
@@ -229,19 +233,27 @@ def test_what_was_deployed_uses_the_metrics_of_the_template(service: LocalServic
     """So that nothing is forgotten above: the names come from the template, and are those that CloudWatch has."""
     # GIVEN dashboard and alarms as CloudWatch has them, for an endpoint that is not the stack's
     cloudwatch = service.session().client("cloudwatch")
-    deployed = list(watched.of_dashboard(body_of(service)))
+    deployed = list(requested_metrics.of_dashboard(body_of(service)))
     pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{service.stack}-")
     alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
-    deployed += [asked for alarm in alarms for asked in watched.of_alarm(alarm)]
+    deployed += [requested for alarm in alarms for requested in requested_metrics.of_alarm(alarm)]
 
     # THEN they ask for the same series; values of AWS's dimensions are names that only a deployment knows
-    def described(asked: Watched) -> tuple[object, ...]:
-        ours = asked.namespace == "Dropsort"
-        dimensions = sorted(asked.dimensions if ours else (name for name, _ in asked.dimensions))
-        return asked.where, asked.namespace, asked.name, tuple(dimensions), asked.stat, asked.period
+    def described(requested: RequestedMetric) -> tuple[object, ...]:
+        ours = requested.namespace == "Dropsort"
+        dimensions = sorted(requested.dimensions if ours else (name for name, _ in requested.dimensions))
+        return (
+            requested.where,
+            requested.namespace,
+            requested.name,
+            tuple(dimensions),
+            requested.stat,
+            requested.period,
+        )
 
-    assert {described(asked) for asked in deployed} == {
-        described(asked) for asked in watched.everything(CreatesEndpoint=False, LimitsUnreviewed=False)
+    assert {described(requested) for requested in deployed} == {
+        described(requested)
+        for requested in requested_metrics.everything(CreatesEndpoint=False, LimitsUnreviewed=False)
     }
 
     # AND those belong to resources of the stack
@@ -252,9 +264,9 @@ def test_what_was_deployed_uses_the_metrics_of_the_template(service: LocalServic
         for resource in page["StackResourceSummaries"]
     ]
     known = {name for resource in resources for name in (resource, resource.rpartition("/")[2])}
-    for asked in deployed:
-        if asked.namespace != "Dropsort":
-            assert {value for _, value in asked.dimensions} <= known, asked
+    for requested in deployed:
+        if requested.namespace != "Dropsort":
+            assert {value for _, value in requested.dimensions} <= known, requested
 
 
 def test_the_alarms_of_the_dashboard_are_there(service: LocalService) -> None:
@@ -267,20 +279,21 @@ def test_metric_math_of_an_alarm_gives_a_share(emitted: Emitted) -> None:
     # GIVEN the alarms that compute something of our metrics alone
     computed = [
         alarm
-        for alarm in watched.alarms(NamesVersion=False).values()
-        if watched.expressions(alarm)
-        and {asked.namespace for asked in watched.of_alarm(alarm)} == {"Dropsort"}
+        for alarm in requested_metrics.alarms(NamesVersion=False).values()
+        if requested_metrics.expressions(alarm)
+        and {requested.namespace for requested in requested_metrics.of_alarm(alarm)} == {"Dropsort"}
     ]
     assert computed
     for alarm in computed:
         # WHEN it is computed of what was emitted
-        ((expression, ids),) = watched.expressions(alarm)
-        asked = list(watched.of_alarm(alarm))
+        ((expression, ids),) = requested_metrics.expressions(alarm)
+        requested = list(requested_metrics.of_alarm(alarm))
         plain = [
-            WidgetMetric(a.namespace, a.name, tuple(sorted(a.dimensions)), a.stat, a.period) for a in asked
+            WidgetMetric(a.namespace, a.name, tuple(sorted(a.dimensions)), a.stat, a.period)
+            for a in requested
         ]
         points = fetch(emitted.cloudwatch, plain, emitted.start, emitted.end)
-        found = evaluate(expression, dict(zip(ids, points, strict=True)), asked[0].period)
+        found = evaluate(expression, dict(zip(ids, points, strict=True)), requested[0].period)
         # THEN there is a share to hold against the threshold
         assert found
         assert all(0 <= value <= 1 for value in found.values())

@@ -24,7 +24,7 @@ from dropsort.cli.documents import is_standard_output, read_json, write_json, wr
 from dropsort.contract.errors import DropsortError
 from dropsort.pages import html
 from dropsort.review import labels
-from tests.unit.cli.nowhere import ENVIRONMENT
+from tests.unit.cli.no_account import ENVIRONMENT
 from tests.unit.cli.test_documented import VERBS, command
 from training.evaluation import reference_file
 from training.evaluation.figures import Predictions

@@ -16,7 +16,7 @@ from dropsort.cli import main as cli
 from dropsort.cli.errors import sentence
 from dropsort.deployment.errors import DeployError
 from tests.commands import ROOT, commands
-from tests.unit.cli.nowhere import ENVIRONMENT
+from tests.unit.cli.no_account import ENVIRONMENT
 from training.errors import TrainingError
 from training.settings import OPTIONS, Settings
 

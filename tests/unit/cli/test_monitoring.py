@@ -15,7 +15,7 @@ from dropsort.cli import monitoring as watching
 from dropsort.client.captures import CaptureLocation
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Series
 from tests.commands import Run, runner
-from tests.unit.cli.nowhere import ENVIRONMENT
+from tests.unit.cli.no_account import ENVIRONMENT
 from tests.unit.monitoring import capture_cases
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from monitoring.cloudwatch.alarms import AlarmRule, judge
 from monitoring.cloudwatch.expressions import evaluate
-from tests.unit.infra import watched
+from tests.unit.infra import requested_metrics
 from tests.unit.infra.specification.alarms import ALARMS, Alarm, logical
 
 Values = list[float | None]
@@ -19,7 +19,7 @@ SIMPLE = {name: alarm for name, alarm in ALARMS.items() if not alarm.expression}
 
 def state(name: str, **series: Values) -> str:
     """The state of an alarm of the template after these values of its metrics, one a period, the last one just over."""
-    found = watched.alarms()[logical(name)]
+    found = requested_metrics.alarms()[logical(name)]
     rows = [row["MetricStat"] for row in found.get("Metrics", ()) if "MetricStat" in row]
     (seconds,) = {int(row["Period"]) for row in (rows or [found])}
     begin = int(NOW.timestamp()) // seconds * seconds
@@ -27,7 +27,7 @@ def state(name: str, **series: Values) -> str:
         key: {float(begin - (len(values) - i) * seconds): v for i, v in enumerate(values) if v is not None}
         for key, values in series.items()
     }
-    expressions = watched.expressions(found)
+    expressions = requested_metrics.expressions(found)
     if expressions:
         ((expression, ids),) = expressions
         value = evaluate(expression, {key: points.get(key, {}) for key in ids}, seconds)

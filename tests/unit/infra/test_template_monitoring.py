@@ -14,9 +14,9 @@ import pytest
 from dropsort.contract import metrics
 from monitoring.cloudwatch.expressions import evaluate
 from monitoring.cloudwatch.widgets import widgets
-from tests.unit.infra import watched
+from tests.unit.infra import requested_metrics
+from tests.unit.infra.requested_metrics import RequestedMetric
 from tests.unit.infra.template import RESOURCES, of_type, resolve
-from tests.unit.infra.watched import Watched
 
 DOCS = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
@@ -56,34 +56,34 @@ REFERENCES = {
     "QueueName": ("AWS::SQS::Queue", "{}.QueueName"),  # its Ref is its URL
 }
 
-ASKED = [
-    *watched.everything(),
-    *watched.everything(NamesVersion=False),
-    *watched.everything(NamesEndpoint=False),
-    *watched.everything(CreatesEndpoint=False),
+REQUESTED = [
+    *requested_metrics.everything(),
+    *requested_metrics.everything(NamesVersion=False),
+    *requested_metrics.everything(NamesEndpoint=False),
+    *requested_metrics.everything(CreatesEndpoint=False),
 ]
-ASKED = list(dict.fromkeys(ASKED))
+REQUESTED = list(dict.fromkeys(REQUESTED))
 
 
-@pytest.mark.parametrize("asked", [a for a in ASKED if a.namespace == "Dropsort"], ids=str)
-def test_our_metrics_are_used_by_name_and_dimensions(asked: Watched) -> None:
-    assert asked.name in OURS
-    assert asked.name not in WITH_LABEL, "without its label it has no data: use SEARCH"
-    dimensions = dict(asked.dimensions)
+@pytest.mark.parametrize("requested", [a for a in REQUESTED if a.namespace == "Dropsort"], ids=str)
+def test_our_metrics_are_used_by_name_and_dimensions(requested: RequestedMetric) -> None:
+    assert requested.name in OURS
+    assert requested.name not in WITH_LABEL, "without its label it has no data: use SEARCH"
+    dimensions = dict(requested.dimensions)
     if dimensions.pop("Model", None):
-        assert asked.name in metrics.BY_MODEL
+        assert requested.name in metrics.BY_MODEL
     assert dimensions == {"Stack": "dropsort"}
 
 
-@pytest.mark.parametrize("asked", [a for a in ASKED if a.namespace != "Dropsort"], ids=str)
-def test_metrics_of_aws_are_documented_ones_of_a_resource_of_ours(asked: Watched) -> None:
+@pytest.mark.parametrize("requested", [a for a in REQUESTED if a.namespace != "Dropsort"], ids=str)
+def test_metrics_of_aws_are_documented_ones_of_a_resource_of_ours(requested: RequestedMetric) -> None:
     # GIVEN what AWS documents
-    dimensions, statistics = OF_AWS[asked.namespace, asked.name]
+    dimensions, statistics = OF_AWS[requested.namespace, requested.name]
     # THEN it is requested under just those dimensions, with a statistic that fits
-    assert {name for name, _ in asked.dimensions} == dimensions
-    assert asked.stat in statistics
+    assert {name for name, _ in requested.dimensions} == dimensions
+    assert requested.stat in statistics
     # AND their values belong to resources of the template
-    values = dict(asked.dimensions)
+    values = dict(requested.dimensions)
     if dimensions >= VARIANT:
         assert values.pop("EndpointConfigName", "EndpointConfig.EndpointConfigName") == (
             "EndpointConfig.EndpointConfigName"
@@ -102,11 +102,11 @@ def test_metrics_of_aws_are_documented_ones_of_a_resource_of_ours(asked: Watched
 
 
 def test_every_documented_metric_of_the_list_is_used() -> None:
-    assert OF_AWS.keys() == {(a.namespace, a.name) for a in ASKED if a.namespace != "Dropsort"}
+    assert OF_AWS.keys() == {(a.namespace, a.name) for a in REQUESTED if a.namespace != "Dropsort"}
 
 
 def test_a_search_names_a_metric_and_all_its_dimensions() -> None:
-    found = watched.searches(watched.dashboard())
+    found = requested_metrics.searches(requested_metrics.dashboard())
     assert found
     for namespace, dimensions, terms, _ in found:
         assert (namespace, dimensions) == ("Dropsort", {"Stack", "Label"})
@@ -117,9 +117,11 @@ def test_a_search_names_a_metric_and_all_its_dimensions() -> None:
 @pytest.mark.parametrize("creates", [True, False])
 def test_expressions_are_of_metrics_of_the_same_alarm(creates: bool) -> None:
     given = [
-        pair for a in watched.alarms(CreatesEndpoint=creates).values() for pair in watched.expressions(a)
+        pair
+        for a in requested_metrics.alarms(CreatesEndpoint=creates).values()
+        for pair in requested_metrics.expressions(a)
     ]
-    for widget in widgets(watched.dashboard(CreatesEndpoint=creates)):
+    for widget in widgets(requested_metrics.dashboard(CreatesEndpoint=creates)):
         ids = [metric.id for metric in widget.metrics if metric.id and not metric.expression]
         found = [m.expression for m in widget.metrics if m.expression and "SEARCH" not in m.expression]
         given += [(expression, ids) for expression in found]
@@ -130,20 +132,24 @@ def test_expressions_are_of_metrics_of_the_same_alarm(creates: bool) -> None:
 
 def test_a_rate_is_zero_where_only_the_other_count_came() -> None:
     """An outcome that did not occur has no data, not a zero."""
-    (rate,) = [m.expression for w in widgets(watched.dashboard()) for m in w.metrics if m.id == "rate"]
+    (rate,) = [
+        m.expression for w in widgets(requested_metrics.dashboard()) for m in w.metrics if m.id == "rate"
+    ]
     assert evaluate(rate, {"low": {}, "sure": {0.0: 5.0}}, 3600) == {0.0: 0.0}
     assert evaluate(rate, {"low": {0.0: 5.0}, "sure": {}}, 3600) == {0.0: 100.0}
 
 
 @pytest.mark.parametrize("creates", [True, False])
 def test_the_dashboard_shows_every_alarm(creates: bool) -> None:
-    body = watched.dashboard(CreatesEndpoint=creates)
+    body = requested_metrics.dashboard(CreatesEndpoint=creates)
     (shown,) = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
-    assert sorted(shown) == sorted(f"{name}.Arn" for name in watched.alarms(CreatesEndpoint=creates))
+    assert sorted(shown) == sorted(
+        f"{name}.Arn" for name in requested_metrics.alarms(CreatesEndpoint=creates)
+    )
 
 
 def test_an_alarm_says_what_to_do_with_the_stack_in_its_commands() -> None:
-    for name, alarm in watched.alarms().items():
+    for name, alarm in requested_metrics.alarms().items():
         said = alarm["AlarmDescription"]
         assert len(said) <= 1024
         commands = ("dropsort redrive", "dropsort report", "dropsort review", "dropsort status --stack")
@@ -152,7 +158,7 @@ def test_an_alarm_says_what_to_do_with_the_stack_in_its_commands() -> None:
 
 def test_a_percentile_is_judged_however_few_there_are() -> None:
     """With "ignore", a p95 of fewer than 200 samples would never alarm."""
-    for name, alarm in watched.alarms().items():
+    for name, alarm in requested_metrics.alarms().items():
         assert "EvaluateLowSampleCountPercentile" not in alarm, name
 
 
@@ -162,13 +168,17 @@ def test_what_rolls_a_model_back_watches_the_new_fleet_alone() -> None:
         "Alarms"
     ]
     for alarm in rolls_back:
-        for asked in watched.of_alarm(watched.alarms()[alarm["AlarmName"]["Ref"]]):
-            names = {name for name, _ in asked.dimensions}
-            assert "EndpointConfigName" in names if asked.namespace == "AWS/SageMaker" else "Model" in names
+        for requested in requested_metrics.of_alarm(requested_metrics.alarms()[alarm["AlarmName"]["Ref"]]):
+            names = {name for name, _ in requested.dimensions}
+            assert (
+                "EndpointConfigName" in names if requested.namespace == "AWS/SageMaker" else "Model" in names
+            )
 
 
 def test_an_alarm_without_conditions_uses_nothing_that_has_one() -> None:
-    assert not [a for a in watched.everything(CreatesEndpoint=False) if a.namespace == "AWS/SageMaker"]
+    assert not [
+        a for a in requested_metrics.everything(CreatesEndpoint=False) if a.namespace == "AWS/SageMaker"
+    ]
 
 
 def rows(heading: str) -> dict[str, list[str]]:
@@ -191,5 +201,5 @@ def test_every_metric_is_documented_with_its_unit() -> None:
 
 
 def test_every_alarm_is_documented() -> None:
-    names = {alarm["AlarmName"].removeprefix("dropsort-") for alarm in watched.alarms().values()}
+    names = {alarm["AlarmName"].removeprefix("dropsort-") for alarm in requested_metrics.alarms().values()}
     assert rows("Alarms").keys() == names

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.drift import SAME, World, alarmed_days, power, put_hour, sample
+from benchmarks.drift import SAME, Population, alarmed_days, power, put_hour, sample
 from monitoring.aggregates.cells import Aggregate
 from monitoring.drift.assess import assess, estimated_accuracy, holm, level_of_a_window
 from monitoring.drift.reference import read_reference
@@ -48,20 +48,20 @@ def test_few_alarms_without_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "size", "signal"),
+    ("population", "size", "signal"),
     [
-        (World(share=0.7), 400, "LabelShares"),
-        (World(sure=0.6), 400, "LowConfidenceRate"),
-        (World(sure=0.6), 400, "ConfidenceWasserstein"),
-        (World(unfamiliar=0.22), 400, "UnfamiliarRate"),
-        (World(brightness=165), 400, "ImageBrightness"),
+        (Population(share=0.7), 400, "LabelShares"),
+        (Population(sure=0.6), 400, "LowConfidenceRate"),
+        (Population(sure=0.6), 400, "ConfidenceWasserstein"),
+        (Population(unfamiliar=0.22), 400, "UnfamiliarRate"),
+        (Population(brightness=165), 400, "ImageBrightness"),
     ],
 )
-def test_a_change_is_found(world: World, size: int, signal: str) -> None:
-    """GIVEN a changed world WHEN a window of some hundred images is assessed THEN its signal alarms, and is explained."""
+def test_a_change_is_found(population: Population, size: int, signal: str) -> None:
+    """GIVEN a changed population WHEN a window of some hundred images is assessed THEN its signal alarms, and is explained."""
     random = np.random.default_rng(5)
 
-    found = assess(sample(SAME, random, 1000), sample(world, random, size), threshold=0.93)
+    found = assess(sample(SAME, random, 1000), sample(population, random, size), threshold=0.93)
 
     alarm = {s.name: s for s in found.alarms}[signal]
     assert "in the reference" in alarm.sentence
@@ -70,7 +70,7 @@ def test_a_change_is_found(world: World, size: int, signal: str) -> None:
 
 def test_the_stated_power() -> None:
     """GIVEN labels that go from 50 to 70 % WHEN 300 images are seen THEN nine of ten windows alarm (docs/concepts/drift.md)."""
-    assert power(World(share=0.7), 1000, 300, tries=20, seed=3) >= 0.75
+    assert power(Population(share=0.7), 1000, 300, tries=20, seed=3) >= 0.75
 
 
 def test_a_small_change_never_alarms_however_sure() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.drift import SAME, World, put_hour
+from benchmarks.drift import SAME, Population, put_hour
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, CellKey, Series, Uncertain, Volume
 from monitoring.aggregates.models import ModelPeriod, current_model, models, of_model
 from monitoring.drift.reference import parse_reference
@@ -21,13 +21,13 @@ from monitoring.report.figures import build
 from tests.unit.monitoring.capture_cases import line
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
-UNSURE = World(sure=0.3)  # confidences of another model
+UNSURE = Population(sure=0.3)  # confidences of another model
 
 
-def hours(model: str, first: int, count: int, world: World = SAME, hourly: int = 50) -> Aggregate:
+def hours(model: str, first: int, count: int, population: Population = SAME, hourly: int = 50) -> Aggregate:
     total, random = Aggregate(), np.random.default_rng(first)
     for i in range(first, first + count):
-        put_hour(total, hour_of(START + i * HOUR), world, random, hourly)
+        put_hour(total, hour_of(START + i * HOUR), population, random, hourly)
     total.cells = {key._replace(model=model): cell for key, cell in total.cells.items()}
     return total
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.drift import SAME, World, put_hour
+from benchmarks.drift import SAME, Population, put_hour
 from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
 from dropsort.contract.statistics import Stratum
 from dropsort.pages import comparison, dashboard, evaluation, report
@@ -56,12 +56,12 @@ WIDTHS = (1280, 390)
 
 
 def captures(
-    hours: int, hourly: int, model: str = "", start: datetime = START, world: World = SAME
+    hours: int, hourly: int, model: str = "", start: datetime = START, population: Population = SAME
 ) -> Aggregate:
     """Hours of captures of one model, each with a few of the least certain."""
     total, random = Aggregate(), np.random.default_rng(1)
     for i in range(hours):
-        put_hour(total, hour_of(start + i * HOUR), world, random, hourly)
+        put_hour(total, hour_of(start + i * HOUR), population, random, hourly)
     total.cells = {key._replace(model=model): cell for key, cell in total.cells.items()}
     for series in total.volumes:
         total.add_uncertain(

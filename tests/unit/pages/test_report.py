@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.drift import SAME, World, put_hour, sample
+from benchmarks.drift import SAME, Population, put_hour, sample
 from dropsort.pages.chart import compact, nice_ticks
 from dropsort.pages.html import PageError
 from dropsort.pages.images import SIDE, captured_images, showable, thumbnail
@@ -33,11 +33,11 @@ START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>\'"&$x_1^2$'
 
 
-def month(hourly: int = 10, days: int = 30, world: World = SAME) -> Aggregate:
+def month(hourly: int = 10, days: int = 30, population: Population = SAME) -> Aggregate:
     total = Aggregate()
     random = np.random.default_rng(1)
     for i in range(days * 24):
-        put_hour(total, hour_of(START + i * HOUR), SAME if i < days * 18 else world, random, hourly)
+        put_hour(total, hour_of(START + i * HOUR), SAME if i < days * 18 else population, random, hourly)
     total.health = Health(files=days, records=hourly * days * 24, predictions=hourly * days * 24)
     return total
 
@@ -100,7 +100,9 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 
 def test_every_chart_is_valid_xml_and_has_a_name(tmp_path: Path) -> None:
     """GIVEN a page WHEN its charts are parsed THEN each is well-formed and says what it shows."""
-    text = write(month(world=World(share=0.8)), tmp_path, threshold=0.93).read_text(encoding="utf-8")
+    text = write(month(population=Population(share=0.8)), tmp_path, threshold=0.93).read_text(
+        encoding="utf-8"
+    )
 
     charts = re.findall(r"<svg.*?</svg>", text, re.S)
     assert len(charts) > 6
@@ -163,7 +165,7 @@ def test_a_single_hour_is_drawn(tmp_path: Path) -> None:
 
 def test_the_evaluation_set_as_reference(tmp_path: Path) -> None:
     """GIVEN a reference of one's own and other labels now WHEN the page is written THEN it alarms and names the reference."""
-    reference = sample(World(share=0.2), np.random.default_rng(3), 1000)
+    reference = sample(Population(share=0.2), np.random.default_rng(3), 1000)
 
     text = write(
         month(days=2, hourly=20), tmp_path, threshold=0.93, reference=reference, reference_name="the test set"

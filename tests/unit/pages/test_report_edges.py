@@ -19,12 +19,12 @@ from dropsort.contract.statistics import Stratum
 from dropsort.pages import evaluation, svg
 from dropsort.pages.chart import Axis, Chart, Rule, time_axis
 from dropsort.pages.evaluation import confusion
+from dropsort.pages.formatting import short
 from dropsort.pages.html import environment
 from dropsort.pages.png import draw, write_pngs
 from dropsort.pages.report import tiles, verdict, write
 from dropsort.pages.report_charts import charts
 from dropsort.pages.report_tables import audit_table, quality_table
-from dropsort.pages.words import short
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell, CellKey, Health, Series
 from monitoring.drift.windows import hour_of
 from monitoring.quality.audit import OutcomeStrata, assess

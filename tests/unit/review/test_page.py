@@ -20,7 +20,7 @@ from tests import needs
 from tests.unit.handlers.sample_images import encoded
 from tests.unit.local.intruders import FLAGS, browser, pages_served
 from tests.unit.review.conftest import Upload, stored
-from tests.unit.review.rig import HOSTILE_LABEL, fill, served
+from tests.unit.review.served_page import HOSTILE_LABEL, fill, served
 from tests.unit.review.test_server import eventually
 
 sync_api = needs.module("browser", "playwright.sync_api")

@@ -22,7 +22,7 @@ from dropsort.review.thumbnails import FAILED, Thumbnails
 from tests.stack.test_local_access import listening
 from tests.unit.handlers.sample_images import drawn, encoded
 from tests.unit.review.conftest import BUCKET, Upload, stored
-from tests.unit.review.rig import HOSTILE_LABEL, Browser, fill, served
+from tests.unit.review.served_page import HOSTILE_LABEL, Browser, fill, served
 
 # Of every response, also of one that rejects; spelled out here, so that none goes by an oversight.
 PROTECTING = {

@@ -1,4 +1,4 @@
-"""A service in a process of its own, to be killed: ``python -m benchmarks.faults.apart FOLDER RESERVE``."""
+"""A service in a process of its own, to be killed: ``python -m benchmarks.faults.separate_service FOLDER RESERVE``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.faults.batch import Site
-from benchmarks.faults.stand import PARAMETERS, hasten, send, site_of
+from benchmarks.faults.target import PARAMETERS, hasten, send, site_of
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.disk import RESERVE_BYTES
@@ -20,7 +20,7 @@ from dropsort.local.service import LocalService
 _END_SECONDS = 120.0
 
 
-class Apart:
+class SeparateService:
     """A service in a process of its own.
 
     Parameters
@@ -33,7 +33,7 @@ class Apart:
 
     def __init__(self, folder: Path, reserve: int = RESERVE_BYTES) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.faults.apart", str(folder), str(reserve)],
+            [sys.executable, "-m", "benchmarks.faults.separate_service", str(folder), str(reserve)],
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -42,9 +42,9 @@ class Apart:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError("the service did not start")
-        told = json.loads(line)
-        session = EmbeddedSession(credentials.read(folder / credentials.FILE), told["url"])
-        self.site: Site = site_of(session, told["bucket"], told["outputs"])
+        started = json.loads(line)
+        session = EmbeddedSession(credentials.read(folder / credentials.FILE), started["url"])
+        self.site: Site = site_of(session, started["bucket"], started["outputs"])
 
     def stop(self) -> None:
         """Ctrl-C."""
@@ -69,12 +69,12 @@ def main(folder: Path, reserve: int) -> int:
         with LocalService(
             folder, parameters=PARAMETERS, reserve=reserve, on_step=lambda line: print(line, file=sys.stderr)
         ) as service:
-            told = {
+            started = {
                 "url": service.endpoint_url,
                 "bucket": service.bucket,
                 "outputs": service.outputs,
             }
-            print(json.dumps(told), flush=True)
+            print(json.dumps(started), flush=True)
             service.wait()
     except KeyboardInterrupt:
         pass

@@ -75,7 +75,7 @@ def site_of(session: Any, bucket: str, outputs: Mapping[str, str]) -> Site:
     return Site(session.client("s3"), session.client("stepfunctions"), bucket, *machines)
 
 
-class Stand:
+class FaultTarget:
     """A running service whose functions call through a proxy.
 
     Parameters

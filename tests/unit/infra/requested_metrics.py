@@ -1,4 +1,4 @@
-"""Which metrics the dashboard and the alarms ask CloudWatch for: read from the template, or from what was deployed of it."""
+"""Which metrics the dashboard and the alarms request from CloudWatch: read from the template, or from what was deployed of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEARCH = re.compile(r"SEARCH\('\{([\w,]+)\} (.+?)', '(\w+)', (\d+)\)")
 
 
 @dataclass(frozen=True)
-class Watched:
+class RequestedMetric:
     """One series as it is requested from CloudWatch: data under other dimensions, fewer or more, are another series."""
 
     where: str
@@ -29,12 +29,12 @@ class Watched:
         return f"{self.where}-{self.name}-{self.stat}"
 
 
-def of_dashboard(body: Mapping[str, Any]) -> Iterator[Watched]:
+def of_dashboard(body: Mapping[str, Any]) -> Iterator[RequestedMetric]:
     """The plain metrics of a dashboard's widgets, those too that only expressions use."""
     for widget in widgets(body):
         for metric in widget.metrics:
             if not metric.expression:
-                yield Watched(
+                yield RequestedMetric(
                     widget.title,
                     metric.namespace,
                     metric.name,
@@ -44,7 +44,7 @@ def of_dashboard(body: Mapping[str, Any]) -> Iterator[Watched]:
                 )
 
 
-def of_alarm(alarm: Mapping[str, Any]) -> Iterator[Watched]:
+def of_alarm(alarm: Mapping[str, Any]) -> Iterator[RequestedMetric]:
     """The metrics of an alarm, as a template's properties or as DescribeAlarms has it."""
     rows = [row["MetricStat"] for row in alarm.get("Metrics", ()) if "MetricStat" in row]
     if "MetricName" in alarm:
@@ -54,7 +54,7 @@ def of_alarm(alarm: Mapping[str, Any]) -> Iterator[Watched]:
         rows.append({"Metric": alarm, "Stat": stat, "Period": alarm["Period"]})
     for row in rows:
         metric = row["Metric"]
-        yield Watched(
+        yield RequestedMetric(
             str(alarm["AlarmName"]),
             metric["Namespace"],
             metric["MetricName"],
@@ -102,8 +102,8 @@ def alarms(**conditions: bool) -> dict[str, dict[str, Any]]:
     }
 
 
-def everything(**conditions: bool) -> list[Watched]:
-    """All that dashboard and alarms ask for."""
+def everything(**conditions: bool) -> list[RequestedMetric]:
+    """Every metric that the dashboard and the alarms request."""
     found = list(of_dashboard(dashboard(**conditions)))
     for alarm in alarms(**conditions).values():
         found += of_alarm(alarm)

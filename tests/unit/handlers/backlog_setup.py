@@ -47,7 +47,7 @@ class Functions:
             return {"Payload": io.BytesIO(body), "FunctionError": "Unhandled"}
 
 
-class World:
+class BacklogSetup:
     """A bucket, a state machine that does nothing, and the functions in front of an endpoint."""
 
     def __init__(self) -> None:

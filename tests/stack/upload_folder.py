@@ -36,7 +36,7 @@ def drawn(folder: Path, count: int = 2) -> list[bytes]:
     return [path.read_bytes() for path in samples.drawn(folder, count, seed=1).images]
 
 
-class Sorting:
+class UploadFolder:
     """The service's bucket as one test sees it.
 
     Parameters

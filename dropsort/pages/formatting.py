@@ -1,4 +1,4 @@
-"""Numbers, times and labels as people read them."""
+"""Formats numbers, times and labels for people."""
 
 from __future__ import annotations
 
