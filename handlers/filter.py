@@ -82,9 +82,8 @@ def handler(event: Ending, _context: Any) -> dict[str, Any]:
 def _carried(state: WorkflowState) -> dict[str, float]:
     """Metrics of the states before, which are emitted here: one line of the log per image."""
     found = state.get("metrics")
-    carried = (
-        found if isinstance(found, dict) else {}
-    )  # without Serialize's output the state is the execution's input
+    # Without Serialize's output the state is the execution's input
+    carried = found if isinstance(found, dict) else {}
     return {
         name: value
         for name in (metrics.SERIALIZED_BYTES, metrics.REJECTED, metrics.ENDPOINT_LATENCY)

@@ -107,10 +107,8 @@ def _upload_order(a: Entry, b: Entry) -> int:
     elif a.uploaded and b.uploaded and a.uploaded != b.uploaded:
         left, right = a.uploaded, b.uploaded
     elif bool(a.uploaded) != bool(b.uploaded):
-        left, right = (
-            str(bool(a.uploaded)),
-            str(bool(b.uploaded)),
-        )  # an object that was there before one that was not
+        # An upload that could be read is newer than one that was gone.
+        left, right = str(bool(a.uploaded)), str(bool(b.uploaded))
     else:
         # Within one second, one of them started manually: whatever upload that was, its own event comes too.
         left, right = str(bool(a.sequencer)), str(bool(b.sequencer))

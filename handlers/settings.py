@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from dropsort.contract import defaults, ignored_paths
 
-LARGE_DECODING_BYTES = (
-    1_300_000_000  # that the function for large images has: with less, an image may go there
-)
+# That the function for large images has: with less, an image may go there
+LARGE_DECODING_BYTES = 1_300_000_000
 
 
 class Setting(NamedTuple):

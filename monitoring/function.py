@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LATE = timedelta(hours=6)  # a capture file may come so long after its hour; most come a few minutes late
-LATE_AT_MIDNIGHT = timedelta(
-    days=1
-)  # and so long for the run of midnight: listing that every hour would take most of the time
+# The same for the run of midnight: listing a whole day every hour would take most of the time
+LATE_AT_MIDNIGHT = timedelta(days=1)
 FEWEST_INVOCATIONS = 50  # that should be captured, below which their captured share means nothing
 
 

@@ -101,9 +101,8 @@ def _compile_one_part(config: pytest.Config) -> None:
         return
     first = int(worker["workerid"].removeprefix("gw"))
     for path in sorted((ROOT / "tests").rglob("test_*.py"))[first :: worker["workercount"]]:
-        with suppress(
-            Exception, pytest.skip.Exception, pytest.fail.Exception
-        ):  # reported when it is collected
+        # Reported when it is collected
+        with suppress(Exception, pytest.skip.Exception, pytest.fail.Exception):
             import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 

@@ -46,9 +46,8 @@ class _PlainError(Exception):
 
 
 _Base: Any = _PlainError
-with contextlib.suppress(
-    ImportError
-):  # in SageMaker's container its class makes status and message reach the caller
+# In SageMaker's container its class makes status and message reach the caller
+with contextlib.suppress(ImportError):
     _Base = importlib.import_module("sagemaker_inference.errors").BaseInferenceToolkitError
 
 
@@ -57,10 +56,8 @@ MAX_PIXELS = 100_000_000
 # What the workflow reads; a test holds it equal to `dropsort.contract.formats`, which is not packaged with this file. Other decoders
 # of Pillow call external programs (EPS) or are not bounded.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "ICO", "PPM")
-GRAPH, LABELS = (
-    "model.onnx",
-    "labels.json",
-)  # a test holds them equal to `dropsort.contract.model_folder`, likewise
+# A test holds them equal to `dropsort.contract.model_folder`, likewise
+GRAPH, LABELS = ("model.onnx", "labels.json")
 MAX_INSTANCES = 256
 VERBOSE = "application/json;verbose=true"
 Prediction: TypeAlias = dict[str, Any]

@@ -89,9 +89,8 @@ class Batch:
         self.final: set[str] = set()
         """Reason codes of final failures that are right for this fault."""
         self._sent = 0
-        self._right: dict[
-            tuple[str, str, Upload], str
-        ] = {}  # ETag of a result that is right, by key, location and upload
+        # ETag of a result that is right, by key, location and upload
+        self._right: dict[tuple[str, str, Upload], str] = {}
 
     def key(self, index: int) -> str:
         """Key of an image."""

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from dropsort.contract.progress import Progress
     from training.dataset.checks import Finding
 
-FOLDERS: dict[deciding.Action, str] = {
-    "label": "images",
-    "none": "others",
-}  # of downloaded images, by what was decided
+# Of downloaded images, by what was decided
+FOLDERS: dict[deciding.Action, str] = {"label": "images", "none": "others"}
 
 
 @click.command(short_help="Make a dataset of reviewed images.")

@@ -20,9 +20,8 @@ from dropsort.contract.text import number_of
 if TYPE_CHECKING:
     from dropsort.deployment.plan import DeploymentPlan
 
-STACK_NAME = re.compile(
-    r"[A-Za-z](?:[A-Za-z0-9-]{0,52}[A-Za-z0-9])?"
-)  # with -serialize it is a function's name, of 64 characters at most
+# A name of a function is at most 64 characters long, and begins with that of the stack: NAME-serialize
+STACK_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,52}[A-Za-z0-9])?")
 
 
 @click.command(short_help="Create or update the service on AWS.")

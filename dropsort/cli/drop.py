@@ -38,9 +38,8 @@ def _existing(
     _context: click.Context, _parameter: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[Path, ...]:
     for path in paths:
-        if not os.path.lexists(
-            path
-        ):  # a link to nowhere is a file that cannot be uploaded, and is named as such
+        # A link whose target is missing exists: it is reported with the files that cannot be uploaded.
+        if not os.path.lexists(path):
             raise click.BadParameter(f"Path '{path}' does not exist.")
     return paths
 

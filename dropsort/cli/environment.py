@@ -53,9 +53,8 @@ def env(data: Path | None) -> int:
             f"{len(found)} services run on this machine: choose one with --data ({folders})."
         )
     line = export_line(found[0].environment)
-    note(
-        f"These are the variables of the service in {found[0].folder}."
-    )  # a shell that evaluates the line shows it
+    # On stderr, so a shell that evaluates the line still shows it.
+    note(f"These are the variables of the service in {found[0].folder}.")
     echo(line)
     return 0
 

@@ -79,9 +79,8 @@ def results(
         labels |= {item.label} if item.label else set()
         if label is None or item.label == label:
             found.append(item)
-    checked = reconciliation.check(
-        s3, service.bucket, prefix=prefix, failures=False, ignored=service.ignored
-    )  # results below failed/ have been read
+    # Results below failed/ have been read
+    checked = reconciliation.check(s3, service.bucket, prefix=prefix, failures=False, ignored=service.ignored)
     waiting = sum(item.why == reconciliation.NO_RESULT for item in checked)
     for problem in unreadable:
         note(problem)

@@ -115,9 +115,8 @@ def _opened(address: str) -> Iterator[None]:
     the home folder, as some browsers may read no other.
     """
     try:
-        handle, name = tempfile.mkstemp(
-            prefix="dropsort-review-", suffix=".html", dir=Path.home()
-        )  # mode 0600
+        # Mode 0600
+        handle, name = tempfile.mkstemp(prefix="dropsort-review-", suffix=".html", dir=Path.home())
     except OSError as error:
         note(f"No browser was opened, as no file can be written into {Path.home()}: {error.strerror}.")
         yield

@@ -153,9 +153,8 @@ def _captures(
     """Keys of capture files with records of the image; and the number of those records."""
     root = f"{keys.CAPTURES}/{service.endpoint}/"
     listed = s3.list_objects_v2(Bucket=service.bucket, Prefix=root, Delimiter="/")
-    hours = {
-        f"{moment - timedelta(hours=back):%Y/%m/%d/%H}/" for moment in recorded for back in (0, 1)
-    }  # the request is before the result, at times in the hour before
+    # The request is before the result, at times in the hour before
+    hours = {f"{moment - timedelta(hours=back):%Y/%m/%d/%H}/" for moment in recorded for back in (0, 1)}
     prefixes = [
         f"{variant['Prefix']}{hour}" for variant in listed.get("CommonPrefixes", ()) for hour in hours
     ]

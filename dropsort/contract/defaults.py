@@ -34,9 +34,8 @@ IGNORED_PATTERNS = (
 
 LONGEST_EXECUTION = timedelta(minutes=10)  # of the workflow for one upload, with the delivery of its event
 CLOCK_DIFFERENCE = timedelta(seconds=60)  # at most, between the clocks of S3 and of the functions
-MAX_SHOWN_PIXELS = (
-    50_000_000  # of an image that is made small to be shown, or measured; a larger one is left out
-)
+# Of an image that is made small to be shown, or measured; a larger one is left out
+MAX_SHOWN_PIXELS = 50_000_000
 
 # Template parameter by the member of a model's metrics.json that sets it when the model is deployed.
 MODEL_PARAMETERS = {

@@ -13,9 +13,8 @@ NAMESPACE = "Dropsort"
 STACK = "Stack"  # the dimension of every metric
 LABEL = "Label"  # the second dimension of the metrics in WITH_LABEL
 MODEL = "Model"  # the second dimension of the metrics in BY_MODEL, which are emitted without it too
-LABELS_COUNTED = (
-    20  # labels with metrics of their own; a metric costs $0.30 per month, and a model may have 1,000 labels
-)
+# Labels with metrics of their own; a metric costs $0.30 per month, and a model may have 1,000 labels
+LABELS_COUNTED = 20
 OTHER_LABELS = "other"  # the rest of the labels, together
 
 

@@ -13,12 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MISSING = ("NoSuchKey", "404", "NotFound")
-GONE = (
-    *MISSING,
-    "NoSuchVersion",
-    "MethodNotAllowed",
-    "405",
-)  # that version; the last two: what is there marks a deletion
+# The version is not there; the last two: it is a delete marker
+GONE = (*MISSING, "NoSuchVersion", "MethodNotAllowed", "405")
 CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")  # a condition did not hold
 CHANGED = CONFLICT + MISSING  # somebody was faster: the object is another one, or gone
 

@@ -45,9 +45,8 @@ class DeploymentPlan:
         values = {"CreateEndpoint": "true", "ModelDataUrl": address, **version_parameter(figures)}
         if thresholds:
             values |= threshold_parameters(figures)
-        if (
-            self.before.get("CreateEndpoint") == "false"
-        ):  # the name that is there is of an endpoint that is not the stack's
+        # The stack has the name of an endpoint that is not its own.
+        if self.before.get("CreateEndpoint") == "false":
             values |= {"EndpointName": "", "EndpointArn": ""}
         return replace(self, parameters={**values, **self.parameters}, needs_model=False)
 

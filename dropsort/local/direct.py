@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dropsort.local.credentials import Credentials
 
-NONCE, PROOF = (
-    "x-dropsort-nonce",
-    "x-dropsort-proof",
-)  # headers of a request for readiness, and of its response
+# Headers of a request for readiness, and of its response
+NONCE, PROOF = ("x-dropsort-nonce", "x-dropsort-proof")
 
 
 def open_directly(request: str | urllib.request.Request, timeout: float) -> Any:

@@ -17,9 +17,8 @@ from dropsort.contract import keys
 from dropsort.local.asgi import Application, Message, Receive, Send
 
 RESERVE_BYTES = 200_000_000
-_SHARE_FOR_RESULTS = (
-    4  # results and captures may use all of the reserve but a fourth, which is for the state at the end
-)
+# Results and captures may use all of the reserve but a fourth, which is for the state at the end
+_SHARE_FOR_RESULTS = 4
 _DRAIN_LIMIT = 1_000_000  # bytes that are read after a rejection, so that the client gets to read it
 _WATCH_SECONDS = 5.0
 

@@ -22,12 +22,8 @@ from types import ModuleType
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("fork_server.py")
-SETTINGS_OF_PYTHON = (
-    "PYTHON",
-    "LD_",
-    "MALLOC_",
-    "WRAPT_",
-)  # read when an interpreter starts, or a library is imported
+# Read when an interpreter starts, or a library is imported
+SETTINGS_OF_PYTHON = ("PYTHON", "LD_", "MALLOC_", "WRAPT_")
 
 
 class Worker:

@@ -52,9 +52,8 @@ def serve(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         message, descriptors, _, _ = socket.recv_fds(channel, LARGEST_REQUEST, DESCRIPTORS)
         if not message:
             return None
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGCHLD}
-        )  # its number is its own until it is collected
+        # Until the child is collected, no other process has its id.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)

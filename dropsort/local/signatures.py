@@ -190,9 +190,8 @@ def parse(
         algorithm, _, rest = authorization.partition(" ")
         pairs = [part.strip().partition("=") for part in rest.split(",")]
         fields = {name: value for name, _, value in pairs}
-        if (
-            len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS
-        ):  # two such headers are joined by a comma
+        # Two such headers are joined by a comma
+        if len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS:
             raise _incomplete("It has more than one signature, or a field that none has.")
         date = headers.get("x-amz-date", "")
     if algorithm != ALGORITHM:

@@ -82,15 +82,12 @@ def _install(lock: Path, finished: Path, home: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
     building = Path(tempfile.mkdtemp(prefix="building-", dir=home))
     try:
-        _run(
-            [sys.executable, "-m", "venv", "--without-pip", str(building)]
-        )  # saves three seconds of installing another pip
+        # Saves three seconds of installing another pip
+        _run([sys.executable, "-m", "venv", "--without-pip", str(building)])
         python = str(building / "bin" / "python")
         options = ["--disable-pip-version-check", "--quiet", "--require-hashes", "--only-binary=:all:"]
-        options += [
-            "--no-deps",
-            "--no-compile",
-        ]  # the lock is whole; of its modules one in eight is used, and compiled then
+        # The lock is whole; of its modules one in eight is used, and compiled then
+        options += ["--no-deps", "--no-compile"]
         _run([*pip.command(), "--python", python, "install", *options, "-r", str(lock)])
         building.rename(finished)
     except BaseException:

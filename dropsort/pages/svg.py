@@ -127,9 +127,8 @@ def sample(mark: Mark) -> Drawing:
 
 def _y_axis(frame: _Frame) -> Iterator[Element]:
     axis, other = frame.chart.y, frame.chart.right
-    for i, name in enumerate(
-        axis.rows
-    ):  # above its bar, and apart from its value: it may run from right to left
+    # Above its bar, and apart from its value: it may run from right to left
+    for i, name in enumerate(axis.rows):
         yield _text(frame.left, frame.y(i) - 13, name, "name")
     for tick in axis.ticks:
         y = frame.y(tick.value)

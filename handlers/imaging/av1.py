@@ -19,14 +19,10 @@ from handlers.rejections import Rejection
 _MOST_PIXELS = 40_000_000  # of which two images fit into the function's memory
 _FRAMES, _TILES = (3, 6), (4, 6)  # types of OBU: with a frame's header, with its tiles
 _ALL = 1 << 16  # pixels; no image is larger
-_CUTS = (
-    0,
-    1,
-)  # bytes that are cut off in addition to that with the last bit, as fewer symbols may then give the same pixels
-_WORK, _LEAST_CUTS = (
-    8_000_000,
-    2,
-)  # pixels that are decoded to see whether tiles end there, and tiles at least
+# Bytes that are cut off in addition to that with the last bit, as fewer symbols may then give the same pixels
+_CUTS = (0, 1)
+# Pixels that are decoded to see whether tiles end there, and tiles at least
+_WORK, _LEAST_CUTS = (8_000_000, 2)
 _CHANGED = 0xFF << 1  # bits of the end of a tile, of which bit 0 is the last that is 1
 _MORE = b"\x55" * 64  # behind a changed end, which may make more symbols
 

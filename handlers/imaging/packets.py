@@ -25,20 +25,8 @@ _MOST_TILES = 256
 _MOST_WORK = 64_000_000  # pixels that are decoded, over all tiles and ends
 # The end of a tile is replaced by these: a packet that has data lacks it then, and one that has none gets a header that is rejected.
 _OTHER_ENDS = (b"", _MORE, b"\xff")
-_REPLACED = (
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    12,
-    16,
-    24,
-    32,
-    48,
-    64,
-)  # bytes; packets without blocks, which may be the last ones, take any header
+# Bytes; packets without blocks, which may be the last ones, take any header
+_REPLACED = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 def check(data: bytes, found: Jpeg2000) -> None:

@@ -64,9 +64,8 @@ class Cell(msgspec.Struct, gc=False):
     count: int = 0
     confidence: int = 0  # sum, billionths
     histogram: dict[int, int] = {}
-    scored: int = (
-        0  # predictions whose whole probability vector is known; entropy and margin are sums over these
-    )
+    # Predictions whose whole probability vector is known; entropy and margin are sums over these
+    scored: int = 0
     entropy: int = 0  # sum of entropy / log(number of classes), billionths
     margin: int = 0  # sum of highest minus second highest probability, billionths
     familiar: int = 0  # predictions that came with a familiarity

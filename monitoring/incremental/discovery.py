@@ -21,9 +21,8 @@ class Discovery:
 
     def __init__(self, source: Store, state: AggregationState, ledgers: Ledgers, summary: RunSummary) -> None:
         self._source, self._state, self._ledgers, self._summary = source, state, ledgers, summary
-        self._unread: dict[
-            str, tuple[int, set[str]]
-        ] = {}  # by folder: its stamp, and files that are still unread
+        # By folder: its stamp, and files that are still unread
+        self._unread: dict[str, tuple[int, set[str]]] = {}
         self.dirty = False  # whether the manifest's folders changed since this was reset
 
     def new_files(self, since: str) -> Iterator[CaptureFile]:

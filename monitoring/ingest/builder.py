@@ -73,9 +73,8 @@ class Builder:
         self._predictions = PredictionArrays(labels)
         self._ranges: list[_LineRange] = []
         self._rests: list[bytearray | None] = []  # by record, of uniform lines
-        self._parsed: dict[
-            int, CaptureRecord | None
-        ] = {}  # by record, of all others; None: not a record after all
+        # By record, of all others; None: not a record after all
+        self._parsed: dict[int, CaptureRecord | None] = {}
         self._images: dict[int, tuple[int, ...]] = {}
         self.files: list[FileCounts] = []
         self.bad: list[BadLine] = []

@@ -24,9 +24,8 @@ _AT_ONCE = 1024  # lines that fit the cache
 _PATTERNS = 4  # among lines of one length, after which the others are read one by one
 _TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9]Z")
 _TIME_DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
-_HIGHEST = np.full(
-    24, 255, np.uint8
-)  # of a time, padded to whole words; all but the digits is compared anyway
+# Of a time, padded to whole words; all but the digits is compared anyway
+_HIGHEST = np.full(24, 255, np.uint8)
 _HIGHEST[_TIME_DIGITS] = [9] * 10 + [5, 9, 5, 9]
 _OF_THE_HOUR = np.frombuffer(b"\xff" * 13 + bytes(11), np.uint64)  # bytes of a time
 _DATA = re.compile(rb'"data" *: *"((?:[^"\\]|\\.)*)"')

@@ -12,9 +12,8 @@ from monitoring.aggregates.cells import CellKey, Series
 from monitoring.aggregates.histograms import units
 from monitoring.ingest.outputs import clean
 
-QUANTISED = (
-    0.5 / 255 + 1e-6
-)  # a value of a class by which the sum of a quantised softmax may miss 1, and a little more
+# A value of a class by which the sum of a quantised softmax may miss 1, and a little more
+QUANTISED = 0.5 / 255 + 1e-6
 
 
 class Measured(NamedTuple):
@@ -216,9 +215,8 @@ def _by_column(columns: np.ndarray) -> _Figures:
 
 def _by_row(values: np.ndarray) -> _Figures:
     """The same figures for few rows of many classes, of which `_by_column` would take microseconds each."""
-    entropy = -np.add.accumulate(values * np.log(np.where(values > 0, values, 1.0)), axis=1)[
-        :, -1
-    ]  # from the left
+    # From the left
+    entropy = -np.add.accumulate(values * np.log(np.where(values > 0, values, 1.0)), axis=1)[:, -1]
     second = np.partition(values, -2, axis=1)[:, -2] if values.shape[1] > 1 else np.full(len(values), -1.0)
     return entropy, values.max(axis=1), second, values.argmax(axis=1)
 

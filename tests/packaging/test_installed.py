@@ -23,10 +23,11 @@ import dropsort
 from dropsort.deployment import libraries, package
 from tests.processes import children_of, gone
 
+# Built and installed once
 pytestmark = [
     pytest.mark.slow(reason="builds the wheel and installs it into an empty environment"),
     pytest.mark.xdist_group("packaging"),
-]  # built and installed once
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dropsort", "handlers", "monitoring", "training")

@@ -22,17 +22,8 @@ from tests.unit.monitoring.conftest import aws as served
 from tests.unit.monitoring.conftest import server
 from tests.unit.monitoring.test_function import put_captures
 
-__all__ = [
-    "aws",
-    "deployed",
-    "record",
-    "s3",
-    "served",
-    "server",
-    "service",
-    "settled_soon",
-    "write_result",
-]  # fixtures
+# Fixtures
+__all__ = ["aws", "deployed", "record", "s3", "served", "server", "service", "settled_soon", "write_result"]
 
 
 @pytest.fixture

@@ -54,8 +54,5 @@ def test_a_test_skips_through_what_can_be_required_or_for_its_system() -> None:
     # A file system may reject names; whoever lacks a need uses tests/needs.py. Marks (skipif) are for the system.
     calls = re.compile(r"pytest\.(skip\(|importorskip)|mark\.skip\b")
     found = {path.name for path in (ROOT / "tests").rglob("*.py") if calls.search(path.read_text())}
-    assert found - {Path(__file__).name} == {
-        "needs.py",
-        "test_stores.py",
-        "test_workflow.py",
-    }  # the latter: an account's quota
+    # The latter: an account's quota
+    assert found - {Path(__file__).name} == {"needs.py", "test_stores.py", "test_workflow.py"}

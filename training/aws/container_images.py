@@ -10,9 +10,8 @@ from typing import Literal, get_args
 
 from training.errors import TrainingError
 
-PYTORCH_VERSION = (
-    "2.6.0"  # the last with an inference image: docs/guides/sagemaker.md says what to do about patches
-)
+# The last with an inference image: docs/guides/sagemaker.md says what to do about patches
+PYTORCH_VERSION = "2.6.0"
 PYTHON_VERSION = "py312"
 BUILT_IN_VERSION = "1"
 

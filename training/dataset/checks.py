@@ -18,9 +18,8 @@ DISTANCE = 4  # of 64 bits: so near that different labels are rather an error
 SIDE = 128  # of the image that blur is measured on
 DARK = 24.0  # mean luminance below which an image is dark, of 255
 BLANK = 4.0  # standard deviation of the luminance below which it is blank
-BLURRED = (
-    150.0  # variance of the Laplacian below which it is blurred; of the 1,000 real images none is below 300
-)
+# Variance of the Laplacian below which it is blurred; of the 1,000 real images none is below 300
+BLURRED = 150.0
 
 
 @dataclass(frozen=True)

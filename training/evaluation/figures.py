@@ -79,9 +79,8 @@ class Evaluation:
     near_duplicates_from: list[str] = field(default_factory=list)  # how near-duplicates were found, in words
     others: Predictions | None = None
     rejected: list[tuple[Path, str]] = field(default_factory=list)
-    overlap: list[Path] = field(
-        default_factory=list
-    )  # images the model was made from, left out of every figure
+    # Images the model was made from, left out of every figure
+    overlap: list[Path] = field(default_factory=list)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -141,9 +140,8 @@ class Evaluation:
                     self.predictions.familiarity.tolist(), self.others.familiarity.tolist()
                 ),
             }
-        exact = {
-            name: found[name] for name in MODEL_PARAMETERS if name in found
-        }  # settings, not measurements: never rounded
+        # Settings, not measurements: never rounded
+        exact = {name: found[name] for name in MODEL_PARAMETERS if name in found}
         return {name: _plain(value) for name, value in found.items()} | exact
 
 

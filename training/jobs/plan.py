@@ -58,9 +58,8 @@ class TrainingJob:
     samples: int = 1000  # images in the train channel
     side: int = 32  # pixels; only for the built-in algorithm
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
-    instance_type: str = (
-        ""  # "" = ml.g4dn.xlarge for the built-in algorithm, which needs a GPU, else ml.m5.xlarge
-    )
+    # "" = ml.g4dn.xlarge for the built-in algorithm, which needs a GPU, else ml.m5.xlarge
+    instance_type: str = ""
     spot: bool = True
     max_run_seconds: int = 1800
     max_wait_seconds: int = 3600

@@ -148,9 +148,8 @@ class GraphWriter:
             antialias=1,
             coordinate_transformation_mode="half_pixel",
         )
-        x = self.node(
-            "Round", self.node("Clip", x, self.number(0), self.number(255))
-        )  # as in training, bit by bit
+        # As in training, bit by bit
+        x = self.node("Round", self.node("Clip", x, self.number(0), self.number(255)))
         return self.node("Mul", self.node("Sub", x, self.number(mean)), self.number(1 / scale))
 
     def familiarity(self, features: str, known: Familiarity) -> str:

@@ -51,9 +51,8 @@ def test_everything_is_counted(
     with backlog.UploadList() as uploads:
         uploads.add(BUCKET, "incoming/waits")
         run = backlog.start(s3, states, BUCKET, made["stateMachineArn"], uploads)
-    monkeypatch.setattr(
-        status.redrive, "counts", lambda *_: {"pending": 0, "running": 1}
-    )  # moto has no map runs
+    # Moto has no map runs
+    monkeypatch.setattr(status.redrive, "counts", lambda *_: {"pending": 0, "running": 1})
     for name, value in (("dropsort-slow", "ALARM"), ("dropsort-drift", "OK"), ("other-slow", "ALARM")):
         cloudwatch = boto3.client("cloudwatch")
         cloudwatch.put_metric_alarm(

@@ -41,9 +41,8 @@ class TestJpeg:
     @pytest.mark.parametrize("share", [0.15, 0.5, 0.9, 0.99])
     def test_cut_and_closed(self, kind: str, share: float, side: int) -> None:
         data = jpeg_of(kind)
-        if (
-            kind == "progressive" and side == 64
-        ):  # what is missing of the last bits does not show at an eighth of the size
+        # What is missing of the last bits does not show at an eighth of the size
+        if kind == "progressive" and side == 64:
             share = min(share, 0.5)
         refused = rejection(data[: int(len(data) * share)] + b"\xff\xd9", side=side)
         assert refused.code == "truncated_image"

@@ -123,15 +123,13 @@ def tiff_with(image: Image.Image, tag: int, *, count: int | None = None, value: 
 
 
 def test_a_tiff_whose_strips_or_colours_are_missing() -> None:
-    assert (
-        rejection(tiff_with(drawn(60, 40), 284, value=2)).code == "truncated_image"
-    )  # a plane for each colour
+    # A plane for each colour
+    assert rejection(tiff_with(drawn(60, 40), 284, value=2)).code == "truncated_image"
     assert rejection(tiff_with(drawn(60, 40), 278, value=10)).code == "truncated_image"  # rows per strip
     assert rejection(tiff_with(drawn(60, 40), 273, value=4)).code == "corrupt_image"  # where the strip begins
     assert rejection(tiff_with(drawn(60, 40), 273, value=0)).code == "corrupt_image"
-    assert (
-        rejection(tiff_with(drawn(60, 40), 279, count=90_000)).code == "truncated_image"
-    )  # bytes of the strips
+    # Bytes of the strips
+    assert rejection(tiff_with(drawn(60, 40), 279, count=90_000)).code == "truncated_image"
     assert rejection(tiff_with(drawn(60, 40, "P"), 320, count=767)).code == "corrupt_image"
 
 

@@ -48,9 +48,8 @@ def of_alarm(alarm: Mapping[str, Any]) -> Iterator[RequestedMetric]:
     """The metrics of an alarm, as a template's properties or as DescribeAlarms has it."""
     rows = [row["MetricStat"] for row in alarm.get("Metrics", ()) if "MetricStat" in row]
     if "MetricName" in alarm:
-        stat = (
-            alarm.get("ExtendedStatistic") or alarm["Statistic"]
-        )  # the embedded AWS has "Average" in addition to a percentile
+        # The embedded AWS has "Average" in addition to a percentile
+        stat = alarm.get("ExtendedStatistic") or alarm["Statistic"]
         rows.append({"Metric": alarm, "Stat": stat, "Period": alarm["Period"]})
     for row in rows:
         metric = row["Metric"]

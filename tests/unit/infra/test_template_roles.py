@@ -124,9 +124,8 @@ def test_a_role_is_for_one_service_and_allows_nothing_wide(role: str) -> None:
     (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Action"] == "sts:AssumeRole"
     assert trust["Principal"] == {"Service": SERVICE_OF.get(role, "lambda.amazonaws.com")}
-    if (
-        trust["Principal"]["Service"] != "lambda.amazonaws.com"
-    ):  # which gives functions of this account alone to run
+    # Which gives functions of this account alone to run
+    if trust["Principal"]["Service"] != "lambda.amazonaws.com":
         assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
     assert "ManagedPolicyArns" not in properties
     for traces in (True, False):

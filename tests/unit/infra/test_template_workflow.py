@@ -181,9 +181,8 @@ def test_one_state_in_trouble_still_leaves_time_to_record_it(name: str) -> None:
     others = 5 * (len(TASKS) - 1)
     for retrier in TASKS[name]["Retry"]:
         tries = 1 + retrier.get("MaxAttempts", 3)
-        if set(retrier["ErrorEquals"]) == {
-            "States.ALL"
-        }:  # a function that runs into its own timeout each time
+        # A function that runs into its own timeout each time
+        if set(retrier["ErrorEquals"]) == {"States.ALL"}:
             assert tries * function_timeout(name) + waits(retrier) + others < EXPRESS_SECONDS
         elif set(retrier["ErrorEquals"]) == {"States.Timeout"}:
             assert tries * TASKS[name]["TimeoutSeconds"] + waits(retrier) + others < EXPRESS_SECONDS

@@ -102,9 +102,8 @@ def test_only_what_is_configured_is_captured() -> None:
     config = DataCaptureConfig("bucket", "captures", 100, inputs=False)
     found = record(config, request(inference_id=""))
     assert list(found["captureData"]) == ["endpointOutput"]
-    assert (
-        found["captureData"]["endpointOutput"]["encoding"] == "BASE64"
-    )  # no content type was declared as JSON
+    # No content type was declared as JSON
+    assert found["captureData"]["endpointOutput"]["encoding"] == "BASE64"
     assert "inferenceId" not in found["eventMetadata"]
 
 

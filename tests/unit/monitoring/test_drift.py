@@ -42,9 +42,8 @@ def test_a_small_window_never_alarms(size: int) -> None:
 
 def test_few_alarms_without_change() -> None:
     """GIVEN 25 simulated days of an office without any change WHEN each hour is checked THEN hardly a day alarms."""
-    assert (
-        sum(map(bool, alarmed_days("office:500", 1000, 25, seed=11))) <= 1
-    )  # `make bench-drift`: thousands of days
+    # `make bench-drift`: thousands of days
+    assert sum(map(bool, alarmed_days("office:500", 1000, 25, seed=11))) <= 1
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,8 @@ def test_the_smallest_changes_that_alarm() -> None:
 
 def test_of_two_labels_one_is_compared() -> None:
     found = label_signal(labelled(a=50, b=50), labelled(a=70, b=30), FLOORS)
-    label, count = (
-        found.sentence[0],
-        70 if found.sentence[0] == "a" else 30,
-    )  # both have the same p, but for rounding
+    # Both have the same p, but for rounding
+    label, count = (found.sentence[0], 70 if found.sentence[0] == "a" else 30)
     assert found == Signal(
         "LabelShares", count / 100, 0.5, pytest.approx(0.2), 0.05, pytest.approx(st.fisher_exact(70, 100, 50, 100)),
         interval=wilson(count, 100), sentence=f"{label}: {count}.0% of the captures, 50.0% in the reference",

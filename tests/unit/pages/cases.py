@@ -37,6 +37,7 @@ from training.evaluation.figures import Evaluation, Predictions
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>\"&'" + "W" * 300 + " \u202eabc"
+# 100 labels without a space, from right to left and of emoji too
 ENDLESS = [
     *(
         sign * 200
@@ -50,7 +51,7 @@ ENDLESS = [
         )
     ),
     *(f"{'long' * 50}{n:03}" for n in range(94)),
-]  # 100 labels without a space, from right to left and of emoji too
+]
 LONG = "cam-01/" + "0123456789abcdef" * 12 + ".jpg"
 WIDTHS = (1280, 390)
 

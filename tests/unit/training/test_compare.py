@@ -161,9 +161,8 @@ def test_real_models_on_the_same_images_without_those_of_the_training(
     figures = json.loads(shown.stdout)
     assert figures["images"] == 5
     assert figures["overlap"] == 1
-    assert (
-        figures["accuracy"]["gained"] + figures["accuracy"]["lost"] == 5
-    )  # each is right where the other is not
+    # Each model is right where the other is wrong.
+    assert figures["accuracy"]["gained"] + figures["accuracy"]["lost"] == 5
     assert figures["precision"] == 0.99
     assert figures["candidate"]["milliseconds"] > 0
     assert "0.png" in shown.stderr

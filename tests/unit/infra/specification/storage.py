@@ -14,9 +14,8 @@ from tests.unit.infra.specification.canonical import (
     resource,
 )
 
-GONE_WITH_ITS_MARKER = {
-    "NoncurrentVersionExpiration": {"NoncurrentDays": 1}
-}  # what expires becomes noncurrent
+# What expires becomes noncurrent
+GONE_WITH_ITS_MARKER = {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
 LIFECYCLE = [
     {
         "Id": "captures",
