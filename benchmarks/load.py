@@ -108,14 +108,7 @@ def run(
     while states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
         time.sleep(_POLL_SECONDS)
     found = _listed(s3, service.bucket)
-    failed = [
-        item
-        for page in states.get_paginator("list_executions").paginate(
-            stateMachineArn=machine, statusFilter="FAILED"
-        )
-        for item in page["executions"]
-        if item["startDate"] >= started
-    ]
+    failed = _failed_since(started, states, machine)
     latencies = sorted(_latencies(s3, service.bucket, found, sent))
     after = memory()
     return Load(
@@ -124,7 +117,7 @@ def run(
         results=len(found),
         missing=len(set(sent) - set(found.values())),
         twice=len(found) - len(set(found.values())),
-        failed_executions=len(failed),
+        failed_executions=failed,
         outcomes=dict(Counter(location.split("/")[0] for location in found)),
         upload_seconds=uploaded,
         seconds=seconds,
@@ -134,6 +127,12 @@ def run(
         half=half or after,
         after=after,
     )
+
+
+def _failed_since(started: datetime, states: Any, machine: str) -> int:
+    """Number of executions that failed, of those that began no earlier."""
+    pages = states.get_paginator("list_executions").paginate(stateMachineArn=machine, statusFilter="FAILED")
+    return sum(item["startDate"] >= started for page in pages for item in page["executions"])
 
 
 def _listed(s3: Any, bucket: str) -> dict[str, str]:

@@ -89,12 +89,7 @@ def drop(
 
     found = _find_files(paths, prefix, exclude, include)
     service = deployed_service.find(aws.client, stack)
-    ignored = [file for file in found.files if service.ignored(path_of(file.key))]
-    if ignored:
-        name = printable(str(ignored[0].path))
-        note(
-            f"{_files_are(len(ignored))} uploaded, but the service ignores such names: no result follows ({name})."
-        )
+    ignored = _ignored(service, found.files)
     uploads: list[Uploaded] = []
     ordered: list[FinishedUpload] = []
     missing: MissingResultsError | None = None
@@ -163,6 +158,17 @@ def _find_files(
         names = ", ".join(printable(str(path)) for path in paths)
         raise click.ClickException(f"Nothing to upload: no file in {names} can be read.")
     return found
+
+
+def _ignored(service: DeployedService, files: list[LocalFile]) -> list[LocalFile]:
+    """The files whose names the service ignores, which are noted."""
+    ignored = [file for file in files if service.ignored(path_of(file.key))]
+    if ignored:
+        name = printable(str(ignored[0].path))
+        note(
+            f"{_files_are(len(ignored))} uploaded, but the service ignores such names: no result follows ({name})."
+        )
+    return ignored
 
 
 def _upload_and_wait(

@@ -144,16 +144,8 @@ def redrive(
         )
     if not count:
         hint_prefix(prefix)
-    write_json(
-        json_file,
-        {
-            "started": count if run else 0,
-            "run": run.id if run else None,
-            "estimated_seconds": seconds,
-            "estimated_dollars": dollars,
-            "uploads": named,
-        },
-    )
+    document = {"started": count if run else 0, "run": run.id if run else None, "uploads": named}
+    write_json(json_file, document | {"estimated_seconds": seconds, "estimated_dollars": dollars})
     return 0
 
 

@@ -46,11 +46,9 @@ def drop_and_wait(
         on a single machine, is fully used by as many, and keeps latency from being the length of a queue.
     patience_seconds
         How long to go on when nothing is uploaded and no result comes.
-    ignored
-        As in `Waiter`.
     uploaded, done
         Called for each upload and for each result, in this thread.
-    retrying
+    ignored, retrying
         As in `Waiter`. A failure that is still to be tried again when patience ends is returned as the result.
 
     Raises
@@ -89,12 +87,7 @@ def drop_and_wait(
             elif not uploading and not waiter.missing:
                 return found
             elif now - last > patience_seconds:
-                for item in (retryable := waiter.end_retries()):
-                    done(item)
-                found += retryable
-                if waiter.missing:
-                    raise _missing(waiter.missing, len(files), patience_seconds)
-                return found
+                return found + _end(waiter, len(files), patience_seconds, done)
             # A poll costs requests in proportion to what is listed: poll less often while nothing arrives.
             time.sleep(min(max(pause, 0.5 * (now - begin)), LONGEST_PAUSE_SECONDS))
             pause *= 1.2
@@ -194,9 +187,23 @@ class _Retries:
         return upload.file.key in self._keys
 
 
-def _missing(missing: list[str], files: int, patience_seconds: float) -> MissingResultsError:
-    return MissingResultsError(
-        f"{len(missing)} of {files} uploads have no result, and none came for {patience_seconds:.0f} seconds "
-        f"({missing[0]} is one of them). `dropsort redrive` starts them again.",
-        missing,
-    )
+def _end(
+    waiter: Waiter, files: int, patience_seconds: float, done: Callable[[FinishedUpload], None]
+) -> list[FinishedUpload]:
+    """Wait no longer: return the failures that are still to be tried again, as results.
+
+    Raises
+    ------
+    MissingResultsError
+        If other uploads have no result.
+    """
+    retryable = waiter.end_retries()
+    for item in retryable:
+        done(item)
+    if missing := waiter.missing:
+        raise MissingResultsError(
+            f"{len(missing)} of {files} uploads have no result, and none came for {patience_seconds:.0f} seconds "
+            f"({missing[0]} is one of them). `dropsort redrive` starts them again.",
+            missing,
+        )
+    return retryable

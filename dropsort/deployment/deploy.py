@@ -55,7 +55,7 @@ def deploy(
     tags: Mapping[str, str] | None = None,
     patience_seconds: float = stack_update.PATIENCE_SECONDS,
 ) -> dict[str, str]:
-    """Bring a stack to the state of the template, the parameters and the packages; return its outputs.
+    """Create or update a stack with the template, the parameters and the packages; return its outputs.
 
     Parameters
     ----------
@@ -112,9 +112,7 @@ def deploy(
         return existing.outputs
     on_step(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
     if existing is not None and not creating:
-        for name, value in uploaded.values.items():
-            if value != (was := existing.parameters.get(name)):
-                on_step(f"{name}: {was or '(none)'} → {value or '(none)'}")
+        _show_changes(existing.parameters, uploaded.values, on_step)
     done = stack_update.execute(client, change_set["StackId"], change_set["Id"], on_step, patience_seconds)
     return done.outputs
 
@@ -184,6 +182,13 @@ def _parameter_list(
         else:
             given.append({"ParameterKey": key, "UsePreviousValue": True})
     return given
+
+
+def _show_changes(before: Mapping[str, str], values: Mapping[str, str], on_step: OnStep) -> None:
+    """A line for each parameter that gets another value."""
+    for name, value in values.items():
+        if value != (was := before.get(name)):
+            on_step(f"{name}: {was or '(none)'} → {value or '(none)'}")
 
 
 def _summary(changes: Sequence[ResourceChangeTypeDef]) -> str:

@@ -187,12 +187,7 @@ def parse(
     elif authorization is None:
         raise SignatureFault("MissingAuthenticationToken", "The request is not signed.")
     else:
-        algorithm, _, rest = authorization.partition(" ")
-        pairs = [part.strip().partition("=") for part in rest.split(",")]
-        fields = {name: value for name, _, value in pairs}
-        # Two such headers are joined by a comma
-        if len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS:
-            raise _incomplete("It has more than one signature, or a field that none has.")
+        algorithm, fields = _header_fields(authorization)
         date = headers.get("x-amz-date", "")
     if algorithm != ALGORITHM:
         raise _incomplete(f"Only {ALGORITHM} is supported.")
@@ -221,6 +216,17 @@ def parse(
     payload = _payload(service, presigned, headers, names)
     sign = _signer(known, scope)
     return Signed(access_key_id, service, payload, fields["Signature"], sign, (date, scope), canonical)
+
+
+def _header_fields(authorization: str) -> tuple[str, dict[str, str]]:
+    """The algorithm and the fields of an Authorization header."""
+    algorithm, _, rest = authorization.partition(" ")
+    pairs = [part.strip().partition("=") for part in rest.split(",")]
+    fields = {name: value for name, _, value in pairs}
+    # Two such headers are joined by a comma.
+    if len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS:
+        raise _incomplete("It has more than one signature, or a field that none has.")
+    return algorithm, fields
 
 
 def _incomplete(message: str) -> SignatureFault:

@@ -58,41 +58,16 @@ def write(
     png: bool = False,
     zone: tzinfo = UTC,
 ) -> Path:
-    """Write the report.
+    """Compute the figures of captures, and write their page.
 
     Parameters
     ----------
     aggregates
         All captures to report on.
-    out
-        The page to write (``.html``), or a folder, which gets ``report.html``.
-    threshold, familiarity_threshold
-        As the service's filter has them, in [0, 1].
-    source
-        Where the captures came from, to be shown.
-    lines
-        Reads a capture record again, for the images (`folder_lines`, `bucket_lines` of `monitoring.report.images`);
-        without it the page has none.
-    keys
-        Keys of uploads by inference id, of those that are known.
-    reference, reference_name
-        What drift compares with (by default the first day of captures), and what to call it.
-    reference_model
-        The model of the reference, if it is known: captures of another one are not compared with it.
-    since
-        Of a reference made of captures, the hour after them: nothing before it is compared.
-    invoked
-        Invocations that should have been captured, where known.
-    quality
-        What ground truth measured (`assess_sources`).
-    audit
-        What reviews in random order found of the promised precision.
-    now
-        The moment of the check (aware); by default the end of the last hour with captures.
-    png
-        Also write the charts as PNGs, next to the page.
-    zone
-        The time zone of the page.
+    threshold, familiarity_threshold, reference, reference_name, reference_model, since, invoked, now
+        As for `monitoring.report.figures.build`, which computes the figures.
+    out, title, source, lines, keys, quality, audit, png, zone
+        As for `save`, which writes the page.
 
     Returns
     -------
@@ -144,7 +119,38 @@ def save(
     png: bool = False,
     zone: tzinfo = UTC,
 ) -> Path:
-    """Write the page of a report; parameters and errors are those of `write`."""
+    """Write the page of a report.
+
+    Parameters
+    ----------
+    out
+        The page to write (``.html``), or a folder, which gets ``report.html``.
+    source
+        Where the captures came from, to be shown.
+    lines
+        Reads a capture record again, for the images (`folder_lines`, `bucket_lines` of `monitoring.report.images`);
+        without it the page has none.
+    keys
+        Keys of uploads by inference id, of those that are known.
+    quality
+        What ground truth measured (`assess_sources`).
+    audit
+        What reviews in random order found of the promised precision.
+    png
+        Also write the charts as PNGs, next to the page.
+    zone
+        The time zone of the page.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    PageError
+        A file cannot be written.
+    """
     page = html.page_file(out, "report.html")
     shown = showable(captured_images(least_certain(report.aggregate), lines, keys)) if lines else ()
     html.save(

@@ -144,8 +144,10 @@ def build(
 
     Parameters
     ----------
-    reference
-        What drift compares with; by default the first day of captures, once it holds enough.
+    threshold, familiarity_threshold
+        As the service's filter has them, in [0, 1].
+    reference, reference_name
+        What drift compares with, and what to call it; by default the first day of captures, once it holds enough.
     reference_model
         The model of the reference, if it is known: captures of another one are compared with their own first day instead.
     since
@@ -173,10 +175,11 @@ def build(
     found = first_reference(part) if reference is None else None
     held = reference if reference is not None else (found.sample if found else None)
     begin = found.until if found else since  # nothing of the reference's own captures is compared with it
+    compared_from = moment_of(begin) if begin else min(own, default=None)
     samples, buckets = _timeline(part, rest, first, last, threshold) if first and last else ({}, ())
-    moment = now or last
-    drift_check = (
-        check(
+    drift_check = None
+    if moment := now or last:
+        drift_check = check(
             part,
             moment,
             threshold=threshold,
@@ -185,18 +188,13 @@ def build(
             since=begin,
             traffic=counts,
         )
-        if moment
-        else None
-    )
     return Report(
         threshold=threshold,
         familiarity_threshold=familiarity_threshold,
         total=sample(part),
         buckets=buckets,
         dots=_dots(part, DOTS),
-        drift=_drift(
-            samples, buckets, held, moment_of(begin) if begin else min(own, default=None), threshold
-        ),
+        drift=_drift(samples, buckets, held, compared_from, threshold),
         reference=held,
         reference_name=reference_name if reference is not None else "the first day of captures",
         check=drift_check,
