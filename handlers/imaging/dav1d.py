@@ -1,6 +1,7 @@
-"""dav1d, which decodes AV1 for Pillow, through its C API (dav1d.h, version 7): planes without filters, tile by tile.
+"""Decodes AV1 without in-loop filters, by the C API of dav1d (dav1d.h, version 7), which is part of Pillow's AVIF extension.
 
-Pillow's extension is linked with it. Without filters, no tile changes the pixels of another, and it takes half the time.
+`av1` compares the pixels of single tiles. Without in-loop filters no tile changes the pixels of another one, and decoding takes half the
+time; Pillow has no such setting.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _POINTER = ctypes.c_void_p
 Rectangle = tuple[int, int, int, int]  # left, top, right and bottom, in pixels of luma
 
 
-class _Settings(ctypes.Structure):
+class _Settings(ctypes.Structure):  # Dav1dSettings
     _fields_ = (
         ("n_threads", ctypes.c_int), ("max_frame_delay", ctypes.c_int), ("apply_grain", ctypes.c_int),
         ("operating_point", ctypes.c_int), ("all_layers", ctypes.c_int), ("frame_size_limit", ctypes.c_uint),
@@ -28,11 +29,11 @@ class _Settings(ctypes.Structure):
     )  # fmt: skip
 
 
-class _Data(ctypes.Structure):
+class _Data(ctypes.Structure):  # Dav1dData
     _fields_ = (("data", _POINTER), ("size", ctypes.c_size_t), ("rest", ctypes.c_uint8 * 256))
 
 
-class _Picture(ctypes.Structure):
+class _Picture(ctypes.Structure):  # Dav1dPicture
     _fields_ = (
         ("headers", _POINTER * 2), ("data", _POINTER * 3), ("stride", ctypes.c_ssize_t * 2),
         ("width", ctypes.c_int), ("height", ctypes.c_int), ("layout", ctypes.c_int), ("bits", ctypes.c_int),
@@ -42,7 +43,7 @@ class _Picture(ctypes.Structure):
 
 @cache
 def library() -> Any | None:
-    """The library that Pillow has loaded; None if it has none, or another version."""
+    """The library in Pillow's extension; None if there is none, or one with another version of its API."""
     try:
         found = ctypes.CDLL(importlib.import_module("PIL._avif").__file__)
         found.dav1d_version_api.restype = ctypes.c_uint
@@ -66,7 +67,7 @@ def library() -> Any | None:
 
 
 def checksums(dav1d: Any, stream: bytes, rectangles: Sequence[Rectangle]) -> list[int] | None:
-    """Of the samples in each rectangle of the first image in `stream`, in all planes, unfiltered; None if it does not decode.
+    """A CRC-32 for each rectangle, of the samples in all planes of the first image of `stream`; None if it cannot be decoded.
 
     Raises
     ------
@@ -82,10 +83,10 @@ def checksums(dav1d: Any, stream: bytes, rectangles: Sequence[Rectangle]) -> lis
         raise MemoryError("no decoder")
     data, picture = _Data(), _Picture()
     try:
-        place = dav1d.dav1d_data_create(ctypes.byref(data), len(stream))
-        if not place:
+        buffer = dav1d.dav1d_data_create(ctypes.byref(data), len(stream))
+        if not buffer:
             raise MemoryError("no memory")
-        ctypes.memmove(place, stream, len(stream))
+        ctypes.memmove(buffer, stream, len(stream))
         while data.size:
             code = dav1d.dav1d_send_data(context, ctypes.byref(data))
             if code not in (0, -errno.EAGAIN):

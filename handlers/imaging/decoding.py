@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
-from handlers.imaging import jpeg, limits, png, values
-from handlers.imaging.spliced import SplicedFile
+from handlers.imaging import jpeg, jpeg_pixels, limits, png, png_pixels, values
+from handlers.imaging.spliced import as_file, open_image
 from handlers.rejections import Rejection
 
 
@@ -63,15 +62,6 @@ def decode(data: bytes, name: str, *, side: int, max_pixels: int) -> Decoded:
 _HEADERS_DECIDE = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 
 
-def _file(parts: Sequence[bytes | memoryview]) -> io.BytesIO | SplicedFile:
-    """The parts as one file, copied where that is faster."""
-    return io.BytesIO(b"".join(parts)) if sum(map(len, parts)) < 16_000_000 else SplicedFile(parts)
-
-
-def _open(file: io.BytesIO | SplicedFile, name: str) -> Image.Image:
-    return Image.open(file, formats=(name,))  # type: ignore[arg-type]  # it has what Pillow calls
-
-
 def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     found = jpeg.inspect(data)
     fraction = 1
@@ -83,130 +73,29 @@ def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     limits.check_pixels(
         name, "", found.width, found.height, max_pixels, decoded=int(pixels / fraction**2 * full)
     )
-    image = _load_jpeg(data, found, side, exact=pixels <= (1_000_000 if found.one_scan else 250_000))
+    image = jpeg_pixels.load(data, found, side, exact=pixels <= (1_000_000 if found.one_scan else 250_000))
     return Decoded(image, found.width, found.height, altered=not found.closed)
-
-
-def _load_jpeg(data: bytes, found: jpeg.Jpeg, side: int, *, exact: bool) -> Image.Image:
-    """Decode at a fraction of the size, still twice `side`; `exact`: find even the last bits missing."""
-    image = _open(io.BytesIO(data), "JPEG")
-    if max(found.width, found.height) > side:
-        image.draft(None, (2 * side, 2 * side))
-    tile, config = image.tile[0], image.decoderconfig  # type: ignore[attr-defined]  # of an ImageFile
-    image.im = _feed(data, found, image, tile, config).im
-    image.tile = []  # type: ignore[attr-defined]  # it is loaded
-    twice = exact or found.has_restarts
-    if twice and not _same(image, _feed(data, found, image, tile, config, jpeg.OTHER_FILL)):
-        raise Rejection("truncated_image", "JPEG: a part of its data is missing.")
-    return image
-
-
-def _feed(
-    data: bytes, found: jpeg.Jpeg, image: Image.Image, tile: Any, config: Any, other_fill: bytes = b""
-) -> Image.Image:
-    """Decode scan by scan, each without the marker after it; raises if the decoder needs more than there is."""
-    canvas = Image.new(image.mode, image.size)
-    view = memoryview(data)
-    decoder = Image._getdecoder(image.mode, tile[0], tile[3], config)
-    try:
-        decoder.setimage(canvas.im, tile[1])
-        begin = 0
-        for scan in found.scans:
-            fill = other_fill or scan.fill
-            part = jpeg.filled(view, scan, begin, fill)
-            count, error = decoder.decode(part)
-            if count >= 0:
-                rest = bytes(part[count:]) + fill
-                count, error = decoder.decode(rest)
-            if found.one_scan or count < 0:
-                break
-            # After a whole scan it searches for a marker, and takes byte after byte; within one, it waits for several.
-            rest = rest[count:] + b"\0"
-            if decoder.decode(rest)[0] != len(rest):
-                raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")
-            begin = scan.end
-        if count >= 0 and not found.one_scan:
-            count, error = decoder.decode(jpeg.END)
-    finally:
-        decoder.cleanup()
-    if count >= 0:
-        raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
-    if error < 0:
-        raise Rejection("corrupt_image" if found.closed else "truncated_image", "JPEG: its data is damaged.")
-    return canvas
-
-
-def _same(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two images of one size have the same pixels; in strips, so that no third image is held."""
-    for top in range(0, one.height, 256):
-        box = (0, top, one.width, min(top + 256, one.height))
-        if one.crop(box).tobytes() != other.crop(box).tobytes():
-            return False
-    return True
 
 
 def _png(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     found = png.inspect(data)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
-    image = _load_png_by_row(found) if found.checked_by_row else None
+    image = png_pixels.load_by_row(found) if found.checked_by_row else None
     if image is None:
         png.verify(found)
-        image = _open(_file(found.parts), name)
+        image = open_image(as_file(found.parts), name)
         image.load()
     altered = found.animated or found.left_out or not found.closed or found.depth == 16
     if found.depth == 16 and image.mode == "RGB":
-        image = _deep_png(found, image)
+        image = png_pixels.deep(found, image)
     return Decoded(image, found.width, found.height, found.significant_bits, altered=altered)
-
-
-_MARK = bytes((index * 151 + 77) % 251 for index in range(251))
-
-
-def _load_png_by_row(found: png.Png) -> Image.Image | None:
-    """The image, or None if it needs further checks: it is damaged, or lacks only a checksum."""
-    image = _open(_file(found.with_row_more()), "PNG")
-    if image.size != (found.width, found.height + 1):
-        return None
-    # A row that no image has by chance, in the place of the last two: the decoder must write over the first and not over the second.
-    last, beyond = ((0, y, found.width, y + 1) for y in (found.height - 1, found.height))
-    canvas = Image.new(image.mode, image.size)
-    mark = canvas.crop(last)
-    size = len(mark.tobytes())
-    mark = Image.frombytes(mark.mode, mark.size, (_MARK * (size // len(_MARK) + 1))[:size])
-    canvas.paste(mark, last)
-    canvas.paste(mark, beyond)
-    pattern = canvas.crop(last).tobytes()
-    image.im = canvas.im
-    try:
-        image.load()
-    except (OSError, SyntaxError, ValueError):
-        return None
-    if image.crop(last).tobytes() == pattern or image.crop(beyond).tobytes() != pattern:
-        return None
-    whole = image.crop((0, 0, found.width, found.height))
-    whole.info = image.info
-    return whole
-
-
-def _deep_png(found: png.Png, image: Image.Image) -> Image.Image:
-    """Colour of 16 bits: by its upper bytes, unless few of them are used."""
-    if max(top for _, top in image.getextrema()) > 63:  # type: ignore[misc]  # 14 bits or fewer are less
-        return image
-    lower = _open(_file(found.parts), "PNG")
-    lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # type: ignore[attr-defined]  # of an ImageFile
-    lower.load()
-    whole = values.combined(image, lower, found.significant_bits)
-    if whole is None:
-        return image
-    whole.info = image.info
-    return whole
 
 
 def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     from handlers.imaging import gif
 
     gif.inspect(data)
-    image = _open(io.BytesIO(data), name)
+    image = open_image(io.BytesIO(data), name)
     limits.check_pixels(name, "", *image.size, max_pixels)
     (tile,) = image.tile  # type: ignore[attr-defined]  # of an ImageFile
     image.load()
@@ -219,7 +108,7 @@ def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     decoder.cleanup()
     box = tile[1] or (0, 0, *image.size)
     plain = image if image.mode == ground.mode else image.convert(ground.mode)
-    if not _same(plain.crop(box), ground.crop(box)):
+    if not jpeg_pixels.same(plain.crop(box), ground.crop(box)):
         raise Rejection("truncated_image", "GIF: its data ends before its last row.")
     return Decoded(image if box == (0, 0, *image.size) else _only(image, box), *image.size)
 
@@ -285,7 +174,7 @@ def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     _check_tiff_streams(found.jpeg_streams(data))
     importlib.import_module("PIL.TiffImagePlugin")
     try:
-        image = _open(io.BytesIO(data), name)
+        image = open_image(io.BytesIO(data), name)
     except (OSError, SyntaxError, KeyError) as error:
         raise Rejection("unsupported_format", f"It is TIFF with {found.layout()}.") from error
     width, height = image.size
@@ -301,7 +190,7 @@ def _check_tiff_streams(streams: Iterable[bytes]) -> None:
     for stream in streams:
         inner = jpeg.inspect(stream)
         limits.check_work("TIFF", "scans", len(inner.scans), inner.width * inner.height)
-        _load_jpeg(stream, inner, 1, exact=False)
+        jpeg_pixels.load(stream, inner, 1, exact=False)
 
 
 def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
@@ -368,7 +257,7 @@ def _ppm(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 def _plain(data: bytes, name: str, plugin: str | None, max_pixels: int) -> Decoded:
     if plugin:
         importlib.import_module(f"PIL.{plugin}")
-    image = _open(io.BytesIO(data), name)
+    image = open_image(io.BytesIO(data), name)
     width, height = image.size
     limits.check_pixels(name, image.mode, width, height, max_pixels)
     image.load()

@@ -1,9 +1,11 @@
-"""A file made of parts of buffers, none of which is copied."""
+"""Opens parts of buffers as one image file, which copies none of them if they are large."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+
+from PIL import Image
 
 
 class SplicedFile(io.RawIOBase):
@@ -52,3 +54,12 @@ class SplicedFile(io.RawIOBase):
     def tell(self) -> int:
         """The position."""
         return self._at
+
+
+def as_file(parts: Sequence[bytes | memoryview]) -> io.BytesIO | SplicedFile:
+    """The parts as one file, copied where that is faster."""
+    return io.BytesIO(b"".join(parts)) if sum(map(len, parts)) < 16_000_000 else SplicedFile(parts)
+
+
+def open_image(file: io.BytesIO | SplicedFile, name: str) -> Image.Image:
+    return Image.open(file, formats=(name,))  # type: ignore[arg-type]  # it has what Pillow calls
