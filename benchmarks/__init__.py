@@ -1,0 +1,1 @@
+"""Comparisons, simulations, load tests and injected faults; `python -m benchmarks.NAME` prints the figures of each."""

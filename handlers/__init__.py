@@ -1,1 +1,1 @@
-"""What runs in Lambda, and nothing else: serialize, classify, filter, and the pure parts they are made of."""
+"""Lambda code: the functions of the workflow, the backlog and deletion, and the pure functions they consist of."""

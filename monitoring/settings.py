@@ -36,15 +36,17 @@ class Settings:
             return cls(
                 stack_name=environment["STACK_NAME"],
                 bucket_name=environment["BUCKET_NAME"],
-                threshold=_number(environment, "THRESHOLD", THRESHOLD),
-                familiarity_threshold=_number(environment, "FAMILIARITY_THRESHOLD", FAMILIARITY_THRESHOLD),
+                threshold=_number(environment, "THRESHOLD", cls.threshold),
+                familiarity_threshold=_number(
+                    environment, "FAMILIARITY_THRESHOLD", cls.familiarity_threshold
+                ),
                 labels=tuple(
                     name.strip() for name in environment.get("LABELS", "").split(",") if name.strip()
                 ),
-                capture_percent=_number(environment, "CAPTURE_PERCENT", 100.0),
-                workflow_type=environment.get("WORKFLOW_TYPE", WORKFLOW_TYPE),
+                capture_percent=_number(environment, "CAPTURE_PERCENT", cls.capture_percent),
+                workflow_type=environment.get("WORKFLOW_TYPE", cls.workflow_type),
                 instance_type=environment.get("INSTANCE_TYPE", ""),
-                instance_count=int(_number(environment, "INSTANCE_COUNT", 1)),
+                instance_count=int(_number(environment, "INSTANCE_COUNT", cls.instance_count)),
             )
         except KeyError as error:
             raise MonitoringError(f"the environment variable {error.args[0]} is missing") from None

@@ -1,0 +1,1 @@
+"""Images → dataset → model → evaluation → registry; `inference` is the code of the endpoint."""

@@ -26,11 +26,15 @@ OPTIONS = (
 )
 
 
+ARCHITECTURES = ("efficientnet-lite0", "resnet8")  # keys of `training.model.network.ARCHITECTURES`
+MODEL_FOLDER = "models/mine"  # that a training run writes by default
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of a training run; every field is an argument of the script too."""
 
-    arch: str = "efficientnet-lite0"
+    arch: str = ARCHITECTURES[0]
     epochs: int = 0  # 0: what suits the architecture
     seed: int = 0
     batch: int = 32
@@ -55,10 +59,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--images", type=Path, default=env.get("SM_CHANNEL_TRAIN"), help="labelled images")
     options.add_argument("--validation-images", type=Path, default=env.get("SM_CHANNEL_VALIDATION"))
     options.add_argument(
-        "--model", type=Path, default=env.get("SM_MODEL_DIR", "models/mine"), help="folder to write"
+        "--model", type=Path, default=env.get("SM_MODEL_DIR", MODEL_FOLDER), help="folder to write"
     )
     options.add_argument("--replace", action="store_true", help="replace the model that the folder contains")
-    options.add_argument("--arch", default=default.arch, help="efficientnet-lite0 (default) or resnet8")
+    options.add_argument(
+        "--arch", default=default.arch, help=f"{' or '.join(ARCHITECTURES)}; the first is the default"
+    )
     options.add_argument(
         "--epochs", type=int, default=default.epochs, help="0: the default of the architecture"
     )

@@ -235,9 +235,7 @@ class Batch:
         site.s3.put_object(Bucket=site.bucket, Key=location, Body=body)
 
 
-def events_of(
-    site: Site, queue: Any, url: str, count: int, patience_seconds: float = 30.0
-) -> list[dict[str, Any]]:
+def events_of(queue: Any, url: str, count: int, patience_seconds: float = 30.0) -> list[dict[str, Any]]:
     """The events of so many uploads, from a queue that a rule sends them to."""
     found: list[dict[str, Any]] = []
     deadline = time.monotonic() + patience_seconds

@@ -194,7 +194,7 @@ class FaultTarget:
         self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
         try:
             with self.rule_disabled():
-                yield lambda count: events_of(self.site, queue, url, count)
+                yield lambda count: events_of(queue, url, count)
         finally:
             self.events.remove_targets(Rule=name, Ids=["queue"])
             self.events.delete_rule(Name=name)

@@ -1,0 +1,1 @@
+"""Operations on a service that runs, on AWS or on this machine: upload, watch, wait, read results, redrive."""

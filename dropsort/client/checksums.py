@@ -110,20 +110,19 @@ def is_same(s3: S3Client, bucket: str, key: str, etag: str, path: Path, size: in
         return True
     try:
         head: dict[str, Any] = dict(s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
-    except (
-        s3.exceptions.ClientError
-    ):  # gone, or encrypted with a key of the customer: uploading says what is wrong, if anything
+    # It is gone, or encrypted with a key of the customer: the upload shows what is wrong, if anything.
+    except s3.exceptions.ClientError:
         return False
     if head["ContentLength"] != size or head["ETag"].strip('"') != etag:
         return False
     for name, algorithm in ALGORITHMS.items():
         if expected := head.get(name):
-            return _equals(str(expected), algorithm, path, size)
+            return _equals(str(expected), algorithm, path)
     return False
 
 
-def _equals(expected: str, algorithm: Callable[[], _Hash], path: Path, size: int) -> bool:
-    """Whether a checksum is that of the file: of all of it, or of the checksums of parts, as many as it names behind a hyphen."""
+def _equals(expected: str, algorithm: Callable[[], _Hash], path: Path) -> bool:
+    """Whether a checksum is that of the file: of all of it, or of the checksums of parts, as many as it names after a hyphen."""
     value, composite, count = expected.partition("-")
     parts = [_digest(algorithm, [block]) for block in _blocks(path, PART_BYTES)] if composite else []
     if composite and count != str(len(parts)):

@@ -1,0 +1,1 @@
+"""Packages the functions, and deploys and deletes the stack."""

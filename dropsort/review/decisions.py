@@ -43,14 +43,6 @@ class DecisionRequest:
     seen: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReview:
-    """The review of an image as it is in the bucket."""
-
-    review: Review
-    etag: str
-
-
 def now() -> str:
     """Now, ISO 8601 in UTC, to the millisecond."""
     return moment(datetime.now(UTC))

@@ -112,31 +112,6 @@ class Cell(msgspec.Struct, gc=False):
         """Mean confidence in [0, 1]; nan if the cell is empty."""
         return _mean(self.confidence, self.count)
 
-    def mean_entropy(self) -> float:
-        """Mean normalised entropy in [0, 1]; nan if no prediction came with its whole vector."""
-        return _mean(self.entropy, self.scored)
-
-    def mean_margin(self) -> float:
-        """Mean margin in [0, 1]; nan if no prediction came with its whole vector."""
-        return _mean(self.margin, self.scored)
-
-    def mean_familiarity(self) -> float:
-        """Mean familiarity in [0, 1]; nan if the endpoint gives none."""
-        return _mean(self.familiarity, self.familiar)
-
-    def image_moments(self) -> dict[str, tuple[float, float]]:
-        """Mean and standard deviation of each image statistic, in its own unit; empty without decoded inputs."""
-        if not self.images:
-            return {}
-        moments = {}
-        for name, unit, total, square in zip(
-            IMAGE_STATISTICS, IMAGE_UNITS, self.image_sums, self.image_squares, strict=True
-        ):
-            # Exact until the last step: n * sum of squares - square of the sum is an integer of any size.
-            spread = max(0, self.images * square - total * total)
-            moments[name] = (total / self.images / unit, spread**0.5 / self.images / unit)
-        return moments
-
     def quantile(self, q: float) -> float:
         """Confidence below which the share `q` of the predictions lies, to a thousandth; nan if empty."""
         return quantile(self.bins(), q)

@@ -6,13 +6,14 @@ import math
 
 from dropsort.contract import metrics as names
 from monitoring.aggregates.cells import Aggregate, Health
+from monitoring.drift.signals import LABEL_SHARES
 from monitoring.drift.windows import DriftCheck, sample
 from monitoring.settings import Settings
 
 _DISTANCES = (
-    (names.LABEL_SHARE_CHANGE, "LabelShares"),
-    (names.CONFIDENCE_WASSERSTEIN, "ConfidenceWasserstein"),
-    (names.CONFIDENCE_JENSEN_SHANNON, "ConfidenceJensenShannon"),
+    (names.LABEL_SHARE_CHANGE, LABEL_SHARES),
+    (names.CONFIDENCE_WASSERSTEIN, names.CONFIDENCE_WASSERSTEIN),
+    (names.CONFIDENCE_JENSEN_SHANNON, names.CONFIDENCE_JENSEN_SHANNON),
 )
 
 

@@ -1,6 +1,7 @@
 """The signals of drift, one function each: what is compared, by which test, and in words.
 
-Each gives the p-value of its own test; `monitoring.drift.assess` corrects for their number and decides what is an alarm.
+Each gives the p-value of its own test; `monitoring.drift.assess` corrects for their number and decides what is an alarm. A signal that is
+a metric too has the metric's name.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dropsort.contract import metrics
 from dropsort.contract.statistics import Interval, wilson
 from monitoring.drift import statistics as st
 from monitoring.drift.sample import Moments, Sample
 
+LABEL_SHARES = "LabelShares"  # name of the signal
 FEWEST = 30  # captures below which a window is too small for any statement
 FEWEST_IMAGES = 200  # of an image statistic, whose test is not exact for small samples
 
@@ -61,7 +64,7 @@ def label_signal(reference: Sample, window: Sample, floors: Floors) -> Signal:
     k, k_0 = window.labels.get(best, 0), reference.labels.get(best, 0)
     share, before = k / window.count, k_0 / reference.count
     return Signal(
-        "LabelShares",
+        LABEL_SHARES,
         share,
         before,
         abs(share - before),
@@ -77,7 +80,7 @@ def low_confidence(reference: Sample, window: Sample, threshold: float, floors: 
     k, k_0 = window.below(threshold), reference.below(threshold)
     share, before = k / window.count, k_0 / reference.count
     return Signal(
-        "LowConfidenceRate",
+        metrics.LOW_CONFIDENCE_RATE,
         share,
         before,
         abs(share - before),
@@ -109,7 +112,7 @@ def confidence(reference: Sample, window: Sample, floors: Floors, level: float) 
     text = f"mean confidence {means[0]:.3f}, {means[1]:.3f} in the reference"
     return [
         Signal(
-            "ConfidenceWasserstein",
+            metrics.CONFIDENCE_WASSERSTEIN,
             *means,
             moved,
             floors.wasserstein,
@@ -118,7 +121,7 @@ def confidence(reference: Sample, window: Sample, floors: Floors, level: float) 
             sentence=f"{text}; confidences moved by {moved:.3f} on average",
         ),
         Signal(
-            "ConfidenceJensenShannon",
+            metrics.CONFIDENCE_JENSEN_SHANNON,
             *means,
             apart,
             floors.jensen_shannon,
@@ -140,7 +143,7 @@ def unfamiliar(reference: Sample, window: Sample, threshold: float, floors: Floo
     share, before = k / n, k_0 / n_0
     return [
         Signal(
-            "UnfamiliarRate",
+            metrics.UNFAMILIAR_RATE,
             share,
             before,
             abs(share - before),

@@ -106,7 +106,6 @@ def permutation_test(
     *,
     draws: int,
     stop: int = 20,
-    seed: int = 1,
 ) -> Permutation:
     """Are two histograms samples of one distribution? Wasserstein and Jensen-Shannon, by random relabelling.
 

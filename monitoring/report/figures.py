@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
+from dropsort.contract.metrics import CONFIDENCE_WASSERSTEIN
 from dropsort.contract.statistics import Interval, wilson
 from monitoring.aggregates.cells import UNKNOWN, Aggregate, Cell
 from monitoring.aggregates.histograms import BINS, quantile
@@ -299,7 +300,7 @@ def _drift(
             points.append(DriftPoint(middle, math.nan, math.nan, False))
             continue
         result = assess(reference, part, threshold=threshold, level=DIFFERS)
-        usual = next(s.usual for s in result.signals if s.name == "ConfidenceWasserstein")
+        usual = next(s.usual for s in result.signals if s.name == CONFIDENCE_WASSERSTEIN)
         distance = st.wasserstein(part.confidence, reference.confidence)
         points.append(DriftPoint(middle, distance, usual or 0.0, bool(result.alarms)))
     return tuple(points)

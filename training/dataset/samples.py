@@ -82,9 +82,9 @@ def download(
     tiles = cifar.read(archive, LABELS, ("test",))
     random = np.random.default_rng(seed)
     paths = []
-    for number, i in enumerate(random.permutation(len(tiles))[:count]):
+    for i in random.permutation(len(tiles))[:count]:
         path = folder / tiles[i].label / f"cifar100-{tiles[i].row:05d}.png"
-        paths.append(_save(Image.fromarray(tiles[i].pixels), path, number, {}))
+        paths.append(_save(Image.fromarray(tiles[i].pixels), path, {}))
     return SampleImages(paths, [_not_an_image(folder)], "CIFAR-100, test images")
 
 
@@ -97,11 +97,11 @@ def drawn(folder: Path, count: int = 24, seed: int = 0) -> SampleImages:
         side = int(random.choice(SIDES))
         suffix, options = FORMATS[int(random.integers(len(FORMATS)))]
         image = draw(label, random).resize((side, side), Image.Resampling.LANCZOS)
-        paths.append(_save(image, folder / label / f"drawn-{number:03d}.{suffix}", number, options))
+        paths.append(_save(image, folder / label / f"drawn-{number:03d}.{suffix}", options))
     return SampleImages(paths, [_not_an_image(folder)], "drawn")
 
 
-def _save(image: Image.Image, path: Path, number: int, options: dict[str, Any]) -> Path:
+def _save(image: Image.Image, path: Path, options: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, **options)
     return path

@@ -33,6 +33,8 @@ from monitoring.aggregates.histograms import (
     share_at_least,
     units,
 )
+from monitoring.drift.sample import Moments
+from monitoring.drift.windows import sample_of
 
 SHARES = st.floats(0, 1)
 
@@ -60,8 +62,7 @@ def test_value_at_a_threshold_is_at_least_it():
 def test_empty_cell_has_no_mean():
     cell = Cell()
     assert all(math.isnan(v) for v in (cell.mean_confidence(), cell.quantile(0.5), cell.share_at_least(0.5)))
-    assert all(math.isnan(v) for v in (cell.mean_entropy(), cell.mean_margin(), cell.mean_familiarity()))
-    assert cell.image_moments() == {}
+    assert sample_of([("a", cell)]).images == {}
 
 
 def test_moments_of_images_are_those_of_their_pixels():
@@ -70,9 +71,10 @@ def test_moments_of_images_are_those_of_their_pixels():
     for size in sizes.tolist():
         values = [size, 2 * size, 10, 1500, 0]
         cell.merge(Cell(images=1, image_sums=values, image_squares=[v * v for v in values]))
-    moments = cell.image_moments()
-    assert moments["width"] == pytest.approx((sizes.mean(), sizes.std()))
-    assert moments["brightness"] == (1.5, 0.0)
+    moments = sample_of([("a", cell)]).images
+    width, brightness = moments["width"], moments["brightness"]
+    assert (width.mean, width.deviation) == pytest.approx((sizes.mean(), sizes.std(ddof=1)))
+    assert (brightness.mean, brightness.deviation) == (1.5, 0.0)
 
 
 def test_only_the_least_certain_are_stored():
@@ -141,28 +143,20 @@ def test_every_number_begins_at_zero_and_is_added(kind, count):
 
 def test_means_are_sums_of_billionths_by_their_own_counts():
     cell = Cell(
-        count=2, confidence=1_500_000_000, scored=4, entropy=400_000_000, margin=800_000_000, familiar=5, familiarity=2_500_000_000,
-        histogram={0: 1, 999: 1}, familiarity_histogram={0: 2, 99: 3},
+        count=2, confidence=1_500_000_000, histogram={0: 1, 999: 1}, familiarity_histogram={0: 2, 99: 3},
     )  # fmt: skip
-    assert (cell.mean_confidence(), cell.mean_entropy(), cell.mean_margin(), cell.mean_familiarity()) == (
-        0.75,
-        0.1,
-        0.2,
-        0.5,
-    )
+    assert cell.mean_confidence() == 0.75
     for bins, size, values in ((cell.bins(), 1000, (1, 1)), (cell.familiarity_bins(), 100, (2, 3))):
         assert (bins.shape, bins.dtype, bins.sum()) == ((size,), np.int64, sum(values))
         assert (bins[0], bins[-1]) == values
     assert dense({}, 3).tolist() == [0, 0, 0]
-    moments = Cell(
-        images=2, image_sums=[4, 4, 4, 4000, 4000], image_squares=[10, 8, 8, 10_000_000, 8_000_000]
-    ).image_moments()
-    assert moments == {
-        "width": (2, 1),
-        "height": (2, 0),
-        "bytes": (2, 0),
-        "brightness": (2, 1),
-        "sharpness": (2, 0),
+    cell = Cell(images=2, image_sums=[4, 4, 4, 4000, 4000], image_squares=[10, 8, 8, 10_000_000, 8_000_000])
+    assert sample_of([("a", cell)]).images == {
+        "width": Moments(2, 4, 10),
+        "height": Moments(2, 4, 8),
+        "bytes": Moments(2, 4, 8),
+        "brightness": Moments(2, 4, 10),
+        "sharpness": Moments(2, 4, 8),
     }
 
 
