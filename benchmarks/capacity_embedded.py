@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from benchmarks import capacity_template
-from benchmarks.capacity_figures import Assumptions, Outcome
+from benchmarks.capacity_figures import Assumptions, SimulationResult
 from benchmarks.capacity_simulation import Simulation
 from benchmarks.capacity_template import Deployment
 from benchmarks.faults import proxy
@@ -175,14 +175,14 @@ def bursts(target: FaultTarget, case: Case, uploads: int) -> tuple[Measured, flo
     return replace(median, results=least), seconds, times
 
 
-def simulate(case: Case, uploads: int, seconds: float, runs: int = RUNS) -> list[Outcome]:
+def simulate(case: Case, uploads: int, seconds: float, runs: int = RUNS) -> list[SimulationResult]:
     """The outcomes of so many simulations, by their time to drain."""
     assumed = replace(ASSUMED, queue=case.queue, dead_seconds=case.dead_seconds)
     found = [Simulation(deployment(), assumed, uploads, seconds, seed).run() for seed in range(runs)]
     return sorted(found, key=lambda outcome: outcome.drained_seconds)
 
 
-def compare(measured: Measured, simulated: Outcome) -> str:
+def compare(measured: Measured, simulated: SimulationResult) -> str:
     """A sentence on how both differ; "" within the tolerance."""
     if measured.results != simulated.results:
         return f"{measured.results} results in the embedded service, {simulated.results} in the simulation"

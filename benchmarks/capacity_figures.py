@@ -1,4 +1,4 @@
-"""What goes into a simulation of the capacity, and what comes of it."""
+"""The assumptions of a simulation of the capacity, and its result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What the template does not say; every one is an option of the command."""
+    """What the template does not contain; every one is an option of the command."""
 
     account_concurrency: int = 1000  # functions at once in the region
     concurrency: int = 0  # reserved for Classify; 0: none
@@ -33,8 +33,8 @@ class Assumptions:
 
 
 @dataclass
-class Outcome:
-    """What came of it."""
+class SimulationResult:
+    """What became of the uploads, and what it took."""
 
     results: int = 0
     failed: int = 0  # recorded below failed/, retryable
@@ -54,7 +54,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TimePoint:
     """The state at one time; ``functions`` and ``classify`` are the most at once since the sample before."""
 
     seconds: float
@@ -81,7 +81,7 @@ _ADDITIVE = (
 )
 
 
-def extrapolated(half: Outcome, whole: Outcome, uploads: int) -> Outcome:
+def extrapolated(half: SimulationResult, whole: SimulationResult, uploads: int) -> SimulationResult:
     """The outcome of more uploads, at the same pace, than were simulated: a straight line through two simulations.
 
     What an outage or a start costs is in both, and so counts once; what is at most at one time is that of the larger simulation.

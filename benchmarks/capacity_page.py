@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, FileSystemLoader
 
-from benchmarks.capacity_figures import Assumptions, Outcome, Sample
+from benchmarks.capacity_figures import Assumptions, SimulationResult, TimePoint
 from dropsort.pages import html
 from dropsort.pages.chart import Axis, Chart, Line, Rule, number_axis
 from dropsort.pages.parts import Fact, Tile
@@ -19,8 +19,8 @@ _UNITS = ((2 * 86_400, 86_400, "days"), (2 * 3600, 3600, "hours"), (300, 60, "mi
 
 def write(
     page: Path,
-    outcome: Outcome,
-    samples: Sequence[Sample],
+    outcome: SimulationResult,
+    samples: Sequence[TimePoint],
     assumed: Assumptions,
     uploads: int,
     seconds: float,
@@ -64,7 +64,7 @@ def write(
     html.save(page, text)
 
 
-def _tiles(outcome: Outcome, uploads: int) -> list[Tile]:
+def _tiles(outcome: SimulationResult, uploads: int) -> list[Tile]:
     return [
         Tile("results", f"{outcome.results:,}", f"of {uploads:,} uploads"),
         Tile("failed or without a result", f"{outcome.failed + outcome.without_result:,}", "at the end"),
@@ -81,7 +81,7 @@ def _tiles(outcome: Outcome, uploads: int) -> list[Tile]:
     ]
 
 
-def _costs(outcome: Outcome, uploads: int) -> list[Fact]:
+def _costs(outcome: SimulationResult, uploads: int) -> list[Fact]:
     return [
         Fact(
             "apart from the endpoint",
@@ -96,7 +96,7 @@ def _costs(outcome: Outcome, uploads: int) -> list[Fact]:
     ]
 
 
-def charts(samples: Sequence[Sample], assumed: Assumptions, uploads: int, seconds: float) -> list[Chart]:
+def charts(samples: Sequence[TimePoint], assumed: Assumptions, uploads: int, seconds: float) -> list[Chart]:
     """What went on over time.
 
     Parameters

@@ -17,7 +17,7 @@ from typing import Any
 
 import simpy
 
-from benchmarks.capacity_figures import Assumptions, Outcome, Sample
+from benchmarks.capacity_figures import Assumptions, SimulationResult, TimePoint
 from benchmarks.capacity_template import FUNCTIONS, Deployment, State
 from dropsort.contract import reasons
 from handlers.backlog import INTERVAL, MIN_AGE, PROBES
@@ -172,10 +172,10 @@ class Simulation:
     uploads: int
     seconds: float
     seed: int = 7
-    outcome: Outcome = field(default_factory=Outcome)
-    samples: list[Sample] = field(default_factory=list)
+    outcome: SimulationResult = field(default_factory=SimulationResult)
+    samples: list[TimePoint] = field(default_factory=list)
 
-    def run(self) -> Outcome:
+    def run(self) -> SimulationResult:
         """Simulate until every execution has ended."""
         self._chance = random.Random(self.seed)
         self._environment = environment = simpy.Environment()
@@ -216,9 +216,9 @@ class Simulation:
                 interval *= 2
             yield self._environment.timeout(interval)
 
-    def _sample(self) -> Sample:
+    def _sample(self) -> TimePoint:
         functions = self._functions
-        found = Sample(
+        found = TimePoint(
             self.outcome.drained_seconds if not self._left else self._environment.now,
             self.outcome.results,
             len(self._failures),

@@ -61,7 +61,7 @@ def worker(pipe: Connection) -> None:
         pipe.send((outcome, time.process_time() - started, peak, result))
 
 
-class Process:
+class WorkerProcess:
     """A worker that is replaced when it dies."""
 
     def __init__(self) -> None:
@@ -300,7 +300,7 @@ def main() -> None:
             f"{', '.join(missing)}: not installed, so nothing can be compared: pip install -r requirements/fuzz.in"
         )
     options.keep.mkdir(parents=True, exist_ok=True)
-    rng, files, process = random.Random(options.seed), seeds(), Process()
+    rng, files, process = random.Random(options.seed), seeds(), WorkerProcess()
     if unknown := set(options.formats or ()) - set(files):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(files))}")
     files = {fmt: found for fmt, found in files.items() if fmt in (options.formats or files)}

@@ -26,14 +26,14 @@ RECORDED = UPLOADED + timedelta(seconds=1)
 
 
 @dataclass
-class Outcome:
-    """What came of it."""
+class ListingFigures:
+    """What a comparison of all uploads with their results took."""
 
     objects: int
     unfinished: int
     pages: int
     s3_seconds: float  # the longest of the listings, which run side by side
-    seconds: float  # of this process, S3 apart
+    seconds: float  # of this process, without S3
     peak_megabytes: float  # of Python objects
     process_megabytes: float
     dollars: float  # a LIST request costs as much as a PUT
@@ -77,7 +77,9 @@ class Bucket:
         return max(self.pages.values()) * self._page_seconds
 
 
-def measure(objects: int, *, lost: int = 1000, page_seconds: float = 0.1, trace: bool = True) -> Outcome:
+def measure(
+    objects: int, *, lost: int = 1000, page_seconds: float = 0.1, trace: bool = True
+) -> ListingFigures:
     """Compare so many uploads with their results."""
     bucket = Bucket(objects, lost, page_seconds)
     if trace:
@@ -90,7 +92,7 @@ def measure(objects: int, *, lost: int = 1000, page_seconds: float = 0.1, trace:
         tracemalloc.stop()
     pages = sum(bucket.pages.values())
     process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return Outcome(
+    return ListingFigures(
         objects, unfinished, pages, bucket.s3_seconds, seconds, peak, process, pages * price("s3-put")
     )
 

@@ -26,7 +26,7 @@ OPTIONS = (
 )
 
 
-ARCHITECTURES = ("efficientnet-lite0", "resnet8")  # keys of `training.model.network.ARCHITECTURES`
+EFFICIENTNET, RESNET = "efficientnet-lite0", "resnet8"  # architectures, of `training.model.network`
 MODEL_FOLDER = "models/mine"  # that a training run writes by default
 
 
@@ -34,7 +34,7 @@ MODEL_FOLDER = "models/mine"  # that a training run writes by default
 class Settings:
     """The settings of a training run; every field is an argument of the script too."""
 
-    arch: str = ARCHITECTURES[0]
+    arch: str = EFFICIENTNET
     epochs: int = 0  # 0: what suits the architecture
     seed: int = 0
     batch: int = 32
@@ -62,9 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--model", type=Path, default=env.get("SM_MODEL_DIR", MODEL_FOLDER), help="folder to write"
     )
     options.add_argument("--replace", action="store_true", help="replace the model that the folder contains")
-    options.add_argument(
-        "--arch", default=default.arch, help=f"{' or '.join(ARCHITECTURES)}; the first is the default"
-    )
+    options.add_argument("--arch", default=default.arch, help=f"{EFFICIENTNET} (default) or {RESNET}")
     options.add_argument(
         "--epochs", type=int, default=default.epochs, help="0: the default of the architecture"
     )

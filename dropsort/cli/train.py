@@ -13,7 +13,7 @@ from dropsort.cli.options import amount, aws_options, existing, json_option, sta
 from dropsort.cli.output import bars, facts_table, note, output_console
 from dropsort.contract.text import printable
 from training.progress import EpochProgress, progress_line
-from training.settings import ARCHITECTURES, MODEL_FOLDER, OPTIONS, Settings
+from training.settings import EFFICIENTNET, MODEL_FOLDER, OPTIONS, RESNET, Settings
 
 DEFAULT = Settings()
 
@@ -31,7 +31,7 @@ DEFAULT = Settings()
 @click.option("--replace", is_flag=True, help="Replace the model that the folder contains.")
 @click.option(
     "--arch",
-    type=click.Choice(ARCHITECTURES),
+    type=click.Choice([EFFICIENTNET, RESNET]),
     default=DEFAULT.arch,
     show_default=True,
     help="efficientnet-lite0 is fine-tuned from ImageNet weights; resnet8 is small and trained from scratch.",

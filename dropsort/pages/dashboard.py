@@ -30,7 +30,7 @@ from dropsort.pages.chart import (
     quantity,
     time_axis,
 )
-from dropsort.pages.formatting import moment, period
+from dropsort.pages.formatting import period, to_minute
 from monitoring.cloudwatch import widgets
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 
@@ -79,7 +79,7 @@ def render(dashboard: Dashboard, *, title: str, zone: tzinfo = UTC, env: Environ
     begin = first_shown(dashboard)
     header = [period(dashboard.start, dashboard.end, zone)]
     if begin > dashboard.start.timestamp():
-        header.append(f"Nothing was measured before {moment(datetime.fromtimestamp(begin, UTC), zone)}.")
+        header.append(f"Nothing was measured before {to_minute(datetime.fromtimestamp(begin, UTC), zone)}.")
     cards = [_card(panel, _Span(dashboard, begin, zone)) for panel in dashboard.panels]
     return html.render("dashboard.html", env=env, title=title, header=header, cards=cards, wide=True)
 
@@ -204,7 +204,9 @@ def _hovers(panel: Panel, span: _Span) -> tuple[Hover, ...]:
             for line in panel.lines
             if t in line.points
         )
-        found.append(Hover(t, t + length, f"{moment(datetime.fromtimestamp(t, UTC), span.zone)}: {values}"))
+        found.append(
+            Hover(t, t + length, f"{to_minute(datetime.fromtimestamp(t, UTC), span.zone)}: {values}")
+        )
     return tuple(found)
 
 

@@ -9,8 +9,8 @@ import unicodedata
 from datetime import UTC, datetime, tzinfo
 
 
-def moment(at: datetime, zone: tzinfo = UTC) -> str:
-    """A moment to the minute: 2026-11-25 09:30."""
+def to_minute(at: datetime, zone: tzinfo = UTC) -> str:
+    """A time to the minute: 2026-11-25 09:30."""
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 

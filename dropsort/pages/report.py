@@ -21,7 +21,7 @@ from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.statistics import wilson
 from dropsort.contract.text import number_of
 from dropsort.pages import html, report_tables
-from dropsort.pages.formatting import moment, percent, period, short, span
+from dropsort.pages.formatting import percent, period, short, span, to_minute
 from dropsort.pages.images import GalleryImage, KeysOf, captured_images, no_keys, showable
 from dropsort.pages.parts import Tile
 from dropsort.pages.report_charts import charts
@@ -207,7 +207,7 @@ def model_changes(report: Report, zone: tzinfo = UTC) -> list[str]:
     *before, now = [_model(period.model) for period in report.models]
     if not before:
         return [f"Model {now}."]
-    since = f" since {moment(report.changes[-1][0], zone)}" if report.changes else ""
+    since = f" since {to_minute(report.changes[-1][0], zone)}" if report.changes else ""
     return [
         f"The model changed: {now}{since}, before that {', '.join(reversed(before))}. All figures, tests and "
         f"thresholds are of {now} alone. The {report.earlier:,} captures of earlier models are only in the charts over time."

@@ -28,7 +28,7 @@ from dropsort.pages.chart import (
     share_axis,
     time_axis,
 )
-from dropsort.pages.formatting import moment, short
+from dropsort.pages.formatting import short, to_minute
 from monitoring.aggregates.histograms import BINS
 from monitoring.report.figures import Report, TimeBucket, label_rows, lowest_tenth
 
@@ -219,7 +219,7 @@ def _drift_over_time(report: Report, zone: tzinfo) -> Chart:
     other: list[Dot] = []
     for p in points:
         if not math.isnan(p.distance):
-            hover = f"{moment(p.at, zone)}: {p.distance:.4f}, usual up to {p.usual:.4f}"
+            hover = f"{to_minute(p.at, zone)}: {p.distance:.4f}, usual up to {p.usual:.4f}"
             dot = Dot(p.at.timestamp(), p.distance, hover + (", differs" if p.differs else ""))
             (other if p.differs else same).append(dot)
     return Chart(
@@ -273,7 +273,7 @@ def _time(report: Report, zone: tzinfo) -> Axis:
 def _span(bucket: TimeBucket, zone: tzinfo) -> str:
     end: datetime = bucket.end.astimezone(zone)
     same = end.date() == bucket.start.astimezone(zone).date()
-    return f"{moment(bucket.start, zone)} to {end.strftime('%H:%M' if same else '%Y-%m-%d %H:%M')}"
+    return f"{to_minute(bucket.start, zone)} to {end.strftime('%H:%M' if same else '%Y-%m-%d %H:%M')}"
 
 
 def _square_ticks(tallest: float) -> list[float]:

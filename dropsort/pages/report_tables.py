@@ -15,12 +15,12 @@ from dropsort.pages.formatting import (
     auroc_note,
     count,
     decimal,
-    moment,
     percent,
     probability,
     short,
     size,
     span,
+    to_minute,
 )
 from dropsort.pages.parts import Fact
 from monitoring.drift.signals import Signal
@@ -160,7 +160,7 @@ def health(report: Report, zone: tzinfo = UTC) -> list[Fact]:
     lost = sum(gap.hours for gap in report.gaps)
     longest = ""
     if report.gaps:
-        longest = f"; the longest {span(report.gaps[0].hours)} from {moment(report.gaps[0].start, zone)}"
+        longest = f"; the longest {span(report.gaps[0].hours)} from {to_minute(report.gaps[0].start, zone)}"
     bad = "lines that are not records; named below" if h.bad_lines else "every line was a record"
     rows = [
         Fact("files read", f"{h.files:,}", size(h.bytes)),

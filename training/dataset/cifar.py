@@ -106,7 +106,7 @@ class _Arrays(pickle.Unpickler):
         raise pickle.UnpicklingError(f"the archive requests {module}.{name}, which arrays do not need")
 
 
-class Tile(NamedTuple):
+class CifarImage(NamedTuple):
     """An image, 32 x 32 RGB, with its class name and its row in its split of CIFAR-100."""
 
     split: str
@@ -115,7 +115,7 @@ class Tile(NamedTuple):
     pixels: np.ndarray
 
 
-def read(archive: Path, labels: Sequence[str], splits: Sequence[str] = ("train", "test")) -> list[Tile]:
+def read(archive: Path, labels: Sequence[str], splits: Sequence[str] = ("train", "test")) -> list[CifarImage]:
     """The images of some classes; TrainingError names the known classes if one is unknown."""
     try:
         with tarfile.open(archive) as tar:
@@ -127,13 +127,13 @@ def read(archive: Path, labels: Sequence[str], splits: Sequence[str] = ("train",
     if unknown:
         raise TrainingError(f"CIFAR-100 has no class {', '.join(unknown)}; it has: {', '.join(names)}")
     wanted = {names.index(label): label for label in labels}
-    tiles = []
+    images = []
     for split in splits:
         pixels = np.asarray(contents[split][b"data"], np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         for row, number in enumerate(contents[split][b"fine_labels"]):
             if number in wanted:
-                tiles.append(Tile(split, wanted[number], row, pixels[row]))
-    return tiles
+                images.append(CifarImage(split, wanted[number], row, pixels[row]))
+    return images
 
 
 def _member(tar: tarfile.TarFile, name: str) -> dict[bytes, Any]:

@@ -79,12 +79,12 @@ def download(
     archive = cifar.fetch(
         cache or Path.home() / ".cache" / "dropsort", address=address, md5=md5, progress=progress
     )
-    tiles = cifar.read(archive, LABELS, ("test",))
+    images = cifar.read(archive, LABELS, ("test",))
     random = np.random.default_rng(seed)
     paths = []
-    for i in random.permutation(len(tiles))[:count]:
-        path = folder / tiles[i].label / f"cifar100-{tiles[i].row:05d}.png"
-        paths.append(_save(Image.fromarray(tiles[i].pixels), path, {}))
+    for i in random.permutation(len(images))[:count]:
+        path = folder / images[i].label / f"cifar100-{images[i].row:05d}.png"
+        paths.append(_save(Image.fromarray(images[i].pixels), path, {}))
     return SampleImages(paths, [_not_an_image(folder)], "CIFAR-100, test images")
 
 

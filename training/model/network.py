@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from training.errors import TrainingError
 from training.model.layers import Block, Conv, fold
+from training.settings import EFFICIENTNET, RESNET
 
 
 class Architecture(NamedTuple):
@@ -33,9 +34,22 @@ class Architecture(NamedTuple):
 
 
 ARCHITECTURES = {
-    "efficientnet-lite0": Architecture(112, 1280, 127.0, 128.0, 7, 3e-4, 3e-3, True, frozen=5),
-    "resnet8": Architecture(32, 64, 127.0, 64.0, 60, 3e-3, 3e-3, False),
+    EFFICIENTNET: Architecture(112, 1280, 127.0, 128.0, 7, 3e-4, 3e-3, True, frozen=5),
+    RESNET: Architecture(32, 64, 127.0, 64.0, 60, 3e-3, 3e-3, False),
 }
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture of this name.
+
+    Raises
+    ------
+    TrainingError
+        There is none.
+    """
+    if name not in ARCHITECTURES:
+        raise TrainingError(f"there is no architecture {name!r}: choose one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
 
 
 class Network(nn.Module):
@@ -43,13 +57,9 @@ class Network(nn.Module):
 
     def __init__(self, arch: str, classes: int) -> None:
         super().__init__()
-        if arch not in ARCHITECTURES:
-            raise TrainingError(
-                f"there is no architecture {arch!r}: choose one of {', '.join(ARCHITECTURES)}"
-            )
         self.arch = arch
-        self.spec = ARCHITECTURES[arch]
-        self.body: nn.Module = _efficientnet() if arch == "efficientnet-lite0" else ResNet8()
+        self.spec = architecture(arch)
+        self.body: nn.Module = _efficientnet() if arch == EFFICIENTNET else ResNet8()
         self.head = nn.Linear(self.spec.width, classes)
         if self.spec.frozen:
             body: Any = self.body

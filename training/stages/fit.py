@@ -18,7 +18,7 @@ from training import dataset
 from training.dataset import Dataset, LabelledImage
 from training.errors import TrainingError
 from training.model.classifier import Classifier, train_classifier
-from training.model.network import ARCHITECTURES
+from training.model.network import architecture
 from training.model.training_loop import Images, Labels
 from training.progress import Epoch, EpochProgress, OnEpoch
 from training.settings import Settings
@@ -54,15 +54,11 @@ def fit(data: Dataset, settings: Settings, progress: OnEpoch) -> Fitted:
     TrainingError
         The architecture is unknown, there are fewer than two labels, or a label has too few images.
     """
-    if settings.arch not in ARCHITECTURES:
-        raise TrainingError(
-            f"there is no architecture {settings.arch!r}: choose one of {', '.join(ARCHITECTURES)}"
-        )
+    side = architecture(settings.arch).side
     torch.set_num_threads(settings.threads or 1)
     held_out = data.part("validation")
     training = data.part("train") + (held_out if settings.folds else [])
     _check(data, training, held_out, settings)
-    side = ARCHITECTURES[settings.arch].side
     images, truth = dataset.load(training, side), data.numbers(training)
     groups = np.array([p.group if p.group >= 0 else -2 - i for i, p in enumerate(training)], np.int64)
     options: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import capacity, capacity_embedded, capacity_template
-from benchmarks.capacity_figures import Assumptions, Outcome
+from benchmarks.capacity_figures import Assumptions, SimulationResult
 from benchmarks.capacity_simulation import MOST_SAMPLES, Simulation
 from benchmarks.faults import proxy
 from dropsort.deployment.quotas import PER_INSTANCE
@@ -21,7 +21,7 @@ from monitoring.prices import INSTANCES, price
 DEPLOYMENT = capacity_template.read()
 
 
-def simulated(uploads: int, seconds: float, **assumed: float) -> Outcome:
+def simulated(uploads: int, seconds: float, **assumed: float) -> SimulationResult:
     options = {"concurrency": PER_INSTANCE, **assumed}
     return Simulation(DEPLOYMENT, Assumptions(**options), uploads, seconds).run()  # type: ignore[arg-type]
 
