@@ -21,7 +21,7 @@ from benchmarks.capacity_simulation import Simulation
 from benchmarks.capacity_template import Deployment
 from benchmarks.faults import proxy
 from benchmarks.faults.batch import Batch
-from benchmarks.faults.target import FaultTarget, hasten, images
+from benchmarks.faults.target import FaultTarget, check_often, images
 from dropsort.local import embedded
 from dropsort.local.service import LocalService
 
@@ -131,7 +131,7 @@ ASSUMED = Assumptions(
 @contextlib.contextmanager
 def service() -> Iterator[FaultTarget]:
     """The embedded service, which starts what failed again as often as the simulation does."""
-    restore = hasten(REDRIVE_SECONDS, again_too=False)
+    restore = check_often(REDRIVE_SECONDS, again_too=False)
     try:
         with LocalService() as running:
             target = FaultTarget(running)

@@ -203,12 +203,17 @@ def false_alarms(days: int, pool: ProcessPoolExecutor) -> Iterator[str]:
 def powers(tries: int, pool: ProcessPoolExecutor) -> Iterator[str]:
     """The table of power, a line at a time."""
     yield f"{'change':>32} {'reference':>10} {'found with 90 % power within':>30}"
-    rows = [(f, w, size) for f, worlds in SHIFTS.items() for w in worlds for size in (200, 1000, 10_000)]
+    rows = [
+        (form, one, size)
+        for form, changed in SHIFTS.items()
+        for one in changed
+        for size in (200, 1000, 10_000)
+    ]
     jobs = [pool.submit(needed, population, size, tries) for _, population, size in rows]
     for (form, population, size), job in zip(rows, jobs, strict=True):
         count, share = job.result()
-        said = f"{count} images ({share:.0%})" if count else f"not within {SIZES[-1]}"
-        yield f"{form.format(**vars(population)):>32} {size:>10} {said:>30}"
+        found = f"{count} images ({share:.0%})" if count else f"not within {SIZES[-1]}"
+        yield f"{form.format(**vars(population)):>32} {size:>10} {found:>30}"
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.faults.kinds import SHARED, Kind
 from benchmarks.faults.run import PATIENCE_SECONDS, Row, run_alone, run_shared
 from benchmarks.faults.service_kinds import ALONE, Alone
-from benchmarks.faults.target import PARAMETERS, FaultTarget, hasten
+from benchmarks.faults.target import PARAMETERS, FaultTarget, check_often
 from dropsort.local.service import LocalService
 
 
@@ -44,8 +44,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="KIND", help="these kinds alone; --list names them")
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS",
                         help="how long to wait for results after a fault, in addition to twice as long as it went on (240)")  # fmt: skip
-    parser.add_argument("--unhastened", action="store_true",
-                        help="leave the automatic redrive its own pace: every 30 seconds, not every 2")  # fmt: skip
+    parser.add_argument("--usual-interval", action="store_true",
+                        help="let the automatic redrive check every 30 seconds, as usual, not every 2")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--list", action="store_true", help="print the kinds, run nothing")
     options = parser.parse_args(arguments)
@@ -81,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for kind in kinds:
             print(f"{kind.name:24s}{kind.sentence}")
         return 0
-    if not options.unhastened:
-        hasten()
+    if not options.usual_interval:
+        check_often()
     rows: list[Row] = []
 
     def add(row: Row) -> None:

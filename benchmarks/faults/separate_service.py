@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.faults.batch import Site
-from benchmarks.faults.target import PARAMETERS, hasten, send, site_of
+from benchmarks.faults.target import PARAMETERS, check_often, send, site_of
 from dropsort.local import credentials
 from dropsort.local.clients import EmbeddedSession
 from dropsort.local.disk import RESERVE_BYTES
@@ -64,7 +64,7 @@ class SeparateService:
 def main(folder: Path, reserve: int) -> int:
     """Run until Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-    hasten()
+    check_often()
     try:
         with LocalService(
             folder, parameters=PARAMETERS, reserve=reserve, on_step=lambda line: print(line, file=sys.stderr)

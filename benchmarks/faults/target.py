@@ -30,7 +30,7 @@ SECONDS = 5.0
 PARAMETERS = {"InvocationTimeoutSeconds": str(INVOCATION_TIMEOUT_SECONDS)}
 
 
-def hasten(seconds: float = REDRIVE_SECONDS, *, again_too: bool = True) -> Callable[[], None]:
+def check_often(seconds: float = REDRIVE_SECONDS, *, again_too: bool = True) -> Callable[[], None]:
     """Have the automatic redrive of services in this process check every few seconds; what it does is the same.
 
     Parameters
