@@ -20,7 +20,8 @@ import simpy
 from benchmarks.capacity_figures import Assumptions, SimulationResult, TimePoint
 from benchmarks.capacity_template import FUNCTIONS, Deployment, State
 from dropsort.contract import reasons
-from handlers.backlog import INTERVAL, MIN_AGE, PROBES
+from handlers.backlog import MIN_AGE, PROBES
+from handlers.backlog_state import INTERVAL
 from handlers.breaker import Breaker
 from handlers.rejections import from_error
 from monitoring.prices import INSTANCES, REDRIVEN, ResourceUse, price

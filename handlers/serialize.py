@@ -1,11 +1,15 @@
 """First function of the workflow: reads the upload and normalises it to fit the Step Functions payload limit.
 
-In: the execution's input. Out: ``image_data`` (base64), ``s3_bucket``, ``s3_key``, ``inferences`` (empty yet), and what later states
-need of the upload; in place of ``image_data`` a ``rejection`` if it will never work, ``superseded`` if a newer upload is there,
-``renewed`` with the existing prediction if only the object's metadata changed, or ``ignored`` if the upload is to have no result.
+In: the execution's input. Out: ``s3_bucket``, ``s3_key``, ``upload``, empty ``inferences``, ``metrics``, and one of:
 
-It runs in two functions. The first waits for S3 most of its time, which costs by memory, and has little; an image that needs more is
-marked ``large`` and passed, with the unchanged input, to the second.
+- ``image_data`` (base64), ``content_type`` and ``image``,
+- ``rejection``: the upload can never be classified,
+- ``superseded``: a newer upload has replaced it,
+- ``renewed``, with the existing prediction: only the object's metadata changed,
+- ``ignored``: the upload gets no result.
+
+It runs in two functions. The first waits for S3 most of its time, which costs by memory, and has little of it. For an image that needs
+more it returns its input with ``large``, and the workflow invokes the second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The workflow's state, as JSON: what each function passes on to the next. Types alone; nothing of it is imported when a function runs."""
+"""The workflow's state, as JSON: what each function passes on to the next. Only types, which no function imports when it runs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RenewedState(TypedDict):
 class WorkflowState(TypedDict):
     """The state that Serialize begins, Classify completes and Filter ends.
 
-    Serialize adds ``image_data`` and what is of the image, or what ends the work early: ``rejection`` or ``superseded``;
+    Serialize adds ``image_data`` and what describes the image, or what ends the work early: ``rejection`` or ``superseded``;
     ``large`` sends the input, unchanged, to the function with more memory. Classify takes ``image_data`` away and adds the prediction,
     or a ``rejection``. A Catch adds ``error``.
     """

@@ -90,7 +90,7 @@ class Upload:
             if document.get("detail-type", _CREATED) != _CREATED:
                 raise ValueError(f"{document['detail-type']!r} is not {_CREATED!r}")
             upload = cls._from_event(document["detail"]) if "detail" in document else cls._by_hand(document)
-            upload.path  # noqa: B018 - says whether the key is one of ours
+            keys.path_of(upload.key)  # raises ValueError for a key outside incoming/
             if len(upload.key.encode()) > keys.MAX_KEY_BYTES:
                 raise ValueError(f"a key of more than {keys.MAX_KEY_BYTES} bytes")
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -50,6 +50,7 @@ MODULES = {
     "handlers.rejections": [U + "handlers/test_rejections.py"],
     "handlers.endpoint_response": [U + "handlers/test_endpoint_response.py"],
     "handlers.backlog": [U + "handlers/test_backlog_bounds.py", U + "handlers/test_backlog.py"],
+    "handlers.backlog_state": [U + "handlers/test_backlog_bounds.py", U + "handlers/test_backlog.py"],
     "handlers.breaker": [U + "handlers/test_breaker.py"],
     "handlers.deletion": [U + "handlers/test_deletion.py"],
     "dropsort.contract.statistics": [

@@ -13,7 +13,8 @@ import boto3
 from PIL import Image
 
 from handlers import classify, serialize
-from handlers.backlog import BacklogInvocation, BacklogSettings, BacklogState
+from handlers.backlog import BacklogInvocation, BacklogSettings
+from handlers.backlog_state import BacklogState
 from tests.unit.handlers.conftest import BUCKET
 
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}})

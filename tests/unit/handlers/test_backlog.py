@@ -13,8 +13,8 @@ from moto import mock_aws
 
 from dropsort.contract import backlog as contract
 from dropsort.contract import defaults, keys, reviews
-from handlers import backlog, classify, settings
-from handlers.backlog import BacklogState
+from handlers import backlog, backlog_state, classify, settings
+from handlers.backlog_state import BacklogState
 from tests.unit.handlers.backlog_setup import CONTEXT, BacklogSetup
 from tests.unit.handlers.conftest import BUCKET, Runtime
 
@@ -139,7 +139,7 @@ def test_the_last_comparison_says_what_has_no_result(prepared: BacklogSetup) -> 
     assert state.last.values()["UploadsWithoutResult"] == 2
     assert state.last.values()["OldestUploadAge"] == pytest.approx(3700, abs=30)
     # AND one that found nothing has the age 0
-    assert set(backlog.Reconciliation(now.isoformat()).values().values()) == {0}
+    assert set(backlog_state.Reconciliation(now.isoformat()).values().values()) == {0}
 
 
 def test_a_comparison_counts_what_waits_for_a_review_and_what_was_reviewed_since_the_one_before(
@@ -233,7 +233,7 @@ def test_an_invocation_has_its_times_from_the_event_and_its_context(
     for name, client in clients.items():
         monkeypatch.setattr(backlog.aws, name, lambda client=client: client)
 
-    monkeypatch.setattr(backlog, "SHARE", 0)
+    monkeypatch.setattr(backlog_state, "SHARE", 0)
 
     def invoke(event: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
         remaining = 1000 * (backlog.RESERVE_SECONDS + seconds)
@@ -259,17 +259,19 @@ def test_an_invocation_has_its_times_from_the_event_and_its_context(
 def test_a_comparison_that_is_overdue_is_late() -> None:
     now = datetime(2026, 11, 26, tzinfo=UTC)
     state = BacklogState(
-        last=backlog.Reconciliation((now - timedelta(hours=2, minutes=1)).isoformat(), seconds=20.0)
+        last=backlog_state.Reconciliation((now - timedelta(hours=2, minutes=1)).isoformat(), seconds=20.0)
     )
     assert state.late(now)
     # One that works for a quarter of an hour is begun every two and a half.
-    state.last = backlog.Reconciliation((now - timedelta(hours=4)).isoformat(), seconds=900.0)
+    state.last = backlog_state.Reconciliation((now - timedelta(hours=4)).isoformat(), seconds=900.0)
     assert not state.late(now)
-    assert state.due(now, backlog.INTERVAL)
+    assert state.due(now, backlog_state.INTERVAL)
     assert state.late(now + timedelta(hours=1, minutes=1))
     # AND before the first has ended
     assert not BacklogState().late(now)
-    assert BacklogState(comparison=backlog.Reconciliation((now - timedelta(hours=4)).isoformat())).late(now)
+    assert BacklogState(comparison=backlog_state.Reconciliation((now - timedelta(hours=4)).isoformat())).late(
+        now
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,7 +286,7 @@ def test_a_comparison_that_is_overdue_is_late() -> None:
     ],
 )
 def test_a_damaged_state_is_replaced(prepared: BacklogSetup, body: bytes) -> None:
-    prepared.s3.put_object(Bucket=BUCKET, Key=backlog.STATE, Body=body)
+    prepared.s3.put_object(Bucket=BUCKET, Key=backlog_state.STATE, Body=body)
     prepared.s3.put_object(Bucket=BUCKET, Key=contract.CURRENT, Body=body)
     prepared.result(prepared.upload("a.png"), retryable=True)
     assert prepared.tick()[0].started == 1

@@ -16,15 +16,8 @@ from botocore.exceptions import ClientError
 from dropsort.contract import ignored_paths, reconciliation
 from dropsort.contract.backlog import UploadList
 from handlers import backlog, telemetry
-from handlers.backlog import (
-    INTERVAL,
-    BacklogInvocation,
-    BacklogSettings,
-    BacklogState,
-    FailureScan,
-    Reconciliation,
-    healthy,
-)
+from handlers.backlog import BacklogInvocation, BacklogSettings, healthy
+from handlers.backlog_state import INTERVAL, BacklogState, FailureScan, Reconciliation
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECOND, MOMENT = timedelta(seconds=1), timedelta(microseconds=1)
