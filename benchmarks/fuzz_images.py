@@ -280,8 +280,8 @@ def difference(data: bytes, result: bytes) -> str:
     )
 
 
-def main() -> None:
-    """Fuzz for some minutes and print figures as JSON."""
+def _options() -> tuple[argparse.Namespace, dict[str, list[bytes]]]:
+    """The options, and the files to mutate by format."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -299,11 +299,17 @@ def main() -> None:
         parser.error(
             f"{', '.join(missing)}: not installed, so nothing can be compared: pip install -r requirements/fuzz.in"
         )
-    options.keep.mkdir(parents=True, exist_ok=True)
-    rng, files, process = random.Random(options.seed), seeds(), WorkerProcess()
+    files = seeds()
     if unknown := set(options.formats or ()) - set(files):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(files))}")
-    files = {fmt: found for fmt, found in files.items() if fmt in (options.formats or files)}
+    return options, {fmt: found for fmt, found in files.items() if fmt in (options.formats or files)}
+
+
+def main() -> None:
+    """Fuzz for some minutes and print figures as JSON."""
+    options, files = _options()
+    options.keep.mkdir(parents=True, exist_ok=True)
+    rng, process = random.Random(options.seed), WorkerProcess()
     outcomes: collections.Counter[str] = collections.Counter()
     findings: list[dict[str, Any]] = []
     figures: dict[str, Any] = {

@@ -176,29 +176,19 @@ def build(
     found = first_reference(part) if reference is None else None
     held = reference if reference is not None else (found.sample if found else None)
     begin = found.until if found else since  # nothing of the reference's own captures is compared with it
-    compared_from = moment_of(begin) if begin else min(own, default=None)
     samples, buckets = _timeline(part, rest, first, last, threshold) if first and last else ({}, ())
-    drift_check = None
-    if moment := now or last:
-        drift_check = check(
-            part,
-            moment,
-            threshold=threshold,
-            familiarity_threshold=familiarity_threshold,
-            reference=held,
-            since=begin,
-            traffic=counts,
-        )
     return Report(
         threshold=threshold,
         familiarity_threshold=familiarity_threshold,
         total=sample(part),
         buckets=buckets,
         dots=_dots(part, DOTS),
-        drift=_drift(samples, buckets, held, compared_from, threshold),
+        drift=_drift(
+            samples, buckets, held, moment_of(begin) if begin else min(own, default=None), threshold
+        ),
         reference=held,
         reference_name=reference_name if reference is not None else "the first day of captures",
-        check=drift_check,
+        check=_check(part, now or last, counts, held, begin, threshold, familiarity_threshold),
         gaps=_gaps(counts),
         aggregate=part,
         invoked=invoked,
@@ -207,6 +197,29 @@ def build(
         models=tuple(periods),
         undated=sum(cell.count for key, cell in aggregate.cells.items() if key.hour == UNKNOWN),
         earlier_dots=_dots(rest, EARLIER_DOTS),
+    )
+
+
+def _check(
+    part: Aggregate,
+    now: datetime | None,
+    traffic: dict[datetime, int],
+    reference: Sample | None,
+    since: str,
+    threshold: float,
+    familiarity_threshold: float,
+) -> DriftCheck | None:
+    """The drift check of the current model; None without any captures."""
+    if now is None:
+        return None
+    return check(
+        part,
+        now,
+        threshold=threshold,
+        familiarity_threshold=familiarity_threshold,
+        reference=reference,
+        since=since,
+        traffic=traffic,
     )
 
 
