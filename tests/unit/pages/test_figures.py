@@ -16,7 +16,7 @@ import pytest
 from benchmarks.drift import SAME, put_hour
 from dropsort.pages import comparison, dashboard, evaluation, report_tables, svg
 from dropsort.pages.chart import Axis, Bars, Chart, Dots, Line, Rule, compact, nice_ticks, percent_axis
-from dropsort.pages.words import count, percent, period, probability, span
+from dropsort.pages.formatting import count, percent, period, probability, span
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.cloudwatch.dashboard import Dashboard, Panel
 from monitoring.cloudwatch.widgets import MetricLine, Widget, WidgetMetric
