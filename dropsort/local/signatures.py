@@ -187,7 +187,13 @@ def parse(
     elif authorization is None:
         raise SignatureFault("MissingAuthenticationToken", "The request is not signed.")
     else:
-        algorithm, fields = _header_fields(authorization)
+        algorithm, _, rest = authorization.partition(" ")
+        pairs = [part.strip().partition("=") for part in rest.split(",")]
+        fields = {name: value for name, _, value in pairs}
+        if (
+            len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS
+        ):  # two such headers are joined by a comma
+            raise _incomplete("It has more than one signature, or a field that none has.")
         date = headers.get("x-amz-date", "")
     if algorithm != ALGORITHM:
         raise _incomplete(f"Only {ALGORITHM} is supported.")
@@ -216,17 +222,6 @@ def parse(
     payload = _payload(service, presigned, headers, names)
     sign = _signer(known, scope)
     return Signed(access_key_id, service, payload, fields["Signature"], sign, (date, scope), canonical)
-
-
-def _header_fields(authorization: str) -> tuple[str, dict[str, str]]:
-    """The algorithm and the fields of an Authorization header."""
-    algorithm, _, rest = authorization.partition(" ")
-    pairs = [part.strip().partition("=") for part in rest.split(",")]
-    fields = {name: value for name, _, value in pairs}
-    # Two such headers are joined by a comma.
-    if len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS:
-        raise _incomplete("It has more than one signature, or a field that none has.")
-    return algorithm, fields
 
 
 def _incomplete(message: str) -> SignatureFault:
