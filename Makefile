@@ -1,13 +1,12 @@
-# make demo        sets everything up and classifies sample images on an embedded AWS
-# make test        sets everything up and runs the tests, on all processors
+# make demo   sets everything up and classifies sample images on an embedded AWS
+# make test   sets everything up and runs the tests, on all processors
 # make test-slow   runs the tests that are left: builds, installations, restarts, load, networks that are trained
-# make lint        ruff, mypy, cfn-lint
-# make checkov     security checks of the template
-# make faults      faults in the embedded service: no image may be lost, doubled or stale
-# make conformance what the service relies on, checked in the embedded AWS
-# make mutants     mistakes in the template and in the Python that decides: a test has to notice each
+# make lint   ruff, mypy, cfn-lint
+# make checkov   security checks of the template
+# make faults   faults in the embedded service: no image may be lost, doubled or stale
+# make conformance   what the service relies on, checked in the embedded AWS
+# make mutants mistakes in the template and in the Python that decides: a test has to notice each
 # make bench-pipeline, bench-captures, bench-endpoint, bench-drift: each prints its table
-# make clean       removes the environment and everything that was built
 VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
