@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from dropsort.review import ORDERS
 from dropsort.review.server import Server
 from dropsort.review.session import Session
 from tests.unit.review.conftest import BUCKET, Upload
@@ -47,11 +48,11 @@ def fill(upload: Upload, count: int) -> list[str]:
 
 
 @contextmanager
-def served(s3: Any, reviewer: str = "Ada") -> Iterator[tuple[Session, Server]]:
+def served(s3: Any, reviewer: str = "Ada", order: str = ORDERS[0]) -> Iterator[tuple[Session, Server]]:
     """A session with its page."""
     session = Session(s3, BUCKET, reviewer)
     session.start()
-    server = Server(session)
+    server = Server(session, order=order)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -248,7 +248,7 @@ def test_the_page_comes_with_its_first_images_and_their_thumbnails_are_made_ahea
 ) -> None:
     label = "</script><script>run()</script>"
     ids = [upload(f"{number}.png", label=label) for number in range(3)]
-    with served(s3) as (session, server):
+    with served(s3, order="newest") as (session, server):
         page = Browser(server.address)
         page.sign_in()
         eventually(lambda: not session.listing.loading)
@@ -256,6 +256,7 @@ def test_the_page_comes_with_its_first_images_and_their_thumbnails_are_made_ahea
         found = re.search(r'<script type="application/json" id="first">(.*?)</script>', content)
         assert found
         first = json.loads(found[1])
+        assert first["order"] == "newest"
         assert (first["length"], {item["id"] for item in first["items"]}) == (3, set(ids))
         assert {item["label"] for item in first["items"]} == {label}
         # The same as the requests for them
