@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from handlers.imaging.codestream import CodeStream, Coding, NotUnderstood, Quantisation
 from handlers.rejections import Rejection
 
-_MOST_BLOCKS = 150_000  # of all tiles: some seconds
+# Of all tiles. Where a packet has nothing of a code-block, that may take no bit of it, but it takes 10 µs.
 _MOST_PACKETS = 100_000
+_MOST_CONTRIBUTIONS = 500_000
+_SMALL_CONTRIBUTIONS, _CONTRIBUTIONS_PER_BYTE = 20_000, 2
+_MOST_HEADERS = 1_000_000  # bytes
+_MOST_BITS = 32  # of a length
 _BYPASS, _TERMINATED = 1, 4  # styles of code-blocks
 
 
@@ -27,10 +31,11 @@ def check(data: bytes, stream: CodeStream) -> None:
     NotUnderstood
         There are too many of them.
     """
-    blocks = packets = 0
+    most = min(_MOST_CONTRIBUTIONS, _SMALL_CONTRIBUTIONS + _CONTRIBUTIONS_PER_BYTE * len(data))
+    contributions = packets = headers = 0
     for number, tile in stream.tiles.items():
         components = [_component(stream, number, component) for component in range(len(stream.components))]
-        blocks += sum(
+        contributions += tile.common.layers * sum(
             wide * high
             for resolutions in components
             for resolution in resolutions
@@ -40,15 +45,16 @@ def check(data: bytes, stream: CodeStream) -> None:
         packets += tile.common.layers * sum(
             len(one.places) for resolutions in components for one in resolutions
         )
-        if blocks > _MOST_BLOCKS or packets > _MOST_PACKETS:
+        if contributions > most or packets > _MOST_PACKETS:
             raise NotUnderstood
-        reader = _Reader(b"".join(data[begin:end] for begin, end in tile.parts))
+        reader = _Reader(b"".join(data[begin:end] for begin, end in tile.parts), headers)
         for component, resolution, precinct, layer in _order(tile.common, components):
             _packet(
                 reader, tile.codings[component], components[component][resolution].precincts[precinct], layer
             )
         if reader.at != len(reader.data):
             raise Rejection("corrupt_image", "JPEG2000: the packets of a tile end before its data does.")
+        headers = reader.headers
 
 
 @dataclass(slots=True)
@@ -188,6 +194,7 @@ def _component(stream: CodeStream, tile: int, component: int) -> list[_Resolutio
     region = stream.region(tile)
     edges = [(-(-begin // by), -(-end // by)) for (begin, end), by in zip(region, step, strict=True)]
     found = []
+    precincts = 0
     for resolution in range(coding.levels + 1):
         halvings = coding.levels - resolution
         (left, right), (top, bottom) = [
@@ -197,6 +204,10 @@ def _component(stream: CodeStream, tile: int, component: int) -> list[_Resolutio
         places: list[tuple[int, int]] = []
         numbers: list[tuple[int, int]] = []
         if right > left and bottom > top:
+            wide, high = -(-right >> size[0]) - (left >> size[0]), -(-bottom >> size[1]) - (top >> size[1])
+            precincts += wide * high
+            if precincts > _MOST_PACKETS:
+                raise NotUnderstood
             for down in range(top >> size[1], -(-bottom >> size[1])):
                 for across in range(left >> size[0], -(-right >> size[0])):
                     numbers.append((across, down))
@@ -265,10 +276,10 @@ def _order(coding: Coding, tile: list[list[_Resolution]]) -> Iterator[tuple[int,
 class _Reader:
     """The bits of the headers: after a byte of ones, one of seven bits follows (B.10.1)."""
 
-    __slots__ = ("_byte", "_left", "at", "data")
+    __slots__ = ("_byte", "_left", "at", "data", "headers")
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at, self._byte, self._left = data, 0, 0, 0
+    def __init__(self, data: bytes, headers: int) -> None:
+        self.data, self.at, self._byte, self._left, self.headers = data, 0, 0, 0, headers
 
     def begin(self) -> None:
         """Begin a header."""
@@ -282,6 +293,9 @@ class _Reader:
                 raise Rejection("truncated_image", "JPEG2000: a part of the data of a tile is missing.")
             self._byte = self.data[self.at]
             self.at += 1
+            self.headers += 1
+            if self.headers > _MOST_HEADERS:
+                raise NotUnderstood
             if self._left == 7 and self._byte > 0x7F:
                 raise _damaged()
         self._left -= 1
@@ -351,6 +365,8 @@ def _contribution(
         raise _damaged()
     while reader.bit():
         block.bits += 1
+        if block.bits > _MOST_BITS:
+            raise _damaged()
     pieces = []
     while passes:
         if block.segment == block.limit:
@@ -359,7 +375,7 @@ def _contribution(
                 block.limit = 2 if block.limit in (1, 10) else 1
         taken = min(passes, block.limit - block.segment)
         bits = block.bits + taken.bit_length() - 1
-        if bits > 32:
+        if bits > _MOST_BITS:
             raise _damaged()
         pieces.append((reader.bits(bits), not block.segment))
         block.segment += taken

@@ -126,7 +126,7 @@ def test_a_tile_is_shorter_than_its_packets() -> None:
     assert rejected.value.code == "truncated_image"
 
 
-@pytest.mark.parametrize("limit", ["_MOST_BLOCKS", "_MOST_PACKETS"])
+@pytest.mark.parametrize("limit", ["_MOST_CONTRIBUTIONS", "_MOST_PACKETS", "_MOST_HEADERS"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_too_many_to_read(kind: str, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image, options = KINDS[kind]
@@ -146,6 +146,19 @@ def test_too_many_to_read(kind: str, limit: str, monkeypatch: pytest.MonkeyPatch
 def test_markers_that_are_not_understood(marker: bytes) -> None:
     with pytest.raises(NotUnderstood):
         check(in_tile(SINGLE, marker + b"\0\3\0"))
+
+
+def test_work_that_a_small_file_does_not_need() -> None:
+    # GIVEN 30,000 layers of 48 code-blocks, and precincts of two pixels in an image of 100 megapixels
+    layers = LAYERS.index(b"\xff\x52") + 6
+    size = SINGLE.index(b"\xff\x51") + 6
+    coding = SINGLE.index(b"\xff\x52")
+    many = changed(SINGLE, size, struct.pack(">II", 10_000, 10_000))
+    many = changed(many, size + 16, struct.pack(">II", 10_000, 10_000))
+    many = many[: coding + 3] + b"\x0d\x01" + many[coding + 5 : coding + 14] + b"\x11" + many[coding + 14 :]
+    for data in (changed(LAYERS, layers, struct.pack(">H", 30_000)), many):
+        with pytest.raises(NotUnderstood):
+            check(data)
 
 
 def test_high_throughput_is_not_understood() -> None:
