@@ -187,7 +187,7 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     if len(content) < 39:
         raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
     right, bottom, left, top, wide, high, x, y, count = struct.unpack_from(">IIIIIIIIH", content, 2)
-    if right <= left or bottom <= top or not wide or not high:
+    if right <= left or bottom <= top or not x <= left < x + wide or not y <= top < y + high:
         raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
     if int.from_bytes(content[:2], "big") in _CINEMA:
         raise Rejection("unsupported_format", "It is JPEG 2000 of digital cinema, whose colours are XYZ.")

@@ -145,6 +145,22 @@ def test_subsampled_components(size: tuple[int, int], whole: bool) -> None:
         assert rejection(subsampled).code == "unsupported_format"
 
 
+@pytest.mark.parametrize(
+    ("at", "values"),
+    [
+        (24, (1, 0)),
+        (24, (0, 1)),
+        (8, (2**31, 60, 2**31 - 60, 0, 1, 60)),
+        (6, (60, 2**31, 0, 2**31 - 60, 60, 1)),
+    ],
+)
+def test_the_first_tile_is_not_where_the_image_begins(at: int, values: tuple[int, ...]) -> None:
+    # GIVEN a first tile that begins after the image does, or ends before it: two thousand million tiles are not
+    data = encoded(PHOTO, "JPEG2000", no_jp2=True)
+    moved = data[: 2 + at] + struct.pack(f">{len(values)}I", *values) + data[2 + at + 4 * len(values) :]
+    assert rejection(moved).code == "corrupt_image"
+
+
 def test_a_component_without_samples() -> None:
     data = encoded(PHOTO, "JPEG2000", no_jp2=True)
     assert rejection(data[:46] + b"\0" + data[47:]).code == "corrupt_image"
