@@ -141,11 +141,12 @@ def _heif_by_ffmpeg(data: bytes) -> Any:
     import numpy as np
 
     from handlers.imaging import heif
+    from handlers.rejections import NotUnderstood
 
     try:
         numbers, across = heif.grid(data)
         colour = next(heif.coded_images(data)).colour
-    except (heif.NotUnderstood, StopIteration):
+    except (NotUnderstood, StopIteration):
         numbers, across, colour = [], 1, None
     tiles = []
     try:
@@ -186,20 +187,22 @@ def _coloured(frame: Any, colour: tuple[int, bool] | None) -> Any:
 def _colour(data: bytes) -> tuple[int, bool] | None:
     """Matrix coefficients and whether the range is full, of HEIF and AVIF."""
     from handlers.imaging import heif
+    from handlers.rejections import NotUnderstood
 
     try:
         return heif.colour(data)
-    except heif.NotUnderstood:
+    except NotUnderstood:
         return None
 
 
 def _shows_from_within(data: bytes) -> bool:
     """Whether the file shows another part of its coded images than the upper left, which FFmpeg does not cut out."""
     from handlers.imaging import heif
+    from handlers.rejections import NotUnderstood
 
     try:
         return any(not coded.width for coded in heif.coded_images(data))
-    except heif.NotUnderstood:
+    except NotUnderstood:
         return False
 
 

@@ -10,6 +10,10 @@ from typing import Any
 from dropsort.contract.reasons import REASONS, is_retryable
 
 
+class NotUnderstood(Exception):
+    """A file uses what is not read here, or is damaged in a way that its decoder reports: it is not checked further."""
+
+
 class Rejection(Exception):
     """What will never work for this upload, as a reason code and what was found.
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from handlers.imaging import av1_sequence, av1_tiles, dav1d, heif
-from handlers.rejections import Rejection
+from handlers.imaging import av1_tiles, dav1d, heif
+from handlers.rejections import NotUnderstood, Rejection
 
 _MOST_PIXELS = 40_000_000  # of which two images fit into the function's memory
 _FRAMES, _TILES = (3, 6), (4, 6)  # types of OBU: with a frame's header, with its tiles
@@ -42,7 +42,7 @@ def check(data: bytes, image: Image.Image) -> None:
     library = dav1d.library()
     if library is None or image.width * image.height > _MOST_PIXELS or data[8:12] == b"avis":
         return
-    with contextlib.suppress(heif.NotUnderstood):
+    with contextlib.suppress(NotUnderstood):
         for begin, length in heif.av1_extents(data):
             layout = _layout(data, begin, begin + length)
             if layout is not None and _Ends(library, data, layout).damaged():
@@ -55,7 +55,7 @@ def _layout(data: bytes, begin: int, end: int) -> av1_tiles.Layout | None:
     """Where its tiles are; if that is not understood, its last tile alone; None if there are several frames."""
     try:
         return av1_tiles.layout(data, begin, end)
-    except av1_sequence.NotUnderstood:
+    except NotUnderstood:
         units = list(av1_tiles.units(data, begin, end))
         places = [index for index, unit in enumerate(units) if unit.kind in _TILES]
         if not places or sum(unit.kind in _FRAMES for unit in units) != 1:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-class NotUnderstood(Exception):
-    """It is another than a shown key frame, uses what is not read here, or is damaged in a way that the decoder reports."""
+from handlers.rejections import NotUnderstood
 
 
 class Bits:

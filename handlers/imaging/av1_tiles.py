@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from handlers.imaging.av1_sequence import Bits, NotUnderstood, Sequence, read
+from handlers.imaging.av1_sequence import Bits, Sequence, read
+from handlers.rejections import NotUnderstood
 
 _SEQUENCE, _FRAME_HEADER, _TILE_GROUP, _FRAME = 1, 3, 4, 6  # obu_type
 _HEADERS, _TILES = (_FRAME_HEADER, _FRAME), (_TILE_GROUP, _FRAME)

@@ -6,17 +6,15 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_SIZE, _CODING, _COMPONENT_CODING = 0xFF51, 0xFF52, 0xFF53
+from handlers.imaging.jpeg2000 import WITHOUT_LENGTH, Jpeg2000
+from handlers.rejections import NotUnderstood
+
+_CODING, _COMPONENT_CODING = 0xFF52, 0xFF53
 _QUANTISATION, _COMPONENT_QUANTISATION, _REGION = 0xFF5C, 0xFF5D, 0xFF5E
 _TILE, _DATA = 0xFF90, 0xFF93
 # Capabilities of later parts, other orders of packets, headers of packets elsewhere.
 _OTHERS = frozenset((0xFF50, 0xFF5F, 0xFF60, 0xFF61))
 _HIGH_THROUGHPUT = 64  # a style of code-blocks
-_WITHOUT_LENGTH = range(0xFF30, 0xFF40)
-
-
-class NotUnderstood(Exception):
-    """It is made in a way that is not read here."""
 
 
 @dataclass(slots=True)
@@ -138,15 +136,13 @@ class _Header:
         )
 
 
-def read(data: bytes, begin: int, parts: dict[int, list[tuple[int, int]]]) -> CodeStream:
-    """Read the markers.
+def read(data: bytes, found: Jpeg2000) -> CodeStream:
+    """Read the markers that say how the packets are coded.
 
     Parameters
     ----------
-    begin
-        Where the code stream begins.
-    parts
-        Begin and end of the parts of each tile.
+    found
+        What the main header says otherwise.
 
     Raises
     ------
@@ -154,33 +150,26 @@ def read(data: bytes, begin: int, parts: dict[int, list[tuple[int, int]]]) -> Co
         It has something that is not read here.
     """
     try:
-        return _read(data, begin, parts)
+        return _read(data, found)
     except (struct.error, IndexError) as error:
         raise NotUnderstood from error
 
 
-def _read(data: bytes, begin: int, parts: dict[int, list[tuple[int, int]]]) -> CodeStream:
-    header, size = _Header(), b""
-    for marker, content, _ in _segments(data, begin + 2):
-        if marker == _SIZE:
-            size = content
+def _read(data: bytes, found: Jpeg2000) -> CodeStream:
+    header = _Header()
+    for marker, content, _ in _segments(data, found.begin + 2):
         header.take(marker, content)
-    right, bottom, left, top, wide, high, x, y, count = struct.unpack_from(">IIIIIIIIH", size, 2)
     tiles = {}
-    for number, found in parts.items():
+    for number, parts in found.parts.items():
         own, ends = header.copy(), []
-        for first, last in found:
+        for first, last in parts:
             at = first + 12
             for marker, content, at in _segments(data, first + 12):  # noqa: B007
                 own.take(marker, content)
             ends.append((at + 2, last))
-        tiles[number] = own.tile(count)
+        tiles[number] = own.tile(len(found.samples))
         tiles[number].parts = ends
-    return CodeStream(
-        ((left, right, x, wide), (top, bottom, y, high)),
-        [(size[37 + 3 * number], size[38 + 3 * number]) for number in range(count)],
-        tiles,
-    )
+    return CodeStream(found.axes, found.samples, tiles)
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
@@ -189,7 +178,7 @@ def _segments(data: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
         marker, length = struct.unpack_from(">HH", data, at)
         if marker in (_TILE, _DATA):
             return
-        after = at + 2 if marker in _WITHOUT_LENGTH else at + 2 + length
+        after = at + 2 if marker in WITHOUT_LENGTH else at + 2 + length
         yield marker, data[at + 4 : after], after
         at = after
 

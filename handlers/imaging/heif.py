@@ -8,13 +8,9 @@ from dataclasses import dataclass, field
 
 from handlers.imaging import limits
 from handlers.imaging.boxes import Boxes, walk
-from handlers.rejections import Rejection
+from handlers.rejections import NotUnderstood, Rejection
 
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
-
-
-class NotUnderstood(Exception):
-    """The boxes have a form that is not read here."""
 
 
 @dataclass(slots=True)

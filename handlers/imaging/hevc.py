@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 from handlers.imaging import heif, slice_header
-from handlers.rejections import Rejection
+from handlers.rejections import NotUnderstood, Rejection
 
 _MOST_SLICE_TYPE = 31
 _SLICES = (*range(10), *range(16, 22))  # their types, without those that are reserved
@@ -63,7 +63,7 @@ def check(data: bytes) -> None:
     library = _library()
     if library is None:
         return
-    with contextlib.suppress(heif.NotUnderstood):
+    with contextlib.suppress(NotUnderstood):
         work = _Work()
         for coded in heif.coded_images(data):
             if damage := _slices_damaged(coded.units) or _decoding_damaged(library, coded, work):
@@ -105,7 +105,7 @@ def _slices_damaged(units: list[bytes]) -> str:
     slices = (unit for unit in units if unit and unit[0] >> 1 <= _MOST_SLICE_TYPE)
     if any(_NEVER.search(unit) for unit in slices):
         return "bytes that no encoder writes"
-    with contextlib.suppress(slice_header.NotUnderstood):
+    with contextlib.suppress(NotUnderstood):
         if not slice_header.is_aligned(units):
             return "slice header"
     return ""

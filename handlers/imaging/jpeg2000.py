@@ -13,7 +13,7 @@ from PIL import Image
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
-_ALONE = range(0xFF30, 0xFF40)  # markers without a length
+WITHOUT_LENGTH = range(0xFF30, 0xFF40)  # markers
 _CINEMA = range(3, 8)  # profiles of digital cinema
 _EXPOUNDED = 2  # the last style of quantisation
 _SPREAD = 3  # of the exponents in one level; of encoders, 1
@@ -26,8 +26,8 @@ class Jpeg2000:
     """What the main header says; ``resolutions`` are the times by which the decoder can halve the size.
 
     ``head`` is everything before the first tile, without the lengths of tiles (TLM). ``parts`` are begin and end of the parts of each tile.
-    ``axes`` has begin and end of the image, and begin and size of the first tile, across and down; ``steps`` the pixels that share one
-    sample, where a component has more than one. ``packed`` is whether packets have their headers in the main header (PPM). ``begin``
+    ``axes`` has begin and end of the image, and begin and size of the first tile, across and down; ``samples`` the pixels of one sample
+    of each component, across and down. ``packed`` is whether packets have their headers in the main header (PPM). ``begin``
     is where the code stream begins.
     """
 
@@ -40,7 +40,7 @@ class Jpeg2000:
     head: bytes = b""
     parts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     axes: tuple[tuple[int, int, int, int], ...] = ()
-    steps: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+    samples: list[tuple[int, int]] = field(default_factory=list)
     packed: bool = False
     begin: int = 0
 
@@ -51,12 +51,12 @@ class Jpeg2000:
         down where the standard rounds up.
         """
         sizes = []
-        for (begin, end, first, size), steps in zip(self.axes, self.steps, strict=True):
+        for (begin, end, first, size), steps in zip(self.axes, zip(*self.samples, strict=True), strict=True):
             edges = [begin, *range(first + size, end, size), end]
             halved = [-(-edge >> level) for edge in edges]
             if halved[0] != begin or any(left >= right for left, right in pairwise(halved)):
                 return None
-            for step in steps:
+            for step in set(steps) - {1}:
                 samples = [-(-edge // step >> level) for edge in edges]
                 if any(
                     (more - few) * step != right - left
@@ -111,7 +111,7 @@ def inspect(data: bytes) -> Jpeg2000:
             continue
         elif marker == 0xFFD9:
             break
-        elif marker in _ALONE:
+        elif marker in WITHOUT_LENGTH:
             length = 0
         elif marker < 0xFF00:
             raise Rejection("corrupt_image", "JPEG2000: there is no marker where one must be.")
@@ -197,11 +197,9 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     found.axes = (left, right, x, wide), (top, bottom, y, high)
     found.tiles = -(-(right - x) // wide) * -(-(bottom - y) // high)
     limits.check_count("JPEG2000", "tiles", found.tiles, limits.MAX_STRIPS)
-    found.steps = (
-        frozenset(content[37 : 36 + 3 * count : 3]) - {1},
-        frozenset(content[38 : 36 + 3 * count : 3]) - {1},
-    )
-    if 0 in found.steps[0] | found.steps[1]:
+    end = 36 + 3 * count
+    found.samples = list(zip(content[37:end:3], content[38:end:3], strict=False))  # it may end early
+    if any(0 in steps for steps in found.samples):
         raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
     found.components = [1 + (content[at] & 127) for at in range(36, min(36 + 3 * count, len(content)), 3)]
     if len(set(found.components)) > 1:

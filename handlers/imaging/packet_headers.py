@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from handlers.imaging.codestream import CodeStream, Coding, NotUnderstood, Quantisation
-from handlers.rejections import Rejection
+from handlers.imaging.codestream import CodeStream, Coding, Quantisation
+from handlers.rejections import NotUnderstood, Rejection
 
 # Of all tiles. Where a packet has nothing of a code-block, that may take no bit of it, but it takes 10 µs.
 _MOST_PACKETS = 100_000
@@ -50,7 +50,7 @@ def check(data: bytes, stream: CodeStream) -> None:
         reader = _Reader(b"".join(data[begin:end] for begin, end in tile.parts), headers)
         for component, resolution, precinct, layer in _order(tile.common, components):
             _packet(
-                reader, tile.codings[component], components[component][resolution].precincts[precinct], layer
+                reader, tile.codings[component], components[component][resolution].precincts(precinct), layer
             )
         if reader.at != len(reader.data):
             raise Rejection("corrupt_image", "JPEG2000: the packets of a tile end before its data does.")
@@ -168,23 +168,11 @@ class _Resolution:
     numbers: list[tuple[int, int]]  # across and down, from the origin
     made: dict[int, list[_Precinct]] = field(default_factory=dict)
 
-    @property
-    def precincts(self) -> _Precincts:
-        """By number, each made when it is read first."""
-        return _Precincts(self)
-
-
-class _Precincts:
-    __slots__ = ("_of",)
-
-    def __init__(self, of: _Resolution) -> None:
-        self._of = of
-
-    def __getitem__(self, number: int) -> list[_Precinct]:
-        made = self._of.made
-        if number not in made:
-            made[number] = [band.within(*self._of.numbers[number]) for band in self._of.bands]
-        return made[number]
+    def precincts(self, number: int) -> list[_Precinct]:
+        """One of its precincts in each sub-band, made when it is read first."""
+        if number not in self.made:
+            self.made[number] = [band.within(*self.numbers[number]) for band in self.bands]
+        return self.made[number]
 
 
 def _component(stream: CodeStream, tile: int, component: int) -> list[_Resolution]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from handlers.imaging import codestream, packet_headers
 from handlers.imaging.jpeg2000 import Jpeg2000, load
-from handlers.rejections import Rejection
+from handlers.rejections import NotUnderstood, Rejection
 
 _END = b"\xff\xd9"
 # As the header of a packet, this has a length of more than 32 bits, which is rejected.
@@ -41,8 +41,8 @@ def check(data: bytes, found: Jpeg2000) -> None:
     Rejection
         ``truncated_image``, ``corrupt_image``.
     """
-    with contextlib.suppress(codestream.NotUnderstood):
-        packet_headers.check(data, codestream.read(data, found.begin, found.parts))
+    with contextlib.suppress(NotUnderstood):
+        packet_headers.check(data, codestream.read(data, found))
         return
     level = next(level for level in range(found.resolutions, -1, -1) if found.size_at(level))
     width, height = found.size_at(level) or (0, 0)

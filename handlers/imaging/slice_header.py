@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-class NotUnderstood(Exception):
-    """The parameter sets use what is not read here, or are damaged in a way that the decoder reports."""
+from handlers.rejections import NotUnderstood
 
 
 class _Bits:

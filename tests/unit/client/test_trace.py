@@ -84,8 +84,8 @@ def test_all_versions_of_an_image_are_listed_and_not_the_rest_of_the_bucket(
     assert 3 <= len(pages) <= 4
 
 
-def review(s3: Any, location: str) -> None:
-    """Store a review of the result at a location, decided at ten."""
+def review(s3: Any, location: str) -> bytes:
+    """Store a review of the result at a location, decided at ten, and return it."""
     prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
     decided = reviews.append_decision(
         reviews.begin(prediction, {}),
@@ -97,6 +97,7 @@ def review(s3: Any, location: str) -> None:
     )
     body = json.dumps(reviews.encode(decided)).encode()
     s3.put_object(Bucket=BUCKET, Key=reviews.key("cam/a.jpg"), Body=body)
+    return body
 
 
 def test_a_review_is_not_of_an_earlier_upload_if_one_of_two_results_is_of_the_same(
@@ -132,18 +133,7 @@ def test_the_history_of_an_image_has_its_review(s3: Any, write_result: Callable[
     assert (unreviewed.decisions, unreviewed.earlier) == ((), False)
 
     # WHEN it is reviewed
-    prediction = json.loads(s3.get_object(Bucket=BUCKET, Key=location)["Body"].read())
-    review = reviews.append_decision(
-        reviews.begin(prediction, {}),
-        id="d1",
-        by="ada",
-        at="2026-11-26T09:00:00+00:00",
-        action="label",
-        label="van",
-    )
-    s3.put_object(
-        Bucket=BUCKET, Key=reviews.key("cam/a.jpg"), Body=json.dumps(reviews.encode(review)).encode()
-    )
+    body = review(s3, location)
 
     # THEN its history has the decision; something else under that key is none
     (decision,) = find(s3, BUCKET, KEY).decisions
@@ -152,7 +142,6 @@ def test_the_history_of_an_image_has_its_review(s3: Any, write_result: Callable[
     assert find(s3, BUCKET, KEY).decisions == ()
     # AND so is a review of another image
     s3.put_object(Bucket=BUCKET, Key="incoming/b.jpg", Body=b"2")
-    body = json.dumps(reviews.encode(review)).encode()
     s3.put_object(Bucket=BUCKET, Key=reviews.key("b.jpg"), Body=body)
     assert find(s3, BUCKET, "incoming/b.jpg").decisions == ()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from handlers.imaging import heif, hevc
-from handlers.rejections import Rejection
+from handlers.rejections import NotUnderstood, Rejection
 from tests import needs
 from tests.unit.handlers.sample_images import UPRIGHT, corners, drawn, near, noise, prepare, rejection
 from tests.unit.handlers.test_imaging import TURNED
@@ -205,7 +205,7 @@ def test_what_is_shown_has_a_size(divisor: int) -> None:
 
 def test_boxes_of_another_form_are_left_to_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     data = SMALL.replace(b"pitm", b"none", 1)
-    with pytest.raises(heif.NotUnderstood):
+    with pytest.raises(NotUnderstood):
         list(heif.coded_images(data))
     hevc.check(data)
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from handlers.imaging import heif, hevc, slice_header
-from handlers.rejections import Rejection
+from handlers.rejections import NotUnderstood, Rejection
 from tests import needs
 from tests.unit.handlers.sample_images import drawn, noise, prepare, rejection
 from tests.unit.handlers.test_imaging_heic import SMALL, heic
@@ -157,10 +157,10 @@ def test_headers_that_are_not_understood_are_left_to_the_decoder() -> None:
     units = _units(SMALL)
     (parameters,) = (unit for unit in units if unit[0] >> 1 == 34)
     for others in ([*units, parameters], [unit for unit in units if unit != parameters]):
-        with pytest.raises(slice_header.NotUnderstood, match="parameter sets"):
+        with pytest.raises(NotUnderstood, match="parameter sets"):
             slice_header.is_aligned(others)
     for size in (3, 4, 5):
-        with pytest.raises(slice_header.NotUnderstood, match="ends early"):
+        with pytest.raises(NotUnderstood, match="ends early"):
             slice_header.is_aligned([parameters[:size] if unit == parameters else unit for unit in units])
     # Twice the same parameters are not damage.
     assert not hevc._slices_damaged([parameters, *units])

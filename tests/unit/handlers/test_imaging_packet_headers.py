@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from handlers.imaging import codestream, jpeg2000, packet_headers, packets
-from handlers.imaging.codestream import NotUnderstood
-from handlers.rejections import Rejection
+from handlers.rejections import NotUnderstood, Rejection
 from tests.unit.handlers.sample_images import encoded, noise, rejection
 from tests.unit.handlers.test_imaging_packets import KINDS, MARKED, WHOLE, reads
 
@@ -29,7 +28,7 @@ LAYERS = encoded(
 def check(data: bytes) -> None:
     """Only what is checked of headers."""
     found = jpeg2000.inspect(data)
-    packet_headers.check(data, codestream.read(data, found.begin, found.parts))
+    packet_headers.check(data, codestream.read(data, found))
 
 
 def changed(data: bytes, at: int, new: bytes) -> bytes:
