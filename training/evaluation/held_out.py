@@ -109,7 +109,7 @@ def evaluate(
             "evaluate on images that it has not seen"
         )
     other = predict(model, others, lambda done, _: progress(before + done, total)) if others else None
-    near, found_by = _near_duplicates(test, data.part("train"), known)
+    near, found_by = _near_duplicates(test, [*data.part("train"), *data.part("validation")], known)
     return Evaluation(
         model=model.name,
         labels=model.labels,

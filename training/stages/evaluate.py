@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str,
     fingerprints.write(folder, [*data.part("train"), *data.part("validation")])
     predictions = None
     if data.part("test"):
-        # The fingerprints decide which of these have a near-duplicate in training or validation.
-        found = held_out.evaluate(folder, replace(data, images=data.part("test")))
+        found = held_out.evaluate(folder, data)
         figures = {**found.summary(), **figures}
         _write_figures(folder, figures, data)
         predictions = found.predictions

@@ -69,6 +69,8 @@ def test_three_classes_from_a_folder_to_a_prediction(image_tree: Callable[..., P
     assert {"accuracy", "ece", "threshold", "coverage", "familiarity_threshold"} <= figures.keys()
     assert held_out.evaluate(result.folder, data).summary()["accuracy"] == figures["accuracy"]
     assert figures["accuracy"] > 0.6
+    # Every image that it was made from is here: pixels confirm each near-duplicate.
+    assert figures["near_duplicates_from"] == ["perceptual hash and pixels"]
     assert [s.epoch.number for s in steps] == [1, 2, 3]
     model = inference.load(result.folder)
     assert model.labels == ["blue", "green", "red"]
