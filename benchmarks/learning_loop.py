@@ -23,7 +23,7 @@ from training import dataset
 from training.dataset import Dataset, LabelledImage
 from training.evaluation.compare import compare
 from training.evaluation.held_out import load_model, predict
-from training.settings import Settings
+from training.settings import TrainingSettings
 from training.train import train
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("images", type=Path, metavar="DIR")
-    parser.add_argument("--arch", default=Settings.arch)
+    parser.add_argument("--arch", default=TrainingSettings.arch)
     parser.add_argument("--epochs", type=int, default=0, help="0: the default of the architecture")
     parser.add_argument("--seeds", type=int, default=1, help="repetitions with another half")
     parser.add_argument("--models", type=Path, help="folder to keep the models of the first repetition in")
@@ -44,11 +44,13 @@ def main() -> None:
     for seed in range(arguments.seeds):
         with tempfile.TemporaryDirectory() as folder:
             models = arguments.models if arguments.models and not seed else Path(folder)
-            settings = Settings(arch=arguments.arch, epochs=arguments.epochs, seed=seed, validation=0.15)
+            settings = TrainingSettings(
+                arch=arguments.arch, epochs=arguments.epochs, seed=seed, validation=0.15
+            )
             repetition(data, models, settings)
 
 
-def repetition(data: Dataset, models: Path, settings: Settings) -> None:
+def repetition(data: Dataset, models: Path, settings: TrainingSettings) -> None:
     """Train and compare the three models."""
     random = np.random.default_rng(settings.seed)
     images = data.part("train")
@@ -70,7 +72,7 @@ def repetition(data: Dataset, models: Path, settings: Settings) -> None:
         (models / f"{name}.json").write_text(json.dumps(found, indent=2))
 
 
-def _train(data: Dataset, images: list[LabelledImage], folder: Path, settings: Settings) -> None:
+def _train(data: Dataset, images: list[LabelledImage], folder: Path, settings: TrainingSettings) -> None:
     """Train on these images; a part of them is held out for the threshold."""
     parts = [replace(image, part="train") for image in images]
     train(
@@ -78,7 +80,9 @@ def _train(data: Dataset, images: list[LabelledImage], folder: Path, settings: S
     )
 
 
-def _print(settings: Settings, half: int, reviewed: int, name: str, found: dict[str, Any], side: str) -> None:
+def _print(
+    settings: TrainingSettings, half: int, reviewed: int, name: str, found: dict[str, Any], side: str
+) -> None:
     accuracy, coverage = found["accuracy"], found["coverage_at_precision"]
     changed = (
         f"{accuracy['gained']}, {accuracy['lost']} | {accuracy['p']:.3f}" if side == "candidate" else "– | –"

@@ -83,7 +83,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WorkflowSettings:
     """The settings, parsed and checked once, when a function starts."""
 
     stack: str
@@ -103,7 +103,7 @@ class Settings:
     event_bus: str
 
 
-def load(environment: Mapping[str, str] = os.environ) -> Settings:
+def load(environment: Mapping[str, str] = os.environ) -> WorkflowSettings:
     """Read the settings.
 
     Raises
@@ -129,7 +129,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             raise ValueError(f"{name}={text[name]!r}: expected pairs like bicycle=0.9,motorcycle=0.95")
         return {label.strip(): number(name, 0, 1, value) for label, _, value in pairs}
 
-    return Settings(
+    return WorkflowSettings(
         stack=text["STACK_NAME"],
         endpoint=text["ENDPOINT_NAME"],
         accept=text["ENDPOINT_ACCEPT"],

@@ -28,7 +28,7 @@ from monitoring.errors import MonitoringError
 from monitoring.history import History
 from monitoring.incremental.run import load, run
 from monitoring.prices import ResourceUse, cost
-from monitoring.settings import Settings
+from monitoring.settings import MonitoringSettings
 from monitoring.storage import open_store
 from monitoring.storage.documents import JsonDocuments
 from monitoring.storage.state import AggregationState
@@ -55,7 +55,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """
     import boto3  # here, so that everything but the handler works without it
 
-    settings = Settings.of(os.environ)
+    settings = MonitoringSettings.of(os.environ)
     seconds = context.get_remaining_time_in_millis() / 1000 if context is not None else 300.0
     now = _now(event)
     s3, cloudwatch = boto3.client("s3"), boto3.client("cloudwatch")
@@ -66,7 +66,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def observe(
-    settings: Settings,
+    settings: MonitoringSettings,
     now: datetime,
     *,
     s3: S3Client,
@@ -132,7 +132,7 @@ def observe(
 
 
 def _check(
-    settings: Settings,
+    settings: MonitoringSettings,
     now: datetime,
     day: Aggregate,
     reference: Reference | None,
@@ -158,7 +158,7 @@ def _completeness(complete: bool) -> dict[str, float]:
     return values
 
 
-def _captured_share(settings: Settings, day: Aggregate, invoked: float) -> dict[str, float]:
+def _captured_share(settings: MonitoringSettings, day: Aggregate, invoked: float) -> dict[str, float]:
     """The share of a day's requests to capture that were captured; nothing if there were few."""
     expected = invoked * settings.capture_percent / 100
     if expected < FEWEST_INVOCATIONS:
@@ -172,7 +172,7 @@ def _shares(current: Aggregate) -> dict[str, float]:
     return {label: count / whole.count for label, count in whole.labels.items()} if whole.count else {}
 
 
-def _cost(settings: Settings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:
+def _cost(settings: MonitoringSettings, images: int, traffic: Mapping[datetime, int], now: datetime) -> float:
     """Estimated dollars since the month began; the endpoint counts from the first capture of the month on."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     begun = max(month, min(traffic, default=now))

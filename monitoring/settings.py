@@ -10,7 +10,7 @@ from monitoring.errors import MonitoringError
 
 
 @dataclass(frozen=True)
-class Settings:
+class MonitoringSettings:
     """What the template passes; names are those of the environment variables, in upper case."""
 
     stack_name: str
@@ -24,7 +24,7 @@ class Settings:
     instance_count: int = 1
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> Settings:
+    def of(cls, environment: Mapping[str, str]) -> MonitoringSettings:
         """Read the environment.
 
         Raises

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dropsort.contract.defaults import PRECISION
 
-# Fields of `Settings` that `dropsort train` has as options of the same name; the others only the script has.
+# Fields of `TrainingSettings` that `dropsort train` has as options of the same name; the others only the script has.
 OPTIONS = (
     "arch",
     "epochs",
@@ -31,7 +31,7 @@ MODEL_FOLDER = "models/mine"  # that a training run writes by default
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrainingSettings:
     """The settings of a training run; every field is an argument of the script too."""
 
     arch: str = EFFICIENTNET
@@ -50,8 +50,8 @@ class Settings:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The script's arguments; defaults as in `Settings`, folders from SageMaker's variables."""
-    default, env = Settings(), os.environ
+    """The script's arguments; defaults as in `TrainingSettings`, folders from SageMaker's variables."""
+    default, env = TrainingSettings(), os.environ
     options = argparse.ArgumentParser(
         prog="python -m training.train",
         description="Trains a classifier from labelled images and writes the model folder.",

@@ -32,9 +32,9 @@ from training.dataset import Dataset
 from training.errors import TrainingError
 from training.model import artifact
 from training.progress import OnEpoch, no_epoch, progress_line
-from training.settings import Settings, parser
+from training.settings import TrainingSettings, parser
 
-__all__ = ["Settings", "TrainingResult", "check_folder", "gather", "main", "train"]
+__all__ = ["TrainingSettings", "TrainingResult", "check_folder", "gather", "main", "train"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrainingResult:
 
 
 def train(
-    data: Dataset, folder: Path, settings: Settings | None = None, *, progress: OnEpoch = no_epoch
+    data: Dataset, folder: Path, settings: TrainingSettings | None = None, *, progress: OnEpoch = no_epoch
 ) -> TrainingResult:
     """Train on a dataset that is split into parts (`dataset.split`), and write `folder`.
 
@@ -56,7 +56,7 @@ def train(
     TrainingError
         Fewer than two labels, a label with too few images, or a package that is missing.
     """
-    settings = settings or Settings()
+    settings = settings or TrainingSettings()
     try:
         import torch
 
@@ -95,7 +95,7 @@ def train(
     return TrainingResult(folder, data.labels, evaluate(folder, data, settings, figures))
 
 
-def gather(images: Path, validation_images: Path | None, settings: Settings) -> Dataset:
+def gather(images: Path, validation_images: Path | None, settings: TrainingSettings) -> Dataset:
     """Read and split the images; those of a second folder become the validation part."""
     data = dataset.read(images)
     if validation_images is not None and validation_images.is_dir():
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if images is None:
             raise TrainingError("no images: give a folder or manifest with --images")
         check_folder(Path(folder), replace_model=again)
-        settings = Settings(**arguments)
+        settings = TrainingSettings(**arguments)
         data = gather(Path(images), Path(held) if held else None, settings)
         for path, reason in data.rejected:
             print(printable(f"rejected: {path}: {reason}"), file=sys.stderr)

@@ -12,7 +12,7 @@ from dropsort.cli.documents import write_json
 from dropsort.cli.output import bars, echo, note
 from dropsort.cli.sagemaker import ACCOUNT, artifact_bucket, note_request, print_requests, region_of
 from dropsort.client.aws import Aws
-from training.settings import OPTIONS, Settings
+from training.settings import OPTIONS, TrainingSettings
 
 
 def train_on_sagemaker(images: Path | None, json_file: Path | None, **options: Any) -> int:
@@ -73,7 +73,7 @@ def _hyperparameters(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Options that differ from their defaults, as arguments of the script; of the built-in algorithm only the epochs."""
     if kind == "built-in":
         return {"epochs": str(options["epochs"])} if options["epochs"] else {}
-    default = Settings()
+    default = TrainingSettings()
     return {
         name: str(options[name]) for name in OPTIONS if options[name] not in (None, getattr(default, name))
     }

@@ -13,9 +13,9 @@ from dropsort.cli.options import amount, aws_options, existing, json_option, sta
 from dropsort.cli.output import bars, facts_table, note, output_console
 from dropsort.contract.text import printable
 from training.progress import EpochProgress, progress_line
-from training.settings import EFFICIENTNET, MODEL_FOLDER, OPTIONS, RESNET, Settings
+from training.settings import EFFICIENTNET, MODEL_FOLDER, OPTIONS, RESNET, TrainingSettings
 
-DEFAULT = Settings()
+DEFAULT = TrainingSettings()
 
 
 @click.command(short_help="Train a model, on this machine or on SageMaker.")
@@ -146,7 +146,9 @@ def train(
     from training.dataset import splitting
 
     training.check_folder(model, replace_model=replace)
-    settings = training.Settings(**{name: options[name] for name in OPTIONS if options[name] is not None})
+    settings = training.TrainingSettings(
+        **{name: options[name] for name in OPTIONS if options[name] is not None}
+    )
     data = training.gather(images, None, settings)
     note_bad_files(data.rejected)
     for part, counts in data.counts().items():

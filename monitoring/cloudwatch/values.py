@@ -8,7 +8,7 @@ from dropsort.contract import metrics as names
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.drift.signals import LABEL_SHARES
 from monitoring.drift.windows import DriftCheck, sample
-from monitoring.settings import Settings
+from monitoring.settings import MonitoringSettings
 
 _DISTANCES = (
     (names.LABEL_SHARE_CHANGE, LABEL_SHARES),
@@ -18,7 +18,7 @@ _DISTANCES = (
 
 
 def metric_values(
-    settings: Settings, health: Health, before: Health, day: Aggregate, found: DriftCheck
+    settings: MonitoringSettings, health: Health, before: Health, day: Aggregate, found: DriftCheck
 ) -> dict[str, float]:
     """Values by metric name, except cost and captured share; NaN where nothing is known.
 

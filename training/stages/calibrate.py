@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dropsort.contract.statistics import calibration_error
 from training.evaluation import calibration, scores
 from training.evaluation.threshold import Threshold, choose_threshold
-from training.settings import Settings
+from training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from training.stages.fit import Fitted
@@ -24,7 +24,7 @@ class Calibrated:
     figures: dict[str, Any]
 
 
-def calibrate(fitted: Fitted, settings: Settings) -> Calibrated:
+def calibrate(fitted: Fitted, settings: TrainingSettings) -> Calibrated:
     """Fit the temperature, then choose the lowest threshold that reaches `settings.precision`."""
     temperature, reason = calibration.calibrate(fitted.logits, fitted.truth)
     probabilities = scores.softmax(fitted.logits, temperature)

@@ -12,10 +12,12 @@ from training.dataset import Dataset, fingerprints
 from training.evaluation import held_out, reference_file
 from training.evaluation.figures import Predictions
 from training.model import card
-from training.settings import Settings
+from training.settings import TrainingSettings
 
 
-def evaluate(folder: Path, data: Dataset, settings: Settings, figures: dict[str, Any]) -> dict[str, Any]:
+def evaluate(
+    folder: Path, data: Dataset, settings: TrainingSettings, figures: dict[str, Any]
+) -> dict[str, Any]:
     """Complete the figures of the earlier stages with those of the test part, if there is one; return them.
 
     metrics.json is written before the evaluation, which reads the thresholds from it, and again after it.

@@ -21,7 +21,7 @@ from training.model.classifier import Classifier, train_classifier
 from training.model.network import architecture
 from training.model.training_loop import Images, Labels
 from training.progress import Epoch, EpochProgress, OnEpoch
-from training.settings import Settings
+from training.settings import TrainingSettings
 from training.stages.out_of_fold import out_of_fold
 
 
@@ -46,7 +46,7 @@ class Fitted:
     truth: Labels
 
 
-def fit(data: Dataset, settings: Settings, progress: OnEpoch) -> Fitted:
+def fit(data: Dataset, settings: TrainingSettings, progress: OnEpoch) -> Fitted:
     """Train on the train part; with folds on the validation part, too.
 
     Raises
@@ -101,7 +101,7 @@ def fit(data: Dataset, settings: Settings, progress: OnEpoch) -> Fitted:
 
 
 def _check(
-    data: Dataset, training: list[LabelledImage], held_out: list[LabelledImage], settings: Settings
+    data: Dataset, training: list[LabelledImage], held_out: list[LabelledImage], settings: TrainingSettings
 ) -> None:
     if len(data.labels) < 2:
         raise TrainingError(

@@ -26,7 +26,7 @@ from training.dataset import LabelledImage  # noqa: E402
 from training.evaluation.held_out import load_model, predict  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("torch")
-SETTINGS = train.Settings(arch="resnet8", epochs=2, validation=0.2)
+SETTINGS = train.TrainingSettings(arch="resnet8", epochs=2, validation=0.2)
 
 
 def output(command: Any, *arguments: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from dropsort.deployment.errors import DeployError
 from tests.commands import ROOT, commands
 from tests.unit.cli.no_account import ENVIRONMENT
 from training.errors import TrainingError
-from training.settings import OPTIONS, Settings
+from training.settings import OPTIONS, TrainingSettings
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +43,7 @@ def test_a_training_run_has_its_settings_as_options() -> None:
     command = cli.dropsort.get_command(click.Context(cli.dropsort), "train")
     assert command is not None
     defaults = {item.name: item.default for item in command.params}
-    fields = vars(Settings())
+    fields = vars(TrainingSettings())
     assert set(OPTIONS) == fields.keys() & defaults.keys()
     assert all(defaults[name] in (None, fields[name]) for name in OPTIONS)
 

@@ -95,7 +95,7 @@ def test_the_bounds_of_each_number(name: str, low: float, high: float, step: flo
 
 
 def test_what_each_variable_becomes() -> None:
-    assert settings.load({}) == settings.Settings(
+    assert settings.load({}) == settings.WorkflowSettings(
         stack="dropsort", endpoint="", accept="application/json;verbose=true", invocation_timeout=10.0, labels=(), threshold=0.93,
         label_thresholds={}, familiarity_threshold=0.01, image_side=256, max_bytes=100_000_000, max_pixels=100_000_000,
         decoding_bytes=1_300_000_000, ignored_patterns=ignored_patterns(), model_version="", event_bus="",
@@ -105,6 +105,6 @@ def test_what_each_variable_becomes() -> None:
         "THRESHOLD": "0.5", "LABEL_THRESHOLDS": "a=0", "FAMILIARITY_THRESHOLD": "0", "IMAGE_SIDE": "64", "MAX_OBJECT_MEGABYTES": "1.5",
         "MAX_MEGAPIXELS": "2", "DECODING_MEGABYTES": "200", "IGNORED_PATTERNS": ",", "MODEL_VERSION": "v", "EVENT_BUS_NAME": "bus",
     }  # fmt: skip
-    assert settings.load(given) == settings.Settings(
+    assert settings.load(given) == settings.WorkflowSettings(
         "s", "e", "text/csv", 2.5, ("a", "b"), 0.5, {"a": 0.0}, 0.0, 64, 1_500_000, 2_000_000, 200_000_000, ",", "v", "bus"
     )  # fmt: skip

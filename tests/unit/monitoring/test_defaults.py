@@ -14,7 +14,7 @@ from dropsort.pages import report
 from handlers.settings import SETTINGS
 from monitoring.drift import assess, windows
 from monitoring.report import figures as data
-from monitoring.settings import Settings
+from monitoring.settings import MonitoringSettings
 from tests.unit.infra.template import PARAMETERS
 
 OF_THE_TEMPLATE = {
@@ -32,7 +32,7 @@ def test_the_defaults_are_the_templates_and_the_functions() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [assess.assess, windows.check, report.write, data.build, Settings, CaptureLocation],
+    [assess.assess, windows.check, report.write, data.build, MonitoringSettings, CaptureLocation],
     ids=lambda f: f.__qualname__,
 )
 def test_whoever_has_a_default_has_that_one(function: Callable[..., Any]) -> None:
@@ -46,5 +46,5 @@ def test_whoever_has_a_default_has_that_one(function: Callable[..., Any]) -> Non
 
 
 def test_the_hourly_function_falls_back_to_them() -> None:
-    settings = Settings.of({"STACK_NAME": "s", "BUCKET_NAME": "b"})
+    settings = MonitoringSettings.of({"STACK_NAME": "s", "BUCKET_NAME": "b"})
     assert (settings.threshold, settings.familiarity_threshold) == tuple(OF_THE_TEMPLATE.values())

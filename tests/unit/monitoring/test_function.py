@@ -16,10 +16,10 @@ from monitoring import function
 from monitoring.drift.sample import Sample
 from monitoring.errors import MonitoringError
 from monitoring.function import handler, observe
-from monitoring.settings import Settings
+from monitoring.settings import MonitoringSettings
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
-SETTINGS = Settings("dropsort", "images", labels=("bicycle", "motorcycle"))
+SETTINGS = MonitoringSettings("dropsort", "images", labels=("bicycle", "motorcycle"))
 
 
 def put_captures(
@@ -214,7 +214,7 @@ def test_captures_get_six_tenths_of_the_time_that_is_left(
 def test_a_wrong_setting_is_named(environment: dict[str, str], said: str) -> None:
     """GIVEN an environment that is incomplete WHEN the settings are read THEN the variable is named."""
     with pytest.raises(MonitoringError, match=said):
-        Settings.of(environment)
+        MonitoringSettings.of(environment)
 
 
 def test_the_function_imports_only_what_its_layer_holds() -> None:

@@ -16,7 +16,7 @@ from monitoring.cloudwatch import values
 from monitoring.cloudwatch.emf import emf
 from monitoring.drift.sample import Sample
 from monitoring.prices import INSTANCES, PRICES, ResourceUse, cost, price, redrive_dollars
-from monitoring.settings import Settings
+from monitoring.settings import MonitoringSettings
 
 NOW = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 
@@ -116,7 +116,7 @@ def test_values_are_what_a_run_added_and_what_either_window_found(monkeypatch: p
     )
     before = Health(records=10, bad_lines=3, duplicates=5)
     after = Health(records=17, bad_lines=4, duplicates=7)
-    settings = Settings("s", "b", threshold=0.91, familiarity_threshold=0.01)
+    settings = MonitoringSettings("s", "b", threshold=0.91, familiarity_threshold=0.01)
     expected = {
         "Captured": 7, "BadLines": 1, "Duplicates": 2, "MeanConfidence": 0.84, "LowConfidenceRate": 0.25, "UnfamiliarRate": 0.25,
         "EstimatedAccuracy": 0.84, "LabelShareChange": 0.3, "ConfidenceWasserstein": 0.1, "ConfidenceJensenShannon": 0.2,
@@ -136,7 +136,7 @@ def test_settings_are_of_the_environment_and_empty_ones_are_the_defaults() -> No
         "THRESHOLD": "0.8", "FAMILIARITY_THRESHOLD": "0.02", "LABELS": " a, b ,", "CAPTURE_PERCENT": "25",
         "WORKFLOW_TYPE": "STANDARD", "INSTANCE_TYPE": "ml.m5.large", "INSTANCE_COUNT": "3",
     }  # fmt: skip
-    settings = Settings("s", "b", 0.8, 0.02, ("a", "b"), 25.0, "STANDARD", "ml.m5.large", 3)
-    assert Settings.of(needed | given) == settings
+    settings = MonitoringSettings("s", "b", 0.8, 0.02, ("a", "b"), 25.0, "STANDARD", "ml.m5.large", 3)
+    assert MonitoringSettings.of(needed | given) == settings
     numbers = ("THRESHOLD", "FAMILIARITY_THRESHOLD", "CAPTURE_PERCENT", "INSTANCE_COUNT")
-    assert Settings.of(needed | dict.fromkeys(numbers, "")) == Settings("s", "b")
+    assert MonitoringSettings.of(needed | dict.fromkeys(numbers, "")) == MonitoringSettings("s", "b")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from training.settings import Settings
+from training.settings import TrainingSettings
 from training.train import gather
 
 
 def test_each_part_has_its_own_share(image_tree: Callable[..., Path]) -> None:
-    data = gather(image_tree(20), None, Settings(validation=0.3, test=0.1))
+    data = gather(image_tree(20), None, TrainingSettings(validation=0.3, test=0.1))
     sizes = [len(data.part(part)) for part in ("train", "validation", "test")]
     assert sum(sizes) == 40
     assert sizes[0] > sizes[1] > 2 * sizes[2] > 0
@@ -20,6 +20,6 @@ def test_rejected_files_of_both_folders_are_named(image_tree: Callable[..., Path
     folders = [image_tree(12, below=name) for name in ("first", "second")]
     for folder in folders:
         (folder / "red" / "bad.png").write_text("no image")
-    data = gather(folders[0], folders[1], Settings())
+    data = gather(folders[0], folders[1], TrainingSettings())
     assert [path.parent.parent for path, _ in data.rejected] == folders
     assert {image.path.parent.parent for image in data.part("validation")} == {folders[1]}

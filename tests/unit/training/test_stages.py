@@ -10,7 +10,7 @@ import pytest
 
 from dropsort.contract.statistics import calibration_error
 from training.evaluation import calibration, scores
-from training.settings import Settings
+from training.settings import TrainingSettings
 from training.stages.calibrate import calibrate
 from training.stages.out_of_fold import out_of_fold
 
@@ -52,7 +52,7 @@ def test_the_threshold_is_chosen_on_calibrated_probabilities_of_the_held_out_ima
     truth = (random.random(2000) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).astype(np.int64)
     fitted: Any = SimpleNamespace(logits=logits * 3, truth=truth)
 
-    found = calibrate(fitted, Settings(precision=0.95, folds=folds))
+    found = calibrate(fitted, TrainingSettings(precision=0.95, folds=folds))
 
     assert (found.temperature, found.reason) == calibration.calibrate(logits * 3, truth)
     probabilities = scores.softmax(logits * 3, found.temperature)
@@ -74,7 +74,7 @@ def test_below_the_lowest_confidence_is_that_of_a_guess() -> None:
     # GIVEN three classes, and 30 images that are all right with the same confidence
     truth = np.arange(30) % 3
     logits = (np.eye(3)[truth] * 3).astype(np.float32)
-    found = calibrate(SimpleNamespace(logits=logits, truth=truth), Settings(precision=0.95))  # type: ignore[arg-type]
+    found = calibrate(SimpleNamespace(logits=logits, truth=truth), TrainingSettings(precision=0.95))  # type: ignore[arg-type]
     confidence = float(scores.softmax(logits)[0].max())
     assert found.temperature == 1.0
     assert found.threshold.value == pytest.approx((confidence + 1 / 3) / 2, abs=1e-4)

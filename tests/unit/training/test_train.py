@@ -35,7 +35,7 @@ Classifier = Deferred("training.model.classifier", "Classifier")
 Network, blocks = (Deferred("training.model.network", name) for name in ("Network", "blocks"))
 export, fit_stage = Deferred("training.stages.export"), Deferred("training.stages.fit")
 ROOT = Path(__file__).parents[3]
-SMALL = train.Settings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
+SMALL = train.TrainingSettings(arch="resnet8", epochs=3, validation=0.2, test=0.2)
 
 
 def run(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -303,11 +303,11 @@ def test_the_reference_is_of_images_that_the_model_was_not_trained_on(
     small: dict[str, Any] = {"arch": "resnet8", "epochs": 1}
 
     # WHEN some are held out THEN the reference is of those
-    train.train(data, folder, train.Settings(**small))
+    train.train(data, folder, train.TrainingSettings(**small))
     assert len(json.loads((folder / "reference.json").read_text())) == len(data.part("validation")) > 0
 
     # WHEN all of them train THEN there is none, and that of the model before is gone
-    train.train(data, folder, train.Settings(**small, folds=2))
+    train.train(data, folder, train.TrainingSettings(**small, folds=2))
     assert not (folder / "reference.json").exists()
 
 
@@ -323,7 +323,7 @@ def test_too_little_to_train_on_is_an_error(
     with pytest.raises(TrainingError, match=says):
         train.train(data, tmp_path / "m", SMALL)
     with pytest.raises(TrainingError, match="choose one of"):
-        train.train(data, tmp_path / "m", train.Settings(arch="vgg"))
+        train.train(data, tmp_path / "m", train.TrainingSettings(arch="vgg"))
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_validation_images_are_trained_on_only_out_of_fold_and_ten_are_needed(
     monkeypatch.setattr(fit_stage.get(), "train_classifier", train_classifier)
     data = dataset.Dataset(["blue", "red"], images)
     with pytest.raises(TrainingError, match=f"^{expected}"):
-        fit_stage.fit(data, train.Settings(arch="resnet8", folds=folds), lambda _: None)
+        fit_stage.fit(data, train.TrainingSettings(arch="resnet8", folds=folds), lambda _: None)
 
 
 def test_the_script_trains_as_sagemaker_starts_it(image_tree: Callable[..., Path], tmp_path: Path) -> None:
