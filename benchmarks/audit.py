@@ -1,4 +1,4 @@
-"""Does the audit's interval cover the true precision as often as it promises?
+"""Does the audit's interval cover the true precision as often as it should?
 
     python -m benchmarks.audit [--services 2000]
 

@@ -196,7 +196,7 @@ def false_alarms(days: int, pool: ProcessPoolExecutor) -> Iterator[str]:
         yield from (f"    {alarm}" for alarm in sorted({a for a in found if a})[:3])
     yield (
         f"all: {alarmed} of {everything} days alarmed, {alarmed / everything:.3%} "
-        f"(95 %: up to {wilson(alarmed, everything).high:.3%}; promised: at most 1 %)"
+        f"(95 %: up to {wilson(alarmed, everything).high:.3%}; limit: 1 %)"
     )
 
 

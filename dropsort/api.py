@@ -154,16 +154,16 @@ class Service:
         Parameters
         ----------
         precision
-            That was promised, 0 to 1; None takes the one that the stack's model was trained for.
+            Target precision, 0 to 1; None takes the one that the stack's model was trained for.
         prefix
             Only images whose path below ``incoming/`` starts so.
         """
         from dropsort.client import reviewed
         from monitoring.quality import audit
 
-        promised = self._service.precision if precision is None else precision
+        target = self._service.precision if precision is None else precision
         found = audit.audited_results(*reviewed.with_results(self._aws.client("s3"), self.bucket, prefix))
-        return audit.audit(found, promised, self._service.model)
+        return audit.audit(found, target, self._service.model)
 
     def report(self, out: str | os.PathLike[str]) -> Path:
         """Read new captures, write the monitoring report as one HTML page, and return it.

@@ -4,7 +4,7 @@
 ``reference.json``     what drift is compared with: put there, or made of the first captures
 ``traffic.json``       captures by hour of the last weeks, for silence
 ``latest.json``        the response of the latest run, with the time until which everything was read
-``audit.json``         what the last audit found of the promised precision: stored by `dropsort audit --store`
+``audit.json``         what the last audit found of the target precision: stored by `dropsort audit --store`
 =====================  ===============================================================
 """
 
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dropsort.contract import reference as reference_file
-from dropsort.contract.metrics import AUDITED_PRECISION, PROMISE_BROKEN
+from dropsort.contract.metrics import AUDITED_PRECISION, PRECISION_BELOW_TARGET
 from monitoring.aggregates.cells import Aggregate
 from monitoring.aggregates.models import ModelPeriod, models, of_model
 from monitoring.drift.reference import Reference, parse_reference
@@ -62,8 +62,8 @@ class History:
         """The metrics of the last stored audit; none without one, or with one that is damaged."""
         with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
             found = self._documents.get(AUDIT)
-            broken = int(found["verdict"] == "broken")
-            return {AUDITED_PRECISION: float(found["precision"]), PROMISE_BROKEN: broken}
+            missed = int(found["verdict"] == "missed")
+            return {AUDITED_PRECISION: float(found["precision"]), PRECISION_BELOW_TARGET: missed}
         return {}
 
     def store_latest(self, response: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""What tests need and a machine may lack: they skip without it, and fail where ``DROPSORT_REQUIRE`` promises it.
+"""What tests need and a machine may lack: they skip without it, and fail where ``DROPSORT_REQUIRE`` names it.
 
 ``DROPSORT_REQUIRE=embedded-aws,data pytest`` takes no excuse for either. ``.ci/run`` sets it, so that a run in which the
 tests of the whole stack were left out is not taken for one in which they passed.

@@ -1,4 +1,4 @@
-"""`dropsort audit`: is the promised precision true? From reviews of images that were drawn at random."""
+"""`dropsort audit`: is the target precision met? From reviews of images that were drawn at random."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dropsort.contract.text import printable
 @amount(
     "--precision",
     click.FloatRange(0, 1),
-    "Promised precision.  [default: that the model was trained for]",
+    "Target precision.  [default: that the model was trained for]",
     metavar="SHARE",
 )
 @amount("--next", click.IntRange(min=0), "Also print the keys of the N images to review next.", default=0)
 @click.option(
     "--store",
     is_flag=True,
-    help="Store the findings in the bucket, for the metric AuditedPrecision and the alarm promise.",
+    help="Store the findings in the bucket, for the metric AuditedPrecision and the alarm precision.",
 )
 @prefix_option
 @json_option
@@ -38,7 +38,7 @@ def audit(
 
     Predictions of the model that the service runs count, by their outcome before any review. The order is that of the inference ids.
     Reviews of other images do not count, as they were chosen for their low confidence. The
-    exit code is 1 if the promise is broken.
+    exit code is 1 if it is missed.
     """
     from dropsort.client import deployed_service, reviewed
     from dropsort.contract.reference import STATE_PREFIX
@@ -73,7 +73,7 @@ def audit(
     write_json(json_file, {**found.to_json(), "next": waiting})
     if store:
         JsonDocuments(aws.client("s3"), service.bucket, STATE_PREFIX).put(AUDIT, found.to_json())
-    return EXIT_FAILURE if found.verdict == "broken" else 0
+    return EXIT_FAILURE if found.verdict == "missed" else 0
 
 
 COMMANDS = [audit]

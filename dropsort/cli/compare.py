@@ -35,7 +35,7 @@ _FIGURES = {
 @amount(
     "--precision",
     click.FloatRange(0, 1),
-    "Promised precision.  [default: that of the current model]",
+    "Target precision.  [default: that of the current model]",
     metavar="SHARE",
 )
 @written("--html", "Also write a page with charts, and the images whose label changes.")

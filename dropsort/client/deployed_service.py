@@ -35,7 +35,7 @@ class DeployedService:
 
     @property
     def precision(self) -> float:
-        """The promised precision, 0 to 1: that the model's threshold was chosen for."""
+        """The target precision, 0 to 1: that the model's threshold was chosen for."""
         return float(self.parameters.get("Precision", PRECISION))
 
 

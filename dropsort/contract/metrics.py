@@ -91,7 +91,7 @@ DRIFT_ALARMS = "DriftAlarms"
 SILENT_HOURS = "SilentHours"
 SILENCE_ALARM = "SilenceAlarm"
 AUDITED_PRECISION = "AuditedPrecision"
-PROMISE_BROKEN = "PromiseBroken"
+PRECISION_BELOW_TARGET = "PrecisionBelowTarget"
 COST_SO_FAR = "CostSoFar"
 
 # Emitted by the monitoring function, every hour.
@@ -113,7 +113,7 @@ MONITORING = {
     SILENT_HOURS: "None",
     SILENCE_ALARM: "Count",
     AUDITED_PRECISION: "None",
-    PROMISE_BROKEN: "Count",
+    PRECISION_BELOW_TARGET: "Count",
     COST_SO_FAR: "None",
 }
 WITH_LABEL = frozenset({LABELLED, LABEL_SHARE})

@@ -1,4 +1,4 @@
-"""A child process under a supervisor: its log, its end, and the promise that nothing of it stays behind."""
+"""A child process under a supervisor: its log, its end, and the guarantee that none of its processes remains."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Signed:
             )
 
     def payload_check(self) -> PayloadCheck | None:
-        """What compares the payload with the digest in its header; None where nothing was promised."""
+        """What compares the payload with the digest in its header; None where there is no digest."""
         if self.payload in SIGNED_CHUNKS:
             return _Chunks(
                 self._sign, self._start, self._signature, trailer=self.payload.endswith("-TRAILER")

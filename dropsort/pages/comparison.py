@@ -235,7 +235,7 @@ def _risk_coverage(comparison: Comparison) -> Chart:
         "Risk and coverage",
         number_axis(0, 1, "coverage"),
         percent_axis(top, "errors among the classified"),
-        (*marks, Rule(1 - comparison.precision, "promised")),
+        (*marks, Rule(1 - comparison.precision, "target")),
         "Share of errors if only the images of highest confidence are classified.",
         tuple(hovers),
     )

@@ -135,7 +135,7 @@ def save(
     quality
         What ground truth measured (`assess_sources`).
     audit
-        What reviews in random order found of the promised precision.
+        What reviews in random order found of the target precision.
     png
         Also write the charts as PNGs, next to the page.
     zone

@@ -68,7 +68,7 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class AuditTable:
-    """What the audit found of the promised precision."""
+    """What the audit found of the target precision."""
 
     about: str
     rows: Sequence[Fact]
@@ -203,7 +203,7 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
         return None
     found = audit.classified.estimate
     rows = [
-        Fact("promised precision", percent(audit.promised), _VERDICTS[audit.verdict]),
+        Fact("target precision", percent(audit.target), _VERDICTS[audit.verdict]),
         Fact("precision", percent(found.value), found.interval.shares())
         if audit.shown
         else Fact("precision", "not known yet", f"at least {FEWEST} reviews at random are needed"),
@@ -229,7 +229,7 @@ def audit_table(audit: Audit | None) -> AuditTable | None:
     return AuditTable("How many of the classified images are right, by reviews in random order.", rows)
 
 
-_VERDICTS = {"holds": "it holds", "broken": "▲ it is broken", "open": "neither confirmed nor broken yet"}
+_VERDICTS = {"met": "met", "missed": "▲ missed", "undecided": "neither met nor missed yet"}
 
 
 def quality_table(quality: Quality | None) -> QualityTable | None:

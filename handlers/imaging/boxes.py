@@ -31,7 +31,7 @@ def inspect(data: bytes, name: str) -> Boxes:
     found = Boxes()
     for kind, begin, end in walk(data, 0, len(data), name, found):
         if end > len(data):
-            raise Rejection("truncated_image", f"{name}: {end} bytes are promised, {len(data)} are there.")
+            raise Rejection("truncated_image", f"{name}: {end} bytes are declared, {len(data)} are there.")
         if kind == b"mdat" and end - begin > 256 and not data[end - 64 : end].strip(b"\0"):
             raise Rejection("truncated_image", f"{name}: the end of its data is zero bytes.")
         if kind == b"meta":

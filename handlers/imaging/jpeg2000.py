@@ -174,7 +174,7 @@ def _codestream(data: bytes) -> tuple[int, int, int]:
             end = at + size if size else len(data)
             if end > len(data):
                 raise Rejection(
-                    "truncated_image", f"JPEG2000: {end} bytes are promised, {len(data)} are there."
+                    "truncated_image", f"JPEG2000: {end} bytes are declared, {len(data)} are there."
                 )
             return at, at + head, end
         if size < head:

@@ -1,4 +1,4 @@
-"""PNG: whether its chunks are sound and its compressed data makes exactly the rows that the header promises.
+"""PNG: whether its chunks are sound and its compressed data makes exactly the rows that the header declares.
 
 Pillow checks neither the checksums of image data nor that data is there for every row. Inflating once more would cost a third of the
 time, so that a large image is decoded with one row more than it has: the decoder then reads to the checksum at the end of the compressed

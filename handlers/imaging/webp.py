@@ -27,7 +27,7 @@ def inspect(data: bytes) -> Webp:
     """
     size = int.from_bytes(data[4:8], "little")
     if size + 8 > len(data) + (size & 1):
-        raise Rejection("truncated_image", f"WEBP: {size + 8} bytes are promised, {len(data)} are there.")
+        raise Rejection("truncated_image", f"WEBP: {size + 8} bytes are declared, {len(data)} are there.")
     found: Webp | None = None
     at = 12
     chunks = 0

@@ -3,7 +3,7 @@
 Every alarm is based on a test that is exact for small samples (Fisher's, or random relabelling), and on a change large
 enough to matter. The level is set so that all signals and all checks of one day together give a false alarm on at most
 one day in two hundred: a day is 24 hourly checks of three parts, two windows and silence, so each part gets 0.005 / 72, which
-Holm's method divides among the signals of a window. One in a hundred is promised (``python -m benchmarks.drift`` measures it);
+Holm's method divides among the signals of a window. One in a hundred is the limit (``python -m benchmarks.drift`` measures it);
 the other half is for the error of the reference, which is sampled once. No assumption is made about how checks or signals
 depend on each other. Observations are assumed independent: a hundred uploads of one image are not a hundred observations
  (docs/concepts/drift.md).

@@ -33,7 +33,7 @@ from dropsort.contract.text import number_of
 FEWEST = 30  # reviews in a stratum; days with fewer are merged with their neighbours
 HALF_WIDTH = 0.01  # of the interval that further reviews are counted for
 
-Verdict = Literal["holds", "broken", "open"]
+Verdict = Literal["met", "missed", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ class OutcomeAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """The estimated precision of what is classified, the accuracy of all, and the verdict on the promise.
+    """The estimated precision of what is classified, the accuracy of all, and the verdict on the target precision.
 
     `accuracy` is NaN until `FEWEST` results of each outcome, or all of it, were reviewed at random. `model` is the one whose predictions
     count; `other_models` are predictions of others, which do not.
     """
 
-    promised: float
+    target: float
     outcomes: Mapping[str, OutcomeAudit]
     accuracy: float
     accuracy_interval: Interval
@@ -149,23 +149,23 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the promised precision is above the interval (broken), below or at its lower end (holds), or within it."""
+        """Whether the target precision is above the interval (missed), below or at its lower end (met), or within it."""
         low, high = self.classified.estimate.interval
-        if high < self.promised:
-            return "broken"
-        return "holds" if low >= self.promised else "open"
+        if high < self.target:
+            return "missed"
+        return "met" if low >= self.target else "undecided"
 
     @property
     def shown(self) -> bool:
-        """Whether to name the precision: from enough reviews, or from a few that have broken the promise."""
-        return self.classified.known or self.verdict != "open"
+        """Whether to name the precision: from enough reviews, or from a few that show the target missed."""
+        return self.classified.known or self.verdict != "undecided"
 
     @property
     def more(self) -> int:
         """Further random reviews of classified results after which the precision is known to ± `HALF_WIDTH`."""
         found = self.classified
         left = found.size - found.reviewed
-        share = found.estimate.value if found.reviewed else self.promised
+        share = found.estimate.value if found.reviewed else self.target
         if (interval := found.estimate.interval).high - interval.low <= 2 * HALF_WIDTH:
             return 0
         return max(0, min(left, trials_for(share, HALF_WIDTH) - math.floor(found.estimate.trials)))
@@ -175,7 +175,7 @@ class Audit:
         found = self.classified
         if not found.size:
             return ["Nothing is classified.", *self._others()]
-        words = [f"The promised precision of {self.promised:.1%} {_VERDICTS[self.verdict]}."]
+        words = [f"The target precision of {self.target:.1%} {_VERDICTS[self.verdict]}."]
         if not self.shown:
             words.append(
                 f"Their precision is not known yet: {number_of(found.reviewed, 'review')} at random, at least"
@@ -208,7 +208,7 @@ class Audit:
     def to_json(self) -> dict[str, Any]:
         """Plain types for JSON; None for NaN."""
         return {
-            "promised": self.promised,
+            "target": self.target,
             "verdict": self.verdict,
             "precision": _number(self.classified.estimate.value),
             "precision_interval": list(self.classified.estimate.interval),
@@ -232,28 +232,28 @@ class Audit:
 
 
 _VERDICTS: Mapping[str, str] = {
-    "holds": "holds: it is not above the interval",
-    "broken": "is broken: it is above the interval",
-    "open": "is neither confirmed nor broken yet",
+    "met": "is met: it is not above the interval",
+    "missed": "is missed: it is above the interval",
+    "undecided": "is neither met nor missed yet",
 }
 
 
 def of_model(results: Iterable[AuditedResult], model: str) -> list[AuditedResult]:
     """The predictions of a model, and those that name none; all of them if `model` is "".
 
-    Precision is a promise of one model: predictions of two are not added up.
+    The target is of one model: predictions of two are not added up.
     """
     return [one for one in results if not model or one.model in ("", model)]
 
 
-def audit(results: Iterable[AuditedResult], promised: float, model: str = "") -> Audit:
+def audit(results: Iterable[AuditedResult], target: float, model: str = "") -> Audit:
     """Estimate precision and accuracy.
 
     Parameters
     ----------
     results
         All results of the time in question, reviewed or not; each once. Those that failed have no prediction: leave them out.
-    promised
+    target
         The precision that the threshold was chosen for, in [0, 1].
     model
         Version of the model that the service runs: predictions of others are counted, and no more. "": all count.
@@ -262,25 +262,25 @@ def audit(results: Iterable[AuditedResult], promised: float, model: str = "") ->
     --------
     >>> found = audit([AuditedResult(f"{i:064x}", "2026-11-26", "classified", i % 20 > 0) for i in range(200)], 0.99)
     >>> found.verdict, found.sentences()[1]
-    ('broken', '95.0% of 200 classified images are right (95 %: 95.0% to 95.0%), by 200 reviews at random.')
+    ('missed', '95.0% of 200 classified images are right (95 %: 95.0% to 95.0%), by 200 reviews at random.')
     """
     results = list(results)
     mine = of_model(results, model)
     by_outcome: dict[str, list[AuditedResult]] = {CLASSIFIED: [], LOW_CONFIDENCE: []}
     for result in mine:
         by_outcome[result.outcome].append(result)
-    found = assess({name: count(some) for name, some in by_outcome.items()}, promised)
+    found = assess({name: count(some) for name, some in by_outcome.items()}, target)
     return replace(found, model=model, other_models=len(results) - len(mine))
 
 
-def assess(counted: Mapping[str, OutcomeStrata], promised: float) -> Audit:
+def assess(counted: Mapping[str, OutcomeStrata], target: float) -> Audit:
     """As `audit`, from the counts of each outcome."""
     outcomes = {name: _estimated(found) for name, found in counted.items()}
     total = sum(one.size for one in outcomes.values())
     parts = [(one.size / total, one.estimate) for one in outcomes.values() if one.size]
     known = bool(parts) and all(one.known for one in outcomes.values() if one.size)
     value, interval = weighted_sum(parts) if known else (math.nan, Interval(0.0, 1.0))
-    return Audit(promised, outcomes, value, Interval(0.0, 1.0) if math.isnan(value) else interval)
+    return Audit(target, outcomes, value, Interval(0.0, 1.0) if math.isnan(value) else interval)
 
 
 def next_to_review(results: Iterable[AuditedResult], count: int) -> list[AuditedResult]:

@@ -352,15 +352,15 @@ def lowest_tenth(report: Report) -> float:
 
 
 def what_if(total: Sample, threshold: float) -> tuple[int, int, float]:
-    """At another threshold: how many are classified, how many reviewed, and the accuracy that the former promise.
+    """At another threshold: how many are classified, how many reviewed, and the expected accuracy of the former.
 
     The accuracy is the mean confidence of those above: an estimate that is as good as the calibration.
     """
     edge = max(0, round(threshold * BINS))
     above = total.confidence[edge:]
     count = int(above.sum())
-    promised = float(above @ (np.arange(edge, BINS) + 0.5)) / BINS / count if count else math.nan
-    return count, total.count - count, promised
+    expected = float(above @ (np.arange(edge, BINS) + 0.5)) / BINS / count if count else math.nan
+    return count, total.count - count, expected
 
 
 def captured_share(report: Report) -> float | None:

@@ -39,14 +39,14 @@ def test_a_requirement_that_is_none_ends_the_run(monkeypatch: pytest.MonkeyPatch
         needs.required()
 
 
-def test_ci_requires_what_it_installs_and_the_data_where_it_is_promised() -> None:
+def test_ci_requires_what_it_installs_and_the_data_where_it_has_it() -> None:
     # GIVEN the lines of CI's script that run before any test
     script = (ROOT / ".ci" / "run").read_text()
     (line,) = re.findall(r"^export DROPSORT_REQUIRE=(.*)$", script, re.MULTILINE)
-    always, promised = re.fullmatch(r"([a-z,-]+)\$\{DROPSORT_DATA:\+,([a-z-]+)\}", line).groups()  # type: ignore[union-attr]
+    always, with_data = re.fullmatch(r"([a-z,-]+)\$\{DROPSORT_DATA:\+,([a-z-]+)\}", line).groups()  # type: ignore[union-attr]
     # THEN they require what they install, and the data if a place is given for it
     assert set(always.split(",")) == set(needs.NEEDS) - {"data", "sagemaker"}
-    assert promised == "data"
+    assert with_data == "data"
     assert script.index("export") < script.index("make test")
 
 

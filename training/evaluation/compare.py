@@ -73,7 +73,7 @@ class Comparison:
     candidate: ComparedModel
     truth: list[str]
     near_duplicate: NDArray[np.bool_]  # of a training image of either model, [N]
-    precision: float  # that was promised
+    precision: float  # the target
     overlap: list[Path] = field(default_factory=list)  # left out: one of the models was made from them
     rejected: list[tuple[Path, str]] = field(default_factory=list)
 
@@ -109,7 +109,7 @@ class Comparison:
         return PairedShare.of(*(side.classified for side in self.sides))
 
     def coverage_at_precision(self) -> PairedShare:
-        """How many are classified at the threshold with which each reaches the promised precision on these images."""
+        """How many are classified at the threshold with which each reaches the target precision on these images."""
         return PairedShare.of(*map(self._sure, self.sides))
 
     def _sure(self, side: ComparedModel) -> NDArray[np.bool_]:
@@ -130,7 +130,7 @@ class Comparison:
         if count and reached.high < self.precision:
             return "do not roll out", (
                 f"Do not roll out: {hits / count:.1%} of what it classifies{which} is right ({reached.shares()}), "
-                f"and {self.precision:.1%} is promised."
+                f"and the target is {self.precision:.1%}."
             )
         if accuracy.interval.high < 0:
             return "do not roll out", f"Do not roll out: the candidate is worse, {gain}."
@@ -299,7 +299,7 @@ def compare(
     Parameters
     ----------
     precision
-        What was promised; by default what the current model's threshold was chosen for.
+        Target precision; by default what the current model's threshold was chosen for.
 
     Raises
     ------

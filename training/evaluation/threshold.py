@@ -1,4 +1,4 @@
-"""The confidence threshold that reaches a wanted precision on held-out images."""
+"""The confidence threshold that reaches a target precision on held-out images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.evaluation.scores import Array, Flags
 
 
 class Threshold(NamedTuple):
-    """A confidence from which on the wanted precision was met, and the share of images at or above it."""
+    """A confidence from which on the target precision was met, and the share of images at or above it."""
 
     value: float
     precision: float
@@ -23,7 +23,7 @@ class Threshold(NamedTuple):
 def choose_threshold(
     confidence: Array, correct: Flags, precision: float = PRECISION, chance: float = 0.0
 ) -> Threshold:
-    """The lowest threshold whose images reach the wanted precision.
+    """The lowest threshold whose images reach the target precision.
 
     Not met by any threshold, it is the one of the best precision (the largest coverage among equals), and `met` is
     False. The value is a short number about half-way to the next lower confidence, so that it does not depend on the last digit

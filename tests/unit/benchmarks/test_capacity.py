@@ -1,4 +1,4 @@
-"""The simulation of a burst follows the template's limits, and shows that the template drains what it promises."""
+"""The simulation of a burst follows the template's limits, and shows that the template drains what its documentation states."""
 
 from __future__ import annotations
 

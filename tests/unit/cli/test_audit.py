@@ -71,14 +71,14 @@ def test_only_the_model_that_the_service_runs_is_judged(
     assert connect("two").audit().other_models == 1
 
 
-def test_a_broken_promise_is_an_exit_code(record: Callable[..., None]) -> None:
+def test_a_missed_target_is_an_exit_code(record: Callable[..., None]) -> None:
     for number in range(4):
         record(number, action="label", label="motorcycle")
     assert run().return_value == 1
     assert run("--precision", "0").return_value == 0
 
 
-def test_the_promise_is_that_of_the_model_that_is_deployed(record: Callable[..., None]) -> None:
+def test_the_target_is_that_of_the_model_that_is_deployed(record: Callable[..., None]) -> None:
     for number in range(4):
         record(number, action="label", label="motorcycle")
     # GIVEN a stack whose model was trained for another precision than the default
@@ -89,8 +89,8 @@ def test_the_promise_is_that_of_the_model_that_is_deployed(record: Callable[...,
         Parameters=[{"ParameterKey": "Precision", "ParameterValue": "0"}],
     )
     shown = run()
-    assert (json.loads(shown.stdout)["promised"], shown.return_value) == (0, 0)
-    assert connect().audit().promised == 0
+    assert (json.loads(shown.stdout)["target"], shown.return_value) == (0, 0)
+    assert connect().audit().target == 0
 
 
 def test_the_findings_are_stored_for_the_hourly_function(record: Callable[..., None], s3: Any) -> None:

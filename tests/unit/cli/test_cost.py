@@ -1,4 +1,4 @@
-"""`dropsort cost`: every item of the bill, within what is promised, and its quantities held equal to template and code."""
+"""`dropsort cost`: every item of the bill, within its tolerance, and its quantities held equal to template and code."""
 
 from __future__ import annotations
 

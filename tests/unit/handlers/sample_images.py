@@ -97,7 +97,7 @@ def with_chunk(png: bytes, kind: bytes, content: bytes) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG of a header alone: so many pixels are promised, none is there."""
+    """A PNG of a header alone: so many pixels are declared, none is there."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")

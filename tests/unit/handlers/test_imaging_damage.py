@@ -269,10 +269,10 @@ def test_a_fax_whose_rows_are_missing(compression: str) -> None:
             assert rejection(damaged).code in ("truncated_image", "corrupt_image")
 
 
-@pytest.mark.parametrize("promised", [10, 10_000])
-def test_a_webp_that_promises_more_than_there_is(promised: int) -> None:
+@pytest.mark.parametrize("declared", [10, 10_000])
+def test_a_webp_that_declares_more_than_there_is(declared: int) -> None:
     data = bytearray(encoded(noise(200, 150), "WEBP"))
-    struct.pack_into("<I", data, 4, struct.unpack_from("<I", data, 4)[0] + promised)
+    struct.pack_into("<I", data, 4, struct.unpack_from("<I", data, 4)[0] + declared)
     assert rejection(bytes(data)).code == "truncated_image"
 
 

@@ -45,7 +45,7 @@ def lying(*entries: Entry) -> Store:
 
 
 def only_result_is_of(upload: int, entries: list[Entry], start: Store = (), kills: int = 0) -> None:
-    """Hold every end of every interleaving against the promise."""
+    """Hold every end of every interleaving against the guarantee."""
     count = 0
     for store, stands in ends(entries, start, kills):
         count += 1
@@ -121,7 +121,7 @@ def forged(made: Entry, sequencer: str | None = "f" * 64) -> Entry:
 
 
 def ends_with(newest: Entry, entries: list[Entry], start: Store = (), kills: int = 0) -> None:
-    """Hold every end of every interleaving against the promise: the result is of the newest upload's version."""
+    """Hold every end of every interleaving against the guarantee: the result is of the newest upload's version."""
     count = 0
     for store, _ in ends(entries, start, kills):
         count += 1

@@ -23,7 +23,7 @@ def reviewed(upload: int, outcome: str, number: int = 1, *, versions: bool = Tru
 
 
 def ends_with(expected: Entry, entries: list[Entry], start: Store = (), kills: int = 0) -> None:
-    """Hold every end of every interleaving against the promise: one result, of this upload and this decision."""
+    """Hold every end of every interleaving against the guarantee: one result, of this upload and this decision."""
     count = 0
     for store, _ in ends(entries, start, kills):
         count += 1

@@ -75,13 +75,13 @@ def test_without_data_only_the_reconciliation_is_in_alarm(name: str) -> None:
 
 
 def test_the_time_that_each_alarm_takes() -> None:
-    """What the descriptions and the documentation promise, in minutes of trouble before the alarm."""
+    """What the descriptions and the documentation state, in minutes of trouble before the alarm."""
     minutes = {name: alarm.minutes * (alarm.datapoints or alarm.periods) for name, alarm in ALARMS.items()}
     assert minutes == {
         "failed-executions": 5, "late-executions": 5, "dead-letters": 5, "retryable": 5, "misconfigured": 5,
         "slow": 15, "throttles": 15, "large-throttles": 15, "classify-throttles": 15, "filter-throttles": 15,
         "deletion-throttles": 15, "endpoint-unhealthy": 30, "reconciliation": 60, "endpoint": 10, "oldest-upload": 15,
-        "unreviewed": 360, "drift": 60, "silence": 60, "promise": 60, "capture": 120, "behind": 360, "monitor-throttles": 180,
+        "unreviewed": 360, "drift": 60, "silence": 60, "precision": 60, "capture": 120, "behind": 360, "monitor-throttles": 180,
         "backlog-throttles": 180, "monitor": 120,
         # These within the ten minutes that a roll-out waits.
         "endpoint-errors": 4, "endpoint-latency": 3, "endpoint-low-confidence": 5,

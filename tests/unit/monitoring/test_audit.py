@@ -1,4 +1,4 @@
-"""The audit: coverage of its interval, what counts as drawn at random, strata, and the verdict on the promise."""
+"""The audit: coverage of its interval, what counts as drawn at random, strata, and the verdict on the target precision."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def test_the_stream_is_weighted_by_how_many_images_each_outcome_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "reviewed", "verdict"), [(300, 300, "open"), (270, 300, "broken"), (1000, 1000, "holds")]
+    ("right", "reviewed", "verdict"), [(300, 300, "undecided"), (270, 300, "missed"), (1000, 1000, "met")]
 )
-def test_the_promise_is_broken_only_if_it_is_above_the_whole_interval(
+def test_the_target_is_missed_only_if_it_is_above_the_whole_interval(
     right: int, reviewed: int, verdict: str
 ) -> None:
     found = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, reviewed, right)])}, 0.99)
@@ -100,7 +100,7 @@ def test_without_results_or_reviews_nothing_is_claimed() -> None:
     nothing, unreviewed = audit([], 0.99), audit(results("...."), 0.99)
 
     assert nothing.sentences() == ["Nothing is classified."]
-    assert nothing.verdict == unreviewed.verdict == "open"
+    assert nothing.verdict == unreviewed.verdict == "undecided"
     assert unreviewed.to_json()["precision"] is None
     assert unreviewed.more == 4
 
@@ -131,9 +131,9 @@ def test_a_few_reviews_at_random_are_not_a_share() -> None:
     assert found.sentences()[-1].endswith(
         "of each outcome, or all of it, are needed; there are fewer of classified."
     )
-    # BUT a few are enough to break the promise, and are named then
-    broken = audit(results("-" * 5 + "." * 52), 0.99)
-    assert (broken.verdict, broken.sentences()[1][:26]) == ("broken", "0.0% of 57 classified imag")
+    # BUT a few are enough to miss the target, and are named then
+    missed = audit(results("-" * 5 + "." * 52), 0.99)
+    assert (missed.verdict, missed.sentences()[1][:26]) == ("missed", "0.0% of 57 classified imag")
     # AND thirty of each are, or as many as there are
     assert not math.isnan(audit(results("+" * 30 + "." * 23) + doubtful, 0.99).accuracy)
     assert not math.isnan(audit(results("+-") + doubtful, 0.99).accuracy)
@@ -170,7 +170,7 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     sure, doubtful = (found.outcomes[name].estimate for name in (CLASSIFIED, LOW_CONFIDENCE))
     value, interval = weighted_sum([(0.5, sure), (0.5, doubtful)])
     assert found.to_json() == {
-        "promised": 0.99, "verdict": "broken", "precision": 0.9, "precision_interval": list(sure.interval), "more": found.more,
+        "target": 0.99, "verdict": "missed", "precision": 0.9, "precision_interval": list(sure.interval), "more": found.more,
         "accuracy": 0.75, "accuracy_interval": list(interval), "model": None, "other_models": 0,
         "outcomes": {
             CLASSIFIED: {"size": 1000, "reviewed": 300, "elsewhere": 4, "unusable": 2, "correct": 0.9,
@@ -181,7 +181,7 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     }  # fmt: skip
     assert value == 0.75
     assert found.sentences() == [
-        "The promised precision of 99.0% is broken: it is above the interval.",
+        "The target precision of 99.0% is missed: it is above the interval.",
         f"90.0% of 1,000 classified images are right ({sure.interval.shares()}), by 300 reviews at random.",
         f"Review {found.more:,} more to know it to ± 1%.",
         f"75.0% of all 2,000 predictions are right ({interval.shares()}).",
@@ -193,24 +193,29 @@ def test_every_figure_and_sentence_of_an_audit() -> None:
     nothing = audit([], 0.99)
     assert (nothing.accuracy_interval, nothing.classified.size, nothing.more) == ((0.0, 1.0), 0, 0)
     unreviewed = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, 0, 0)])}, 0.99)
-    assert unreviewed.more == trials_for(0.99, HALF_WIDTH), "as if the promise held"
+    assert unreviewed.more == trials_for(0.99, HALF_WIDTH), "as if the target were met"
     assert AuditedResult("i", "d", CLASSIFIED) == AuditedResult("i", "d", CLASSIFIED, None, True, "")
     assert OutcomeStrata([]) == OutcomeStrata([], 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("reviewed", "right", "words"), [(1000, 1000, "holds: it is not"), (300, 300, "is neither confirmed")]
+    ("reviewed", "right", "words"), [(1000, 1000, "is met: it is not"), (300, 300, "is neither met")]
 )
 def test_the_verdict_in_words(reviewed: int, right: int, words: str) -> None:
     found = assess({CLASSIFIED: OutcomeStrata([Stratum(100_000, reviewed, right)])}, 0.99)
     assert words in found.sentences()[0]
 
 
-def test_a_promise_at_an_end_of_the_interval() -> None:
+def test_a_target_at_an_end_of_the_interval() -> None:
     strata = {CLASSIFIED: OutcomeStrata([Stratum(100_000, 300, 270)])}
     low, high = assess(strata, 0.99).classified.estimate.interval
     bounds = [math.nextafter(high, 1), high, math.nextafter(low, 1), low]
-    assert [assess(strata, promised).verdict for promised in bounds] == ["broken", "open", "open", "holds"]
+    assert [assess(strata, target).verdict for target in bounds] == [
+        "missed",
+        "undecided",
+        "undecided",
+        "met",
+    ]
 
 
 @pytest.mark.parametrize(("trials", "more"), [(1700, True), (2200, False)])

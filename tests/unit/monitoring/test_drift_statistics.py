@@ -1,4 +1,4 @@
-"""Tests, intervals and distances against SciPy, and against what they promise."""
+"""Tests, intervals and distances against SciPy, and against their error rates."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def test_an_empty_bucket_is_no_alarm(aws: tuple[Any, Any]) -> None:
 def test_the_stored_audit_becomes_metrics_and_a_damaged_one_does_not(aws: tuple[Any, Any]) -> None:
     s3, cloudwatch = aws
     for body, expected in (
-        (b'{"verdict": "broken", "precision": 0.95}', {"PromiseBroken": 1, "AuditedPrecision": 0.95}),
-        (b'{"verdict": "open", "precision": null}', {}),
+        (b'{"verdict": "missed", "precision": 0.95}', {"PrecisionBelowTarget": 1, "AuditedPrecision": 0.95}),
+        (b'{"verdict": "undecided", "precision": null}', {}),
         (b"[]", {}),
         (b"{", {}),
     ):
@@ -78,7 +78,7 @@ def test_the_stored_audit_becomes_metrics_and_a_damaged_one_does_not(aws: tuple[
         lines, _ = observe(SETTINGS, NOW, s3=s3, cloudwatch=cloudwatch)
         values = metrics_of(lines)
         assert {
-            name: values[name] for name in ("PromiseBroken", "AuditedPrecision") if name in values
+            name: values[name] for name in ("PrecisionBelowTarget", "AuditedPrecision") if name in values
         } == expected
 
 

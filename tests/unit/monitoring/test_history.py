@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dropsort.contract.metrics import AUDITED_PRECISION, PROMISE_BROKEN
+from dropsort.contract.metrics import AUDITED_PRECISION, PRECISION_BELOW_TARGET
 from monitoring.aggregates.cells import Aggregate, Cell, CellKey
 from monitoring.aggregates.models import ModelPeriod
 from monitoring.drift.windows import hour_of
@@ -48,11 +48,11 @@ def test_traffic_is_stored_for_as_long_as_it_is_compared_and_a_day_more() -> Non
     assert len(stored["traffic.json"]) == 4
 
 
-@pytest.mark.parametrize(("verdict", "broken"), [("holds", 0), ("open", 0), ("broken", 1)])
-def test_only_a_broken_promise_is_reported_as_one(verdict: str, broken: int) -> None:
+@pytest.mark.parametrize(("verdict", "missed"), [("met", 0), ("undecided", 0), ("missed", 1)])
+def test_only_a_missed_target_is_reported_as_one(verdict: str, missed: int) -> None:
     found, stored = history()
     stored[AUDIT] = {"verdict": verdict, "precision": 0.97}
-    assert found.audit() == {AUDITED_PRECISION: 0.97, PROMISE_BROKEN: broken}
+    assert found.audit() == {AUDITED_PRECISION: 0.97, PRECISION_BELOW_TARGET: missed}
     stored[AUDIT] = {"verdict": verdict, "precision": None}
     assert found.audit() == {}
 

@@ -107,9 +107,9 @@ def test_a_comparison_shows_what_becomes_wrong_what_right_and_what_stays_wrong_a
     assert order(page) == [1, 0, 2, 5]
     found = {tile.name: tile.value for tile in comparison.tiles(made)}
     assert (found["newly right"], found["newly wrong"]) == ("1", "2")
-    # AND the promised share of errors, a tenth, is a line within its chart
-    (promised,) = re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>promised<', page)
-    assert 50 < float(promised) < 250
+    # AND the target's share of errors, a tenth, is a line within its chart
+    (target,) = re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>target<', page)
+    assert 50 < float(target) < 250
     # AND what is not classified is marked
     assert "candidate: b 0.70, not classified" in page
     assert "candidate: b 0.90, not classified" not in page
@@ -208,8 +208,8 @@ def test_words_at_their_bounds() -> None:
 
 def test_a_line_without_values_is_described_as_that_and_texts_are_in_no_legend() -> None:
     empty = Line(((0.0, math.nan),), "median", "errors")
-    chart = Chart("c", None, None, (empty, Dots((), "point", "dots"), Rule(1, "promised"), Line((), "ideal")))  # type: ignore[arg-type]
-    assert chart.description() == "errors: no values. dots: no values. promised."
+    chart = Chart("c", None, None, (empty, Dots((), "point", "dots"), Rule(1, "target"), Line((), "ideal")))  # type: ignore[arg-type]
+    assert chart.description() == "errors: no values. dots: no values. target."
     assert [mark.name for mark in chart.named()] == ["errors", "dots"]
 
 

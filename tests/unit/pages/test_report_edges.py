@@ -225,11 +225,11 @@ def test_a_confusion_of_an_evaluation_shows_the_labels_with_most_mistakes() -> N
     )
 
 
-def test_the_audit_shows_the_verdict_on_the_promise(tmp_path: Path) -> None:
+def test_the_audit_shows_the_verdict_on_the_target(tmp_path: Path) -> None:
     reviews = {CLASSIFIED: OutcomeStrata([Stratum(9000, 200, 190)], elsewhere=12)}
     text = page(an_hour(), tmp_path, audit=assess(reviews, 0.99))
 
-    assert "▲ it is broken" in text
+    assert "▲ missed" in text
     assert "95.0%" in text
     assert "of 9,000; 12 others do not count" in text
     assert "Audit" not in page(an_hour(), tmp_path)

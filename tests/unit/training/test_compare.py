@@ -170,7 +170,7 @@ def test_real_models_on_the_same_images_without_those_of_the_training(
     assert out.is_file()
 
 
-def test_what_was_promised_is_that_of_the_current_model(
+def test_the_target_precision_is_that_of_the_current_model(
     candidate: Path, image_tree: Callable[..., Path]
 ) -> None:
     # GIVEN a current model whose threshold was chosen for another precision, and a file that is not an image
@@ -274,14 +274,14 @@ def test_coverage_at_a_precision_counts_from_each_models_own_threshold() -> None
     assert (found.current, found.candidate, found.images) == (5, 5, 5)
 
 
-def test_the_promised_precision_is_kept_up_to_the_end_of_the_interval() -> None:
+def test_the_target_precision_is_met_up_to_the_end_of_the_interval() -> None:
     outputs = "B" * 80 + "M" * 20
     high = wilson(80, 100).high
     assert comparison(outputs, outputs, precision=high).verdict()[0] == "undecided"
     above = comparison(outputs, outputs, precision=math.nextafter(high, 1)).verdict()
     assert above == (
         "do not roll out",
-        f"Do not roll out: 80.0% of what it classifies is right ({wilson(80, 100).shares()}), and {high:.1%} is promised.",
+        f"Do not roll out: 80.0% of what it classifies is right ({wilson(80, 100).shares()}), and the target is {high:.1%}.",
     )
     assert comparison("m" * 10, "b" * 10, precision=0.99).verdict()[0] != "do not roll out", (
         "it classifies nothing"

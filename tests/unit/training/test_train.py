@@ -1,4 +1,4 @@
-"""Training end to end on images made on the spot, and what the graph, the checkpoints and the figures promise."""
+"""Training end to end on images made on the spot, and what the graph, the checkpoints and the figures state."""
 
 from __future__ import annotations
 

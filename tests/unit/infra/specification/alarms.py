@@ -144,9 +144,9 @@ ALARMS = {
         "Dropsort SilenceAlarm", OURS, "Maximum", ("≥", 1), 60, 1,
         why="the run has compared with other weeks already",
     ),
-    "promise": Alarm(
-        "Dropsort PromiseBroken", OURS, "Maximum", ("≥", 1), 60, 1,
-        why="the interval of the audit excludes the promise already; measured once an hour",
+    "precision": Alarm(
+        "Dropsort PrecisionBelowTarget", OURS, "Maximum", ("≥", 1), 60, 1,
+        why="the interval of the audit excludes the target already; measured once an hour",
     ),
     "capture": Alarm(
         "Dropsort CapturedShare", OURS, "Maximum", ("<", 0.5), 60, 2, condition="CreatesEndpoint",
@@ -272,7 +272,7 @@ ACTIONS = {
     "unreviewed": "[review](../guides/review.md), similar images at once; train again",
     "drift": "`dropsort report --stack …`",
     "silence": "check uploads and data capture",
-    "promise": "raise the threshold, or [train again](../guides/learning.md)",
+    "precision": "raise the threshold, or [train again](../guides/learning.md)",
     "capture": "check the disk of the instance",
     "behind": "captures are unread: wait, or lower `CaptureSamplingPercentage`",
     "monitor-throttles": "request more concurrency",
