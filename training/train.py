@@ -26,6 +26,7 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
 
 from dropsort.contract import model_folder
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
+from dropsort.contract.predictions import is_name
 from dropsort.contract.text import printable
 from training import dataset
 from training.dataset import Dataset
@@ -103,6 +104,11 @@ def gather(images: Path, validation_images: Path | None, settings: TrainingSetti
         parts = [("train", data), ("validation", more)]
         labelled = [replace(p, part=part) for part, source in parts for p in source.images]
         data = Dataset(sorted({*data.labels, *more.labels}), labelled, data.rejected + more.rejected)
+    for label in data.labels:
+        if not is_name(label):  # such as the name of a folder that is not UTF-8: nothing could write it
+            raise TrainingError(
+                f"the label {printable(label)} cannot be written: rename the folder, or change the list"
+            )
     return dataset.split(data, validation=settings.validation, test=settings.test)
 
 

@@ -105,4 +105,4 @@ def _last_demo() -> dict[str, Any]:
 
 
 def _digest(source: str) -> str:
-    return f"{Path(source).name}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+    return f"{Path(source).name}-{hashlib.sha256(os.fsencode(source)).hexdigest()[:8]}"

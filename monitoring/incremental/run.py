@@ -27,6 +27,7 @@ from monitoring.incremental.accumulate import Accumulator
 from monitoring.incremental.discovery import Discovery
 from monitoring.incremental.file_totals import FileTotals
 from monitoring.incremental.summary import RunSummary
+from monitoring.ingest.outputs import clean
 from monitoring.ingest.tasks import Task, tasks
 from monitoring.ingest.workers import ReadOptions, read_tasks
 from monitoring.storage import open_store
@@ -143,12 +144,12 @@ class _Run:
 
     def _check(self) -> None:
         """Check that the state is of this source and these labels; a new state becomes so."""
-        manifest, where = self._state.manifest, self._state.store.name
+        manifest, where, source = self._state.manifest, self._state.store.name, clean(self._source.name)
         if not self._state.exists:
-            manifest.source, manifest.labels = self._source.name, list(self._options.labels)
-        if manifest.source != self._source.name:
+            manifest.source, manifest.labels = source, list(self._options.labels)
+        if manifest.source != source:
             raise MonitoringError(
-                f"{where} holds aggregates of {manifest.source}: use another folder for {self._source.name}."
+                f"{where} holds aggregates of {manifest.source}: use another folder for {source}."
             )
         if manifest.labels != list(self._options.labels):
             known = ", ".join(manifest.labels) or "none"

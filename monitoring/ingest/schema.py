@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from monitoring.aggregates.cells import UNKNOWN, Series
+from monitoring.ingest.outputs import clean
 
 _WHITESPACE = b" \t\r\n"
 _HOUR = re.compile(
@@ -182,7 +183,7 @@ def _series_of_folder(folder: str) -> Series:
     hour = inference_hour("{}-{}-{}T{}:00:00Z".format(*parts[-4:]))
     if hour is None or not parts[-6] or not parts[-5]:
         return Series(UNKNOWN, UNKNOWN, UNKNOWN)
-    return Series(hour, parts[-6], parts[-5])
+    return Series(hour, clean(parts[-6]), clean(parts[-5]))  # names of folders may not be UTF-8
 
 
 def _of_json(text: str, shift: int) -> CaptureRecord:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,9 +37,9 @@ def channel_images(data: Dataset, part: str) -> list[ChannelImage]:
     count = Counter((p.label, p.path.name) for p in images)
     found = []
     for p in images:
-        name = p.path.name
+        name = os.fsencode(p.path.name).decode(errors="backslashreplace")  # as S3 keys of uploads
         if count[p.label, name] > 1:
-            name = f"{hashlib.sha256(str(p.path.parent).encode()).hexdigest()[:8]}-{name}"
+            name = f"{hashlib.sha256(os.fsencode(p.path.parent)).hexdigest()[:8]}-{name}"
         found.append(ChannelImage(p, f"{p.label}/{name}"))
     return found
 

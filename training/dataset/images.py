@@ -14,6 +14,7 @@ from PIL import Image
 from training.inference import decode
 
 MANIFEST = "manifest.csv"  # in a folder of images: label, part and what else is known of each file
+NAMES = "surrogateescape"  # names of files in it may not be UTF-8
 PARTS = ("train", "validation", "test")
 
 

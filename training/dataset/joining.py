@@ -27,7 +27,7 @@ from dropsort.contract.text import escaped_cell
 from training.dataset import near_duplicates
 from training.dataset.checks import Finding
 from training.dataset.fingerprints import Fingerprints, pixel_digest
-from training.dataset.images import MANIFEST, LabelledImage
+from training.dataset.images import MANIFEST, NAMES, LabelledImage
 from training.inference import InferenceError, decode
 
 SAME, CONTRADICTION, NEAR_TEST, UNREADABLE = "duplicate", "contradiction", "near test image", "unreadable"
@@ -166,14 +166,14 @@ def read_parts(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as stream:
+    with path.open(newline="", encoding="utf-8", errors=NAMES) as stream:
         return {Path(row["file"]).name: row["split"] for row in csv.DictReader(stream) if row.get("key")}
 
 
 def write_manifest(folder: Path, joined: JoinedDataset, keys: Mapping[Path, str]) -> None:
     """Write what `training.dataset.read` reads: file, label and split; and the key of what was reviewed."""
     temporary = folder / f".{MANIFEST}.part"
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with temporary.open("w", newline="", encoding="utf-8", errors=NAMES) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["file", "label", "split", "key"])
         for image in joined.reviewed:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dropsort.contract import formats
-from training.dataset.images import MANIFEST, LabelledImage
+from training.dataset.images import MANIFEST, NAMES, LabelledImage
 from training.errors import TrainingError
 
 # Of 64 bits. Of the CIFAR bikes 1 pair in 9,000 is as near, and most of those are near-duplicates.
@@ -113,7 +113,7 @@ def published(folder: Path) -> set[str]:
         lists, manifest = sorted(location.glob("*duplicates*.csv")), location / MANIFEST
         if not lists or not manifest.is_file():
             continue
-        with manifest.open(newline="", encoding="utf-8") as stream:
+        with manifest.open(newline="", encoding="utf-8", errors=NAMES) as stream:
             rows = list(csv.DictReader(stream))
         column = next((name for name in (rows[0] if rows else ()) if name.endswith("_row")), None)
         if column is None:

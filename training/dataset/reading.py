@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dropsort.contract.progress import Progress, no_progress
 from dropsort.contract.text import original_cell
-from training.dataset.images import MANIFEST, PARTS, Dataset, LabelledImage
+from training.dataset.images import MANIFEST, NAMES, PARTS, Dataset, LabelledImage
 from training.errors import TrainingError
 from training.inference import InferenceError, decode
 
@@ -117,7 +117,7 @@ def _folders(source: Path) -> Iterator[LabelledImage]:
 
 
 def _manifest_csv(path: Path) -> Iterator[LabelledImage]:
-    with path.open(newline="", encoding="utf-8") as stream:
+    with path.open(newline="", encoding="utf-8", errors=NAMES) as stream:
         rows = csv.DictReader(stream)
         file_column = next((c for c in ("path", "file") if c in (rows.fieldnames or [])), "")
         label_column = next((c for c in ("label", "class") if c in (rows.fieldnames or [])), "")

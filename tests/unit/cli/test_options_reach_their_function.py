@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,6 +153,13 @@ def test_the_last_demo_is_where_it_was_and_a_named_service_comes_before_it(
         0.02,
         0.9,
     )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems only take UTF-8")
+def test_a_folder_of_captures_whose_name_is_no_utf8_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    assert locate(str(folder), None, None, None, NOBODY).source == str(folder)
 
 
 @pytest.mark.parametrize("labels", ["a", "a,", "a,a", ","])

@@ -72,15 +72,19 @@ def test_a_run_that_was_out_of_time_goes_on_in_folders_to_which_nobody_writes(
     same(at_once(tmp_path / "whole", files_of()), aggregate.load(tmp_path / "state"))
 
 
-def test_a_folder_whose_name_is_no_utf8_is_read_once(tmp_path: Path) -> None:
-    name = os.fsdecode(b"\xff/e/v/2026/11/21/09/a.jsonl")
+@pytest.mark.parametrize("path", [b"s\xff/c/e/v", b"s/\xff/e/v", b"s/c/e\xff/v", b"s/c/e/\xff"])
+def test_a_folder_whose_name_is_no_utf8_is_read_once(tmp_path: Path, path: bytes) -> None:
+    source, _, below = os.fsdecode(path).partition("/")
     try:
-        write(tmp_path / "source", name, line())
+        write(tmp_path / source, f"{below}/2026/11/21/09/a.jsonl", line())
     except OSError:
         pytest.skip("this file system only takes UTF-8")
-    settle(tmp_path / "source")
-    found = [aggregate.run(tmp_path / "source", tmp_path / "state").files_read for _ in range(2)]
+    settle(tmp_path / source)
+    found = [aggregate.run(tmp_path / source, tmp_path / "state").files_read for _ in range(2)]
     assert found == [1, 0]
+    # AND the aggregates name endpoint and variant as they can be written
+    ((_, endpoint, variant),) = aggregate.load(tmp_path / "state").volumes
+    assert [endpoint, variant] == path.replace(b"\xff", b"?").decode().split("/")[2:]
 
 
 @pytest.mark.parametrize(("more", "processes"), [(0, 3), (1, 1)])

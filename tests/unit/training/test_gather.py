@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from training.errors import TrainingError
 from training.settings import TrainingSettings
 from training.train import gather
 
@@ -23,3 +28,11 @@ def test_rejected_files_of_both_folders_are_named(image_tree: Callable[..., Path
     data = gather(folders[0], folders[1], TrainingSettings())
     assert [path.parent.parent for path, _ in data.rejected] == folders
     assert {image.path.parent.parent for image in data.part("validation")} == {folders[1]}
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems only take UTF-8")
+def test_a_label_that_cannot_be_written_is_named_before_the_training(image_tree: Callable[..., Path]) -> None:
+    folder = image_tree(12)
+    (folder / "red").rename(folder / os.fsdecode(b"r\xe9d"))
+    with pytest.raises(TrainingError, match="the label r\N{REPLACEMENT CHARACTER}d cannot be written"):
+        gather(folder, None, TrainingSettings())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from training import dataset
-from training.dataset import LabelledImage, checks, fingerprints, joining
+from training.dataset import LabelledImage, channels, checks, fingerprints, joining
 from training.dataset.fingerprints import Fingerprints
 from training.inference import decode
 
@@ -368,3 +370,19 @@ def test_as_probable_as_a_label_is_on_average_is_confident_and_the_most_certain_
         images, np.array([[0.2, 0.8], [0.05, 0.95], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]), ["a", "b"]
     )
     assert [one.path.name for one in some] == ["1", "0"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems only take UTF-8")
+def test_files_whose_names_are_no_utf8_are_in_the_manifest_and_in_the_channels(
+    images: Callable[..., list[LabelledImage]],
+) -> None:
+    new, old = images(1)[0], images(1, folder="old", part="train")[0]
+    moved = [one.path.rename(one.path.with_name(os.fsdecode(b"\xe9.png"))) for one in (new, old)]
+    folder = moved[0].parent
+    new, old = LabelledImage(moved[0], "red", "test"), LabelledImage(moved[1], "red", "train")
+    joining.write_manifest(folder, joining.JoinedDataset([new], [old], [], {}), {new.path: "incoming/a.png"})
+    assert joining.read_parts(folder) == {moved[0].name: "test"}
+    found = dataset.read(folder)
+    assert [image.path for image in found.images] == moved
+    assert channels.lst(found, "test").encode() == b"0\t0\tred/\\xe9.png\n"
+    assert channels.augmented_manifest(found, "test", "s3://b").encode()
