@@ -20,12 +20,15 @@ def sentence(error: Exception) -> str:
         return f"{error.name} is not installed: install the libraries of this command (see docs/reference/cli.md)."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}"
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return f"{printable(str(error.object))} is not UTF-8, which names in AWS are."
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {text} (DROPSORT_TRACEBACK=1 shows where)"
 
 
 def _running_here(otherwise: str = "") -> str:
     """A sentence about services that run on this machine; `otherwise` without any."""
+    from dropsort.cli.environment import invoked_as
     from dropsort.local import running
 
     found = running.services()
@@ -33,12 +36,13 @@ def _running_here(otherwise: str = "") -> str:
         return otherwise
     if len(found) == 1:
         return (
-            f' A service runs on this machine, at {found[0].endpoint_url}: run eval "$(dropsort env)" first.'
+            f" A service runs on this machine, at {found[0].endpoint_url}:"
+            f' run eval "$({invoked_as()} env)" first.'
         )
     folders = ", ".join(printable(service.folder) for service in found)
     return (
         f" {len(found)} services run on this machine, in {folders}: name the folder of yours in"
-        ' eval "$(dropsort env --data DIR)" first.'
+        f' eval "$({invoked_as()} env --data DIR)" first.'
     )
 
 

@@ -136,6 +136,12 @@ def _below(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
             yield Path(folder, name)
 
 
+def escaped_name(name: str) -> str:
+    """The name of a file as it is in a key: bytes that are not UTF-8, and control characters, as `\\xff`."""
+    name = os.fsencode(name).decode(errors="backslashreplace")
+    return _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", name)
+
+
 def _file(path: Path, key: str) -> LocalFile | SkippedFile:
     try:
         status = path.stat()
@@ -145,8 +151,7 @@ def _file(path: Path, key: str) -> LocalFile | SkippedFile:
         return SkippedFile(path, "not a regular file")
     if not os.access(path, os.R_OK):
         return SkippedFile(path, "no permission to read it")
-    key = os.fsencode(key).decode(errors="backslashreplace")
-    key = _CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", key)
+    key = escaped_name(key)
     if len(key.encode()) > keys.MAX_KEY_BYTES:
         return SkippedFile(
             path, f"its key would have {len(key.encode())} bytes, {keys.MAX_KEY_BYTES} are allowed"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from dropsort.client import results
+from dropsort.client import files, results
 from dropsort.client.errors import NotFoundError
 from dropsort.client.results import Result
+from dropsort.client.trace import MOST
 from dropsort.contract import keys, reviews, s3_documents
+from dropsort.contract.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +68,7 @@ def versions_of(s3: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]
 
 
 def find(s3: S3Client, bucket: str, key: str) -> ImageHistory:
-    """The story of an upload.
+    """The story of an upload; if none has this key, that of the only one whose name is shown in the same way.
 
     Raises
     ------
@@ -73,6 +77,19 @@ def find(s3: S3Client, bucket: str, key: str) -> ImageHistory:
     UnreadableResult
         The object under the key of its result is not one.
     """
+    history = None if _has_other_bytes(key) else _of_key(s3, bucket, key)
+    alike = [] if history else _shown_alike(s3, bucket, key)
+    if len(alike) == 1:
+        history = _of_key(s3, bucket, alike[0])
+    if history is None:
+        advice = f" {len(alike)} uploads are shown by this name." if len(alike) > 1 else ""
+        advice = advice or _advice(s3, bucket, keys.path_of(files.escaped_name(key)).rstrip("/"))
+        raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.{advice}")
+    return history
+
+
+def _of_key(s3: S3Client, bucket: str, key: str) -> ImageHistory | None:
+    """The story of the upload of this very key; None if there is neither an upload nor a result."""
     versions = [
         UploadVersion(item["VersionId"], item["LastModified"], item.get("Size"))
         for item in versions_of(s3, bucket, key)
@@ -80,13 +97,40 @@ def find(s3: S3Client, bucket: str, key: str) -> ImageHistory:
     locations = keys.result_keys(keys.path_of(key)).values()
     found = [result for location in locations if (result := results.get(s3, bucket, location)) is not None]
     if not versions and not found:
-        advice = _advice(s3, bucket, keys.path_of(key).rstrip("/"))
-        raise NotFoundError(f"There is no upload {key} in s3://{bucket}, and no result of it.{advice}")
+        return None
     versions.sort(key=lambda version: version.written, reverse=True)
     review = _review(s3, bucket, key)
     if review is None:
         return ImageHistory(key, versions, found)
     return ImageHistory(key, versions, found, review.decisions, _is_earlier(review, found, versions))
+
+
+def _has_other_bytes(name: str) -> bool:
+    """Whether a name of the command line has bytes that are not UTF-8, which no key has."""
+    return any("\udc80" <= sign <= "\udcff" for sign in name)
+
+
+def _shown_alike(s3: S3Client, bucket: str, key: str) -> list[str]:
+    """Keys of uploads with the name that `key` has in tables and on pages, in a file system, or in another Unicode normalisation.
+
+    A key with characters that are not shown has a replacement character in their place; `drop` escapes some of them.
+    """
+    found = set[str]()
+    for name in {_shown(key), _shown(files.escaped_name(key))}:
+        if name == key and name.isascii():  # only the key itself is shown so
+            continue
+        begin = (
+            name.encode("ascii", "replace").decode().split("?")[0]
+        )  # listed up to the first character that may differ
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=begin)
+        listed = (item["Key"] for page in pages for item in page.get("Contents", ()))
+        found |= {one for one in islice(listed, MOST) if _shown(one) == name}
+    return sorted(found)
+
+
+def _shown(name: str) -> str:
+    """A name as it is shown, composed."""
+    return unicodedata.normalize("NFC", printable(name))
 
 
 def _advice(s3: S3Client, bucket: str, path: str) -> str:

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from dropsort.cli import thumbnail
 from dropsort.cli.drop import drop
+from dropsort.cli.errors import sentence
 from dropsort.cli.redrive import redrive
 from dropsort.cli.results import results
 from dropsort.client.errors import NotFoundError
@@ -144,6 +145,12 @@ def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) 
             run(nothing)
     for option in ("--label", "--outcome", "--prefix", "--csv", "--parquet"):
         assert "KEY is one image" in run("cam/bicycle/a.jpg", option, "classified").stderr
+
+
+def test_a_prefix_that_is_not_utf_8_is_an_error_that_shows_it(run: Callable[..., Result]) -> None:
+    with pytest.raises(UnicodeEncodeError) as found:
+        run("--prefix", "caf\udce9")
+    assert sentence(found.value).endswith("/caf\N{REPLACEMENT CHARACTER} is not UTF-8, which names in AWS are.")
 
 
 def test_a_review_of_an_earlier_upload_is_named_so(

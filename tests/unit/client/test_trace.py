@@ -12,6 +12,7 @@ import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
+from dropsort.client.errors import NotFoundError
 from dropsort.client.image_history import find, upload_key
 from dropsort.client.trace import keys_in_bucket, keys_in_file
 from dropsort.contract import keys, reviews
@@ -149,3 +150,32 @@ def test_the_history_of_an_image_has_its_review(s3: Any, write_result: Callable[
 @pytest.mark.parametrize("name", ["cam/a.jpg", KEY, f"s3://{BUCKET}/{KEY}"])
 def test_an_upload_may_be_named_by_its_path_its_key_or_its_address(name: str) -> None:
     assert upload_key(name, BUCKET) == KEY
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "typed"),
+    [
+        ("rtl\u202egpj.png", "rtl\ufffdgpj.png"),  # as tables and pages show it
+        ("new\\x0aline.png", "new\nline.png"),  # as the file is named of which `drop` made the key
+        ("bad\\xff.png", "bad\udcff.png"),  # so, too: a byte that is not UTF-8, as Python has it
+        ("e\u0301.png", "\u00e9.png"),  # composed, and not
+        ("\u00e9.png", "e\u0301.png"),
+    ],
+)
+def test_an_upload_may_be_named_as_it_is_shown_and_as_its_file_is_named(
+    s3: Any, uploaded: str, typed: str
+) -> None:
+    for name in (uploaded, "rtl gpj.png", "other\u202e.png"):
+        s3.put_object(Bucket=BUCKET, Key=keys.INCOMING + name, Body=b"1")
+    assert find(s3, BUCKET, keys.INCOMING + typed).key == keys.INCOMING + uploaded
+
+
+def test_of_uploads_that_are_shown_alike_none_is_chosen(s3: Any) -> None:
+    for sign in "\u202d\u202e":
+        s3.put_object(Bucket=BUCKET, Key=f"incoming/rtl{sign}.png", Body=b"1")
+    assert find(s3, BUCKET, "incoming/rtl\u202e.png").key == "incoming/rtl\u202e.png"
+    with pytest.raises(NotFoundError, match="2 uploads are shown by this name"):
+        find(s3, BUCKET, "incoming/rtl\ufffd.png")
+    # AND a name without any such sign is not searched for
+    with pytest.raises(NotFoundError, match=r"no result of it\.$"):
+        find(s3, BUCKET, "incoming/rtl")

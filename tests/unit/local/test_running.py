@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -119,9 +120,14 @@ def test_without_a_folder_of_the_session_the_temporary_one_is_taken(
         assert running.home() == tmp_path / f"dropsort-running-{os.geteuid()}"
 
 
-def test_an_error_without_credentials_names_the_service_that_runs(home: Path, tmp_path: Path) -> None:
+def test_an_error_without_credentials_names_the_service_that_runs(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, service = started(tmp_path / "data")
     with announced(service):
         for error in (NoCredentialsError(), NoRegionError()):
             assert 'at http://127.0.0.1:4566: run eval "$(dropsort env)" first.' in sentence(error)
+        # AND as it can be typed where the command is not on the PATH
+        monkeypatch.setattr(sys, "argv", [".venv/bin/dropsort", "results"])
+        assert 'run eval "$(.venv/bin/dropsort env)" first.' in sentence(NoRegionError())
     folder.release()
