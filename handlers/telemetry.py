@@ -10,6 +10,7 @@ logger is imported with its first line, which most functions never write.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dropsort.contract import defaults, emf
 from dropsort.contract.metrics import BACKLOG, STACK, WORKFLOW
+from dropsort.contract.text import escaped_json
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -54,7 +56,12 @@ def logger() -> Logger:
     """Get the logger of exceptions and of lines for debugging."""
     from aws_lambda_powertools import Logger
 
-    return Logger(service="dropsort", level=_LEVEL)
+    return Logger(service="dropsort", level=_LEVEL, json_serializer=_serialize)
+
+
+def _serialize(members: dict[str, Any]) -> str:
+    """One line, also for a log that ends lines at each of Unicode's line separators."""
+    return escaped_json(json.dumps(members, default=str, ensure_ascii=False, separators=(",", ":")))
 
 
 def debugging() -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dropsort.contract import keys
+from dropsort.contract.text import lines
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,10 +39,10 @@ def keys_in_file(results: Path, ids: Collection[str]) -> dict[str, str]:
     """Keys by inference id, from a file with one result per line; lines that are none are skipped."""
     found: dict[str, str] = {}
     try:
-        lines = results.read_text(encoding="utf-8").splitlines()
+        text = results.read_text(encoding="utf-8")
     except OSError:
         return found
-    for line in lines:
+    for line in lines(text):
         try:
             document = json.loads(line)
             if document["inference_id"] in ids:

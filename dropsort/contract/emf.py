@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dropsort.contract.metrics import NAMESPACE
+from dropsort.contract.text import escaped_json
 
 MAX_DIMENSION = 1024  # characters of a dimension's value, ASCII alone
 
@@ -75,4 +76,5 @@ def line(
     meta = {"Timestamp": milliseconds, "CloudWatchMetrics": directives}
     found = {name: value for name, value in (notes or {}).items() if value is not None}
     members = {**found, "_aws": meta, **dimensions, **finite}
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+    # Escaped, as a log may end a line at each of Unicode's line separators.
+    return escaped_json(json.dumps(members, ensure_ascii=False, separators=(",", ":")))

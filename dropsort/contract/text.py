@@ -31,6 +31,19 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(sign if _visible(sign) else REPLACEMENT for sign in text)
 
 
+def lines(text: str) -> list[str]:
+    """The lines of a file, without their ends.
+
+    `str.splitlines` also splits at line separators of Unicode, which names of files, and texts in JSON, may contain.
+
+    Examples
+    --------
+    >>> lines("a\\u2028b\\r\\nc")
+    ['a\\u2028b', 'c']
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 def number_of(count: int, noun: str) -> str:
     """A count and its noun, in the plural unless it is one.
 

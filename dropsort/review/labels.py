@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dropsort.contract import files, keys, reviews
-from dropsort.contract.text import escaped_cell, original_cell
+from dropsort.contract.text import escaped_cell, lines, original_cell
 from dropsort.review.errors import ReviewError
 
 CSV_COLUMNS = ("key", "inference_id", "outcome", "label", "confidence", "familiarity", "reason", "review")
@@ -94,13 +94,13 @@ def _to_label_studio(results: list[Mapping[str, Any]], bucket: str) -> str:
 
 
 def _to_manifest(results: list[Mapping[str, Any]], bucket: str) -> str:
-    lines = []
+    rows = []
     for one in results:
         line = {"source-ref": f"s3://{bucket}/{one['source']['key']}", _ID: one.get("inference_id")}
         if reviewed := _review(one):
             line |= {"review": 0, "review-metadata": {"class-name": reviewed, "human-annotated": "yes"}}
-        lines.append(json.dumps(line) + "\n")
-    return "".join(lines)
+        rows.append(json.dumps(line) + "\n")
+    return "".join(rows)
 
 
 def _review(result: Mapping[str, Any]) -> str:
@@ -187,7 +187,7 @@ def _from_label_studio(text: str) -> Iterator[_Row]:
 
 
 def _from_manifest(text: str) -> Iterator[_Row]:
-    for number, content in enumerate(text.splitlines(), 1):
+    for number, content in enumerate(lines(text), 1):
         if not content.strip():
             continue
         line = json.loads(content)

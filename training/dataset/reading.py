@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dropsort.contract.progress import Progress, no_progress
-from dropsort.contract.text import original_cell
+from dropsort.contract.text import lines, original_cell
 from training.dataset.images import MANIFEST, NAMES, PARTS, Dataset, LabelledImage
 from training.errors import TrainingError
 from training.inference import InferenceError, decode
@@ -146,7 +146,7 @@ def _lst(path: Path) -> Iterator[LabelledImage]:
     part = path.stem if path.stem in PARTS else ""
     folder = path.parent / path.stem
     by_name: dict[str, list[Path]] = defaultdict(list)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines(path.read_text(encoding="utf-8")), 1):
         if not line.strip():
             continue
         fields = line.split("\t")
@@ -169,7 +169,7 @@ def _lst(path: Path) -> Iterator[LabelledImage]:
 
 def _augmented(path: Path) -> Iterator[LabelledImage]:
     part = path.stem if path.stem in PARTS else ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines(path.read_text(encoding="utf-8")), 1):
         if not line.strip():
             continue
         try:

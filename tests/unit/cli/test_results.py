@@ -150,7 +150,9 @@ def test_one_image_without_a_result_and_none_at_all(run: Callable[..., Result]) 
 def test_a_prefix_that_is_not_utf_8_is_an_error_that_shows_it(run: Callable[..., Result]) -> None:
     with pytest.raises(UnicodeEncodeError) as found:
         run("--prefix", "caf\udce9")
-    assert sentence(found.value).endswith("/caf\N{REPLACEMENT CHARACTER} is not UTF-8, which names in AWS are.")
+    assert sentence(found.value).endswith(
+        "/caf\N{REPLACEMENT CHARACTER} is not UTF-8, which names in AWS are."
+    )
 
 
 def test_a_review_of_an_earlier_upload_is_named_so(

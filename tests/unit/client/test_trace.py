@@ -32,10 +32,17 @@ def test_inference_ids_lead_back_to_keys(s3: Any, tmp_path: Path) -> None:
     assert keys_in_bucket(s3, BUCKET, {*ids, "unknown"}) == ids
     assert keys_in_bucket(s3, BUCKET, ids, most=1).keys() < ids.keys()
 
-    # AND so does a file of results, with lines that are none
-    lines = [json.dumps({"inference_id": "1", "source": {"key": KEY}}), "{cut", '{"inference_id": "2"}', "[]"]
+    # AND so does a file of results, with lines that are none, and a line separator in a key
+    separated = json.dumps({"inference_id": "3", "source": {"key": "a\u2028"}}, ensure_ascii=False)
+    lines = [
+        json.dumps({"inference_id": "1", "source": {"key": KEY}}),
+        separated,
+        "{cut",
+        '{"inference_id": "2"}',
+        "[]",
+    ]
     (tmp_path / "results.jsonl").write_text("\n".join(lines))
-    assert keys_in_file(tmp_path / "results.jsonl", {"1", "2"}) == {"1": KEY}
+    assert keys_in_file(tmp_path / "results.jsonl", {"1", "2", "3"}) == {"1": KEY, "3": "a\u2028"}
     assert keys_in_file(tmp_path, ["1"]) == {}  # a folder, which cannot be read
     assert keys_in_file(tmp_path / "nowhere.jsonl", {"1"}) == {}
 

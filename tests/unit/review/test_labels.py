@@ -65,7 +65,8 @@ def test_exports_of_the_tools_are_read(tmp_path: Path) -> None:
         "bikes": 0,
         "bikes-metadata": {"class-name": "a", "confidence": 0.9, "type": "groundtruth/image-classification"},
     }
-    manifest.write_text(json.dumps(line) + "\n\n" + json.dumps({"source-ref": "s3://x/y"}) + "\n")
+    other = json.dumps({"source-ref": "s3://x/\u2028y"}, ensure_ascii=False)
+    manifest.write_text(json.dumps(line) + "\n\n" + other + "\n")
     assert labels.read(manifest, BUCKET) == [ImportedLabel(KEY, None, "label", "a")]
 
 

@@ -73,6 +73,15 @@ def test_a_table_gives_labels_as_they_were_and_names_a_part_that_is_none(tmp_pat
         dataset.read(tmp_path / "table.csv")
 
 
+def test_a_line_separator_in_a_name_ends_no_line_of_a_list(tmp_path: Path) -> None:
+    name = save(tmp_path / "a\u2028b.png").name
+    (tmp_path / "list.lst").write_text(f"0\t0\t{name}\r\n")
+    row = {"source-ref": name, "class": 0}
+    (tmp_path / "list.manifest").write_text(json.dumps(row, ensure_ascii=False) + "\n")
+    for file in ("list.lst", "list.manifest"):
+        assert [image.path.name for image in dataset.read(tmp_path / file).images] == [name]
+
+
 def test_a_bare_name_that_is_in_two_folders_is_not_guessed(tmp_path: Path) -> None:
     for name in ("one/a.png", "other/a.png", "one/b.png"):
         save(tmp_path / name)
