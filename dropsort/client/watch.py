@@ -26,6 +26,7 @@ from dropsort.client.errors import ClientError
 from dropsort.client.files import LocalFile
 from dropsort.client.results import Result
 from dropsort.client.wait import FinishedUpload, Waiter
+from dropsort.contract.files import unfinished
 from dropsort.contract.keys import CLASSIFIED
 from dropsort.contract.text import printable
 
@@ -169,7 +170,7 @@ def store(item: FinishedUpload, folder: Path, into: Path) -> Path | None:
         return target
     _check_no_link(target.parent, into)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    temporary = unfinished(target)
     try:
         with suppress(FileNotFoundError):
             temporary.unlink()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_NAME_BYTES = 200  # of the 255 that file systems allow
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,9})")
 
 
@@ -44,7 +45,7 @@ def writing(target: Path, errors: str = "strict") -> Iterator[TextIO]:
             yield output
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = unfinished(target)
     try:
         with suppress(FileNotFoundError):
             temporary.unlink()  # of a process of that number that was killed
@@ -57,6 +58,18 @@ def writing(target: Path, errors: str = "strict") -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def unfinished(target: Path) -> Path:
+    """The hidden file that becomes `target` when it is whole; its name is cut where it would be too long for a file system.
+
+    Examples
+    --------
+    >>> len(os.fsencode(unfinished(Path("é" * 127)).name)) <= 255
+    True
+    """
+    name = os.fsencode(target.name)[:_NAME_BYTES].decode(errors="ignore")
+    return target.with_name(f".{name}.{os.getpid()}.part")
 
 
 def descriptor(target: Path) -> int | None:

@@ -147,6 +147,14 @@ def test_copies_are_complete_and_made_once(folder: Path, tmp_path: Path) -> None
     assert (folder / "cam" / "b.jpg").is_file()
 
 
+def test_a_name_of_a_copy_may_be_as_long_as_the_file_system_allows(folder: Path, tmp_path: Path) -> None:
+    name = "長" * 83 + ".jpg"
+    (folder / name).write_bytes(b"image")
+    target = store(finished_item(folder / name, "bicycle"), folder, tmp_path / "out")
+    assert target == tmp_path / "out" / "bicycle" / name
+    assert target.read_bytes() == b"image"
+
+
 def test_a_link_that_others_made_under_the_name_of_a_copy_is_not_followed(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -33,6 +33,15 @@ def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.parametrize(
+    "name", ["a" * 251 + ".txt", "é" * 127, "\N{BICYCLE}" * 63, os.fsdecode(b"\xff" * 255)]
+)
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> None:
+    with writing(tmp_path / name) as output:
+        output.write("whole")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [(name, "whole")]
+
+
 def test_an_error_leaves_the_former_file(tmp_path: Path) -> None:
     target = tmp_path / "file.txt"
     target.write_text("former")
