@@ -116,7 +116,7 @@ def drop(
                     done(finished[-1])
                 running |= {pool.submit(upload, file) for file in islice(queue, len(ready))}
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
     return finished
 

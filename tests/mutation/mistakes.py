@@ -29,10 +29,13 @@ class _Found(libcst.CSTVisitor):
 
     def __init__(self) -> None:
         self.nodes: list[libcst.CSTNode] = []
+        self._neutral: set[int] = set()
 
     def on_visit(self, node: libcst.CSTNode) -> bool:
-        if isinstance(node, SKIPPED) or (isinstance(node, libcst.Arg) and _is_neutral(node)):
+        if isinstance(node, SKIPPED) or id(node) in self._neutral:
             return False
+        if isinstance(node, libcst.Call):
+            self._neutral.update(map(id, _neutral(node)))
         if isinstance(node, libcst.Expr) and isinstance(
             node.value, (libcst.SimpleString, libcst.ConcatenatedString)
         ):
@@ -40,6 +43,9 @@ class _Found(libcst.CSTVisitor):
         if isinstance(node, libcst.Assign) and any(
             isinstance(one.target, libcst.Name) and one.target.value == "__all__" for one in node.targets
         ):
+            return False
+        if isinstance(node, libcst.Call) and isinstance(node.func, libcst.Name) and node.func.value == "cast":
+            node.args[1].visit(self)  # the first is a type
             return False
         self.nodes.append(node)
         return True
@@ -76,19 +82,31 @@ def _changed(node: libcst.CSTNode, parent: object) -> Iterator[libcst.CSTNode]:
         for number, changed in enumerate(operator(node)):
             if operator is mutators.operator_string and number:
                 break  # of a text one mistake is enough
+            if operator is mutators.operator_lambda and _is_false(node):
+                continue
             if operator is not mutators.operator_arg_removal or not (
                 _is_none(changed)  # the types find it
-                or _neutral(changed) != _neutral(node)
+                or len(_neutral(changed)) != len(_neutral(node))
             ):
                 yield changed
 
 
-def _is_neutral(argument: libcst.Arg) -> bool:
-    return argument.keyword is not None and argument.keyword.value in NEUTRAL
+def _is_false(node: libcst.CSTNode) -> bool:
+    """Whether a lambda returns None or False: another value that is false is no mistake."""
+    return (
+        isinstance(node, libcst.Lambda)
+        and isinstance(node.body, libcst.Name)
+        and node.body.value in ("None", "False")
+    )
 
 
-def _neutral(call: libcst.CSTNode) -> int:
-    return sum(map(_is_neutral, call.args)) if isinstance(call, libcst.Call) else 0
+def _neutral(call: libcst.CSTNode) -> list[libcst.Arg]:
+    """The arguments of a call that decide nothing."""
+    if not isinstance(call, libcst.Call):
+        return []
+    thread = isinstance(call.func, libcst.Attribute) and call.func.attr.value == "Thread"
+    names = NEUTRAL | {"name"} if thread else NEUTRAL
+    return [one for one in call.args if one.keyword is not None and one.keyword.value in names]
 
 
 def _is_none(call: libcst.CSTNode) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tests.mutation.changes import Changes, leaves
+from tests.mutation.modules import MODULES
 from tests.mutation.processes import exchanged
 
 ROLE = {
@@ -98,3 +100,9 @@ def test_each_member_and_value_of_a_document_is_a_mistake() -> None:
     assert [change.where for change in leaves(document)][3:] == [
         "minimum", "minimum", "minimum", "items", "items/required", "items/required"
     ]  # fmt: skip
+
+
+def test_each_module_and_each_of_its_tests_is_a_file() -> None:
+    root = Path(__file__).parents[2]
+    paths = [path for name, tests in MODULES.items() for path in (name.replace(".", "/") + ".py", *tests)]
+    assert [path for path in paths if not (root / path).is_file()] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dropsort.client import backfill
 from dropsort.client import drop as drop_module
 
 BUCKET = "images"
@@ -21,6 +23,22 @@ BUCKET = "images"
 def settled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that was just written counts as complete after a tenth of a second."""
     monkeypatch.setattr(drop_module, "SETTLE_SECONDS", 0.1)
+
+
+@pytest.fixture
+def shut_down(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once pools of the client have cancelled what they had to: what waits for it runs until then."""
+    event = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            event.set()
+            super().shutdown(wait)
+
+    for module in (drop_module, backfill):
+        monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    return event
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,16 +99,49 @@ def test_what_cannot_be_a_source(url: str) -> None:
         backfill.source(url, None, BUCKET)
 
 
-def test_another_prefix_of_the_services_own_bucket_can() -> None:
-    assert (
-        backfill.source(f"s3://{BUCKET}/old/a/", None, BUCKET).target("old/a/b.jpg") == "incoming/old/a/b.jpg"
-    )
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [(f"s3://{BUCKET}/old/a/", "incoming/old/a/b.jpg"), ("s3://archive", "incoming/old/a/b.jpg")],
+    ids=["another prefix of the service's own bucket", "a whole bucket"],
+)
+def test_what_can_be_a_source(url: str, target: str) -> None:
+    assert backfill.source(url, None, BUCKET).target("old/a/b.jpg") == target
 
 
 def test_copies_are_of_the_storage_class_that_was_given(s3: Any, archive: backfill.CopySource) -> None:
     backfill.copy(s3, BUCKET, archive, per_second=1e6, storage_class="STANDARD_IA", after="2024/é 37+.jpg")
     found = s3.list_objects_v2(Bucket=BUCKET, Prefix="incoming/")["Contents"]
     assert [item["StorageClass"] for item in found] == ["STANDARD_IA"] * 2
+
+
+def test_copies_begin_at_the_rate_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a clock that only sleeping moves, and copies that end at once
+    now, begun = 100.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    class Listing:
+        """S3 that lists ten objects and takes the copies and the progress."""
+
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: Any) -> Iterator[Any]:
+            for number in range(10):
+                begun.append(now)
+                yield {"Contents": [{"Key": str(number), "Size": 1}]}
+
+        def copy_object(self, **_: Any) -> None:
+            """Copy."""
+
+        put_object = copy_object
+
+    monkeypatch.setattr(backfill, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now))
+    backfill.copy(Listing(), BUCKET, backfill.CopySource("a", "", ""), per_second=4)
+    # THEN the next is listed when the one before may begin
+    assert begun == [100.0, *(100 + number / 4 for number in range(9))]
 
 
 def test_few_copies_are_begun_before_others_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +174,31 @@ def test_few_copies_are_begun_before_others_have_ended(monkeypatch: pytest.Monke
     assert backfill.copy(Slow(), BUCKET, backfill.CopySource("a", "", ""), per_second=1e6) == 1000
     # THEN no more of them are held than twice as many as are copied at once
     assert most <= 4
+
+
+def test_no_copy_begins_after_the_source_could_not_be_listed(
+    monkeypatch: pytest.MonkeyPatch, shut_down: threading.Event
+) -> None:
+    copied: list[str] = []
+
+    class Failing:
+        """S3 whose copies take until no other can begin, and whose listing fails after three objects."""
+
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: Any) -> Iterator[Any]:
+            yield {"Contents": [{"Key": key, "Size": 1} for key in "abc"]}
+            raise ConnectionError
+
+        def copy_object(self, CopySource: dict[str, str], **_: Any) -> None:
+            copied.append(CopySource["Key"])
+            assert shut_down.wait(30)
+
+    monkeypatch.setattr(backfill, "WORKERS", 2)
+    with pytest.raises(ConnectionError):
+        backfill.copy(Failing(), BUCKET, backfill.CopySource("c", "", ""), per_second=1e6)
+    assert "c" not in copied
 
 
 @pytest.mark.parametrize(("size", "copied"), [(backfill.MOST_BYTES, True), (backfill.MOST_BYTES + 1, False)])

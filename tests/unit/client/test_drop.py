@@ -9,7 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from dropsort.client import drop as drop_module
 from dropsort.client import files
@@ -43,6 +45,18 @@ def test_everything_arrives_byte_for_byte(s3: Any, folder: Path) -> None:
     assert all(item.fresh and item.version for item in uploads)
     for key, kind in (("incoming/cam0/0.jpg", "image/jpeg"), ("incoming/empty", "application/octet-stream")):
         assert s3.head_object(Bucket=BUCKET, Key=key)["ContentType"] == kind
+
+
+def test_an_upload_has_the_checksum_that_the_next_drop_compares(s3: Any, folder: Path) -> None:
+    # GIVEN a client that adds checksums only where the service requires them
+    client = boto3.client("s3", config=Config(request_checksum_calculation="when_required"))
+    sent: list[str | None] = []
+    client.meta.events.register(
+        "before-call.s3.PutObject",
+        lambda params, **_: sent.append(params["headers"].get("x-amz-sdk-checksum-algorithm")),
+    )
+    drop(client, BUCKET, files.walk([folder / "cam0"]).files[:1])
+    assert sent == ["CRC32"]
 
 
 def test_a_second_drop_uploads_only_what_is_new_or_changed(s3: Any, folder: Path) -> None:
@@ -102,6 +116,23 @@ def test_a_file_that_vanishes_is_an_error_that_names_it(s3: Any, folder: Path) -
     (folder / "cam1" / "1.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"1\.jpg"):
         drop(s3, BUCKET, found)
+
+
+def test_no_upload_begins_after_one_has_failed(s3: Any, folder: Path, shut_down: threading.Event) -> None:
+    # GIVEN two uploads at a time, of files that are gone, and two in the queue
+    found = files.walk([folder / "cam1"]).files
+    for file in found:
+        file.path.unlink()
+    begun: list[int] = []
+
+    def admit() -> None:
+        begun.append(0)
+        assert len(begun) == 1 or shut_down.wait(30)
+
+    with pytest.raises(FileNotFoundError):
+        drop(s3, BUCKET, found, workers=2, admit=admit)
+    # THEN the worker that has failed may have begun with the third, and nobody begins with the fourth
+    assert len(begun) in (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers import filter as last
-from handlers import serialize, settings
+from handlers import serialize, settings, telemetry
 from handlers.uploads import Upload
 from tests.unit.handlers.conftest import BUCKET
 from tests.unit.handlers.sample_images import drawn, encoded
@@ -79,6 +79,7 @@ def test_a_copy_onto_itself_renews_the_result(bucket: Bucket, monkeypatch: pytes
     # WHEN the object gets other metadata THEN it goes past the endpoint
     event, state = bucket.copy()
     assert "image_data" not in state
+    assert telemetry._invocation.notes == {"s3_key": KEY, "renewed": True}  # for the log
     second = bucket.record(event, state)
     # AND its result is of the new version, with the same prediction, by which captures are found
     assert second["source"]["version_id"] == event["detail"]["object"]["version-id"]

@@ -111,6 +111,7 @@ OUTPUTS = [
     ("[1.0015, -0.0008, -0.0007]", "JSON"),
     ("[-0.0008, -0.0008, 1.0002]", "JSON"),
     ("[0.123456789123, 0.876543210877]", "JSON"),
+    ("[0.4000002, 0.5999998]", "JSON"),  # just below a bin
     ("[0.5, 0.4989]", "JSON"),
     ("[1.0]", "JSON"),
     # Scores, choices, labels and familiarities.
@@ -125,6 +126,7 @@ OUTPUTS = [
     ('{"probabilities": [0.3, 0.7], "familiarity": 0.97}', "JSON"),
     ('{"probabilities": [0.3, 0.7], "familiarity": 1.5}', "JSON"),
     ('{"probabilities": [0.3, 0.7], "familiarity": -0.5}', "JSON"),
+    ('{"probabilities": [0.3, 0.7], "familiarity": 0.25}', "JSON"),  # of the same hour as 0.97: added up
     ('{"probabilities": [0.3, 0.7], "familiarity": 0}', "JSON"),
     ('{"probabilities": [0.3, 0.7], "familiarity": 1}', "JSON"),
     (packed("[0.25, 0.75]"), "base64"),
