@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import sysconfig
 from pathlib import Path
 
 from dropsort.contract.errors import DropsortError
@@ -21,7 +22,9 @@ def command() -> list[str]:
         return [sys.executable, "-m", "pip"]
     bundled = importlib.util.find_spec("ensurepip")
     if bundled is not None and bundled.origin is not None:
-        wheels = sorted(Path(bundled.origin).parent.glob("_bundled/pip-*.whl"))
+        # Debian's and Fedora's Python have it in a folder of the system.
+        folder = sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(bundled.origin).parent / "_bundled"
+        wheels = sorted(Path(folder).glob("pip-*.whl"))
         if wheels:
             return [sys.executable, str(wheels[-1] / "pip")]  # a wheel is a zip file, which Python can run
     raise DropsortError(

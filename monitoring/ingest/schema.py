@@ -19,7 +19,8 @@ from monitoring.ingest.outputs import clean
 
 _WHITESPACE = b" \t\r\n"
 _HOUR = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+    # Not 24:00:00, which Python from 3.14 on understands.
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3])):[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _LONG_NUMBER = re.compile(rb"[0-9]{4300}")  # json rejects longer integers, msgspec does not
 _DEEP = 400  # brackets in a line from which the two parsers may disagree on how deep is too deep

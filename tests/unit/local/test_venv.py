@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from dropsort.contract import pip
 from dropsort.local import venv
 from dropsort.local.errors import InstallError
 
@@ -123,6 +125,20 @@ def test_it_is_made_where_there_is_no_pip(tmp_path: Path) -> None:
     wanted, home = lock(tmp_path), tmp_path / "home"
     subprocess.run([python, "-c", BEGIN, wanted, home], env=environment, check=True)
     assert version_in(venv.ensure(wanted, home)) == "1.0"
+
+
+def test_pip_is_found_where_the_system_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN an environment without pip, of a Python whose ensurepip reads wheels of the system, as Debian's does
+    found, configured = importlib.util.find_spec, sysconfig.get_config_var
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else found(name))
+    monkeypatch.setattr(
+        sysconfig,
+        "get_config_var",
+        lambda name: f"{tmp_path}/" if name == "WHEEL_PKG_DIR" else configured(name),
+    )
+    (tmp_path / "pip-26.2.2-py3-none-any.whl").touch()
+    (tmp_path / "setuptools-84.0.0-py3-none-any.whl").touch()
+    assert pip.command() == [sys.executable, str(tmp_path / "pip-26.2.2-py3-none-any.whl" / "pip")]
 
 
 def test_without_any_pip_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
