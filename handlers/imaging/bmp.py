@@ -1,4 +1,4 @@
-"""BMP: where its pixels begin, and whether it has the colours that they use."""
+"""BMP: where its pixels begin, whether its palette has every colour, and whether run lengths fill every row exactly."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from handlers.imaging import limits
 from handlers.rejections import Rejection
 
 _INFO = 40  # bytes of the second header that gives the number of colours
+_RUNS_OF_BYTES, _RUNS_OF_HALVES = 1, 2  # kinds of compression
+# Codes after a count of 0, which ends a row; larger ones are counts of values that follow.
+_END, _SKIP = 1, 2
 
 
 def inspect(data: bytes) -> int | None:
@@ -19,14 +22,41 @@ def inspect(data: bytes) -> int | None:
     Raises
     ------
     Rejection
-        ``corrupt_image``, ``too_complex``.
+        ``truncated_image``, ``corrupt_image``, ``too_complex``.
     """
     colours: int | None = None
     if data[14] >= _INFO:
         bits, given = int.from_bytes(data[28:30], "little"), int.from_bytes(data[46:50], "little")
         colours = (given or 1 << bits) if 0 < bits <= 8 else None
-        if int.from_bytes(data[30:34], "little") in (1, 2):
-            limits.check_count("BMP", "bytes of run lengths", len(data), limits.MAX_SLOW_BYTES)
-    if int.from_bytes(data[10:14], "little") < 14 + data[14] + 4 * (colours or 0):
+    begin = int.from_bytes(data[10:14], "little")
+    if begin < 14 + data[14] + 4 * (colours or 0):
         raise Rejection("corrupt_image", "BMP: its pixels would begin within its header or palette.")
+    if data[14] >= _INFO and int.from_bytes(data[30:34], "little") in (_RUNS_OF_BYTES, _RUNS_OF_HALVES):
+        limits.check_count("BMP", "bytes of run lengths", len(data), limits.MAX_SLOW_BYTES)
+        _check_runs(data, begin)
     return colours
+
+
+def _check_runs(data: bytes, at: int) -> None:
+    """Hold run lengths against the size: Pillow cuts off what goes beyond a row, and makes black of what is missing in it."""
+    width, height = (int.from_bytes(data[place : place + 4], "little", signed=True) for place in (18, 22))
+    per_byte = 1 if data[30] == _RUNS_OF_BYTES else 2
+    x, left = 0, abs(height)
+    end = len(data) - 1
+    while at < end and left:
+        count, code = data[at], data[at + 1]
+        at += 2
+        if not count and code <= _SKIP:
+            if code == _SKIP or x < width or (code == _END and left > 1):
+                break
+            x, left = 0, left - 1
+            continue
+        if not count:
+            count = code
+            size = -(-code // per_byte)
+            at += size + (size & 1)
+        x += count
+        if x > width:
+            raise Rejection("corrupt_image", "BMP: its run lengths go beyond a row.")
+    if left and (left > 1 or x < width):
+        raise Rejection("truncated_image", "BMP: its run lengths leave pixels out.")
