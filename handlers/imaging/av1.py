@@ -13,25 +13,27 @@ from typing import Any
 
 from PIL import Image
 
-from handlers.imaging import av1_tiles, dav1d, heif
+from handlers.imaging import av1_sequence, av1_tiles, dav1d, heif, tracks
 from handlers.rejections import NotUnderstood, Rejection
 
 _MOST_PIXELS = 40_000_000  # of which two images fit into the function's memory
-_FRAMES, _TILES = (3, 6), (4, 6)  # types of OBU: with a frame's header, with its tiles
+# Types of OBU: of the sequence's header, with a frame's header, with its tiles
+_SEQUENCE, _FRAMES, _TILES = 1, (3, 6), (4, 6)
 _ALL = 1 << 16  # pixels; no image is larger
 # Bytes that are cut off in addition to that with the last bit, as fewer symbols may then give the same pixels
 _CUTS = (0, 1)
 # Pixels that are decoded to see whether tiles end there, and tiles at least
 _WORK, _LEAST_CUTS = (8_000_000, 2)
 _CHANGED = 0xFF << 1  # bits of the end of a tile, of which bit 0 is the last that is 1
+_OTHER_SIZE = "AVIF: its data has another number of pixels than its header."  # libavif stretches it
 _MORE = b"\x55" * 64  # behind a changed end, which may make more symbols
 
 
 def check(data: bytes, image: Image.Image) -> None:
     """Decode again with changed ends of the tiles of the coded image and of its alpha.
 
-    Where the library is not found or has another version, nothing is checked, nor of grids, animations, cropped or layered images, and
-    colour multiplied with alpha. Of images with film grain or in other sizes than they are shown, only the last tile is; of those with
+    Where the library is not found or has another version, nothing is checked, nor of layered images and images in several pieces. Of an
+    animation, the first frame is. Of images with film grain or in other sizes than they are shown, only the last tile is; of those with
     many tiles whose ends do not show, some.
 
     Raises
@@ -40,12 +42,18 @@ def check(data: bytes, image: Image.Image) -> None:
         ``corrupt_image``.
     """
     library = dav1d.library()
-    if library is None or image.width * image.height > _MOST_PIXELS or data[8:12] == b"avis":
+    if library is None or image.width * image.height > _MOST_PIXELS:
         return
+    # Of an animation, the decoder takes the tracks.
+    parts = {(*found, (0, 0)) for found in tracks.first_samples(data)} if data[8:12] == b"avis" else set()
     with contextlib.suppress(NotUnderstood):
-        for begin, length in heif.av1_extents(data):
+        for begin, length, size in parts or heif.av1_extents(data):
             layout = _layout(data, begin, begin + length)
-            if layout is not None and _Ends(library, data, layout).damaged():
+            if layout is None:
+                continue
+            if all(size) and layout.size not in (size, (0, 0)):
+                raise Rejection("corrupt_image", _OTHER_SIZE)
+            if _Ends(library, data, layout).damaged():
                 raise Rejection(
                     "corrupt_image", "AVIF: its data is damaged (a tile does not end where its data does)."
                 )
@@ -57,12 +65,15 @@ def _layout(data: bytes, begin: int, end: int) -> av1_tiles.Layout | None:
         return av1_tiles.layout(data, begin, end)
     except NotUnderstood:
         units = list(av1_tiles.units(data, begin, end))
+        sequences = [unit for unit in units if unit.kind == _SEQUENCE]
         places = [index for index, unit in enumerate(units) if unit.kind in _TILES]
         if not places or sum(unit.kind in _FRAMES for unit in units) != 1:
             return None
         last = units[places[-1]]
         tile = av1_tiles.Tile(last.begin, last.end, 0, 0, _ALL, _ALL)
-        return av1_tiles.Layout(units, {places[-1]: [tile]}, 0)
+        first = sequences[0] if sequences else None
+        size = av1_sequence.read(av1_sequence.Bits(data, first.begin, first.end)).size if first else (0, 0)
+        return av1_tiles.Layout(units, {places[-1]: [tile]}, 0, size)
 
 
 class _Ends:

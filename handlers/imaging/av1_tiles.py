@@ -38,11 +38,15 @@ class Tile:
 
 @dataclass(slots=True)
 class Layout:
-    """``groups`` are units with the tiles in each; ``size_bytes`` how many bytes say the size of a tile, but for the last of a group."""
+    """``groups`` are units with the tiles in each; ``size_bytes`` how many bytes say the size of a tile, but for the last of a group.
+
+    ``size`` is width and height of the frame in pixels; (0, 0) if it was not read.
+    """
 
     units: list[Unit]
     groups: dict[int, list[Tile]]
     size_bytes: int
+    size: tuple[int, int] = (0, 0)
 
     def tiles(self) -> list[Tile]:
         """All of them, in their order."""
@@ -76,7 +80,7 @@ def layout(data: bytes, begin: int, end: int) -> Layout:
             count += len(groups[index])
     if count != len(header.columns) * len(header.rows):
         raise NotUnderstood("tiles are missing")
-    return Layout(found, groups, header.size_bytes)
+    return Layout(found, groups, header.size_bytes, header.size)
 
 
 def units(data: bytes, at: int, end: int) -> Iterator[Unit]:
@@ -125,6 +129,7 @@ class _Frame:
         copies = screen and bits.flag()
         if not (sequence.reduced or constant):
             bits.number(1)
+        self.size = width, height
         self.columns, self.rows = self._tiles(width, height)
         lossless, varying = self._quantisers()
         if varying and not copies and bits.flag():

@@ -37,9 +37,22 @@ def inspect(data: bytes) -> int | None:
     return colours
 
 
+def plain_rows(data: bytes) -> tuple[int, int, int] | None:
+    """First byte of the pixels, bytes of a row, and number of rows; None if they are compressed."""
+    if data[14] < _INFO or int.from_bytes(data[30:34], "little") in (_RUNS_OF_BYTES, _RUNS_OF_HALVES):
+        return None
+    width, height = _size(data)
+    return int.from_bytes(data[10:14], "little"), (width * data[28] + 31) // 32 * 4, abs(height)
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+    return width, height
+
+
 def _check_runs(data: bytes, at: int) -> None:
     """Hold run lengths against the size: Pillow cuts off what goes beyond a row, and makes black of what is missing in it."""
-    width, height = (int.from_bytes(data[place : place + 4], "little", signed=True) for place in (18, 22))
+    width, height = _size(data)
     per_byte = 1 if data[30] == _RUNS_OF_BYTES else 2
     x, left = 0, abs(height)
     end = len(data) - 1

@@ -167,7 +167,7 @@ def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 
 def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import fax, tiff
+    from handlers.imaging import deflate, fax, tails, tiff
 
     found = tiff.inspect(data)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
@@ -182,6 +182,10 @@ def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     image.load()
     if found.compression in fax.COMPRESSIONS:
         fax.check(data, found)
+    if found.compression in deflate.COMPRESSIONS:
+        deflate.check(data, found)
+    if run := found.plain_rows:
+        tails.check(name, data, *run)
     return Decoded(image, width, height, found.significant_bits, found.no_data)
 
 
@@ -197,6 +201,7 @@ def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     from handlers.imaging import jpeg2000, packets
 
     found = jpeg2000.inspect(data)
+    data += found.lacks
     halvings, size = 0, (found.width, found.height)
     for level in range(1, found.resolutions + 1):
         smaller = found.size_at(level)
@@ -217,7 +222,7 @@ def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     """The largest image of an icon or cursor."""
-    from handlers.imaging import icon
+    from handlers.imaging import icon, tails
 
     content, rest, best = icon.largest(data)
     if content.startswith(png.SIGNATURE):
@@ -230,14 +235,17 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
     icon.check_size(best, abs(width), abs(height) // 2)
     alone = icon.alone(content, rest, best, abs(width), abs(height) // 2)
+    tails.check(name, alone, *icon.plain_rows(alone, abs(width), abs(height) // 2))
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 
 
 def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import bmp
+    from handlers.imaging import bmp, tails
 
     colours = bmp.inspect(data)
     decoded = _plain(data, name, None, max_pixels)
+    if run := bmp.plain_rows(data):
+        tails.check(name, data, *run)
     # Pillow shows a palette of greys as grey values.
     if colours is not None and (decoded.image.mode == "L" or (decoded.image.mode == "1" and colours < 2)):
         values.check_highest(decoded.image, colours)
@@ -245,11 +253,12 @@ def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 
 def _ppm(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import ppm
+    from handlers.imaging import ppm, tails
 
     found = ppm.inspect(data)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
     decoded = _plain(data, name, None, max_pixels)
+    tails.check(name, data, found.begin, found.row, found.height)
     decoded.significant_bits = 16  # whatever the maximum, Pillow scales to 8 or 16 bits
     return decoded
 

@@ -136,26 +136,43 @@ def _colour(data: bytes, item: _Item) -> tuple[int, bool] | None:
     return None
 
 
-def av1_extents(data: bytes) -> Iterator[tuple[int, int]]:
-    """First byte and length of the AV1 data of the image, and of its alpha channel.
+def av1_extents(data: bytes) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """First byte, length and size in pixels of the AV1 data of each image that is part of what the file shows, and of alpha channels.
+
+    The size is that of its item, (0, 0) if it has none. Images of several layers and those in several pieces are left out.
 
     Raises
     ------
     NotUnderstood
-        It is none, or cropped, a grid, one of several layers, or in several pieces.
+        The boxes have another form.
     Rejection
         ``corrupt_image``, ``unsupported_format``: as of `coded_images`.
     """
     primary, items = _items(data)
-    image = items[primary]
-    alphas = [items[other] for other in image.auxiliaries if other in items and _is_alpha(data, items[other])]
-    for item in (image, *alphas):
-        if item.kind != b"av01" or len(item.extents) != 1:
-            raise NotUnderstood("not one AV1 image")
-        if any(kind in (b"clap", b"lsel", b"a1op", b"prem") for kind, _, _ in item.properties):
-            raise NotUnderstood("not all of it is shown")
-        _check_here(data, item)
-        yield item.extents[0]
+    seen: set[int] = set()
+    pending = [primary]
+    while pending:
+        number = pending.pop()
+        if number in seen or number not in items:
+            continue
+        seen.add(number)
+        item = items[number]
+        pending += item.parts
+        pending += [other for other in item.auxiliaries if other in items and _is_alpha(data, items[other])]
+        layered = any(kind in (b"lsel", b"a1op") for kind, _, _ in item.properties)
+        if item.kind == b"av01" and not layered:
+            _check_here(data, item)
+            if len(item.extents) == 1:
+                yield *item.extents[0], _size(data, item)
+
+
+def _size(data: bytes, item: _Item) -> tuple[int, int]:
+    """Width and height in pixels that ``ispe`` gives; (0, 0) if there is none."""
+    extent = _property(item, b"ispe")
+    if extent is None:
+        return 0, 0
+    entry = _Reader(data, extent[0] + 4, extent[1])
+    return entry.number(4), entry.number(4)
 
 
 def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int]:
@@ -163,13 +180,12 @@ def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int
 
     It must consist of whole pixels of the item (ISO/IEC 23000-22): decoders round and cut others differently.
     """
-    aperture, extent = _property(item, b"clap"), _property(item, b"ispe")
+    aperture, full = _property(item, b"clap"), _size(data, item)
     if aperture is None:
         return shown
-    if extent is None:
+    if not all(full):
         return 0, 0
-    sizes, crop = _Reader(data, extent[0] + 4, extent[1]), _Reader(data, *aperture)
-    full = sizes.number(4), sizes.number(4)
+    crop = _Reader(data, *aperture)
     numbers = [crop.number(4) for _ in range(8)]
     result, begins = [], []
     for axis in (0, 1):
@@ -205,11 +221,9 @@ def _parts_shown(
     size = 4 if entry.number(2) & 1 else 2
     rows, columns = entry.number(1) + 1, entry.number(1) + 1
     width, height = entry.number(size), entry.number(size)
-    tile = _property(items[item.parts[0]], b"ispe")
-    if tile is None or rows * columns != len(item.parts):
+    across, down = _size(data, items[item.parts[0]])
+    if not across or rows * columns != len(item.parts):
         return unknown
-    sizes = _Reader(data, tile[0] + 4, tile[1])
-    across, down = sizes.number(4), sizes.number(4)
     return [(width - x * across, height - y * down) for y in range(rows) for x in range(columns)]
 
 
@@ -247,8 +261,6 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
             others = [entry.number(size) for _ in range(entry.number(2))]
             if kind == b"dimg":
                 items[number].parts += others
-            elif kind == b"prem":  # colour that its alpha may hide
-                items[number].properties.append((kind, at, stop))
             elif kind == b"auxl":
                 for other in others:
                     items[other].auxiliaries.append(number)

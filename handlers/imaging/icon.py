@@ -72,6 +72,15 @@ def alone(content: bytes, rest: bytes, entry: bytes, width: int, height: int) ->
     return b"\0\0\1\0\1\0" + entry[:6] + content[14:16] + place + content
 
 
+def plain_rows(content: bytes, width: int, height: int) -> tuple[int, int, int]:
+    """Of what `alone` returns: first byte of the pixels, bytes of a row, and number of rows."""
+    header, bits, colours = (
+        int.from_bytes(content[at : at + size], "little") for at, size in ((22, 4), (36, 2), (54, 4))
+    )
+    begin = 22 + header + (4 * (colours or 1 << bits) if bits <= 8 else 0)
+    return begin, (width * bits + 31) // 32 * 4, height
+
+
 def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
     """A bitmap up to the end of its mask, from where Pillow reads that; Pillow writes masks without filling their rows."""
     header, bits, compression, colours = (

@@ -13,6 +13,7 @@ from PIL import Image
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
+_END = b"\xff\xd9"
 WITHOUT_LENGTH = range(0xFF30, 0xFF40)  # markers
 _CINEMA = range(3, 8)  # profiles of digital cinema
 _EXPOUNDED = 2  # the last style of quantisation
@@ -28,7 +29,7 @@ class Jpeg2000:
     ``head`` is everything before the first tile, without the lengths of tiles (TLM). ``parts`` are begin and end of the parts of each tile.
     ``axes`` has begin and end of the image, and begin and size of the first tile, across and down; ``samples`` the pixels of one sample
     of each component, across and down. ``packed`` is whether packets have their headers in the main header (PPM). ``begin``
-    is where the code stream begins.
+    is where the code stream begins, ``lacks`` what is missing of the marker that ends it.
     """
 
     width: int = 0
@@ -43,6 +44,7 @@ class Jpeg2000:
     samples: list[tuple[int, int]] = field(default_factory=list)
     packed: bool = False
     begin: int = 0
+    lacks: bytes = b""
 
     def size_at(self, level: int) -> tuple[int, int] | None:
         """Width and height in pixels when halved `level` times; None where Pillow does not put every sample in its place then.
@@ -127,11 +129,16 @@ def inspect(data: bytes) -> Jpeg2000:
         raise Rejection("truncated_image", f"JPEG2000: {len(missing)} of {found.tiles} tiles are missing.")
     packets = found.tiles * found.layers * (found.resolutions + 1) * len(found.components)
     limits.check_count("JPEG2000", "packets", packets, _MAX_PACKETS)
-    if not found.size_at(0):
+    # Of fewer than three components, Pillow reads none that is subsampled.
+    if not found.size_at(0) or (len(found.components) < 3 and set(found.samples) != {(1, 1)}):
         raise Rejection(
             "unsupported_format",
-            "It is JPEG 2000 with subsampled components whose tiles are not a multiple of the subsampling.",
+            "It is JPEG 2000 with subsampled components of grey, or whose tiles are not a multiple of the subsampling.",
         )
+    if data[at : at + 2] == _END:
+        end = at + 2
+    elif at < end + 2 and data[at:end] == _END[: end - at]:
+        found.lacks = _END[end - at :]
     if data[max(begin, end - 66) : end - 2].count(0) == 64 or data[max(begin, end - 64) : end].count(0) == 64:
         raise Rejection("truncated_image", "JPEG2000: the end of its data is zero bytes.")
     return found
@@ -172,11 +179,11 @@ def _codestream(data: bytes) -> tuple[int, int, int]:
             size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
         if kind == b"jp2c":
             end = at + size if size else len(data)
-            if end > len(data):
+            if end > len(data) + len(_END):
                 raise Rejection(
                     "truncated_image", f"JPEG2000: {end} bytes are declared, {len(data)} are there."
                 )
-            return at, at + head, end
+            return at, at + head, min(end, len(data))
         if size < head:
             break
         at += size

@@ -11,14 +11,13 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from handlers.imaging import limits
+from handlers.imaging import deflate, limits
 from handlers.rejections import Rejection
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")  # the default image alone counts
-_BLOCK = 1 << 20
 _SMALL = 16_384  # pixels, below which inflating twice costs nothing
 
 
@@ -130,24 +129,16 @@ def _header(signature: memoryview, content: memoryview, chunk: memoryview) -> Pn
 
 
 def verify(png: Png) -> None:
-    """Inflate the data in blocks and count.
+    """Inflate the data and count.
 
     Raises
     ------
     Rejection
         ``corrupt_image`` if it is not compressed data or its checksum is wrong, ``truncated_image`` if there is too little of it.
     """
-    decompressor = zlib.decompressobj()
-    count, expected = 0, png.inflated
     try:
-        for block in png.data:
-            pending: bytes | memoryview = block
-            while len(pending) and not decompressor.eof:
-                count += len(decompressor.decompress(pending, _BLOCK))
-                if count > expected + _BLOCK:
-                    return  # more than is shown does not matter
-                pending = decompressor.unconsumed_tail
+        count = deflate.inflated(png.data, png.inflated)
     except zlib.error as error:
         raise Rejection("corrupt_image", f"PNG: its compressed data is damaged ({error}).") from error
-    if count < expected:
-        raise Rejection("truncated_image", f"PNG: its data ends after {count} of {expected} bytes.")
+    if count < png.inflated:
+        raise Rejection("truncated_image", f"PNG: its data ends after {count} of {png.inflated} bytes.")

@@ -15,12 +15,13 @@ _NUMBER = re.compile(rb"(?:\s|#[^\r\n]*[\r\n])+([0-9]{1,10})(?=[\s#])")
 
 @dataclass(slots=True)
 class Ppm:
-    """``maximum`` is 1 of a bitmap; ``begin`` is where the values begin."""
+    """``maximum`` is 1 of a bitmap; ``begin`` is where the values begin, ``row`` the bytes of a row, 0 of text."""
 
     width: int
     height: int
     maximum: int
     begin: int
+    row: int = 0
 
 
 def inspect(data: bytes) -> Ppm:
@@ -48,10 +49,10 @@ def inspect(data: bytes) -> Ppm:
             "PPM", "bytes of text or of values other than 8 bits", len(data), limits.MAX_SLOW_BYTES
         )
     if kind in (b"P4", b"P5", b"P6"):
-        rows = (
+        ppm.row = (
             (width + 7) // 8 if kind == b"P4" else width * (1 if kind == b"P5" else 3) * (1 + (maximum > 255))
         )
-        end = ppm.begin + rows * height
+        end = ppm.begin + ppm.row * height
         rest = data[end : end + 4096].lstrip(b" \t\r\n\0")
         if rest and not rest.startswith(b"P"):  # of a further image
             raise Rejection("corrupt_image", "PPM: it has more data than its header says.")

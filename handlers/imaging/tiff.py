@@ -168,6 +168,19 @@ class Tiff:
         plane = [row * min(rows, self.height - top) for top in range(0, self.height, rows)]
         return plane * (_one(self.tags, _SAMPLES, 1) if planar else 1)
 
+    @property
+    def plain_rows(self) -> tuple[int, int, int] | None:
+        """First byte of the pixels, bytes of a row, and number of rows, if they are not compressed and follow each other; else None."""
+        offsets, lengths = self.parts[0][: self.needed_parts], self.plain_lengths
+        if self.compression != 1 or _TILE_OFFSETS in self.tags or _one(self.tags, _PHOTOMETRIC, 0) == _YCBCR:
+            return None
+        if any(
+            begin + length != then for begin, length, then in zip(offsets, lengths, offsets[1:], strict=False)
+        ):
+            return None
+        row = lengths[0] // (min(_one(self.tags, _ROWS_PER_STRIP, 0) or self.height, self.height))
+        return offsets[0], row, sum(lengths) // row
+
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""
         if self.compression != 7:

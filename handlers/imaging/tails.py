@@ -1,0 +1,51 @@
+"""Pixels without compression: whether the last part of them was never written, and reads as zeros.
+
+Zeros are a colour too, mostly black. But an image does not become black in the middle of a row up to its end, while the row before goes
+on in other colours: that is where a copy broke off.
+"""
+
+from __future__ import annotations
+
+from handlers.rejections import Rejection
+
+_LEAST = 512  # bytes of zeros
+_CUT_OFF = 16  # bytes of a row that must be zeros
+_BLOCK = 1 << 16
+_SHARE = 0.9  # of the bytes in the row's length before them that must not
+
+
+def check(name: str, data: bytes, begin: int, row: int, rows: int) -> None:
+    """Reject an image whose last part is zeros that no encoder writes.
+
+    Parameters
+    ----------
+    begin, row, rows
+        First byte of the pixels, bytes of a row, and number of rows.
+
+    Raises
+    ------
+    Rejection
+        ``truncated_image``.
+    """
+    end = begin + row * rows
+    if not row or end > len(data) or data[end - 64 : end].strip(b"\0"):
+        return
+    first = _first_of_zeros(data, begin, end)
+    inside = (first - begin) % row
+    rest = row - inside
+    if inside < _CUT_OFF or rest < _CUT_OFF or end - first < rest + max(row, _LEAST) or first - begin < row:
+        return
+    around = data[first - row : first]  # of this row what was written, of the row before the rest
+    if around.count(0) <= (1 - _SHARE) * row:
+        raise Rejection("truncated_image", f"{name}: its data ends within a row, and zeros follow.")
+
+
+def _first_of_zeros(data: bytes, begin: int, end: int) -> int:
+    """Where the zeros before `end` begin."""
+    while end > begin:
+        block = data[max(begin, end - _BLOCK) : end]
+        bare = block.rstrip(b"\0")
+        if bare:
+            return end - len(block) + len(bare)
+        end -= len(block)
+    return begin
