@@ -25,10 +25,14 @@ from monitoring.drift.windows import DAY, HOUR, first_reference, hour_of, hourly
 from monitoring.errors import MonitoringError
 from monitoring.incremental.run import load
 from monitoring.incremental.summary import RunSummary
+from monitoring.quality.audit import Verdict
 from monitoring.storage.documents import JsonDocuments
 
 AUDIT = "audit.json"
 TRAFFIC = timedelta(days=30)  # how far back traffic is stored
+
+# By the verdict of an audit, the value of the metric that an alarm watches.
+_MISSED: dict[Verdict, int] = {"met": 0, "undecided": 0, "missed": 1}
 
 
 class History:
@@ -59,10 +63,10 @@ class History:
         return {}
 
     def audit(self) -> dict[str, float]:
-        """The metrics of the last stored audit; none without one, or with one that is damaged."""
+        """The metrics of the last stored audit; none without one, or with one that is damaged or of an older version."""
         with contextlib.suppress(MonitoringError, KeyError, TypeError, ValueError):
             found = self._documents.get(AUDIT)
-            missed = int(found["verdict"] == "missed")
+            missed = _MISSED[found["verdict"]]
             return {AUDITED_PRECISION: float(found["precision"]), PRECISION_BELOW_TARGET: missed}
         return {}
 

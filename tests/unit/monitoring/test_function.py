@@ -71,6 +71,7 @@ def test_the_stored_audit_becomes_metrics_and_a_damaged_one_does_not(aws: tuple[
     for body, expected in (
         (b'{"verdict": "missed", "precision": 0.95}', {"PrecisionBelowTarget": 1, "AuditedPrecision": 0.95}),
         (b'{"verdict": "undecided", "precision": null}', {}),
+        (b'{"verdict": "of another version", "precision": 0.95}', {}),
         (b"[]", {}),
         (b"{", {}),
     ):
