@@ -78,7 +78,7 @@ def _small(path: Path) -> NDArray[np.float64]:
     """The luminance at 16 x 16 pixels, mean 0 and length 1; zeros for an image that is blank or cannot be read."""
     try:
         with Image.open(path, formats=formats.PILLOW) as image:
-            small = image.convert("RGB").convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+            small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
     except Exception:  # any error was reported when the file was read
         return np.zeros(_SIDE * _SIDE)
     pixels: NDArray[np.float64] = np.asarray(small, np.float64).ravel()

@@ -51,6 +51,7 @@ class Server(ThreadingHTTPServer):
     content = CONTENT
     cut: int | None = None
     ranges = True
+    missing = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -68,6 +69,9 @@ class Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.server.asked.append(asked)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.ranges else 0
+        if self.server.missing:
+            self.send_error(404)
+            return
         if start >= len(self.server.content):
             self.send_error(416)
             return
@@ -134,9 +138,22 @@ def test_a_wrong_checksum_is_an_error_and_nothing_is_stored(server: Server, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_archive_with_another_checksum_is_downloaded_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(CONTENT[:500])
+
+    assert cifar.fetch(tmp_path, address=server.address, md5=MD5).read_bytes() == CONTENT
+
+
 def test_an_address_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="could not be downloaded"):
         cifar.fetch(tmp_path, address="http://127.0.0.1:9/x.tar.gz", timeout=2)
+
+
+def test_a_server_that_has_no_such_archive_is_an_error(server: Server, tmp_path: Path) -> None:
+    server.missing = True
+
+    with pytest.raises(TrainingError, match="could not be downloaded: Not Found$"):
+        cifar.fetch(tmp_path, address=server.address, md5=MD5)
 
 
 def test_classes_are_read_by_name(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_folders_are_labels_and_bad_files_are_set_aside(image_tree: Callable[...
     whole = (tree / "blue" / "0.png").read_bytes()
     (tree / "blue" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tree / "blue" / ".DS_Store").write_text("x")
+    shutil.copytree(tree / "blue", tree / "__MACOSX")
 
     data = dataset.read(tree)
 
@@ -150,6 +151,11 @@ def test_load_gives_images_of_one_size(tmp_path: Path) -> None:
 
     assert loaded.shape == (1, 16, 16, 3)
     assert np.array_equal(loaded[0, 0, 0], [255, 0, 0])
+    # AND fine patterns become their mean, as the graph's resizing makes them
+    board = np.indices((64, 64)).sum(0) % 2 * 255
+    Image.fromarray(board.astype(np.uint8)).save(tmp_path / "b.png")
+    loaded = dataset.load([LabelledImage(tmp_path / "b.png", "b")], 16)
+    assert np.abs(loaded[0].astype(int) - 127).max() < 10
 
 
 def test_channels_read_back_as_the_same_dataset(image_tree: Callable[..., Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_a_hostile_index_is_named(tmp_path: Path, name: str, content: bytes, nam
     with pytest.raises(TrainingError, match=re.escape(str(tmp_path))) as error:
         dataset.read(tmp_path / name)
     assert len(str(error.value)) < 1000 + len(content) % 200_000
+
+
+def test_a_bare_name_is_that_of_the_indexs_own_folder_and_of_one_file(
+    image_tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    # GIVEN a name that is in the folder of the index and in another one, and one that is in its own folder twice
+    image_tree(2, below="all/train")
+    image_tree(1, labels=("blue",), below="all/elsewhere")
+    (tmp_path / "all" / "train" / "blue" / "1.png").rename(tmp_path / "all" / "train" / "blue" / "only.png")
+    (tmp_path / "all" / "elsewhere" / "blue" / "0.png").rename(tmp_path / "all" / "elsewhere" / "only.png")
+    index = tmp_path / "all" / "train.lst"
+    index.write_text("0\t0\tonly.png\n1\t1\t0.png\n")
+
+    data = dataset.read(index)
+
+    assert [image.path for image in data.images] == [tmp_path / "all" / "train" / "blue" / "only.png"]
+    assert data.rejected == [(tmp_path / "all" / "0.png", "does not exist")]

@@ -84,3 +84,6 @@ def test_a_label_with_few_images_in_the_test_is_named_before_the_training(
     # AND a part that is small because there are few images has no near-duplicates to blame
     (few,) = splitting.scarce(Dataset(["a"], [LabelledImage(Path(), "a", "test")]))
     assert few.startswith("The part test has only 1 of 'a': figures")
+    enough = [LabelledImage(Path(), "a", "test")] * splitting.FEWEST
+    assert splitting.scarce(Dataset(["a"], enough)) == []
+    assert len(splitting.scarce(Dataset(["a"], enough[1:]))) == 1

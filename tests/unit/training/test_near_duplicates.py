@@ -35,6 +35,18 @@ def test_images_with_one_hash_and_different_pixels_are_no_near_duplicates(
     assert near_duplicates.near_images(test, train) == {copy}
 
 
+def test_test_images_that_nearly_equal_one_another_are_not_near_the_training(
+    image_tree: Callable[..., Path],
+) -> None:
+    tree = image_tree(2, side=64)
+    copy = tree / "red" / "copy.jpg"
+    Image.open(tree / "red" / "0.png").save(copy, quality=90)
+    test = [LabelledImage(path, "red") for path in (copy, tree / "red" / "0.png")]
+    train = [LabelledImage(tree / "blue" / "0.png", "blue")]
+    assert near_duplicates.near_images(test, train) == set()
+    assert near_duplicates.near_images(test[:1], [*train, test[1]]) == {copy}
+
+
 def test_ten_of_64_bits_make_a_near_duplicate_and_eleven_do_not() -> None:
     ten, eleven = (1 << 10) - 1, ((1 << 11) - 1) << 40
     assert list(near_duplicates.near_pairs([0, ten, eleven])) == [(0, 1)]
@@ -77,6 +89,7 @@ def test_the_hash_of_an_image_is_of_64_bits_and_0_for_what_is_none(
     Image.new("RGB", (8, 8), "red").save(tmp_path / "c.tga")  # a format that the service does not take
     for name in ("b.png", "c.tga", "missing"):
         assert near_duplicates.perceptual_hash(tmp_path / name) == 0
+        assert not near_duplicates._small(tmp_path / name).any()
     monkeypatch.setitem(sys.modules, "imagehash", None)
     with pytest.raises(TrainingError, match="imagehash is not installed: it is in the extra train"):
         near_duplicates.perceptual_hash(tmp_path / "a.png")

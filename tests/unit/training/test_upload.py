@@ -31,6 +31,8 @@ def test_upload_writes_what_the_channels_need_and_then_skips_it(
     data = dataset.split(dataset.read(image_tree(10)), validation=0.2, test=0.2)
     seen: list[tuple[int, int, str]] = []
 
+    client.put_object(Bucket="pictures", Key="p/notes.txt", Body=b"of somebody else")
+
     first = channels.upload(data, client, "pictures", "p", progress=lambda *step: seen.append(step))
     again = channels.upload(data, client, "pictures", "p")
 
@@ -39,6 +41,7 @@ def test_upload_writes_what_the_channels_need_and_then_skips_it(
     index = client.get_object(Bucket="pictures", Key="p/train_lst/train.lst")["Body"].read().decode()
     assert {f"p/train/{line.split(chr(9))[2]}" for line in index.splitlines()} <= keys
     assert (first.skipped, again.sent) == (0, 0)
+    assert again.skipped == first.sent == len(keys) - 1
     assert seen[-1][0] == seen[-1][1] == first.sent
 
 
