@@ -108,18 +108,24 @@ def test_the_written_graph_has_the_temperature_and_the_seed_decides_what_is_fami
     torch.manual_seed(0)
     classifier = Classifier(Network("resnet8", 2).eval(), None, mirror=False)
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
-    groups, logits = np.arange(40), classifier.logits(images) * 20
+    groups, logits = np.arange(40) // 2, classifier.logits(images) * 20
     classifier.network.head.weight.data *= 20
     classifier.network.head.bias.data *= 20
     fitted: Any = SimpleNamespace(classifier=classifier, images=images, groups=groups)
     seeds: list[int] = []
-    original = familiarity.build
+    original, rounding = familiarity.build, export.weight_rounding
 
-    def build(*given: Any, seed: int) -> Any:
+    def build(features: Any, given: Any, *, seed: int) -> Any:
         seeds.append(seed)
-        return original(*given, seed=seed, references=10, rank=4)
+        assert np.array_equal(given, groups)
+        return original(features, given, seed=seed, references=10, rank=4)
+
+    def measured(*given: Any) -> Any:
+        assert not (tmp_path / "new" / "model.onnx").exists(), "a graph that is not complete"
+        return rounding(*given)
 
     monkeypatch.setattr(familiarity, "build", build)
+    monkeypatch.setattr(export.get(), "weight_rounding", measured)
     calibrated: Any = SimpleNamespace(temperature=2.5)
     figures = export.export(tmp_path / "new", ["a", "ü"], fitted, calibrated, name="m-1", seed=7)
     # THEN its probabilities are those at the temperature, to the rounding of its weights
