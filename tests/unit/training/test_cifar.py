@@ -152,7 +152,7 @@ def test_an_address_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
 def test_a_server_that_has_no_such_archive_is_an_error(server: Server, tmp_path: Path) -> None:
     server.missing = True
 
-    with pytest.raises(TrainingError, match="could not be downloaded: Not Found$"):
+    with pytest.raises(TrainingError, match=r"could not be downloaded: Not Found$"):
         cifar.fetch(tmp_path, address=server.address, md5=MD5)
 
 
