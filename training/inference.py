@@ -107,7 +107,8 @@ def decode(data: bytes) -> NDArray[np.uint8]:
             if width * height > MAX_PIXELS:
                 raise InferenceError(f"the image has {width} x {height} pixels: at most {MAX_PIXELS:,}", 413)
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))
-            upright = ImageOps.exif_transpose(_rgb(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            upright = _rgb(image)
             if max(upright.size) > MAX_SIDE:
                 upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
             return np.asarray(upright)
@@ -128,8 +129,6 @@ def _rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, "white")
         ground.alpha_composite(layer)
-        if (orientation := image.getexif().get(0x0112)) is not None:
-            ground.getexif()[0x0112] = orientation
         return ground.convert("RGB")
     if image.mode.startswith("I"):
         return Image.fromarray(

@@ -21,7 +21,7 @@ needs.module("training", "onnx")
 from training import dataset  # noqa: E402
 from training.dataset import Dataset, fingerprints  # noqa: E402
 from training.inference import decode  # noqa: E402
-from training.settings import Settings  # noqa: E402
+from training.settings import TrainingSettings  # noqa: E402
 from training.stages import evaluate  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("torch")
@@ -70,7 +70,7 @@ def pixels(data: Dataset, *parts: str) -> Any:
 def test_without_folds_the_logits_are_those_of_the_validation_part(
     data: Dataset, trainings: list[SimpleNamespace], tmp_path: Path
 ) -> None:
-    settings = Settings(
+    settings = TrainingSettings(
         arch="resnet8", epochs=5, batch=7, seed=3, patience=2, mirror=False, threads=2, checkpoints=tmp_path
     )
     fitted = fit_stage.fit(data, settings, lambda _: None)
@@ -94,7 +94,7 @@ def test_with_folds_each_image_is_left_out_once_and_the_last_training_has_all(
     data: Dataset, trainings: list[SimpleNamespace], tmp_path: Path
 ) -> None:
     fitted = fit_stage.fit(
-        data, Settings(arch="resnet8", folds=3, checkpoints=tmp_path, threads=0), lambda _: None
+        data, TrainingSettings(arch="resnet8", folds=3, checkpoints=tmp_path, threads=0), lambda _: None
     )
 
     every = pixels(data, "train", "validation")
@@ -143,7 +143,7 @@ def test_a_model_knows_what_it_was_made_from_and_is_judged_on_the_test_alone(
     test, validation = data.part("test")[0], data.part("validation")[0]
     test.path.write_bytes(validation.path.read_bytes())
 
-    figures = evaluate.evaluate(model_folder, data, Settings(), FIGURES)
+    figures = evaluate.evaluate(model_folder, data, TrainingSettings(), FIGURES)
 
     # THEN the figures of the training stay, and those of the test are of what the model was not made from
     assert FIGURES.items() <= figures.items()
@@ -161,7 +161,7 @@ def test_without_a_test_part_an_older_models_reference_goes_with_folds(
 ) -> None:
     untested = Dataset(data.labels, [image for image in data.images if image.part != "test"])
     (model_folder / "reference.json").write_text("[]")
-    evaluate.evaluate(model_folder, untested, Settings(), FIGURES)
+    evaluate.evaluate(model_folder, untested, TrainingSettings(), FIGURES)
     assert len(json.loads((model_folder / "reference.json").read_text())) == 8
-    evaluate.evaluate(model_folder, untested, Settings(folds=2), FIGURES)
+    evaluate.evaluate(model_folder, untested, TrainingSettings(folds=2), FIGURES)
     assert not (model_folder / "reference.json").exists()

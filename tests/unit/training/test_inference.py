@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -184,12 +184,74 @@ def test_transparent_is_white_and_orientation_is_honoured() -> None:
 
     exif = Image.Exif()
     exif[0x0112] = 6
-    turned = encoded(Image.new("RGB", (10, 4)), "JPEG", exif=exif)
-    assert inference.decode(turned).shape == (10, 4, 3)
+    # GIVEN a left edge that is on top of the upright image, with and without transparency
+    for plain, kind in (
+        (Image.new("RGB", (10, 4)), "JPEG"),
+        (Image.new("RGB", (10, 4)), "TIFF"),
+        (clear, "PNG"),
+        (clear, "WEBP"),
+    ):
+        plain.paste((255, 255, 255), (0, 0, 3, 4))
+        found = inference.decode(encoded(plain.convert(plain.mode), kind, exif=exif))
+        assert found.shape == (10, 4, 3), kind
+        assert found[0].min() > 128, kind
+    palette = Image.new("P", (10, 4))
+    palette.putpalette([255, 0, 0])
+    turned = inference.decode(encoded(palette, "PNG", exif=exif, transparency=0))
+    assert (turned.shape, turned.min()) == ((10, 4, 3), 255)
 
 
 def test_large_images_are_scaled_before_the_graph() -> None:
     assert inference.decode(encoded(Image.new("RGB", (4000, 3000)), "JPEG")).shape == (384, 512, 3)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    # GIVEN an image of more pixels than Pillow takes without a warning
+    sizes: list[tuple[int, int]] = []
+    to_rgb = inference._rgb
+    monkeypatch.setattr(inference, "_rgb", lambda image: sizes.append(image.size) or to_rgb(image))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_000_000)
+    inference.decode(encoded(Image.new("RGB", (3000, 2000)), "JPEG"))
+    assert sizes == [(1500, 1000)]
+    assert not recwarn.list
+
+
+def test_a_request_has_up_to_256_images_and_may_leave_out_what_one_is() -> None:
+    instances = [{"b64": base64.b64encode(RED).decode()}] * 256
+    found = inference.parse(json.dumps({"instances": instances}), "application/json")
+    assert (len(found.images), found.batch) == (256, True)
+    with pytest.raises(inference.InferenceError, match="257 instances") as error:
+        inference.parse(json.dumps({"instances": [*instances, instances[0]]}), "application/json")
+    assert error.value.status_code == 413
+    assert inference.parse(RED, "") == inference.InferenceRequest([RED], batch=False)
+
+
+def test_a_worker_runs_a_model_on_one_thread_that_does_not_spin(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a graph of two classes that does not name its version
+    given: list[Any] = []
+    session = SimpleNamespace(
+        get_outputs=lambda: [SimpleNamespace(name="probabilities", shape=[1, 2])],
+        get_modelmeta=lambda: SimpleNamespace(custom_metadata_map={}),
+    )
+    monkeypatch.setattr(
+        inference.onnxruntime,
+        "InferenceSession",
+        lambda graph, options, providers: given.extend((options, providers)) or session,
+    )
+    assert inference.load(model_folder).name == "model"
+    folder = model_folder.rename(model_folder.with_name("bikes-7"))
+    assert inference.load(folder).name == "bikes-7"
+    options, providers, *_ = given
+    assert providers == ["CPUExecutionProvider"]
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    (folder / "labels.json").write_text('["a", "b", "c"]')
+    with pytest.raises(ValueError, match=r"names 3 labels, but .* has 2 classes"):
+        inference.load(folder)
 
 
 @pytest.mark.parametrize(
