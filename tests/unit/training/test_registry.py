@@ -83,8 +83,15 @@ def test_a_version_waits_for_approval_with_metrics_labels_and_thresholds(artifac
         "familiarity_threshold": "0.02",
     }
     [container] = request["InferenceSpecification"]["Containers"]
-    assert container["Environment"]["DROPSORT_LABELS"] == "bicycle,motorcycle"
-    assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
+    assert container["Environment"] == {
+        "DROPSORT_LABELS": "bicycle,motorcycle", "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }  # fmt: skip
+    specification = request["InferenceSpecification"]
+    assert specification["SupportedContentTypes"] == ["application/x-image", "image/jpeg", "image/png"]
+    assert specification["SupportedRealtimeInferenceInstanceTypes"] == [
+        f"ml.{family}.{size}" for family in ("m5", "c5") for size in ("large", "xlarge", "2xlarge")
+    ]
     assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"].endswith("/model-quality.json")
 
 
