@@ -30,7 +30,7 @@ from dropsort.pages.chart import (
     quantity,
     time_axis,
 )
-from dropsort.pages.formatting import period, to_minute
+from dropsort.pages.formatting import period, short, to_minute
 from monitoring.cloudwatch import widgets
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 
@@ -38,6 +38,7 @@ _HEX = re.compile(r"#[0-9a-fA-F]{3,8}")
 _COLUMNS = 24
 _LONE = 30  # up to so many points of a line are drawn as dots, too
 _TEXTURES = 5
+_NAME = 60  # characters of a name in a legend, or under a value; the whole one is shown under the mouse
 _SHORTEST = 3600  # seconds that charts show at least
 
 
@@ -49,7 +50,7 @@ class Card:
     columns: int
     kind: str  # chart, values, alarms or text
     chart: Chart | None = None
-    values: tuple[tuple[str, str], ...] = ()  # value, name
+    values: tuple[tuple[str, str, str], ...] = ()  # value, name, whole name
     alarms: tuple[tuple[str, str, str, str, str], ...] = ()  # class, sign, name, state, description
     text: str = ""
 
@@ -126,10 +127,13 @@ def _card(panel: Panel, span: _Span) -> Card:
         text = widget.text or f"a widget of the kind {widget.kind!r} is not drawn here"
         return Card(widget.title, columns, "text", text=text)
     if widget.view == "singleValue":
-        values = tuple((_value(line, _unit(panel, line)).removesuffix(" last"), line.label) for line in lines)
+        values = tuple(
+            (_value(line, _unit(panel, line)).removesuffix(" last"), short(line.label, _NAME), line.label)
+            for line in lines
+        )
         return Card(widget.title, columns, "values", values=values, text="" if values else "no data")
     if not any(line.points for line in lines):
-        names = ", ".join(line.label for line in lines) or "nothing found"
+        names = ", ".join(short(line.label, _NAME) for line in lines) or "nothing found"
         return Card(widget.title, columns, "text", text=f"no data: {names}")
     return Card(widget.title, columns, "chart", _chart(panel, span))
 
@@ -152,7 +156,7 @@ def _chart(panel: Panel, span: _Span) -> Chart:
     for i, (line, stack) in enumerate(zip(lines, stacks, strict=True)):
         color = line.metric.color if _HEX.fullmatch(line.metric.color) else ""
         style, right = f"series{i % SERIES}", line.metric.right
-        name = f"{line.label}{' (right axis)' if right else ''}: {_value(line, _unit(panel, line))}"
+        name = f"{short(line.label, _NAME)}{' (right axis)' if right else ''}: {_value(line, _unit(panel, line))}"
         points = sorted(stack.items())
         length = span.period_of(line)
         if widget.stacked:

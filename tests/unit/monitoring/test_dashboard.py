@@ -189,7 +189,7 @@ def test_the_page(cloudwatch: Any, tmp_path: Path) -> None:
     assert "classified: 108 in all" in text
     assert "low %: 10" in text
     assert "no data: Failed" in text
-    assert '<li class="bad">▲ s-drift' in text
+    assert '<li class="bad"><b title="s-drift">▲ s-drift</b>' in text
     assert "Run &lt;this&gt;." in text
     assert "not there" in text
     assert "<script" not in text

@@ -24,6 +24,7 @@ from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
 from monitoring.cloudwatch.widgets import MetricLine, Widget, WidgetMetric
 from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
+from tests.unit.pages import cases
 from training.dataset import LabelledImage
 from training.evaluation.figures import Evaluation, Predictions
 
@@ -231,3 +232,14 @@ def test_half_a_surrogate_pair_is_shown_as_a_question_mark(tmp_path: Path) -> No
     page = report.write(total, tmp_path, threshold=0.93, png=True)
 
     assert "cat ?" in page.read_text(encoding="utf-8")
+
+
+def test_names_on_a_dashboard_are_short_and_the_whole_ones_are_shown_under_the_mouse() -> None:
+    # GIVEN a dashboard of every kind of widget whose names are of 300 characters
+    name = "W" * 300
+    page = cases.a_dashboard(2, 20, name)
+    assert page.count(name) > 5
+    # WHEN what is shown only under the mouse or to screen readers is left out THEN no legend and no value has the whole name
+    shown = re.sub(r'(title|aria-label)="[^"]*"|<title>[^<]*</title>|<desc>.*?</desc>', "", page)
+    assert re.findall(r"<li><svg.*?</svg>(W+…): ", shown) == ["W" * 29 + "…"] * 4
+    assert f"<span >{'W' * 29}…</span>" in shown
