@@ -44,9 +44,12 @@ class _Found(libcst.CSTVisitor):
             isinstance(one.target, libcst.Name) and one.target.value == "__all__" for one in node.targets
         ):
             return False
-        if isinstance(node, libcst.Call) and isinstance(node.func, libcst.Name) and node.func.value == "cast":
-            node.args[1].visit(self)  # the first is a type
-            return False
+        if isinstance(node, libcst.Call) and isinstance(node.func, libcst.Name):
+            if node.func.value == "TypeVar":
+                return False
+            if node.func.value == "cast":
+                node.args[1].visit(self)  # the first is a type
+                return False
         self.nodes.append(node)
         return True
 

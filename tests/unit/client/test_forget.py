@@ -59,6 +59,8 @@ def test_a_renewed_result_leads_to_what_has_the_id_of_an_expired_version(
     found = forget.find(s3, SERVICE, KEY, "truth/")
     assert "a" * 64 in found.ids
     assert found.labelled == 1
+    # AND without a prefix of ground truth, no file is taken for one
+    assert forget.find(s3, SERVICE, KEY, "").labelled == 0
 
 
 def test_everything_of_an_image_goes_and_nothing_else(s3: Any, write_result: Callable[..., str]) -> None:

@@ -70,18 +70,29 @@ def test_reviews_with_a_decision_in_force_below_a_prefix_are_read(s3: Any) -> No
     assert "d.jpg.json is not a review" in unreadable[0]
 
 
+def test_an_audit_has_results_and_reviews_below_a_prefix(s3: Any, write_result: Any) -> None:
+    of = [put(s3, path, "label") for path in ("cam1/a.jpg", "cam2/b.jpg")]
+    for review in of:
+        write_result(review.source.key)
+    documents, read = reviewed.with_results(s3, BUCKET, "cam2/")
+    assert ([key for key, _ in documents], read) == (["incoming/cam2/b.jpg"], of[1:])
+    # AND reviews that were read already are not read again
+    assert reviewed.with_results(s3, BUCKET, "cam2/", found=of[:1])[1] == of[:1]
+
+
 def test_the_reviewed_version_is_copied_once_under_its_inference_id(s3: Any, tmp_path: Path) -> None:
     found = [put(s3, path, "none") for path in ("a.JPG", "b.jpeg2000", "c.j g", "d")]
     for path in ("a.JPG", "d"):
         s3.put_object(Bucket=BUCKET, Key=f"incoming/{path}", Body=b"newer")
-    copied = list(reviewed.download(s3, found, tmp_path))
+    folder = tmp_path / "images" / "reviewed"
+    copied = list(reviewed.download(s3, found, folder))
     ids = [one.inference_id for one in found]
     assert [one.path.name for one in copied] == [f"{ids[0]}.jpg", *ids[1:]]
     assert [one.path.read_bytes() for one in copied] == [b"a.JPG", b"b.jpeg2000", b"c.j g", b"d"]
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 4
     # AND what is there is not copied again
     copied[0].path.write_bytes(b"mine")
-    assert [one.fault for one in reviewed.download(s3, found, tmp_path)] == [""] * 4
+    assert [one.fault for one in reviewed.download(s3, found, folder)] == [""] * 4
     assert copied[0].path.read_bytes() == b"mine"
 
 

@@ -79,6 +79,8 @@ def test_of_nothing_there_are_no_figures() -> None:
         found = summarise(1, run)
         assert (found["accuracy"], found["images_per_second"], found["seconds"]) == (None, None, 0.0)
         assert found["latency_seconds"] == {"p50": None, "p95": None, "max": None}
+    found = summarise(1, [finished("a", took=1.23456)])
+    assert (found["seconds"], found["images_per_second"]) == (1.235, 0.81)
     assert Accuracy(1, 0, 0, 0).to_json()["classified_accuracy"] is None
     assert Accuracy(0, 0, 0, 0).accuracy is None
 

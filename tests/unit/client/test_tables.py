@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dropsort.client.tables import COLUMNS, MOMENT, NUMBER, row
+from pathlib import Path
+
+import duckdb
+
+from dropsort.client.results import Result
+from dropsort.client.tables import COLUMNS, MOMENT, NUMBER, row, to_parquet
 
 DOCUMENT = {
     "source": {"key": "incoming/a", "version_id": "v1"}, "outcome": "classified", "label": "bicycle", "confidence": 1,
@@ -23,3 +28,9 @@ def test_every_column() -> None:
     assert row({}) == [None] * len(COLUMNS)
     assert {name for name, kind, _ in COLUMNS if kind == NUMBER} == {"confidence", "familiarity", "threshold"}
     assert {name for name, kind, _ in COLUMNS if kind == MOMENT} == {"reviewed_at", "uploaded", "recorded"}
+
+
+def test_every_column_of_parquet_is_compressed(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(to_parquet([Result("", DOCUMENT)]))
+    found = duckdb.sql(f"select compression from parquet_metadata('{tmp_path / 't.parquet'}')").fetchall()
+    assert found == [("ZSTD",)] * len(COLUMNS)
