@@ -119,6 +119,8 @@ def inspect(data: bytes) -> Jpeg:
         limits.check_count("JPEG", "marker segments", segments, limits.MAX_SEGMENTS)
         length = int.from_bytes(data[at : at + 2], "big")
         content = data[at + 2 : at + length] if marker in _READ else b""
+        if at + length > len(data) and not jpeg.scans and marker != 0xDA:
+            break
         if marker == 0xDA:
             _scan(data, at + length, content, jpeg, restart, tables)
             limits.check_work("JPEG", "scans", len(jpeg.scans), jpeg.width * jpeg.height)

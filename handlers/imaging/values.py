@@ -71,11 +71,14 @@ def eight_bit(image: Image.Image, significant_bits: int | None, no_data: float |
     low, high = _finite_range(grey, no_data)
     if not floating and significant_bits and low >= 0 and high < 2**significant_bits:
         return _mapped(grey, 0, 2**significant_bits - 1)
+    found = low, high
     low, high = _used_range(grey, low, high, no_data)
+    # Without outliers, the range is only known to a bin or two.
+    slack = 0.0 if (low, high) == found else 2 * (high - low) / _BINS
     if floating:
-        low, high = (0.0, 1.0) if low >= -1e-6 and high <= 1.001 else (low, high)
-    elif low >= 0 and high <= 65535.5:
-        low, high = 0.0, next(2**bits - 1 for bits in _DEPTHS if high <= 2**bits - 0.5)
+        low, high = (0.0, 1.0) if low >= -1e-6 - slack and high <= 1.001 + slack else (low, high)
+    elif low >= -slack and high <= 65535.5 + slack:
+        low, high = 0.0, next(2**bits - 1 for bits in _DEPTHS if high <= 2**bits - 0.5 + slack)
     return _mapped(grey, low, high)
 
 

@@ -292,7 +292,13 @@ def test_a_file_of_parts_reads_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\0\2", b"\xff\xd8\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0"]
+    "data",
+    [
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xe0\0\2",
+        jpeg_of("baseline")[: jpeg_of("baseline").index(b"\xff\xc0") + 5] + b"\xff\xd9",
+        b"\xff\xd8\xff\xc0\0\x0b\x08\0\1\0\1\1\1\x11\0",
+    ],
 )
 def test_a_jpeg_of_a_beginning_alone(data: bytes) -> None:
     with pytest.raises(Rejection) as refused:

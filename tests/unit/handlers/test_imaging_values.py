@@ -101,12 +101,23 @@ def test_the_largest_value_that_a_tiff_gives() -> None:
 
 @pytest.mark.parametrize("value", [-9999.0, -32768.0, -3.4028234663852886e38, 1e20])
 @pytest.mark.parametrize("share", [1, 1000])
-def test_values_for_no_data_are_not_the_range(value: float, share: int) -> None:
-    image = GREY.convert("F").point(lambda grey: grey * (1 / 255) + 0.0)
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (0, 190), (70, 255), (90, 160)])
+def test_values_for_no_data_are_not_the_range(value: float, share: int, low: int, high: int) -> None:
+    shown = GREY.point(lambda grey: low + grey * (high - low) // 255)
+    shown.paste(low, (0, 0, 30, 1))
+    shown.paste(high, (30, 0, 60, 1))
+    image = shown.convert("F").point(lambda grey: grey * (1 / 255) + 0.0)
     for at in range(share):
         image.putpixel((at % 60, 49 - at // 60), value)
     seen = decoded(prepare(encoded(image, "TIFF")).data).convert("L").crop((0, 0, 60, 30))
-    assert ImageStat.Stat(ImageChops.difference(seen, GREY.crop((0, 0, 60, 30)))).mean[0] < 3
+    assert ImageStat.Stat(ImageChops.difference(seen, shown.crop((0, 0, 60, 30)))).mean[0] < 3
+
+
+@pytest.mark.parametrize("high", [150, 255])
+def test_hot_pixels_leave_few_bits_as_they_are(high: int) -> None:
+    dark = GREY.point(lambda grey: grey * high // 255)
+    dark.paste(0, (0, 0, 30, 1))
+    assert unlike(deep_png(dark, 10, extra={777: 65535, 20: 60000}), dark) < 2
 
 
 def test_no_data_as_gdal_gives_it() -> None:
