@@ -336,7 +336,9 @@ def without_end(name: str, data: bytes) -> Iterator[bytes]:
     ends = {"jpeg": (1, 2), "png": (1, 12, 16), "gif": (1, 2), "j2k": (1, 2), "jp2": (1, 2)}
     for count in ends.get(family, (12,) if name == "ico-png" else ()):
         yield data[:-count]
-    if family not in ("ppm", "pgm", "pbm", "avif", "heic"):
+    if family not in ("ppm", "pgm", "pbm"):
         yield data + b"trailing" * 9
-    if family not in ("ppm", "avif", "heic"):
+    if family != "ppm":
         yield data + bytes(600)
+    if family in ("avif", "heic"):
+        yield data + struct.pack(">I4s", 5000, b"free") + bytes(99)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from tests.unit.handlers import damaged_files as damage
-from tests.unit.handlers.sample_images import decoded, prepare, rejection
+from tests.unit.handlers.sample_images import decoded, encoded, prepare, rejection
 
 try:
     import pillow_heif
@@ -91,3 +91,32 @@ def test_without_what_follows_the_last_row_it_is_whole(name: str) -> None:
         for side in (48, 256):
             difference = ImageChops.difference(decoded(prepare(data, side=side).data), shown(name, side))
             assert max(ImageStat.Stat(difference).mean) < 0.02
+
+
+OTHER = damage.PHOTO.transpose(Image.Transpose.ROTATE_180)
+SEVERAL = {
+    "webp": ("WEBP", {}), "webp-lossless": ("WEBP", {"lossless": True}), "apng": ("PNG", {}), "gif": ("GIF", {}), "tiff": ("TIFF", {}),
+    "tiff-deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}), "tiff-lzw": ("TIFF", {"compression": "tiff_lzw"}),
+    "mpo": ("MPO", {}), "avif": ("AVIF", {"speed": 10}), "heic": ("HEIF", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SEVERAL if kind in NAMES or kind != "heic"])
+def test_damage_after_the_first_image_does_not_count(kind: str) -> None:
+    # GIVEN three images, frames or pages in one file
+    fmt, options = SEVERAL[kind]
+    images = [
+        image.quantize(64) if fmt == "GIF" else image
+        for image in (damage.PHOTO, OTHER, damage.GREY.convert("RGB"))
+    ]
+    data = encoded(images[0], fmt, save_all=True, append_images=images[1:], **options)
+    whole = decoded(prepare(data, side=256).data)
+    # WHEN there are other bytes in the last half
+    for at in range(len(data) // 2, len(data) - 4, len(data) // 16):
+        damaged = data[:at] + bytes(255 - value for value in data[at : at + 3]) + data[at + 3 :]
+        # THEN the first is read as it is
+        assert decoded(prepare(damaged, side=256).data).tobytes() == whole.tobytes()
+    # AND damage in the first is found where there is a checksum, or where its data must end
+    if kind in ("apng", "tiff-deflate", "avif", "heic"):
+        for at in range(len(data) // 8, len(data) // 4, len(data) // 64):
+            is_found([data[:at] + bytes((data[at] ^ 8,)) + data[at + 1 :]])
