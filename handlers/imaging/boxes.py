@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from handlers.imaging import limits
 from handlers.rejections import Rejection
 
-
 _OF_IMAGES = (b"ftyp", b"meta", b"mdat", b"moov")  # whatever else ends early, the image is there
 
 

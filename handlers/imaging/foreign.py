@@ -75,6 +75,15 @@ _KNOWN = (
     (b"XPDS", "DPX"),
     (b"Y\xa6j\x95", "a Sun raster image"),
     (b"\xabKTX", "a KTX texture"),
+    (b"\x8aMNG", "MNG, an animation"),
+    (b"\x8bJNG", "JNG"),
+    (b"\x97JB2", "JBIG2"),
+    (b"\xff\x10\xff\x50", "JPEG XS"),
+    (b"PVR\x03", "a PVR texture"),
+    (b"VTF\0", "a VTF texture"),
+    (b"\x13\xab\xa1\x5c", "an ASTC texture"),
+    (b"CWS", "a Flash animation (SWF)"),
+    (b"FWS", "a Flash animation (SWF)"),
     (b"\x1aE\xdf\xa3", "video (Matroska or WebM)"),
     (b"FLV\x01", "video (Flash)"),
     (b"\0\0\1\xba", "video (MPEG)"),
@@ -113,10 +122,31 @@ _PACKED = (
     (b"\x28\xb5\x2f\xfd", "It is compressed with Zstandard: decompress it before uploading."),
 )
 
+# Files of other kinds.
+_NO_IMAGES = (
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an OLE file, such as an old Office document, Thumbs.db or FlashPix",
+    ),
+    (b"ID3", "audio (MP3)"),
+    (b"fLaC", "audio (FLAC)"),
+    (b"OggS", "audio or video (Ogg)"),
+    (b"MZ", "a program (Windows)"),
+    (b"\x7fELF", "a program (Linux)"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5, an array of values"),
+    (b"CDF\1", "NetCDF, an array of values"),
+    (b"CDF\2", "NetCDF, an array of values"),
+    (b"\x93NUMPY", "NumPy, an array of values"),
+    (b"GRIB", "GRIB, meteorological values"),
+    (b"PAR1", "Parquet, a table"),
+)
+
 _ENCODED = (
     "It passed through a text encoding such as UTF-8, which replaced bytes for good: upload the original as binary data "
     "(API Gateway needs binary media types, FTP its binary mode)."
 )
+_NOT_TEXT = re.compile(rb"[^\t\n\f\r -~]")
 _LINE_ENDS = (
     "Its line ends were converted as if it were text, which changes an image for good: upload the original as binary data "
     "(FTP in binary mode, Git with *.jpg marked binary)."
@@ -128,7 +158,9 @@ def rejection(data: bytes) -> Rejection:
     for name in (_known, _boxes, _markup):
         if found := name(data):
             return Rejection("unsupported_format", f"It is {found}.")
-    happened: tuple[Callable[[bytes], str | None], ...] = (_packed, _document, _encoded, _line_ends, _as_text)
+    happened: tuple[Callable[[bytes], str | None], ...] = (
+        _packed, _document, _encoded, _line_ends, _as_text, _other_file,
+    )  # fmt: skip
     for tell in happened:
         if found := tell(data):
             return Rejection("not_an_image", found)
@@ -136,7 +168,12 @@ def rejection(data: bytes) -> Rejection:
         return Rejection(
             "not_an_image", "It has nothing but zero bytes: the upload was not written. Upload it again."
         )
-    return Rejection("not_an_image", f"It begins with {data[:16]!r}.")
+    text = (
+        "It is text. "
+        if len(data) >= 16 and data[:4096].isascii() and not _NOT_TEXT.search(data[:4096])
+        else ""
+    )
+    return Rejection("not_an_image", f"{text}It begins with {data[:16]!r}.")
 
 
 def of_encoded() -> Rejection:
@@ -162,6 +199,14 @@ def _known(data: bytes) -> str | None:
     for start, name in _KNOWN:
         if data.startswith(start):
             return name
+    if data[40:44] == b" EMF" and data.startswith(b"\1\0\0\0"):
+        return "EMF"
+    if data[2048:2055] == b"PCD_IPI":
+        return "PCD, of a Kodak disc"
+    if data.startswith(b"FORM") and data[8:12] in (b"ILBM", b"PBM "):
+        return "an Amiga image (ILBM)"
+    if data[:4] in (b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0") and data[12:14] == b"\1\0":
+        return "a bitmap without the header of its file (DIB)"
     if data[128:132] == b"DICM":
         return "a DICOM image"
     if data[4:6] in (b"\x11\xaf", b"\x12\xaf") and data[12:14] == b"\x08\0":
@@ -217,6 +262,15 @@ def _markup(data: bytes) -> str | None:
         start.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in start
     )
     return "SVG, which is drawn and not decoded" if is_svg else None
+
+
+def _other_file(data: bytes) -> str | None:
+    for start, name in _NO_IMAGES:
+        if data.startswith(start):
+            return f"It is {name}."
+    if data.startswith((b"RIFF", b"FORM")) and data[8:12] in (b"WAVE", b"AIFF", b"AIFC"):
+        return "It is audio (WAV or AIFF)."
+    return "It is a colour profile (ICC)." if data[36:40] == b"acsp" else None
 
 
 def _packed(data: bytes) -> str | None:

@@ -82,7 +82,9 @@ def prepare(data: bytes, *, side: int, max_pixels: int) -> Normalised:
         except Exception as error:
             # Whatever a decoder raises on hostile bytes, it means that they cannot be decoded.
             found = _text(error, [str(note.message) for note in noted])
-            raise _explained(_code(error, found), f"{name}: {found}.", data, error) from error
+            code = _code(error, found)
+            what = f"It is {name}: {error}." if code == "unsupported_format" else f"{name}: {found}."
+            raise _explained(code, what, data, error) from error
 
 
 def _code(error: Exception, found: str) -> str:

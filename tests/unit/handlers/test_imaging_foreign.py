@@ -55,6 +55,12 @@ FILES = {
         (b"\x0e\x42\0\0\x12\xaf\1\0\x80\0\x80\0\x08\0" + bytes(120), "FLC"),
         (b"BLP2\1\0\0\0", "BLP"),
         (b"#define a_width 8\n", "XBM"),
+        (b"\x8aMNG\r\n\x1a\n", "MNG"),
+        (b"CWS\n" + bytes(20), "Flash"),
+        (b"\1\0\0\0" + bytes(36) + b" EMF", "EMF"),
+        (bytes(2048) + b"PCD_IPI", "PCD"),
+        (b"FORM\0\0\1\0ILBMBMHD", "Amiga"),
+        (encoded(drawn(), "BMP")[14:], "DIB"),
     ],
 )
 def test_a_known_format_is_named(data: bytes, name: str) -> None:
@@ -62,6 +68,36 @@ def test_a_known_format_is_named(data: bytes, name: str) -> None:
     assert refused.code == "unsupported_format"
     assert name in str(refused)
     assert "convert it" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(30), "Office"),
+        (b"ID3\3\0" + bytes(30), "MP3"),
+        (b"RIFF\xc6\x82\0\0WAVEfmt ", "WAV"),
+        (b"MZP\0" + bytes(30), "program"),
+        (b"\x93NUMPY\1\0v\0", "NumPy"),
+        (bytes(36) + b"acsp" + bytes(90), "ICC"),
+        (b"The MIT License\n\nCopyright", "It is text. It begins with b'The MIT License"),
+    ],
+)
+def test_a_file_that_is_no_image_is_named(data: bytes, name: str) -> None:
+    refused = rejection(data)
+    assert refused.code == "not_an_image"
+    assert name in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "name"),
+    [(28, 23, "depth (23)"), (30, 4, "compression (4)"), (30, 6, "compression (6)")],
+)
+def test_a_kind_of_bmp_that_is_not_read_is_named(field: int, value: int, name: str) -> None:
+    data = bytearray(encoded(drawn(), "BMP"))
+    data[field] = value
+    refused = rejection(bytes(data))
+    assert refused.code == "unsupported_format"
+    assert re.search(rf"It is BMP: Unsupported BMP .*{re.escape(name)}\.$", str(refused))
 
 
 @pytest.mark.parametrize(
