@@ -34,8 +34,7 @@ class _Found(libcst.CSTVisitor):
     def on_visit(self, node: libcst.CSTNode) -> bool:
         if isinstance(node, SKIPPED) or id(node) in self._neutral:
             return False
-        if isinstance(node, libcst.Call):
-            self._neutral.update(map(id, _neutral(node)))
+        self._neutral.update(map(id, _neutral(node)))
         if isinstance(node, libcst.Expr) and isinstance(
             node.value, (libcst.SimpleString, libcst.ConcatenatedString)
         ):
@@ -44,10 +43,12 @@ class _Found(libcst.CSTVisitor):
             isinstance(one.target, libcst.Name) and one.target.value == "__all__" for one in node.targets
         ):
             return False
-        if isinstance(node, libcst.Call) and isinstance(node.func, libcst.Name):
-            if node.func.value == "TypeVar":
+        if isinstance(node, libcst.Subscript) and _name(node.value) == "Literal":
+            return False
+        if isinstance(node, libcst.Call):
+            if _name(node.func) == "TypeVar":
                 return False
-            if node.func.value == "cast":
+            if _name(node.func) == "cast":
                 node.args[1].visit(self)  # the first is a type
                 return False
         self.nodes.append(node)
@@ -94,6 +95,12 @@ def _changed(node: libcst.CSTNode, parent: object) -> Iterator[libcst.CSTNode]:
                 yield changed
 
 
+def _name(node: libcst.CSTNode) -> str:
+    """The last part of a name with dots; empty of anything else."""
+    last = node.attr if isinstance(node, libcst.Attribute) else node
+    return last.value if isinstance(last, libcst.Name) else ""
+
+
 def _is_false(node: libcst.CSTNode) -> bool:
     """Whether a lambda returns None or False: another value that is false is no mistake."""
     return (
@@ -103,13 +110,14 @@ def _is_false(node: libcst.CSTNode) -> bool:
     )
 
 
-def _neutral(call: libcst.CSTNode) -> list[libcst.Arg]:
-    """The arguments of a call that decide nothing."""
-    if not isinstance(call, libcst.Call):
+def _neutral(node: libcst.CSTNode) -> list[libcst.Arg]:
+    """The arguments of a call, or of the definition of a class, that decide nothing."""
+    if isinstance(node, libcst.ClassDef):
+        return [one for one in node.keywords if one.keyword is not None and one.keyword.value in NEUTRAL]
+    if not isinstance(node, libcst.Call):
         return []
-    thread = isinstance(call.func, libcst.Attribute) and call.func.attr.value == "Thread"
-    names = NEUTRAL | {"name"} if thread else NEUTRAL
-    return [one for one in call.args if one.keyword is not None and one.keyword.value in names]
+    names = NEUTRAL | {"name"} if _name(node.func) == "Thread" else NEUTRAL
+    return [one for one in node.args if one.keyword is not None and one.keyword.value in names]
 
 
 def _is_none(call: libcst.CSTNode) -> bool:

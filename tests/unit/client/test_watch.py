@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -123,6 +123,26 @@ def test_a_file_that_vanishes_and_a_service_that_is_away_are_reported_once(s3: A
 
     assert len(problems) == 1
     assert "NoSuchBucket" in problems[0]
+
+
+def test_it_goes_on_when_every_file_has_its_result(s3: Any, tmp_path: Path) -> None:
+    watch, stop, steps = Watch(s3, BUCKET, tmp_path), threading.Event(), 0
+
+    class Counting:
+        """A watch that is stopped in its third step."""
+
+        idle = property(lambda _: watch.idle)
+
+        def step(self) -> list[FinishedUpload]:
+            nonlocal steps
+            steps += 1
+            if steps == 3:
+                stop.set()
+            return watch.step()
+
+    run(cast("Watch", Counting()), stop, done=pytest.fail, problem=pytest.fail, interval_seconds=0.01)
+    assert watch.idle
+    assert steps == 3
 
 
 def finished_item(path: Path, label: str | None, outcome: str = "classified") -> FinishedUpload:

@@ -63,7 +63,7 @@ def test_lines_before_and_after_one_that_is_left_out_stay() -> None:
 LEFT_OUT = [
     "botocore/data/ec2/2016-11-15/service-2.json.gz", "boto3/data/ec2/resources-1.json", "boto3/examples/a.rst",
     "bin/jp.py", "share/man/jp.1",
-    "botocore/docs/bcdoc/tests/a.py", "numpy/tests/test_core.py", "numpy/lib/tests/data/a.npy",
+    "botocore/docs/bcdoc/tests/a.py", "numpy/tests/test_core.py", "numpy/lib/tests/data/a.npy", "numpy/tests/core.pyi",
     "numpy/__pycache__/core.pyc", "numpy/core.pyi",
     "numpy/core.h", "numpy/libcore.a", "numpy/core.pxd", "numpy-2.0.dist-info/RECORD", "numpy-2.0.dist-info/INSTALLER",
     "numpy-2.0.dist-info/REQUESTED", "numpy-2.0.dist-info/direct_url.json", "PIL/_imagingft.cpython-313.so", "PIL/ImageFont.py",

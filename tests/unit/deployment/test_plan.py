@@ -2,18 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dropsort.contract.resources import TEMPLATE
+from dropsort.deployment import existing_resources, quotas
 from dropsort.deployment import plan as planning
-from dropsort.deployment import quotas
 from dropsort.deployment.errors import ParameterConflict
 from dropsort.deployment.plan import DeploymentPlan
 from training.aws.template import Template
 
 CLIENT: Any = None
+REMOTE, LOCAL = "https://cloudformation.eu-west-1.amazonaws.com", "http://localhost:5000"
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[DeploymentPlan, list[str]]]:
+    """Plans with these parameters given, and a stack of those in `before`; returns the sentences too."""
+
+    def run(
+        given: dict[str, str],
+        before: dict[str, str] | None = None,
+        *,
+        url: str = REMOTE,
+        concurrency: int = 1000,
+        **options: Any,
+    ) -> tuple[DeploymentPlan, list[str]]:
+        steps: list[str] = []
+        stack = None if before is None else SimpleNamespace(parameters=before)
+        monkeypatch.setattr(planning.stacks, "find", lambda *_: stack)
+        monkeypatch.setattr(existing_resources, "check", lambda *_: {})
+        monkeypatch.setattr(quotas, "check", lambda *found: found[-1]("quotas are checked"))
+        monkeypatch.setattr(quotas, "account_concurrency", lambda _: concurrency)
+        client: Any = lambda _: SimpleNamespace(meta=SimpleNamespace(endpoint_url=url))  # noqa: E731
+        document = Template(TEMPLATE, {}).document
+        return planning.plan(client, "s", document, given, on_step=steps.append, **options), steps
+
+    return run
+
+
+Plan = Callable[..., tuple[DeploymentPlan, list[str]]]
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "url", "found"),
+    [
+        ({}, None, REMOTE, ("20", "40")),
+        ({"EndpointInstanceCount": "2"}, None, REMOTE, ("40", "80")),
+        ({}, {"EndpointMaxInstanceCount": "3", "EndpointInstanceCount": ""}, REMOTE, ("60", "120")),
+        ({"BacklogConcurrency": "7"}, {}, REMOTE, ("20", "7")),
+        ({}, {"BacklogConcurrency": "7"}, REMOTE, ("20", None)),
+        ({"ClassifyConcurrency": "5"}, None, REMOTE, ("5", None)),
+        ({}, {"ClassifyConcurrency": "5"}, REMOTE, (None, None)),
+        ({}, None, LOCAL, (None, None)),
+    ],
+)
+def test_concurrency_is_chosen_once_by_the_instances_of_the_endpoint(
+    plan: Plan, given: dict[str, str], before: dict[str, str] | None, url: str, found: tuple[str | None, ...]
+) -> None:
+    planned, steps = plan(given, before, url=url)
+    values = planned.parameters
+    assert (values.get("ClassifyConcurrency"), values.get("BacklogConcurrency")) == found
+    # AND what was chosen is a sentence, and so are quotas, of a first deployment to AWS alone
+    chosen = [f"{name}={values[name]}" for name in values if name not in given]
+    assert [step.partition(":")[0] for step in steps if step.partition(":")[0] in chosen] == chosen
+    assert ("quotas are checked" in steps) is (before is None and url == REMOTE)
+    assert planned.local is (url == LOCAL)
+
+
+def test_an_account_that_is_too_small_to_reserve_from(plan: Plan) -> None:
+    planned, steps = plan({}, None, concurrency=10)
+    assert planned.parameters == {"ClassifyConcurrency": "0", "BacklogConcurrency": "5"}
+    assert any("runs 10 functions at once: too few to reserve" in step for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "options", "needs_model"),
+    [
+        ({}, None, {}, True),
+        ({"ModelDataUrl": "s3://b/m"}, None, {}, False),
+        ({}, {"ModelDataUrl": "s3://b/m"}, {}, False),
+        ({}, {"ModelDataUrl": ""}, {}, True),
+        ({}, {"ModelDataUrl": "s3://b/m"}, {"model": True}, True),
+        ({"CreateEndpoint": "false"}, None, {}, False),
+        ({}, {"CreateEndpoint": "false"}, {}, False),
+        ({}, {"CreateEndpoint": "false"}, {"model": True}, True),
+        ({}, None, {"endpoint": "bikes"}, False),
+    ],
+)
+def test_an_endpoint_of_the_stack_needs_a_model(
+    plan: Plan,
+    given: dict[str, str],
+    before: dict[str, str] | None,
+    options: dict[str, Any],
+    needs_model: bool,
+) -> None:
+    planned, _ = plan(given, before, **options)
+    assert planned.needs_model is needs_model
+    assert planned.parameters.get("EndpointName") == options.get("endpoint")
 
 
 def test_a_first_deployment_checks_the_roles_rules_and_instances_of_the_template(
