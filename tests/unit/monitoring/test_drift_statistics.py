@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from monitoring.drift import statistics as st
@@ -58,6 +58,12 @@ def test_negative_binomial_is_scipys(k: int, mean: float, size: float) -> None:
     )
 
     assert st.negative_binomial_cdf(k, mean, size) == pytest.approx(expected, rel=1e-6, abs=1e-300)
+
+
+@pytest.mark.parametrize(("mean", "size"), [(10, math.inf), (50, 10.0)])
+def test_no_probability_is_more_than_one(mean: float, size: float) -> None:
+    """GIVEN terms that add up to more by rounding WHEN the probability is computed THEN it is 1."""
+    assert st.negative_binomial_cdf(400, mean, size) == 1.0
 
 
 @given(counts, some.data())
@@ -120,6 +126,7 @@ def test_relabelling_of_what_cannot_differ(a: list[int], b: list[int]) -> None:
 
 
 @given(counts)
+@example([1] * 24 + [0])
 def test_coarse_bins_keep_order_and_count(pool: list[int]) -> None:
     """GIVEN fine bins WHEN they are grouped THEN groups ascend by one, at most 24, and no count is lost."""
     groups = st.coarse_bins(pool)
