@@ -31,7 +31,7 @@ ENTRY = "training/train.py"
 
 # One line an epoch, as training/train.py prints it: epoch=3 train_loss=0.1234 val_accuracy=0.9500 val_loss=0.2000
 # The built-in algorithm has metrics of its own, and the service rejects a job that redefines them.
-_NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
+_NUMBER = "([0-9.]+)"
 METRICS = [
     {"Name": "train:loss", "Regex": f"train_loss={_NUMBER}"},
     {"Name": "validation:accuracy", "Regex": f"val_accuracy={_NUMBER}"},

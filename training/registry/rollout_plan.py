@@ -77,7 +77,7 @@ def plan(
         "StackName": stack,
         "ChangeSetName": change_set,
         "ChangeSetType": "UPDATE",
-        "Description": f"Model version {package.version}: {package.arn}"[:1024],
+        "Description": f"Model version {package.version}: {package.arn}",
         "UsePreviousTemplate": True,
         "Capabilities": CAPABILITIES,
         "Parameters": [

@@ -14,6 +14,14 @@ from training.errors import TrainingError
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/bikes/1"
 
 
+def test_a_bound_itself_is_allowed_and_what_is_not_is_never_sent() -> None:
+    check(AwsRequest("sagemaker", "ListModelPackages", {"MaxResults": 100}))
+    check(AwsRequest("sagemaker", "CreateModel", {"ModelName": "a", "Containers": [{}] * 15}))
+    wrong = AwsRequest("sagemaker", "ListModelPackages", {"MaxResults": 101})
+    with pytest.raises(TrainingError, match="at most 100 is allowed"):
+        send(wrong, None)  # type: ignore[arg-type]
+
+
 def test_a_right_request_passes_and_prints_as_json() -> None:
     request = AwsRequest("sagemaker", "DescribeModelPackage", {"ModelPackageName": "bikes"}, "a note")
     check(request)

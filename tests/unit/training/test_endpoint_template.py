@@ -52,6 +52,14 @@ def regions_with_an_image() -> Iterator[str]:
             yield region
 
 
+@pytest.mark.parametrize(
+    ("region", "partition"), [("eu-west-1", "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
+)
+def test_arns_have_the_partition_of_the_region(region: str, partition: str) -> None:
+    role = template(region).properties("Model")["ExecutionRoleArn"]
+    assert role == f"arn:{partition}:iam::123456789012:role/dropsort-EndpointRole"
+
+
 @pytest.mark.parametrize("region", list(regions_with_an_image()))
 def test_the_model_has_the_image_of_its_region(region: str) -> None:
     expected = image_uri("pytorch-inference", region)

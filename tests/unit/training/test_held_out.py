@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -16,7 +17,7 @@ from PIL import Image
 from training import dataset
 from training.dataset import channels, fingerprints, images
 from training.errors import TrainingError
-from training.evaluation import held_out
+from training.evaluation import held_out, reference_file
 
 
 def test_near_duplicates_of_images_that_are_here_are_found_by_their_pixels_too(
@@ -36,7 +37,37 @@ def test_files_of_something_else_may_have_suffixes_in_capitals(tmp_path: Path) -
     for name in ("a.PNG", "b.png", "c.txt"):
         Image.new("RGB", (9, 9)).save(tmp_path / name, "PNG")
     (tmp_path / "d.png").write_bytes(b"no image")
-    assert [image.path.name for image in held_out.unlabelled(tmp_path)] == ["a.PNG", "b.png"]
+    more = [f"e{suffix}" for suffix in sorted(held_out.SUFFIXES)]
+    for name in more:
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    assert [image.path.name for image in held_out.unlabelled(tmp_path)] == ["a.PNG", "b.png", *more]
+    formats = {Image.registered_extensions()[suffix] for suffix in held_out.SUFFIXES}
+    assert formats == {"JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"}
+
+
+def test_a_threshold_of_0_is_one_and_a_model_without_figures_takes_everything_as_familiar(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    tree = image_tree(3)
+    (model_folder / "metrics.json").unlink()
+    found = held_out.evaluate_path(model_folder, tree, threshold=0.0)
+    assert (found.threshold, found.threshold_from, found.familiarity_threshold) == (0.0, "given", 0.0)
+    assert found.summary()["coverage_with_guard"] == 1.0
+
+
+def test_a_row_of_the_reference_has_the_confidence_of_its_label() -> None:
+    found = reference_file.rows(
+        SimpleNamespace(
+            probabilities=np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]),
+            familiarity=np.array([0.25, 0.5]),
+            has_familiarity=True,
+        ),  # type: ignore[arg-type]
+        ["a", "b", "c"],
+    )
+    assert found == [
+        {"label": "b", "confidence": 0.7, "familiarity": 0.25},
+        {"label": "a", "confidence": 0.5, "familiarity": 0.5},
+    ]
 
 
 def test_fingerprints_that_cannot_be_read_are_not_none_and_shape_is_a_part_of_them(tmp_path: Path) -> None:

@@ -59,10 +59,9 @@ def test_every_request_is_valid_for_the_service(kind: Kind, spot: bool, region: 
 def test_the_built_in_algorithm_gets_its_hyperparameters_and_four_channels() -> None:
     request = created("built-in")
     assert request["AlgorithmSpecification"]["TrainingImage"].endswith("/image-classification:1")
-    assert (
-        request["HyperParameters"].items()
-        >= {"image_shape": "3,32,32", "num_classes": "2", "num_training_samples": "1000"}.items()
-    )
+    assert request["HyperParameters"] == {
+        "image_shape": "3,32,32", "num_classes": "2", "num_training_samples": "1000", "num_layers": "18", "epochs": "30",
+    }  # fmt: skip
     channels = {channel["ChannelName"]: channel for channel in request["InputDataConfig"]}
     assert list(channels) == ["train", "validation", "train_lst", "validation_lst"]
     assert {channel["ContentType"] for channel in channels.values()} == {"application/x-image"}
@@ -213,7 +212,7 @@ class Endings:
         return self.predictions.pop(0)
 
 
-def test_waiting_reports_phases_and_returns_model_and_metrics() -> None:
+def test_waiting_reports_phases_and_returns_model_and_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     phases: list[str] = []
     session = Endings(
         {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Starting"},
@@ -227,7 +226,10 @@ def test_waiting_reports_phases_and_returns_model_and_metrics() -> None:
             "BillableTimeInSeconds": 120,
         },
     )
-    ended = submission.wait("a-job", session, phases.append, interval_seconds=0)
+    pauses: list[float] = []
+    monkeypatch.setattr(submission.time, "sleep", pauses.append)
+    ended = submission.wait("a-job", session, phases.append)
+    assert pauses == [15.0] * 3
     assert phases == ["Starting", "Training", "Completed"]
     assert ended.document() == {
         "model_data": "s3://b/model.tar.gz",

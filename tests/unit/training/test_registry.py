@@ -182,8 +182,12 @@ def test_register_approve_and_find(session: Any, artifact: Path, tmp_path: Path)
     with pytest.raises(TrainingError, match="version 1 waits for `dropsort approve`"):
         registry.latest_approved(session, "bikes")
     # WHEN it is approved, and another one is registered
-    approved = registry.approve("bikes", session, note="0.965 on the test pictures")
+    seen.clear()
+    approved = registry.approve("bikes", session, seen.append, note="0.965 on the test pictures")
     assert approved.status == "Approved"
+    assert [request.parameters for request in seen] == [
+        {"ModelPackageArn": first.arn, "ModelApprovalStatus": "Approved", "ApprovalDescription": "0.965 on the test pictures"}
+    ]  # fmt: skip
     other = tmp_path / "other.tar.gz"
     other.write_bytes(b"another model")
     registry.register("bikes", session, **model(other))
@@ -264,6 +268,17 @@ def test_registering_goes_on_after_a_run_that_was_killed_half_way(session: Any, 
     seen: list[AwsRequest] = []
     registry.register("bikes", session, on_request=seen.append, **model(artifact))
     assert [request.operation for request in seen] == ["PutObject", "CreateModelPackage"]
+
+
+def test_an_artifact_that_cannot_be_looked_up_is_not_taken_for_missing() -> None:
+    def denied(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    session: Any = SimpleNamespace(client=lambda _: SimpleNamespace(head_object=denied))
+    with pytest.raises(
+        TrainingError, match=r"^s3://b/models/a/model\.tar\.gz cannot be looked up: .*Forbidden"
+    ):
+        registry._has_object(session, "b", "models/a/model.tar.gz")
 
 
 def test_a_service_without_a_registry_is_named() -> None:

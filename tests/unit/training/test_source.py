@@ -41,6 +41,11 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+def test_the_source_has_the_lock_from_which_the_endpoints_requirements_are_taken(folder: Path) -> None:
+    lock = folder / "dropsort" / "resources" / "requirements" / "run.txt"
+    assert lock.read_text() == source._LOCK.read_text()
+
+
 def test_the_entry_script_is_in_it(folder: Path) -> None:
     assert (folder / plan.ENTRY).is_file()
 
