@@ -32,7 +32,9 @@ def test_claims_are_seen_by_others_and_expire(s3: Any) -> None:
     bob.hold(["c.png"])
     assert bob.others() == {"a.png": "Ada", "b.png": "Ada"}
     assert ada.others() == {"c.png": "Bøb/../x"}
-    clock.now += timedelta(minutes=10)
+    clock.now += timedelta(minutes=10) - timedelta(seconds=1)
+    assert set(bob.others().values()) == {"Ada"}
+    clock.now += timedelta(seconds=1)
     assert bob.others() == {}
     # AND what others may have left is found, once it has expired
     assert sorted(Claims(s3, BUCKET, "Eve", clock).left_over()) == ["a.png", "b.png", "c.png"]

@@ -178,3 +178,32 @@ def test_half_a_surrogate_pair_in_a_name_is_replaced(tmp_path: Path) -> None:
     broken = PREDICTION | {"source": PREDICTION["source"] | {"key": "incoming/\ud800.jpg"}}
     labels.export([broken], BUCKET, tmp_path / "a.csv")
     assert "incoming/?.jpg" in (tmp_path / "a.csv").read_text(encoding="utf-8")
+
+
+def test_a_reviewed_image_has_no_prediction_for_label_studio(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    labels.export([PREDICTION, reviewed("label", "a"), reviewed("none")], BUCKET, file)
+    tasks = json.loads(file.read_text())
+    assert ["predictions" in task for task in tasks] == [True, False, False]
+    assert ["annotations" in task for task in tasks] == [False, True, True]
+
+
+def test_a_spreadsheets_file_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(f"\ufeffkey,label\n{KEY},a\n", encoding="utf-8")
+    assert labels.read(file, BUCKET) == [ImportedLabel(KEY, None, "label", "a")]
+
+
+def test_a_task_with_two_labels_is_none(tmp_path: Path) -> None:
+    choice = {"type": "choices", "value": {"choices": ["a"]}}
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([{"data": {"key": KEY}, "annotations": [{"result": [choice, choice]}]}]))
+    with pytest.raises(ReviewError, match="task 1 has several labels"):
+        labels.read(file, BUCKET)
+
+
+def test_the_id_of_an_imported_decision_is_that_of_earlier_versions() -> None:
+    """It is in reviews: with another one, a file that is imported again would count twice."""
+    found = ImportedLabel(KEY, None, "label", "a").decision_id("1f")
+    assert found == "import-20d4f1847f65f909a09012afc8587238"
+    assert ImportedLabel(KEY, None, "none", None).decision_id("1f") != found

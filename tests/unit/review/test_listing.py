@@ -115,6 +115,11 @@ def test_the_most_frequent_labels_come_first() -> None:
     assert made.labels() == ["van", "bus", "ape"]
 
 
+def test_a_hundred_labels_are_offered() -> None:
+    many = [document(1, probabilities={f"label {number}": 0.01 for number in range(101)})]
+    assert len(listing(*many).labels()) == 100
+
+
 def test_a_newer_upload_takes_the_place_of_the_older_one() -> None:
     newer = document(1, inference_id="f" * 64)
     made = listing(document(1), newer)

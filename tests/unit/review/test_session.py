@@ -219,3 +219,44 @@ def test_a_page_that_always_waits_for_something_does_not_stop_the_reading(
         assert session.listing.bins()
     finally:
         session.stop()
+
+
+def test_a_result_that_cannot_be_written_is_tried_less_and_less_often_to_twice_a_minute(
+    s3: Any, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    with session_of(s3) as session:
+        attempts = iter([True] * 7 + [False])
+
+        def apply(path: str) -> None:
+            if next(attempts):
+                raise ConnectionError("S3 is away")
+
+        monkeypatch.setattr(session._decisions, "apply", apply)
+        monkeypatch.setattr(session._stopping, "wait", pauses.append)
+        session.waiting = 1
+        session._apply("a.png")
+        assert session.trouble == ""
+    assert pauses == [0.5, 2, 5, 15, 30, 30, 30]
+
+
+def test_what_was_not_stored_is_no_longer_claimed(s3: Any, upload: Upload) -> None:
+    old = upload("a.png")
+    with session_of(s3) as session:
+        upload("a.png", b"newer", "2f")
+        (made,) = session.submit([unusable("a.png", old)])
+        assert made.status == "conflict"
+        assert session.claims._busy == {}
+
+
+@pytest.mark.parametrize(
+    ("ago", "rate"), [([], 0.0), ([1], 6.0), ([10], 6.0), ([301, 300, 120, 60], 1.0), ([299], 60 / 299)]
+)
+def test_the_rate_is_of_the_last_five_minutes_and_of_ten_seconds_at_least(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, ago: list[float], rate: float
+) -> None:
+    with session_of(s3) as session:
+        session._times.extend(1000.0 - seconds for seconds in ago)
+        with monkeypatch.context() as patched:
+            patched.setattr(sessions.time, "monotonic", lambda: 1000.0)
+            assert session.per_minute() == pytest.approx(rate)
