@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, FileSystemLoader
 
 from benchmarks.capacity_figures import Assumptions, SimulationResult, TimePoint
+from dropsort.contract.text import number_of
 from dropsort.pages import html
 from dropsort.pages.chart import Axis, Chart, Line, Rule, number_axis
 from dropsort.pages.parts import Fact, Tile
@@ -43,7 +44,7 @@ def write(
     assert env.loader
     env.loader = ChoiceLoader([env.loader, FileSystemLoader(Path(__file__).with_name("templates"))])
     header = [
-        f"{uploads:,} uploads in {_duration(seconds)}, simulated event by event; not checked against an AWS account."
+        f"{number_of(uploads, 'upload')} in {_duration(seconds)}, simulated event by event; not checked against an AWS account."
     ]
     if outcome.simulated < uploads:
         header.append(
@@ -66,7 +67,7 @@ def write(
 
 def _tiles(outcome: SimulationResult, uploads: int) -> list[Tile]:
     return [
-        Tile("results", f"{outcome.results:,}", f"of {uploads:,} uploads"),
+        Tile("results", f"{outcome.results:,}", f"of {number_of(uploads, 'upload')}"),
         Tile("failed or without a result", f"{outcome.failed + outcome.without_result:,}", "at the end"),
         Tile(
             "finished after", _duration(outcome.drained_seconds), "from the first upload to the last result"
@@ -76,7 +77,7 @@ def _tiles(outcome: SimulationResult, uploads: int) -> list[Tile]:
             f"{outcome.max_concurrent_functions:,}",
             f"{outcome.max_concurrency:,} of them Classify",
         ),
-        Tile("by the backlog", f"{outcome.redriven:,}", f"in {outcome.runs:,} runs"),
+        Tile("by the backlog", f"{outcome.redriven:,}", f"in {number_of(outcome.runs, 'run')}"),
         Tile("dollars per million", f"{outcome.dollars / uploads * 1e6:.2f}", "apart from the endpoint"),
     ]
 
@@ -91,7 +92,7 @@ def _costs(outcome: SimulationResult, uploads: int) -> list[Fact]:
         Fact(
             "endpoint, until it finished",
             f"{outcome.endpoint_dollars:,.2f}",
-            f"up to {outcome.max_instances} instances",
+            f"up to {number_of(outcome.max_instances, 'instance')}",
         ),
     ]
 

@@ -195,8 +195,12 @@ def _facts(result: Result, bucket: str) -> list[tuple[str, str]]:
         facts.append(("reason", f"{result.reason.get('message')} ({result.reason.get('code')})"))
     shares = document.get("probabilities") or {}
     ordered = sorted(shares.items(), key=lambda pair: -pair[1])
+    predicted = "label"
+    if document.get("review"):  # a person decided the label, the model predicted these
+        facts += [("label", f"{result.label} (reviewed)")] if result.label else []
+        predicted = "predicted"
     facts += [
-        ("" if number else "label", f"{label} {share:.4f}") for number, (label, share) in enumerate(ordered)
+        ("" if number else predicted, f"{label} {share:.4f}") for number, (label, share) in enumerate(ordered)
     ]
     for name in ("threshold", "familiarity", "familiarity_threshold", "inference_id", "execution", "trace"):
         if document.get(name) is not None:

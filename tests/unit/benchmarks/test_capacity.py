@@ -57,6 +57,7 @@ def test_a_page_shows_it(tmp_path: Path) -> None:
     # THEN it has the charts and the assumptions, and nothing from elsewhere
     for title in ("Results", "Functions at once", "Cost", "Assumptions", "new environments"):
         assert title in text
+    assert "up to 1 instance<" in text
     assert "http" not in text.replace("http-equiv", "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -164,6 +165,8 @@ def test_a_review_of_an_earlier_upload_is_named_so(
 
     record(7, "classified", "label", "tandem")
     assert "ann: label tandem (was classified bicycle)" in shown()
+    # AND the label is that of the decision; what the model predicted follows
+    assert re.search(r"(?m)^label +tandem \(reviewed\) *\n(predicted) +bicycle 0\.\d", shown())
     assert "earlier" not in shown()
     # WHEN it is uploaded again THEN the decision is of an earlier upload, before and after there is a new result
     s3.put_object(Bucket=BUCKET, Key="incoming/007.jpg", Body=b"again")
