@@ -234,6 +234,24 @@ def test_half_a_surrogate_pair_is_shown_as_a_question_mark(tmp_path: Path) -> No
     assert "cat ?" in page.read_text(encoding="utf-8")
 
 
+def test_what_has_a_size_for_screens_has_one_for_paper() -> None:
+    style = (TEMPLATES / "style.css").read_text()
+    screen, paper = style.split("@media print")
+
+    def sized(rules: str, unit: str) -> set[str]:
+        found = re.findall(r"([^{}]+)\{([^{}]*)\}", rules)
+        return {
+            name.strip()
+            for names, body in found
+            if re.search(rf"font(-size)?:[^;]*\d{unit}", body)
+            for name in names.split(",")
+        }
+
+    # What is not printed, sizes within drawings, and a rule for narrow screens alone
+    other = {".what b", ".what span", "svg text", "svg .name", ".facts td:last-child"}
+    assert sized(screen, "px") - sized(paper, "pt") == other
+
+
 def test_names_on_a_dashboard_are_short_and_the_whole_ones_are_shown_under_the_mouse() -> None:
     # GIVEN a dashboard of every kind of widget whose names are of 300 characters
     name = "W" * 300
