@@ -26,6 +26,9 @@ _CUTS = (0, 1)
 _WORK, _LEAST_CUTS = (8_000_000, 2)
 _CHANGED = 0xFF << 1  # bits of the end of a tile, of which bit 0 is the last that is 1
 _OTHER_SIZE = "AVIF: its data has another number of pixels than its header."  # libavif stretches it
+_OTHER_LAYOUT = (
+    "AVIF: its data has another depth or sampling than its header."  # libavif takes that of the header
+)
 _MORE = b"\x55" * 64  # behind a changed end, which may make more symbols
 
 
@@ -45,14 +48,17 @@ def check(data: bytes, image: Image.Image) -> None:
     if library is None or image.width * image.height > _MOST_PIXELS:
         return
     # Of an animation, the decoder takes the tracks.
-    parts = {(*found, (0, 0)) for found in tracks.first_samples(data)} if data[8:12] == b"avis" else set()
+    first = tracks.first_samples(data) if data[8:12] == b"avis" else ()
+    parts = [(begin, length, (0, 0), configuration) for begin, length, configuration in first]
     with contextlib.suppress(NotUnderstood):
-        for begin, length, size in parts or heif.av1_extents(data):
+        for begin, length, size, configuration in parts or heif.av1_extents(data):
             layout = _layout(data, begin, begin + length)
             if layout is None:
                 continue
             if all(size) and layout.size not in (size, (0, 0)):
                 raise Rejection("corrupt_image", _OTHER_SIZE)
+            if -1 not in (configuration, layout.configuration) and layout.configuration != configuration:
+                raise Rejection("corrupt_image", _OTHER_LAYOUT)
             if _Ends(library, data, layout).damaged():
                 raise Rejection(
                     "corrupt_image", "AVIF: its data is damaged (a tile does not end where its data does)."
@@ -71,9 +77,11 @@ def _layout(data: bytes, begin: int, end: int) -> av1_tiles.Layout | None:
             return None
         last = units[places[-1]]
         tile = av1_tiles.Tile(last.begin, last.end, 0, 0, _ALL, _ALL)
-        first = sequences[0] if sequences else None
-        size = av1_sequence.read(av1_sequence.Bits(data, first.begin, first.end)).size if first else (0, 0)
-        return av1_tiles.Layout(units, {places[-1]: [tile]}, 0, size)
+        found = av1_tiles.Layout(units, {places[-1]: [tile]}, 0)
+        if sequences:
+            first = av1_sequence.read(av1_sequence.Bits(data, sequences[0].begin, sequences[0].end))
+            found.size, found.configuration = first.size, first.configuration
+        return found
 
 
 class _Ends:

@@ -42,6 +42,8 @@ class Bits:
 
 @dataclass(slots=True)
 class Sequence:
+    """``configuration`` has depth, number of planes and sampling in the bits that they have in the third byte of ``av1C``."""
+
     reduced: bool
     id_bits: int
     size_bits: tuple[int, int]
@@ -57,6 +59,7 @@ class Sequence:
     planes: int
     subsampled: bool
     separate: bool
+    configuration: int
 
 
 def read(bits: Bits) -> Sequence:
@@ -103,24 +106,26 @@ def read(bits: Bits) -> Sequence:
         if ordered:
             order_bits = bits.number(3) + 1
     scaled, cdef, restoration = bits.flag(), bits.flag(), bits.flag()
-    planes, subsampled, separate = _colour(bits, profile)
+    planes, subsampled, configuration = _colour(bits, profile)
+    separate = planes > 1 and bits.flag()
     return Sequence(
         reduced, id_bits, size_bits, size, large, screen, integer, order_bits, scaled, cdef, restoration,
-        bits.flag(), planes, subsampled, separate,
+        bits.flag(), planes, subsampled, separate, configuration,
     )  # fmt: skip
 
 
-def _colour(bits: Bits, profile: int) -> tuple[int, bool, bool]:
-    """Number of planes, whether chroma has half the rows, and whether quantisers of its planes differ."""
+def _colour(bits: Bits, profile: int) -> tuple[int, bool, int]:
+    """Number of planes, whether chroma has half the rows, and the configuration."""
     deep = bits.flag()
     twelve = profile == 2 and deep and bits.flag()
     grey = profile != 1 and bits.flag()
+    configuration = deep << 6 | twelve << 5 | grey << 4
     described = (bits.number(8), bits.number(8), bits.number(8)) if bits.flag() else (2, 2, 2)
     if grey:
         bits.number(1)
-        return 1, True, False
+        return 1, True, configuration | 0b1100
     if described == (1, 13, 0):
-        return 3, False, bits.flag()
+        return 3, False, configuration
     bits.number(1)
     across = down = profile == 0
     if profile == 2:
@@ -128,4 +133,4 @@ def _colour(bits: Bits, profile: int) -> tuple[int, bool, bool]:
         down = twelve and across and bits.flag()
     if across and down:
         bits.number(2)
-    return 3, across and down, bits.flag()
+    return 3, across and down, configuration | across << 3 | down << 2

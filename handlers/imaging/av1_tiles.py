@@ -40,13 +40,14 @@ class Tile:
 class Layout:
     """``groups`` are units with the tiles in each; ``size_bytes`` how many bytes say the size of a tile, but for the last of a group.
 
-    ``size`` is width and height of the frame in pixels; (0, 0) if it was not read.
+    ``size`` is width and height of the frame in pixels; (0, 0) if it was not read. ``configuration`` is that of the sequence, or -1.
     """
 
     units: list[Unit]
     groups: dict[int, list[Tile]]
     size_bytes: int
     size: tuple[int, int] = (0, 0)
+    configuration: int = -1
 
     def tiles(self) -> list[Tile]:
         """All of them, in their order."""
@@ -80,7 +81,7 @@ def layout(data: bytes, begin: int, end: int) -> Layout:
             count += len(groups[index])
     if count != len(header.columns) * len(header.rows):
         raise NotUnderstood("tiles are missing")
-    return Layout(found, groups, header.size_bytes, header.size)
+    return Layout(found, groups, header.size_bytes, header.size, sequence.configuration)
 
 
 def units(data: bytes, at: int, end: int) -> Iterator[Unit]:

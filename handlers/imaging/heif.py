@@ -136,10 +136,11 @@ def _colour(data: bytes, item: _Item) -> tuple[int, bool] | None:
     return None
 
 
-def av1_extents(data: bytes) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """First byte, length and size in pixels of the AV1 data of each image that is part of what the file shows, and of alpha channels.
+def av1_extents(data: bytes) -> Iterator[tuple[int, int, tuple[int, int], int]]:
+    """First byte, length, size and configuration of the AV1 data of each image that is part of what the file shows, and of alpha channels.
 
-    The size is that of its item, (0, 0) if it has none. Images of several layers and those in several pieces are left out.
+    The size is that of its item, in pixels, (0, 0) if it has none; the configuration the bits of ``av1C`` that say depth, number of planes
+    and sampling, or -1. Images of several layers and those in several pieces are left out.
 
     Raises
     ------
@@ -163,7 +164,9 @@ def av1_extents(data: bytes) -> Iterator[tuple[int, int, tuple[int, int]]]:
         if item.kind == b"av01" and not layered:
             _check_here(data, item)
             if len(item.extents) == 1:
-                yield *item.extents[0], _size(data, item)
+                found = _property(item, b"av1C")
+                configuration = data[found[0] + 2] & 0b1111100 if found and found[1] - found[0] > 3 else -1
+                yield *item.extents[0], _size(data, item), configuration
 
 
 def _size(data: bytes, item: _Item) -> tuple[int, int]:

@@ -9,8 +9,11 @@ from handlers.imaging.boxes import Boxes, walk
 _AROUND = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
-def first_samples(data: bytes) -> Iterator[tuple[int, int]]:
-    """First byte and length of the first sample of each track, alpha included; none of a track that has another form."""
+def first_samples(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """First byte and length of the first sample of each track, alpha included, and its configuration, as of `heif.av1_extents`.
+
+    There is none of a track that has another form.
+    """
     count = Boxes()
     pending = [(0, len(data), False)]
     while pending:
@@ -18,10 +21,12 @@ def first_samples(data: bytes) -> Iterator[tuple[int, int]]:
         boxes = list(walk(data, begin, end, "AVIF", count))
         pending += [(at, stop, kind == b"stbl") for kind, at, stop in boxes if kind in _AROUND]
         if is_table:
-            tables = {kind: data[at : min(stop, at + 20)] for kind, at, stop in boxes}
+            tables = {kind: data[at : min(stop, at + 256)] for kind, at, stop in boxes}
             offsets, sizes = tables.get(b"co64") or tables.get(b"stco", b""), tables.get(b"stsz", b"")
             width = 8 if b"co64" in tables else 4
             if len(offsets) >= 8 + width and len(sizes) >= 16:
                 # One size of all samples, or a table of them
                 size = int.from_bytes(sizes[4:8], "big") or int.from_bytes(sizes[12:16], "big")
-                yield int.from_bytes(offsets[8 : 8 + width], "big"), size
+                entry = tables.get(b"stsd", b"").partition(b"av1C")[2]
+                configuration = entry[2] & 0b1111100 if len(entry) > 3 else -1
+                yield int.from_bytes(offsets[8 : 8 + width], "big"), size, configuration

@@ -51,7 +51,7 @@ def whole(name: str) -> bytes:
     if name in _OTHERS:
         return _OTHERS[name]()
     image, fmt, options = _LAYOUTS[name]
-    return encoded(image, fmt, **options)
+    return encoded(image.copy(), fmt, **options)  # saving an image leaves settings in it
 
 
 def _interlaced(image: Image.Image) -> bytes:

@@ -45,7 +45,7 @@ def _file(parts: Sequence[bytes], payload: bytes, own: list[bytes]) -> bytes:
     """
     coded = []
     for part in parts:
-        begin, length, _ = next(heif.av1_extents(part))
+        begin, length, *_ = next(heif.av1_extents(part))
         coded.append(part[begin : begin + length])
     count = len(coded)
     properties = [*own, _property(parts[0], b"av1C"), _property(parts[0], b"pixi")]

@@ -54,7 +54,7 @@ def test_whole(kind: str) -> None:
 @pytest.mark.parametrize("part", [0, 1], ids=["colour", "alpha"])
 def test_one_bit_is_changed(part: int) -> None:
     data = avif("alpha")
-    begin, length, _ = list(heif.av1_extents(data))[part]
+    begin, length, *_ = list(heif.av1_extents(data))[part]
     shown = Image.open(io.BytesIO(data))
     shown.load()
     read, passed = 0, 0
@@ -83,7 +83,7 @@ def is_damaged(data: bytes, image: Image.Image) -> bool:
 
 def test_damage_is_found_where_images_are_prepared() -> None:
     data = avif("plain")
-    ((begin, length, _),) = heif.av1_extents(data)
+    ((begin, length, *_),) = heif.av1_extents(data)
     codes = set()
     for at in range(begin + length // 4, begin + length // 2, length // 40):
         damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -92,7 +92,7 @@ def test_damage_is_found_where_images_are_prepared() -> None:
 
 
 def _tiles(data: bytes) -> av1_tiles.Layout:
-    ((begin, length, _),) = heif.av1_extents(data)
+    ((begin, length, *_),) = heif.av1_extents(data)
     return av1_tiles.layout(data, begin, begin + length)
 
 
@@ -156,14 +156,14 @@ def test_headers_that_are_not_understood_leave_the_last_tile() -> None:
     data = avif("film-grain")
     with pytest.raises(NotUnderstood, match="film grain"):
         _tiles(data)
-    ((begin, length, _),) = heif.av1_extents(data)
+    ((begin, length, *_),) = heif.av1_extents(data)
     at = begin + length // 2
     assert rejection(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]).code == "corrupt_image"
 
 
 def test_without_the_decoders_library_nothing_more_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     data = avif("plain")
-    ((begin, length, _),) = heif.av1_extents(data)
+    ((begin, length, *_),) = heif.av1_extents(data)
     at = begin + length // 4 + length // 40
     damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     assert rejection(damaged).code == "corrupt_image"

@@ -45,7 +45,7 @@ def with_bits_changed(data: bytes, begin: int, length: int) -> list[bytes]:
 def test_each_coded_image_is_checked(kind: str) -> None:
     data = FILES[kind]
     assert prepare(data, side=512).height == 190 if kind == "grid" else 200
-    parts = [(begin, length) for begin, length, _ in heif.av1_extents(data)]
+    parts = [(begin, length) for begin, length, *_ in heif.av1_extents(data)]
     assert len(parts) == {"grid": 4, "cropped": 1}.get(kind, 2)
     for begin, length in parts:
         damaged = with_bits_changed(data, begin, length)
@@ -55,14 +55,14 @@ def test_each_coded_image_is_checked(kind: str) -> None:
 def test_an_animation_without_items_is_checked_by_its_tracks() -> None:
     data = FILES["animated"].replace(b"iinf", b"free", 1)
     assert prepare(data, side=512).width == 300
-    for begin, length in tracks.first_samples(data):
+    for begin, length, _ in tracks.first_samples(data):
         assert {rejection(one).code for one in with_bits_changed(data, begin, length)} == {"corrupt_image"}
 
 
 def test_damage_in_a_later_frame_does_not_count() -> None:
     data = FILES["animated"]
     whole = decoded(prepare(data, side=512).data).tobytes()
-    last = max(begin + length for begin, length, _ in heif.av1_extents(data))
+    last = max(begin + length for begin, length, *_ in heif.av1_extents(data))
     for damaged in with_bits_changed(data, last, len(data) - last):
         assert decoded(prepare(damaged, side=512).data).tobytes() == whole
 
@@ -76,3 +76,26 @@ def test_data_of_another_size_than_the_header_is_not_stretched(
     other = data.replace(struct.pack(">4sIII", b"ispe", 0, *SIZE), struct.pack(">4sIII", b"ispe", 0, *size))
     assert other != data
     assert rejection(other).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("options", [{}, {"advanced": {"film-grain-test": "3"}}], ids=["plain", "film grain"])
+@pytest.mark.parametrize("image", [PHOTO, PHOTO.convert("L"), ALPHA], ids=["colour", "grey", "alpha"])
+def test_a_configuration_that_is_not_that_of_the_data(image: Image.Image, options: dict[str, Any]) -> None:
+    # Found by fuzzing: with the bit for grey, libavif gives colour as grey values
+    data = avif(image, **options)
+    places = [at for at in range(len(data)) if data.startswith(b"av1C", at)]
+    for at in places:
+        for bit in (0x40, 0x20, 0x10, 8, 4):
+            other = data[: at + 6] + bytes((data[at + 6] ^ bit,)) + data[at + 7 :]
+            assert rejection(other).code in ("corrupt_image", "truncated_image")
+    assert len(places) == 2 if image is ALPHA and not options else len(places) >= 1
+
+
+def test_a_configuration_of_a_track_that_is_not_that_of_its_data() -> None:
+    data = FILES["animated"]
+    places = [at for at in range(data.index(b"moov"), len(data)) if data.startswith(b"av1C", at)]
+    assert len(places) == 2  # colour and alpha
+    for at in places:
+        for bit in (0x40, 0x10, 8):
+            other = data[: at + 6] + bytes((data[at + 6] ^ bit,)) + data[at + 7 :]
+            assert rejection(other).code in ("corrupt_image", "truncated_image")

@@ -105,10 +105,9 @@ SEVERAL = {
 def test_damage_after_the_first_image_does_not_count(kind: str) -> None:
     # GIVEN three images, frames or pages in one file
     fmt, options = SEVERAL[kind]
-    images = [
-        image.quantize(64) if fmt == "GIF" else image
-        for image in (damage.PHOTO, OTHER, damage.GREY.convert("RGB"))
-    ]
+    sources = (damage.PHOTO, OTHER, damage.GREY.convert("RGB"))
+    # Copies, as saving an image leaves settings in it
+    images = [image.quantize(64) if fmt == "GIF" else image.copy() for image in sources]
     data = encoded(images[0], fmt, save_all=True, append_images=images[1:], **options)
     whole = decoded(prepare(data, side=256).data)
     # WHEN there are other bytes in the last half
