@@ -149,7 +149,7 @@ def _avif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 
 def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    from handlers.imaging import boxes, hevc
+    from handlers.imaging import boxes, heif, hevc
 
     found = boxes.inspect(data, name)
     limits.check_pixels(name, "", found.width, found.height, max_pixels)
@@ -163,6 +163,7 @@ def _heif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     plugin.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     decoded = _plain(data, name, None, max_pixels)
     hevc.check(data)
+    heif.check_shown(data, decoded.width, decoded.height)
     return decoded
 
 

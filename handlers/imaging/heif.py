@@ -110,6 +110,33 @@ def colour(data: bytes) -> tuple[int, bool] | None:
     return _colour(data, items[primary])
 
 
+def check_shown(data: bytes, width: int, height: int) -> None:
+    """Check that the decoder shows the primary item: where that cannot be read, libheif shows another one.
+
+    Raises
+    ------
+    Rejection
+        ``corrupt_image``: the item has another size, in pixels, or is made of items that are not there.
+    """
+    try:
+        primary, items = _items(data)
+    except NotUnderstood:
+        return
+    item = items[primary]
+    if any(not items[part].kind for part in item.parts):
+        raise Rejection("corrupt_image", "HEIF: a part of its image is missing.")
+    size = _size(data, item)
+    for kind, begin, end in item.properties:
+        if kind == b"clap":
+            crop = _Reader(data, begin, end)
+            across, of_across, down, of_down = (crop.number(4) for _ in range(4))
+            size = across // max(of_across, 1), down // max(of_down, 1)
+        elif kind == b"irot" and data[begin] & 1:
+            size = size[1], size[0]
+    if all(size) and size != (width, height):
+        raise Rejection("corrupt_image", "HEIF: its primary image cannot be read.")
+
+
 def grid(data: bytes) -> tuple[list[int], int]:
     """Numbers of the items that the primary item shows, row by row, and how many are in a row: itself alone if it is not a grid.
 

@@ -145,9 +145,11 @@ _READ = _FRAMES | {0xC4, 0xDA, 0xDD}
 
 
 def _frame(jpeg: Jpeg, marker: int, content: bytes) -> None:
+    if jpeg.sampling:
+        raise Rejection("corrupt_image", "JPEG: it has a second frame header.")
     if marker in _UNSUPPORTED:
         raise Rejection("unsupported_format", f"It is {_UNSUPPORTED[marker]}.")
-    if len(content) < 6 or jpeg.sampling:
+    if len(content) < 6:
         raise Rejection("corrupt_image", "JPEG: its frame header is damaged.")
     if content[0] != 8:
         raise Rejection("unsupported_format", f"It is {content[0]}-bit JPEG.")

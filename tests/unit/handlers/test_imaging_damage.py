@@ -89,6 +89,13 @@ class TestJpeg:
         )
 
 
+@pytest.mark.parametrize("marker", [0xC0, 0xC3, 0xC9, 0xF7])
+def test_a_frame_header_within_a_scan_is_damage_and_no_other_format(marker: int) -> None:
+    data = jpeg_of("baseline")
+    middle = len(data) // 2
+    assert rejection(data[:middle] + bytes((0xFF, marker)) + data[middle + 2 :]).code == "corrupt_image"
+
+
 def test_a_page_of_zeros_within_a_jpeg() -> None:
     data = encoded(noise(400, 300), "JPEG", quality=95)
     at = len(data) // 2

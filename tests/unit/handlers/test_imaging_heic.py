@@ -302,3 +302,23 @@ def test_tiles_that_the_decoder_leaves_out() -> None:
         assert rejection(file).code in ("corrupt_image", "unsupported_format")
         with pytest.raises(Rejection, match=reason):
             list(heif.coded_images(file))
+
+
+def test_another_image_is_not_shown_for_the_primary_one() -> None:
+    # Found by fuzzing: libheif shows a tile that is not hidden where the grid lacks another one
+    data = bytearray(heic(drawn(150, 100), tile_size=64))
+    entries = [at for at in range(len(data)) if data.startswith(b"infe", at)]
+    assert len(entries) == 7
+    data[entries[1] + 2] += 1
+    assert data[entries[3] + 7] == 1  # hidden
+    data[entries[3] + 7] = 0
+    assert rejection(bytes(data)).code == "corrupt_image"
+    with pytest.raises(Rejection, match="is missing"):
+        heif.check_shown(bytes(data), 64, 64)
+
+
+def test_the_primary_image_is_shown_in_its_size() -> None:
+    data = heic(drawn(150, 100), tile_size=64)
+    heif.check_shown(data, 150, 100)
+    with pytest.raises(Rejection, match="cannot be read"):
+        heif.check_shown(data, 64, 64)
