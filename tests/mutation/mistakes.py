@@ -43,8 +43,6 @@ class _Found(libcst.CSTVisitor):
             isinstance(one.target, libcst.Name) and one.target.value == "__all__" for one in node.targets
         ):
             return False
-        if isinstance(node, libcst.Subscript) and _name(node.value) == "Literal":
-            return False
         if isinstance(node, libcst.Call):
             if _name(node.func) == "TypeVar":
                 return False

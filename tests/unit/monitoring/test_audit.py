@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from benchmarks.audit import simulate
-from dropsort.contract.keys import CLASSIFIED, LOW_CONFIDENCE
+from dropsort.contract import reviews
+from dropsort.contract.keys import CLASSIFIED, FAILED, LOW_CONFIDENCE
 from dropsort.contract.statistics import Estimate, Interval, Stratum, trials_for, weighted_sum
 from monitoring.quality.audit import (
     HALF_WIDTH,
@@ -16,6 +18,7 @@ from monitoring.quality.audit import (
     OutcomeStrata,
     assess,
     audit,
+    audited_results,
     merged,
     next_to_review,
     sampled,
@@ -237,3 +240,70 @@ def test_reviews_that_count_already_are_not_needed_again() -> None:
 def test_thirty_reviews_are_a_stratum_and_what_is_left_joins_the_last() -> None:
     found = merged([Stratum(100, 29, 28), Stratum(10, 1, 1), Stratum(50, 30, 30), Stratum(7, 29, 1)])
     assert found == [Stratum(110, 30, 29), Stratum(57, 59, 31)]
+
+
+def document(number: int, label: str = "a", outcome: str = CLASSIFIED, **members: Any) -> dict[str, Any]:
+    """A result of the workflow."""
+    return {
+        "outcome": outcome,
+        "inference_id": f"{number:064x}",
+        "source": {"bucket": "b", "key": f"incoming/{number}", "version_id": "v", "etag": None},
+        "label": label,
+        "model": {"version": "m-1"},
+        "times": {"uploaded": "2026-11-25T23:59:59Z", "recorded": "2026-11-26T00:00:01.000Z"},
+        "review": None,
+    } | members
+
+
+def reviewed(prediction: dict[str, Any], *actions: reviews.Action, label: str = "a") -> reviews.Review:
+    found = reviews.begin(prediction, {})
+    for number, action in enumerate(actions):
+        found = reviews.append_decision(
+            found,
+            id=str(number),
+            by="ann",
+            at="2026-11-26T10:00:00+00:00",
+            action=action,
+            label=label if action == "label" else None,
+        )
+    return found
+
+
+def test_an_audit_judges_what_the_model_predicted() -> None:
+    # GIVEN results without a review, and reviewed: right, wrong, of no class, unusable, undone
+    documents = [document(number) for number in range(6)]
+    of = [
+        reviewed(documents[1], "label"),
+        reviewed(documents[2], "label", label="b"),
+        reviewed(documents[3], "none"),
+        reviewed(documents[4], "unusable"),
+        reviewed(documents[5], "label", "undo"),
+    ]
+    # AND one whose result has the decision since
+    documents[2] = document(2, "b", review={"by": "ann"})
+    found = audited_results([(f"incoming/{one['inference_id']}", one) for one in documents], of)
+    assert [(one.correct, one.usable) for one in found] == [
+        (None, True), (True, True), (False, True), (False, True), (None, False), (None, True),
+    ]  # fmt: skip
+    assert found[2] == AuditedResult(
+        documents[2]["inference_id"], "2026-11-25", CLASSIFIED, False, True, f"incoming/{2:064x}", "m-1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "counted"),
+    [
+        ({}, True),
+        ({"outcome": FAILED}, False),
+        ({"inference_id": None}, False),
+        ({"review": {"by": "ann"}}, False),  # whose prediction is not known
+        ({"times": {"uploaded": None, "recorded": "2026-11-25T10:00:00.000Z"}}, True),
+        ({"model": None}, True),
+    ],
+)
+def test_what_an_audit_counts_of_results_without_a_review(members: dict[str, Any], counted: bool) -> None:
+    one = document(1, **members)
+    model = "" if one["model"] is None else "m-1"
+    found = audited_results([("incoming/1", one)], [])
+    expected = AuditedResult(f"{1:064x}", "2026-11-25", CLASSIFIED, key="incoming/1", model=model)
+    assert found == ([expected] if counted else [])

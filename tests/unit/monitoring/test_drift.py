@@ -170,7 +170,8 @@ class TestSample:
            (({"a": 1}, [1]), ({"a": 2}, [1] + [0] * 999), ([], [0] * 1000), ({"a": -1}, [-1] + [0] * 999),
             ({"a": 2, "b": -1}, [1] + [0] * 999), ({"a": 0}, [2**62] * 4 + [0] * 996), ({"a": 1}, [10**30] + [0] * 999))]
         + [json.dumps({"schema": "dropsort-reference/1", "labels": {}, "confidence": [0] * 1000, "images": {"size": moments}})
-           for moments in ([-1, 1, 1], [1, float("nan"), 1], [1, 1, float("inf")], [10**400, 1, 1], [1, 10**400, 1], [1, 2])],
+           for moments in ([-1, 1, 1], [1, float("nan"), 1], [1, 1, float("inf")], [10**400, 1, 1], [1, 10**400, 1], [1, 2],
+                           [2**63, 1, 1])],
     )  # fmt: skip
     def test_what_is_no_reference_is_named(self, tmp_path: Path, text: str) -> None:
         """GIVEN a file that is none WHEN read THEN the error names it and says what to give; an empty one is empty."""
@@ -182,6 +183,13 @@ class TestSample:
             return
         with pytest.raises(MonitoringError, match=r"reference\.json"):
             read_reference(path)
+
+    @pytest.mark.parametrize("count", [0, 2**63 - 1])
+    def test_images_are_counted_from_none_to_the_largest_integer(self, tmp_path: Path, count: int) -> None:
+        """GIVEN the bounds of a count of images WHEN read THEN it is a reference."""
+        document = Sample.of(["a"], [0.5]).to_json() | {"images": {"size": [count, 0.0, 0.0]}}
+        (tmp_path / "reference.json").write_text(json.dumps(document))
+        assert read_reference(tmp_path / "reference.json").images["size"].count == count
 
     def test_a_missing_reference_is_named(self, tmp_path: Path) -> None:
         """GIVEN no such file WHEN read THEN the error names it."""

@@ -48,6 +48,21 @@ def test_traffic_is_stored_for_as_long_as_it_is_compared_and_a_day_more() -> Non
     assert len(stored["traffic.json"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("latest", "until"),
+    [
+        ({"read": "2026-11-26T10:00:00+01:00"}, NOW),
+        ({}, None),
+        ({"read": None}, None),
+        ({"read": "yesterday"}, None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_until_when_the_run_before_has_read(latest: Any, until: datetime | None) -> None:
+    assert history(latest_json=latest)[0].read_until() == until
+
+
 @pytest.mark.parametrize(("verdict", "missed"), [("met", 0), ("undecided", 0), ("missed", 1)])
 def test_only_a_missed_target_is_reported_as_one(verdict: str, missed: int) -> None:
     found, stored = history()
