@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     packages: dict[str, Counter[str]] = {}
     for name, tests in MODULES.items():
         if not names or any(f"{name}.".startswith(f"{one}.") for one in names):
-            package = name.split(".")[0] if name.startswith("handlers") else ".".join(name.split(".")[:2])
+            package = name.rpartition(".")[0]
             packages.setdefault(package, Counter()).update(judge(name, tests, reasons, sample))
     print("| package | mistakes | judged | noticed | equivalent | not noticed | share |")
     print("|---|---|---|---|---|---|---|")

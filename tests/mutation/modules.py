@@ -33,9 +33,11 @@ MODULES = {
     "handlers.deletion": [U + "handlers/test_deletion.py"],
     "handlers.aws": [U + "handlers/test_aws.py"],
     "handlers.telemetry": [U + "handlers/test_telemetry.py"],
-    "handlers.imaging.av1": [U + "handlers/test_imaging_av1.py"],
-    "handlers.imaging.av1_sequence": [U + "handlers/test_imaging_av1.py"],
-    "handlers.imaging.av1_tiles": [U + "handlers/test_imaging_av1.py"],
+    "handlers.imaging.av1_sequence": [U + "handlers/test_imaging_av1_sequence.py"],
+    "handlers.imaging.av1_tiles": [
+        U + "handlers/test_imaging_av1_tiles.py",
+        U + "handlers/test_imaging_av1.py",
+    ],
     "handlers.imaging.codestream": [
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_packets.py",
@@ -44,11 +46,6 @@ MODULES = {
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_packets.py",
     ],
-    "handlers.imaging.packets": [
-        U + "handlers/test_imaging_packets.py",
-        U + "handlers/test_imaging_packet_headers.py",
-    ],
-    "handlers.imaging.slice_header": [U + "handlers/test_imaging_hevc.py"],
     "dropsort.contract.statistics": [
         U + "contract/test_statistics.py",
         U + "monitoring/test_drift_statistics.py",

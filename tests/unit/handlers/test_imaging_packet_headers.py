@@ -164,3 +164,36 @@ def test_high_throughput_is_not_understood() -> None:
     at = SINGLE.index(b"\xff\x52") + 12
     with pytest.raises(NotUnderstood):
         check(changed(SINGLE, at, b"\x40"))
+
+
+def test_a_marker_without_content_in_the_header_of_a_tile() -> None:
+    check(in_tile(SINGLE, b"\xff\x30"))
+
+
+def test_styles_that_only_many_passes_tell_apart() -> None:
+    # GIVEN a code-block of few passes: the coder begins to bypass after ten
+    few = encoded(
+        noise(8, 8).convert("L").point(lambda value: 126 + value // 64),
+        "JPEG2000",
+        no_jp2=True,
+        num_resolutions=1,
+    )
+    style = few.index(b"\xff\x52") + 12
+    for bypass in (0, 1):
+        check(changed(few, style, bytes([bypass])))
+    with pytest.raises(Rejection):
+        check(changed(few, style, bytes([4])))
+
+
+@pytest.mark.parametrize(("most", "read"), [(4, True), (3, False)])
+def test_contributions_of_all_tiles_are_added_up(
+    monkeypatch: pytest.MonkeyPatch, most: int, read: bool
+) -> None:
+    # GIVEN four tiles of one code-block each
+    data = encoded(noise(16, 16).convert("L"), "JPEG2000", no_jp2=True, num_resolutions=1, tile_size=(8, 8))
+    monkeypatch.setattr(packet_headers, "_MOST_CONTRIBUTIONS", most)
+    if read:
+        check(data)
+    else:
+        with pytest.raises(NotUnderstood):
+            check(data)
