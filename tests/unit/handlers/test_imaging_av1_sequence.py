@@ -29,18 +29,19 @@ def header(
     ids: Fields = ((0, 1),),
     tools: Fields = ((15, 4), (0, 1), (1, 1), (1, 1)),
     flags: str = "0000",
+    colours: Fields = SUBSAMPLED,
 ) -> Fields:
     """A header of an image of 300 x 200; `flags` are large blocks, scaling, CDEF and restoration."""
     large, *others = ((int(flag), 1) for flag in flags)
     return [
         (0, 3), (1, 1), (0, 1), (0, 1), *points, (8, 4), (7, 4), (299, 9), (199, 8), *ids, large, (3, 2), *tools, *others,
-        *SUBSAMPLED, (1, 1),
+        *colours, (1, 1),
     ]  # fmt: skip
 
 
 PLAIN = Sequence(
     reduced=False, id_bits=0, size_bits=(9, 8), size=(300, 200), large=False, screen=2, integer=2, order_bits=0, scaled=False,
-    cdef=False, restoration=False, grain=True, planes=3, subsampled=True, separate=True,
+    cdef=False, restoration=False, grain=True, planes=3, subsampled=True, separate=True, configuration=0b0000_1100,
 )  # fmt: skip
 REDUCED: Fields = [
     (0, 3), (1, 1), (1, 1), (31, 5), (8, 4), (7, 4), (299, 9), (199, 8), (1, 1), (3, 2), (1, 1), (0, 1), (1, 1), *SUBSAMPLED,
@@ -67,6 +68,11 @@ REDUCED: Fields = [
         (header(flags="0100"), {"scaled": True}),
         (header(flags="0010"), {"cdef": True}),
         (header(flags="0001"), {"restoration": True}),
+        # Of grey, no quantisers that may differ.
+        (
+            header(colours=((0, 1), (1, 1), (0, 1), (1, 1))),
+            {"planes": 1, "separate": False, "configuration": 0b0001_1100},
+        ),
     ],
 )  # fmt: skip
 def test_every_field(fields: Fields, changed: dict[str, Any]) -> None:
@@ -91,20 +97,20 @@ DESCRIBED: Fields = [(1, 8), (13, 8), (1, 8)]
 @pytest.mark.parametrize(
     ("profile", "fields", "found"),
     [
-        (0, [(1, 1), (0, 1), (0, 1), (1, 1), (3, 2), (1, 1)], (3, True, True)),
-        (0, [(1, 1), (0, 1), (1, 1), *DESCRIBED, (1, 1), (3, 2), (0, 1)], (3, True, False)),
-        (0, [(1, 1), (1, 1), (0, 1), (1, 1)], (1, True, False)),
-        (0, [(1, 1), (1, 1), (1, 1), *DESCRIBED, (1, 1)], (1, True, False)),
-        (0, [(0, 1), (0, 1), (1, 1), (1, 8), (13, 8), (0, 8), (1, 1)], (3, False, True)),  # sRGB
-        (1, [(1, 1), (0, 1), (1, 1), (1, 1)], (3, False, True)),
-        (2, [(0, 1), (0, 1), (0, 1), (1, 1), (1, 1)], (3, False, True)),
-        (2, [(1, 1), (0, 1), (0, 1), (0, 1), (1, 1), (1, 1)], (3, False, True)),
-        (2, [(1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (0, 1), (1, 1)], (3, False, True)),
-        (2, [(1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (1, 1), (0, 1), (1, 1)], (3, False, True)),
-        (2, [(1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (1, 1), (1, 1), (3, 2), (1, 1)], (3, True, True)),
+        (0, [(1, 1), (0, 1), (0, 1), (1, 1), (3, 2)], (3, True, 0b0100_1100)),
+        (0, [(0, 1), (0, 1), (1, 1), *DESCRIBED, (1, 1), (3, 2)], (3, True, 0b0000_1100)),
+        (0, [(1, 1), (1, 1), (0, 1), (1, 1)], (1, True, 0b0101_1100)),
+        (0, [(1, 1), (1, 1), (1, 1), *DESCRIBED, (1, 1)], (1, True, 0b0101_1100)),
+        (0, [(0, 1), (0, 1), (1, 1), (1, 8), (13, 8), (0, 8)], (3, False, 0)),  # sRGB
+        (1, [(1, 1), (0, 1), (1, 1)], (3, False, 0b0100_0000)),
+        (2, [(0, 1), (0, 1), (0, 1), (1, 1)], (3, False, 0b0000_1000)),
+        (2, [(1, 1), (0, 1), (0, 1), (0, 1), (1, 1)], (3, False, 0b0100_1000)),
+        (2, [(1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (0, 1)], (3, False, 0b0110_0000)),
+        (2, [(1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (1, 1), (0, 1)], (3, False, 0b0110_1000)),
+        (2, [(1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (1, 1), (1, 1), (3, 2)], (3, True, 0b0110_1100)),
     ],
 )
-def test_colours(profile: int, fields: Fields, found: tuple[int, bool, bool]) -> None:
+def test_colours(profile: int, fields: Fields, found: tuple[int, bool, int]) -> None:
     data, size = packed(fields)
     bits = Bits(data, 0, len(data))
     assert _colour(bits, profile) == found

@@ -15,7 +15,7 @@ from tests.unit.handlers.test_imaging_av1_sequence import Fields, packed
 
 PLAIN = Sequence(
     reduced=False, id_bits=0, size_bits=(13, 13), size=(60, 50), large=False, screen=0, integer=2, order_bits=0, scaled=False,
-    cdef=False, restoration=False, grain=False, planes=3, subsampled=True, separate=False,
+    cdef=False, restoration=False, grain=False, planes=3, subsampled=True, separate=False, configuration=0b0000_1100,
 )  # fmt: skip
 ONE: Fields = ((1, 1),)
 NONE: Fields = ((0, 1),)
