@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.imaging.av1_sequence import Bits, Sequence
-from handlers.imaging.av1_tiles import Tile, _Frame
+from handlers.imaging.av1_tiles import Layout, Tile, Unit, _Frame, replaced, units
 from handlers.rejections import NotUnderstood
 from tests.unit.handlers.test_imaging_av1_sequence import Fields, packed
 
@@ -166,3 +166,41 @@ def test_where_the_data_of_tiles_is() -> None:
     for end in (7, 6, 4):
         with pytest.raises(NotUnderstood, match="ends early"):
             list(two.group(data, 1, end, 0))
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"\x32\x01a", [Unit(6, 0, 2, 3)]),
+        (b"\x32\x01a\x12\x00", [Unit(6, 0, 2, 3), Unit(2, 3, 5, 5)]),
+        (b"\x36\xff\x02ab", [Unit(6, 0, 3, 5)]),  # with a byte more of its header
+        (b"\x33\x01a", [Unit(6, 0, 2, 3)]),  # with a reserved bit
+        (b"\x30abc", [Unit(6, 0, 1, 4)]),  # without a size: to the end
+        (b"\x34\xffabc", [Unit(6, 0, 2, 5)]),
+        (b"\x32\x81\x01" + bytes(129), [Unit(6, 0, 3, 132)]),
+        (b"\x32\x02a", []),
+        (b"\x32", []),
+    ],
+)
+def test_units_are_found_by_their_sizes(data: bytes, found: list[Unit]) -> None:
+    assert list(units(b"before" + data, 6, 6 + len(data))) == [
+        Unit(one.kind, 6 + one.head, 6 + one.begin, 6 + one.end) for one in found
+    ]
+
+
+def test_tiles_of_several_groups_are_replaced_by_their_numbers() -> None:
+    # GIVEN two groups: of two tiles, the size of the first in one byte, and of one tile, in a unit with a longer header
+    data = b"\x12\x00" + b"\x22\x07h\2aaabb" + b"\x26\xff\x03hcc"
+    found = list(units(data, 0, len(data)))
+    tiles = [Tile(begin, end, 0, 0, 1, 1) for begin, end in ((6, 9), (9, 11), (15, 17))]
+    layout = Layout(found, {1: tiles[:2], 2: tiles[2:]}, 1)
+    assert (layout.tiles(), layout.size) == (tiles, (0, 0))
+    assert [data[tile.begin : tile.end] for tile in tiles] == [b"aaa", b"bb", b"cc"]
+    assert replaced(data, layout, {}) == data
+    assert replaced(data, layout, {0: b"x"}) == b"\x12\x00\x22\x05h\0xbb\x26\xff\x03hcc"
+    assert replaced(data, layout, {2: b"yyy"}) == b"\x12\x00\x22\x07h\2aaabb\x26\xff\x04hyyy"
+    # AND of what is too long for its size, the begin is left; sizes of more than seven bits take two bytes
+    long = bytes(range(256)) * 2
+    assert (
+        replaced(data, layout, {0: long}) == b"\x12\x00\x22\x84\x02h\xff" + long[:256] + b"bb\x26\xff\x03hcc"
+    )

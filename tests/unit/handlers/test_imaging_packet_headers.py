@@ -170,8 +170,8 @@ def test_a_marker_without_content_in_the_header_of_a_tile() -> None:
     check(in_tile(SINGLE, b"\xff\x30"))
 
 
-def test_styles_that_only_many_passes_tell_apart() -> None:
-    # GIVEN a code-block of few passes: the coder begins to bypass after ten
+def test_styles_that_differ_after_ten_passes() -> None:
+    # GIVEN a code-block of few passes: bypassing begins after ten
     few = encoded(
         noise(8, 8).convert("L").point(lambda value: 126 + value // 64),
         "JPEG2000",
