@@ -93,7 +93,7 @@ def render(comparison: Comparison, env: Environment | None = None) -> str:
         rows=rows(comparison),
         charts=[_differences(comparison), _reliability(comparison), _risk_coverage(comparison)],
         changes=[(short(a), short(b), *counts) for a, b, *counts in changes[:_CHANGES]],
-        changed=sum(row[2] for row in changes),
+        changed=number_of(sum(row[2] for row in changes), "image"),
         galleries=_galleries(comparison),
     )
 

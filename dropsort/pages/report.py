@@ -210,7 +210,7 @@ def model_changes(report: Report, zone: tzinfo = UTC) -> list[str]:
     since = f" since {to_minute(report.changes[-1][0], zone)}" if report.changes else ""
     return [
         f"The model changed: {now}{since}, before that {', '.join(reversed(before))}. All figures, tests and "
-        f"thresholds are of {now} alone. The {report.earlier:,} captures of earlier models are only in the charts over time."
+        f"thresholds are of {now} alone. Only the charts over time have the {number_of(report.earlier, 'capture')} of earlier models."
     ]
 
 
@@ -334,7 +334,7 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
             Tile(
                 "below the threshold",
                 percent(low / total.count),
-                f"{low:,} captures; {wilson(low, total.count).shares()}",
+                f"{number_of(low, 'capture')}; {wilson(low, total.count).shares()}",
             ),
             *_unfamiliar(report),
             *_accuracy(report, quality),

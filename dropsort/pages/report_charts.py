@@ -98,10 +98,10 @@ def _values(b: TimeBucket) -> str:
     if b.count:
         parts.append(
             f"median {b.median:.3f}, middle 80 % {b.low:.3f} to {b.high:.3f}; "
-            f"{b.count:,} captures, {b.below:,} below the threshold"
+            f"{number_of(b.count, 'capture')}, {b.below:,} below the threshold"
         )
     if b.earlier:
-        parts.append(f"{b.earlier:,} captures of earlier models, median {b.earlier_median:.3f}")
+        parts.append(f"{number_of(b.earlier, 'capture')} of earlier models, median {b.earlier_median:.3f}")
     return "; ".join(parts)
 
 
@@ -220,7 +220,7 @@ def _drift_over_time(report: Report, zone: tzinfo) -> Chart:
     for p in points:
         if not math.isnan(p.distance):
             hover = f"{to_minute(p.at, zone)}: {p.distance:.4f}, usual up to {p.usual:.4f}"
-            dot = Dot(p.at.timestamp(), p.distance, hover + (", differs" if p.differs else ""))
+            dot = Dot(p.at.timestamp(), p.distance, hover + (", a signal differs" if p.differs else ""))
             (other if p.differs else same).append(dot)
     return Chart(
         "Drift over time",
@@ -230,11 +230,11 @@ def _drift_over_time(report: Report, zone: tzinfo) -> Chart:
             Band(tuple((x, 0.0, p.usual) for x, p in sides), "usual", "usual without change (95 %)"),
             Line(tuple((p.at.timestamp(), p.distance) for p in points), "median", "distance"),
             Dots(tuple(same), "dot above"),
-            Dots(tuple(other), "differs", "differs (p ≤ 0.001)"),
+            Dots(tuple(other), "differs", "a signal differs (p ≤ 0.001)"),
             *_changes(report),
         ),
         f"How far confidences moved from {report.reference_name}, on average. Without any change one point in 20 lies above the "
-        "usual: the verdict is that of all signals, its p corrected for their number.",
+        "usual: the verdict is that of all signals, its p corrected for their number. A triangle is for any of these signals.",
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 import stat
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from jinja2 import Environment, UndefinedError
 
 from dropsort.contract.text import printable
-from dropsort.pages import dashboard, evaluation, html, report
+from dropsort.pages import comparison, dashboard, evaluation, html, report
 from dropsort.pages.images import GalleryImage
 from monitoring.aggregates.cells import Aggregate, BadLine, Cell, CellKey, Health, Series
 from monitoring.cloudwatch.dashboard import Alarm, Dashboard, Panel
@@ -26,6 +26,7 @@ from monitoring.quality.measure import LabelledPrediction, measure
 from monitoring.report.figures import build
 from tests.unit.pages import cases
 from training.dataset import LabelledImage
+from training.evaluation.compare import ComparedModel, Comparison
 from training.evaluation.figures import Evaluation, Predictions
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"&\x1b[31m\x9bm\u202egpj"
@@ -250,6 +251,29 @@ def test_what_has_a_size_for_screens_has_one_for_paper() -> None:
     # What is not printed, sizes within drawings, and a rule for narrow screens alone
     other = {".what b", ".what span", "svg text", "svg .name", ".facts td:last-child"}
     assert sized(screen, "px") - sized(paper, "pt") == other
+
+
+def test_of_one_there_is_no_plural(tmp_path: Path) -> None:
+    # GIVEN one capture below the threshold after one of an earlier model, and images of which one changes its label
+    total = Aggregate()
+    for hour, model in enumerate(("old", "new")):
+        key = CellKey((START + timedelta(hours=hour)).isoformat(), "e", "v", "a", model)
+        total.cells[key] = Cell(count=1, confidence=5 * 10**8, histogram={500: 1})
+        total.volume(Series(key.hour, "e", "v")).records = 1
+    found = cases.a_report(total)
+    image = cases.labelled(np.random.default_rng(0), tmp_path, ["a", "b"], 1)
+    sides = [Predictions(image, np.array([share]), np.ones(1)) for share in ((0.9, 0.1), (0.1, 0.9))]
+    models = [
+        ComparedModel(name, ["a", "b"], side, 0.5, 0.01, 1.0) for name, side in zip("xy", sides, strict=True)
+    ]
+    found += comparison.render(Comparison(*models, [image[0].label], np.zeros(1, bool), 0.99))
+    # THEN each count of one is in the singular
+    assert [
+        words
+        for words in ("1 capture;", "the 1 capture of earlier models.", "1 image.")
+        if words not in found
+    ] == []
+    assert re.findall(r"(?<![\d,.])1 (?:capture|image)s\b", re.sub("<[^>]*>", "|", found)) == []
 
 
 def test_names_on_a_dashboard_are_short_and_the_whole_ones_are_shown_under_the_mouse() -> None:

@@ -190,7 +190,8 @@ def test_a_single_hour_against_a_reference(tmp_path: Path) -> None:
     assert "Drift over time" not in few
     assert "No change found" in enough
     assert "Drift over time" in enough
-    assert "its p corrected for their number" in enough
+    assert "its p corrected for their number. A triangle is for any of these signals." in enough
+    assert "a signal differs (p ≤ 0.001)" in enough
     assert 'class="median"' in enough
 
 
