@@ -131,6 +131,7 @@ def test_every_attribute_of_a_gallery_is_one_value_whatever_it_says() -> None:
     assert [one["alt"] for one in found if "alt" in one] == [printable(HOSTILE)]
     assert [one["src"] for one in found if "src" in one] == [printable(shown.data)]
     assert [one["title"] for one in found if one.get("class") == "id"] == [printable(HOSTILE)] * 2
+    assert text.count("<bdi>") == 2, "a title from right to left must not turn its score around"
 
 
 @PAGES
@@ -184,7 +185,10 @@ def test_every_chart_can_be_read_by_a_screen_reader_and_has_hover_values(page: o
 
 
 def test_no_template_marks_text_as_safe() -> None:
-    for path in TEMPLATES.glob("*.html"):
+    of_the_review = TEMPLATES.parents[1] / "review" / "templates"
+    found = [*TEMPLATES.glob("*.html"), *of_the_review.glob("*.html")]
+    assert {path.parent for path in found} == {TEMPLATES, of_the_review}
+    for path in found:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\|\s*safe|autoescape|Markup", text), path.name
     for path in TEMPLATES.parent.glob("*.py"):
