@@ -180,9 +180,10 @@ def _tiff(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         raise Rejection("unsupported_format", f"It is TIFF with {found.layout()}.") from error
     width, height = image.size
     tiff.leave_out_further_strips(image, found)
-    image.load()
     if found.compression in fax.COMPRESSIONS:
+        fax.load(image)
         fax.check(data, found)
+    image.load()
     if found.compression in deflate.COMPRESSIONS:
         deflate.check(data, found)
     if run := found.plain_rows:

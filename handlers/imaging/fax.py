@@ -26,6 +26,16 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _MESSAGE = "TIFF: the data of a CCITT strip ends before its last row."
 
 
+def load(image: Image.Image) -> None:
+    """Decode; raises ``corrupt_image`` if libtiff reports codes that do not exist."""
+    from handlers.imaging import libtiff  # ctypes, for these files alone
+
+    with libtiff.errors() as errors:
+        image.load()
+    if errors:
+        raise Rejection("corrupt_image", "TIFF: its CCITT data has codes that do not exist.")
+
+
 def check(data: bytes, found: Tiff) -> None:
     """Whether the strips have data for all their rows.
 

@@ -170,16 +170,21 @@ class Tiff:
 
     @property
     def plain_rows(self) -> tuple[int, int, int] | None:
-        """First byte of the pixels, bytes of a row, and number of rows, if they are not compressed and follow each other; else None."""
+        """First byte of the pixels, bytes of a row, and number of rows, if they are not compressed and follow each other; else None.
+
+        Rows of tiles are those of one tile after another.
+        """
         offsets, lengths = self.parts[0][: self.needed_parts], self.plain_lengths
-        if self.compression != 1 or _TILE_OFFSETS in self.tags or _one(self.tags, _PHOTOMETRIC, 0) == _YCBCR:
+        if self.compression != 1 or _one(self.tags, _PHOTOMETRIC, 0) == _YCBCR:
             return None
         if any(
             begin + length != then for begin, length, then in zip(offsets, lengths, offsets[1:], strict=False)
         ):
             return None
-        row = lengths[0] // (min(_one(self.tags, _ROWS_PER_STRIP, 0) or self.height, self.height))
-        return offsets[0], row, sum(lengths) // row
+        down = _one(self.tags, _ROWS_PER_STRIP, 0) or self.height
+        rows = _one(self.tags, _TILE_HEIGHT, 0) if _TILE_OFFSETS in self.tags else min(down, self.height)
+        row = lengths[0] // rows if rows else 0
+        return (offsets[0], row, sum(lengths) // row) if row else None
 
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""

@@ -40,7 +40,8 @@ _LAYOUTS: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
 }  # fmt: skip
 _OTHERS: dict[str, Callable[[], bytes]] = {
     "png-interlaced": lambda: _interlaced(PHOTO),
-    "tiff-tiles": lambda: _tiles(PHOTO),
+    "tiff-tiles": lambda: _tiles(PHOTO, 8),
+    "tiff-tiles-plain": lambda: _tiles(PHOTO, 1),
     "ppm-text": lambda: b"P3 %d %d 255\n%b\n" % (*SIZE, " ".join(map(str, PHOTO.tobytes())).encode()),
 }
 NAMES = (*_LAYOUTS, *_OTHERS)
@@ -69,16 +70,17 @@ def _interlaced(image: Image.Image) -> bytes:
     )
 
 
-def _tiles(image: Image.Image) -> bytes:
-    """A TIFF of tiles with Deflate."""
+def _tiles(image: Image.Image, compression: int) -> bytes:
+    """A TIFF of tiles, plain or with Deflate."""
     places = [(x, y, x + 32, y + 32) for y in range(0, image.height, 32) for x in range(0, image.width, 32)]
-    parts = [zlib.compress(image.crop(place).tobytes()) for place in places]
+    parts = [image.crop(place).tobytes() for place in places]
+    parts = parts if compression == 1 else [zlib.compress(part) for part in parts]
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     for tag, value in {
         256: image.width,
         257: image.height,
         258: (8, 8, 8),
-        259: 8,
+        259: compression,
         262: 2,
         277: 3,
         322: 32,
@@ -178,7 +180,7 @@ def closed(name: str, data: bytes, share: float) -> bytes | None:
 # Bytes of a row, without compression
 ROWS = {
     "bmp": 368, "bmp-palette": 124, "tiff": 366, "tiff-strips": 366, "tiff-palette": 122, "ico": 488, "ico-palette": 124, "ppm": 366,
-    "pgm": 122,
+    "pgm": 122, "tiff-tiles-plain": 96,
 }  # fmt: skip
 
 
@@ -186,7 +188,7 @@ def zeros(name: str, data: bytes, share: float) -> bytes | None:
     """The last part of the pixels is zeros, from the middle of a row."""
     end, begin = len(data), 0
     if name.startswith("tiff"):
-        begin = tag(data, 324 if name == "tiff-tiles" else 273)[2][0]
+        begin = tag(data, 324 if "tiles" in name else 273)[2][0]
         end = begin + sum(lengths(data)[2])
     elif name.startswith("bmp"):
         begin = int.from_bytes(data[10:14], "little")
@@ -202,7 +204,9 @@ def zeros(name: str, data: bytes, share: float) -> bytes | None:
         return start + png_chunk(b"IDAT", content[:at] + bytes(len(content) - at)) + png_chunk(b"IEND", b"")
     at = begin + int((end - begin) * share)
     if name in ROWS:
-        at = begin + int(HEIGHT * share) * ROWS[name] + ROWS[name] // 2
+        # Tiles at the right edge end in zeros
+        count = 310 if name == "tiff-tiles-plain" else HEIGHT
+        at = begin + int(count * share) * ROWS[name] + ROWS[name] // 2
     return data[:at] + bytes(end - at) + data[end:]
 
 
@@ -254,14 +258,17 @@ def missing(name: str, data: bytes) -> Iterator[bytes]:
             yield begin + png_chunk(b"IDAT", zlib.compress(raw[:count])) + png_chunk(b"IEND", b"")
     elif family == "tiff" and name not in ("tiff", "tiff-palette"):
         where, form, found, entry = lengths(data)
-        offsets, form_of_offset, _, other = tag(data, 324 if name == "tiff-tiles" else 273)
+        offsets, form_of_offset, _, other = tag(data, 324 if "tiles" in name else 273)
         last = len(found) - 1
         yield packed(data, offsets + last * struct.calcsize(form_of_offset), f"<{form_of_offset}", 0)
         yield packed(
             data, offsets + last * struct.calcsize(form_of_offset), f"<{form_of_offset}", len(data) + 5
         )
         yield packed(packed(data, entry + 4, "<I", last), other + 4, "<I", last)
-        if name != "tiff-strips":  # without compression, the lengths count for nothing
+        if name not in (
+            "tiff-strips",
+            "tiff-tiles-plain",
+        ):  # without compression, the lengths count for nothing
             yield packed(data, where + last * struct.calcsize(form), f"<{form}", 0)
     elif name == "jpeg-restart":
         yield data[: data.index(b"\xff\xd2")] + data[data.index(b"\xff\xd3") :]
@@ -311,7 +318,7 @@ def wrong_checksums(name: str, data: bytes) -> Iterator[bytes]:
             yield begin + png_chunk(b"IDAT", wrong) + png_chunk(b"IEND", b"")
     elif name in ("tiff-adobe_deflate", "tiff-tiles"):
         for offset, length in zip(
-            tag(data, 324 if name == "tiff-tiles" else 273)[2], lengths(data)[2], strict=True
+            tag(data, 324 if "tiles" in name else 273)[2], lengths(data)[2], strict=True
         ):
             end = offset + length - 1
             yield packed(data, end, "B", data[end] ^ 1)
@@ -325,7 +332,7 @@ def one_bit(name: str, data: bytes) -> Iterator[bytes]:
             changed = content[:at] + bytes((content[at] ^ 4,)) + content[at + 1 :]
             yield begin + png_chunk(b"IDAT", changed) + png_chunk(b"IEND", b"")
     elif name in ("tiff-adobe_deflate", "tiff-tiles"):
-        first, *_, last = tag(data, 324 if name == "tiff-tiles" else 273)[2]
+        first, *_, last = tag(data, 324 if "tiles" in name else 273)[2]
         for at in range(first + 3, last - 99, (last - first) // 40):
             yield packed(data, at, "B", data[at] ^ 4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import struct
 import zlib
@@ -274,6 +275,25 @@ def test_a_fax_whose_rows_are_missing(compression: str) -> None:
         # THEN no row is invented
         for damaged in (zeros, data.replace(counts, shorter)):
             assert rejection(damaged).code in ("truncated_image", "corrupt_image")
+
+
+def test_codes_of_a_fax_that_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(PHOTO.convert("1"), "TIFF", compression="group4")
+    with Image.open(io.BytesIO(data)) as image:
+        (begin,), (length,) = (image.tag_v2[tag] for tag in (273, 279))  # type: ignore[attr-defined]  # of a TIFF
+    places = range(begin + 9, begin + length // 2, length // 50)
+    # GIVEN one changed bit THEN nearly all of these files have a code that does not exist
+    found = []
+    for at in places:
+        try:
+            prepare(data[:at] + bytes((data[at] ^ 4,)) + data[at + 1 :])
+        except Rejection as refused:
+            found.append(refused.code)
+    assert len(places) > 20
+    assert found.count("corrupt_image") > 0.9 * len(places)
+    # WHERE libtiff cannot be found, an image is read all the same
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    assert prepare(data).width == WIDTH
 
 
 @pytest.mark.parametrize("declared", [10, 10_000])
