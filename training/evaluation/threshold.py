@@ -33,7 +33,7 @@ def choose_threshold(
     confidence = np.asarray(confidence, np.float64)  # the service compares 64-bit numbers
     if not len(confidence):
         return Threshold(1.0, math.nan, 0.0, False)
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-confidence)
     values, right = confidence[order], np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
     last = np.append(values[1:] != values[:-1], True)
     met = last & (right >= precision)

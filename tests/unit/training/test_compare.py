@@ -22,7 +22,7 @@ from dropsort.pages import comparison as page
 from training import dataset, inference
 from training.dataset import LabelledImage, fingerprints
 from training.errors import TrainingError
-from training.evaluation.compare import MARGIN, ComparedModel, Comparison, PairedShare, compare
+from training.evaluation.compare import MARGIN, ComparedModel, Comparison, PairedShare, _near, compare
 from training.evaluation.figures import Predictions
 
 LABELS = ["bicycle", "motorcycle"]
@@ -308,6 +308,11 @@ def test_nothing_is_left_out_where_all_or_none_nearly_equal_training_images() ->
     some = comparison("BBM", "BMM", near="x").decisive()
     assert (some.truth, some.near_duplicate.tolist()) == (["bicycle"] * 2, [False, False])
     assert [len(side.predictions.images) for side in some.sides] == [2, 2]
+
+
+def test_no_image_is_near_models_of_unknown_training_images() -> None:
+    images = comparison("BBM", "BMM").current.predictions.images
+    assert _near(list(images), ()).tolist() == [False] * 3
 
 
 def test_how_many_more_images_would_decide_is_exact() -> None:
