@@ -169,7 +169,7 @@ MODULES = {
     "training.evaluation.compare": [U + "training/test_compare.py"],
     "training.stages.out_of_fold": [U + "training/test_stages.py"],
     "training.stages.calibrate": [U + "training/test_stages.py"],
-    "training.evaluation.held_out": [U + "training/test_held_out.py"],
+    "training.evaluation.held_out": [U + "training/test_evaluate.py", U + "training/test_held_out.py"],
     "training.dataset.channels": [U + "training/test_dataset.py", U + "training/test_upload.py"],
     "training.registry.model_packages": [U + "training/test_registry.py"],
     "training.registry.registry": [U + "training/test_registry.py"],

@@ -150,7 +150,7 @@ def _near_duplicates(
     found_by = ["published list"] if names else []
     near: set[Path] = set()
     if train and near_duplicates.available():
-        near |= near_duplicates.near_images(test, train)
+        near = near_duplicates.near_images(test, train)
         found_by.append("perceptual hash and pixels")
     # Of images that are not here, only hashes are known.
     if near_duplicates.available():

@@ -125,7 +125,7 @@ class Session:
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     session = Session()
-    monkeypatch.setattr(registry, "approved", lambda *_: PACKAGE)
+    monkeypatch.setattr(registry, "approved", lambda _, *given: {("bikes", None): PACKAGE}[given])
     yield session
     for stub in session.stubs.values():
         stub.assert_no_pending_responses()
@@ -232,6 +232,8 @@ def test_a_dry_run_without_an_account_shows_every_request() -> None:
     update = requests[-1].parameters["DeploymentConfig"]
     assert update["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
     assert update["AutoRollbackConfiguration"]["Alarms"][0] == {"AlarmName": "dropsort-endpoint-errors"}
+    (trigger,) = requests[3].parameters["RollbackConfiguration"]["RollbackTriggers"]
+    assert trigger["Arn"].endswith(":alarm:dropsort-endpoint-errors")
 
 
 def test_a_roll_out_that_goes_well(session: Session) -> None:
@@ -262,7 +264,9 @@ def test_a_roll_out_that_goes_well(session: Session) -> None:
         "Threshold": ("0.93", "0.87"),
         "FamiliarityThreshold": ("0.05", "0.02"),
     }
-    json.dumps(result.document())
+    changes = {name: {"from": old, "to": new} for name, (old, new) in result.changed.items()}
+    document = json.loads(json.dumps(result.document()))
+    assert document == {"package": document["package"], "changed": changes, "executed": True}
     assert [request.operation for request in seen] == ["CreateChangeSet", "ExecuteChangeSet"]
     assert steps == [
         "UPDATE_IN_PROGRESS   Endpoint (AWS::SageMaker::Endpoint)",
