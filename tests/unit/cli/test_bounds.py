@@ -90,13 +90,11 @@ def test_a_decision_has_its_version_and_its_reason(monkeypatch: pytest.MonkeyPat
     assert found == {"group": "bikes", "version": 3, "reject": True, "note": "too slow"}
 
 
-def test_warnings_of_a_training_show_no_control_characters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_warnings_of_a_training_are_one_line_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = SimpleNamespace(rejected=[], counts=dict)
     monkeypatch.setattr(training, "gather", lambda *_: data)
     monkeypatch.setattr(training, "train", lambda *_, **__: SimpleNamespace(figures={"model": "m"}))
-    monkeypatch.setattr("training.dataset.splitting.scarce", lambda _: ["few of '\x1b[31m'"])
+    monkeypatch.setattr("training.dataset.splitting.scarce", lambda _: ["few of '\n[31m'"])
     result = run("train", "--images", tmp_path, "--model", tmp_path / "model")
     assert "Warning: few of '\N{REPLACEMENT CHARACTER}[31m'." in result.stderr
 
@@ -105,9 +103,9 @@ def test_warnings_of_a_training_show_no_control_characters(
 def test_a_file_of_captures_that_cannot_be_read_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: list[BadLine], expected: int
 ) -> None:
-    # GIVEN twelve bad lines, the first of which has a name with a control character
+    # GIVEN twelve bad lines, in a file whose name has a line feed
     summary = RunSummary("captures", "state", failed=failed)
-    summary.health.bad = [BadLine("\x9ba.jsonl", number, "cut off") for number in range(1, 13)]
+    summary.health.bad = [BadLine("\na.jsonl", number, "cut off") for number in range(1, 13)]
     summary.health.bad_lines = 12
     where = CaptureLocation("captures", "state", "captures")
     monkeypatch.setattr(watching, "locate", lambda *_: where)
@@ -150,7 +148,7 @@ def test_an_estimate_is_in_minutes_from_two_on_and_a_document_names_ten_thousand
     with UploadList() as uploads:
         named = redriving._collect(uploads, "b", many, None)  # type: ignore[arg-type]
         assert (uploads.count, len(named)) == (10_001, 10_000)
-        one = SimpleNamespace(key="incoming/\x1ba", uploaded=None, why="no result")
+        one = SimpleNamespace(key="incoming/\na", uploaded=None, why="no result")
         redriving._collect(uploads, "b", [one], console)  # type: ignore[list-item]
     assert capsys.readouterr().out == "incoming/\N{REPLACEMENT CHARACTER}a  (no result)\n"
 
