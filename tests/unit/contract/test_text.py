@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropsort.contract.text import REPLACEMENT, escaped_json, printable
+from dropsort.contract.text import REPLACEMENT, escaped_cell, escaped_json, original_cell, printable
 
 DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 HOSTILE = [chr(number) for number in (*range(0x20), 0x7F, *range(0x80, 0xA0))]
@@ -53,3 +53,10 @@ def test_names_of_people_stay_as_they_are(text: str) -> None:
 def test_the_last_sign_of_16_bits_has_one_escape_and_the_first_invisible_one_after_it_has_two() -> None:
     assert escaped_json('"\uffff"') == '"\\uffff"'
     assert escaped_json('"\U0001fffe"') == '"\\ud83f\\udffe"'
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+def test_what_a_spreadsheet_takes_for_a_formula_is_text_and_comes_back(begin: str) -> None:
+    assert escaped_cell(f"{begin}1+1") == f"'{begin}1+1"
+    assert original_cell(f"'{begin}1+1") == f"{begin}1+1"
+    assert escaped_cell(f"a{begin}1") == f"a{begin}1"
