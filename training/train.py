@@ -124,7 +124,8 @@ def check_folder(folder: Path, *, replace_model: bool = False) -> None:
         return
     if not folder.is_dir():
         raise TrainingError(f"{folder} is a file: name a folder for the model")
-    found = {item.name for item in folder.iterdir()}
+    # An unfinished graph is of a training that was interrupted: this one replaces it.
+    found = {item.name for item in folder.iterdir()} - {model_folder.UNFINISHED_GRAPH}
     if found and model_folder.GRAPH not in found:
         raise TrainingError(
             f"{folder} contains {min(found)} and no model: name a new or an empty folder for the model"

@@ -6,6 +6,7 @@ The reference of drift detection lies there too: `dropsort.contract.reference`.
 from __future__ import annotations
 
 GRAPH = "model.onnx"  # with 8-bit weights
+UNFINISHED_GRAPH = f"{GRAPH}.part"
 LABELS = "labels.json"  # a list, in the order of the classes
 METRICS = "metrics.json"  # figures: thresholds, version, accuracy
 CARD = "card.md"

@@ -29,7 +29,7 @@ def export(
     classifier = fitted.classifier
     known = familiarity.build(classifier.familiar_features(fitted.images), fitted.groups, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{model_folder.GRAPH}.part"
+    temporary = folder / model_folder.UNFINISHED_GRAPH
     classifier.write(temporary, temperature=calibrated.temperature, known=known, metadata={"model": name})
     sample = fitted.images[:: max(1, len(fitted.images) // _COMPARED)]
     figures = weight_rounding(classifier, temporary, sample, calibrated.temperature)

@@ -34,7 +34,9 @@ def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a" * 251 + ".txt", "é" * 127, "\N{BICYCLE}" * 63, os.fsdecode(b"\xff" * 255)]
+    "name",
+    ["a" * 251 + ".txt", "é" * 127, "\N{BICYCLE}" * 63, os.fsdecode(b"\xff" * 255)],
+    ids=["one byte", "two", "four", "not UTF-8"],
 )
 def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> None:
     with writing(tmp_path / name) as output:

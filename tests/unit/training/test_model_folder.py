@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dropsort.cli.train import train as command
+from dropsort.contract import model_folder as model_folder_files
 from training import train
 from training.dataset import Dataset, LabelledImage, splitting
 from training.errors import TrainingError
@@ -18,6 +19,15 @@ from training.errors import TrainingError
 def test_a_new_and_an_empty_folder_are_taken(tmp_path: Path) -> None:
     train.check_folder(tmp_path)
     train.check_folder(tmp_path / "new")
+
+
+def test_what_an_interrupted_training_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / f"{model_folder_files.GRAPH}.part").write_bytes(b"half")
+    train.check_folder(tmp_path)
+    # AND is no reason to take a folder with other files
+    (tmp_path / "notes.txt").write_bytes(b"x")
+    with pytest.raises(TrainingError, match=r"contains notes\.txt and no model"):
+        train.check_folder(tmp_path)
 
 
 def test_a_model_is_replaced_on_request_only(model_folder: Path) -> None:
