@@ -20,7 +20,7 @@ from benchmarks.capacity_figures import Assumptions, SimulationResult
 from benchmarks.capacity_simulation import Simulation
 from benchmarks.capacity_template import Deployment
 from benchmarks.faults import proxy
-from benchmarks.faults.batch import Batch
+from benchmarks.faults.batch import ImageBatch
 from benchmarks.faults.target import FaultTarget, check_often, images
 from dropsort.local import embedded
 from dropsort.local.service import LocalService
@@ -52,7 +52,7 @@ CASES = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredBurst:
     """What came of it in the embedded service."""
 
     results: int
@@ -67,7 +67,7 @@ class OneAtATime:
         self._seconds, self._worker = seconds, threading.Lock()
         self._places = threading.Semaphore(1 + queue)
 
-    def __call__(self, _: proxy.Request) -> proxy.Response | None:
+    def __call__(self, _: proxy.Request) -> proxy.InjectedResponse | None:
         """Take a request, or reject it."""
         if not self._places.acquire(blocking=False):
             return proxy.model_error(503)
@@ -86,7 +86,7 @@ class DeadAtFirst:
         self._seconds, self._then = seconds, then
         self._until: float | None = None
 
-    def __call__(self, request: proxy.Request) -> proxy.Response | None:
+    def __call__(self, request: proxy.Request) -> proxy.InjectedResponse | None:
         """Take a request, or reject it."""
         if self._until is None:
             self._until = time.monotonic() + self._seconds
@@ -141,14 +141,14 @@ def service() -> Iterator[FaultTarget]:
         restore()
 
 
-def measure(target: FaultTarget, folder: str, case: Case, uploads: int) -> tuple[Measured, float]:
+def measure(target: FaultTarget, folder: str, case: Case, uploads: int) -> tuple[MeasuredBurst, float]:
     """Upload to the embedded service and wait until it has finished; return what came of it and how long the uploads took."""
     # Function instances of its own, as in the simulation: a circuit breaker remembers the burst before.
     target.set_variables("ClassifyFunction", {"BURST": folder})
-    warm = Batch(f"{folder}-warm", 8, images())
+    warm = ImageBatch(f"{folder}-warm", 8, images())
     warm.put_all(target.site)
     warm.drain(target.site, _PATIENCE_SECONDS)
-    batch = Batch(folder, uploads, images())
+    batch = ImageBatch(folder, uploads, images())
     target.proxy.reset()
     queue = OneAtATime(1 / RATE, case.queue)
     endpoint = DeadAtFirst(case.dead_seconds, queue) if case.dead_seconds else queue
@@ -159,10 +159,10 @@ def measure(target: FaultTarget, folder: str, case: Case, uploads: int) -> tuple
         verdict, _ = batch.drain(target.site, _PATIENCE_SECONDS)
     requests = target.proxy.passed["endpoint"] + target.proxy.stopped["endpoint"]
     drained = batch.last_recorded(target.site) - began
-    return Measured(uploads - verdict.lost - verdict.waiting, drained, requests), uploaded
+    return MeasuredBurst(uploads - verdict.lost - verdict.waiting, drained, requests), uploaded
 
 
-def bursts(target: FaultTarget, case: Case, uploads: int) -> tuple[Measured, float, str]:
+def bursts(target: FaultTarget, case: Case, uploads: int) -> tuple[MeasuredBurst, float, str]:
     """The median of a case's bursts; how long its uploads took, and the times of all."""
     found = [
         measure(target, f"capacity-{CASES.index(case)}-{number}", case, uploads)
@@ -182,7 +182,7 @@ def simulate(case: Case, uploads: int, seconds: float, runs: int = RUNS) -> list
     return sorted(found, key=lambda outcome: outcome.drained_seconds)
 
 
-def compare(measured: Measured, simulated: SimulationResult) -> str:
+def compare(measured: MeasuredBurst, simulated: SimulationResult) -> str:
     """A sentence on how both differ; "" within the tolerance."""
     if measured.results != simulated.results:
         return f"{measured.results} results in the embedded service, {simulated.results} in the simulation"

@@ -13,7 +13,7 @@ from benchmarks.capacity_figures import Assumptions, SimulationResult, TimePoint
 from dropsort.contract.text import number_of
 from dropsort.pages import html
 from dropsort.pages.chart import Axis, Chart, Line, Rule, number_axis
-from dropsort.pages.parts import Fact, Tile
+from dropsort.pages.parts import Fact, SummaryTile
 
 _UNITS = ((2 * 86_400, 86_400, "days"), (2 * 3600, 3600, "hours"), (300, 60, "minutes"), (0, 1, "seconds"))
 
@@ -65,20 +65,24 @@ def write(
     html.save(page, text)
 
 
-def _tiles(outcome: SimulationResult, uploads: int) -> list[Tile]:
+def _tiles(outcome: SimulationResult, uploads: int) -> list[SummaryTile]:
     return [
-        Tile("results", f"{outcome.results:,}", f"of {number_of(uploads, 'upload')}"),
-        Tile("failed or without a result", f"{outcome.failed + outcome.without_result:,}", "at the end"),
-        Tile(
+        SummaryTile("results", f"{outcome.results:,}", f"of {number_of(uploads, 'upload')}"),
+        SummaryTile(
+            "failed or without a result", f"{outcome.failed + outcome.without_result:,}", "at the end"
+        ),
+        SummaryTile(
             "finished after", _duration(outcome.drained_seconds), "from the first upload to the last result"
         ),
-        Tile(
+        SummaryTile(
             "functions at once",
             f"{outcome.max_concurrent_functions:,}",
             f"{outcome.max_concurrency:,} of them Classify",
         ),
-        Tile("by the backlog", f"{outcome.redriven:,}", f"in {number_of(outcome.runs, 'run')}"),
-        Tile("dollars per million", f"{outcome.dollars / uploads * 1e6:.2f}", "apart from the endpoint"),
+        SummaryTile("by the backlog", f"{outcome.redriven:,}", f"in {number_of(outcome.runs, 'run')}"),
+        SummaryTile(
+            "dollars per million", f"{outcome.dollars / uploads * 1e6:.2f}", "apart from the endpoint"
+        ),
     ]
 
 

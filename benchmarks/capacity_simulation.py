@@ -26,7 +26,7 @@ from handlers.breaker import Breaker
 from handlers.rejections import from_error
 from monitoring.prices import INSTANCES, REDRIVEN, ResourceUse, price
 
-Steps = Generator[Any, Any, Any]
+SimulationProcess = Generator[Any, Any, Any]
 MOST_SAMPLES = 400
 
 
@@ -99,7 +99,7 @@ class _Endpoint:
         since = self._environment.now - self._assumed.dead_from
         return 0 <= since < self._assumed.dead_seconds
 
-    def request(self) -> Steps:
+    def request(self) -> SimulationProcess:
         """One invocation: nothing, or the name of the error that Classify raises."""
         assumed, now = self._assumed, self._environment.now
         self._requests += 1
@@ -131,7 +131,7 @@ class _Endpoint:
             self.instance_seconds += (self._environment.now - self._counted) * self.instances
             self._counted = self._environment.now
 
-    def scale(self) -> Steps:
+    def scale(self) -> SimulationProcess:
         """Target tracking: three minutes above the target add instances, which take their time to start."""
         assumed, above, last = self._assumed, 0, -1e9
         while self.open:
@@ -147,7 +147,7 @@ class _Endpoint:
                 if target > self.instances:
                     self._environment.process(self._add(target))
 
-    def _add(self, target: int) -> Steps:
+    def _add(self, target: int) -> SimulationProcess:
         yield self._environment.timeout(self._assumed.instance_start_seconds)
         self._count()
         for _ in range((target - self.instances) * self._assumed.workers):
@@ -203,7 +203,7 @@ class Simulation:
         outcome.endpoint_dollars = self._endpoint.instance_seconds / 3600 * INSTANCES["ml.m5.xlarge"]
         return outcome
 
-    def _observe(self) -> Steps:
+    def _observe(self) -> SimulationProcess:
         """Take samples, at most `MOST_SAMPLES`: their distance doubles."""
         interval = 1.0
         while self._endpoint.open:
@@ -232,18 +232,18 @@ class Simulation:
         functions.lately_classify = functions.running["Classify"]
         return found
 
-    def _arrive(self) -> Steps:
+    def _arrive(self) -> SimulationProcess:
         gap = self.seconds / self.uploads
         for _ in range(self.uploads):
             self._environment.process(self._upload())
             yield self._environment.timeout(gap)
 
-    def _upload(self) -> Steps:
+    def _upload(self) -> SimulationProcess:
         uploaded = self._environment.now
         yield self._environment.timeout(self.assumed.event_seconds)
         yield from self._execution(uploaded)
 
-    def _execution(self, uploaded: float) -> Steps:
+    def _execution(self, uploaded: float) -> SimulationProcess:
         environment, states = self._environment, self.deployment.states
         began = environment.now
         self._executions += 1
@@ -273,7 +273,7 @@ class Simulation:
         if not self._left or (self.assumed.no_backlog and ended):
             self._endpoint.close()
 
-    def _backlog(self) -> Steps:
+    def _backlog(self) -> SimulationProcess:
         """The backlog function and its runs, of which there is one at a time."""
         environment, tick = self._environment, self.deployment.backlog_seconds
         compared = 0.0
@@ -302,12 +302,12 @@ class Simulation:
             workers = min(self.deployment.backlog_concurrency, len(chosen) + len(lost))
             yield environment.all_of([environment.process(self._items(items)) for _ in range(workers)])
 
-    def _items(self, items: Iterator[float]) -> Steps:
+    def _items(self, items: Iterator[float]) -> SimulationProcess:
         """What one of a run's concurrent executions works through."""
         for uploaded in items:
             yield from self._execution(uploaded)
 
-    def _task(self, name: str, state: State, deadline: float) -> Steps:
+    def _task(self, name: str, state: State, deadline: float) -> SimulationProcess:
         """A state: its function, tried again as its retriers say."""
         tried: Counter[int] = Counter()
         while True:
@@ -326,7 +326,7 @@ class Simulation:
                 raise TimeoutError
             yield self._environment.timeout(delay)
 
-    def _invoke(self, name: str, state: State) -> Steps:
+    def _invoke(self, name: str, state: State) -> SimulationProcess:
         instance = self._functions.start(name)
         if instance is None:
             self.outcome.throttles += 1

@@ -34,10 +34,10 @@ from training.evaluation import held_out
 
 NAME = "bench"
 TARGETS = {"endpoint/loop": 0.7, "endpoint/torch": 4.0}
-Arm = Callable[[list[bytes]], None]
+EndpointArm = Callable[[list[bytes]], None]
 
 
-def loop(model: Path) -> Arm:
+def loop(model: Path) -> EndpointArm:
     """Decode and run, one image after another."""
     loaded = inference.load(model)
 
@@ -49,7 +49,7 @@ def loop(model: Path) -> Arm:
 
 
 @contextlib.contextmanager
-def endpoint(model: Path, clients: int) -> Iterator[Arm]:
+def endpoint(model: Path, clients: int) -> Iterator[EndpointArm]:
     """Ask the embedded endpoint, `clients` at a time."""
 
     def request(images: list[bytes]) -> None:
@@ -80,7 +80,7 @@ def endpoint(model: Path, clients: int) -> Iterator[Arm]:
             served.stop()
 
 
-def eager(classes: int) -> Arm | None:
+def eager(classes: int) -> EndpointArm | None:
     """The same in torch: image and mirror image through the network, the image through the reference network, shared
     blocks once. None without torch."""
     try:
@@ -114,7 +114,7 @@ def eager(classes: int) -> Arm | None:
     return run
 
 
-def measure(arms: dict[str, Arm], images: list[bytes], rounds: int) -> dict[str, float]:
+def measure(arms: dict[str, EndpointArm], images: list[bytes], rounds: int) -> dict[str, float]:
     """Images per second of each arm: the median of `rounds`, the arms taking turns."""
     rates: dict[str, list[float]] = {name: [] for name in arms}
     for run in arms.values():

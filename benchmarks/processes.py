@@ -12,7 +12,7 @@ _PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessUsage:
     """One process at one moment.
 
     ``cpu_seconds`` includes children that have ended and were waited for, where the system reports it (Linux).
@@ -25,12 +25,12 @@ class Process:
     command: str
 
 
-def descendants(root: int | None = None) -> list[Process]:
+def descendants(root: int | None = None) -> list[ProcessUsage]:
     """All processes below `root`, itself excluded; None is this process."""
-    children: dict[int, list[Process]] = {}
+    children: dict[int, list[ProcessUsage]] = {}
     for process in _all():
         children.setdefault(process.parent, []).append(process)
-    found: list[Process] = []
+    found: list[ProcessUsage] = []
     todo = [os.getpid() if root is None else root]
     while todo:
         below = children.get(todo.pop(), [])
@@ -39,37 +39,37 @@ def descendants(root: int | None = None) -> list[Process]:
     return found
 
 
-def this() -> Process:
+def this() -> ProcessUsage:
     """The calling process."""
     return next(process for process in _all() if process.pid == os.getpid())
 
 
-def function_workers(found: Iterable[Process]) -> list[Process]:
+def function_workers(found: Iterable[ProcessUsage]) -> list[ProcessUsage]:
     """Those that run functions of the embedded AWS."""
     return [process for process in found if "ministack-lambda-" in process.command]
 
 
-def endpoint(found: Iterable[Process]) -> list[Process]:
+def endpoint(found: Iterable[ProcessUsage]) -> list[ProcessUsage]:
     """Those of the embedded endpoint, without its supervisor."""
     return _without_supervisor(found, "dropsort.local.serve")
 
 
-def embedded_aws(found: Iterable[Process]) -> list[Process]:
+def embedded_aws(found: Iterable[ProcessUsage]) -> list[ProcessUsage]:
     """Those of the embedded AWS's server, without its supervisor."""
     return _without_supervisor(found, "emulator.py")
 
 
-def _without_supervisor(found: Iterable[Process], program: str) -> list[Process]:
+def _without_supervisor(found: Iterable[ProcessUsage], program: str) -> list[ProcessUsage]:
     return [
         process for process in found if program in process.command and "supervisor" not in process.command
     ]
 
 
-def _all() -> Iterator[Process]:
+def _all() -> Iterator[ProcessUsage]:
     return _linux() if (_PROC / "self/stat").exists() else _ps()
 
 
-def _linux() -> Iterator[Process]:
+def _linux() -> Iterator[ProcessUsage]:
     tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     for folder in _PROC.iterdir():
         if not folder.name.isdigit():
@@ -81,10 +81,10 @@ def _linux() -> Iterator[Process]:
         except OSError:  # it has just ended
             continue
         ticks = sum(int(value) for value in fields[11:15])
-        yield Process(int(folder.name), int(fields[1]), ticks / tick, int(fields[21]) * page, command)
+        yield ProcessUsage(int(folder.name), int(fields[1]), ticks / tick, int(fields[21]) * page, command)
 
 
-def _ps() -> Iterator[Process]:
+def _ps() -> Iterator[ProcessUsage]:
     listing = subprocess.run(
         ["ps", "-Ao", "pid=,ppid=,rss=,time=,command="], capture_output=True, text=True, check=True
     )
@@ -93,4 +93,4 @@ def _ps() -> Iterator[Process]:
         seconds = 0.0
         for part in time.replace("-", ":").split(":"):  # [[days-]hours:]minutes:seconds
             seconds = seconds * 60 + float(part)
-        yield Process(int(pid), int(parent), seconds, int(kilobytes) * 1024, command)
+        yield ProcessUsage(int(pid), int(parent), seconds, int(kilobytes) * 1024, command)

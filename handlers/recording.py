@@ -24,13 +24,13 @@ class Contended(Exception):
     """Too many lost races in a row."""
 
 
-class Conflict(Enum):
+class ConditionFailed(Enum):
     """The response to a request whose condition did not hold."""
 
-    CONFLICT = "conflict"
+    CONDITION_FAILED = "condition failed"
 
 
-CONFLICT = Conflict.CONFLICT
+CONDITION_FAILED = ConditionFailed.CONDITION_FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,10 @@ def _same_upload(a: Entry, b: Entry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Put the result; ``if_match`` None: only if nothing is there. The response is its ETag, or `CONFLICT` or None if that did not hold."""
+    """Put the result; ``if_match`` None: only if nothing is there.
+
+    The response is its ETag; `CONDITION_FAILED` or None if the condition did not hold.
+    """
 
     key: str
     if_match: str | None
@@ -169,7 +172,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete what has this ETag. The response is None, also if nothing is there, or `CONFLICT`."""
+    """Delete what has this ETag. The response is None, also if nothing is there, or `CONDITION_FAILED`."""
 
     key: str
     if_match: str
@@ -177,7 +180,7 @@ class Delete:
 
 Operation = Put | Head | Delete
 Found = tuple[str, Mapping[str, str]]
-Response = str | Found | Conflict | None
+Response = str | Found | ConditionFailed | None
 
 
 def record(mine: Entry, result_keys: Mapping[str, str]) -> Generator[Operation, Response, bool]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from dropsort.contract import s3_documents
-from handlers.recording import CONFLICT, Delete, Head, Operation, Put, Response
+from handlers.recording import CONDITION_FAILED, Delete, Head, Operation, Put, Response
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,7 +65,7 @@ def _call(s3: S3Client, bucket: str, body: bytes, operation: Operation) -> Respo
     except ClientError as error:
         code = s3_documents.code(error)
         if code in s3_documents.CONFLICT:
-            return CONFLICT
+            return CONDITION_FAILED
         if code in s3_documents.MISSING:
             return None  # nothing is there; a conditional put on what has just gone is a lost race
         raise

@@ -29,8 +29,8 @@ _LEVEL = os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper()
 
 _DECLARED = WORKFLOW | BACKLOG
 
-Event = TypeVar("Event")
-Response = TypeVar("Response")
+_EventT = TypeVar("_EventT")
+_ResponseT = TypeVar("_ResponseT")
 
 
 class Invocation:
@@ -69,11 +69,11 @@ def debugging() -> bool:
     return _LEVEL == "DEBUG"
 
 
-def observed(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any], Response]:
+def observed(handler: Callable[[_EventT, Any], _ResponseT]) -> Callable[[_EventT, Any], _ResponseT]:
     """Decorate a function's handler: traced, its metrics printed as one line when it ends, its exceptions as one line of JSON."""
 
     @wraps(handler)
-    def logged(event: Event, context: Any) -> Response:
+    def logged(event: _EventT, context: Any) -> _ResponseT:
         global _invocation
         _invocation = Invocation()
         try:
@@ -92,7 +92,7 @@ def observed(handler: Callable[[Event, Any], Response]) -> Callable[[Event, Any]
     from aws_lambda_powertools.tracing import Tracer
 
     return cast(
-        "Callable[[Event, Any], Response]",
+        "Callable[[_EventT, Any], _ResponseT]",
         Tracer(service="dropsort").capture_lambda_handler(logged, capture_response=False),
     )
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.faults.kinds import SHARED, Kind
-from benchmarks.faults.run import PATIENCE_SECONDS, Row, run_alone, run_shared
+from benchmarks.faults.kinds import SHARED, FaultKind
+from benchmarks.faults.run import PATIENCE_SECONDS, FaultResult, run_alone, run_shared
 from benchmarks.faults.service_kinds import ALONE, Alone
 from benchmarks.faults.target import PARAMETERS, FaultTarget, check_often
 from dropsort.local.service import LocalService
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[FaultResult]) -> str:
     head = ("kind", "images", "lost", "doubled", "stale", "waiting", "injected", "finished", "invocations")
     lines = ["{:24s}{:>8s}{:>6s}{:>9s}{:>7s}{:>9s}{:>10s}{:>9s}{:>13s}".format(*head)]
     for row in rows:
@@ -59,7 +59,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _run(options: argparse.Namespace, add: Callable[[Row], None]) -> None:
+def _run(options: argparse.Namespace, add: Callable[[FaultResult], None]) -> None:
     """Run the kinds, those of one service first."""
     shared = [name for name in options.kinds if name in SHARED]
     if shared:
@@ -77,15 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; 1 if an image was lost, doubled, stale or waits, or if not every kind was run."""
     options = _arguments(arguments)
     if options.list:
-        kinds: list[Kind | Alone] = [*SHARED.values(), *ALONE.values()]
+        kinds: list[FaultKind | Alone] = [*SHARED.values(), *ALONE.values()]
         for kind in kinds:
             print(f"{kind.name:24s}{kind.sentence}")
         return 0
     if not options.usual_interval:
         check_often()
-    rows: list[Row] = []
+    rows: list[FaultResult] = []
 
-    def add(row: Row) -> None:
+    def add(row: FaultResult) -> None:
         rows.append(row)
         print(_table([row]).partition("\n")[2], file=sys.stderr, flush=True)
 

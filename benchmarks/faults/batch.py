@@ -40,7 +40,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Upload:
+class NewestUpload:
     """The newest upload of a key; ``label`` is what a right prediction has, None if that is not known."""
 
     etag: str
@@ -49,7 +49,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BatchVerdict:
     """What became of the images.
 
     ``lost``: no result of any upload of the key, a wrong label, or a final failure that the fault does not warrant. ``doubled``:
@@ -69,7 +69,7 @@ class Verdict:
         return not (self.lost or self.doubled or self.stale or self.waiting)
 
 
-class Batch:
+class ImageBatch:
     """Images below a folder of their own.
 
     Parameters
@@ -84,13 +84,13 @@ class Batch:
 
     def __init__(self, folder: str, count: int, images: Sequence[tuple[bytes, str]]) -> None:
         self.folder, self.count, self._images = folder, count, images
-        self.uploads: dict[str, Upload] = {}
+        self.uploads: dict[str, NewestUpload] = {}
         self.deleted: set[str] = set()
         self.final: set[str] = set()
         """Reason codes of final failures that are right for this fault."""
         self._sent = 0
         # ETag of a result that is right, by key, location and upload
-        self._right: dict[tuple[str, str, Upload], str] = {}
+        self._right: dict[tuple[str, str, NewestUpload], str] = {}
 
     def key(self, index: int) -> str:
         """Key of an image."""
@@ -101,12 +101,12 @@ class Batch:
         self._sent += 1
         return self._images[index % len(self._images)][0] + f" {self._sent}".encode()
 
-    def put(self, site: Site, index: int, content: bytes | None = None) -> Upload:
+    def put(self, site: Site, index: int, content: bytes | None = None) -> NewestUpload:
         """Upload one image, and remember it as the newest of its key."""
         key = self.key(index)
         put = site.s3.put_object(Bucket=site.bucket, Key=key, Body=content or self.content(index))
         label = self._images[index % len(self._images)][1] if content is None else None
-        self.uploads[key] = Upload(put["ETag"].strip('"'), put.get("VersionId"), label)
+        self.uploads[key] = NewestUpload(put["ETag"].strip('"'), put.get("VersionId"), label)
         return self.uploads[key]
 
     def put_all(self, site: Site, indices: Iterable[int] | None = None, clients: int = _CLIENTS) -> None:
@@ -143,7 +143,7 @@ class Batch:
                         found.setdefault(path_of[item["Key"]], {})[item["Key"]] = item["ETag"]
         return found
 
-    def check(self, site: Site) -> Verdict:
+    def check(self, site: Site) -> BatchVerdict:
         """What became of the images by now."""
         found = self._listed(site)
         examples: dict[str, str] = {}
@@ -173,7 +173,7 @@ class Batch:
                     add(name, key, why)
                 else:
                     self._right[key, location, self.uploads[key]] = etag
-        return Verdict(self.count, **counts, examples=examples)
+        return BatchVerdict(self.count, **counts, examples=examples)
 
     def _judge(self, site: Site, key: str, location: str) -> tuple[str, str]:
         """What is wrong with a key's only result, and why; "" if it is right."""
@@ -195,7 +195,7 @@ class Batch:
             return "lost", f"it is a {upload.label}, not a {document['label']}"
         return "", ""
 
-    def drain(self, site: Site, patience_seconds: float) -> tuple[Verdict, float]:
+    def drain(self, site: Site, patience_seconds: float) -> tuple[BatchVerdict, float]:
         """Wait until every image has its one result and nothing runs; return what there is then, and the seconds that it took.
 
         Parameters

@@ -9,20 +9,20 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from benchmarks.faults.batch import Batch
+from benchmarks.faults.batch import ImageBatch
 from benchmarks.faults.kinds import kind
 from benchmarks.faults.target import FaultTarget
 
 
 @kind("events-lost", "every other upload's event never arrives")
-def _lost(target: FaultTarget, batch: Batch) -> None:
+def _lost(target: FaultTarget, batch: ImageBatch) -> None:
     with target.rule_disabled():
         batch.put_all(target.site, range(0, batch.count, 2))
     batch.put_all(target.site, range(1, batch.count, 2))
 
 
 @kind("events-tenfold", "every event arrives ten times")
-def _tenfold(target: FaultTarget, batch: Batch) -> None:
+def _tenfold(target: FaultTarget, batch: ImageBatch) -> None:
     with target.captured(batch) as events:
         batch.put_all(target.site)
         found = events(batch.count)
@@ -30,7 +30,7 @@ def _tenfold(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("events-reordered", "two uploads of each key, and the newer one's event arrives first")
-def _reordered(target: FaultTarget, batch: Batch) -> None:
+def _reordered(target: FaultTarget, batch: ImageBatch) -> None:
     with target.captured(batch) as events:
         batch.put_all(target.site)
         older = events(batch.count)
@@ -41,7 +41,7 @@ def _reordered(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("clock-a-day-off", "the times of the events are a day late, or a day early")
-def _clock(target: FaultTarget, batch: Batch) -> None:
+def _clock(target: FaultTarget, batch: ImageBatch) -> None:
     with target.captured(batch) as events:
         batch.put_all(target.site)
         older = events(batch.count)
@@ -57,7 +57,7 @@ def _shifted(event: dict[str, Any], days: int) -> dict[str, Any]:
 
 
 @kind("one-key-20-times", "20 uploads of one key at the same time")
-def _one_key(target: FaultTarget, batch: Batch) -> None:
+def _one_key(target: FaultTarget, batch: ImageBatch) -> None:
     # Which of several at the same time is the newest, S3 alone knows: one after another, their executions at the same time.
     for first in range(0, batch.count, 20):
         for turn in range(min(20, batch.count - first)):
@@ -65,7 +65,7 @@ def _one_key(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("malformed-events", "executions that people start with malformed events of the same uploads")
-def _malformed(target: FaultTarget, batch: Batch) -> None:
+def _malformed(target: FaultTarget, batch: ImageBatch) -> None:
     batch.put_all(target.site)
     for index in range(batch.count):
         for document in _malformed_documents(target, batch, index):
@@ -76,7 +76,7 @@ def _malformed(target: FaultTarget, batch: Batch) -> None:
                     raise
 
 
-def _malformed_documents(target: FaultTarget, batch: Batch, index: int) -> list[Any]:
+def _malformed_documents(target: FaultTarget, batch: ImageBatch, index: int) -> list[Any]:
     """Two malformed inputs about an image; the same for the same number."""
     bucket, key = target.site.bucket, batch.key(index)
     upload = batch.uploads[key]

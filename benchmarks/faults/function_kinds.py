@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 from benchmarks.faults import proxy
-from benchmarks.faults.batch import Batch
+from benchmarks.faults.batch import ImageBatch
 from benchmarks.faults.kinds import Skipped, kind
 from benchmarks.faults.target import FaultTarget, images, send, workers
 
 
 @kind("functions-killed", "every worker of the functions is killed, four times, with images in it")
-def _killed(target: FaultTarget, batch: Batch) -> None:
+def _killed(target: FaultTarget, batch: ImageBatch) -> None:
     batch.put_all(target.site, range(batch.count // 2))
     for turn in range(4):
         time.sleep(0.5)
@@ -31,11 +31,11 @@ def _killed(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("out-of-memory", "the functions can allocate no memory")
-def _no_memory(target: FaultTarget, batch: Batch) -> None:
+def _no_memory(target: FaultTarget, batch: ImageBatch) -> None:
     if sys.platform != "linux":
         raise Skipped("limits of other processes are Linux's")
     batch.final |= {"function_crashed", "too_complex"}  # final by design, with a code that says so
-    large = Batch(batch.folder, batch.count, images(8, side=700))
+    large = ImageBatch(batch.folder, batch.count, images(8, side=700))
     large.uploads = batch.uploads
     limited: set[int] = set()
     deadline = time.monotonic() + target.seconds
@@ -55,13 +55,13 @@ def _no_memory(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("functions-timed-out", "Serialize runs into its time limit, as S3 takes long")
-def _timed_out(target: FaultTarget, batch: Batch) -> None:
+def _timed_out(target: FaultTarget, batch: ImageBatch) -> None:
     with target.configured("SerializeFunction", Timeout=1):
         target.upload_during(batch, proxy.of("s3", proxy.after(2.5, None), "GET"))
 
 
 @kind("functions-throttled", "Lambda throttles: Serialize altogether, Classify above one at a time")
-def _throttled(target: FaultTarget, batch: Batch) -> None:
+def _throttled(target: FaultTarget, batch: ImageBatch) -> None:
     with target.reserved("ClassifyFunction", 1):
         with target.reserved("SerializeFunction", 0):
             batch.put_all(target.site)
@@ -70,7 +70,7 @@ def _throttled(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("redeployed", "the stack is updated in the middle, and back again")
-def _redeployed(target: FaultTarget, batch: Batch) -> None:
+def _redeployed(target: FaultTarget, batch: ImageBatch) -> None:
     half = batch.count // 2
     batch.put_all(target.site, range(half))
     target.service.redeploy({"Threshold": "0.9"})

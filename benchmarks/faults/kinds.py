@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.faults.batch import Batch
+    from benchmarks.faults.batch import ImageBatch
     from benchmarks.faults.target import FaultTarget
 
 
@@ -15,11 +15,11 @@ class Skipped(Exception):
     """The kind cannot be injected on this machine; the text says why."""
 
 
-Run = Callable[["FaultTarget", "Batch"], None]
+Injection = Callable[["FaultTarget", "ImageBatch"], None]
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """A kind of fault in the shared service.
 
     ``run`` uploads the images of its batch, injects the fault, and returns when the fault is over.
@@ -27,17 +27,17 @@ class Kind:
 
     name: str
     sentence: str
-    run: Run
+    run: Injection
 
 
-SHARED: dict[str, Kind] = {}
+SHARED: dict[str, FaultKind] = {}
 
 
-def kind(name: str, sentence: str) -> Callable[[Run], Run]:
+def kind(name: str, sentence: str) -> Callable[[Injection], Injection]:
     """Register a function as a kind of fault."""
 
-    def register(run: Run) -> Run:
-        SHARED[name] = Kind(name, sentence, run)
+    def register(run: Injection) -> Injection:
+        SHARED[name] = FaultKind(name, sentence, run)
         return run
 
     return register

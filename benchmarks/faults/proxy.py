@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Response:
+class InjectedResponse:
     """What it gets instead of the real response.
 
     Parameters
@@ -53,7 +53,7 @@ class Reset(Exception):
     """Raised by a fault: the connection is reset."""
 
 
-Fault = Callable[[Request], Response | None]
+Fault = Callable[[Request], InjectedResponse | None]
 """A fault: the response to a request; None passes it on. It may take its time, or raise `Reset`."""
 
 
@@ -112,7 +112,7 @@ class Proxy:
             return "endpoint"
         return "s3" if path.split("/")[1:2] == [self._bucket] else "other"
 
-    def response(self, request: Request) -> Response | None:
+    def response(self, request: Request) -> InjectedResponse | None:
         """What the fault of now does to a request; None: nothing.
 
         Raises
@@ -212,36 +212,36 @@ class _Handler(BaseHTTPRequestHandler):
 # ---- Responses of SageMaker and S3 ------------------------------------------------------------------------------------
 
 
-def model_error(status: int, message: str = "out of order") -> Response:
+def model_error(status: int, message: str = "out of order") -> InjectedResponse:
     """SageMaker's response when the container responds with `status`."""
     body = {"Message": message, "OriginalMessage": message, "OriginalStatusCode": status}
-    return Response(424, json.dumps(body).encode(), _json("ModelError"))
+    return InjectedResponse(424, json.dumps(body).encode(), _json("ModelError"))
 
 
-def runtime_error(status: int, name: str) -> Response:
+def runtime_error(status: int, name: str) -> InjectedResponse:
     """An error of SageMaker's own; without a `name`, one without any text."""
     if not name:
-        return Response(status)
-    return Response(status, json.dumps({"message": name}).encode(), _json(name))
+        return InjectedResponse(status)
+    return InjectedResponse(status, json.dumps({"message": name}).encode(), _json(name))
 
 
 def _json(name: str) -> dict[str, str]:
     return {"Content-Type": "application/json", "x-amzn-ErrorType": name}
 
 
-def s3_error(status: int, code: str) -> Response:
+def s3_error(status: int, code: str) -> InjectedResponse:
     """An error of S3's."""
     body = f"<Error><Code>{code}</Code><Message>Please reduce your request rate.</Message></Error>"
-    return Response(status, body.encode(), {"Content-Type": "application/xml"})
+    return InjectedResponse(status, body.encode(), {"Content-Type": "application/xml"})
 
 
 # ---- Faults -----------------------------------------------------------------------------------------------------------
 
 
-def of(service: str, response: Callable[[Request], Response | None], *methods: str) -> Fault:
+def of(service: str, response: Callable[[Request], InjectedResponse | None], *methods: str) -> Fault:
     """A fault of one service alone, and of some methods alone if any are named."""
 
-    def fault(request: Request) -> Response | None:
+    def fault(request: Request) -> InjectedResponse | None:
         if request.service != service or (methods and request.method not in methods):
             return None
         return response(request)
@@ -249,22 +249,22 @@ def of(service: str, response: Callable[[Request], Response | None], *methods: s
     return fault
 
 
-def always(response: Response) -> Callable[[Request], Response]:
+def always(response: InjectedResponse) -> Callable[[Request], InjectedResponse]:
     """The same response to every request."""
     return lambda _: response
 
 
-def after(seconds: float, response: Response | None) -> Callable[[Request], Response | None]:
+def after(seconds: float, response: InjectedResponse | None) -> Callable[[Request], InjectedResponse | None]:
     """The response after a while."""
 
-    def late(_: Request) -> Response | None:
+    def late(_: Request) -> InjectedResponse | None:
         time.sleep(seconds)
         return response
 
     return late
 
 
-def reset(_: Request) -> Response | None:
+def reset(_: Request) -> InjectedResponse | None:
     """Break the connection."""
     raise Reset
 
@@ -280,12 +280,12 @@ class Limited:
         The response to those above.
     """
 
-    def __init__(self, rate: float, response: Response) -> None:
+    def __init__(self, rate: float, response: InjectedResponse) -> None:
         self._interval, self._response = 1 / rate, response
         self._next = 0.0
         self._lock = threading.Lock()
 
-    def __call__(self, _: Request) -> Response | None:
+    def __call__(self, _: Request) -> InjectedResponse | None:
         """The response to a request."""
         with self._lock:
             now = time.monotonic()

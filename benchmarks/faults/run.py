@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.faults import endpoint_kinds, event_kinds, function_kinds, storage_kinds
-from benchmarks.faults.batch import Batch, Verdict
+from benchmarks.faults.batch import BatchVerdict, ImageBatch
 from benchmarks.faults.kinds import SHARED, Skipped
 from benchmarks.faults.service_kinds import ALONE
 from benchmarks.faults.target import FaultTarget, images
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
-class Row:
+class FaultResult:
     """One kind's row of the table; ``skipped`` says why it was not run.
 
     ``invocations`` counts the requests to the endpoint, and ``rejected`` those of them that the fault responded to.
@@ -25,7 +25,7 @@ class Row:
 
     kind: str
     sentence: str
-    verdict: Verdict
+    verdict: BatchVerdict
     injected_seconds: float = 0.0
     drained_seconds: float = 0.0
     invocations: int = 0
@@ -33,7 +33,9 @@ class Row:
     skipped: str = ""
 
 
-def run_shared(target: FaultTarget, name: str, count: int, patience_seconds: float = PATIENCE_SECONDS) -> Row:
+def run_shared(
+    target: FaultTarget, name: str, count: int, patience_seconds: float = PATIENCE_SECONDS
+) -> FaultResult:
     """Run one kind in a service that runs.
 
     Parameters
@@ -45,10 +47,10 @@ def run_shared(target: FaultTarget, name: str, count: int, patience_seconds: flo
         that failed waits for half of its age.
     """
     kind = SHARED[name]
-    batch = Batch(f"faults/{name}", count, images(min(count, 24)))
+    batch = ImageBatch(f"faults/{name}", count, images(min(count, 24)))
     target.proxy.reset()
 
-    def run() -> tuple[Verdict, float]:
+    def run() -> tuple[BatchVerdict, float]:
         begin = time.monotonic()
         try:
             kind.run(target, batch)
@@ -61,20 +63,20 @@ def run_shared(target: FaultTarget, name: str, count: int, patience_seconds: flo
     return replace(row, invocations=passed + stopped, rejected=stopped)
 
 
-def run_alone(name: str, count: int) -> Row:
+def run_alone(name: str, count: int) -> FaultResult:
     """Run one kind that starts a service of its own."""
     kind = ALONE[name]
     return _row(name, kind.sentence, count, lambda: kind.run(count))
 
 
-def _row(name: str, sentence: str, count: int, run: Callable[[], tuple[Verdict, float]]) -> Row:
+def _row(name: str, sentence: str, count: int, run: Callable[[], tuple[BatchVerdict, float]]) -> FaultResult:
     """The row of a kind; one that breaks off counts as if all of its images were lost, and the others are run."""
     begin = time.monotonic()
     try:
         verdict, drained = run()
     except Skipped as reason:
-        return Row(name, sentence, Verdict(0), skipped=str(reason))
+        return FaultResult(name, sentence, BatchVerdict(0), skipped=str(reason))
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-        return Row(name, sentence, Verdict(count, lost=count, examples={"lost": why}))
-    return Row(name, sentence, verdict, time.monotonic() - begin - drained, drained)
+        return FaultResult(name, sentence, BatchVerdict(count, lost=count, examples={"lost": why}))
+    return FaultResult(name, sentence, verdict, time.monotonic() - begin - drained, drained)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarks.faults.batch import Batch, Verdict
+from benchmarks.faults.batch import BatchVerdict, ImageBatch
 from benchmarks.faults.kinds import Skipped
 from benchmarks.faults.separate_service import SeparateService
 from benchmarks.faults.target import images
@@ -36,7 +36,7 @@ class Alone:
 
     name: str
     sentence: str
-    run: Callable[[int], tuple[Verdict, float]]
+    run: Callable[[int], tuple[BatchVerdict, float]]
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def _folder() -> Iterator[Path]:
         yield Path(folder) / "data"
 
 
-def _while_uploading(batch: Batch, service: SeparateService, end: Callable[[], None]) -> None:
+def _while_uploading(batch: ImageBatch, service: SeparateService, end: Callable[[], None]) -> None:
     """Upload, and end the service when two thirds of the uploads are confirmed; the others may fail, and count only if they did not."""
 
     def put(index: int) -> None:
@@ -62,9 +62,9 @@ def _while_uploading(batch: Batch, service: SeparateService, end: Callable[[], N
         end()
 
 
-def _killed(count: int) -> tuple[Verdict, float]:
+def _killed(count: int) -> tuple[BatchVerdict, float]:
     """Kill everything with uploads under way, twice, and start it again."""
-    batch = Batch("faults/killed", count, images())
+    batch = ImageBatch("faults/killed", count, images())
     with _folder() as folder:
         service = SeparateService(folder)
         _while_uploading(batch, service, service.kill)
@@ -78,9 +78,9 @@ def _killed(count: int) -> tuple[Verdict, float]:
             service.stop()
 
 
-def _stopped(count: int) -> tuple[Verdict, float]:
+def _stopped(count: int) -> tuple[BatchVerdict, float]:
     """Stop it in order, with uploads under way, and start it again."""
-    batch = Batch("faults/stopped", count, images())
+    batch = ImageBatch("faults/stopped", count, images())
     with _folder() as folder:
         service = SeparateService(folder)
         _while_uploading(batch, service, service.stop)
@@ -119,9 +119,9 @@ def _small_disk() -> Iterator[Path]:
         place.rmdir()
 
 
-def _full_disk(count: int) -> tuple[Verdict, float]:
+def _full_disk(count: int) -> tuple[BatchVerdict, float]:
     """Another program fills the disk: up to the reserve, then altogether; later it frees the space, and the service is started again."""
-    batch = Batch("faults/disk", count, images())
+    batch = ImageBatch("faults/disk", count, images())
     with _small_disk() as place:
         service = SeparateService(place / "data", _RESERVE_BYTES)
         over = threading.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.faults import proxy
-from benchmarks.faults.batch import Batch
+from benchmarks.faults.batch import ImageBatch
 from benchmarks.faults.kinds import kind
 from benchmarks.faults.target import FaultTarget
 from dropsort.contract import keys
@@ -29,27 +29,27 @@ ODD = (
 )
 
 
-def _slow_down(target: FaultTarget, batch: Batch, *methods: str) -> None:
+def _slow_down(target: FaultTarget, batch: ImageBatch, *methods: str) -> None:
     target.upload_during(batch, proxy.of("s3", proxy.always(proxy.s3_error(503, "SlowDown")), *methods))
 
 
 @kind("s3-503-get", "S3 responds 503 to every GET of the functions")
-def _get(target: FaultTarget, batch: Batch) -> None:
+def _get(target: FaultTarget, batch: ImageBatch) -> None:
     _slow_down(target, batch, "GET")
 
 
 @kind("s3-503-head", "S3 responds 503 to every HEAD of the functions")
-def _head(target: FaultTarget, batch: Batch) -> None:
+def _head(target: FaultTarget, batch: ImageBatch) -> None:
     _slow_down(target, batch, "HEAD")
 
 
 @kind("s3-503-put", "S3 responds 503 to every PUT of the functions")
-def _put(target: FaultTarget, batch: Batch) -> None:
+def _put(target: FaultTarget, batch: ImageBatch) -> None:
     _slow_down(target, batch, "PUT")
 
 
 @kind("s3-503-delete", "S3 responds 503 to every DELETE of the functions, while images change their outcome")
-def _delete(target: FaultTarget, batch: Batch) -> None:
+def _delete(target: FaultTarget, batch: ImageBatch) -> None:
     # The first uploads fail, the second ones do not: each has to take the other's result away.
     for index in range(batch.count):
         batch.put(target.site, index, b"no image" + batch.content(index))
@@ -60,8 +60,8 @@ def _delete(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("s3-half-a-body", "an object breaks off in the middle when it is read")
-def _half(target: FaultTarget, batch: Batch) -> None:
-    part = proxy.Response(
+def _half(target: FaultTarget, batch: ImageBatch) -> None:
+    part = proxy.InjectedResponse(
         200,
         b"\x89PNG\r\n\x1a\n",
         {"ETag": '"x"', "Last-Modified": "Thu, 26 Nov 2026 00:00:00 GMT"},
@@ -71,7 +71,7 @@ def _half(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("results-edited", "a user replaces every result by something odd")
-def _edited(target: FaultTarget, batch: Batch) -> None:
+def _edited(target: FaultTarget, batch: ImageBatch) -> None:
     batch.put_all(target.site)
     batch.drain(target.site, _PATIENCE_SECONDS)
     for index in range(batch.count):
@@ -79,7 +79,7 @@ def _edited(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("results-deleted", "a user deletes every result")
-def _deleted(target: FaultTarget, batch: Batch) -> None:
+def _deleted(target: FaultTarget, batch: ImageBatch) -> None:
     batch.put_all(target.site)
     batch.drain(target.site, _PATIENCE_SECONDS)
     for locations in batch.results(target.site).values():
@@ -88,7 +88,7 @@ def _deleted(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("results-copied", "a user copies results over those of other images, and to other outcomes")
-def _copied(target: FaultTarget, batch: Batch) -> None:
+def _copied(target: FaultTarget, batch: ImageBatch) -> None:
     batch.put_all(target.site)
     batch.drain(target.site, _PATIENCE_SECONDS)
     found = batch.results(target.site)
@@ -103,7 +103,7 @@ def _copied(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("overwritten", "every upload is replaced while it is classified")
-def _overwritten(target: FaultTarget, batch: Batch) -> None:
+def _overwritten(target: FaultTarget, batch: ImageBatch) -> None:
     for first in range(0, batch.count, 10):
         indices = range(first, min(first + 10, batch.count))
         batch.put_all(target.site, indices)
@@ -112,7 +112,7 @@ def _overwritten(target: FaultTarget, batch: Batch) -> None:
 
 
 @kind("deleted", "every other upload is deleted while it is classified")
-def _gone(target: FaultTarget, batch: Batch) -> None:
+def _gone(target: FaultTarget, batch: ImageBatch) -> None:
     for first in range(0, batch.count, 10):
         indices = range(first, min(first + 10, batch.count))
         batch.put_all(target.site, indices)

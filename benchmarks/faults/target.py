@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import processes
-from benchmarks.faults.batch import Batch, Site, events_of
+from benchmarks.faults.batch import ImageBatch, Site, events_of
 from benchmarks.faults.proxy import Fault, Proxy
 from dropsort.local import automatic_redrive
 from dropsort.local.service import LocalService
@@ -122,7 +122,7 @@ class FaultTarget:
         finally:
             self.proxy.inject(None)
 
-    def upload_during(self, batch: Batch, fault: Fault) -> None:
+    def upload_during(self, batch: ImageBatch, fault: Fault) -> None:
         """Upload a batch while a fault sees what the functions send, which goes on for some seconds more."""
         with self.injected(fault):
             batch.put_all(self.site)
@@ -179,7 +179,7 @@ class FaultTarget:
             self.events.enable_rule(Name=name)
 
     @contextmanager
-    def captured(self, batch: Batch) -> Iterator[Callable[[int], list[dict[str, Any]]]]:
+    def captured(self, batch: ImageBatch) -> Iterator[Callable[[int], list[dict[str, Any]]]]:
         """A queue in place of the workflow: gives the events of a batch's uploads."""
         queue = self.session.client("sqs")
         url = queue.create_queue(QueueName=f"faults-{batch.folder.replace('/', '-')}")["QueueUrl"]

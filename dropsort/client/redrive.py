@@ -15,7 +15,7 @@ from dropsort.client import results
 from dropsort.client.deployed_service import DeployedService
 from dropsort.client.errors import ClientError
 from dropsort.contract import backlog, keys, reconciliation
-from dropsort.contract.backlog import Run, UploadList
+from dropsort.contract.backlog import BacklogRun, UploadList
 from dropsort.contract.clients import Clients
 from dropsort.contract.defaults import BACKLOG_CONCURRENCY
 
@@ -143,7 +143,9 @@ def concurrency(service: DeployedService) -> int:
     return int(service.parameters.get("BacklogConcurrency") or BACKLOG_CONCURRENCY)
 
 
-def start(client: Clients, service: DeployedService, uploads: UploadList, at_once: int | None = None) -> Run:
+def start(
+    client: Clients, service: DeployedService, uploads: UploadList, at_once: int | None = None
+) -> BacklogRun:
     """Start a run of the backlog.
 
     Raises
@@ -169,7 +171,7 @@ def start(client: Clients, service: DeployedService, uploads: UploadList, at_onc
         raise ClientError(f"{error} Try again when it has ended: `dropsort status`.") from error
 
 
-def counts(states: SFNClient, run: Run) -> dict[str, int] | None:
+def counts(states: SFNClient, run: BacklogRun) -> dict[str, int] | None:
     """Executions of a run by their status, as Step Functions counts them; None before it has begun."""
     listed = states.list_map_runs(executionArn=run.execution)["mapRuns"]
     if not listed:

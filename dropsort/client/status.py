@@ -40,7 +40,7 @@ class Status:
     unreviewed: int = 0
     oldest_unreviewed: datetime | None = None
     failed: Counter[str] = field(default_factory=Counter)
-    run: backlog.Run | None = None
+    run: backlog.BacklogRun | None = None
     run_items: dict[str, int] = field(default_factory=dict)
     endpoint: str = ""
     endpoint_name: str = ""

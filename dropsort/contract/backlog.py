@@ -32,7 +32,7 @@ class InProgress(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BacklogRun:
     """A run: its id, its execution, when it was started and with how many uploads."""
 
     id: str
@@ -82,7 +82,7 @@ def start(
     uploads: UploadList,
     *,
     concurrency: int = BACKLOG_CONCURRENCY,
-) -> Run:
+) -> BacklogRun:
     """Start a run.
 
     Parameters
@@ -106,7 +106,7 @@ def start(
         raise InProgress(f"A run with {latest.uploads} uploads is in progress since {latest.started}.")
     now = datetime.now(UTC)
     name = f"{now:%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:8]}"
-    run = Run(
+    run = BacklogRun(
         name,
         f"{machine.replace(':stateMachine:', ':execution:')}:{name}",
         now.isoformat(timespec="seconds"),
@@ -126,13 +126,13 @@ def start(
     return run
 
 
-def current(s3: S3Client, states: SFNClient, bucket: str) -> Run | None:
+def current(s3: S3Client, states: SFNClient, bucket: str) -> BacklogRun | None:
     """The run in progress; None if there is none."""
     latest, _ = _latest(s3, bucket)
     return latest if latest is not None and running(states, latest) else None
 
 
-def running(states: SFNClient, run: Run) -> bool:
+def running(states: SFNClient, run: BacklogRun) -> bool:
     """Whether a run is in progress, or about to be."""
     try:
         return bool(states.describe_execution(executionArn=run.execution)["status"] == "RUNNING")
@@ -142,12 +142,12 @@ def running(states: SFNClient, run: Run) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(run.started) < STARTING
 
 
-def _latest(s3: S3Client, bucket: str) -> tuple[Run | None, str | None]:
+def _latest(s3: S3Client, bucket: str) -> tuple[BacklogRun | None, str | None]:
     """The latest run and the ETag of the object that names it; what is damaged counts as no run."""
     body, etag = s3_documents.read(s3, bucket, CURRENT)
     try:
         document = json.loads(body)
-        run = Run(
+        run = BacklogRun(
             str(document["id"]),
             str(document["execution"]),
             datetime.fromisoformat(document["started"]).astimezone(UTC).isoformat(),

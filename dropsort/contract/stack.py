@@ -42,7 +42,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Event:
+class StackEvent:
     """One line of a stack's history."""
 
     id: str
@@ -82,15 +82,15 @@ def last_event(cloudformation: CloudFormationClient, stack: str) -> str | None:
     return events[0]["EventId"] if events else None
 
 
-def events_after(cloudformation: CloudFormationClient, stack: str, marker: str | None) -> list[Event]:
+def events_after(cloudformation: CloudFormationClient, stack: str, marker: str | None) -> list[StackEvent]:
     """The events after the one with the id `marker`, oldest first; all of them if it is None."""
-    fresh: list[Event] = []
+    fresh: list[StackEvent] = []
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
         for item in page["StackEvents"]:
             if item["EventId"] == marker:
                 return fresh[::-1]
             fresh.append(
-                Event(
+                StackEvent(
                     id=item["EventId"],
                     resource=item.get("LogicalResourceId", ""),
                     kind=item.get("ResourceType", ""),
@@ -101,7 +101,7 @@ def events_after(cloudformation: CloudFormationClient, stack: str, marker: str |
     return fresh[::-1]
 
 
-def failures(events: list[Event]) -> str:
+def failures(events: list[StackEvent]) -> str:
     """The first three resources that failed, with reasons; those that were only cancelled are left out.
 
     If none failed, the reason of the rollback: an alarm starts one without a failed resource. Empty if there is neither.

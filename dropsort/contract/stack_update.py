@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from dropsort.contract.errors import StackError
 from dropsort.contract.progress import OnStep
 from dropsort.contract.stack import (
-    Event,
     Stack,
+    StackEvent,
     events_after,
     failures,
     find,
@@ -123,7 +123,7 @@ def follow(
     on_step: OnStep,
     patience_seconds: float = PATIENCE_SECONDS,
     stage: Callable[[Stack], str] = lambda stack: "",
-) -> tuple[Stack, list[Event]]:
+) -> tuple[Stack, list[StackEvent]]:
     """Report every event after `since` until no operation is in progress; return the stack and those events, oldest first.
 
     Parameters
@@ -136,7 +136,7 @@ def follow(
     StackError
         The stack is still busy after `patience_seconds`, or was deleted by somebody else.
     """
-    seen: list[Event] = []
+    seen: list[StackEvent] = []
     last_stage = ""
     deadline = time.monotonic() + patience_seconds
     for pause in poll_pauses():

@@ -26,7 +26,7 @@ FILE_SECONDS = 3.0
 QUEUE_BYTES = 64_000_000
 FINAL_SECONDS = 10.0
 
-Put = Callable[[str, bytes], object]
+PutObject = Callable[[str, bytes], object]
 """Writes an object: key and content."""
 
 
@@ -62,7 +62,7 @@ class CaptureWriter:
         Writes one object; may raise anything when it fails.
     """
 
-    def __init__(self, config: DataCaptureConfig, endpoint: str, variant: str, put: Put) -> None:
+    def __init__(self, config: DataCaptureConfig, endpoint: str, variant: str, put: PutObject) -> None:
         self._config, self._folder, self._put = (
             config,
             f"{config.prefix}/{endpoint}/{variant}".lstrip("/"),

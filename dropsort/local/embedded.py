@@ -18,7 +18,7 @@ from dropsort.local.clients import EmbeddedSession
 from dropsort.local.direct import is_ready
 from dropsort.local.disk import RESERVE_BYTES
 from dropsort.local.errors import InUseError
-from dropsort.local.process import Lifeline, Process, ProcessOwner
+from dropsort.local.process import Lifeline, ProcessOwner, SupervisedProcess
 
 HOST = "127.0.0.1"
 PROGRAM = Path(__file__).with_name("emulator.py")
@@ -114,7 +114,7 @@ class EmbeddedAws(ProcessOwner):
         shutil.rmtree(temporary, ignore_errors=True)  # of a run that was cut short
         temporary.mkdir(parents=True)
         (self._folder / "s3").mkdir(exist_ok=True)
-        self._process = Process(
+        self._process = SupervisedProcess(
             "The embedded AWS",
             self._command(),
             self._environment(temporary),

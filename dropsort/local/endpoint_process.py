@@ -13,7 +13,7 @@ from dropsort.local import clients, credentials
 from dropsort.local.direct import is_ready, responds
 from dropsort.local.embedded import HOST, free_port
 from dropsort.local.endpoint_config import EndpointConfig
-from dropsort.local.process import Lifeline, Process, ProcessOwner
+from dropsort.local.process import Lifeline, ProcessOwner, SupervisedProcess
 
 MODULE = "dropsort.local.serve"
 START_SECONDS = 60.0
@@ -82,7 +82,7 @@ class EmbeddedEndpoint(ProcessOwner):
     def launch(self, holders: Sequence[int] = ()) -> None:
         """Start it without waiting; `holders` are descriptors that it keeps open."""
         self._settings.write_text(json.dumps(self._config), encoding="utf-8")
-        self._process = Process(
+        self._process = SupervisedProcess(
             "The embedded endpoint",
             [sys.executable, "-m", MODULE, str(self._settings)],
             _environment(),

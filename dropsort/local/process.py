@@ -31,7 +31,7 @@ class Lifeline:
     __del__ = close
 
 
-class Process:
+class SupervisedProcess:
     """A running command that ends with us, whatever ends us.
 
     Parameters
@@ -122,7 +122,7 @@ class Process:
 class ProcessOwner:
     """A part of the service that is a process of its own."""
 
-    _process: Process | None = None
+    _process: SupervisedProcess | None = None
 
     def running(self) -> bool:
         """Whether it runs."""

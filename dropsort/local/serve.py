@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dropsort.local import credentials
-from dropsort.local.capture import CaptureWriter, Put
+from dropsort.local.capture import CaptureWriter, PutObject
 from dropsort.local.container import container
 from dropsort.local.endpoint import Endpoint
 from dropsort.local.endpoint_config import DataCaptureConfig
@@ -58,7 +58,7 @@ def main(config: dict[str, Any]) -> None:
             print(f"{writer.lost} captured requests were lost. {writer.trouble}", file=sys.stderr)
 
 
-def bucket_put(bucket: str, url: str, region: str, secrets: credentials.Credentials) -> Put:
+def bucket_put(bucket: str, url: str, region: str, secrets: credentials.Credentials) -> PutObject:
     """A function that writes objects into a bucket."""
     from obstore.store import S3Store
 

@@ -33,7 +33,7 @@ from dropsort.pages.chart import (
 )
 from dropsort.pages.formatting import decimal, percent, probability, short
 from dropsort.pages.images import GalleryImage, file_thumbnail
-from dropsort.pages.parts import Tile
+from dropsort.pages.parts import SummaryTile
 from training.evaluation import scores
 from training.evaluation.compare import ComparedModel, Comparison, PairedShare
 
@@ -44,7 +44,7 @@ _NAMES = ("current", "candidate")
 _STYLES = ("before", "median")  # of both in turn
 
 
-class Row(NamedTuple):
+class ComparisonRow(NamedTuple):
     """A figure of both models, and what is to add."""
 
     name: str
@@ -98,27 +98,27 @@ def render(comparison: Comparison, env: Environment | None = None) -> str:
     )
 
 
-def tiles(comparison: Comparison) -> list[Tile]:
+def tiles(comparison: Comparison) -> list[SummaryTile]:
     """The differences that come first."""
     accuracy, coverage = comparison.accuracy(), comparison.coverage_at_precision()
     before, after = map(percent, coverage.shares)
     return [
-        Tile(
+        SummaryTile(
             "accuracy",
             _signed(accuracy.difference),
             f"{accuracy.interval.points()}; p {probability(accuracy.p)}",
         ),
-        Tile(
+        SummaryTile(
             f"coverage at {comparison.precision:.1%}",
             _signed(coverage.difference),
             f"{coverage.interval.points()}; from {before} to {after}",
         ),
-        Tile("newly right", f"{accuracy.gained:,}", "images that only the candidate has right"),
-        Tile("newly wrong", f"{accuracy.lost:,}", "images that only the current model has right"),
+        SummaryTile("newly right", f"{accuracy.gained:,}", "images that only the candidate has right"),
+        SummaryTile("newly wrong", f"{accuracy.lost:,}", "images that only the current model has right"),
     ]
 
 
-def rows(comparison: Comparison) -> list[Row]:
+def rows(comparison: Comparison) -> list[ComparisonRow]:
     """Every figure of both models."""
     sides = comparison.sides
     summary = comparison.summary()
@@ -126,10 +126,10 @@ def rows(comparison: Comparison) -> list[Row]:
     accuracy, coverage = comparison.accuracy(), comparison.coverage()
     new, at = comparison.decisive().accuracy(), comparison.coverage_at_precision()
 
-    def paired(name: str, one: PairedShare) -> Row:
+    def paired(name: str, one: PairedShare) -> ComparisonRow:
         note = f"{_signed(one.difference)}; {one.interval.points()}; p {probability(one.p)}"
         before, after = map(percent, one.shares)
-        return Row(name, before, after, note)
+        return ComparisonRow(name, before, after, note)
 
     return [
         paired("accuracy", accuracy),
@@ -139,19 +139,21 @@ def rows(comparison: Comparison) -> list[Row]:
             else []
         ),
         paired("classified, at its own thresholds", coverage),
-        Row(
+        ComparisonRow(
             "correct of the classified",
             percent(found[0]["precision"]),
             percent(found[1]["precision"]),
             "; ".join(Interval(*one["precision_interval"]).shares() for one in found),
         ),
         paired(f"classified, where {comparison.precision:.1%} of these images are right", at),
-        Row("threshold", *(f"{side.threshold:.3f}" for side in sides)),
-        Row("calibration error (ECE)", *(decimal(one["ece"]) for one in found)),
-        Row("unfamiliar images", *(f"{one['unfamiliar']:,}" for one in found)),
-        Row("median familiarity", *(decimal(one["median_familiarity"]) for one in found)),
-        Row("time of a prediction on this machine", *(f"{side.milliseconds:.1f} ms" for side in sides)),
-        Row("labels", *(f"{len(side.labels):,}" for side in sides)),
+        ComparisonRow("threshold", *(f"{side.threshold:.3f}" for side in sides)),
+        ComparisonRow("calibration error (ECE)", *(decimal(one["ece"]) for one in found)),
+        ComparisonRow("unfamiliar images", *(f"{one['unfamiliar']:,}" for one in found)),
+        ComparisonRow("median familiarity", *(decimal(one["median_familiarity"]) for one in found)),
+        ComparisonRow(
+            "time of a prediction on this machine", *(f"{side.milliseconds:.1f} ms" for side in sides)
+        ),
+        ComparisonRow("labels", *(f"{len(side.labels):,}" for side in sides)),
     ]
 
 

@@ -28,7 +28,7 @@ from dropsort.pages.chart import (
 )
 from dropsort.pages.formatting import auroc_note, decimal, percent, short
 from dropsort.pages.images import GalleryImage, file_thumbnail
-from dropsort.pages.parts import Tile
+from dropsort.pages.parts import SummaryTile
 from training.evaluation import scores
 from training.evaluation.figures import Evaluation, Predictions
 
@@ -132,32 +132,34 @@ def _overlap(evaluation: Evaluation) -> list[str]:
     return [f"Left out, as the model was made from them: {number_of(len(names), 'image')} ({some})."]
 
 
-def tiles(figures: dict[str, Any]) -> list[Tile]:
+def tiles(figures: dict[str, Any]) -> list[SummaryTile]:
     """The figures that come first."""
     low, high = figures["accuracy_interval"]
     found = [
-        Tile("accuracy", percent(figures["accuracy"]), f"95 % interval {percent(low)} to {percent(high)}"),
+        SummaryTile(
+            "accuracy", percent(figures["accuracy"]), f"95 % interval {percent(low)} to {percent(high)}"
+        ),
         *_without_near_duplicates(figures),
-        Tile(
+        SummaryTile(
             "classified",
             percent(figures["coverage"]),
             f"at or above the threshold; {percent(figures['precision'])} of them correct",
         ),
-        Tile(
+        SummaryTile(
             "classified and familiar",
             percent(figures["coverage_with_guard"]),
             f"unfamiliar images left out; {percent(figures['precision_with_guard'])} of them correct",
         ),
-        Tile(
+        SummaryTile(
             "calibration error", decimal(figures["ece"]), "expected gap between confidence and accuracy (ECE)"
         ),
-        Tile("Brier score", decimal(figures["brier"]), "0 is best"),
-        Tile("AUROC", decimal(figures["auroc"]), auroc_note(figures["auroc"])),
+        SummaryTile("Brier score", decimal(figures["brier"]), "0 is best"),
+        SummaryTile("AUROC", decimal(figures["auroc"]), auroc_note(figures["auroc"])),
     ]
     if "others" in figures:
         others = figures["others"]
         found.append(
-            Tile(
+            SummaryTile(
                 "of something else",
                 percent(others["classified"] / others["images"]),
                 f"of {number_of(others['images'], 'image')} of something else are classified",
@@ -166,14 +168,16 @@ def tiles(figures: dict[str, Any]) -> list[Tile]:
     return found
 
 
-def _without_near_duplicates(figures: dict[str, Any]) -> list[Tile]:
+def _without_near_duplicates(figures: dict[str, Any]) -> list[SummaryTile]:
     """Accuracy on the images that are not in training in another form; none where nobody searched for them."""
     if not figures["near_duplicates_from"]:
-        return [Tile("near-duplicates", "–", "near-duplicates of training images were not searched for")]
+        return [
+            SummaryTile("near-duplicates", "–", "near-duplicates of training images were not searched for")
+        ]
     interval = Interval(*figures["accuracy_without_near_duplicates_interval"])
     found_by = ", ".join(figures["near_duplicates_from"])
     note = f"without the {figures['near_duplicates']:,} that have a near-duplicate in training, found by {found_by}; {interval.shares()}"
-    return [Tile("accuracy on new images", percent(figures["accuracy_without_near_duplicates"]), note)]
+    return [SummaryTile("accuracy on new images", percent(figures["accuracy_without_near_duplicates"]), note)]
 
 
 def charts(evaluation: Evaluation) -> list[Chart]:

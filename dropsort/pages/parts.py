@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Tile(NamedTuple):
+class SummaryTile(NamedTuple):
     """A figure that comes first."""
 
     name: str

@@ -23,7 +23,7 @@ from dropsort.contract.text import number_of
 from dropsort.pages import html, report_tables
 from dropsort.pages.formatting import percent, period, short, span, to_minute
 from dropsort.pages.images import GalleryImage, KeysOf, captured_images, no_keys, showable
-from dropsort.pages.parts import Tile
+from dropsort.pages.parts import SummaryTile
 from dropsort.pages.report_charts import charts
 from monitoring.aggregates.cells import Aggregate
 from monitoring.drift.sample import Sample
@@ -219,7 +219,7 @@ def _model(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ReportVerdict:
     """What drift found, in words."""
 
     kind: str  # class of the style sheet: ok, bad or none
@@ -229,7 +229,7 @@ class Verdict:
     found: Sequence[str] = ()
 
 
-def verdict(report: Report) -> Verdict:
+def verdict(report: Report) -> ReportVerdict:
     """What drift found, in words, at the top; the note ends with what is not right besides."""
     found = _drift(report)
     return replace(found, note=" ".join(filter(None, [found.note, *_conditions(report)])))
@@ -257,15 +257,15 @@ def _conditions(report: Report) -> list[str]:
     return found
 
 
-def _drift(report: Report) -> Verdict:
+def _drift(report: Report) -> ReportVerdict:
     """What drift found alone."""
     check = report.check
     if check is None and report.total.count:
-        return Verdict(
+        return ReportVerdict(
             "", "–", "No dated captures", "No capture has a time: nothing can be compared over time."
         )
     if check is None or not report.total.count:
-        return Verdict(
+        return ReportVerdict(
             "",
             "–",
             "No captures",
@@ -277,9 +277,9 @@ def _drift(report: Report) -> Verdict:
     if check.alarms:
         alarms = len(check.alarms)
         note = compared if report.reference else ""
-        return Verdict("bad", "▲", number_of(alarms, "alarm"), note, check.alarms)
+        return ReportVerdict("bad", "▲", number_of(alarms, "alarm"), note, check.alarms)
     if report.reference is None:
-        return Verdict(
+        return ReportVerdict(
             "",
             "○",
             "Nothing to compare with yet",
@@ -287,13 +287,13 @@ def _drift(report: Report) -> Verdict:
             "captures once it holds 1,000.",
         )
     if check.day.note:
-        return Verdict(
+        return ReportVerdict(
             "",
             "○",
             "Too few captures to judge",
             f"{compared} At least {FEWEST} are needed on each side, and the last day has {check.day.window_size:,}.",
         )
-    return Verdict(
+    return ReportVerdict(
         "ok", "●", "No change found", f"{compared} {check.day.window_size:,} captures of the last day."
     )
 
@@ -316,22 +316,22 @@ def summary(report: Report, quality: Quality | None = None) -> list[str]:
     return [f"{found.title}. {found.note}", *(f"- {alarm}" for alarm in found.found), f"{figures}."]
 
 
-def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
+def tiles(report: Report, quality: Quality | None = None) -> list[SummaryTile]:
     """The figures that come first."""
     total = report.total
     low = total.below(report.threshold)
     labels = number_of(len(total.labels), "label")
     more = f"; {report.earlier:,} of earlier models left out" if report.earlier else ""
-    found = [Tile("captures", f"{total.count:,}", f"in {span(report.model_hours)}, {labels}{more}")]
+    found = [SummaryTile("captures", f"{total.count:,}", f"in {span(report.model_hours)}, {labels}{more}")]
     if total.count:
         found += [
-            Tile(
+            SummaryTile(
                 "mean confidence",
                 f"{total.mean_confidence:.3f}",
                 f"over all captures{' of this model' if report.earlier else ''}"
                 + ("" if quality else "; the accuracy to expect, if the model is calibrated"),
             ),
-            Tile(
+            SummaryTile(
                 "below the threshold",
                 percent(low / total.count),
                 f"{number_of(low, 'capture')}; {wilson(low, total.count).shares()}",
@@ -341,24 +341,24 @@ def tiles(report: Report, quality: Quality | None = None) -> list[Tile]:
         ]
     share = captured_share(report)
     if share is not None:
-        found.append(Tile("captured", percent(share), report_tables.captured_note(report)))
+        found.append(SummaryTile("captured", percent(share), report_tables.captured_note(report)))
     return found
 
 
-def _accuracy(report: Report, quality: Quality | None) -> list[Tile]:
+def _accuracy(report: Report, quality: Quality | None) -> list[SummaryTile]:
     """Accuracy as ground truth measured it, else the last day's estimate where that is another figure than the mean."""
     if quality is not None and quality.count:
         note = f"{quality.correct:,} of {quality.count:,} with ground truth; {quality.accuracy_interval.shares()}"
-        return [Tile("measured accuracy", percent(quality.accuracy), note)]
+        return [SummaryTile("measured accuracy", percent(quality.accuracy), note)]
     if report.check is None or report.model_hours <= _DAY or math.isnan(report.check.day.estimated_accuracy):
         return []
     note = "mean confidence of the last day: an estimate, if the model is calibrated"
-    return [Tile("estimated accuracy", percent(report.check.day.estimated_accuracy), note)]
+    return [SummaryTile("estimated accuracy", percent(report.check.day.estimated_accuracy), note)]
 
 
-def _unfamiliar(report: Report) -> list[Tile]:
+def _unfamiliar(report: Report) -> list[SummaryTile]:
     count = report.unfamiliar
     if count is None:
         return []
     note = f"{number_of(count, 'capture')}; low-confidence at any threshold"
-    return [Tile("unfamiliar", percent(count / report.total.count), note)]
+    return [SummaryTile("unfamiliar", percent(count / report.total.count), note)]

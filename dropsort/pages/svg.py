@@ -50,7 +50,7 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-class _Frame:
+class _PlotArea:
     """Values to pixels."""
 
     def __init__(self, chart: Chart) -> None:
@@ -91,22 +91,22 @@ def _share(axis: Axis, value: float) -> float:
 
 def draw(chart: Chart) -> Drawing:
     """A chart as a drawing."""
-    frame = _Frame(chart)
-    elements = [*_y_axis(frame), *_x_axis(frame)]
+    area = _PlotArea(chart)
+    elements = [*_y_axis(area), *_x_axis(area)]
     for mark in chart.marks:
-        elements += _mark(mark, frame)
+        elements += _mark(mark, area)
     for hover in chart.hovers:
-        x0, x1 = (min(max(frame.x(x), frame.left), frame.right) for x in (hover.x0, hover.x1))
+        x0, x1 = (min(max(area.x(x), area.left), area.right) for x in (hover.x0, hover.x1))
         if x1 > x0:
-            elements.append(_rect(x0, TOP, x1 - x0, frame.base - TOP, "hover", hover.text))
+            elements.append(_rect(x0, TOP, x1 - x0, area.base - TOP, "hover", hover.text))
     cursor = {}
     if chart.cursor:
-        x, y = frame.x(chart.cursor[0]), frame.y(chart.cursor[1])
+        x, y = area.x(chart.cursor[0]), area.y(chart.cursor[1])
         cursor = {
-            "left": f"{frame.left}", "right": f"{frame.right}", "top": f"{TOP}", "bottom": f"{frame.base}",
+            "left": f"{area.left}", "right": f"{area.right}", "top": f"{TOP}", "bottom": f"{area.base}",
             "x": number(x), "y": number(y),
         }  # fmt: skip
-    return Drawing(frame.width, frame.height, elements, chart.title, chart.description(), cursor)
+    return Drawing(area.width, area.height, elements, chart.title, chart.description(), cursor)
 
 
 def sample(mark: Mark) -> Drawing:
@@ -125,68 +125,68 @@ def sample(mark: Mark) -> Drawing:
     return Drawing(18, 12, elements)
 
 
-def _y_axis(frame: _Frame) -> Iterator[Element]:
-    axis, other = frame.chart.y, frame.chart.right
+def _y_axis(area: _PlotArea) -> Iterator[Element]:
+    axis, other = area.chart.y, area.chart.right
     # Above its bar, and apart from its value: it may run from right to left
     for i, name in enumerate(axis.rows):
-        yield _text(frame.left, frame.y(i) - 13, name, "name")
+        yield _text(area.left, area.y(i) - 13, name, "name")
     for tick in axis.ticks:
-        y = frame.y(tick.value)
-        yield _path(f"M{number(frame.left)} {number(y)}H{number(frame.right)}", "grid")
-        yield _text(frame.left - 8, y + 4, tick.name, "end")
+        y = area.y(tick.value)
+        yield _path(f"M{number(area.left)} {number(y)}H{number(area.right)}", "grid")
+        yield _text(area.left - 8, y + 4, tick.name, "end")
     if axis.title:
-        yield _text(frame.left, TOP - 6, axis.title, "axis")
+        yield _text(area.left, TOP - 6, axis.title, "axis")
     for tick in other.ticks if other else ():
-        yield _text(frame.right + 8, frame.y(tick.value, right=True) + 4, tick.name)
+        yield _text(area.right + 8, area.y(tick.value, right=True) + 4, tick.name)
     if other:
-        yield _text(frame.right, TOP - 6, other.title or "right axis", "axis end")
+        yield _text(area.right, TOP - 6, other.title or "right axis", "axis end")
 
 
-def _x_axis(frame: _Frame) -> Iterator[Element]:
+def _x_axis(area: _PlotArea) -> Iterator[Element]:
     """Names below the axis; every second one gives way on a narrow screen."""
-    axis, base = frame.chart.x, frame.base
-    yield _path(f"M{number(frame.left)} {number(base)}H{number(frame.right)}", "base")
+    axis, base = area.chart.x, area.base
+    yield _path(f"M{number(area.left)} {number(base)}H{number(area.right)}", "base")
     for i, tick in enumerate(axis.ticks):
-        x = frame.x(tick.value)
+        x = area.x(tick.value)
         yield _path(f"M{number(x)} {number(base)}v4", "base")
         yield _text(x, base + 19, tick.name, "mid" if i % 2 == 0 else "mid wide")
     if axis.title:
-        yield _text((frame.left + frame.right) / 2, frame.height - 8, axis.title, "mid axis")
+        yield _text((area.left + area.right) / 2, area.height - 8, axis.title, "mid axis")
 
 
-def _mark(mark: Mark, frame: _Frame) -> Iterator[Element]:
+def _mark(mark: Mark, area: _PlotArea) -> Iterator[Element]:
     match mark:
         case Line():
-            if path := _line([(frame.x(x), frame.y(y, mark.right)) for x, y in mark.points]):
+            if path := _line([(area.x(x), area.y(y, mark.right)) for x, y in mark.points]):
                 yield _path(path, mark.style, mark.color)
         case Band():
             for run in _runs(mark.points):
-                up = [f"{number(frame.x(x))} {number(frame.y(high))}" for x, _, high in run]
-                down = [f"{number(frame.x(x))} {number(frame.y(low))}" for x, low, _ in reversed(run)]
+                up = [f"{number(area.x(x))} {number(area.y(high))}" for x, _, high in run]
+                down = [f"{number(area.x(x))} {number(area.y(low))}" for x, low, _ in reversed(run)]
                 yield from _area(f"M{'L'.join(up + down)}Z", mark)
         case Dots():
             # Strokes of hardly any length (none is lost in print) with round or square ends, all in one path.
-            points = [p for p in mark.points if frame.shows(p, mark.right)]
+            points = [p for p in mark.points if area.shows(p, mark.right)]
             plain = [p for p in points if not p.hover and not p.radius]
-            path = "".join(f"M{number(frame.x(p.x))} {number(frame.y(p.y, mark.right))}h.01" for p in plain)
+            path = "".join(f"M{number(area.x(p.x))} {number(area.y(p.y, mark.right))}h.01" for p in plain)
             if path:
                 yield _path(path, mark.style, mark.color)
             for point in points:
                 if point.hover or point.radius:
-                    yield _dot(point, mark, frame)
+                    yield _dot(point, mark, area)
         case Bars():
             for bar in mark.bars:
-                yield _bar(bar.x0, bar.x1, bar.y0, bar.y1, mark.style, bar.hover, frame)
+                yield _bar(bar.x0, bar.x1, bar.y0, bar.y1, mark.style, bar.hover, area)
         case Ranges():
             for low, high, value in mark.ranges:
-                a, b, y = number(frame.x(low)), number(frame.x(high)), frame.y(value)
+                a, b, y = number(area.x(low)), number(area.x(high)), area.y(value)
                 ends = f"M{a} {number(y - 5)}v10M{b} {number(y - 5)}v10"
                 yield _path(f"M{a} {number(y)}H{b}{ends}", mark.style)
         case Rule():
-            yield from _rule(mark, frame)
+            yield from _rule(mark, area)
         case Texts():
             for row, text in mark.texts:
-                yield _text(frame.right, frame.y(row) - 13, text, mark.style)
+                yield _text(area.right, area.y(row) - 13, text, mark.style)
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
@@ -213,8 +213,8 @@ def _runs(points: Sequence[tuple[float, float, float]]) -> Iterator[list[tuple[f
         yield run
 
 
-def _dot(point: Dot, mark: Dots, frame: _Frame) -> Element:
-    x, y = frame.x(point.x), frame.y(point.y, mark.right)
+def _dot(point: Dot, mark: Dots, area: _PlotArea) -> Element:
+    x, y = area.x(point.x), area.y(point.y, mark.right)
     if mark.style == "differs":
         return _path(f"M{number(x)} {number(y - 7)}l6.5 11h-13z", mark.style, mark.color, point.hover)
     if mark.style == "diamond":
@@ -225,37 +225,37 @@ def _dot(point: Dot, mark: Dots, frame: _Frame) -> Element:
     return _path(f"M{number(x)} {number(y)}h.01", f"{mark.style} big", mark.color, point.hover)
 
 
-def _bar(x0: float, x1: float, y0: float, y1: float, style: str, hover: str, frame: _Frame) -> Element:
-    left, right = frame.x(x0), frame.x(x1)
-    if frame.chart.y.rows:
-        y = frame.y((y0 + y1) / 2)
+def _bar(x0: float, x1: float, y0: float, y1: float, style: str, hover: str, area: _PlotArea) -> Element:
+    left, right = area.x(x0), area.x(x1)
+    if area.chart.y.rows:
+        y = area.y((y0 + y1) / 2)
         return _rect(left, y - 7, max(1.0, right - left), 14, style, hover)
     gap = min(2.0, (right - left) * 0.15)
     if right - left > _LONE:
         middle = (left + right) / 2
         left, right = middle - _LONE / 2, middle + _LONE / 2
-    top, bottom = frame.y(y1), frame.y(y0)
+    top, bottom = area.y(y1), area.y(y0)
     return _rect(left + gap / 2, top, right - left - gap, bottom - top, style, hover)
 
 
-def _rule(rule: Rule, frame: _Frame) -> Iterator[Element]:
+def _rule(rule: Rule, area: _PlotArea) -> Iterator[Element]:
     if rule.vertical:
-        x = frame.x(rule.value)
-        yield _path(f"M{number(x)} {TOP}V{number(frame.base)}", rule.style)
-        right = x > frame.width / 2
-        room = int((x - frame.left if right else frame.right - x) / _STRONG)
+        x = area.x(rule.value)
+        yield _path(f"M{number(x)} {TOP}V{number(area.base)}", rule.style)
+        right = x > area.width / 2
+        room = int((x - area.left if right else area.right - x) / _STRONG)
         name = rule.name if len(rule.name) < room else rule.name[: room - 2] + "…"
         yield _text(
             x - 6 if right else x + 6,
-            TOP + (24 if frame.width >= BROAD else 14),
+            TOP + (24 if area.width >= BROAD else 14),
             name,
             f"strong halo{' end' if right else ''}",
         )
     else:
-        y = frame.y(rule.value)
-        begin = frame.left if rule.start is None else frame.x(rule.start)
-        yield _path(f"M{number(begin)} {number(y)}H{number(frame.right)}", rule.style)
-        yield _text(frame.right, y - 5, rule.name, "end strong halo")
+        y = area.y(rule.value)
+        begin = area.left if rule.start is None else area.x(rule.start)
+        yield _path(f"M{number(begin)} {number(y)}H{number(area.right)}", rule.style)
+        yield _text(area.right, y - 5, rule.name, "end strong halo")
 
 
 def _area(path: str, band: Band) -> Iterator[Element]:

@@ -76,7 +76,7 @@ def _layout(data: bytes, begin: int, end: int) -> av1_tiles.Layout | None:
         if not places or sum(unit.kind in _FRAMES for unit in units) != 1:
             return None
         last = units[places[-1]]
-        tile = av1_tiles.Tile(last.begin, last.end, 0, 0, _ALL, _ALL)
+        tile = av1_tiles.Av1Tile(last.begin, last.end, 0, 0, _ALL, _ALL)
         found = av1_tiles.Layout(units, {places[-1]: [tile]}, 0)
         if sequences:
             first = av1_sequence.read(av1_sequence.Bits(data, sequences[0].begin, sequences[0].end))

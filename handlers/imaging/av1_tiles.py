@@ -25,7 +25,7 @@ class Unit:
 
 
 @dataclass(slots=True)
-class Tile:
+class Av1Tile:
     """``begin`` and ``end`` of its data, and the pixels that it has of the image, of 4:2:0 in full size."""
 
     begin: int
@@ -44,12 +44,12 @@ class Layout:
     """
 
     units: list[Unit]
-    groups: dict[int, list[Tile]]
+    groups: dict[int, list[Av1Tile]]
     size_bytes: int
     size: tuple[int, int] = (0, 0)
     configuration: int = -1
 
-    def tiles(self) -> list[Tile]:
+    def tiles(self) -> list[Av1Tile]:
         """All of them, in their order."""
         return [tile for group in self.groups.values() for tile in group]
 
@@ -70,9 +70,9 @@ def layout(data: bytes, begin: int, end: int) -> Layout:
     sequence = read(Bits(data, headers[0].begin, headers[0].end))
     frame = found[frames[0]]
     bits = Bits(data, frame.begin, frame.end)
-    header = _Frame(sequence, bits)
+    header = _FrameHeader(sequence, bits)
     after = bits.aligned() if frame.kind == _FRAME else 0
-    groups: dict[int, list[Tile]] = {}
+    groups: dict[int, list[Av1Tile]] = {}
     count = 0
     for index, unit in enumerate(found):
         if unit.kind in _TILES:
@@ -104,7 +104,7 @@ def units(data: bytes, at: int, end: int) -> Iterator[Unit]:
         at += size
 
 
-class _Frame:
+class _FrameHeader:
     """The header of a key frame, read to its end; ``columns`` and ``rows`` are the first and last pixels of tiles."""
 
     def __init__(self, sequence: Sequence, bits: Bits) -> None:
@@ -236,7 +236,7 @@ class _Frame:
                 if sequence.subsampled and any(kinds[1:]):
                     bits.number(1)
 
-    def group(self, data: bytes, at: int, end: int, count: int) -> Iterator[Tile]:
+    def group(self, data: bytes, at: int, end: int, count: int) -> Iterator[Av1Tile]:
         """The tiles of a group, of which there were `count` before."""
         places = [(*column, *row) for row in self.rows for column in self.columns]
         last = len(places) - 1
@@ -256,7 +256,7 @@ class _Frame:
             if at >= stop or stop > end:
                 raise NotUnderstood("a tile ends early")
             left, right, top, bottom = places[number]
-            yield Tile(at, stop, left, top, right, bottom)
+            yield Av1Tile(at, stop, left, top, right, bottom)
             at = stop
 
 

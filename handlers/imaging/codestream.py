@@ -52,7 +52,7 @@ class Quantisation:
 
 
 @dataclass(slots=True)
-class Tile:
+class Jpeg2000Tile:
     """How the components of a tile are coded; ``common`` holds for all of them, ``parts`` are begin and end of its packets."""
 
     common: Coding
@@ -71,7 +71,7 @@ class CodeStream:
 
     axes: tuple[tuple[int, int, int, int], ...]
     components: list[tuple[int, int]]
-    tiles: dict[int, Tile]
+    tiles: dict[int, Jpeg2000Tile]
 
     def region(self, tile: int) -> list[tuple[int, int]]:
         """Begin and end of a tile, across and down."""
@@ -116,11 +116,11 @@ class _Header:
         elif marker in _OTHERS:
             raise NotUnderstood
 
-    def tile(self, components: int) -> Tile:
+    def tile(self, components: int) -> Jpeg2000Tile:
         """A tile with this header."""
         style, order, content = self.coding[0], self.coding[1:5], self.coding[5:]
         common = _coding(style, order, content)
-        return Tile(
+        return Jpeg2000Tile(
             common,
             [
                 _coding(style & 6 | found[0] & 1, order, found[1:])

@@ -30,7 +30,7 @@ class _Item:
     auxiliaries: list[int] = field(default_factory=list)
 
 
-class _Reader:
+class _IntegerReader:
     """Numbers, one after another."""
 
     def __init__(self, data: bytes, begin: int, end: int) -> None:
@@ -152,13 +152,13 @@ def grid(data: bytes) -> tuple[list[int], int]:
     if item.kind != b"grid":
         return [primary], 1
     content = _content(data, item)
-    return item.parts, _Reader(content, 3, len(content)).number(1) + 1
+    return item.parts, _IntegerReader(content, 3, len(content)).number(1) + 1
 
 
 def _colour(data: bytes, item: _Item) -> tuple[int, bool] | None:
     for kind, begin, end in item.properties:
         if kind == b"colr" and data[begin : begin + 4] == b"nclx":
-            entry = _Reader(data, begin + 8, end)
+            entry = _IntegerReader(data, begin + 8, end)
             return entry.number(2), entry.number(1) > 127
     return None
 
@@ -201,7 +201,7 @@ def _size(data: bytes, item: _Item) -> tuple[int, int]:
     extent = _property(item, b"ispe")
     if extent is None:
         return 0, 0
-    entry = _Reader(data, extent[0] + 4, extent[1])
+    entry = _IntegerReader(data, extent[0] + 4, extent[1])
     return entry.number(4), entry.number(4)
 
 
@@ -215,7 +215,7 @@ def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int
         return shown
     if not all(full):
         return 0, 0
-    crop = _Reader(data, *aperture)
+    crop = _IntegerReader(data, *aperture)
     numbers = [crop.number(4) for _ in range(8)]
     result, begins = [], []
     for axis in (0, 1):
@@ -247,7 +247,7 @@ def _parts_shown(
     if item.kind != b"grid" or not shown[0] or not item.parts or item.parts[0] not in items:
         return unknown
     content = _content(data, item)
-    entry = _Reader(content, 0, len(content))
+    entry = _IntegerReader(content, 0, len(content))
     size = 4 if entry.number(2) & 1 else 2
     rows, columns = entry.number(1) + 1, entry.number(1) + 1
     width, height = entry.number(size), entry.number(size)
@@ -270,13 +270,13 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
     begin, end = boxes[b"iinf"]
     for kind, at, stop in walk(data, begin + (8 if _version(data, begin) else 6), end, "HEIF", count):
         if kind == b"infe":
-            entry = _Reader(data, at, stop)
+            entry = _IntegerReader(data, at, stop)
             version = entry.number(4) >> 24
             number = entry.number(4 if version > 2 else 2)
             if version > 1:  # older ones are not of images
                 entry.number(2)
                 items[number].kind = entry.some(4)
-    _locate(_Reader(data, *boxes[b"iloc"]), items, len(data), boxes.get(b"idat", (0, 0)))
+    _locate(_IntegerReader(data, *boxes[b"iloc"]), items, len(data), boxes.get(b"idat", (0, 0)))
     if b"dinf" in boxes:
         here = {0, *_references_here(data, *boxes[b"dinf"], count)}
         for item in items.values():
@@ -286,7 +286,7 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
         begin, end = boxes[b"iref"]
         size = 4 if _version(data, begin) else 2
         for kind, at, stop in walk(data, begin + 4, end, "HEIF", count):
-            entry = _Reader(data, at, stop)
+            entry = _IntegerReader(data, at, stop)
             number = entry.number(size)
             others = [entry.number(size) for _ in range(entry.number(2))]
             if kind == b"dimg":
@@ -295,15 +295,15 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
                 for other in others:
                     items[other].auxiliaries.append(number)
     begin, end = boxes[b"pitm"]
-    primary = _Reader(data, begin + 4, end).number(4 if _version(data, begin) else 2)
+    primary = _IntegerReader(data, begin + 4, end).number(4 if _version(data, begin) else 2)
     return primary, items
 
 
 def _version(data: bytes, begin: int) -> int:
-    return _Reader(data, begin, begin + 1).number(1)
+    return _IntegerReader(data, begin, begin + 1).number(1)
 
 
-def _locate(entry: _Reader, items: dict[int, _Item], size: int, idat: tuple[int, int]) -> None:
+def _locate(entry: _IntegerReader, items: dict[int, _Item], size: int, idat: tuple[int, int]) -> None:
     """Read ``iloc`` of a file of `size` bytes; a length of 0 means all to the end."""
     version = entry.number(4) >> 24
     widths = entry.number(2)
@@ -327,7 +327,7 @@ def _references_here(data: bytes, begin: int, end: int, count: Boxes) -> Iterato
     for kind, at, stop in walk(data, begin, end, "HEIF", count):
         if kind == b"dref":
             for number, (_, entry, _) in enumerate(walk(data, at + 8, stop, "HEIF", count), 1):
-                if _Reader(data, entry, stop).number(4) & 1:
+                if _IntegerReader(data, entry, stop).number(4) & 1:
                     yield number
 
 
@@ -339,7 +339,7 @@ def _associate(data: bytes, iprp: tuple[int, int], items: dict[int, _Item], coun
     for kind, at, stop in inner:
         if kind != b"ipma":
             continue
-        entry = _Reader(data, at, stop)
+        entry = _IntegerReader(data, at, stop)
         flags = entry.number(4)
         wide, size = flags >> 24 > 0, 2 if flags & 1 else 1
         for _ in range(entry.number(4)):
@@ -377,14 +377,14 @@ def _nal_units(data: bytes, item: _Item) -> Iterator[bytes]:
     found = _property(item, b"hvcC")
     if found is None:
         raise Rejection("corrupt_image", "HEIF: its data has no configuration.")
-    entry = _Reader(data, found[0] + 21, found[1])
+    entry = _IntegerReader(data, found[0] + 21, found[1])
     size = (entry.number(1) & 3) + 1
     for _ in range(entry.number(1)):
         entry.number(1)
         for _ in range(entry.number(2)):
             yield entry.some(entry.number(2))
     content = _content(data, item)
-    entry = _Reader(content, 0, len(content))
+    entry = _IntegerReader(content, 0, len(content))
     count = 0
     while entry.at < len(content):
         count += 1

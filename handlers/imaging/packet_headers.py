@@ -47,7 +47,7 @@ def check(data: bytes, stream: CodeStream) -> None:
         )
         if contributions > most or packets > _MOST_PACKETS:
             raise NotUnderstood
-        reader = _Reader(b"".join(data[begin:end] for begin, end in tile.parts), headers)
+        reader = _HeaderBits(b"".join(data[begin:end] for begin, end in tile.parts), headers)
         for component, resolution, precinct, layer in _order(tile.common, components):
             _packet(
                 reader, tile.codings[component], components[component][resolution].precincts(precinct), layer
@@ -58,7 +58,7 @@ def check(data: bytes, stream: CodeStream) -> None:
 
 
 @dataclass(slots=True)
-class _Block:
+class _CodeBlock:
     """A code-block: whether it was in a packet, the bits of its lengths, and its passes, of which `segment` are in the last segment."""
 
     included: bool = False
@@ -84,7 +84,7 @@ class _TagTree:
                 break
             wide, high = (wide + 1) // 2, (high + 1) // 2
 
-    def read(self, reader: _Reader, across: int, down: int, below: int) -> int:
+    def read(self, reader: _HeaderBits, across: int, down: int, below: int) -> int:
         """The value, or `below` if it is not less than that."""
         least = 0
         for level in range(len(self._levels) - 1, -1, -1):
@@ -107,7 +107,7 @@ class _Precinct:
     wide: int
     high: int
     planes: int
-    blocks: list[_Block]
+    blocks: list[_CodeBlock]
     inclusion: _TagTree
     empty_planes: _TagTree
 
@@ -153,7 +153,7 @@ class _Band:
             wide,
             high,
             self.planes,
-            [_Block() for _ in range(wide * high)],
+            [_CodeBlock() for _ in range(wide * high)],
             _TagTree(wide, high),
             _TagTree(wide, high),
         )
@@ -261,7 +261,7 @@ def _order(coding: Coding, tile: list[list[_Resolution]]) -> Iterator[tuple[int,
     return ((*item[:3], layer) for item in every for layer in layers)
 
 
-class _Reader:
+class _HeaderBits:
     """The bits of the headers: after a byte of ones, one of seven bits follows (B.10.1)."""
 
     __slots__ = ("_byte", "_left", "at", "data", "headers")
@@ -308,7 +308,7 @@ class _Reader:
             self.at += length
 
 
-def _packet(reader: _Reader, coding: Coding, precincts: list[_Precinct], layer: int) -> None:
+def _packet(reader: _HeaderBits, coding: Coding, precincts: list[_Precinct], layer: int) -> None:
     if coding.begins:
         reader.skip(b"\xff\x91", 6)
     reader.begin()
@@ -330,7 +330,7 @@ def _packet(reader: _Reader, coding: Coding, precincts: list[_Precinct], layer: 
 
 
 def _contribution(
-    reader: _Reader, coding: Coding, precinct: _Precinct, number: int, block: _Block, layer: int
+    reader: _HeaderBits, coding: Coding, precinct: _Precinct, number: int, block: _CodeBlock, layer: int
 ) -> list[tuple[int, bool]]:
     """Bytes of a code-block in a packet, by segment, and whether the segment begins with them."""
     if block.included:
@@ -371,7 +371,7 @@ def _contribution(
     return pieces
 
 
-def _passes(reader: _Reader) -> int:
+def _passes(reader: _HeaderBits) -> int:
     """How many coding passes a packet has of a block (B.10.6)."""
     if not reader.bit():
         return 1

@@ -13,7 +13,7 @@ from monitoring.ingest.batch import (
     NO_INPUT,
     NO_PREDICTION,
     NO_TIME,
-    Batch,
+    CaptureBatch,
 )
 from monitoring.storage.state import AggregationState
 
@@ -33,7 +33,7 @@ class Accumulator:
         self._known: set[str] = set()  # hours of ids that are to be written
         self.days: set[str] = set()  # days whose cells changed since the last commit
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: CaptureBatch) -> None:
         """Add what is new in `batch`."""
         keep = self._first(batch)
         self._count(batch, keep)
@@ -57,7 +57,7 @@ class Accumulator:
             self._state.save("ids", hour, self._ids[hour].tobytes())
         self._hours, self._ids, self._changed, self._known = {}, {}, set(), set()
 
-    def _first(self, batch: Batch) -> np.ndarray:
+    def _first(self, batch: CaptureBatch) -> np.ndarray:
         """Which records have not been seen before, in this batch or earlier: bool (R,)."""
         keep = np.zeros(len(batch.record_digest), bool)
         hours = sorted({series.hour for series in batch.series} | {UNKNOWN})
@@ -99,7 +99,7 @@ class Accumulator:
         self._changed.add(hour)
         return found
 
-    def _count(self, batch: Batch, keep: np.ndarray) -> None:
+    def _count(self, batch: CaptureBatch, keep: np.ndarray) -> None:
         """Volumes and health of the records that are new."""
         series, flags = batch.record_series[keep], batch.record_flags[keep]
         count = len(batch.series)
@@ -122,7 +122,7 @@ class Accumulator:
         health.without_event_id += int(np.count_nonzero(flags & NO_EVENT_ID))
         health.without_time += int(np.count_nonzero(flags & NO_TIME))
 
-    def _cells(self, batch: Batch, keep: np.ndarray) -> None:
+    def _cells(self, batch: CaptureBatch, keep: np.ndarray) -> None:
         """Sums and histograms of the predictions that are new, by key."""
         key, confidence = batch.key[keep], batch.confidence[keep]
         margin, entropy, familiarity = batch.margin[keep], batch.entropy[keep], batch.familiarity[keep]
@@ -150,7 +150,7 @@ class Accumulator:
         if batch.images:
             self._images(batch, keep)
 
-    def _images(self, batch: Batch, keep: np.ndarray) -> None:
+    def _images(self, batch: CaptureBatch, keep: np.ndarray) -> None:
         for record, key in zip(batch.record[keep].tolist(), batch.key[keep].tolist(), strict=True):
             values = batch.images.get(record)
             if values is not None and len(values) == len(IMAGE_STATISTICS):

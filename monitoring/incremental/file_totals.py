@@ -11,7 +11,7 @@ import numpy as np
 from monitoring.aggregates.cells import BadLine, Health
 from monitoring.incremental.discovery import Discovery
 from monitoring.incremental.summary import RunSummary
-from monitoring.ingest.batch import Batch, FileCounts
+from monitoring.ingest.batch import CaptureBatch, FileCounts
 from monitoring.ingest.tasks import Task
 from monitoring.storage.base import CaptureFile
 from monitoring.storage.ledger import Ledgers
@@ -26,7 +26,7 @@ class FileTotals:
         self._newlines: dict[str, int] = {}
         self._counts: dict[str, tuple[int, ...]] = {}
 
-    def locate(self, batch: Batch) -> None:
+    def locate(self, batch: CaptureBatch) -> None:
         """Make line numbers that count from the beginning of a range count from that of the file."""
         lines = self._newlines.get(batch.relative, 0) if batch.relative else 0
         if lines:
@@ -36,7 +36,7 @@ class FileTotals:
                 for record, series, found in batch.uncertain
             ]
 
-    def add(self, batch: Batch, task: Task) -> None:
+    def add(self, batch: CaptureBatch, task: Task) -> None:
         """Add the counts of the files of a batch of `task`."""
         for line in batch.bad:
             if line.reason.startswith("cut off"):  # perhaps it is still being written

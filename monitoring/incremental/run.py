@@ -85,7 +85,9 @@ def run(
     store, target = open_store(source, access), open_store(state, access)
     options = ReadOptions(store.name, access or BucketAccess(), tuple(labels or ()), images)
     with target.lock(), _without_collector():
-        return _Run(store, AggregationState(target), options).go(processes, seconds, days, progress)
+        return _AggregationRun(store, AggregationState(target), options).go(
+            processes, seconds, days, progress
+        )
 
 
 def load(
@@ -130,7 +132,7 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-class _Run:
+class _AggregationRun:
     """The stages of a run, wired to one state."""
 
     def __init__(self, source: Store, state: AggregationState, options: ReadOptions) -> None:

@@ -38,7 +38,7 @@ class Source(NamedTuple):
 
 
 @dataclass(slots=True)
-class Batch:
+class CaptureBatch:
     """Records and predictions as arrays: R records, P predictions."""
 
     series: list[Series]

@@ -1,4 +1,4 @@
-"""Builds a `Batch` from lines: collects them as they are read, then measures all of them at once.
+"""Builds a `CaptureBatch` from lines: collects them as they are read, then measures all of them at once.
 
 Uniform lines, of which only the rest behind the input is held, are measured by `monitoring.ingest.fast_path`; those that
 turn out to differ, and all others, are parsed one by one.
@@ -29,7 +29,7 @@ from monitoring.ingest.batch import (
     NO_INPUT,
     NO_PREDICTION,
     NO_TIME,
-    Batch,
+    CaptureBatch,
     FileCounts,
     Source,
 )
@@ -135,7 +135,7 @@ class Builder:
         self._parsed[number] = record
         self._predictions.add(number, predictions(record.data, record.encoding, self._labels))
 
-    def finish(self) -> Batch:
+    def finish(self) -> CaptureBatch:
         """Measure everything."""
         count = len(self._rests)
         uniform = (
@@ -208,7 +208,7 @@ class Builder:
         ids: np.ndarray,
         flags: np.ndarray,
         seconds: np.ndarray,
-    ) -> Batch:
+    ) -> CaptureBatch:
         """Assemble the batch, without what was not a record after all."""
         keys: dict[CellKey, int] = {}
         found = self._predictions.measure(series, record_series, keys)
@@ -225,7 +225,7 @@ class Builder:
             found = found._replace(record=(np.cumsum(valid) - 1)[found.record])
         count = len(digest)
         flags[np.bincount(found.record, minlength=count) == 0] |= NO_PREDICTION
-        batch = Batch(
+        batch = CaptureBatch(
             series, list(keys), record_series, digest, flags, seconds, _first(digest), found.record.astype(np.int32),
             found.key.astype(np.int32), found.confidence, found.margin, found.entropy, found.familiarity, [],
             self.files, self.bad, self._images,
@@ -234,7 +234,7 @@ class Builder:
         return batch
 
     def _uncertain(
-        self, batch: Batch, index: np.ndarray, numbers: np.ndarray
+        self, batch: CaptureBatch, index: np.ndarray, numbers: np.ndarray
     ) -> list[tuple[int, Series, Uncertain]]:
         """Name the predictions of lowest margin, per series, that are not duplicates within the batch."""
         out = []

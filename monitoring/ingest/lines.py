@@ -35,7 +35,7 @@ class Segment(NamedTuple):
 
     source: Source
     begin: int  # of the first line
-    first: int  # index of the first line in `Block.ends`
+    first: int  # index of the first line in `LineBlock.ends`
     stop: int  # index after the last one
     base: int  # offset of the buffer's first byte in the file
     done: bool  # nothing of the file is left
@@ -51,7 +51,7 @@ class LineEnds(NamedTuple):
     dirty: set[int]
 
 
-class Block(NamedTuple):
+class LineBlock(NamedTuple):
     """Lines in the buffer and the segments that they make up; valid until the next block is requested."""
 
     lines: LineEnds
@@ -91,7 +91,7 @@ class LineFinder:
 
     def stream(
         self, source: Source, fill: Fill, start: int = 0, stop: int | None = None
-    ) -> Iterator[Block | Overlong]:
+    ) -> Iterator[LineBlock | Overlong]:
         """Find the lines of a file of any size that begin in [start, stop), after those of waiting small files."""
         yield from self.flush()
         yield from self._stream(source, fill, start, stop)
@@ -123,7 +123,7 @@ class LineFinder:
         self._cut.discard(end - 1)
         self.used = begin
 
-    def flush(self) -> Iterator[Block]:
+    def flush(self) -> Iterator[LineBlock]:
         """Find the lines of the small files that were added."""
         if not self._small:
             return
@@ -138,9 +138,11 @@ class LineFinder:
             first, at = at, bisect_left(ends, end, at)
             skip = 3 if startswith(_BOM, begin, end) else 0
             segments.append(Segment(source, begin + skip, first, at, -begin, True))
-        yield Block(found, segments)
+        yield LineBlock(found, segments)
 
-    def _stream(self, source: Source, fill: Fill, start: int, stop: int | None) -> Iterator[Block | Overlong]:
+    def _stream(
+        self, source: Source, fill: Fill, start: int, stop: int | None
+    ) -> Iterator[LineBlock | Overlong]:
         """Read buffer by buffer; the unfinished line at the end moves to the front for the next."""
         self._clean = self._unquoted = 0
         have, base = 0, start  # bytes in the buffer, and where its first byte stands in the file
@@ -167,7 +169,7 @@ class LineFinder:
             found = self._scan(begin, have)
             ends, first, last = found.ends, 0, len(found.ends)
             if dropped and last:
-                yield Block(found, [Segment(source, begin, 0, 1, base, False)])
+                yield LineBlock(found, [Segment(source, begin, 0, 1, base, False)])
                 begin, base, dropped, first = ends[0] + 1, base + dropped, 0, 1
             if stop is not None:
                 if base + begin >= stop:
@@ -175,7 +177,7 @@ class LineFinder:
                     break
                 last = min(last, bisect_left(ends, stop - base - 1) + 1)
             if first < last:
-                yield Block(found, [Segment(source, begin, first, last, base, False)])
+                yield LineBlock(found, [Segment(source, begin, first, last, base, False)])
                 begin = ends[last - 1] + 1
                 if stop is not None and base + begin >= stop:
                     have = 0
@@ -195,7 +197,7 @@ class LineFinder:
                     base, have, dropped, skipping = base + have + dropped, 0, 0, True
                     self._clean = self._unquoted = 0
         rest = [have] if have and not skipping else []
-        yield Block(
+        yield LineBlock(
             LineEnds(rest, [-1] * len(rest), set(rest)), [Segment(source, 0, 0, len(rest), base, True)]
         )
         if len(self.buffer) > BUFFER:

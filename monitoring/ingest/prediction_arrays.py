@@ -16,7 +16,7 @@ from monitoring.ingest.outputs import clean
 QUANTISED = 0.5 / 255 + 1e-6
 
 
-class Measured(NamedTuple):
+class MeasuredPredictions(NamedTuple):
     """Predictions, in no particular order: P of them."""
 
     record: np.ndarray  # int64 (P,)
@@ -117,7 +117,7 @@ class PredictionArrays:
 
     def measure(
         self, series: Sequence[Series], record_series: np.ndarray, keys: dict[CellKey, int]
-    ) -> Measured:
+    ) -> MeasuredPredictions:
         """Measure all.
 
         Parameters
@@ -135,8 +135,8 @@ class PredictionArrays:
         if self._named:
             parts.append(self._scalars(series, record_series, keys))
         if not parts:
-            return Measured(*(np.empty(0, np.int64) for _ in Measured._fields))
-        return Measured(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            return MeasuredPredictions(*(np.empty(0, np.int64) for _ in MeasuredPredictions._fields))
+        return MeasuredPredictions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _measure(
         self,
@@ -146,7 +146,7 @@ class PredictionArrays:
         series: Sequence[Series],
         record_series: np.ndarray,
         keys: dict[CellKey, int],
-    ) -> Measured:
+    ) -> MeasuredPredictions:
         classes = len(names)
         listed = np.array(rows.values, np.float64).reshape(len(rows.records), classes)
         values = np.concatenate([listed, *(values for _, values in rows.blocks)])
@@ -178,20 +178,22 @@ class PredictionArrays:
             second, share = np.zeros(count), np.zeros(count, np.int64)
         else:
             share = units(np.clip(entropy / np.log(classes), 0.0, 1.0))
-        return Measured(
+        return MeasuredPredictions(
             record, of_record, codes[combined], units(confidence), units(best - second), share, familiarity
         )
 
     def _scalars(
         self, series: Sequence[Series], record_series: np.ndarray, keys: dict[CellKey, int]
-    ) -> Measured:
+    ) -> MeasuredPredictions:
         """Predictions of which only label and confidence are known."""
         record = np.array([row[0] for row in self._named], np.int64)
         index = np.array([row[1] for row in self._named], np.int64)
         of = [_key(series[record_series[row[0]]], row[2], clean(row[4])) for row in self._named]
         key = np.array([keys.setdefault(k, len(keys)) for k in of], np.int64)
         unknown = np.full(len(of), -1, np.int64)
-        return Measured(record, index, key, units([row[3] for row in self._named]), unknown, unknown, unknown)
+        return MeasuredPredictions(
+            record, index, key, units([row[3] for row in self._named]), unknown, unknown, unknown
+        )
 
 
 _MANY = 64  # classes, of which columns of few rows take longer than rows

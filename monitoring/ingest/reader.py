@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from monitoring.aggregates.cells import Series
-from monitoring.ingest.batch import Batch, FileCounts, Source
+from monitoring.ingest.batch import CaptureBatch, FileCounts, Source
 from monitoring.ingest.builder import Builder
 from monitoring.ingest.lines import (
     BUFFER,
     LONGEST_LINE,
     SMALL,
-    Block,
+    LineBlock,
     LineEnds,
     LineFinder,
     Overlong,
@@ -66,7 +66,7 @@ class Reader:
 
     def read(
         self, file: str, fill: Fill, *, path: str = "", start: int = 0, stop: int | None = None, size: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[CaptureBatch]:
         """Read a file of any size, or the lines of it that begin in [start, stop); yields the batches that are full.
 
         Parameters
@@ -108,21 +108,21 @@ class Reader:
             return False
         return True
 
-    def flush(self) -> Iterator[Batch]:
+    def flush(self) -> Iterator[CaptureBatch]:
         """Process the lines of small files that wait; yields the batches that are full."""
         yield from self._batches(self._lines.flush())
 
-    def finish(self) -> Iterator[Batch]:
+    def finish(self) -> Iterator[CaptureBatch]:
         """Process everything that was read, and start from an empty batch; the last batch is there even if it is empty."""
         yield from self.flush()
         yield self._finished()
 
-    def _finished(self) -> Batch:
+    def _finished(self) -> CaptureBatch:
         batch = self._builder.finish()
         self._builder = Builder(self._labels)
         return batch
 
-    def _batches(self, blocks: Iterable[Block | Overlong]) -> Iterator[Batch]:
+    def _batches(self, blocks: Iterable[LineBlock | Overlong]) -> Iterator[CaptureBatch]:
         for block in blocks:
             if isinstance(block, Overlong):
                 self._skip(block.source.counts)
@@ -131,7 +131,7 @@ class Reader:
             if len(self._builder) >= BATCH or self._builder.size >= _HELD:
                 yield self._finished()
 
-    def _add(self, block: Block) -> None:
+    def _add(self, block: LineBlock) -> None:
         """Add the lines of a block, all at once if every one of them is uniform."""
         buffer, builder = self._lines.buffer, self._builder
         (ends, quotes, dirty), segments = block

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dropsort.contract.interrupts import without_interrupts
 from monitoring.aggregates.cells import BadLine
 from monitoring.errors import MissingFileError, StorageError
-from monitoring.ingest.batch import Batch
+from monitoring.ingest.batch import CaptureBatch
 from monitoring.ingest.lines import SMALL
 from monitoring.ingest.outputs import clean
 from monitoring.ingest.reader import Reader
@@ -37,7 +37,7 @@ class ReadOptions(NamedTuple):
 
 def read_tasks(
     options: ReadOptions, tasks: Iterable[Task], processes: int = 1
-) -> Iterator[tuple[Task, Iterable[Batch]]]:
+) -> Iterator[tuple[Task, Iterable[CaptureBatch]]]:
     """Read tasks; yields each with its batches, which have to be consumed before the next is requested."""
     if processes <= 1:
         worker = _Worker(options)
@@ -47,7 +47,7 @@ def read_tasks(
     # A fresh interpreter: forking a process that has threads (of the S3 client) is not safe.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _start, (options,)) as pool:
-        waiting: collections.deque[tuple[Task, Future[list[Batch]]]] = collections.deque()
+        waiting: collections.deque[tuple[Task, Future[list[CaptureBatch]]]] = collections.deque()
         try:
             for task in tasks:
                 with without_interrupts():  # processes start here
@@ -76,7 +76,7 @@ class _Worker:
         self._threads = ThreadPoolExecutor(_AHEAD) if options.source.startswith("s3://") else None
         self._failed: list[BadLine] = []
 
-    def read(self, task: Task) -> Iterator[Batch]:
+    def read(self, task: Task) -> Iterator[CaptureBatch]:
         """Read a task; at least one batch, which name the files that cannot be read."""
         if task.is_range:
             batches = self._read_large(task.files[0], task)
@@ -93,7 +93,7 @@ class _Worker:
             batch.failed, self._failed = self._failed, []
             yield batch
 
-    def _read_folder(self, folder: str, files: Iterable[CaptureFile]) -> Iterator[Batch]:
+    def _read_folder(self, folder: str, files: Iterable[CaptureFile]) -> Iterator[CaptureBatch]:
         reader = self._reader
         has_space, read_small = reader.has_space, reader.read_small
         series = series_of_path(self._store.path(f"{folder}/" if folder else ""))
@@ -116,7 +116,7 @@ class _Worker:
                 if not small:
                     yield from self._read_large(file, Task())
 
-    def _read_large(self, file: CaptureFile, task: Task) -> Iterator[Batch]:
+    def _read_large(self, file: CaptureFile, task: Task) -> Iterator[CaptureBatch]:
         store, name, start = self._store, file.name, task.start
         try:
             found = [file] if file.size >= 0 else store.sized([file])
@@ -130,7 +130,9 @@ class _Worker:
         except StorageError as error:
             self._failed.append(_failure(name, error))
 
-    def _read_objects(self, files: Sequence[CaptureFile], threads: ThreadPoolExecutor) -> Iterator[Batch]:
+    def _read_objects(
+        self, files: Sequence[CaptureFile], threads: ThreadPoolExecutor
+    ) -> Iterator[CaptureBatch]:
         """Read objects of a bucket, many at the same time, in their order."""
         waiting: collections.deque[tuple[str, Future[bytes]]] = collections.deque()
         rest = iter(files)
@@ -167,6 +169,6 @@ def _start(options: ReadOptions) -> None:
     _worker = _Worker(options)
 
 
-def _read(task: Task) -> list[Batch]:
+def _read(task: Task) -> list[CaptureBatch]:
     assert _worker is not None  # noqa: S101
     return list(_worker.read(task))

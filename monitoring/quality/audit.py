@@ -33,7 +33,7 @@ from dropsort.contract.text import number_of
 FEWEST = 30  # reviews in a stratum; days with fewer are merged with their neighbours
 HALF_WIDTH = 0.01  # of the interval that further reviews are counted for
 
-Verdict = Literal["met", "missed", "undecided"]
+AuditVerdict = Literal["met", "missed", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Audit:
         return self.outcomes[CLASSIFIED]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> AuditVerdict:
         """Whether the target precision is above the interval (missed), below or at its lower end (met), or within it."""
         low, high = self.classified.estimate.interval
         if high < self.target:

@@ -27,8 +27,8 @@ from monitoring.storage.base import Store
 
 MANIFEST = "state.json"
 EXPORTS = "aggregates"
-Kind = Literal["hours", "ids", "ledgers"]
-KINDS: tuple[Kind, ...] = ("hours", "ids", "ledgers")
+ObjectKind = Literal["hours", "ids", "ledgers"]
+KINDS: tuple[ObjectKind, ...] = ("hours", "ids", "ledgers")
 OBJECTS = {  # everything in a folder of aggregates
     MANIFEST,
     *KINDS,
@@ -99,7 +99,7 @@ class AggregationState:
             )
         return manifest
 
-    def load(self, kind: Kind, part: str) -> bytes:
+    def load(self, kind: ObjectKind, part: str) -> bytes:
         """Read the object of a kind for an hour or day; empty if there is none.
 
         Raises
@@ -118,7 +118,7 @@ class AggregationState:
             raise self._damaged(stored.name)
         return data
 
-    def save(self, kind: Kind, part: str, data: bytes) -> None:
+    def save(self, kind: ObjectKind, part: str, data: bytes) -> None:
         """Write a new version of an object, which becomes part of the state with the next `commit`."""
         before = self._objects(kind).get(part)
         name = f"{kind}/{part.replace(':', '')}.{self.manifest.generation + 1}-{self._random}"
@@ -156,7 +156,7 @@ class AggregationState:
     def _named(self) -> set[str]:
         return {stored.name for kind in KINDS for stored in self._objects(kind).values()}
 
-    def _objects(self, kind: Kind) -> dict[str, StoredObject]:
+    def _objects(self, kind: ObjectKind) -> dict[str, StoredObject]:
         objects: dict[str, StoredObject] = getattr(self.manifest, kind)
         return objects
 

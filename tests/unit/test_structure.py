@@ -1,9 +1,11 @@
-"""The package layout: which package may import which, no import circles, and no module, of tests too, longer than 400 lines."""
+"""The package layout: which package may import which, no import circles, names of classes, and the length of modules, of tests too."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from collections import defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -69,6 +71,31 @@ def test_no_module_is_longer_than_a_few_screens() -> None:
     paths = [*MODULES.values(), *(ROOT / "tests").rglob("*.py")]
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
     assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+def classes_of(path: Path) -> list[str]:
+    """Names of a module's classes, and of its type aliases, which are written like classes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    aliases = [
+        target.id
+        for node in assigned
+        for target in node.targets
+        if isinstance(target, ast.Name) and not ast.unparse(node.value).startswith("TypeVar(")
+    ]
+    return [
+        *(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)),
+        *(name for name in aliases if re.fullmatch(r"_*[A-Z]\w*[a-z]\w*", name)),
+    ]
+
+
+def test_no_two_classes_have_one_name() -> None:
+    modules = defaultdict(list)
+    for module, path in MODULES.items():
+        for name in classes_of(path):
+            modules[name].append(module)
+    assert len(modules) > 300
+    assert {name: found for name, found in modules.items() if len(found) > 1} == {}
 
 
 def test_no_module_imports_itself_through_others() -> None:

@@ -17,6 +17,9 @@ MANIFEST = "manifest.csv"  # in a folder of images: label, part and what else is
 NAMES = "surrogateescape"  # names of files in it may not be UTF-8
 PARTS = ("train", "validation", "test")
 
+Pixels = NDArray[np.uint8]  # [N, side, side, 3]
+ClassNumbers = NDArray[np.int64]  # [N]
+
 
 @dataclass(frozen=True)
 class LabelledImage:
@@ -44,7 +47,7 @@ class Dataset:
         """The class number of an image's label."""
         return self.labels.index(image.label)
 
-    def numbers(self, images: Sequence[LabelledImage]) -> NDArray[np.int64]:
+    def numbers(self, images: Sequence[LabelledImage]) -> ClassNumbers:
         """The class numbers of several images' labels, [N]."""
         return np.array([self.number(image) for image in images], np.int64)
 
@@ -58,7 +61,7 @@ class Dataset:
         }
 
 
-def load(images: Sequence[LabelledImage], side: int) -> NDArray[np.uint8]:
+def load(images: Sequence[LabelledImage], side: int) -> Pixels:
     """The pixels of images, uint8 [N, side, side, 3], resized as the ONNX graph resizes them."""
     pixels = np.zeros((len(images), side, side, 3), np.uint8)
     for i, image in enumerate(images):

@@ -36,7 +36,7 @@ from training.evaluation.threshold import choose_threshold
 
 MARGIN = 0.01  # of accuracy that a candidate may lose, at most, if it classifies more
 
-Verdict = Literal["roll out", "do not roll out", "undecided"]
+ComparisonVerdict = Literal["roll out", "do not roll out", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Comparison:
         found: NDArray[np.bool_] = side.predictions.confidence >= chosen.value
         return found if chosen.met else np.zeros_like(found)
 
-    def verdict(self) -> tuple[Verdict, str]:
+    def verdict(self) -> tuple[ComparisonVerdict, str]:
         """Whether to roll the candidate out, and one sentence why."""
         judged = self.decisive()
         accuracy, coverage = judged.accuracy(), judged.coverage()

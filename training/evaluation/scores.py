@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dropsort.contract.statistics import wilson
 
-Array = NDArray[np.floating]
+FloatArray = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 
 
@@ -32,7 +32,7 @@ def share(hits: int, of: int) -> Share:
     return Share(hits / of if of else math.nan, *wilson(hits, of), of)
 
 
-def log_loss(probabilities: Array, truth: NDArray[np.integer]) -> float:
+def log_loss(probabilities: FloatArray, truth: NDArray[np.integer]) -> float:
     """Mean negative log-likelihood, in nats, of the true classes [N] in the probabilities [N, K]."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
@@ -44,7 +44,7 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classe
     return [[int(cell) for cell in row] for row in table]
 
 
-def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]]:
+def risk_coverage(confidence: FloatArray, correct: Flags) -> list[tuple[float, float]]:
     """(coverage, share of errors among the covered) with the most confident images first; equal confidences enter together.
 
     Both arguments are [N]; there is one pair for each distinct confidence.
@@ -58,7 +58,7 @@ def risk_coverage(confidence: Array, correct: Flags) -> list[tuple[float, float]
     return [(float(c / len(order)), float(e / c)) for c, e in zip(count[last], errors[last], strict=True)]
 
 
-def fit_temperature(logits: Array, truth: NDArray[np.integer]) -> float:
+def fit_temperature(logits: FloatArray, truth: NDArray[np.integer]) -> float:
     """The temperature that gives held-out logits [N, K] the best likelihood: above 1 makes them less confident.
 
     The loss is convex in the inverse temperature: a golden-section search over 0.1 to 10 on a log scale finds it.
@@ -76,7 +76,7 @@ def fit_temperature(logits: Array, truth: NDArray[np.integer]) -> float:
     return math.exp((low + high) / 2)
 
 
-def softmax(logits: Array, temperature: float = 1.0) -> NDArray[Any]:
+def softmax(logits: FloatArray, temperature: float = 1.0) -> NDArray[Any]:
     """Probabilities [N, K] of logits [N, K]."""
     scaled: NDArray[Any] = logits / temperature
     powers: NDArray[Any] = np.exp(scaled - scaled.max(1, keepdims=True))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dropsort.contract.defaults import PRECISION
-from training.evaluation.scores import Array, Flags
+from training.evaluation.scores import Flags, FloatArray
 
 
 class Threshold(NamedTuple):
@@ -21,7 +21,7 @@ class Threshold(NamedTuple):
 
 
 def choose_threshold(
-    confidence: Array, correct: Flags, precision: float = PRECISION, chance: float = 0.0
+    confidence: FloatArray, correct: Flags, precision: float = PRECISION, chance: float = 0.0
 ) -> Threshold:
     """The lowest threshold whose images reach the target precision.
 

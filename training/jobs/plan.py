@@ -18,8 +18,8 @@ from training.aws.requests import AwsRequest, check, split_s3
 from training.errors import TrainingError
 from training.jobs import source
 
-Kind = Literal["built-in", "script"]
-KINDS: tuple[Kind, ...] = ("built-in", "script")
+JobKind = Literal["built-in", "script"]
+KINDS: tuple[JobKind, ...] = ("built-in", "script")
 
 PREFIX = "training"  # everything of every job is below it
 CHANNELS = ("train", "validation", "train_lst", "validation_lst")
@@ -49,7 +49,7 @@ class TrainingJob:
     then resumes from its checkpoints, if it has written any, and waits at most `max_wait_seconds` in all.
     """
 
-    kind: Kind
+    kind: JobKind
     bucket: str  # takes code, checkpoints and models; the role must be able to read and write it
     role: str  # ARN of the execution role
     region: str

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.dataset.images import ClassNumbers, Pixels
 from training.inference import open_session
 from training.model import graph
 from training.model.familiarity import Familiarity
 from training.model.network import Network, blocks
-from training.model.training_loop import Images, Labels, fit, logits_of
+from training.model.training_loop import fit, logits_of
 from training.progress import Epoch
 
 
@@ -26,7 +27,7 @@ class Classifier:
     reference: Network | None
     mirror: bool = True  # predictions are the mean over the image and its mirror image
 
-    def logits(self, images: Images) -> NDArray[np.float32]:
+    def logits(self, images: Pixels) -> NDArray[np.float32]:
         """Logits [N, K] of images."""
         logits: NDArray[np.float32] = logits_of(self.network, images).numpy()
         if self.mirror:
@@ -34,7 +35,7 @@ class Classifier:
             logits = (logits + logits_of(self.network, mirrored).numpy()) / 2
         return logits
 
-    def familiar_features(self, images: Images) -> NDArray[np.float32]:
+    def familiar_features(self, images: Pixels) -> NDArray[np.float32]:
         """The features [N, width] from which familiarity is computed, as the written graph computes them."""
         network = self.reference or self.network
         spec = network.spec
@@ -64,9 +65,9 @@ class Classifier:
 def train_classifier(
     arch: str,
     classes: int,
-    images: Images,
-    labels: Labels,
-    validation: tuple[Images, Labels] | None = None,
+    images: Pixels,
+    labels: ClassNumbers,
+    validation: tuple[Pixels, ClassNumbers] | None = None,
     *,
     mirror: bool = True,
     progress: Callable[[Epoch], None] = lambda _: None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from training.model.familiarity import Familiarity
-from training.model.layers import Block, Conv, same
+from training.model.layers import Conv, ConvBlock, same
 
 OPSET = 18  # the first with Resize over chosen axes, with antialiasing
 INPUT, PROBABILITIES, FAMILIARITY = "images", "probabilities", "familiarity"
@@ -100,7 +100,7 @@ class GraphWriter:
             return self.node("Relu", x)
         return self.node("Clip", x, self.number(0), self.number(ceiling))
 
-    def block(self, x: str, block: Block) -> str:
+    def block(self, x: str, block: ConvBlock) -> str:
         """The convolutions of a block and the addition around them."""
         y = x
         for conv in block.convs:
@@ -109,7 +109,7 @@ class GraphWriter:
             y = self.node("Add", y, x if block.shortcut is None else self.convolve(x, block.shortcut))
         return self.activate(y, block.ceiling)
 
-    def features(self, x: str, blocks: Sequence[Block]) -> str:
+    def features(self, x: str, blocks: Sequence[ConvBlock]) -> str:
         """Blocks one after another, then the mean over the image: [N, width]."""
         for block in blocks:
             x = self.block(x, block)
@@ -185,7 +185,7 @@ class GraphWriter:
 def write(
     path: Path,
     *,
-    blocks: Sequence[Block],
+    blocks: Sequence[ConvBlock],
     head: tuple[NDArray[Any], NDArray[Any]],
     temperature: float,
     side: int,
@@ -193,7 +193,7 @@ def write(
     scale: float,
     known: Familiarity | None = None,
     mirror: bool = False,
-    reference_blocks: Sequence[Block] = (),
+    reference_blocks: Sequence[ConvBlock] = (),
     metadata: dict[str, str] | None = None,
     quantise: bool = True,
 ) -> None:
@@ -236,7 +236,7 @@ def write(
     path.write_bytes(_model(writer, outputs, metadata or {}))
 
 
-def extractor(blocks: Sequence[Block], *, side: int, mean: float, scale: float) -> bytes:
+def extractor(blocks: Sequence[ConvBlock], *, side: int, mean: float, scale: float) -> bytes:
     """A graph of images to `features` [N, width] alone, with the weights rounded as `write` rounds them.
 
     Familiarity is built from these features, so that rounding does not lower the familiarity of any image.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Conv:
     `ceiling` None means no activation, infinity an unclipped ReLU, 6 a ReLU6. `pads` are (top, left, bottom, right).
     """
 
-    weight: Array
-    bias: Array
+    weight: Float32Array
+    bias: Float32Array
     stride: int
     pads: tuple[int, int, int, int]
     groups: int = 1
@@ -30,7 +30,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Block:
+class ConvBlock:
     """Convolutions one after another; with `skip`, the input is added to what comes out of them.
 
     `shortcut` is a convolution of the added input (where the shape changes), `ceiling` as in `Conv`, after
@@ -44,14 +44,19 @@ class Block:
 
 
 def fold(
-    weight: Array, gamma: Array, beta: Array, mean: Array, variance: Array, eps: float
-) -> tuple[Array, Array]:
+    weight: Float32Array,
+    gamma: Float32Array,
+    beta: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    eps: float,
+) -> tuple[Float32Array, Float32Array]:
     """Weight and bias of a convolution that does what `weight` and a batch normalisation after it did."""
     scale = gamma / np.sqrt(variance + eps)
     return (weight * scale[:, None, None, None]).astype(np.float32), (beta - mean * scale).astype(np.float32)
 
 
-def same(one: Block, other: Block) -> bool:
+def same(one: ConvBlock, other: ConvBlock) -> bool:
     """Whether two blocks compute the same."""
     pairs = list(zip(one.convs, other.convs, strict=False))
     if (len(one.convs), one.skip, one.ceiling) != (len(other.convs), other.skip, other.ceiling):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.errors import TrainingError
-from training.model.layers import Block, Conv, fold
+from training.model.layers import Conv, ConvBlock, fold
 from training.settings import EFFICIENTNET, RESNET
 
 
@@ -145,7 +145,7 @@ def _unit(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
     )
 
 
-def blocks(network: Network) -> list[Block]:
+def blocks(network: Network) -> list[ConvBlock]:
     """The feature extractor of a trained network as plain arrays, batch normalisation folded in."""
     network = network.eval()
     return list(
@@ -153,23 +153,25 @@ def blocks(network: Network) -> list[Block]:
     )
 
 
-def _efficientnet_blocks(body: Any) -> Iterator[Block]:
-    yield Block((_conv(body._conv_stem, body._bn0, 6.0),))
+def _efficientnet_blocks(body: Any) -> Iterator[ConvBlock]:
+    yield ConvBlock((_conv(body._conv_stem, body._bn0, 6.0),))
     for block in body._blocks:
         convs = [_conv(block._depthwise_conv, block._bn1, 6.0), _conv(block._project_conv, block._bn2, None)]
         if hasattr(block, "_expand_conv"):
             convs.insert(0, _conv(block._expand_conv, block._bn0, 6.0))
         spec = block._block_args
-        yield Block(tuple(convs), skip=spec.stride in (1, [1]) and spec.input_filters == spec.output_filters)
-    yield Block((_conv(body._conv_head, body._bn1, 6.0),))
+        yield ConvBlock(
+            tuple(convs), skip=spec.stride in (1, [1]) and spec.input_filters == spec.output_filters
+        )
+    yield ConvBlock((_conv(body._conv_head, body._bn1, 6.0),))
 
 
-def _resnet_blocks(body: Any) -> Iterator[Block]:
+def _resnet_blocks(body: Any) -> Iterator[ConvBlock]:
     infinity = float("inf")
-    yield Block((_conv(body.stem[0], body.stem[1], infinity),))
+    yield ConvBlock((_conv(body.stem[0], body.stem[1], infinity),))
     for stage in body.stages:
         shortcut = None if stage.shortcut is None else _conv(stage.shortcut[0], stage.shortcut[1], None)
-        yield Block(
+        yield ConvBlock(
             (_conv(stage.one[0], stage.one[1], infinity), _conv(stage.two[0], stage.two[1], None)),
             True,
             shortcut,

@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
+from training.dataset.images import ClassNumbers, Pixels
 from training.model.augment import augment
 from training.model.network import Network
 from training.progress import Epoch
-
-Images = NDArray[np.uint8]  # [N, side, side, 3]
-Labels = NDArray[np.int64]  # [N]
 
 
 def device() -> torch.device:
@@ -30,9 +27,9 @@ def device() -> torch.device:
 def fit(
     arch: str,
     classes: int,
-    images: Images,
-    labels: Labels,
-    validation: tuple[Images, Labels] | None = None,
+    images: Pixels,
+    labels: ClassNumbers,
+    validation: tuple[Pixels, ClassNumbers] | None = None,
     *,
     seed: int = 0,
     epochs: int | None = None,
@@ -57,7 +54,7 @@ def fit(
     checkpoints
         Folder in which every epoch is saved, and from which an interrupted training of the same settings is resumed.
     """
-    run = _Run(arch, classes, images, labels, seed, epochs, batch, smoothing, mirror)
+    run = _TrainingRun(arch, classes, images, labels, seed, epochs, batch, smoothing, mirror)
     settings = (arch, classes, len(images), seed, run.epochs, batch, mirror)
     checkpoint = checkpoints / "training.pt" if checkpoints else None
     if checkpoint is not None and checkpoint.is_file():
@@ -82,15 +79,15 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     temporary.replace(path)  # atomic: a crash while writing leaves the older checkpoint
 
 
-class _Run:
+class _TrainingRun:
     """The state of a training: everything that a checkpoint contains."""
 
     def __init__(
         self,
         arch: str,
         classes: int,
-        images: Images,
-        labels: Labels,
+        images: Pixels,
+        labels: ClassNumbers,
         seed: int,
         epochs: int | None,
         batch: int,
@@ -136,7 +133,7 @@ class _Run:
         self.epoch += 1
         return float(np.mean(losses))
 
-    def validate(self, images: Images, labels: Labels) -> tuple[float, float]:
+    def validate(self, images: Pixels, labels: ClassNumbers) -> tuple[float, float]:
         """Loss and accuracy on images without augmentation."""
         logits, truth = logits_of(self.network, images), torch.from_numpy(labels)
         return (
@@ -186,7 +183,7 @@ class _Run:
 
 
 @torch.no_grad()
-def features_of(network: Network, images: Images, batch: int = 64) -> torch.Tensor:
+def features_of(network: Network, images: Pixels, batch: int = 64) -> torch.Tensor:
     """Feature vectors [N, width] of images without augmentation, on the CPU."""
     network.eval()
     where, parts = next(network.parameters()).device, [torch.zeros(0, network.spec.width)]
@@ -197,7 +194,7 @@ def features_of(network: Network, images: Images, batch: int = 64) -> torch.Tens
 
 
 @torch.no_grad()
-def logits_of(network: Network, images: Images) -> torch.Tensor:
+def logits_of(network: Network, images: Pixels) -> torch.Tensor:
     """Logits [N, K] of images without augmentation, on the CPU."""
     where = next(network.parameters()).device
     logits: torch.Tensor = network.head(features_of(network, images).to(where)).cpu()

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from dropsort.contract import model_folder
+from training.dataset.images import Pixels
 from training.evaluation import scores
 from training.inference import open_session
 from training.model import familiarity, graph
 from training.model.classifier import Classifier
-from training.model.training_loop import Images
 from training.stages.calibrate import Calibrated
 from training.stages.fit import Fitted
 
@@ -39,7 +39,7 @@ def export(
 
 
 def weight_rounding(
-    classifier: Classifier, path: Path, images: Images, temperature: float
+    classifier: Classifier, path: Path, images: Pixels, temperature: float
 ) -> dict[str, float]:
     """The effect of 8-bit weights: the graph at `path` against the 32-bit network, on the same images.
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from training import dataset
 from training.dataset import Dataset, LabelledImage
+from training.dataset.images import ClassNumbers, Pixels
 from training.errors import TrainingError
 from training.model.classifier import Classifier, train_classifier
 from training.model.network import architecture
-from training.model.training_loop import Images, Labels
 from training.progress import Epoch, EpochProgress, OnEpoch
 from training.settings import TrainingSettings
 from training.stages.out_of_fold import out_of_fold
@@ -40,10 +40,10 @@ class Fitted:
     """
 
     classifier: Classifier
-    images: Images
+    images: Pixels
     groups: NDArray[np.int64]
     logits: NDArray[np.float32]
-    truth: Labels
+    truth: ClassNumbers
 
 
 def fit(data: Dataset, settings: TrainingSettings, progress: OnEpoch) -> Fitted:
@@ -75,9 +75,9 @@ def fit(data: Dataset, settings: TrainingSettings, progress: OnEpoch) -> Fitted:
 
     def train(
         number: int,
-        part: Images,
-        labels: Labels,
-        validation: tuple[Images, Labels] | None = None,
+        part: Pixels,
+        labels: ClassNumbers,
+        validation: tuple[Pixels, ClassNumbers] | None = None,
         **more: Any,
     ) -> Classifier:
         return train_classifier(

@@ -8,27 +8,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from training.dataset.images import ClassNumbers, Pixels
 from training.dataset.splitting import folds
-
-Images = NDArray[np.uint8]
-Truth = NDArray[np.int64]
 
 
 class TrainedModel(Protocol):
     """What a training returns."""
 
-    def logits(self, images: Images) -> NDArray[Any]:
+    def logits(self, images: Pixels) -> NDArray[Any]:
         """Logits [N, K] of images [N, side, side, 3]."""
 
 
 def out_of_fold(
-    images: Images,
-    truth: Truth,
+    images: Pixels,
+    truth: ClassNumbers,
     groups: NDArray[np.int64],
     *,
     count: int,
     seed: int,
-    train: Callable[[int, Images, Truth], TrainedModel],
+    train: Callable[[int, Pixels, ClassNumbers], TrainedModel],
 ) -> NDArray[np.float32]:
     """Logits [N, K] of all images.
 

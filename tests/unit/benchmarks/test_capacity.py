@@ -114,9 +114,9 @@ def test_the_simulation_is_compared_with_what_was_measured() -> None:
     # Tries come at the same time, so the endpoint waits between two of them.
     assert 30 / capacity_embedded.RATE <= simulated.drained_seconds < 90 / capacity_embedded.RATE
     seconds = simulated.drained_seconds
-    assert not capacity_embedded.compare(capacity_embedded.Measured(30, 1.1 * seconds, 60), simulated)
-    assert capacity_embedded.compare(capacity_embedded.Measured(30, 1.3 * seconds, 60), simulated)
-    assert capacity_embedded.compare(capacity_embedded.Measured(29, seconds, 60), simulated)
+    assert not capacity_embedded.compare(capacity_embedded.MeasuredBurst(30, 1.1 * seconds, 60), simulated)
+    assert capacity_embedded.compare(capacity_embedded.MeasuredBurst(30, 1.3 * seconds, 60), simulated)
+    assert capacity_embedded.compare(capacity_embedded.MeasuredBurst(29, seconds, 60), simulated)
     # AND each case has an effect of its own
     times = [
         capacity_embedded.simulate(case, 30, 1.0, 1)[0].drained_seconds for case in capacity_embedded.CASES

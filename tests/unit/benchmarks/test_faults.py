@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from benchmarks.faults import __main__ as faults
 from benchmarks.faults import proxy
-from benchmarks.faults.batch import Batch, Site, Verdict
+from benchmarks.faults.batch import BatchVerdict, ImageBatch, Site
 
 BUCKET = "pictures"
 
@@ -33,7 +33,7 @@ def site() -> Iterator[Site]:
         )
 
 
-def write(site: Site, batch: Batch, index: int, outcome: str = "classified", **changed: Any) -> None:
+def write(site: Site, batch: ImageBatch, index: int, outcome: str = "classified", **changed: Any) -> None:
     """A result of an image's newest upload, as the service writes them."""
     key = batch.key(index)
     upload = batch.uploads[key]
@@ -51,7 +51,7 @@ def write(site: Site, batch: Batch, index: int, outcome: str = "classified", **c
 
 def test_each_image_is_judged_by_its_newest_upload(site: Site) -> None:
     # GIVEN ten images, of which seven are not as they should be
-    batch = Batch("some", 10, [(b"image", "bicycle")])
+    batch = ImageBatch("some", 10, [(b"image", "bicycle")])
     batch.put_all(site)
     for index in range(10):
         if index not in (1, 5):  # 1: no result
@@ -76,11 +76,11 @@ def test_each_image_is_judged_by_its_newest_upload(site: Site) -> None:
 
 
 def test_all_is_well_when_every_image_has_its_result(site: Site) -> None:
-    batch = Batch("some", 2, [(b"image", "bicycle")])
+    batch = ImageBatch("some", 2, [(b"image", "bicycle")])
     batch.put_all(site)
     write(site, batch, 0)
     write(site, batch, 1, "low-confidence")
-    assert batch.drain(site, 60)[0] == Verdict(2)
+    assert batch.drain(site, 60)[0] == BatchVerdict(2)
 
 
 def test_at_least_25_kinds_are_listed_each_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_a_fault_is_of_one_service_and_ends(behind: tuple[proxy.Proxy, str, str]
 
 def test_a_response_breaks_off_and_a_connection_is_reset(behind: tuple[proxy.Proxy, str, str]) -> None:
     between, endpoint, _ = behind
-    between.inject(proxy.of("endpoint", proxy.always(proxy.Response(200, b"half", length=9))))
+    between.inject(proxy.of("endpoint", proxy.always(proxy.InjectedResponse(200, b"half", length=9))))
     with pytest.raises(http.client.IncompleteRead):
         through(between, endpoint)
     between.inject(proxy.of("endpoint", proxy.reset))

@@ -17,7 +17,7 @@ from dropsort.client.status import Status
 from dropsort.contract import backlog, reconciliation
 
 OLD, NEW = datetime(2026, 11, 26, 9, tzinfo=UTC), datetime(2026, 11, 26, 10, 30, 15, tzinfo=UTC)
-RUN = backlog.Run("r", "arn", "2026-11-26T09:00:00+00:00", 1200)
+RUN = backlog.BacklogRun("r", "arn", "2026-11-26T09:00:00+00:00", 1200)
 EVERYTHING = Status(
     uploads=12345, in_progress=1000, retryable=2000, without_result=3, oldest="incoming/a\x1b.jpg", oldest_uploaded=OLD,
     unreviewed=4000, oldest_unreviewed=NEW, failed=Counter({"empty_object": 1, "not_an_image": 1001}), run=RUN,

@@ -32,7 +32,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any, str]]:
         yield s3, states, made["stateMachineArn"]
 
 
-def start(s3: Any, states: Any, machine: str, *keys: str) -> backlog.Run:
+def start(s3: Any, states: Any, machine: str, *keys: str) -> backlog.BacklogRun:
     with UploadList() as uploads:
         uploads.extend(BUCKET, keys or ("incoming/a.png",))
         return backlog.start(s3, states, BUCKET, machine, uploads, concurrency=3)
@@ -139,7 +139,7 @@ def test_after_a_minute_a_run_that_never_started_counts_as_ended(
 
     monkeypatch.setattr(backlog, "datetime", Clock)
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=started)
-    run = backlog.Run("x", f"{machine.replace('stateMachine', 'execution')}:x", at.isoformat(), 1)
+    run = backlog.BacklogRun("x", f"{machine.replace('stateMachine', 'execution')}:x", at.isoformat(), 1)
     assert backlog.running(states, run) is (started > -60)
 
 
@@ -155,7 +155,7 @@ def test_a_damaged_announcement_is_none_and_another_error_is_raised(aws: tuple[A
         s3.put_object(Bucket=BUCKET, Key=backlog.CURRENT, Body=body)
         assert backlog.current(s3, states, BUCKET) is None
     with pytest.raises(Exception, match="InvalidArn"):
-        backlog.running(states, backlog.Run("x", "no ARN", "2026-01-01T00:00:00+00:00", 1))
+        backlog.running(states, backlog.BacklogRun("x", "no ARN", "2026-01-01T00:00:00+00:00", 1))
     # GIVEN one that replaces a damaged announcement
     assert backlog.current(s3, states, BUCKET) is None
     run = start(s3, states, machine)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from dropsort.contract import stack
-from dropsort.contract.stack import Event, Stack
+from dropsort.contract.stack import Stack, StackEvent
 
 ARN = "arn:aws:cloudformation:eu-west-1:1:stack/dropsort/5"
 TIME = datetime(2026, 11, 26, tzinfo=UTC)
@@ -36,8 +36,10 @@ def event(number: int, **members: Any) -> dict[str, Any]:
     return {"StackId": ARN, "EventId": f"e{number}", "StackName": "dropsort", "Timestamp": TIME} | members
 
 
-def failed(resource: str, reason: str, kind: str = "AWS::S3::Bucket", status: str = "CREATE_FAILED") -> Event:
-    return Event("e", resource, kind, status, reason)
+def failed(
+    resource: str, reason: str, kind: str = "AWS::S3::Bucket", status: str = "CREATE_FAILED"
+) -> StackEvent:
+    return StackEvent("e", resource, kind, status, reason)
 
 
 def test_a_stack_is_read_with_its_outputs_and_parameters(cloudformation: Any) -> None:
@@ -114,8 +116,8 @@ def test_events_are_read_to_the_last_one_seen_oldest_first(cloudformation: Any) 
         {"StackEvents": [newest, event(2)], "NextToken": "more"},
         {"StackEvents": [event(1), event(0)]},
     ]
-    third = Event("e3", "Bucket", "AWS::S3::Bucket", "CREATE_FAILED", "taken")
-    former = [Event(f"e{number}", "", "", "", "") for number in range(3)]
+    third = StackEvent("e3", "Bucket", "AWS::S3::Bucket", "CREATE_FAILED", "taken")
+    former = [StackEvent(f"e{number}", "", "", "", "") for number in range(3)]
     for marker, expected in (
         (None, [*former, third]),
         ("e0", [*former[1:], third]),

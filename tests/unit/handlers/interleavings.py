@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from dropsort.contract import keys
-from handlers.recording import CONFLICT, Delete, Entry, Head, Operation, Put, Response, record
+from handlers.recording import CONDITION_FAILED, Delete, Entry, Head, Operation, Put, Response, record
 
 PLACES = keys.result_keys("cam1/a.jpg")
 Store = tuple[tuple[str, str, Entry], ...]  # key, ETag, what lies there; sorted by key
@@ -81,14 +81,14 @@ def call(store: Store, operation: Operation, etag: str) -> tuple[Store, Response
     match operation:
         case Put(key, if_match, entry):
             if (there[0] if there else None) != if_match:
-                return store, CONFLICT
+                return store, CONDITION_FAILED
             objects[key] = (etag, entry)
             answer = etag
         case Head(key):
             answer = (there[0], there[1].to_metadata()) if there else None
         case Delete(key, if_match):
             if there and there[0] != if_match:
-                return store, CONFLICT
+                return store, CONDITION_FAILED
             objects.pop(key, None)
     return tuple(sorted((key, tag, entry) for key, (tag, entry) in objects.items())), answer
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dropsort.contract import keys
-from handlers.recording import CONFLICT, MAX_ROUNDS, Contended, Delete, Entry, Head, Put, record
+from handlers.recording import CONDITION_FAILED, MAX_ROUNDS, Contended, Delete, Entry, Head, Put, record
 from tests.unit.handlers.interleavings import PLACES, Recorder, Store, ends, step
 
 OUTCOMES = keys.OUTCOMES
@@ -312,12 +312,14 @@ def _lose_every_race(mine: Entry, answers: Iterable[object]) -> None:
 def test_endless_lost_races_for_its_own_place_end_in_contended() -> None:
     older = ("etag", entry(1, "classified").to_metadata())
     with pytest.raises(Contended, match=r"classified/cam1/a\.jpg\.json"):
-        _lose_every_race(entry(2, "classified"), itertools.islice(itertools.cycle([CONFLICT, older]), 100))
+        _lose_every_race(
+            entry(2, "classified"), itertools.islice(itertools.cycle([CONDITION_FAILED, older]), 100)
+        )
 
 
 def test_endless_lost_races_for_another_place_end_in_contended() -> None:
     older = ("etag", entry(1, "failed").to_metadata())
-    answers = itertools.chain(['"mine"', None], itertools.cycle([older, CONFLICT]))
+    answers = itertools.chain(['"mine"', None], itertools.cycle([older, CONDITION_FAILED]))
     with pytest.raises(Contended, match="failed/"):
         _lose_every_race(entry(2, "classified"), itertools.islice(answers, 100))
 

@@ -114,7 +114,7 @@ def test_only_what_was_read_is_deleted() -> None:
         stub.add_response("delete_object", {}, {"Bucket": BUCKET, "Key": request.key, "IfMatch": '"old"'})
         assert recording_requests._call(client, BUCKET, b"", request) is None
         stub.add_client_error("delete_object", "PreconditionFailed", http_status_code=412)
-        assert recording_requests._call(client, BUCKET, b"", request) is recording_requests.CONFLICT
+        assert recording_requests._call(client, BUCKET, b"", request) is recording_requests.CONDITION_FAILED
         stub.add_client_error("delete_object", "NoSuchKey", http_status_code=404)
         assert recording_requests._call(client, BUCKET, b"", request) is None
     assert older.beats(entry(1, "failed")) is False

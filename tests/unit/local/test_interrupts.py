@@ -21,14 +21,14 @@ COMMAND = """
 import os, signal, sys, time
 from pathlib import Path
 from dropsort.local.interrupts import Interrupts
-from dropsort.local.process import Lifeline, Process
+from dropsort.local.process import Lifeline, SupervisedProcess
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 parts = []
 interrupts = Interrupts(lambda sentence: print(sentence, flush=True), lambda: [part.kill() for part in parts])
 interrupts.install()
 try:
-    parts.append(Process("x", [sys.executable, "-c", sys.argv[2]], os.environ, Path(sys.argv[1]), 600, Lifeline()))
+    parts.append(SupervisedProcess("x", [sys.executable, "-c", sys.argv[2]], os.environ, Path(sys.argv[1]), 600, Lifeline()))
     time.sleep(600)
 finally:
     print("ending", flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dropsort.local.errors import StartError
-from dropsort.local.process import SUPERVISOR, Lifeline, Process
+from dropsort.local.process import SUPERVISOR, Lifeline, SupervisedProcess
 
 # A program with a child of its own; prints both process ids, then waits.
 FAMILY = """
@@ -26,9 +26,9 @@ time.sleep(600)
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
-def begin(tmp_path: Path, program: str, grace: float = 20, **more: object) -> Process:
+def begin(tmp_path: Path, program: str, grace: float = 20, **more: object) -> SupervisedProcess:
     """Start a program in Python."""
-    return Process(
+    return SupervisedProcess(
         "The program",
         [sys.executable, "-c", program],
         os.environ,
@@ -118,7 +118,7 @@ def test_what_it_holds_is_open_as_long_as_it_runs(tmp_path: Path) -> None:
     read, write = os.pipe()
     log = tmp_path / "earlier"
     command = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
-    process = Process("The program", command, os.environ, log, 20, Lifeline(), holders=[write])
+    process = SupervisedProcess("The program", command, os.environ, log, 20, Lifeline(), holders=[write])
     os.close(write)
     process.wait_until(lambda: log.read_text() == "of an earlier run\nhere\n", 60)
     assert select.select([read], [], [], 0)[0] == []
@@ -146,8 +146,8 @@ def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) ->
     starter = (
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # a background job ignores it
-        "from pathlib import Path\nfrom dropsort.local.process import SUPERVISOR, Lifeline, Process\n"
-        f"Process('x', [sys.executable, '-c', {FAMILY.format(prelude='')!r}], os.environ, Path({str(tmp_path / 'log')!r}), 1, "
+        "from pathlib import Path\nfrom dropsort.local.process import SUPERVISOR, Lifeline, SupervisedProcess\n"
+        f"SupervisedProcess('x', [sys.executable, '-c', {FAMILY.format(prelude='')!r}], os.environ, Path({str(tmp_path / 'log')!r}), 1, "
         "lifeline := Lifeline())\ntime.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", starter], stderr=subprocess.DEVNULL)
@@ -162,7 +162,7 @@ def test_the_family_ends_with_whoever_started_it(tmp_path: Path, number: int) ->
 def test_the_program_runs_as_long_as_another_holds_the_lifeline_pipe(tmp_path: Path) -> None:
     # GIVEN a program, and another process that holds its lifeline
     lifeline = Lifeline()
-    process = Process(
+    process = SupervisedProcess(
         "The program",
         [sys.executable, "-c", FAMILY.format(prelude="")],
         os.environ,
@@ -212,7 +212,9 @@ def test_a_program_that_is_not_ready_in_time_is_reported(tmp_path: Path) -> None
 
 
 def test_a_program_that_is_not_there_is_reported(tmp_path: Path) -> None:
-    process = Process("The program", [str(tmp_path / "nothing")], {}, tmp_path / "log", 1, Lifeline())
+    process = SupervisedProcess(
+        "The program", [str(tmp_path / "nothing")], {}, tmp_path / "log", 1, Lifeline()
+    )
     with pytest.raises(StartError, match="No such file"):
         process.wait_until(lambda: False, 60)
     process.stop()

@@ -41,11 +41,11 @@ def model_folder(tmp_path: Path) -> Path:
     """A model folder whose network separates blue from red by their means, with familiarity; no torch needed."""
     needs.module("training", "onnx")
     from training.model import familiarity, graph
-    from training.model.layers import Block, Conv
+    from training.model.layers import Conv, ConvBlock
 
     random = np.random.default_rng(0)
     mix = np.concatenate([np.eye(3), random.normal(0, 0.5, (29, 3))]).astype(np.float32)[:, :, None, None]
-    block = Block((Conv(mix, np.full(32, 2.0, np.float32), 1, (0, 0, 0, 0), 1, 6.0),))
+    block = ConvBlock((Conv(mix, np.full(32, 2.0, np.float32), 1, (0, 0, 0, 0), 1, 6.0),))
     weight = np.zeros((2, 32), np.float32)
     weight[0, 2] = weight[1, 0] = 6.0
     means = np.concatenate([random.normal(COLOURS[c], 12, (60, 3)) for c in ("blue", "red")])

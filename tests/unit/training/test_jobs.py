@@ -21,13 +21,13 @@ from training import train
 from training.aws.requests import check
 from training.errors import TrainingError
 from training.jobs import plan, source, submission
-from training.jobs.plan import KINDS, Kind, TrainingJob
+from training.jobs.plan import KINDS, JobKind, TrainingJob
 from training.progress import Epoch, EpochProgress, progress_line
 
 NOW = datetime(2026, 11, 21, 9, 30, 5)
 
 
-def job(kind: Kind, **changes: Any) -> TrainingJob:
+def job(kind: JobKind, **changes: Any) -> TrainingJob:
     return dataclasses.replace(
         TrainingJob(
             kind=kind,
@@ -40,7 +40,7 @@ def job(kind: Kind, **changes: Any) -> TrainingJob:
     )
 
 
-def created(kind: Kind, **changes: Any) -> dict[str, Any]:
+def created(kind: JobKind, **changes: Any) -> dict[str, Any]:
     """The CreateTrainingJob request of a job."""
     request = plan.plan(job(kind, **changes), NOW)[-1]
     assert request.operation == "CreateTrainingJob"
@@ -50,7 +50,7 @@ def created(kind: Kind, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spot", [True, False])
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "cn-north-1"])
-def test_every_request_is_valid_for_the_service(kind: Kind, spot: bool, region: str) -> None:
+def test_every_request_is_valid_for_the_service(kind: JobKind, spot: bool, region: str) -> None:
     for request in plan.plan(job(kind, spot=spot, region=region), NOW):
         check(request)
         json.dumps(request.document())
@@ -181,7 +181,7 @@ def test_what_the_service_would_reject_is_rejected_by_the_plan(changes: Any, wor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dry_run_needs_no_account_no_network_and_no_sdk(
-    kind: Kind, monkeypatch: pytest.MonkeyPatch
+    kind: JobKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a dry run reached for the network")
@@ -274,7 +274,7 @@ def raise_unreachable(TrainingJobName: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_request_is_shown_before_the_job_is_sent_with_its_source(
-    kind: Kind, monkeypatch: pytest.MonkeyPatch
+    kind: JobKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
     sent: dict[str, bytes] = {}
@@ -304,7 +304,7 @@ def test_every_request_is_shown_before_the_job_is_sent_with_its_source(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_sdk_sends_what_the_plan_says(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sdk_sends_what_the_plan_says(kind: JobKind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the real SDK against moto: the request that arrives is the planned one but for the second in its name."""
     needs.module("sagemaker", "sagemaker.train")
     import botocore.client

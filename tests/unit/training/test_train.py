@@ -98,7 +98,7 @@ def test_the_same_seed_trains_the_same_network(image_tree: Callable[..., Path]) 
 def test_the_seed_decides_the_order_of_the_images_too() -> None:
     images, labels = np.zeros((10, 32, 32, 3), np.uint8), np.arange(10) % 2
     for seed in (3, 4):
-        run = fit._Run("resnet8", 2, images, labels, seed, 1, 5, 0.0, True)
+        run = fit._TrainingRun("resnet8", 2, images, labels, seed, 1, 5, 0.0, True)
         assert run.random.initial_seed() == seed
 
 
