@@ -1,8 +1,9 @@
 """Compares the simulation with the embedded service: the same bursts in front of the same endpoints, with limits set alike.
 
-The endpoint works on one image at a time, others wait in its queue, and it responds 503 to what the queue does not hold; or it is dead at
-first. In the service that is the proxy of `benchmarks.faults`. The embedded AWS runs 8 functions at once, waits 0.03 times as long between
-two tries, and never longer than a minute times that, without jitter. What failed is started again every ten seconds in both.
+The endpoint works on one image at a time, others wait in its queue, and it responds 503 to what the queue does not hold; or it is
+unavailable at first. In the service that is the proxy of `benchmarks.faults`. The embedded AWS runs 8 functions at once, waits 0.03 times
+as long between two tries, and never longer than a minute times that, without jitter. What failed is started again every ten seconds in
+both.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ class Case:
     name: str
     queue: int  # requests that wait in the container
     bursts: int = 1  # measured; more where chance decides much
-    dead_seconds: float = 0.0  # it responds 500 for so long, from the first upload on
+    outage_seconds: float = 0.0  # it responds 500 for so long, from the first upload on
 
 
 CASES = (
     Case("no queue", 0, bursts=3),
     Case("a queue of two", 2),
-    Case("dead for 40 s, then a queue of two", 2, dead_seconds=40),
+    Case("unavailable for 40 s, then a queue of two", 2, outage_seconds=40),
 )
 
 
@@ -143,7 +144,7 @@ def service() -> Iterator[FaultTarget]:
 
 def measure(target: FaultTarget, folder: str, case: Case, uploads: int) -> tuple[MeasuredBurst, float]:
     """Upload to the embedded service and wait until it has finished; return what came of it and how long the uploads took."""
-    # Function instances of its own, as in the simulation: a circuit breaker remembers the burst before.
+    # Function instances of its own, as in the simulation: a circuit breaker has the state of the burst before.
     target.set_variables("ClassifyFunction", {"BURST": folder})
     warm = ImageBatch(f"{folder}-warm", 8, images())
     warm.put_all(target.site)
@@ -151,7 +152,7 @@ def measure(target: FaultTarget, folder: str, case: Case, uploads: int) -> tuple
     batch = ImageBatch(folder, uploads, images())
     target.proxy.reset()
     queue = OneAtATime(1 / RATE, case.queue)
-    endpoint = DeadAtFirst(case.dead_seconds, queue) if case.dead_seconds else queue
+    endpoint = DeadAtFirst(case.outage_seconds, queue) if case.outage_seconds else queue
     with target.injected(proxy.of("endpoint", endpoint)):
         began = time.time()  # as the results have it
         batch.put_all(target.site)
@@ -177,7 +178,7 @@ def bursts(target: FaultTarget, case: Case, uploads: int) -> tuple[MeasuredBurst
 
 def simulate(case: Case, uploads: int, seconds: float, runs: int = RUNS) -> list[SimulationResult]:
     """The outcomes of so many simulations, by their time to drain."""
-    assumed = replace(ASSUMED, queue=case.queue, dead_seconds=case.dead_seconds)
+    assumed = replace(ASSUMED, queue=case.queue, outage_seconds=case.outage_seconds)
     found = [Simulation(deployment(), assumed, uploads, seconds, seed).run() for seed in range(runs)]
     return sorted(found, key=lambda outcome: outcome.drained_seconds)
 

@@ -25,8 +25,8 @@ class Assumptions:
     spread: float = 0.0  # durations of functions vary evenly by this share to both sides
     instance_start_seconds: float = 300.0
     dead_from: float = 0.0
-    dead_seconds: float = 0.0  # how long the endpoint is dead
-    hangs: bool = False  # a dead endpoint does not respond, rather than with an error
+    outage_seconds: float = 0.0  # how long the endpoint is unavailable
+    hangs: bool = False  # an unavailable endpoint does not respond, rather than with an error
     new_environments: int = 1000  # of one function, in ten seconds
     no_backlog: bool = False  # what failed stays so
     horizon_days: float = 7.0  # what has no result by then counts as failed

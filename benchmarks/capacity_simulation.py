@@ -95,15 +95,15 @@ class _Endpoint:
         self.instance_seconds, self._counted = 0.0, 0.0
         self.open = True
 
-    def dead(self) -> bool:
+    def unavailable(self) -> bool:
         since = self._environment.now - self._assumed.dead_from
-        return 0 <= since < self._assumed.dead_seconds
+        return 0 <= since < self._assumed.outage_seconds
 
     def request(self) -> SimulationProcess:
         """One invocation: nothing, or the name of the error that Classify raises."""
         assumed, now = self._assumed, self._environment.now
         self._requests += 1
-        if self.dead():
+        if self.unavailable():
             yield self._environment.timeout(
                 self._deployment.invocation_timeout if assumed.hangs else assumed.refused_seconds
             )

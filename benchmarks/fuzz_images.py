@@ -4,7 +4,7 @@
 
 Needs what requirements/fuzz.in names, in addition to Pillow. Parts of a file (chunks, segments, boxes, tags) are mutated, left
 out, doubled and put in another order, with lengths and checksums made right again. Each file is normalised in a process of its own with
-the memory of the function as its hard limit; the process is replaced when it dies. A finding is a crash, an exception that is no
+the memory of the function as its hard limit; the process is replaced when it ends. A finding is a crash, an exception that is no
 rejection, more CPU time than allowed, memory beyond the limit, or an image called whole whose pixels differ from those of OpenCV, or
 of FFmpeg for HEIC, ICO and JPEG 2000, by more than rounding.
 """
@@ -62,7 +62,7 @@ def worker(pipe: Connection) -> None:
 
 
 class WorkerProcess:
-    """A worker that is replaced when it dies."""
+    """A worker that is replaced when it ends."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")

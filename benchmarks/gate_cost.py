@@ -29,7 +29,7 @@ from dropsort.local.gate import Gate
 
 PORT = 4566
 IMAGE = bytes(range(256)) * 12  # 3 KB, as the sample images have
-PART = 65536  # bytes of a payload that a server hands on at once
+PART = 65536  # bytes of a payload that a server passes on at once
 
 Recorded = tuple[dict[str, Any], list[Message]]
 """Scope of a request, and the messages of its payload."""
@@ -109,7 +109,7 @@ def _clients(key: str, secret: str, token: str | None) -> Callable[[str], Any]:
 
 
 def _record(clients: Callable[[str], Any], operation: str, parameters: dict[str, Any]) -> Recorded:
-    """One request of a client as a server hands it on; it is sent nowhere."""
+    """One request of a client as a server passes it on; it is sent nowhere."""
     service, _, method = operation.partition(".")
     client, sent = clients(service), []
 

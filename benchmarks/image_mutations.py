@@ -1,4 +1,4 @@
-"""Small images of every format and layout, and mutations that know the parts of a file: chunks, segments, boxes, tags, blocks."""
+"""Small images of every format and layout, and mutations that follow the parts of a file: chunks, segments, boxes, tags, blocks."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ MUTATORS: dict[str, tuple[Mutator, ...]] = {
 
 
 def mutated(fmt: str, data: bytes, rng: random.Random) -> bytes:
-    """A file changed in a way that its format knows."""
+    """A file changed in a part that its format defines."""
     try:
         found = rng.choice(MUTATORS[fmt])(data, rng)
         return found if len(found) <= MOST_BYTES else found[:MOST_BYTES]

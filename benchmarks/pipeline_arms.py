@@ -25,7 +25,7 @@ BASELINE = Path(__file__).with_name("baseline")
 
 
 class Arm(Protocol):
-    """One side: how an image is handed in, and which workflow runs it."""
+    """One side: how an image is submitted, and which workflow runs it."""
 
     name: str
     machine: str
@@ -33,7 +33,7 @@ class Arm(Protocol):
     functions: tuple[str, ...]
 
     def submit(self, name: str, image: bytes) -> None:
-        """Hand in one image under a name of its own; returns when it is in."""
+        """Submit one image under a name of its own; returns when it is accepted."""
 
     def key_of(self, started_with: Mapping[str, Any]) -> str:
         """The name of the image that an execution with this input is about."""

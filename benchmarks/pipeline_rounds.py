@@ -1,4 +1,4 @@
-"""Closed-loop rounds of ``benchmarks.pipeline``: some uploaders, each of which hands in its next image when the one before is done.
+"""Closed-loop rounds of ``benchmarks.pipeline``: some uploaders, each of which submits its next image when the one before is done.
 
 When an image is done is the moment that the embedded AWS wrote down as the end of its execution: both arms are observed by the same calls
 at the same rate, and neither the rate nor the calls enter a latency. Latency counts from before the upload's first byte.

@@ -24,7 +24,7 @@ class Breaker:
     """Opens after `FAILURES` failures in a row over at least `FAILING_SECONDS`; times are in seconds of one clock.
 
     Between two bursts nothing is tried: a pause counts for at most `LONGEST_GAP_SECONDS`, so that an endpoint that was busy at the end of
-    one burst is not taken for dead at the beginning of the next.
+    one burst is not taken for unavailable at the beginning of the next.
 
     An endpoint that hangs occupies a function for as long as each request takes, so there it opens earlier: after two requests in a row
     that took `HANGING_SECONDS` together. The pauses are longer then, too.

@@ -89,7 +89,11 @@ class Upload:
         try:
             if document.get("detail-type", _CREATED) != _CREATED:
                 raise ValueError(f"{document['detail-type']!r} is not {_CREATED!r}")
-            upload = cls._from_event(document["detail"]) if "detail" in document else cls._by_hand(document)
+            upload = (
+                cls._from_event(document["detail"])
+                if "detail" in document
+                else cls._from_manual_start(document)
+            )
             keys.path_of(upload.key)  # raises ValueError for a key outside incoming/
             if len(upload.key.encode()) > keys.MAX_KEY_BYTES:
                 raise ValueError(f"a key of more than {keys.MAX_KEY_BYTES} bytes")
@@ -115,7 +119,7 @@ class Upload:
         )
 
     @classmethod
-    def _by_hand(cls, document: Mapping[str, Any]) -> Upload:
+    def _from_manual_start(cls, document: Mapping[str, Any]) -> Upload:
         return cls(bucket=_text(document["s3_bucket"]), key=_text(document["s3_key"]))
 
 

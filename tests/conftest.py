@@ -44,7 +44,7 @@ LONGEST = (
     "unit/client/test_drop_and_wait",
     "unit/pages/test_report",
     "unit/monitoring/test_drift",
-    "unit/local/test_intruders",
+    "unit/local/test_untrusted_clients",
     "conformance/test_workflow",
     "conformance/test_s3",
 )

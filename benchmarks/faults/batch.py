@@ -102,7 +102,7 @@ class ImageBatch:
         return self._images[index % len(self._images)][0] + f" {self._sent}".encode()
 
     def put(self, site: Site, index: int, content: bytes | None = None) -> NewestUpload:
-        """Upload one image, and remember it as the newest of its key."""
+        """Upload one image, and record it as the newest of its key."""
         key = self.key(index)
         put = site.s3.put_object(Bucket=site.bucket, Key=key, Body=content or self.content(index))
         label = self._images[index % len(self._images)][1] if content is None else None

@@ -58,7 +58,7 @@ def _shifted(event: dict[str, Any], days: int) -> dict[str, Any]:
 
 @kind("one-key-20-times", "20 uploads of one key at the same time")
 def _one_key(target: FaultTarget, batch: ImageBatch) -> None:
-    # Which of several at the same time is the newest, S3 alone knows: one after another, their executions at the same time.
+    # Which of several at the same time is the newest, only S3 decides: one after another, their executions at the same time.
     for first in range(0, batch.count, 20):
         for turn in range(min(20, batch.count - first)):
             batch.put(target.site, first // 20, batch.content(first + turn))

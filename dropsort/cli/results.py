@@ -1,4 +1,4 @@
-"""`dropsort results`: a table of results, counts and accuracy; of one image everything that the bucket knows."""
+"""`dropsort results`: a table of results, counts and accuracy; of one image everything that the bucket stores."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class CaptureLocation:
     images: bool = False
     reference: str = ""  # where drift's reference lies, a file or s3://bucket/key; "" if nowhere
     compared: str = ""  # what to call it
-    stack: str = ""  # of a service, whose CloudWatch knows the invocations
+    stack: str = ""  # of a service, whose CloudWatch has the number of invocations
     bucket: str = ""  # of a service
     model: str = ""  # of a service, the version that it runs
     capture_percent: float = 100.0

@@ -30,7 +30,7 @@ class DeployedService:
 
     @property
     def model(self) -> str:
-        """Version of the model that its predictions name; "" if the stack does not know it."""
+        """Version of the model that its predictions name; "" if the stack has none."""
         return self.parameters.get("ModelVersion", "")
 
     @property

@@ -1,4 +1,4 @@
-"""Everything the bucket knows of one image: the versions of its upload, its result, and what people decided of it."""
+"""Everything that the bucket stores of one image: the versions of its upload, its result, and what people decided of it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def versions_of(s3: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]
 
 
 def find(s3: S3Client, bucket: str, key: str) -> ImageHistory:
-    """The story of an upload; if none has this key, that of the only one whose name is shown in the same way.
+    """The history of an upload; if none has this key, that of the only one whose name is shown in the same way.
 
     Raises
     ------

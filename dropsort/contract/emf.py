@@ -1,6 +1,6 @@
 """Lines of embedded metric format: CloudWatch extracts the metrics from the log, without an API call.
 
-One line carries all metrics of one moment; each directive in it names one set of dimensions and its metrics.
+One line has all metrics of one moment; each directive in it names one set of dimensions and its metrics.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def destroy(
 def leftovers(client: Clients, stack: str) -> list[str]:
     """ARNs of what CloudFormation made for a stack and left: models and endpoint configurations that were replaced, its bucket.
 
-    Found by the tag that CloudFormation puts on its resources; empty where these credentials or this service know no tags.
+    Found by the tag that CloudFormation puts on its resources; empty where these credentials or this service do not support tags.
     """
     tagged = client("resourcegroupstaggingapi").get_paginator("get_resources")
     filters = [{"Key": "aws:cloudformation:stack-name", "Values": [stack]}]

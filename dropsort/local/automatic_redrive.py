@@ -1,6 +1,6 @@
 """Runs the backlog function more often than its rule does, and at once after a start: part of what only the service on one machine needs.
 
-The embedded AWS forgets executions when it is killed and has no retries for events, so uploads without a result do not wait for ten minutes
+The embedded AWS loses executions when it is killed and has no retries for events, so uploads without a result do not wait for ten minutes
 here: those of the previous run are started again at once, and others after half a minute without an execution.
 A run of the backlog that was lost with the embedded AWS is none in progress: it would hold up the first one after a start for a minute.
 """

@@ -29,7 +29,7 @@ SAVE_SECONDS = 60.0  # its state holds every log line
 SETTINGS = {
     "AUTH": "true",  # the functions' roles are enforced
     "LAMBDA_ACCOUNT_CONCURRENCY": "8",  # nothing queues there: each concurrent invocation is a process
-    # It doubles waits up to a minute, knows no jitter and no MaxDelaySeconds: so they are 0.03 to 1.8 seconds long, and
+    # It doubles waits up to a minute, supports neither jitter nor MaxDelaySeconds: so they are 0.03 to 1.8 seconds long, and
     # sixty tries last 100 seconds, which is what the template's Retry comes to on AWS.
     "SFN_WAIT_SCALE": "0.03",
     "BIND_HOST": HOST,  # not for the network

@@ -1,4 +1,4 @@
-"""``MaxConcurrencyPath`` of a Distributed Map, which the embedded AWS does not know; part of its process.
+"""``MaxConcurrencyPath`` of a Distributed Map, which the embedded AWS does not support; part of its process.
 
 Without it a run of the backlog would take 64 executions at once, whatever its input says.
 """

@@ -1,4 +1,4 @@
-"""What the embedded AWS knows of SageMaker: ``DescribeEndpoint`` and ``ListEndpoints``, for the embedded endpoint alone.
+"""What the embedded AWS supports of SageMaker: ``DescribeEndpoint`` and ``ListEndpoints``, for the embedded endpoint alone.
 
 ministack has no SageMaker. `write` records the endpoint, before the embedded AWS starts, in a file that `Endpoints`, in the process of the
 embedded AWS, reads at each request; whether it is in service is found out each time, from the endpoint itself.

@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, pid: int, ended: int, pipes: Sequence[int]) -> None:
         self.pid, self._ended = pid, ended
-        self.returncode: int | None = None  # after its end 0, whatever it was: only its parent gets to know
+        self.returncode: int | None = None  # after its end 0, whatever it was: only its parent can read it
         self.stdin = open(pipes[0], "w", buffering=1, encoding="utf-8")  # noqa: SIM115
         self.stdout = open(pipes[1], encoding="utf-8")  # noqa: SIM115
         self.stderr = open(pipes[2], encoding="utf-8")  # noqa: SIM115

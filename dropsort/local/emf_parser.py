@@ -1,6 +1,6 @@
 """Embedded metric format: from a log line to the data that CloudWatch takes out of it. Pure functions.
 
-A line carries metrics if it is a JSON object with ``_aws.CloudWatchMetrics``; each directive there names a namespace,
+A line has metrics if it is a JSON object with ``_aws.CloudWatchMetrics``; each directive there names a namespace,
 sets of dimensions and metrics, whose values are members of the object itself: a number, or a list of numbers. Every
 set of dimensions gives a datum of its own. What a directive names and the object lacks is left out, as on AWS.
 """
@@ -47,7 +47,7 @@ class MetricDatum:
 
 
 def parse(line: str, logged: int = 0) -> list[MetricDatum]:
-    """Data of one log line; none if it carries no metrics.
+    """Data of one log line; none if it has no metrics.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 That environment has ministack and nothing of ours, because functions see what it has: so only the modules that the gate
 consists of are reachable here, below this folder's package. Ten things of ministack are changed: the gate stands in front
-of it, SageMaker knows the embedded endpoint, which the file ENDPOINT describes, functions get credentials that only this
+of it, SageMaker describes the embedded endpoint, which the file ENDPOINT describes, functions get credentials that only this
 service can make, errors of functions get the names that they have on AWS, wildcards of policies match any key, checksums are
 checked and keys encoded as S3 does, a Distributed Map reads its concurrency from its input, processes of functions are
 forked, and S3 rejects what the disk has no space for; RESERVE is the bytes that stay free.

@@ -1,7 +1,7 @@
 """The folder of a service: one service at a time, what was deployed into it, and a state that can be trusted.
 
 Objects are on disk as soon as the embedded AWS has accepted them; everything else (stack, functions, rules, roles,
-logs) only after a clean stop. So the folder remembers whether a deployment was ever followed by one (`deployed`),
+logs) only after a clean stop. So the folder records whether a deployment was ever followed by one (`deployed`),
 and keeps a copy of that state: a kill later goes back to the last clean stop, a damaged state to the copy, and a
 folder in which no deployment was finished, which was not reported yet, starts from the beginning.
 """
@@ -127,7 +127,7 @@ class ServiceFolder:
         return found if isinstance(found, dict) else {}
 
     def set_deployed(self, what: dict[str, Any]) -> None:
-        """Remember a deployment, and the state that the embedded AWS has just saved."""
+        """Record a deployment, and the state that the embedded AWS has just saved."""
         copy, fresh = self.path / "state-deployed", self.path / "state-deployed.new"
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(self.aws / "state", fresh)

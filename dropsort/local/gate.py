@@ -51,7 +51,7 @@ class Gate:
             await self._request(scope, _Exchange(receive, send))
         elif scope["type"] == "lifespan":
             await self._application(scope, receive, send)
-        else:  # nothing here speaks WebSocket
+        else:  # no server of ours supports WebSocket
             await receive()
             await send({"type": "websocket.close", "code": 1008})
 
@@ -169,7 +169,7 @@ class _Exchange:
 
 
 def foreign(method: str, headers: Headers, hosts: Collection[str]) -> str | None:
-    """Why a request comes from elsewhere, as a sentence; None if nothing speaks for that.
+    """Why a request comes from elsewhere, as a sentence; None if nothing shows that.
 
     Parameters
     ----------

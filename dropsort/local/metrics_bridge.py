@@ -79,7 +79,7 @@ class MetricsBridge:
     logs, cloudwatch
         Clients.
     checkpoint
-        File that remembers what has been forwarded; None forgets at the end.
+        File in which is stored what has been forwarded; None stores nothing.
     prefix
         Log groups to read.
     on_event

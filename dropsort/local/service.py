@@ -49,7 +49,7 @@ class LocalService:
     Parameters
     ----------
     data
-        Folder that keeps bucket and service; None forgets everything at the end.
+        Folder that stores bucket and service; None deletes everything at the end.
     port
         Port of the embedded AWS; None takes that of the folder's previous run, or a free one.
     model

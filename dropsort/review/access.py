@@ -1,9 +1,9 @@
 """Who may use the page: whoever opened the address that the command printed, in one browser, and no other page in it.
 
 The address has a token that is valid once: it is exchanged for a cookie that scripts cannot read and other sites do not send. Every request
-has to name this server in ``Host`` and may come from no page of another origin. Cookies know no ports: a browser sends those of this server
-to any other server of this machine, too, which may be another user's. So all paths begin with a part made at random, and the cookie is for
-these alone.
+has to name this server in ``Host`` and may come from no page of another origin. Cookies do not depend on ports: a browser sends
+those of this server to any other server of this machine, too, which may be another user's. So all paths begin with a part made at random,
+and the cookie is for these alone.
 """
 
 from __future__ import annotations

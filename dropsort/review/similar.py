@@ -1,4 +1,4 @@
-"""Near-duplicates and repeated scenes among images: one decision for the same bush a thousand times.
+"""Near-duplicates and repeated scenes among images: one decision for a thousand images of the same scene.
 
 Images are compared by a perceptual hash of their thumbnails. The first image of a group is its leader, and every other one is within
 `DISTANCE` of it, so that a chain of small differences joins no images that differ.

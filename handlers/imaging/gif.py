@@ -7,7 +7,7 @@ from handlers.rejections import Rejection
 
 
 def inspect(data: bytes) -> None:
-    """Walk over the blocks before the first frame.
+    """Count the blocks before the first frame.
 
     Raises
     ------

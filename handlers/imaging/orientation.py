@@ -18,7 +18,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Decoders of other formats turn the image themselves, or know of no orientation. Of AVIF, Pillow puts the container's into EXIF.
+# Decoders of other formats turn the image themselves, or have no orientation. Of AVIF, Pillow puts the container's into EXIF.
 _IN_EXIF = ("JPEG", "PNG", "WEBP", "AVIF")
 
 

@@ -122,7 +122,7 @@ def load(
 
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
-    """No cycles are made in here, and the garbage collector would walk through every list that grows."""
+    """No cycles are made in here, and the garbage collector would scan every list that grows."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -113,7 +113,7 @@ class OutcomeStrata:
 
 @dataclass(frozen=True)
 class OutcomeAudit:
-    """What the audit knows of one outcome."""
+    """What the audit found of one outcome."""
 
     size: int  # results that are not known to be unusable
     reviewed: int  # of these at random, without a gap

@@ -67,7 +67,7 @@ def image_of(line: bytes) -> bytes:
     Raises
     ------
     NoImage
-        The record carries none.
+        The record has none.
     """
     try:
         given = json.loads(line.decode("utf-8-sig"))["captureData"]["endpointInput"]

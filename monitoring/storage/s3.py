@@ -88,7 +88,7 @@ class S3Store:
         return AnyKeys(self.bucket, self._access)
 
     def _since(self, below: str, since: str) -> Iterator[Folder]:
-        """Walk down from `below` (a prefix with its slash, or nothing) past the hours before `since`."""
+        """List downwards from `below` (a prefix with its slash, or nothing) past the hours before `since`."""
         found: Any
         try:
             with self._errors("list"):

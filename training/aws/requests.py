@@ -112,7 +112,7 @@ def service_model(service: str) -> ServiceModel:
     try:
         return ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service)
     except UnknownServiceError as error:
-        raise TrainingError(f"botocore knows no service {service!r}") from error
+        raise TrainingError(f"botocore has no service {service!r}") from error
 
 
 def split_s3(uri: str) -> tuple[str, str]:

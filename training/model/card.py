@@ -1,4 +1,4 @@
-"""The model card: what to know before relying on a model, written from its figures."""
+"""The model card: what to consider before relying on a model, written from its figures."""
 
 from __future__ import annotations
 

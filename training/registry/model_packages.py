@@ -1,6 +1,6 @@
 """A version in the model registry as data: the requests that make and approve one, and reading one back.
 
-A version is `model.tar.gz` in S3, the image that runs it, and what a roll-out has to know: labels and thresholds.
+A version is `model.tar.gz` in S3, the image that runs it, and what a roll-out needs: labels and thresholds.
 S3 keys below `models/{group}/` carry the artifact's digest, so that nothing is ever overwritten.
 """
 
@@ -208,7 +208,7 @@ def read(response: Mapping[str, Any]) -> ModelPackage:
 
 
 def model_quality(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """metrics.json as SageMaker's console wants it; a value without a known spread has the console's "NaN"."""
+    """metrics.json as SageMaker's console expects it; a value without a known spread has the console's "NaN"."""
     shown = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return {
         "multiclass_classification_metrics": {

@@ -101,7 +101,7 @@ def test_an_even_stream_costs_what_the_bill_says() -> None:
     million = sum(per_million(Traffic()).values())
     assert outcome.dollars / 3000 * 1e6 == pytest.approx(million, rel=0.1)
     # AND what is classified again costs its requests again
-    failing = simulated(1200, 600.0, dead_seconds=300.0)
+    failing = simulated(1200, 600.0, outage_seconds=300.0)
     again = failing.redriven * (price("s3-put") + price("states-standard-transition"))
     assert failing.dollars > 1200 * million / 1e6 + again
 
@@ -130,7 +130,7 @@ def test_an_endpoint_with_a_queue_rejects_what_it_does_not_hold() -> None:
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(endpoint, [request] * 6))
     assert sorted(one.status if one else 200 for one in found) == [200, 200, 200, 424, 424, 424]
-    # AND a dead one rejects all for its time, from the first request on
+    # AND one that is unavailable rejects all for its time, from the first request on
     dead = capacity_embedded.DeadAtFirst(0.3, capacity_embedded.OneAtATime(0.0))
     first = dead(request)
     assert first is not None
@@ -171,9 +171,9 @@ def test_fewer_tries_in_the_template_lose_images() -> None:
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_a_dead_endpoint_takes_no_more_functions_than_are_reserved(hangs: bool) -> None:
-    # GIVEN an endpoint that is dead for the first five of ten minutes
-    outcome = simulated(1200, 600.0, dead_seconds=300.0, hangs=hangs)
+def test_an_unavailable_endpoint_takes_no_more_functions_than_are_reserved(hangs: bool) -> None:
+    # GIVEN an endpoint that is unavailable for the first five of ten minutes
+    outcome = simulated(1200, 600.0, outage_seconds=300.0, hangs=hangs)
     assert outcome.max_concurrency <= PER_INSTANCE
     assert outcome.max_concurrent_functions < 100
     # THEN every upload has its result in the end, at most one interval of the backlog and a few seconds after the last

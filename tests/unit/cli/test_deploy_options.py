@@ -1,4 +1,4 @@
-"""What `dropsort deploy` and `destroy` hand on: exactly what their options say, and nothing is deleted without its option."""
+"""What `dropsort deploy` and `destroy` pass on: exactly what their options say, and nothing is deleted without its option."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_images_are_deleted_with_their_option_alone(deletes: bool, monkeypatch: 
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """What the command hands on: to the plan, the packages, the deployment and the probe."""
+    """What the command passes on: to the plan, the packages, the deployment and the probe."""
 
     def deployed(local: bool, *arguments: str) -> dict[str, Any]:
         seen: dict[str, Any] = {}

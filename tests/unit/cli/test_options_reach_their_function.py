@@ -1,4 +1,4 @@
-"""What commands hand on of their options, and what they say of what they get: with stand-ins for what takes long."""
+"""What commands pass on of their options, and what they say of what they get: with stand-ins for what takes long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `dropsort train` hands on: every option of the training, also where its value is zero or no, here and on SageMaker."""
+"""What `dropsort train` passes on: every option of the training, also where its value is zero or no, here and on SageMaker."""
 
 from __future__ import annotations
 

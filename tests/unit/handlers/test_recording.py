@@ -99,7 +99,7 @@ def test_three_uploads_of_all_outcomes_end_with_the_newest() -> None:
 @pytest.mark.parametrize("second", [None, 0], ids=["a-second-apart", "in-one-second"])
 @pytest.mark.parametrize("upload", [1, 2])
 def test_a_manual_run_in_addition_to_two_events(upload: int, second: int | None, versions: bool) -> None:
-    # GIVEN two events and a run by hand of the first or the second upload, which knows no sequencer
+    # GIVEN two events and a manual start of the first or the second upload, which has no sequencer
     for outcomes in (
         ("classified", "low-confidence", "failed"),
         ("classified", "failed", "classified"),

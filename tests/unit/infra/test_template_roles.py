@@ -18,7 +18,7 @@ from tests.unit.infra.template import (
     statements,
 )
 
-# Actions for which AWS knows no resource-level permission (Service Authorization Reference); for these alone "*" is right.
+# Actions for which AWS has no resource-level permission (Service Authorization Reference); for these alone "*" is right.
 WITHOUT_RESOURCE = {
     # Delivery of a state machine's log to CloudWatch Logs.
     "logs:CreateLogDelivery",

@@ -24,7 +24,7 @@ LATER = f"captures/{TREE_LATE}".replace("/12/", "/13/")
 
 @pytest.fixture
 def bucket(server, monkeypatch):
-    """A bucket of its own on an S3 that speaks HTTP, found by the environment as any client finds it."""
+    """A bucket of its own on an S3 over HTTP, found by the environment as any client finds it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)

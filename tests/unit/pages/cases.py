@@ -249,7 +249,7 @@ def dark(page: str) -> str:
 
 
 def _write(folder: Path, screenshots: bool, only: str = "") -> None:
-    from tests.unit.local.intruders import FLAGS, browser
+    from tests.unit.local.untrusted_clients import FLAGS, browser
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in pages(folder).items():

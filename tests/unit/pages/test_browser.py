@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.local.intruders import FLAGS, browser, pages_served
+from tests.unit.local.untrusted_clients import FLAGS, browser, pages_served
 from tests.unit.pages import cases
 
 MEASURE = Path(__file__).with_name("measure.html")

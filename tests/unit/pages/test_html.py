@@ -100,7 +100,7 @@ def an_evaluation(env: Environment | None = None) -> str:
 PAGES = pytest.mark.parametrize("page", [a_report, a_dashboard, an_evaluation])
 
 
-def intruders(text: str) -> list[str]:
+def injected(text: str) -> list[str]:
     """What hostile text became markup: images that are not ours, event handlers, scripts without a digest."""
     found = []
     for tag, attributes in Tags(text).found:
@@ -115,7 +115,7 @@ def test_what_comes_from_outside_is_text_on_every_page(page: object) -> None:
     text = page()  # type: ignore[operator]
 
     assert "&lt;script&gt;" in text
-    assert not intruders(text)
+    assert not injected(text)
 
 
 def test_every_attribute_of_a_gallery_is_one_value_whatever_it_says() -> None:
@@ -126,7 +126,7 @@ def test_every_attribute_of_a_gallery_is_one_value_whatever_it_says() -> None:
 
     text = str(parts.gallery([shown, replace(shown, data="")]))
 
-    assert not intruders(text)
+    assert not injected(text)
     found = [attributes for _, attributes in Tags(text).found]
     assert [one["alt"] for one in found if "alt" in one] == [printable(HOSTILE)]
     assert [one["src"] for one in found if "src" in one] == [printable(shown.data)]
@@ -140,7 +140,7 @@ def test_without_autoescaping_it_would_be_markup(page: object) -> None:
     env = html.environment()
     env.autoescape = False
 
-    assert intruders(page(env))  # type: ignore[operator]
+    assert injected(page(env))  # type: ignore[operator]
 
 
 @PAGES

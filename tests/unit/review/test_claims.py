@@ -122,7 +122,7 @@ def test_endless_lost_races_end(s3: Any) -> None:
     ada = Claims(meddling, BUCKET, "Ada", clock)  # type: ignore[arg-type]
     with pytest.raises(ReviewError, match="changed 20 times"):
         ada.hold(["a.png"], busy=True)
-    # AND what could not be claimed is not held for ever once it is
+    # AND what could not be claimed is not held indefinitely once it is
     meddling.meddles = False
     ada.hold(["a.png"], busy=True)
     ada.release("a.png")

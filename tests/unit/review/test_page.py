@@ -18,7 +18,7 @@ from dropsort.review.listing import ListedImage
 from dropsort.review.thumbnails import Thumbnails
 from tests import needs
 from tests.unit.handlers.sample_images import encoded
-from tests.unit.local.intruders import FLAGS, browser, pages_served
+from tests.unit.local.untrusted_clients import FLAGS, browser, pages_served
 from tests.unit.review.conftest import Upload, stored
 from tests.unit.review.served_page import HOSTILE_LABEL, fill, served
 from tests.unit.review.test_server import eventually

@@ -282,7 +282,7 @@ def test_an_artifact_that_cannot_be_looked_up_is_not_taken_for_missing() -> None
 
 
 def test_a_service_without_a_registry_is_named() -> None:
-    # GIVEN a SageMaker that knows no registry, as the one of a service on this machine
+    # GIVEN a SageMaker without a registry, as the one of a service on this machine
     client = SimpleNamespace(list_model_packages=lambda **_: raise_unknown())
     session: Any = SimpleNamespace(client=lambda _: client)
     with pytest.raises(TrainingError, match=r"no model registry here: .*`dropsort up --model DIR`"):

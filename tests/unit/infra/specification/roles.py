@@ -59,7 +59,7 @@ def writes_log(name: str) -> dict[str, Any]:
     return allow("logs:CreateLogStream logs:PutLogEvents", f"${{{name}LogGroup.Arn}}")
 
 
-# Only with Tracing Active. X-Ray knows no resources.
+# Only with Tracing Active. X-Ray has no resource-level permissions.
 TRACES = one_of("Traces", allow("xray:PutTraceSegments xray:PutTelemetryRecords", "*"))
 TRACES_OF_A_WORKFLOW = one_of(
     "Traces",

@@ -30,7 +30,7 @@ from dropsort.local.endpoint_process import EmbeddedEndpoint
 from dropsort.local.errors import StartError
 from dropsort.local.folder import ServiceFolder
 from tests import needs
-from tests.unit.local.intruders import Ungated, as_another_user, open_page, read_page
+from tests.unit.local.untrusted_clients import Ungated, as_another_user, open_page, read_page
 
 TRUST = json.dumps(
     {

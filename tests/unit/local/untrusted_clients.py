@@ -1,4 +1,4 @@
-"""Who should not get in: a page in a real browser, another user of the machine; and the service as it would be without the gate."""
+"""Untrusted clients: a page in a real browser, another user of the machine; and the service as it would be without the gate."""
 
 from __future__ import annotations
 
