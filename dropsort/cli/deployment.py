@@ -18,6 +18,7 @@ from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.contract.text import number_of
 
 if TYPE_CHECKING:
+    from dropsort.deployment.package import Packages
     from dropsort.deployment.plan import DeploymentPlan
 
 # A name of a function is at most 64 characters long, and begins with that of the stack: NAME-serialize
@@ -75,11 +76,10 @@ def deploy(
     workflow, and prints the outputs. Unchanged parts are not touched. If a resource fails, the update is rolled back and
     the resource is named.
     """
-    from dropsort.deployment import package, probe
     from dropsort.deployment import plan as planning
+    from dropsort.deployment import probe
     from dropsort.deployment.deploy import deploy as run
     from dropsort.deployment.errors import ParameterConflict
-    from dropsort.local import shared_layer
     from training.aws.template import Template
 
     if model and endpoint:
@@ -103,10 +103,7 @@ def deploy(
         )
     except ParameterConflict as error:
         raise click.UsageError(str(error)) from error
-    target = platform or ("host" if plan.local else "arm64")
-    packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
-    if plan.local and target == "host":  # as `dropsort up` deploys them: unpacked once, not for each worker
-        packages = shared_layer.share(packages, package.CACHE / "shared")
+    packages = _packages(platform, plan.local)
     if plan.needs_model:
         plan = _with_model(plan, aws, model or DEFAULT_MODEL, artifact_bucket)
     with Steps(lines=True, events=verbose) as steps:
@@ -167,6 +164,18 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint="--parameter")
         pairs[name.strip()] = value
     return pairs
+
+
+def _packages(platform: str | None, local: bool) -> Packages:
+    """The functions' packages for a platform; by default for the one that the functions run on."""
+    from dropsort.deployment import package
+    from dropsort.local import shared_layer
+
+    target = platform or ("host" if local else "arm64")
+    packages = package.build(target, package.CACHE, note)  # type: ignore[arg-type]  # click.Choice checks it
+    if local and target == "host":  # as `dropsort up` deploys them: unpacked once, not for each worker
+        return shared_layer.share(packages, package.CACHE / "shared")
+    return packages
 
 
 def _with_model(plan: DeploymentPlan, aws: Aws, model: Path, artifact_bucket: str | None) -> DeploymentPlan:

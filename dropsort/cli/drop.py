@@ -85,34 +85,12 @@ def drop(
     that is already there is not uploaded again, so an interrupted drop can be repeated.
     """
     from dropsort.client import deployed_service
-    from dropsort.client.drop import drop as upload
 
     found = _find_files(paths, prefix, exclude, include)
     service = deployed_service.find(aws.client, stack)
     ignored = _ignored(service, found.files)
-    uploads: list[Uploaded] = []
-    ordered: list[FinishedUpload] = []
-    missing: MissingResultsError | None = None
-    with bars() as progress:
-        uploading = progress.add_task("uploaded", total=len(found.files))
-        classifying = progress.add_task("results", total=len(found.files) - len(ignored), visible=wait_)
-
-        def uploaded(item: Uploaded) -> None:
-            uploads.append(item)
-            progress.advance(uploading)
-
-        def done(item: FinishedUpload) -> None:
-            ordered.append(item)
-            progress.advance(classifying)
-
-        try:
-            if wait_:
-                missing = _upload_and_wait(aws, service, found.files, again, timeout, uploaded, done)
-            else:
-                upload(aws.client("s3"), service.bucket, found.files, again=again, done=uploaded)
-        except KeyboardInterrupt:
-            note(interrupted(len(uploads), len(found.files)))
-            raise
+    images = len(found.files) - len(ignored)
+    uploads, ordered, missing = _upload(aws, service, found.files, images, again, timeout if wait_ else None)
     fresh = sum(item.fresh for item in uploads)
     document: dict[str, Any] = {
         "bucket": service.bucket,
@@ -124,7 +102,7 @@ def drop(
     }
     output = output_console(json_file)
     if wait_:
-        document |= _show_results(output, len(found.files) - len(ignored), ordered)
+        document |= _show_results(output, images, ordered)
     there = len(uploads) - fresh
     output.print(
         f"{fresh} uploaded to s3://{service.bucket}/{INCOMING}, {there} {'was' if there == 1 else 'were'} already there."
@@ -169,6 +147,43 @@ def _ignored(service: DeployedService, files: list[LocalFile]) -> list[LocalFile
             f"{_files_are(len(ignored))} uploaded, but the service ignores such names: no result follows ({name})."
         )
     return ignored
+
+
+def _upload(
+    aws: Aws,
+    service: DeployedService,
+    files: list[LocalFile],
+    images: int,
+    again: bool,
+    timeout: float | None,
+) -> tuple[list[Uploaded], list[FinishedUpload], MissingResultsError | None]:
+    """Upload files with bars of the progress and, with a timeout, wait for the results; these, and the error if some did not come."""
+    from dropsort.client.drop import drop as upload
+
+    uploads: list[Uploaded] = []
+    finished: list[FinishedUpload] = []
+    missing: MissingResultsError | None = None
+    with bars() as progress:
+        uploading = progress.add_task("uploaded", total=len(files))
+        classifying = progress.add_task("results", total=images, visible=timeout is not None)
+
+        def uploaded(item: Uploaded) -> None:
+            uploads.append(item)
+            progress.advance(uploading)
+
+        def done(item: FinishedUpload) -> None:
+            finished.append(item)
+            progress.advance(classifying)
+
+        try:
+            if timeout is not None:
+                missing = _upload_and_wait(aws, service, files, again, timeout, uploaded, done)
+            else:
+                upload(aws.client("s3"), service.bucket, files, again=again, done=uploaded)
+        except KeyboardInterrupt:
+            note(interrupted(len(uploads), len(files)))
+            raise
+    return uploads, finished, missing
 
 
 def _upload_and_wait(

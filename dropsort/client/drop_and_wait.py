@@ -62,7 +62,7 @@ def drop_and_wait(
     retries = _Retries(uploader.release, retrying)
     waiter = Waiter(s3, bucket, ignored=ignored, retrying=retries if retrying is not None else None)
     found: list[FinishedUpload] = []
-    last, pause = time.monotonic(), SHORTEST_PAUSE_SECONDS
+    pauses = _Pauses()
     uploader.start()
     try:
         while True:
@@ -80,17 +80,15 @@ def drop_and_wait(
             found += fresh
             ended = [item.upload for item in fresh if not retries.released(item.upload)]
             uploader.release(sum(upload.fresh for upload in (*without_result, *ended)))
-            now = time.monotonic()
+            polled = time.monotonic()
             full = in_flight is not None and len(waiter.missing) - waiter.retryable >= in_flight
             if fresh or retries.found or fresh_uploads or (uploading and not full):
-                last, pause = now, SHORTEST_PAUSE_SECONDS
+                pauses.restart(polled)
             elif not uploading and not waiter.missing:
                 return found
-            elif now - last > patience_seconds:
+            elif polled - pauses.since > patience_seconds:
                 return found + _end(waiter, len(files), patience_seconds, done)
-            # A poll costs requests in proportion to what is listed: poll less often while nothing arrives.
-            time.sleep(min(max(pause, 0.5 * (now - begin)), LONGEST_PAUSE_SECONDS))
-            pause *= 1.2
+            pauses.sleep(polled - begin)
     finally:
         uploader.stop()
 
@@ -161,6 +159,22 @@ class _Uploader:
         if self._stopping.is_set():
             raise InterruptedError("stopped")
         self._arrivals.put(upload)
+
+
+class _Pauses:
+    """The pauses between polls, which cost requests in proportion to what is listed: longer while nothing arrives."""
+
+    def __init__(self) -> None:
+        self.restart(time.monotonic())
+
+    def restart(self, now: float) -> None:
+        """Begin with the shortest pause, as something has arrived."""
+        self.since, self._pause = now, SHORTEST_PAUSE_SECONDS
+
+    def sleep(self, poll_seconds: float) -> None:
+        """Pause after a poll that took so long."""
+        time.sleep(min(max(self._pause, 0.5 * poll_seconds), LONGEST_PAUSE_SECONDS))
+        self._pause *= 1.2
 
 
 class _Retries:

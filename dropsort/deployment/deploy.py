@@ -27,7 +27,11 @@ from dropsort.deployment.plan import check_names
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.literals import CapabilityType
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, ResourceChangeTypeDef
+    from mypy_boto3_cloudformation.type_defs import (
+        CreateChangeSetOutputTypeDef,
+        ParameterTypeDef,
+        ResourceChangeTypeDef,
+    )
 
 CAPABILITIES: list[CapabilityType] = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 
@@ -95,16 +99,11 @@ def deploy(
     existing = _settled(cloudformation, stack, on_step, patience_seconds)
     former = existing or before
     creating = existing is None or existing.status == "REVIEW_IN_PROGRESS"
-    change_set = cloudformation.create_change_set(
-        StackName=stack,
-        ChangeSetName=f"dropsort-{uuid.uuid4().hex}",
-        ChangeSetType="CREATE" if creating else "UPDATE",
-        Parameters=_parameter_list(uploaded.values, declared, former.parameters if former else {}, creating),
-        Capabilities=CAPABILITIES,
-        Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
-        # A bucket that an earlier stack left, if it is named, becomes this one's.
-        ImportExistingResources=creating and bool(parameters.get("BucketName")),
-        **uploaded.source,
+    values = _parameter_list(uploaded.values, declared, former.parameters if former else {}, creating)
+    # A bucket that an earlier stack left, if it is named, becomes this one's.
+    imports = creating and bool(parameters.get("BucketName"))
+    change_set = _create_change_set(
+        cloudformation, stack, uploaded.source, values, tags or {}, creating, imports
     )
     changes = stack_update.await_change_set(cloudformation, change_set["Id"])
     if existing is not None and not changes:
@@ -134,6 +133,27 @@ def _upload(
     }
     source = artifacts.template_source(s3, bucket, template, on_step)
     return _Uploaded(source, {**parameters, "ArtifactBucket": bucket, **keys})
+
+
+def _create_change_set(
+    cloudformation: CloudFormationClient,
+    stack: str,
+    source: TemplateSource,
+    parameters: Sequence[ParameterTypeDef],
+    tags: Mapping[str, str],
+    creating: bool,
+    imports: bool,
+) -> CreateChangeSetOutputTypeDef:
+    return cloudformation.create_change_set(
+        StackName=stack,
+        ChangeSetName=f"dropsort-{uuid.uuid4().hex}",
+        ChangeSetType="CREATE" if creating else "UPDATE",
+        Parameters=parameters,
+        Capabilities=CAPABILITIES,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        ImportExistingResources=imports,
+        **source,
+    )
 
 
 def _settled(

@@ -57,8 +57,7 @@ class Signed:
     access_key_id, service
         What it was made with, and for.
     payload
-        Digest of the payload as the client sent it, or one of the words that stand for it; empty if only the payload
-        itself can say.
+        Digest of the payload as the client sent it, or the word that replaces it; empty if it sent neither.
     signature
         As it was received.
     sign, start
@@ -174,27 +173,7 @@ def parse(
     SignatureFault
         There is none, it is incomplete or too old, or its access key is unknown.
     """
-    # Decoding all fields takes longer than anything else here, and few requests have one of these.
-    values = parse_qs(query, keep_blank_values=True) if "X-Amz-" in unquote(query) else {}
-    presigned = "X-Amz-Signature" in values or "X-Amz-Credential" in values or "X-Amz-Algorithm" in values
-    authorization = headers.get("authorization")
-    if presigned:
-        if authorization is not None:
-            raise _incomplete("It has more than one signature.")
-        fields = {name.removeprefix("X-Amz-"): found[0] for name, found in values.items() if len(found) == 1}
-        algorithm, date = fields.get("Algorithm", ""), fields.get("Date", "")
-        query = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
-    elif authorization is None:
-        raise SignatureFault("MissingAuthenticationToken", "The request is not signed.")
-    else:
-        algorithm, _, rest = authorization.partition(" ")
-        pairs = [part.strip().partition("=") for part in rest.split(",")]
-        fields = {name: value for name, _, value in pairs}
-        if (
-            len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS
-        ):  # two such headers are joined by a comma
-            raise _incomplete("It has more than one signature, or a field that none has.")
-        date = headers.get("x-amz-date", "")
+    presigned, algorithm, date, fields, query = _fields(query, headers)
     if algorithm != ALGORITHM:
         raise _incomplete(f"Only {ALGORITHM} is supported.")
     access_key_id, _, scope = fields.get("Credential", "").partition("/")
@@ -222,6 +201,27 @@ def parse(
     payload = _payload(service, presigned, headers, names)
     sign = _signer(known, scope)
     return Signed(access_key_id, service, payload, fields["Signature"], sign, (date, scope), canonical)
+
+
+def _fields(query: str, headers: Mapping[str, str]) -> tuple[bool, str, str, dict[str, str], str]:
+    """Whether the signature is in the query; its algorithm, date and fields; and the query without it."""
+    # Decoding all fields takes longer than anything else here, and few requests have one of these.
+    values = parse_qs(query, keep_blank_values=True) if "X-Amz-" in unquote(query) else {}
+    authorization = headers.get("authorization")
+    if "X-Amz-Signature" in values or "X-Amz-Credential" in values or "X-Amz-Algorithm" in values:
+        if authorization is not None:
+            raise _incomplete("It has more than one signature.")
+        fields = {name.removeprefix("X-Amz-"): found[0] for name, found in values.items() if len(found) == 1}
+        query = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
+        return True, fields.get("Algorithm", ""), fields.get("Date", ""), fields, query
+    if authorization is None:
+        raise SignatureFault("MissingAuthenticationToken", "The request is not signed.")
+    algorithm, _, rest = authorization.partition(" ")
+    pairs = [part.strip().partition("=") for part in rest.split(",")]
+    fields = {name: value for name, _, value in pairs}
+    if len(pairs) > len(_FIELDS) or not fields.keys() <= _FIELDS:  # two such headers are joined by a comma
+        raise _incomplete("It has more than one signature, or a field that none has.")
+    return False, algorithm, headers.get("x-amz-date", ""), fields, query
 
 
 def _incomplete(message: str) -> SignatureFault:
