@@ -23,46 +23,29 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
     from mypy_boto3_stepfunctions import SFNClient
 
-_USER_AGENT = "dropsort"
+# Of every client that an image needs
+_CONFIG = Config(connect_timeout=3, user_agent="dropsort", parameter_validation=False)
 
 
 @cache
 def s3() -> S3Client:
     """S3: one quick retry here; waiting is the workflow's part. Both tries end within Filter's 25 seconds."""
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 2},
-        connect_timeout=3,
-        read_timeout=8,
-        user_agent=_USER_AGENT,
-        parameter_validation=False,
-    )
-    return cast("S3Client", get_session().create_client("s3", config=config))
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2}, read_timeout=8)
+    return cast("S3Client", _client("s3", config))
 
 
 @cache
 def events() -> EventBridgeClient:
     """EventBridge: one quick retry, as for S3; what Filter requests of both ends within its 25 seconds unless both are slow."""
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 2},
-        connect_timeout=1,
-        read_timeout=3,
-        user_agent=_USER_AGENT,
-        parameter_validation=False,
-    )
-    return cast("EventBridgeClient", get_session().create_client("events", config=config))
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=3)
+    return cast("EventBridgeClient", _client("events", config))
 
 
 @cache
 def sagemaker_runtime() -> SageMakerRuntimeClient:
     """SageMaker's runtime: trying again is the workflow's part."""
-    config = Config(
-        retries={"total_max_attempts": 1},
-        connect_timeout=3,
-        read_timeout=settings.load().invocation_timeout,
-        user_agent=_USER_AGENT,
-        parameter_validation=False,
-    )
-    return cast("SageMakerRuntimeClient", get_session().create_client("sagemaker-runtime", config=config))
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=settings.load().invocation_timeout)
+    return cast("SageMakerRuntimeClient", _client("sagemaker-runtime", config))
 
 
 @cache
@@ -90,6 +73,10 @@ def stepfunctions() -> SFNClient:
     """Step Functions, with a few retries."""
     config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=3, read_timeout=10)
     return cast("SFNClient", get_session().create_client("stepfunctions", config=config))
+
+
+def _client(service: str, config: Config) -> object:
+    return get_session().create_client(service, config=_CONFIG.merge(config))
 
 
 def starting() -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dropsort.contract.predictions import InvalidPrediction, Prediction, normalise
 from handlers.rejections import Rejection
 
-# As JSON; a thousand classes with their names are half of it. It is part of the workflow's state, of at most 262,144 bytes.
+# As JSON; a thousand classes with their names are half of it. It is part of the workflow's state with the image
+# (`handlers.imaging.MAX_IMAGE_BYTES`): at most 262,144 bytes, the Step Functions payload limit.
 MAX_PREDICTION_BYTES = 96 * 1024
 
 

@@ -19,8 +19,8 @@ from dropsort.contract.reference import STATE_PREFIX
 from monitoring.aggregates.cells import Aggregate, Health
 from monitoring.aggregates.models import of_model
 from monitoring.cloudwatch.emf import emf
+from monitoring.cloudwatch.metric_values import metric_values
 from monitoring.cloudwatch.usage import counted
-from monitoring.cloudwatch.values import metric_values
 from monitoring.drift.reference import Reference
 from monitoring.drift.sample import Sample
 from monitoring.drift.windows import DAY, HOUR, DriftCheck, check, hour_of, sample

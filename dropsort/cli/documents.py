@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import click
 
-from dropsort.contract import files
+from dropsort.contract import written_files
 from dropsort.contract.text import escaped_json
 from dropsort.contract.times import moment
 
@@ -21,7 +21,7 @@ _STANDARD_OUTPUT = "-"
 
 def is_standard_output(target: Path | None) -> bool:
     """Whether a file of an option is standard output: ``-`` or ``/dev/stdout``."""
-    return target is not None and (str(target) == _STANDARD_OUTPUT or files.descriptor(target) == 1)
+    return target is not None and (str(target) == _STANDARD_OUTPUT or written_files.descriptor(target) == 1)
 
 
 def read_json(path: Path, advice: str) -> Any:
@@ -55,13 +55,13 @@ def write_json_lines(target: Path | None, documents: Iterable[Any]) -> None:
 
 @contextmanager
 def writing(target: Path) -> Iterator[TextIO]:
-    """Open a file for writing, as :func:`dropsort.contract.files.writing` does; ``-`` is standard output."""
+    """Open a file for writing, as :func:`dropsort.contract.written_files.writing` does; ``-`` is standard output."""
     if str(target) == _STANDARD_OUTPUT:
         yield sys.stdout
         sys.stdout.flush()
         return
     try:
-        with files.writing(target) as output:
+        with written_files.writing(target) as output:
             yield output
     except BrokenPipeError:
         raise

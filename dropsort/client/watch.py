@@ -26,9 +26,9 @@ from dropsort.client.errors import ClientError
 from dropsort.client.files import LocalFile
 from dropsort.client.results import Result
 from dropsort.client.wait import FinishedUpload, Waiter
-from dropsort.contract.files import unfinished
 from dropsort.contract.keys import CLASSIFIED
 from dropsort.contract.text import printable
+from dropsort.contract.written_files import unfinished
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,7 +1,7 @@
 """Checksums in the embedded AWS, checked as S3 checks them; part of its process (`dropsort.local.emulator`).
 
 It compares the checksums of objects and parts with their content, but takes a value that can be none for a wrong one, and does not
-compare those of a deletion of several objects. The version is pinned, and tests fail where it no longer has what is exchanged here.
+compare those of a deletion of several objects. The version is pinned, and tests fail where it no longer has what is patched here.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def invalid(headers: dict[str, str]) -> str:
     return ""
 
 
-def correct() -> None:
-    """Exchange both, before the embedded AWS serves."""
+def patch() -> None:
+    """Patch both, before the embedded AWS serves."""
     s3: Any = import_module("ministack.services.s3")
     resolve, delete = s3._resolve_object_checksums, s3._delete_objects
 

@@ -88,8 +88,8 @@ def _name_throttles(functions: Any) -> None:
     functions._throttle_response = with_type
 
 
-def correct() -> None:
-    """Correct them, before the embedded AWS serves."""
+def patch() -> None:
+    """Patch them, before the embedded AWS serves."""
     functions, runtime = (
         import_module("ministack.services.lambda_svc"),
         import_module("ministack.core.lambda_runtime"),

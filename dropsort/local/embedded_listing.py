@@ -2,7 +2,7 @@
 
 Clients ask for keys that are percent-encoded, as XML cannot hold every character of a key. The embedded AWS encodes those of
 ListObjectsV2 alone: one key with a control character would make every listing of versions unreadable. The version is pinned, and tests
-fail where it no longer has what is exchanged here.
+fail where it no longer has what is patched here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def encode(root: Element) -> None:
     SubElement(root, "EncodingType").text = "url"
 
 
-def correct() -> None:
-    """Exchange it, before the embedded AWS serves."""
+def patch() -> None:
+    """Patch it, before the embedded AWS serves."""
     s3: Any = import_module("ministack.services.s3")
     listed, written = s3._list_object_versions, s3._xml_body
 

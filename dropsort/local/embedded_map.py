@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any
 
 
-def correct() -> None:
-    """Read the path, before the embedded AWS serves."""
+def patch() -> None:
+    """Patch it to read the path, before the embedded AWS serves."""
     states: Any = import_module("ministack.services.stepfunctions")
     run = states._run_distributed_map
 

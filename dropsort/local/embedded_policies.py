@@ -1,7 +1,7 @@
 """Wildcards of IAM policies in the embedded AWS, corrected to those of AWS; part of its process (`dropsort.local.emulator`).
 
 Its ``*`` and ``?`` match no line feed, which a key may have: a function would be denied such an object. The version is pinned, and a
-test fails where it no longer has what is exchanged here.
+test fails where it no longer has what is patched here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def pattern(text: str, ignore_case: bool) -> re.Pattern[str]:
     return re.compile(rf"{expression}\Z", re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
-def correct() -> None:
-    """Exchange it, before the embedded AWS serves."""
+def patch() -> None:
+    """Patch it, before the embedded AWS serves."""
     evaluator: Any = import_module("ministack.core.iam_evaluator")
     if not callable(evaluator._fnmatch_compile):
         raise TypeError("ministack.core.iam_evaluator has no _fnmatch_compile")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dropsort.contract import files
+from dropsort.contract import written_files
 from dropsort.local.asgi import Application, Message, Receive, Send
 from dropsort.local.direct import responds
 
@@ -24,7 +24,7 @@ _PING_SECONDS = 2.0
 
 def write(file: Path, name: str, variant: str, url: str, since: float, arn: str) -> None:
     """Record the endpoint of a service, all or nothing; `since` is the time of its start in seconds since 1970."""
-    with files.writing(file) as output:
+    with written_files.writing(file) as output:
         json.dump({"name": name, "variant": variant, "url": url, "since": since, "arn": arn}, output)
 
 

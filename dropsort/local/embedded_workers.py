@@ -196,8 +196,8 @@ def _differs(environment: Mapping[str, str]) -> bool:
     return any(environment.get(name) != os.environ.get(name) for name in names)
 
 
-def correct() -> None:
-    """Exchange how workers are started, before the embedded AWS serves; only Linux can wait for a process that is not its own child."""
+def patch() -> None:
+    """Patch how workers are started, before the embedded AWS serves; only Linux can wait for a process that is not its own child."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return
     runtime: Any = import_module("ministack.core.lambda_runtime")

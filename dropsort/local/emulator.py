@@ -52,12 +52,12 @@ def main(port: int, file: Path, reserve: int, endpoint: Path) -> None:
     from ministack.core import lambda_runtime
 
     lambda_runtime.execution_credentials = _function_credentials(found)  # others import it by name
-    embedded_errors.correct()
-    embedded_map.correct()
-    embedded_policies.correct()
-    embedded_checksums.correct()
-    embedded_listing.correct()
-    embedded_workers.correct()
+    embedded_errors.patch()
+    embedded_map.patch()
+    embedded_policies.patch()
+    embedded_checksums.patch()
+    embedded_listing.patch()
+    embedded_workers.patch()
     from ministack import app
     from ministack.services import s3
 
@@ -78,7 +78,7 @@ def _reach_own_package() -> None:
 
 
 def _function_credentials(credentials: Any) -> Any:
-    """Exchange for what derives a function's session from the names of function and role alone."""
+    """A replacement for what derives a function's session from the names of function and role alone."""
 
     def of(config: dict[str, Any]) -> dict[str, str]:
         from ministack.services import sts

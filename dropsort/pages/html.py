@@ -16,7 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dropsort.contract import files
+from dropsort.contract import written_files
 from dropsort.contract.errors import DropsortError
 from dropsort.contract.text import printable
 from dropsort.pages import svg
@@ -84,7 +84,9 @@ def save(page: Path, text: str) -> None:
         It cannot be written.
     """
     try:
-        with files.writing(page, errors="replace") as output:  # a label may hold half a surrogate pair
+        with written_files.writing(
+            page, errors="replace"
+        ) as output:  # a label may hold half a surrogate pair
             output.write(text)
     except OSError as error:
         raise PageError(f"{page}: cannot write the page ({error.strerror or error})") from error
@@ -92,7 +94,7 @@ def save(page: Path, text: str) -> None:
 
 def page_file(out: Path, name: str) -> Path:
     """The file of a page: the one that is given, which may be a device or a FIFO, or ``name`` in the folder that is given."""
-    page = out.suffix.lower() in (".html", ".htm") or not (out.is_dir() or files.replaceable(out))
+    page = out.suffix.lower() in (".html", ".htm") or not (out.is_dir() or written_files.replaceable(out))
     return out if page else out / name
 
 

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dropsort.contract import files, keys, reviews
+from dropsort.contract import keys, reviews, written_files
 from dropsort.contract.text import escaped_cell, lines, original_cell
 from dropsort.review.errors import ReviewError
 
@@ -50,7 +50,7 @@ def export(results: Iterable[Mapping[str, Any]], bucket: str, file: Path) -> int
     form = form_of(file)
     found = list(results)
     try:
-        with files.writing(file, errors="replace") as output:
+        with written_files.writing(file, errors="replace") as output:
             output.write(form.write(found, bucket))
     except OSError as error:
         raise ReviewError(f"{file}: it cannot be written ({error.strerror or error}).") from error

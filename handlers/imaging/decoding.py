@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from handlers.imaging import jpeg, jpeg_pixels, limits, png, png_pixels, values
+from handlers.imaging import jpeg, jpeg_pixels, limits, pixel_values, png, png_pixels
 from handlers.imaging.spliced import as_file, open_image
 from handlers.rejections import Rejection
 
@@ -115,7 +115,7 @@ def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
 
 def _only(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     """The frame of a larger screen, the rest of it transparent."""
-    values.check_palette(image)
+    pixel_values.check_palette(image)
     canvas = Image.new("RGBA", image.size)
     canvas.paste(image.crop(box).convert("RGBA"), box)
     return canvas
@@ -250,7 +250,7 @@ def _bmp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         tails.check(name, data, *run)
     # Pillow shows a palette of greys as grey values.
     if colours is not None and (decoded.image.mode == "L" or (decoded.image.mode == "1" and colours < 2)):
-        values.check_highest(decoded.image, colours)
+        pixel_values.check_highest(decoded.image, colours)
     return decoded
 
 

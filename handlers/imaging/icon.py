@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from handlers.imaging import values
+from handlers.imaging import pixel_values
 from handlers.rejections import Rejection
 
 _PLAIN, _BIT_FIELDS = 0, 3  # kinds of compression
@@ -106,7 +106,7 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
     if bits in (1, 4, 8) and colours:
         indices = content[begin - pixels : begin]
         form = ("raw", f"P;{bits}" if bits < 8 else "P", pixels // height)
-        values.check_highest(Image.frombytes("P", (width, height), indices, *form), colours)
+        pixel_values.check_highest(Image.frombytes("P", (width, height), indices, *form), colours)
     if len(content) == begin:  # without a mask
         return content + bytes(filled * height)
     mask = content[begin : begin + filled * height]

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from handlers.imaging import colour, values
+from handlers.imaging import colour, pixel_values
 from handlers.imaging.decoding import Decoded, decode
 from handlers.imaging.orientation import is_sideways, orientation, upright
 from handlers.imaging.sniffing import has_converted_line_ends, sniff
 from handlers.rejections import Rejection
 
+# In base64 half of the Step Functions payload limit of 262,144 bytes; `handlers.endpoint_response` has the limit of a prediction.
 MAX_IMAGE_BYTES = 96 * 1024
 
 # The limit on pixels is ours, applied to the header before anything is decoded.
@@ -115,16 +116,16 @@ def _explained(code: str, what: str, data: bytes, error: Exception) -> Rejection
 def _prepare(data: bytes, name: str, side: int, max_pixels: int) -> Normalised:
     decoded = decode(data, name, side=side, max_pixels=max_pixels)
     image = decoded.image
-    values.check_palette(image)
+    pixel_values.check_palette(image)
     turn = orientation(image, name)
     seen = (decoded.height, decoded.width) if is_sideways(turn) else (decoded.width, decoded.height)
     small = max(decoded.width, decoded.height) <= side
     if small and turn == 1 and len(data) <= MAX_IMAGE_BYTES and _reads_the_same(decoded, name):
-        if values.is_blank(image if image.mode in ("L", "RGB") else image.convert("RGB")):
+        if pixel_values.is_blank(image if image.mode in ("L", "RGB") else image.convert("RGB")):
             raise _blank(image)
         return Normalised(data, f"image/{name.lower()}", name, *seen)
     result = upright(_rgb(decoded, side), turn)
-    if values.is_blank(result) and _is_blank(data, name, decoded, max_pixels):
+    if pixel_values.is_blank(result) and _is_blank(data, name, decoded, max_pixels):
         raise _blank(result)
     encoded, content_type = _encode(result, lossless=small)
     return Normalised(encoded, content_type, name, *seen)
@@ -139,7 +140,7 @@ def _is_blank(data: bytes, name: str, decoded: Decoded, max_pixels: int) -> bool
     largest = max(decoded.width, decoded.height)
     if max(decoded.image.size) < largest:
         decoded = decode(data, name, side=largest, max_pixels=max_pixels)
-    return values.is_blank(_rgb(decoded, largest))
+    return pixel_values.is_blank(_rgb(decoded, largest))
 
 
 def _reads_the_same(decoded: Decoded, name: str) -> bool:
@@ -160,17 +161,19 @@ def _rgb(decoded: Decoded, side: int) -> Image.Image:
     """Scaled down to ``side`` and RGB in sRGB, transparency laid over white."""
     image = decoded.image
     profile = colour.profile_of(image)
-    if values.is_deep(image):
-        image = values.eight_bit(image, decoded.significant_bits, decoded.no_data)
+    if pixel_values.is_deep(image):
+        image = pixel_values.eight_bit(image, decoded.significant_bits, decoded.no_data)
     elif image.has_transparency_data:
-        image = values.without_empty_alpha(image if image.mode in ("RGBA", "LA") else image.convert("RGBA"))
+        image = pixel_values.without_empty_alpha(
+            image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
+        )
         image = image.convert("RGBA") if image.mode == "LA" else image
     elif image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("RGB")
     if max(image.size) > side:
         image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     if image.mode == "RGBA":
-        image = values.on_white(image)
+        image = pixel_values.on_white(image)
     if profile:
         image = colour.to_srgb(image, profile)
     return image.convert("RGB")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from handlers.imaging import png, values
+from handlers.imaging import pixel_values, png
 from handlers.imaging.spliced import as_file, open_image
 
 _MARK = bytes((index * 151 + 77) % 251 for index in range(251))
@@ -43,7 +43,7 @@ def deep(found: png.Png, image: Image.Image) -> Image.Image:
     lower = open_image(as_file(found.parts), "PNG")
     lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # type: ignore[attr-defined]  # of an ImageFile
     lower.load()
-    whole = values.combined(image, lower, found.significant_bits)
+    whole = pixel_values.combined(image, lower, found.significant_bits)
     if whole is None:
         return image
     whole.info = image.info

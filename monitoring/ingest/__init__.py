@@ -1,1 +1,1 @@
-"""Capture files, read: lines, records, predictions, and batches of them as arrays."""
+"""Parses capture files: `reader` takes lines from `lines`, records from `schema` and `fast_path`, predictions from `outputs`."""

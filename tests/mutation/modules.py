@@ -71,7 +71,7 @@ MODULES = {
     "dropsort.contract.stack": [U + "contract/test_stack.py"],
     "dropsort.contract.stack_update": [U + "contract/test_stack_update.py"],
     "dropsort.contract.s3_documents": [U + "contract/test_s3_documents.py"],
-    "dropsort.contract.files": [U + "contract/test_written_files.py"],
+    "dropsort.contract.written_files": [U + "contract/test_written_files.py"],
     "dropsort.contract.caches": [U + "contract/test_caches.py"],
     "dropsort.contract.clients": [U + "contract/test_model_parameters.py"],
     "dropsort.contract.defaults": [
@@ -148,7 +148,7 @@ MODULES = {
     ],
     "monitoring.cloudwatch.alarms": [U + "monitoring/test_alarms.py"],
     "monitoring.cloudwatch.expressions": [U + "monitoring/test_dashboard.py"],
-    "monitoring.cloudwatch.values": [U + "monitoring/test_metrics.py"],
+    "monitoring.cloudwatch.metric_values": [U + "monitoring/test_metrics.py"],
     "monitoring.ingest.lines": [U + "monitoring/test_captures.py"],
     "monitoring.ingest.fast_path": [U + "monitoring/test_fast_path.py"],
     "monitoring.incremental.accumulate": [U + "monitoring/test_aggregate.py"],

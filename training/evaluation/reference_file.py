@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dropsort.contract import files
+from dropsort.contract import written_files
 
 if TYPE_CHECKING:
     from training.evaluation.figures import Predictions
@@ -29,5 +29,5 @@ def rows(predictions: Predictions, labels: list[str]) -> list[dict[str, str | fl
 def write(path: Path, predictions: Predictions, labels: list[str]) -> None:
     """Write the reference atomically, one image per line."""
     text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows(predictions, labels))
-    with files.writing(path) as output:
+    with written_files.writing(path) as output:
         output.write(f"[\n{text}\n]\n")

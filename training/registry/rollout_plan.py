@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dropsort.contract.defaults import threshold_parameters, version_parameter
-from training.aws import endpoint
+from training.aws import endpoint_requests
 from training.aws.requests import AwsRequest, check
 from training.errors import TrainingError
 from training.registry.model_packages import APPROVED, ModelPackage, list_request
@@ -136,5 +136,5 @@ def plan_without_account(
         ),
         AwsRequest(create.service, create.operation, create.parameters, f"{create.note}; {more}"),
         start,
-        *endpoint.requests(wanted, stack, region),
+        *endpoint_requests.requests(wanted, stack, region),
     ]

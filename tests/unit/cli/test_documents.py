@@ -132,7 +132,7 @@ def test_what_a_shell_has_redirected_is_not_emptied(
     assert not is_standard_output(Path("/dev/fd/2"))
 
 
-# What writes a file of an option, with the file; each goes through dropsort.contract.files.writing.
+# What writes a file of an option, with the file; each goes through dropsort.contract.written_files.writing.
 WRITERS: dict[str, Callable[[Path], object]] = {
     "write_json": lambda path: write_json(path, DOCUMENT),
     "write_json_lines": lambda path: write_json_lines(path, [DOCUMENT]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dropsort.contract.files import descriptor, replaceable, writing
+from dropsort.contract.written_files import descriptor, replaceable, writing
 
 
 @pytest.fixture

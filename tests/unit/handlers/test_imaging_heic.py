@@ -15,7 +15,7 @@ from handlers.rejections import NotUnderstood, Rejection
 from tests import needs
 from tests.unit.handlers.sample_images import UPRIGHT, corners, drawn, near, noise, prepare, rejection
 from tests.unit.handlers.test_imaging import TURNED
-from tests.unit.handlers.test_imaging_values import wide_profile
+from tests.unit.handlers.test_imaging_pixel_values import wide_profile
 
 pillow_heif = needs.module("libraries", "pillow_heif")
 

@@ -12,7 +12,7 @@ import pytest
 
 from dropsort.contract.metrics import NAMESPACE
 from monitoring.aggregates.cells import Aggregate, Health
-from monitoring.cloudwatch import values
+from monitoring.cloudwatch import metric_values
 from monitoring.cloudwatch.emf import emf
 from monitoring.drift.sample import Sample
 from monitoring.prices import INSTANCES, PRICES, ResourceUse, cost, price, redrive_dollars
@@ -100,7 +100,7 @@ def test_a_thousand_labels_are_the_most_frequent_and_the_others_together() -> No
 def test_values_are_what_a_run_added_and_what_either_window_found(monkeypatch: pytest.MonkeyPatch) -> None:
     # GIVEN a day with a low confidence in one of four captures and one unfamiliar image
     day = Sample.of("aabb", [0.5, 0.92, 0.95, 0.99], [0.005, 0.015, 0.5, 1.0])
-    monkeypatch.setattr(values, "sample", lambda _: day)
+    monkeypatch.setattr(metric_values, "sample", lambda _: day)
 
     def signals(**found: tuple[float, bool]) -> Any:
         every = [SimpleNamespace(name=name, effect=one, alarm=alarm) for name, (one, alarm) in found.items()]
@@ -122,12 +122,12 @@ def test_values_are_what_a_run_added_and_what_either_window_found(monkeypatch: p
         "EstimatedAccuracy": 0.84, "LabelShareChange": 0.3, "ConfidenceWasserstein": 0.1, "ConfidenceJensenShannon": 0.2,
         "DriftAlarms": 3, "SilentHours": 3, "SilenceAlarm": 0,
     }  # fmt: skip
-    assert values.metric_values(settings, after, before, Aggregate(), found) == pytest.approx(
+    assert metric_values.metric_values(settings, after, before, Aggregate(), found) == pytest.approx(
         expected, abs=1e-3
     )
     # AND without a window of the last hours only those of the day count
     found.recent = None
-    assert values.metric_values(settings, after, before, Aggregate(), found)["DriftAlarms"] == 2
+    assert metric_values.metric_values(settings, after, before, Aggregate(), found)["DriftAlarms"] == 2
 
 
 def test_settings_are_of_the_environment_and_empty_ones_are_the_defaults() -> None:

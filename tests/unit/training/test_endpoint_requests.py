@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from training.aws import endpoint
+from training.aws import endpoint_requests
 from training.aws.container_images import REGIONS, image_uri
 from training.aws.requests import check
 from training.aws.template import Template
@@ -27,7 +27,7 @@ MODEL = "s3://dropsort-artifacts/models/bikes/0123456789abcdef/model.tar.gz"
 
 
 def template(region: str = "us-east-1", **parameters: str) -> Template:
-    return endpoint.read(
+    return endpoint_requests.read(
         {"CreateEndpoint": "true", "ModelDataUrl": MODEL, "ArtifactBucket": "artifacts", **parameters},
         "dropsort",
         region,
@@ -36,7 +36,7 @@ def template(region: str = "us-east-1", **parameters: str) -> Template:
 
 def requests(region: str = "us-east-1", **parameters: str) -> dict[str, Any]:
     """Parameters of what CloudFormation sends, by operation."""
-    found = endpoint.requests(
+    found = endpoint_requests.requests(
         {"CreateEndpoint": "true", "ModelDataUrl": MODEL, **parameters}, "dropsort", region
     )
     for request in found:
@@ -114,7 +114,7 @@ def test_alarms_go_off_within_the_time_that_the_canary_is_watched_and_never_with
     found = template(EndpointInstanceCount="2")
     deployment = found.document["Resources"]["Endpoint"]["Properties"]["DeploymentConfig"]
     alarms = [alarm["AlarmName"]["Ref"] for alarm in deployment["AutoRollbackConfiguration"]["Alarms"]]
-    assert set(alarms) == set(endpoint.ALARMS)
+    assert set(alarms) == set(endpoint_requests.ALARMS)
     watched = deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
     for name in alarms:
         alarm = found.properties(name)
@@ -146,14 +146,16 @@ def test_the_role_may_ask_for_the_alarms_that_there_are() -> None:
         if "cloudwatch:DescribeAlarms" in statement["Action"]
     ]
     prefix = watch["Resource"].rsplit(":", 1)[1].removesuffix("*")
-    for name in endpoint.ALARMS:
+    for name in endpoint_requests.ALARMS:
         assert found.properties(name)["AlarmName"].startswith(prefix)
 
 
 def test_one_instance_is_reported_to_get_no_canary() -> None:
     parameters = {"CreateEndpoint": "true", "ModelDataUrl": MODEL}
-    one = endpoint.requests(parameters, "dropsort", "us-east-1")[-1]
-    two = endpoint.requests({**parameters, "EndpointInstanceCount": "2"}, "dropsort", "us-east-1")[-1]
+    one = endpoint_requests.requests(parameters, "dropsort", "us-east-1")[-1]
+    two = endpoint_requests.requests({**parameters, "EndpointInstanceCount": "2"}, "dropsort", "us-east-1")[
+        -1
+    ]
     assert "a canary needs two instances" in one.note
     assert "canary" not in two.note
 
