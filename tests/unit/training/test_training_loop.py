@@ -74,7 +74,7 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
 
 def test_a_checkpoint_has_the_best_epoch() -> None:
     def run() -> Any:
-        return loop._Run(RESNET, 2, IMAGES, LABELS, 0, 3, 5, 0.0, True)
+        return loop._TrainingRun(RESNET, 2, IMAGES, LABELS, 0, 3, 5, 0.0, True)
 
     first, second = run(), run()
     first.remember(0.5, keep=True)
@@ -90,7 +90,7 @@ def test_training_ends_after_so_many_epochs_without_improvement(
 ) -> None:
     # GIVEN a loss that only rises
     losses = iter(range(10))
-    monkeypatch.setattr(loop.get()._Run, "validate", lambda *_: (float(next(losses)), 0.5))
+    monkeypatch.setattr(loop.get()._TrainingRun, "validate", lambda *_: (float(next(losses)), 0.5))
     epochs: list[Any] = []
     loop.fit(RESNET, 2, IMAGES, LABELS, (IMAGES, LABELS), epochs=6, patience=patience, progress=epochs.append)
     assert len(epochs) == trained
