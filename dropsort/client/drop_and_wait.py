@@ -80,15 +80,14 @@ def drop_and_wait(
             found += fresh
             ended = [item.upload for item in fresh if not retries.released(item.upload)]
             uploader.release(sum(upload.fresh for upload in (*without_result, *ended)))
-            polled = time.monotonic()
             full = in_flight is not None and len(waiter.missing) - waiter.retryable >= in_flight
             if fresh or retries.found or fresh_uploads or (uploading and not full):
-                pauses.restart(polled)
+                pauses.restart()
             elif not uploading and not waiter.missing:
                 return found
-            elif polled - pauses.since > patience_seconds:
+            elif time.monotonic() - pauses.since > patience_seconds:
                 return found + _end(waiter, len(files), patience_seconds, done)
-            pauses.sleep(polled - begin)
+            pauses.sleep(time.monotonic() - begin)
     finally:
         uploader.stop()
 
@@ -165,11 +164,11 @@ class _Pauses:
     """The pauses between polls, which cost requests in proportion to what is listed: longer while nothing arrives."""
 
     def __init__(self) -> None:
-        self.restart(time.monotonic())
+        self.restart()
 
-    def restart(self, now: float) -> None:
+    def restart(self) -> None:
         """Begin with the shortest pause, as something has arrived."""
-        self.since, self._pause = now, SHORTEST_PAUSE_SECONDS
+        self.since, self._pause = time.monotonic(), SHORTEST_PAUSE_SECONDS
 
     def sleep(self, poll_seconds: float) -> None:
         """Pause after a poll that took so long."""

@@ -89,7 +89,7 @@ def find(s3: S3Client, bucket: str, key: str) -> ImageHistory:
 
 
 def _of_key(s3: S3Client, bucket: str, key: str) -> ImageHistory | None:
-    """The story of the upload of this very key; None if there is neither an upload nor a result."""
+    """The history of the upload of this very key; None if there is neither an upload nor a result."""
     versions = [
         UploadVersion(item["VersionId"], item["LastModified"], item.get("Size"))
         for item in versions_of(s3, bucket, key)

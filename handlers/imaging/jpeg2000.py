@@ -69,6 +69,21 @@ class Jpeg2000:
         return sizes[0], sizes[1]
 
 
+def _check_header(found: Jpeg2000, missing: set[int]) -> None:
+    if not found.components:
+        raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
+    if missing:
+        raise Rejection("truncated_image", f"JPEG2000: {len(missing)} of {found.tiles} tiles are missing.")
+    packets = found.tiles * found.layers * (found.resolutions + 1) * len(found.components)
+    limits.check_count("JPEG2000", "packets", packets, _MAX_PACKETS)
+    # Of fewer than three components, Pillow reads none that is subsampled.
+    if not found.size_at(0) or (len(found.components) < 3 and set(found.samples) != {(1, 1)}):
+        raise Rejection(
+            "unsupported_format",
+            "It is JPEG 2000 with subsampled components of grey, or whose tiles are not a multiple of the subsampling.",
+        )
+
+
 def inspect(data: bytes) -> Jpeg2000:
     """Read the markers of the code stream.
 
@@ -123,18 +138,7 @@ def inspect(data: bytes) -> Jpeg2000:
         at += 2 + length
     _check_transforms(len(found.components), transforms, styles)
     found.head = b"".join(head)
-    if not found.components:
-        raise Rejection("truncated_image", "JPEG2000: it ends within its header.")
-    if missing:
-        raise Rejection("truncated_image", f"JPEG2000: {len(missing)} of {found.tiles} tiles are missing.")
-    packets = found.tiles * found.layers * (found.resolutions + 1) * len(found.components)
-    limits.check_count("JPEG2000", "packets", packets, _MAX_PACKETS)
-    # Of fewer than three components, Pillow reads none that is subsampled.
-    if not found.size_at(0) or (len(found.components) < 3 and set(found.samples) != {(1, 1)}):
-        raise Rejection(
-            "unsupported_format",
-            "It is JPEG 2000 with subsampled components of grey, or whose tiles are not a multiple of the subsampling.",
-        )
+    _check_header(found, missing)
     if data[at : at + 2] == _END:
         end = at + 2
     elif at < end + 2 and data[at:end] == _END[: end - at]:
