@@ -87,7 +87,10 @@ def parser() -> argparse.ArgumentParser:
         "--mirror", type=lambda text: text.lower() != "false", default=default.mirror, help="true or false"
     )
     options.add_argument(
-        "--precision", type=float, default=default.precision, help="the threshold is chosen for it"
+        "--precision",
+        type=float,
+        default=default.precision,
+        help="target precision: the threshold is chosen for it",
     )
     options.add_argument("--name", default=default.name, help="of the model, as its predictions give it")
     options.add_argument(

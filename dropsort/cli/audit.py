@@ -38,7 +38,7 @@ def audit(
 
     Predictions of the model that the service runs count, by their outcome before any review. The order is that of the inference ids.
     Reviews of other images do not count, as they were chosen for their low confidence. The
-    exit code is 1 if it is missed.
+    exit code is 1 if the target precision is missed.
     """
     from dropsort.client import deployed_service, reviewed
     from dropsort.contract.reference import STATE_PREFIX

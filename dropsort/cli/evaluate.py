@@ -28,7 +28,7 @@ UNFAMILIAR = 0.03  # share of genuine images that is too large to be the thresho
 @amount(
     "--precision",
     click.FloatRange(0, 1),
-    "With --choose-on: precision that the threshold is chosen for.",
+    "With --choose-on: target precision, for which the threshold is chosen.",
     metavar="SHARE",
 )
 @threshold_option("the model's")

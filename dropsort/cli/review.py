@@ -22,7 +22,9 @@ from dropsort.review import ORDERS
 
 @click.command(short_help="Review images on a page in your browser.")
 @click.option(
-    "--reviewer", metavar="NAME", help="Name that your decisions carry.  [default: your user name here]"
+    "--reviewer",
+    metavar="NAME",
+    help="Name that is recorded with your decisions.  [default: your user name here]",
 )
 @click.option(
     "--order",

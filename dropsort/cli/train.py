@@ -71,7 +71,7 @@ DEFAULT = TrainingSettings()
 @amount(
     "--precision",
     click.FloatRange(0, 1),
-    "Precision that the threshold is chosen for.",
+    "Target precision: the threshold is chosen for it.",
     default=DEFAULT.precision,
     metavar="SHARE",
 )

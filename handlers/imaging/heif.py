@@ -128,7 +128,7 @@ def check_shown(data: bytes, width: int, height: int) -> None:
     size = _size(data, item)
     for kind, begin, end in item.properties:
         if kind == b"clap":
-            crop = _Reader(data, begin, end)
+            crop = _IntegerReader(data, begin, end)
             across, of_across, down, of_down = (crop.number(4) for _ in range(4))
             size = across // max(of_across, 1), down // max(of_down, 1)
         elif kind == b"irot" and data[begin] & 1:

@@ -254,7 +254,7 @@ def audit(results: Iterable[AuditedResult], target: float, model: str = "") -> A
     results
         All results of the time in question, reviewed or not; each once. Those that failed have no prediction: leave them out.
     target
-        The precision that the threshold was chosen for, in [0, 1].
+        The target precision, which the threshold was chosen for, in [0, 1].
     model
         Version of the model that the service runs: predictions of others are counted, and no more. "": all count.
 

@@ -184,7 +184,7 @@ JOBS = {
     "lint": ["make lint"],
     "template": ["make checkov"],
     "test": ["make test", "make test-slow",
-             "sudo --preserve-env=DROPSORT_REQUIRE,HOME .venv/bin/python -m pytest tests/unit/local/test_intruders.py"],
+             "sudo --preserve-env=DROPSORT_REQUIRE,HOME .venv/bin/python -m pytest tests/unit/local/test_untrusted_clients.py"],
     "mutants": ["make .venv/dev.done", ".venv/bin/pip install -r requirements/mutation.in",
                 ".venv/bin/python -m tests.mutation.template", ".venv/bin/python -m tests.mutation.documents",
                 '.venv/bin/python -m tests.mutation.code --since "origin/$GITHUB_BASE_REF"'],
