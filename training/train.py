@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ if __package__ in (None, ""):  # started as a file, as SageMaker does
 from dropsort.contract import model_folder
 from dropsort.contract.defaults import FAMILIARITY_THRESHOLD
 from dropsort.contract.predictions import is_name
+from dropsort.contract.progress import Progress, no_progress
 from dropsort.contract.text import printable
 from training import dataset
 from training.dataset import Dataset
@@ -96,9 +97,21 @@ def train(
     return TrainingResult(folder, data.labels, evaluate(folder, data, settings, figures))
 
 
-def gather(images: Path, validation_images: Path | None, settings: TrainingSettings) -> Dataset:
-    """Read and split the images; those of a second folder become the validation part."""
-    data = dataset.read(images)
+def gather(
+    images: Path,
+    validation_images: Path | None,
+    settings: TrainingSettings,
+    *,
+    progress: Callable[[str], Progress] = lambda _stage: no_progress,
+) -> Dataset:
+    """Read and split the images; those of a second folder become the validation part.
+
+    Parameters
+    ----------
+    progress
+        Called with the name of each stage, ``images`` and ``hashes``; returns what its progress is reported to.
+    """
+    data = dataset.read(images, progress=progress("images"))
     if validation_images is not None and validation_images.is_dir():
         more = dataset.read(validation_images)
         parts = [("train", data), ("validation", more)]
@@ -109,7 +122,9 @@ def gather(images: Path, validation_images: Path | None, settings: TrainingSetti
             raise TrainingError(
                 f"the label {printable(label)} cannot be written: rename the folder, or change the list"
             )
-    return dataset.split(data, validation=settings.validation, test=settings.test)
+    return dataset.split(
+        data, validation=settings.validation, test=settings.test, progress=progress("hashes")
+    )
 
 
 def check_folder(folder: Path, *, replace_model: bool = False) -> None:

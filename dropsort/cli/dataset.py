@@ -12,7 +12,7 @@ from dropsort.cli.documents import write_json
 from dropsort.cli.evaluate import NAMED
 from dropsort.cli.models import model_option
 from dropsort.cli.options import amount, aws_options, existing, json_option, prefix_option, stack_option
-from dropsort.cli.output import bars, facts_table, note, output_console
+from dropsort.cli.output import bars, facts_table, note, output_console, stages
 from dropsort.client.aws import Aws
 from dropsort.contract import reviews as deciding
 from dropsort.contract.text import printable
@@ -77,11 +77,7 @@ def dataset(
     given = {decision.label for decision in of.values() if decision.label}
     current = reviewed_dataset.read_current(model, images, given, service.model, note)
     with bars() as progress:
-
-        def reported(stage: str) -> Progress:
-            task = progress.add_task(stage, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
+        reported = stages(progress)
         downloaded = _download(s3, found, of, folder, reported("images"))
         keys = {item.path: item.review.source.key for item in downloaded}
         labelled = [

@@ -6,7 +6,7 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from dropsort.client.results import Result
     from dropsort.client.wait import FinishedUpload
+    from dropsort.contract.progress import Progress as OnProgress
 
 _STACK_EVENT = re.compile(r"(CREATE|UPDATE|DELETE|ROLLBACK|IMPORT)_[A-Z_]+ ")
 _FAILURE = re.compile(r"FAILED|ROLLBACK")
@@ -148,6 +149,16 @@ def bars(lines: bool = True) -> Iterator[Progress]:
         yield progress
     finally:
         done.set()
+
+
+def stages(progress: Progress) -> Callable[[str], OnProgress]:
+    """A bar for each stage, by its name."""
+
+    def begin(stage: str) -> OnProgress:
+        task = progress.add_task(stage, total=None)
+        return lambda done, total: progress.update(task, completed=done, total=total)
+
+    return begin
 
 
 def _print_lines(progress: Progress, done: threading.Event) -> None:

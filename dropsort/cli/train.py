@@ -10,7 +10,7 @@ import click
 from dropsort.cli.documents import write_json
 from dropsort.cli.evaluate import figures_in_words, note_bad_files, note_unfamiliar
 from dropsort.cli.options import amount, aws_options, existing, json_option, stack_option
-from dropsort.cli.output import bars, facts_table, note, output_console
+from dropsort.cli.output import bars, facts_table, note, output_console, stages
 from dropsort.contract.text import printable
 from training.progress import EpochProgress, progress_line
 from training.settings import EFFICIENTNET, MODEL_FOLDER, OPTIONS, RESNET, TrainingSettings
@@ -149,7 +149,8 @@ def train(
     settings = training.TrainingSettings(
         **{name: options[name] for name in OPTIONS if options[name] is not None}
     )
-    data = training.gather(images, None, settings)
+    with bars() as progress:
+        data = training.gather(images, None, settings, progress=stages(progress))
     note_bad_files(data.rejected)
     for part, counts in data.counts().items():
         note(f"{part}: " + ", ".join(f"{count} {label}" for label, count in counts.items()))

@@ -26,8 +26,9 @@ def run(*arguments: str) -> Result:
 def test_options_that_are_zero_or_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: list[Any] = []
 
-    def gathered(_images: Path, _validation: None, given: Any) -> Any:
+    def gathered(_images: Path, _validation: None, given: Any, *, progress: Any) -> Any:
         settings.append(given)
+        progress("images")(1, 3)
         return SimpleNamespace(
             rejected=[(Path("bad.jpg"), "no image")], counts=lambda: {"train": {"a": 3}}, labels=["a", "b"]
         )

@@ -21,6 +21,17 @@ def test_each_part_has_its_own_share(image_tree: Callable[..., Path]) -> None:
     assert sizes[0] > sizes[1] > 2 * sizes[2] > 0
 
 
+def test_the_images_are_counted_as_they_are_read_and_compared(image_tree: Callable[..., Path]) -> None:
+    steps: dict[str, list[tuple[int, int]]] = {}
+
+    def begin(stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: steps.setdefault(stage, []).append((done, total))
+
+    gather(image_tree(10), None, TrainingSettings(), progress=begin)
+    assert list(steps) == ["images", "hashes"]
+    assert all(found == [(done, 20) for done in range(1, 21)] for found in steps.values())
+
+
 def test_rejected_files_of_both_folders_are_named(image_tree: Callable[..., Path]) -> None:
     folders = [image_tree(12, below=name) for name in ("first", "second")]
     for folder in folders:
