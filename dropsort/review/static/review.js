@@ -253,7 +253,7 @@ function progress() {
   const state = page.state; if (!state) return;
   const left = imagesIn(state.bins.filter((one) => one[0] === "low-confidence"));
   const parts = [`${left.toLocaleString("en")} to review`, `${page.made.size.toLocaleString("en")} decided`];
-  if (state.per_minute) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left && page.made.size) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
+  if (state.per_minute && page.made.size) { parts.push(`${Math.round(state.per_minute)} a minute`); if (left) parts.push(`${Math.ceil(left / state.per_minute).toLocaleString("en")} min left`); }
   if (page.queue.length) parts.push(`${page.queue.length} being sent`);
   if (state.loading) parts.push(`reading results: ${imagesIn(state.bins).toLocaleString("en")}`);
   if (state.comparing && page.order === "similar") parts.push(`comparing images: ${state.comparing.toLocaleString("en")} left`);

@@ -140,6 +140,11 @@ def test_a_review_by_keyboard_with_undo_and_a_reload_in_the_middle(
         for path in first:
             assert decisions(s3, path)[-1] == ("label", "tandem")
         eventually(lambda: session.waiting == 0)
+        # AND a page that has decided nothing shows no rate, which would be that of the page before
+        page.reload()
+        until(page, "page.state && page.state.per_minute && !page.state.loading")
+        until(page, "document.getElementById('progress').textContent.includes('0 decided')")
+        assert "a minute" not in page.text_content("#progress")
         assert stored(s3, "classified/")["classified/cam/000.png.json"]["review"]["by"] == "Ada"
 
 
