@@ -106,6 +106,7 @@ def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     begin = tile[2]
     decoder.decode(data[begin:])
     decoder.cleanup()
+    gif.check_end(data, tile)
     box = tile[1] or (0, 0, *image.size)
     plain = image if image.mode == ground.mode else image.convert(ground.mode)
     if not jpeg_pixels.same(plain.crop(box), ground.crop(box)):

@@ -225,6 +225,21 @@ def test_a_gif_whose_data_ends_early_but_is_closed(large: bool, frame: str) -> N
     assert rejection(data[:at] + b"\0;").code == "truncated_image"
 
 
+@pytest.mark.parametrize(("interlace", "share"), [(0, 0.4), (1, 0.4)])
+def test_a_gif_whose_data_does_not_end_after_its_pixels(interlace: int, share: float) -> None:
+    # GIVEN one changed bit, after which there often are more pixels, or fewer
+    data = encoded(PHOTO.quantize(64), "GIF", interlace=interlace)
+    first = data.index(b"\x2c", 13 + 3 * 64) + 12
+    places = range(first + 9, len(data) - 99, len(data) // 60)
+    found = 0
+    for at in places:
+        try:
+            prepare(data[:at] + bytes((data[at] ^ 16,)) + data[at + 1 :])
+        except Rejection as refused:
+            found += refused.code in ("corrupt_image", "truncated_image")
+    assert found > share * len(places) > 20
+
+
 @pytest.mark.parametrize("fmt", ["GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "ICO", "PPM"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_every_format_cut_off_is_truncated(fmt: str, share: float) -> None:
