@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.imaging.av1_sequence import Bits, Sequence
-from handlers.imaging.av1_tiles import Layout, Tile, Unit, _Frame, replaced, units
+from handlers.imaging.av1_tiles import Av1Tile, Layout, Unit, _FrameHeader, replaced, units
 from handlers.rejections import NotUnderstood
 from tests.unit.handlers.test_imaging_av1_sequence import Fields, packed
 
@@ -35,11 +35,11 @@ def fields(parts: dict[str, Fields]) -> Fields:
     return [field for part in (PARTS | parts).values() for field in part]
 
 
-def frame(parts: dict[str, Fields], **changed: Any) -> _Frame:
+def frame(parts: dict[str, Fields], **changed: Any) -> _FrameHeader:
     """A frame with other parts, of a sequence with other members; all of it is read."""
     data, size = packed(fields(parts))
     bits = Bits(data, 0, len(data))
-    found = _Frame(replace(PLAIN, **changed), bits)
+    found = _FrameHeader(replace(PLAIN, **changed), bits)
     assert bits.at == size
     return found
 
@@ -154,12 +154,12 @@ def test_where_the_data_of_tiles_is() -> None:
     assert (two.columns, two.size_bytes) == ([(0, 64), (64, 100)], 2)
     # GIVEN a group of both, the first of three bytes
     data = b"h" + b"\0" + b"\2\0" + b"aaa" + b"bb" + b"more"
-    first, second = Tile(4, 7, 0, 0, 64, 130), Tile(7, 9, 64, 0, 100, 130)
+    first, second = Av1Tile(4, 7, 0, 0, 64, 130), Av1Tile(7, 9, 64, 0, 100, 130)
     assert list(two.group(data, 1, 9, 0)) == [first, second]
     # AND groups of one
     one = b"h" + b"\x80" + b"aaa"
-    assert list(two.group(one, 1, 5, 0)) == [Tile(2, 5, 0, 0, 64, 130)]
-    assert list(two.group(b"h" + b"\xe0" + b"bb", 1, 4, 1)) == [Tile(2, 4, 64, 0, 100, 130)]
+    assert list(two.group(one, 1, 5, 0)) == [Av1Tile(2, 5, 0, 0, 64, 130)]
+    assert list(two.group(b"h" + b"\xe0" + b"bb", 1, 4, 1)) == [Av1Tile(2, 4, 64, 0, 100, 130)]
     for wrong, count in ((one, 1), (b"h\xc0aaa", 1)):
         with pytest.raises(NotUnderstood, match="another order"):
             list(two.group(wrong, 1, 5, count))
@@ -192,7 +192,7 @@ def test_tiles_of_several_groups_are_replaced_by_their_numbers() -> None:
     # GIVEN two groups: of two tiles, the size of the first in one byte, and of one tile, in a unit with a longer header
     data = b"\x12\x00" + b"\x22\x07h\2aaabb" + b"\x26\xff\x03hcc"
     found = list(units(data, 0, len(data)))
-    tiles = [Tile(begin, end, 0, 0, 1, 1) for begin, end in ((6, 9), (9, 11), (15, 17))]
+    tiles = [Av1Tile(begin, end, 0, 0, 1, 1) for begin, end in ((6, 9), (9, 11), (15, 17))]
     layout = Layout(found, {1: tiles[:2], 2: tiles[2:]}, 1)
     assert (layout.tiles(), layout.size) == (tiles, (0, 0))
     assert [data[tile.begin : tile.end] for tile in tiles] == [b"aaa", b"bb", b"cc"]
