@@ -138,3 +138,26 @@ def test_the_backlog_function_runs_every_five_minutes_and_captures_are_base64() 
     assert items["backlog function, every five minutes"] == pytest.approx(12 * hours * run)
     stored = whole_bill.stored_per_million(whole_bill.Traffic(kilobytes=9))
     assert stored["captures, as long as they are retained"] == pytest.approx((12 + 0.6) * 0.023)
+
+
+@pytest.mark.parametrize(("kilobytes", "processed"), [(9.0, 9.6), (5000.0, 20.6)])
+def test_the_endpoint_processes_the_normalised_image_and_its_prediction(
+    kilobytes: float, processed: float
+) -> None:
+    items = whole_bill.endpoint_per_million(whole_bill.Traffic(kilobytes=kilobytes))
+    price = prices.price("endpoint-gb")
+    assert items["SageMaker data processed"] == pytest.approx(1e6 * processed / 1e6 * price)
+
+
+def test_a_run_of_monitoring_computes_lists_and_requests_metrics() -> None:
+    run = whole_bill.MONITOR_SECONDS * prices.price("lambda-arm-gb-second") + prices.price("lambda-request")
+    run += whole_bill.MONITOR_LISTS * prices.price("s3-put")
+    run += whole_bill.MONITOR_QUERIES * prices.price("metric-request")
+    items = whole_bill.fixed(whole_bill.Traffic(), [])
+    assert items["monitoring function, hourly"] == pytest.approx(30.4 * 24 * run)
+
+
+def test_events_and_traces_are_no_part_of_a_bill_unless_they_are_wanted() -> None:
+    assert whole_bill.per_million(whole_bill.Traffic()) == whole_bill.per_million(
+        whole_bill.Traffic(events=False, tracing=False)
+    )

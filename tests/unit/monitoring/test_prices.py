@@ -47,7 +47,8 @@ def test_prices_are_those_that_are_listed() -> None:
     assert {name: price for name, (price, _) in PRICES.items()} == {
         name: pytest.approx(dollars / units) for name, (dollars, units) in LISTED.items()
     }
-    assert {page.split("/")[2] for _, page in PRICES.values()} == {"aws.amazon.com"}
+    page = re.compile(r"https://aws\.amazon\.com/[a-z0-9/-]+/pricing/")
+    assert all(page.fullmatch(address) for _, address in PRICES.values())
     assert prices.INSTANCES == {
         "ml.t2.medium": 0.056, "ml.m5.large": 0.115, "ml.m5.xlarge": 0.23, "ml.m5.2xlarge": 0.461, "ml.c5.large": 0.102,
         "ml.c5.xlarge": 0.204, "ml.c6i.large": 0.102, "ml.c6i.xlarge": 0.204, "ml.c7g.large": 0.087, "ml.g4dn.xlarge": 0.736,
