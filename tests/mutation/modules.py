@@ -147,7 +147,6 @@ MODULES = {
         U + "cli/test_cost.py",
     ],
     "monitoring.cloudwatch.alarms": [U + "monitoring/test_alarms.py"],
-    "monitoring.cloudwatch.expressions": [U + "monitoring/test_dashboard.py"],
     "monitoring.cloudwatch.metric_values": [U + "monitoring/test_metrics.py"],
     "training.evaluation.threshold": [U + "training/test_threshold.py"],
     "training.evaluation.calibration": [U + "training/test_calibration.py"],

@@ -161,3 +161,8 @@ def test_events_and_traces_are_no_part_of_a_bill_unless_they_are_wanted() -> Non
     assert whole_bill.per_million(whole_bill.Traffic()) == whole_bill.per_million(
         whole_bill.Traffic(events=False, tracing=False)
     )
+
+
+def test_the_share_of_large_images_is_that_of_the_traffic() -> None:
+    assert whole_bill.Traffic(large=0.25).use().large == 0.25
+    assert whole_bill.Traffic().use().large == 0.0

@@ -168,6 +168,14 @@ def test_a_review_has_a_bound() -> None:
         reviews.append_decision(replace(decided(), decisions=many), id="x", by="Ada", at=AT, action="none")
 
 
+def test_a_review_of_two_megabytes_is_read_and_no_longer_one() -> None:
+    review = decided(("none", None))
+    body = json.dumps(reviews.encode(review)).encode().ljust(2 * 1024 * 1024)
+    assert reviews.parse(body) == review
+    with pytest.raises(ValueError, match="longer than"):
+        reviews.parse(body + b" ")
+
+
 def test_a_review_is_read_as_it_was_written() -> None:
     review = decided(("label", "オートバイ"), ("undo", None), ("unusable", None))
     assert reviews.parse(json.dumps(reviews.encode(review)).encode(), KEY) == review

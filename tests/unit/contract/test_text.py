@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dropsort.contract.text import REPLACEMENT, escaped_cell, escaped_json, original_cell, printable
+from dropsort.contract.text import REPLACEMENT, escaped_cell, escaped_json, lines, original_cell, printable
 
 DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 HOSTILE = [chr(number) for number in (*range(0x20), 0x7F, *range(0x80, 0xA0))]
@@ -60,3 +60,7 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_text_and_comes_back(begin: st
     assert escaped_cell(f"{begin}1+1") == f"'{begin}1+1"
     assert original_cell(f"'{begin}1+1") == f"{begin}1+1"
     assert escaped_cell(f"a{begin}1") == f"a{begin}1"
+
+
+def test_lines_end_as_files_of_every_system_have_it_and_nowhere_else() -> None:
+    assert lines("a\r\nb\nc\rd\u2028e\n") == ["a", "b", "c", "d\u2028e", ""]
