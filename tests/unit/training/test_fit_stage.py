@@ -115,17 +115,17 @@ def test_rounding_is_the_largest_difference_to_either_side_and_the_share_of_othe
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # GIVEN a network that finds three classes alike, and a graph that finds one of them impossible
-    found = iter([[[0.0, 0.5, 0.5]], [[0.34, 0.33, 0.33]]])
+    found = iter([[[0.0, 0.5, 0.5]], [[0.34, 0.33, 0.33]], [[0.36, 0.32, 0.32]]])
     session = SimpleNamespace(run=lambda *_: [np.array(next(found), np.float32)])
     monkeypatch.setattr(export.get(), "open_session", lambda _: session)
     classifier: Any = SimpleNamespace(logits=lambda images: np.zeros((len(images), 3), np.float32))
     (tmp_path / "graph").touch()
 
     figures = export.weight_rounding(
-        classifier, tmp_path / "graph", np.zeros((2, 8, 8, 3), np.uint8), temperature=1.0
+        classifier, tmp_path / "graph", np.zeros((3, 8, 8, 3), np.uint8), temperature=1.0
     )
 
-    assert figures == {"images": 2, "other_class": 0.5, "largest_difference": 0.3333}
+    assert figures == {"images": 3, "other_class": 0.3333, "largest_difference": 0.3333}
 
 
 FIGURES: dict[str, Any] = {
