@@ -185,5 +185,15 @@ def test_a_card_warns_of_few_images(images: int, words: str) -> None:
     line = next(line for line in text.splitlines() if line.startswith("- Familiarity threshold"))
     assert line.endswith(words)
     assert "- Threshold 0.700, chosen there for precision 0.95." in text.splitlines()
+    figures |= {
+        "images": 40, "accuracy": 0.95, "accuracy_interval": [0.9, 0.99], "ece": 0.012, "coverage": 0.9, "coverage_with_guard": 0.85,
+    }  # fmt: skip
+    (test,) = (
+        line for line in card.card(figures, Dataset(["a", "b"], [])).splitlines() if line.startswith("- Test")
+    )
+    assert test == (
+        "- Test (40 images never used above): accuracy 0.950 (95 % 0.900 to 0.990), ECE 0.012; at the threshold it classifies "
+        "90.0% of them (85.0% with the familiarity threshold)."
+    )
     figures["held_out"] |= {"precision_met": False}
     assert "which no threshold reached" in card.card(figures, Dataset(["a", "b"], []))
