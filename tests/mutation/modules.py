@@ -178,7 +178,7 @@ MODULES = {
     "dropsort.deployment.permissions": [U + "deployment/test_permissions.py"],
     "dropsort.deployment.plan": [U + "deployment/test_plan.py", U + "cli/test_deployment.py"],
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],
-    "dropsort.review.claims": [U + "review/test_claims.py"],
+    "dropsort.review.claims": [U + "review/test_claims.py", U + "review/test_session.py"],
     "dropsort.review.decisions": [U + "review/test_decisions.py"],
     "dropsort.review.labels": [U + "review/test_labels.py"],
     "dropsort.review.listing": [U + "review/test_listing.py"],

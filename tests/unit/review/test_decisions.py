@@ -75,6 +75,13 @@ def test_a_decision_becomes_result_and_ground_truth_and_is_undone(
     review = ada.read(PATH)
     assert review
     assert [one.action for one in review.decisions] == ["label", "unusable", "undo", "undo"]
+    # AND whoever has seen a decision that is undone has not seen that, and whoever has seen none may decide again
+    with pytest.raises(Conflict, match="Ada decided in the meantime"):
+        ada.store(wanted(of, "none", seen=made.id))
+    again = wanted(of, "none")
+    ada.store(again)
+    ada.store(wanted(of, "undo", seen=again.id))
+    ada.apply(PATH)
     # AND then a redrive counts again
     assert record(
         s3, before | {"label": "car", "times": before["times"] | {"recorded": "2027-01-01T00:00:00Z"}}

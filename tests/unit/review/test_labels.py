@@ -188,6 +188,15 @@ def test_a_reviewed_image_has_no_prediction_for_label_studio(tmp_path: Path) -> 
     assert ["annotations" in task for task in tasks] == [False, True, True]
 
 
+def test_a_line_of_a_manifest_has_the_attribute_of_its_job(tmp_path: Path) -> None:
+    file = tmp_path / "a.manifest"
+    labels.export([PREDICTION, reviewed("label", "a")], BUCKET, file)
+    plain, line = map(json.loads, file.read_text().splitlines())
+    assert "review" not in plain
+    assert line["review"] == 0
+    assert line["review-metadata"] == {"class-name": "a", "human-annotated": "yes"}
+
+
 def test_a_spreadsheets_file_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text(f"\ufeffkey,label\n{KEY},a\n", encoding="utf-8")

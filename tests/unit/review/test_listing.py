@@ -63,6 +63,12 @@ def test_bins_and_a_view_that_stays() -> None:
         ("classified", "label", "bicycle", 1),
         ("low-confidence", "reason", "below_threshold", 2),
     ]
+    bins = [
+        ("low-confidence", "reason", "below_threshold"),
+        ("low-confidence", "reason", "other"),
+        ("classified", "label", "bicycle"),
+    ]
+    assert [made.view(*one, "uncertain")[1] for one in bins] == [2, 0, 1]
     view, length = made.view("low-confidence", "", "", "uncertain")
     assert length == 2
     # WHEN the first one is decided
