@@ -38,6 +38,37 @@ def test_values_of_ppm_above_its_maximum(kind: bytes, maximum: int) -> None:
             assert rejection(data).code == "corrupt_image"
 
 
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+def test_values_of_ppm_in_text_are_as_many_as_its_header_says(kind: str) -> None:
+    # GIVEN values in lines, as P1 allows them also without spaces
+    count = 30 * 20 * (3 if kind == "P3" else 1)
+    values = [str(value % 2 if kind == "P1" else value % 251) for value in range(count)]
+    header = f"{kind}\n30 20\n" + ("" if kind == "P1" else "255\n")
+
+    def written(values: list[str], between: str = " ") -> bytes:
+        return (header + between.join(values)).encode()
+
+    whole = decoded(prepare(written(values, "" if kind == "P1" else " ")).data).tobytes()
+    # WHEN there are comments or line ends between them, or a further image follows (not of bits: Pillow reads them to the end)
+    further = b"" if kind == "P1" else b"\n" + written(values[:50])
+    for data in (
+        written(values, " # 1# 2\n"),
+        written(values, "\r\n") + b"\n# the end",
+        written(values) + further,
+    ):
+        # THEN the image is the same
+        assert decoded(prepare(data).data).tobytes() == whole
+    # AND with one more, or one less, it is damaged
+    assert rejection(written([*values, "1"])).code == "corrupt_image"
+    assert rejection(written(values[:-1])).code == "truncated_image"
+    # AND a comment ends a number or comes within it: decoders disagree; a bit is a value by itself
+    data = written([*values[:7], values[7] + "#9\n", *values[8:]])
+    if kind == "P1":
+        assert decoded(prepare(data).data).tobytes() == whole
+    else:
+        assert rejection(data).code == "corrupt_image"
+
+
 def test_a_number_of_ppm_that_is_none() -> None:
     assert rejection(b"P3 2 2 25pz 1 2 3 4 5 6 7 8 9 10 11 12 ".ljust(80)).code == "corrupt_image"
 
