@@ -46,7 +46,7 @@ class _Found(libcst.CSTVisitor):
         if isinstance(node, libcst.Call):
             if _name(node.func) == "TypeVar":
                 return False
-            if _name(node.func) == "cast":
+            if isinstance(node.func, libcst.Name) and node.func.value == "cast":
                 node.args[1].visit(self)  # the first is a type
                 return False
         self.nodes.append(node)
