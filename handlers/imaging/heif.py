@@ -366,6 +366,8 @@ def _check_here(data: bytes, item: _Item) -> None:
     lengths = [length for _, length in item.extents]
     if not lengths or not all(lengths) or sum(lengths) > len(data):
         raise Rejection("corrupt_image", "HEIF: its data is nowhere, or one part of it several times.")
+    if any(begin + length > len(data) for begin, length in item.extents):
+        raise Rejection("truncated_image", "HEIF: it ends within the data of its image.")
 
 
 def _content(data: bytes, item: _Item) -> bytes:

@@ -322,3 +322,12 @@ def test_the_primary_image_is_shown_in_its_size() -> None:
     heif.check_shown(data, 150, 100)
     with pytest.raises(Rejection, match="cannot be read"):
         heif.check_shown(data, 64, 64)
+
+
+def test_data_that_goes_on_beyond_the_file() -> None:
+    # Found by fuzzing: of a grid, libheif shows such a tile as green
+    data = bytearray(heic(drawn(150, 100), tile_size=64))
+    *_, length = heif._items(bytes(data))[1][7].extents[0]
+    at = data.index(struct.pack(">I", length))
+    struct.pack_into(">I", data, at, length + 70)
+    assert rejection(bytes(data)).code == "truncated_image"
