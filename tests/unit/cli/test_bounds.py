@@ -92,7 +92,7 @@ def test_a_decision_has_its_version_and_its_reason(monkeypatch: pytest.MonkeyPat
 
 def test_warnings_of_a_training_are_one_line_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = SimpleNamespace(rejected=[], counts=dict)
-    monkeypatch.setattr(training, "gather", lambda *_: data)
+    monkeypatch.setattr(training, "gather", lambda *_, **__: data)
     monkeypatch.setattr(training, "train", lambda *_, **__: SimpleNamespace(figures={"model": "m"}))
     monkeypatch.setattr("training.dataset.splitting.scarce", lambda _: ["few of '\n[31m'"])
     result = run("train", "--images", tmp_path, "--model", tmp_path / "model")

@@ -13,7 +13,7 @@ from dropsort.client import redrive
 from dropsort.client.deployed_service import DeployedService
 from dropsort.client.errors import ClientError
 from dropsort.contract import backlog
-from dropsort.contract.backlog import Run, UploadList
+from dropsort.contract.backlog import BacklogRun, UploadList
 
 MACHINE = "arn:aws:states:eu-west-1:1:stateMachine:b"
 
@@ -55,7 +55,7 @@ def test_a_run_is_started_with_the_concurrency_that_was_given(
     monkeypatch: pytest.MonkeyPatch, at_once: int | None, expected: int
 ) -> None:
     started: list[Any] = []
-    run = Run("r", "arn", "2026-11-26T09:00:00+00:00", 0)
+    run = BacklogRun("r", "arn", "2026-11-26T09:00:00+00:00", 0)
     monkeypatch.setattr(backlog, "start", lambda *given, **options: started.append((given, options)) or run)
     of = service({"BacklogStateMachineArn": MACHINE}, BacklogConcurrency="7")
     with UploadList() as uploads:
@@ -64,7 +64,7 @@ def test_a_run_is_started_with_the_concurrency_that_was_given(
 
 
 def test_another_run_is_named_and_what_shows_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(*_: Any, **__: Any) -> Run:
+    def busy(*_: Any, **__: Any) -> BacklogRun:
         raise backlog.InProgress("A run with 5 uploads is in progress.")
 
     monkeypatch.setattr(backlog, "start", busy)
@@ -94,7 +94,7 @@ def test_the_executions_of_a_run_are_counted_once_it_has_begun() -> None:
                 }
             }
 
-    run = Run("r", "arn", "2026-11-26T09:00:00+00:00", 10)
+    run = BacklogRun("r", "arn", "2026-11-26T09:00:00+00:00", 10)
     assert redrive.counts(States(), run) is None
     States.runs = ({"mapRunArn": "first"}, {"mapRunArn": "second"})
     assert redrive.counts(States(), run) == {
