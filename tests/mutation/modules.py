@@ -163,7 +163,11 @@ MODULES = {
     "training.stages.out_of_fold": [U + "training/test_stages.py"],
     "training.stages.calibrate": [U + "training/test_stages.py"],
     "training.evaluation.held_out": [U + "training/test_evaluate.py", U + "training/test_held_out.py"],
-    "training.dataset.channels": [U + "training/test_dataset.py", U + "training/test_upload.py"],
+    "training.dataset.channels": [
+        U + "training/test_upload.py",
+        U + "training/test_held_out.py",
+        U + "training/test_dataset.py",
+    ],
     "training.registry.model_packages": [U + "training/test_registry.py"],
     "training.registry.registry": [U + "training/test_registry.py"],
     "training.registry.rollout": [U + "training/test_rollout.py"],

@@ -34,10 +34,11 @@ class ChannelImage(NamedTuple):
 def channel_images(data: Dataset, part: str) -> list[ChannelImage]:
     """The images of a part with names that are unique: `label/file`, a digest of the folder added where two collide."""
     images = data.part(part)
-    count = Counter((p.label, p.path.name) for p in images)
+    # As S3 keys of uploads
+    names = [os.fsencode(p.path.name).decode(errors="backslashreplace") for p in images]
+    count = Counter((p.label, name) for p, name in zip(images, names, strict=True))
     found = []
-    for p in images:
-        name = os.fsencode(p.path.name).decode(errors="backslashreplace")  # as S3 keys of uploads
+    for p, name in zip(images, names, strict=True):
         if count[p.label, name] > 1:
             name = f"{hashlib.sha256(os.fsencode(p.path.parent)).hexdigest()[:8]}-{name}"
         found.append(ChannelImage(p, f"{p.label}/{name}"))
@@ -56,7 +57,7 @@ def augmented_manifest(data: Dataset, part: str, prefix: str) -> str:
     for item in channel_images(data, part):
         reference = posixpath.join(prefix, part, item.name)
         label = {"class": data.number(item.image), "class-metadata": {"class-name": item.image.label}}
-        lines.append(json.dumps({"source-ref": reference, **label}, ensure_ascii=False) + "\n")
+        lines.append(json.dumps({"source-ref": reference, **label}) + "\n")
     return "".join(lines)
 
 
@@ -68,7 +69,7 @@ def _objects(data: Dataset, prefix: str, address: str) -> Iterator[tuple[str, Ca
             index, manifest = lst(data, part), augmented_manifest(data, part, address)
             yield f"{prefix}{part}_lst/{part}.lst", index.encode
             yield f"{prefix}manifests/{part}.manifest", manifest.encode
-    labels = json.dumps(data.labels, ensure_ascii=False)
+    labels = json.dumps(data.labels)
     yield f"{prefix}labels.json", labels.encode
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,12 @@ def test_equal_names_in_one_label_stay_apart(tmp_path: Path) -> None:
     names = [item.name for item in channels.channel_images(data, "train")]
 
     assert len(set(names)) == 2
+    # AND those that are not UTF-8, too
+    odd = os.fsdecode(b"\xe9.png")
+    data = Dataset(["a"], [LabelledImage(tmp_path / d / odd, "a", "train") for d in ("one", "two")])
+    names = [item.name for item in channels.channel_images(data, "train")]
+    assert len(set(names)) == 2
+    assert all(name.endswith("-\\xe9.png") for name in names)
 
 
 def test_the_real_images_take_their_labels_from_the_manifest(real_data: Path) -> None:

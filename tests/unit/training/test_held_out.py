@@ -124,6 +124,19 @@ def test_a_bare_name_that_is_in_two_folders_is_not_guessed(tmp_path: Path) -> No
     assert data.rejected == [(tmp_path / "a.png", "does not exist")]
 
 
+def test_files_of_a_test_part_that_are_no_images_are_named_next_to_a_training_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("train", "test"):
+        for label in ("blue", "red"):
+            save(tmp_path / part / label / "a.png")
+    (tmp_path / "test" / "red" / "b.png").write_text("no")
+    monkeypatch.setattr(held_out, "evaluate", lambda _folder, data, **_: data)
+    found: Any = held_out.evaluate_path(tmp_path, tmp_path / "test")
+    assert [path.name for path, _ in found.rejected] == ["b.png"]
+    assert {image.part for image in found.images} == {"train", "test"}
+
+
 def test_images_are_decoded_unless_that_is_not_wanted(tmp_path: Path) -> None:
     save(tmp_path / "red" / "a.png")
     (tmp_path / "red" / "b.png").write_bytes(b"no image")

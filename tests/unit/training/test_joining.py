@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -364,8 +365,10 @@ def test_as_probable_as_a_label_is_on_average_is_confident_and_the_most_certain_
     found = checks.label_errors(images, np.stack([first, 1 - first], 1), ["a", "b"])
     assert [(one.path.name, one.kind) for one in found] == [("0", "label"), ("4", "label")]
     assert found[0].why == "'a', but the model predicts 'b' (0.75)"
-    # Nobody is confident of a label that no image has.
-    assert checks.label_errors(images[:2], np.array([[0.1, 0.9], [0.2, 0.8]]), ["a", "b"]) == []
+    # Nobody is confident of a label that no image has, of which there is no average either.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert checks.label_errors(images[:2], np.array([[0.1, 0.9], [0.2, 0.8]]), ["a", "b"]) == []
     some = checks.label_errors(
         images, np.array([[0.2, 0.8], [0.05, 0.95], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]), ["a", "b"]
     )

@@ -191,6 +191,20 @@ def test_the_stack_may_keep_its_thresholds() -> None:
     assert "Threshold" not in rollout_plan.parameters(PACKAGE, thresholds=False)
 
 
+def test_a_rollout_may_keep_the_thresholds_of_the_stack(session: Session) -> None:
+    start(session)
+    session.state("UPDATE_COMPLETE", event(STACK, "UPDATE_COMPLETE", kind=WHOLE, number=3))
+    session.endpoint("new")
+    ended(session, "new")
+    seen: list[AwsRequest] = []
+    result = execute(session, thresholds=False, on_request=seen.append)
+    assert result.changed == {"ModelDataUrl": (OLD, NEW)}
+    # AND the change set says of each that its value is the previous one
+    sent = {item["ParameterKey"]: item for item in seen[0].parameters["Parameters"]}
+    for name in ("Threshold", "FamiliarityThreshold"):
+        assert sent[name] == {"ParameterKey": name, "UsePreviousValue": True}
+
+
 def test_more_instances_for_a_canary() -> None:
     assert rollout_plan.parameters(PACKAGE, instances=2)["EndpointInstanceCount"] == "2"
     # AND none is for CloudFormation to reject, which names the bounds

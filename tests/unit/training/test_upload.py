@@ -58,6 +58,7 @@ def test_upload_goes_on_after_an_interruption(client: Any, image_tree: Callable[
     with pytest.raises(Killed):
         channels.upload(data, client, "pictures", progress=kill)
     rest = channels.upload(data, client, "pictures")
+    assert client.list_objects_v2(Bucket="pictures", Prefix="training/images/")["KeyCount"] == 7 + rest.sent
 
     assert rest.skipped == 7
 
