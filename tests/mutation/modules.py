@@ -171,7 +171,10 @@ MODULES = {
     "training.registry.model_packages": [U + "training/test_registry.py"],
     "training.registry.registry": [U + "training/test_registry.py"],
     "training.registry.rollout": [U + "training/test_rollout.py"],
-    "training.registry.rollout_plan": [U + "training/test_rollout.py"],
+    "training.registry.rollout_plan": [
+        U + "training/test_rollout_plan.py",
+        U + "training/test_rollout.py",
+    ],
     "dropsort.deployment.artifacts": [U + "deployment/test_artifacts.py"],
     "dropsort.deployment.deploy": [U + "deployment/test_deploy.py"],
     "dropsort.deployment.destroy": [U + "deployment/test_destroy.py"],
