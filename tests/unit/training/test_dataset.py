@@ -208,6 +208,24 @@ def test_the_real_images_take_their_labels_from_the_manifest(real_data: Path) ->
     assert named_bike
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_part_with_fewer_than_five_of_a_label_is_scarce(part: str) -> None:
+    def scarce(count: int, near: int = 0, other: int = 0) -> list[str]:
+        """`near` images of the label are near-duplicates in another part, and so are `other` images of another label."""
+        images = [LabelledImage(Path(), "a", part)] * count + [LabelledImage(Path(), "b", part)] * 5
+        images += [LabelledImage(Path(), "a", "train", group=0)] * near
+        images += [LabelledImage(Path(), "b", "train", group=1)] * other
+        return splitting.scarce(Dataset(["a", "b"], images))
+
+    assert scarce(5) == []
+    why = "figures of it mean little; add more, and more varied, images"
+    assert scarce(4) == [f"The part {part} has only 4 of 'a': {why}"]
+    # AND near-duplicates of each other are the reason if there are more than these
+    assert scarce(4, near=5, other=9) == [f"The part {part} has only 4 of 'a': {why}"]
+    reason = "as 6 of its images are near-duplicates of each other"
+    assert scarce(0, near=6, other=9) == [f"The part {part} has only 0 of 'a', {reason}: {why}"]
+
+
 def test_folds_leave_every_image_out_once_and_keep_groups_together() -> None:
     truth = np.array([0] * 30 + [1] * 20)
     groups = np.arange(50)
@@ -320,3 +338,7 @@ def test_a_large_group_is_a_fold_of_its_own_and_the_others_fill_the_rest() -> No
     )
     assert [fold[:12].sum() for fold in doubles] == [4] * 3
     assert [fold[12:].sum() for fold in doubles] == [2] * 3
+    # AND a large group that comes first stays alone
+    groups = np.array([0] * 8 + [1, 2, 3, 4])
+    alone = [splitting.folds(np.zeros(12, np.int64), groups, 2, seed=seed)[0].sum() for seed in range(20)]
+    assert 8 in alone

@@ -365,6 +365,10 @@ def test_as_probable_as_a_label_is_on_average_is_confident_and_the_most_certain_
     found = checks.label_errors(images, np.stack([first, 1 - first], 1), ["a", "b"])
     assert [(one.path.name, one.kind) for one in found] == [("0", "label"), ("4", "label")]
     assert found[0].why == "'a', but the model predicts 'b' (0.75)"
+    # Of a label that is never predicted, not even for its own images, nobody is confident either.
+    three = [LabelledImage(Path(str(number)), label) for number, label in enumerate("aabcc")]
+    sure = [[0.1, 0.0, 0.9], [0.9, 0.0, 0.1], [0.4, 0.0, 0.6], [0.0, 0.05, 0.95], [0.0, 0.05, 0.95]]
+    assert checks.label_errors(three, np.array(sure), ["a", "b", "c"]) == []
     # Nobody is confident of a label that no image has, of which there is no average either.
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,7 +12,6 @@ from PIL import Image
 from dropsort.cli.train import train as command
 from dropsort.contract import model_folder as model_folder_files
 from training import train
-from training.dataset import Dataset, LabelledImage, splitting
 from training.errors import TrainingError
 
 
@@ -91,12 +90,3 @@ def test_a_label_with_few_images_in_the_test_is_named_before_the_training(
 
     assert "Warning: The part test has only 0 of 'red', as 40 of its images are near-duplicates" in shown
     assert "of 'blue'" not in shown
-    # AND so has the very first group
-    first = [LabelledImage(Path(), "a", "train", group=0)] * 6 + [LabelledImage(Path(), "a", "test", group=1)]
-    assert "as 6 of its images are near-duplicates" in splitting.scarce(Dataset(["a"], first))[0]
-    # AND a part that is small because there are few images has no near-duplicates to blame
-    (few,) = splitting.scarce(Dataset(["a"], [LabelledImage(Path(), "a", "test")]))
-    assert few.startswith("The part test has only 1 of 'a': figures")
-    enough = [LabelledImage(Path(), "a", "test")] * splitting.FEWEST
-    assert splitting.scarce(Dataset(["a"], enough)) == []
-    assert len(splitting.scarce(Dataset(["a"], enough[1:]))) == 1
