@@ -99,7 +99,7 @@ def without_gate() -> Iterator[None]:
 def measure(
     images: Sequence[bytes], rounds: int, seconds: float, on_step: OnStep, *, control: bool = False
 ) -> dict[str, dict[str, list[float]]]:
-    """Ratios of throughput and median latency, by uploaders and round."""
+    """Ratios of throughput and median latency, by clients and round."""
     found: dict[str, dict[str, list[float]]] = {}
     numbered = list(enumerate(images))
     with LocalService() as gated:
@@ -109,15 +109,15 @@ def measure(
         try:
             arms = {"with": (gated, Ours(gated)), "without": (other, Ours(other))}
             chance = random.Random(1)
-            for uploaders, count in LOADS:
-                begin, name = time.monotonic(), f"{uploaders} clients" if uploaders > 1 else "1 client"
+            for clients, count in LOADS:
+                begin, name = time.monotonic(), f"{clients} clients" if clients > 1 else "1 client"
                 ratio = found.setdefault(name, {"throughput": [], "latency": []})
                 number = -2  # rounds that are not counted, with cold functions
                 while number < rounds and (number < 2 or time.monotonic() - begin < seconds / len(LOADS)):
                     chosen = chance.sample(numbered, min(count, len(numbered)))
                     order = list(arms) if number % 2 else list(arms)[::-1]
                     done = {
-                        arm: pipeline_rounds.run(*arms[arm], chosen, uploaders, f"gate-{uploaders}-{number}")
+                        arm: pipeline_rounds.run(*arms[arm], chosen, clients, f"gate-{clients}-{number}")
                         for arm in order
                     }
                     one, two = done["with"], done["without"]

@@ -26,7 +26,7 @@ from handlers.rejections import Rejection
 from training.dataset import samples
 
 CHUNK = 25
-UPLOADERS = (1, 16)
+CLIENTS = (1, 16)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,17 +78,17 @@ def measure(images: Sequence[bytes], on_step: OnStep) -> dict[str, Any]:
     numbered = list(enumerate(images))
     rounds: dict[str, dict[str, Round]] = {}
     with LocalService() as service:
-        arms: list[Arm] = [Ours(service), Baseline(service), Baseline(service, eased=True)]
-        for uploaders in UPLOADERS:
+        arms: list[Arm] = [Ours(service), Baseline(service), Baseline(service, adapted=True)]
+        for clients in CLIENTS:
             for arm in arms:
                 pipeline_arms.make_cold(service, arm)
             # The first chunk of an arm is cold, and after it comes one that is not counted.
             for number, chunk in enumerate([numbered[:CHUNK], numbered[-CHUNK:], *chunks(numbered)]):
                 temperature = ("cold", "settling")[number] if number < 2 else "warm"
                 for arm in arms[number % 3 :] + arms[: number % 3]:
-                    tag = f"bench-{uploaders}-{number}"
-                    result = pipeline_rounds.run(service, arm, chunk, uploaders, tag)
-                    key = f"{temperature} {uploaders}"
+                    tag = f"bench-{clients}-{number}"
+                    result = pipeline_rounds.run(service, arm, chunk, clients, tag)
+                    key = f"{temperature} {clients}"
                     if temperature != "settling":
                         rounds.setdefault(arm.name, {}).setdefault(key, Round()).__iadd__(result)
                     on_step(f"{tag} {arm.name}: {result.rate:.1f} images/s")

@@ -69,15 +69,15 @@ class Baseline:
 
     Parameters
     ----------
-    eased
-        Spare it two things that this emulator does and AWS does not: every function prints a line, since the emulator waits 50 ms for one
-        after an invocation that prints none, and no image is below the threshold, since the emulator ends a process that raised.
+    adapted
+        Spare it two things that the embedded AWS does and AWS does not: every function prints a line, since it waits 50 ms for one
+        after an invocation that prints none, and no image is below the threshold, since it ends a process that raised.
     """
 
-    def __init__(self, service: LocalService, *, eased: bool = False) -> None:
+    def __init__(self, service: LocalService, *, adapted: bool = False) -> None:
         session = service.session()
-        self.name = "baseline, eased" if eased else "baseline"
-        stem = self.name.replace(", ", "-")
+        self.name = "adapted baseline" if adapted else "baseline"
+        stem = self.name.replace(" ", "-")
         self.bucket = f"bench-{stem}"
         self._s3, self._states = session.client("s3"), session.client("stepfunctions")
         self._s3.create_bucket(Bucket=self.bucket)
@@ -89,7 +89,7 @@ class Baseline:
         environment = {
             "ENDPOINT": service.outputs["EndpointName"],
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": service.runtime_url,
-            **({"PRINTS": "1", "THRESHOLD": "0"} if eased else {}),
+            **({"PRINTS": "1", "THRESHOLD": "0"} if adapted else {}),
         }
         functions = {
             part: _function(client, f"{stem}-{part}", part, role, layer, environment)

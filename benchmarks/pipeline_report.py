@@ -1,4 +1,4 @@
-"""The table of ``benchmarks.pipeline``: arms side by side, ratios, and what belongs to the emulator."""
+"""The table of ``benchmarks.pipeline``: arms side by side, ratios, and what is of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _ROWS = (
     ("p95, ms", "p95_seconds", "{:.0f}", 1000),
     ("CPU per image, ms", "cpu_milliseconds", "{:.0f}", 1),
     ("  of it the endpoint", "endpoint_cpu_milliseconds", "{:.1f}", 1),
-    ("below the threshold: no result", "below_threshold", "{:d}", 1),
-    ("lost", "lost", "{:d}", 1),
+    ("no result: below the threshold", "below_threshold", "{:d}", 1),
+    ("no result: lost", "lost", "{:d}", 1),
     ("results written", "written", "{:d}", 1),
-    ("with another image's prediction", "other_prediction", "{:d}", 1),
-    ("with another image's class", "other_class", "{:d}", 1),
+    ("prediction of another image", "other_prediction", "{:d}", 1),
+    ("  with another class", "other_class", "{:d}", 1),
 )
 _NOTES = """\
-What belongs to the emulator: 150 ms of every latency are its fixed sleep before an execution; after an invocation that printed nothing it
+What is of the embedded AWS: 150 ms of every latency are its fixed sleep before an execution; after an invocation that printed nothing it
 waits 50 ms for a line (two of the baseline's three functions print none), after one that printed it still waits 5 ms; a function that
-raised loses its process, so that below the threshold the next image is a cold start. "baseline, eased" is spared the last two."""
+raised loses its process, so that below the threshold the next image is a cold start. The adapted baseline is spared the last two."""
 
 
 def text(figures: Mapping[str, Any]) -> str:
@@ -29,14 +29,14 @@ def text(figures: Mapping[str, Any]) -> str:
     names = list(arms)
     lines = [f"{figures['images']} images", ""]
     for key in arms[names[0]]:
-        temperature, uploaders = key.split()
-        lines.append(_line(f"{temperature}, {uploaders} uploader{'s' * (uploaders != '1')}", names))
+        temperature, clients = key.split()
+        lines.append(_line(f"{temperature}, {clients} client{'s' * (clients != '1')}", names))
         for title, name, form, factor in _ROWS:
             lines.append(_line(title, [form.format(arms[arm][key][name] * factor) for arm in names]))
         lines.append("")
     lines.append(
         _line(
-            "functions alone, CPU ms per image",
+            "functions only, CPU ms per image",
             [_or_dash(figures["alone"].get(arm), "{:.1f}") for arm in names],
         )
     )
@@ -45,19 +45,19 @@ def text(figures: Mapping[str, Any]) -> str:
         cells = [figures["imports"][arm][part] for arm in names[:2]]
         lines.append(_line(part, [f"{cell['as_packaged']:.0f} ({cell['compiled']:.0f})" for cell in cells]))
     lines += ["", _NOTES, ""]
-    lines += ["ratios to the baseline (eased):", *_ratios(arms, names)]
+    lines += ["ratios to the baseline (to the adapted one):", *_ratios(arms, names)]
     return "\n".join(lines)
 
 
 def _ratios(arms: Mapping[str, Any], names: list[str]) -> list[str]:
-    ours, baseline, eased = (arms[name] for name in names)
+    ours, baseline, adapted = (arms[name] for name in names)
     lines = []
     for key in ours:
         rate, p50 = "images_per_second", "p50_seconds"
         lines.append(
-            f"  {key.replace(' ', ', ')} uploaders: throughput {ours[key][rate] / baseline[key][rate]:.2f} "
-            f"({ours[key][rate] / eased[key][rate]:.2f}), p50 {ours[key][p50] / baseline[key][p50]:.2f} "
-            f"({ours[key][p50] / eased[key][p50]:.2f})"
+            f"  {key.replace(' ', ', ')} clients: throughput {ours[key][rate] / baseline[key][rate]:.2f} "
+            f"({ours[key][rate] / adapted[key][rate]:.2f}), p50 {ours[key][p50] / baseline[key][p50]:.2f} "
+            f"({ours[key][p50] / adapted[key][p50]:.2f})"
         )
     return lines
 

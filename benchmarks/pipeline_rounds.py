@@ -1,4 +1,4 @@
-"""Closed-loop rounds of ``benchmarks.pipeline``: some uploaders, each of which submits its next image when the one before is done.
+"""Closed-loop rounds of ``benchmarks.pipeline``: some clients, each of which submits its next image when the one before is done.
 
 When an image is done is the moment that the embedded AWS wrote down as the end of its execution: both arms are observed by the same calls
 at the same rate, and neither the rate nor the calls enter a latency. Latency counts from before the upload's first byte.
@@ -68,7 +68,7 @@ class Round:
 
 
 def run(
-    service: LocalService, arm: Arm, images: Sequence[tuple[int, bytes]], uploaders: int, tag: str
+    service: LocalService, arm: Arm, images: Sequence[tuple[int, bytes]], clients: int, tag: str
 ) -> Round:
     """Send `images`, pairs of number and content, through an arm.
 
@@ -99,8 +99,8 @@ def run(
 
     before, before_endpoint = _cpu()
     begin = time.perf_counter()
-    with watch, ThreadPoolExecutor(uploaders, "upload") as pool:
-        for future in [pool.submit(upload) for _ in range(uploaders)]:
+    with watch, ThreadPoolExecutor(clients, "upload") as pool:
+        for future in [pool.submit(upload) for _ in range(clients)]:
             future.result()
         round_.seconds = time.perf_counter() - begin
     after, after_endpoint = _cpu()
