@@ -119,9 +119,8 @@ def _shown_alike(s3: S3Client, bucket: str, key: str) -> list[str]:
     for name in {_shown(key), _shown(files.escaped_name(key))}:
         if name == key and name.isascii():  # only the key itself is shown so
             continue
-        begin = (
-            name.encode("ascii", "replace").decode().split("?")[0]
-        )  # listed up to the first character that may differ
+        # Listed up to the first character that may differ
+        begin = name.encode("ascii", "replace").decode().split("?")[0]
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=begin)
         listed = (item["Key"] for page in pages for item in page.get("Contents", ()))
         found |= {one for one in islice(listed, MOST) if _shown(one) == name}

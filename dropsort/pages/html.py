@@ -84,9 +84,8 @@ def save(page: Path, text: str) -> None:
         It cannot be written.
     """
     try:
-        with written_files.writing(
-            page, errors="replace"
-        ) as output:  # a label may hold half a surrogate pair
+        # A label may hold half a surrogate pair.
+        with written_files.writing(page, errors="replace") as output:
             output.write(text)
     except OSError as error:
         raise PageError(f"{page}: cannot write the page ({error.strerror or error})") from error

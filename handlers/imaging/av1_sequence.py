@@ -62,6 +62,11 @@ class Sequence:
     configuration: int
 
 
+def declared(content: bytes) -> int:
+    """The configuration in the content of an ``av1C`` box, to be compared with `Sequence.configuration`; -1 if it has none."""
+    return content[2] & 0b1111100 if len(content) > 3 else -1
+
+
 def read(bits: Bits) -> Sequence:
     """Read it to its end.
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from handlers.imaging import limits
+from handlers.imaging import av1_sequence, limits
 from handlers.imaging.boxes import Boxes, walk
 from handlers.rejections import NotUnderstood, Rejection
 
@@ -192,8 +192,8 @@ def av1_extents(data: bytes) -> Iterator[tuple[int, int, tuple[int, int], int]]:
             _check_here(data, item)
             if len(item.extents) == 1:
                 found = _property(item, b"av1C")
-                configuration = data[found[0] + 2] & 0b1111100 if found and found[1] - found[0] > 3 else -1
-                yield *item.extents[0], _size(data, item), configuration
+                content = data[found[0] : found[1]] if found else b""
+                yield *item.extents[0], _size(data, item), av1_sequence.declared(content)
 
 
 def _size(data: bytes, item: _Item) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from handlers.imaging import av1_sequence
 from handlers.imaging.boxes import Boxes, walk
 
 _AROUND = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
@@ -28,5 +29,5 @@ def first_samples(data: bytes) -> Iterator[tuple[int, int, int]]:
                 # One size of all samples, or a table of them
                 size = int.from_bytes(sizes[4:8], "big") or int.from_bytes(sizes[12:16], "big")
                 entry = tables.get(b"stsd", b"").partition(b"av1C")[2]
-                configuration = entry[2] & 0b1111100 if len(entry) > 3 else -1
-                yield int.from_bytes(offsets[8 : 8 + width], "big"), size, configuration
+                first = int.from_bytes(offsets[8 : 8 + width], "big")
+                yield first, size, av1_sequence.declared(entry)
