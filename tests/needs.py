@@ -20,6 +20,7 @@ NEEDS = {
     "sagemaker": "the SageMaker SDK (pip install '.[sagemaker]')",
     "browser": "Chromium, for pages that attack the service",
     "other-user": "root, to become another user of the machine",
+    "mutation": "mutmut (pip install -r requirements/mutation.in)",
     "data": "the real images and capture files (DROPSORT_DATA)",
 }
 

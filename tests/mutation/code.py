@@ -1,8 +1,9 @@
 """Mistakes in the Python that decides, one at a time: ``python -m tests.mutation.code [--since COMMIT | --sample NUMBER] [MODULE ...]``.
 
-Comparisons, operators, numbers, texts, conditions and arguments are changed. Each mistake is judged by the tests of its module
-alone (modules.py). The report has what nobody noticed, as a diff, and a table of packages. The exit code is 1 if more than `MOST`
-of a package was not noticed; what changes nothing is in equivalent.toml and does not count.
+Comparisons, operators, numbers, texts, conditions and arguments are changed, statements and parts of conditions are left out.
+Each mistake is judged by the tests of its module alone (modules.py). The report has what nobody noticed, as a diff, and a table of
+packages. The exit code is 1 if more than `MOST` of a package was not noticed; what changes nothing is in equivalent.toml and does
+not count.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The mistakes in a Python module, each as the whole text: mutmut's, made with its operators.
+"""The mistakes in a Python module, each as the whole text: mutmut's, made with its operators, and those of operators.py.
 
 Its runner is not used, as it changes functions only, and many a decision is a constant of a module.
 """
@@ -11,6 +11,8 @@ from difflib import unified_diff
 import libcst
 from libcst.metadata import MetadataWrapper, ParentNodeProvider
 from mutmut.mutation import mutators
+
+from tests.mutation.operators import OPERATORS
 
 SKIPPED = (
     libcst.Annotation,
@@ -91,6 +93,9 @@ def _changed(node: libcst.CSTNode, parent: object) -> Iterator[libcst.CSTNode]:
                 or len(_neutral(changed)) != len(_neutral(node))
             ):
                 yield changed
+    for kind, operator in OPERATORS:
+        if isinstance(node, kind):
+            yield from operator(node)
 
 
 def _name(node: libcst.CSTNode) -> str:

@@ -186,6 +186,7 @@ JOBS = {
     "test": ["make test", "make test-slow",
              "sudo --preserve-env=DROPSORT_REQUIRE,HOME .venv/bin/python -m pytest tests/unit/local/test_untrusted_clients.py"],
     "mutants": ["make .venv/dev.done", ".venv/bin/pip install -r requirements/mutation.in",
+                "DROPSORT_REQUIRE=mutation .venv/bin/python -m pytest tests/unit/test_mutation_operators.py",
                 ".venv/bin/python -m tests.mutation.template", ".venv/bin/python -m tests.mutation.documents",
                 '.venv/bin/python -m tests.mutation.code --since "origin/$GITHUB_BASE_REF"'],
     "demo": ["python -m pip install build", "python -m build", 'python -m venv "$RUNNER_TEMP/environment"',
