@@ -20,7 +20,7 @@ def profile_of(image: Image.Image) -> bytes | None:
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or len(profile) < 132 or profile[16:20] not in _SPACES:
         return None
-    return None if profile[16:20] == b"RGB " and b"sRGB" in _description(profile) else profile
+    return None if profile[16:20] == b"RGB " and _is_srgb(profile) else profile
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -52,11 +52,11 @@ def _transform(profile: bytes, mode: str) -> Any:
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
 
 
-def _description(profile: bytes) -> bytes:
-    """The description tag, without the zeros of UTF-16."""
-    count = int.from_bytes(profile[128:132], "big")
+def _is_srgb(profile: bytes) -> bool:
+    """Whether its description, without the zeros of UTF-16, has this name."""
+    count = int.from_bytes(profile[128:132])
     for at in range(132, 132 + 12 * min(count, 100), 12):
         if profile[at : at + 4] == b"desc":
-            begin, size = (int.from_bytes(profile[at + n : at + n + 4], "big") for n in (4, 8))
-            return profile[begin : begin + min(size, 512)].replace(b"\0", b"")
-    return b""
+            begin, size = (int.from_bytes(profile[at + n : at + n + 4]) for n in (4, 8))
+            return b"sRGB" in profile[begin : begin + min(size, 512)].replace(b"\0", b"")
+    return False

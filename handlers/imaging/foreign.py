@@ -147,6 +147,15 @@ _ENCODED = (
     "(API Gateway needs binary media types, FTP its binary mode)."
 )
 _NOT_TEXT = re.compile(rb"[^\t\n\f\r -~]")
+_UTF_16 = "It is encoded as UTF-16 text: upload the original as binary data."
+_CONVERTED_PNG = (
+    b"\x89PNG\n\x1a\n",
+    b"\x89PNG\r\r\n\x1a\r\n",
+    b"\x89PNG\r\x1a\r",
+    b"\x89PNG\r\n\x1a\r\n",
+    b"\x89PNG\r\r\x1a\r",
+    b"\x09PNG\r\n\x1a\n",
+)
 _LINE_ENDS = (
     "Its line ends were converted as if it were text, which changes an image for good: upload the original as binary data "
     "(FTP in binary mode, Git with *.jpg marked binary)."
@@ -168,11 +177,7 @@ def rejection(data: bytes) -> Rejection:
         return Rejection(
             "not_an_image", "It has nothing but zero bytes: the upload was not written. Upload it again."
         )
-    text = (
-        "It is text. "
-        if len(data) >= 16 and data[:4096].isascii() and not _NOT_TEXT.search(data[:4096])
-        else ""
-    )
+    text = "It is text. " if len(data) >= 16 and not _NOT_TEXT.search(data[:4096]) else ""
     return Rejection("not_an_image", f"{text}It begins with {data[:16]!r}.")
 
 
@@ -318,17 +323,21 @@ def _encoded(data: bytes) -> str | None:
     # Bytes read as Latin-1 or Windows-1252 and written as UTF-8.
     for start in _IMAGE_STARTS:
         for encoding in ("latin-1", "cp1252"):
-            mangled = start.decode(encoding, "replace").encode()
+            mangled = start.decode(encoding).encode()
             if mangled != start and data.startswith(mangled):
                 return _ENCODED
-    for order, zeros in (("utf-16-le", sample[1:64:2]), ("utf-16-be", sample[0:64:2])):
-        marked = sample.startswith((b"\xff\xfe", b"\xfe\xff"))
-        if len(sample) > 16 and (marked or not zeros.strip(b"\0")) and sample.strip(b"\0"):
-            text = sample[: len(sample) // 2 * 2].decode(order, "replace").lstrip("\ufeff")
-            packed = text.encode("latin-1", "replace")
-            if marked or packed.startswith(_IMAGE_STARTS) or text[:64].isprintable():
-                return "It is encoded as UTF-16 text: upload the original as binary data."
-    return None
+    return _UTF_16 if len(data) > 16 and _is_utf_16(data[:64]) else None
+
+
+def _is_utf_16(start: bytes) -> bool:
+    """By its mark, or as every other byte is zero and the rest is text or an image."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    first, second = start[::2], start[1::2]
+    return any(
+        not zeros.strip(b"\0") and (rest.startswith(_IMAGE_STARTS) or rest.decode("latin-1").isprintable())
+        for rest, zeros in ((first, second), (second, first))
+    )
 
 
 def _begins_image(data: bytes) -> bool:
@@ -336,17 +345,7 @@ def _begins_image(data: bytes) -> bool:
 
 
 def _line_ends(data: bytes) -> str | None:
-    for mangled in (
-        b"\x89PNG\n\x1a\n",
-        b"\x89PNG\r\r\n\x1a\r\n",
-        b"\x89PNG\r\x1a\r",
-        b"\x89PNG\r\n\x1a\r\n",
-        b"\x89PNG\r\r\x1a\r",
-        b"\x09PNG\r\n\x1a\n",
-    ):
-        if data.startswith(mangled):
-            return _LINE_ENDS
-    return None
+    return _LINE_ENDS if data.startswith(_CONVERTED_PNG) else None
 
 
 def _as_text(data: bytes) -> str | None:
@@ -357,15 +356,15 @@ def _as_text(data: bytes) -> str | None:
     quoted = start.startswith((b'"', b"'", b"b'", b'b"'))
     if quoted and (b"\\x" in start[:64] or b"\\u00" in start[:64]):
         return "It is image data written as a string with escapes: upload the bytes themselves."
-    packed = b"".join(start.strip(b"b\"'").split()) if quoted else b"".join(start.split())
+    packed = b"".join((start.strip(b"b\"'") if quoted else start).split())
     digits = packed.removeprefix(b"0x")
     if re.fullmatch(rb"[0-9a-fA-F]{32,}", digits) and _begins_image(binascii.unhexlify(digits[:32])):
         return "It is image data written as hexadecimal digits: upload the bytes themselves."
     if len(packed) >= 16 and re.fullmatch(rb"[A-Za-z0-9+/_-]+={0,2}", packed):
-        usable = packed[: len(packed) // 4 * 4].rstrip(b"=")[:64].translate(bytes.maketrans(b"-_", b"+/"))
+        usable = packed.translate(bytes.maketrans(b"-_", b"+/"))
         decoded = base64.b64decode(usable[: len(usable) // 4 * 4])
         if _begins_image(decoded):
             return "It is image data in base64: decode it before uploading."
-    if data[:65536].startswith(b"begin ") and b"\n" in data[:200]:
+    if data.startswith(b"begin ") and b"\n" in data[:200]:
         return "It is uuencoded: decode it before uploading."
     return None

@@ -25,12 +25,12 @@ _IN_EXIF = ("JPEG", "PNG", "WEBP", "AVIF")
 def orientation(image: Image.Image, name: str) -> int:
     """The orientation of a loaded image, 1 to 8 as EXIF counts; 1 where there is none or it is damaged."""
     block = image.info.get("exif") if name in _IN_EXIF else None
-    if not isinstance(block, bytes) or not block:
+    if not block:
         return 1
     exif = Image.Exif()
     try:
         exif.load(block)
-        value = exif.get(_TAG, 1)
+        value = exif.get(_TAG)
     except Exception:  # damaged EXIF does not make an image unreadable
         return 1
     return value if value in _TURNS else 1

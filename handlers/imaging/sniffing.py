@@ -50,8 +50,9 @@ def _uncompressed(data: bytes) -> str | None:
     # "BM" alone begins many a text; the sizes of BMP's second header are few.
     if data.startswith(b"BM") and data[14:18] in _BMP_HEADERS:
         return "BMP"
-    if data.startswith((b"\0\0\1\0", b"\0\0\2\0")) and 0 < data[4] + 256 * data[5] <= 256 and len(data) >= 22:
-        return "ICO"
+    if data.startswith((b"\0\0\1\0", b"\0\0\2\0")) and len(data) >= 22:
+        # No icon has no image, or more than 256.
+        return "ICO" if 0 < int.from_bytes(data[4:6], "little") <= 256 else None
     if data.startswith(_PNM) and data[2:3].isspace() and data[3:4] in b"0123456789# \t\r\n":
         return "PPM"
     return None
@@ -63,7 +64,7 @@ def _boxed(data: bytes) -> str | None:
     if data.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")):
         return "JPEG2000"
     if data[4:8] == b"ftyp":
-        size = min(int.from_bytes(data[:4], "big"), 256)
+        size = min(int.from_bytes(data[:4]), 256)
         brands = [data[8:12], *(data[at : at + 4] for at in range(16, size, 4))]
         if b"avif" in brands or b"avis" in brands:
             return "AVIF"

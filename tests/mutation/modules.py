@@ -33,6 +33,83 @@ MODULES = {
     "handlers.deletion": [U + "handlers/test_deletion.py"],
     "handlers.aws": [U + "handlers/test_aws.py"],
     "handlers.telemetry": [U + "handlers/test_telemetry.py"],
+    "handlers.imaging.decoding": [
+        U + "handlers/test_imaging_kinds.py",
+        U + "handlers/test_imaging.py",
+        U + "handlers/test_imaging_limits.py",
+        U + "handlers/test_imaging_findings.py",
+    ],
+    "handlers.imaging.normalise": [
+        U + "handlers/test_imaging.py",
+        U + "handlers/test_imaging_pixel_values.py",
+        U + "handlers/test_imaging_foreign.py",
+        U + "handlers/test_imaging_damage.py",
+    ],
+    "handlers.imaging.limits": [
+        U + "handlers/test_imaging_limit_values.py",
+        U + "handlers/test_imaging_limits.py",
+    ],
+    "handlers.imaging.orientation": [U + "handlers/test_imaging_orientation.py"],
+    "handlers.imaging.colour": [
+        U + "handlers/test_imaging_colour.py",
+        U + "handlers/test_imaging_pixel_values.py",
+    ],
+    "handlers.imaging.pixel_values": [
+        U + "handlers/test_imaging_pixel_values.py",
+        U + "handlers/test_imaging.py",
+        U + "handlers/test_imaging_findings.py",
+    ],
+    "handlers.imaging.sniffing": [U + "handlers/test_imaging_sniffing.py"],
+    "handlers.imaging.jpeg": [
+        U + "handlers/test_imaging_damage.py",
+        U + "handlers/test_imaging_findings.py",
+        U + "handlers/test_imaging_limits.py",
+        U + "handlers/test_imaging_foreign.py",
+    ],
+    "handlers.imaging.jpeg_pixels": [
+        U + "handlers/test_imaging_damage.py",
+        U + "handlers/test_imaging_findings.py",
+        U + "handlers/test_imaging_kinds.py",
+    ],
+    "handlers.imaging.png": [
+        U + "handlers/test_imaging_damage.py",
+        U + "handlers/test_imaging_findings.py",
+        U + "handlers/test_imaging_limits.py",
+        U + "handlers/test_imaging_hostile.py",
+        U + "handlers/test_imaging_kinds.py",
+    ],
+    "handlers.imaging.png_pixels": [
+        U + "handlers/test_imaging_damage.py",
+        U + "handlers/test_imaging_pixel_values.py",
+        U + "handlers/test_imaging_kinds.py",
+    ],
+    "handlers.imaging.gif": [
+        U + "handlers/test_imaging_damage.py",
+        U + "handlers/test_imaging_limits.py",
+        U + "handlers/test_imaging_kinds.py",
+        U + "handlers/test_imaging_findings.py",
+    ],
+    "handlers.imaging.webp": [
+        U + "handlers/test_imaging_damage.py",
+        U + "handlers/test_imaging_limits.py",
+        U + "handlers/test_imaging_kinds.py",
+    ],
+    "handlers.imaging.bmp": [
+        U + "handlers/test_imaging_bmp.py",
+        U + "handlers/test_imaging_findings.py",
+        U + "handlers/test_imaging_kinds.py",
+        U + "handlers/test_imaging_foreign.py",
+    ],
+    "handlers.imaging.icon": [
+        U + "handlers/test_imaging_findings.py",
+        U + "handlers/test_imaging_foreign.py",
+        U + "handlers/test_imaging_kinds.py",
+        U + "handlers/test_imaging_limits.py",
+    ],
+    "handlers.imaging.foreign": [
+        U + "handlers/test_imaging_signatures.py",
+        U + "handlers/test_imaging_transfer.py",
+    ],
     "handlers.imaging.av1_sequence": [U + "handlers/test_imaging_av1_sequence.py"],
     "handlers.imaging.av1_tiles": [
         U + "handlers/test_imaging_av1_tiles.py",
