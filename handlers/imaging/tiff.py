@@ -115,8 +115,8 @@ class Tiff:
         """The value of pixels without data, as GDAL writes it."""
         text = self.tags.get(_NO_DATA)
         try:
-            return float(text.rstrip(b"\0 ")) if text else None
-        except ValueError:
+            return float(text.rstrip(b"\0 "))  # type: ignore[union-attr]  # not a text, or not there
+        except (AttributeError, ValueError):
             return None
 
     @property
@@ -145,28 +145,33 @@ class Tiff:
         return _one(self.tags, _COMPRESSION, 1)
 
     @property
-    def needed_parts(self) -> int:
-        """How many tiles or strips the pixels take, of all planes."""
+    def _part(self) -> tuple[int, int, bool]:
+        """Width and height of a tile, or else of a strip, and whether it is a tile."""
         across, down = _one(self.tags, _TILE_WIDTH, 0), _one(self.tags, _TILE_HEIGHT, 0)
         if across and down and _TILE_OFFSETS in self.tags:
-            count = -(-self.width // across) * -(-self.height // down)
-        else:
-            count = -(-self.height // (_one(self.tags, _ROWS_PER_STRIP, 0) or self.height))
-        return count * _one(self.tags, _SAMPLES, 1) if _one(self.tags, _PLANES, 1) == 2 else count
+            return across, down, True
+        return self.width, min(_one(self.tags, _ROWS_PER_STRIP, 0) or self.height, self.height), False
+
+    @property
+    def _planes(self) -> int:
+        return _one(self.tags, _SAMPLES, 1) if _one(self.tags, _PLANES, 1) == 2 else 1
+
+    @property
+    def needed_parts(self) -> int:
+        """How many tiles or strips the pixels take, of all planes."""
+        across, down, _ = self._part
+        return -(-self.width // across) * -(-self.height // down) * self._planes
 
     @property
     def plain_lengths(self) -> list[int]:
         """Bytes that the tiles or strips take without compression."""
-        planar = _one(self.tags, _PLANES, 1) == 2
-        samples = 1 if planar else _one(self.tags, _SAMPLES, 1)
+        samples = _one(self.tags, _SAMPLES, 1) if self._planes == 1 else 1
         bits = sum(self.bits) if len(self.bits) == samples else self.bits[0] * samples
-        across, down = _one(self.tags, _TILE_WIDTH, 0), _one(self.tags, _TILE_HEIGHT, 0)
-        if across and down and _TILE_OFFSETS in self.tags:
-            return [(across * bits + 7) // 8 * down] * self.needed_parts
-        row = (self.width * bits + 7) // 8
-        rows = min(_one(self.tags, _ROWS_PER_STRIP, 0) or self.height, self.height)
-        plane = [row * min(rows, self.height - top) for top in range(0, self.height, rows)]
-        return plane * (_one(self.tags, _SAMPLES, 1) if planar else 1)
+        across, down, is_tile = self._part
+        row = (across * bits + 7) // 8
+        if is_tile:
+            return [row * down] * self.needed_parts
+        return [row * min(down, self.height - top) for top in range(0, self.height, down)] * self._planes
 
     @property
     def plain_rows(self) -> tuple[int, int, int] | None:
@@ -181,19 +186,15 @@ class Tiff:
             begin + length != then for begin, length, then in zip(offsets, lengths, offsets[1:], strict=False)
         ):
             return None
-        down = _one(self.tags, _ROWS_PER_STRIP, 0) or self.height
-        rows = _one(self.tags, _TILE_HEIGHT, 0) if _TILE_OFFSETS in self.tags else min(down, self.height)
-        row = lengths[0] // rows if rows else 0
+        row = lengths[0] // self._part[1]
         return (offsets[0], row, sum(lengths) // row) if row else None
 
     def jpeg_streams(self, data: bytes) -> Iterator[bytes]:
         """Each strip or tile as a file of its own, if they are JPEG."""
         if self.compression != 7:
             return
-        offsets = self.tags.get(_OFFSETS) or self.tags.get(_TILE_OFFSETS) or ()
-        counts = self.tags.get(_COUNTS) or self.tags.get(_TILE_COUNTS) or ()
         tables = self.tags.get(_JPEG_TABLES, b"")
-        for begin, length in zip(offsets, counts, strict=False):
+        for begin, length in zip(*self.parts, strict=False):
             stream = data[begin : begin + length]
             yield b"\xff\xd8" + tables[2:].removesuffix(b"\xff\xd9") + stream[2:] if tables else stream
 
@@ -215,21 +216,19 @@ def inspect(data: bytes) -> Tiff:
         if len(data) >= 16
         else len(data)
     )
-    if first + 2 > len(data):
+    if not 0 < first < len(data) - 1:
         raise Rejection("truncated_image", "TIFF: it ends before its directory.")
-    pending, seen = [first], set()
+    pending, seen = [first], {0}  # no directory
     directories: list[dict[int, Any]] = []
     while pending and len(directories) < _DIRECTORIES:
         at = pending.pop(0)
-        if at in seen or not 0 < at < len(data) - 1:
+        if at in seen:
             continue
         seen.add(at)
         tags, following = _directory(data, at, order, big, limits.MAX_STRIPS if not directories else _FEW)
         directories.append(tags)
         _check_raw(tags)
-        pending += [offset for offset in tags.get(_SUB_IFDS, ())[:8] if isinstance(offset, int)]
-        if following:
-            pending.append(following)
+        pending += [*tags.get(_SUB_IFDS, ())[:8], following]
     page = directories[0]
     tiff = Tiff(_one(page, _WIDTH, 0), _one(page, _HEIGHT, 0), page)
     if not tiff.width or not tiff.height:

@@ -123,6 +123,28 @@ MODULES = {
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_packets.py",
     ],
+    "handlers.imaging.packets": [
+        U + "handlers/test_imaging_packets.py",
+        U + "handlers/test_imaging_packet_headers.py",
+    ],
+    "handlers.imaging.jpeg2000": [
+        U + "handlers/test_imaging_packets.py",
+        U + "handlers/test_imaging_packet_headers.py",
+        U + "handlers/test_imaging_findings.py",
+    ],
+    "handlers.imaging.tiff": [
+        U + "handlers/test_imaging_tiff.py",
+        U + "handlers/test_imaging_tiff_directories.py",
+        U + "handlers/test_imaging_findings.py",
+        U + "handlers/test_imaging_foreign.py",
+        U + "handlers/test_imaging_limits.py",
+    ],
+    "handlers.imaging.libtiff": [U + "handlers/test_imaging_fax.py"],
+    "handlers.imaging.fax": [U + "handlers/test_imaging_fax.py"],
+    "handlers.imaging.deflate": [U + "handlers/test_imaging_deflate.py"],
+    "handlers.imaging.spliced": [U + "handlers/test_imaging_spliced.py"],
+    "handlers.imaging.ppm": [U + "handlers/test_imaging_ppm.py"],
+    "handlers.imaging.tails": [U + "handlers/test_imaging_tails.py"],
     "dropsort.contract.statistics": [
         U + "contract/test_statistics.py",
         U + "monitoring/test_drift_statistics.py",
