@@ -24,13 +24,14 @@ is not a prediction.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 # A softmax in single precision over a thousand classes is off by less; and 0.999 is within it, in whatever order it was added up.
 SUM_TOLERANCE = 1e-3 + 1e-9
@@ -163,10 +164,8 @@ def _row(row: str) -> Any:
 
 def _field(text: str) -> int | float | str:
     for kind in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text
 
 
@@ -209,7 +208,7 @@ def _read_object(
     score = next((value[member] for member in _SCORES if _is_number(value.get(member))), None)
     confidence = value.get("confidence") if score is None else None
     if vector is not None:
-        one_class = len(vector) == 1 and value.get("probabilities") == [1]
+        one_class = value.get("probabilities") == [1]
         for item in _read(vector, context._replace(one_class=one_class), depth - 1):
             yield item._replace(choice=_choice(name, item)) if isinstance(item, Prediction) else item
     elif wrapper is not None:
@@ -223,12 +222,7 @@ def _read_object(
     elif isinstance(name, list) and isinstance(value.get("prob"), list):
         # BlazingText: labels and their probabilities side by side, the best first.
         yield _result(_named, (next(iter(name), None), next(iter(value["prob"]), None)), context)
-    elif (
-        name is not None
-        and confidence is None
-        and index_of(name) in (0, 1)
-        and len(context.configured) in (0, 2)
-    ):
+    elif confidence is None and index_of(name) in (0, 1) and len(context.configured) in (0, 2):
         found = _result(_score_of_class_1, score, context)
         yield found._replace(choice=index_of(name)) if isinstance(found, Prediction) else found
     elif name is not None:
@@ -262,7 +256,7 @@ def _score_of_class_1(score: Any, context: _Context) -> Prediction:
 def _named(item: tuple[Any, Any], context: _Context) -> Prediction:
     """A label with its own score; the others are not known."""
     label, score = label_of(item[0], context.configured), item[1]
-    if label is None or not is_name(label):
+    if not is_name(label):
         raise InvalidPrediction(f"Expected a list of probabilities, got the label {item[0]!r:.50}.")
     if not _is_number(score) or not 0 <= score <= 1:
         raise InvalidPrediction(f"The score of label {label!r:.50} is {score!r:.50}, not between 0 and 1.")
@@ -335,7 +329,7 @@ def _is_quantised(values: Sequence[float], total: float) -> bool:
 
 def _improbable(values: Sequence[float]) -> str:
     """What values that are not probabilities of classes are."""
-    if not all(math.isfinite(value) for value in values if isinstance(value, float)):
+    if not all(math.isfinite(value) for value in values):
         return f"Not every value is a finite number: {values!r:.{_SHOWN}}."
     if len(values) == 1 and 0 <= values[0] <= 1:
         return f"One value, {values[0]!r}, may be a class, or the only one of a softmax: return the probability of every class."
@@ -348,7 +342,7 @@ def _improbable(values: Sequence[float]) -> str:
 
 def _choice(name: Any, prediction: Prediction) -> int | None:
     """The class index of a label that is named next to probabilities."""
-    if isinstance(name, str) and name in prediction.labels:
+    if name in prediction.labels:
         return prediction.labels.index(name)
     index = index_of(name)
     return index if index is not None and 0 <= index < len(prediction.labels) else None
@@ -371,7 +365,7 @@ def index_of(value: Any) -> int | None:
     return None
 
 
-def is_name(value: Any) -> bool:
+def is_name(value: Any) -> TypeGuard[str]:
     """Whether a value can be a label: text that is visible and on one line."""
     return isinstance(value, str) and value.isprintable() and bool(value.strip())
 

@@ -150,6 +150,7 @@ MODULES = {
         U + "monitoring/test_drift_statistics.py",
     ],
     "dropsort.contract.predictions": [
+        U + "contract/test_prediction_conditions.py",
         U + "contract/test_predictions.py",
         U + "contract/test_prediction_bounds.py",
         U + "contract/test_predictions_agreement.py",
