@@ -130,6 +130,6 @@ class _Ends:
 
 def _changed(content: bytes) -> bytes:
     """A tile with other bits before the last, and more behind it."""
-    number = int.from_bytes(content[-4:], "big")
+    number = int.from_bytes(content[-4:])
     changed = number ^ _CHANGED * (number & -number) & (1 << 8 * len(content[-4:])) - 1
-    return content[:-4] + changed.to_bytes(len(content[-4:]), "big") + _MORE
+    return content[:-4] + changed.to_bytes(len(content[-4:])) + _MORE

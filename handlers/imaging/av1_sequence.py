@@ -18,7 +18,7 @@ class Bits:
         end = self.at + size
         if end > self._end:
             raise NotUnderstood("it ends early")
-        raw = int.from_bytes(self._data[self.at >> 3 : end + 7 >> 3], "big")
+        raw = int.from_bytes(self._data[self.at >> 3 : end + 7 >> 3])
         self.at = end
         return raw >> -end % 8 & (1 << size) - 1
 

@@ -37,7 +37,7 @@ class _IntegerReader:
         self._data, self._end, self.at = data, min(end, len(data)), begin
 
     def number(self, size: int) -> int:
-        return int.from_bytes(self.some(size), "big")
+        return int.from_bytes(self.some(size))
 
     def some(self, size: int) -> bytes:
         if self.at + size > self._end:
@@ -259,16 +259,16 @@ def _parts_shown(
 
 def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
     """The primary item's number, and all items by number."""
-    count = Boxes()
-    meta = next((box for box in walk(data, 0, len(data), "HEIF", count) if box[0] == b"meta"), None)
+    count = Boxes("HEIF")
+    meta = next((box for box in walk(data, 0, len(data), count) if box[0] == b"meta"), None)
     if meta is None:
         raise NotUnderstood("no items")
-    boxes = {kind: (begin, end) for kind, begin, end in walk(data, meta[1] + 4, meta[2], "HEIF", count)}
+    boxes = {kind: (begin, end) for kind, begin, end in walk(data, meta[1] + 4, meta[2], count)}
     if not {b"pitm", b"iinf", b"iloc", b"iprp"} <= boxes.keys():
         raise NotUnderstood("a box is missing")
     items: defaultdict[int, _Item] = defaultdict(_Item)
     begin, end = boxes[b"iinf"]
-    for kind, at, stop in walk(data, begin + (8 if _version(data, begin) else 6), end, "HEIF", count):
+    for kind, at, stop in walk(data, begin + (8 if _version(data, begin) else 6), end, count):
         if kind == b"infe":
             entry = _IntegerReader(data, at, stop)
             version = entry.number(4) >> 24
@@ -285,7 +285,7 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
     if b"iref" in boxes:
         begin, end = boxes[b"iref"]
         size = 4 if _version(data, begin) else 2
-        for kind, at, stop in walk(data, begin + 4, end, "HEIF", count):
+        for kind, at, stop in walk(data, begin + 4, end, count):
             entry = _IntegerReader(data, at, stop)
             number = entry.number(size)
             others = [entry.number(size) for _ in range(entry.number(2))]
@@ -324,18 +324,16 @@ def _locate(entry: _IntegerReader, items: dict[int, _Item], size: int, idat: tup
 
 def _references_here(data: bytes, begin: int, end: int, count: Boxes) -> Iterator[int]:
     """Numbers of those entries of ``dref`` that mean this file itself."""
-    for kind, at, stop in walk(data, begin, end, "HEIF", count):
+    for kind, at, stop in walk(data, begin, end, count):
         if kind == b"dref":
-            for number, (_, entry, _) in enumerate(walk(data, at + 8, stop, "HEIF", count), 1):
+            for number, (_, entry, _) in enumerate(walk(data, at + 8, stop, count), 1):
                 if _IntegerReader(data, entry, stop).number(4) & 1:
                     yield number
 
 
 def _associate(data: bytes, iprp: tuple[int, int], items: dict[int, _Item], count: Boxes) -> None:
-    inner = list(walk(data, *iprp, "HEIF", count))
-    properties = [
-        box for kind, at, stop in inner if kind == b"ipco" for box in walk(data, at, stop, "HEIF", count)
-    ]
+    inner = list(walk(data, *iprp, count))
+    properties = [box for kind, at, stop in inner if kind == b"ipco" for box in walk(data, at, stop, count)]
     for kind, at, stop in inner:
         if kind != b"ipma":
             continue

@@ -177,10 +177,10 @@ def _with_ends(units: list[bytes], slices: list[int], less: int) -> list[bytes]:
 def _with_end(unit: bytes, less: int) -> bytes:
     raw = unit.replace(b"\0\0\3", b"\0\0").rstrip(b"\0")  # without what keeps start codes out
     head, tail = raw[:-_TAIL], raw[-_TAIL:]
-    number = int.from_bytes(tail, "big")
+    number = int.from_bytes(tail)
     last = number & -number or 1
     number = max(number - less * last, 0) | last - 1
-    raw = head + number.to_bytes(len(tail), "big") + _BEHIND
+    raw = head + number.to_bytes(len(tail)) + _BEHIND
     return _NEVER_RAW.sub(b"\0\0\3", raw)
 
 

@@ -72,16 +72,12 @@ def is_aligned(units: list[bytes]) -> bool:
     NotUnderstood
         One of them is another.
     """
-    kinds = [unit[0] >> 1 for unit in units if len(unit) > 2]
-    if kinds.count(33) != 1 or kinds.count(34) != 1:
+    found = [(unit[0] >> 1, unit) for unit in units if len(unit) > 2]
+    sequences, pictures = ([unit for kind, unit in found if kind == wanted] for wanted in (33, 34))
+    if len(sequences) != 1 or len(pictures) != 1:
         raise NotUnderstood("several parameter sets")
-    sequence = _sequence(next(unit for unit in units if unit[0] >> 1 == 33))
-    parameters = _parameters(next(unit for unit in units if unit[0] >> 1 == 34))
-    return all(
-        _slice_aligned(unit, sequence, parameters)
-        for unit in units
-        if len(unit) > 2 and unit[0] >> 1 in (19, 20)
-    )
+    sequence, parameters = _sequence(sequences[0]), _parameters(pictures[0])
+    return all(_slice_aligned(unit, sequence, parameters) for kind, unit in found if kind in (19, 20))
 
 
 def allows_dependent_slices(unit: bytes) -> bool:
@@ -178,8 +174,7 @@ def _slice_aligned(unit: bytes, sequence: _Sequence, parameters: _Parameters) ->
         if parameters.across and (filtered or not disabled):
             bits.number(1)
     if parameters.entry_points and (count := bits.golomb()):
-        size = bits.golomb() + 1
-        bits.number(min(count, 10_000) * min(size, 32))
+        bits.number(count * (bits.golomb() + 1))
     if parameters.extension:
         bits.number(8 * bits.golomb())
     return bits.flag() and bits.number(-bits.at % 8) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from handlers.imaging import av1_sequence
@@ -15,19 +16,18 @@ def first_samples(data: bytes) -> Iterator[tuple[int, int, int]]:
 
     There is none of a track that has another form.
     """
-    count = Boxes()
+    count = Boxes("AVIF")
     pending = [(0, len(data), False)]
     while pending:
         begin, end, is_table = pending.pop()
-        boxes = list(walk(data, begin, end, "AVIF", count))
+        boxes = list(walk(data, begin, end, count))
         pending += [(at, stop, kind == b"stbl") for kind, at, stop in boxes if kind in _AROUND]
         if is_table:
-            tables = {kind: data[at : min(stop, at + 256)] for kind, at, stop in boxes}
-            offsets, sizes = tables.get(b"co64") or tables.get(b"stco", b""), tables.get(b"stsz", b"")
-            width = 8 if b"co64" in tables else 4
+            tables = defaultdict(bytes, ((kind, data[at:stop]) for kind, at, stop in boxes))
+            offsets, sizes = tables[b"co64"] or tables[b"stco"], tables[b"stsz"]
+            width = 8 if tables[b"co64"] else 4
             if len(offsets) >= 8 + width and len(sizes) >= 16:
                 # One size of all samples, or a table of them
-                size = int.from_bytes(sizes[4:8], "big") or int.from_bytes(sizes[12:16], "big")
-                entry = tables.get(b"stsd", b"").partition(b"av1C")[2]
-                first = int.from_bytes(offsets[8 : 8 + width], "big")
-                yield first, size, av1_sequence.declared(entry)
+                size = int.from_bytes(sizes[4:8]) or int.from_bytes(sizes[12:16])
+                entry = tables[b"stsd"].partition(b"av1C")[2]
+                yield int.from_bytes(offsets[8 : 8 + width]), size, av1_sequence.declared(entry)

@@ -115,6 +115,19 @@ MODULES = {
         U + "handlers/test_imaging_av1_tiles.py",
         U + "handlers/test_imaging_av1.py",
     ],
+    "handlers.imaging.av1": [
+        U + "handlers/test_imaging_av1.py",
+        U + "handlers/test_imaging_av1_files.py",
+    ],
+    "handlers.imaging.dav1d": [U + "handlers/test_imaging_av1.py"],
+    "handlers.imaging.heif": [
+        U + "handlers/test_imaging_heif_items.py",
+        U + "handlers/test_imaging_heif_images.py",
+    ],
+    "handlers.imaging.boxes": [U + "handlers/test_imaging_boxes.py"],
+    "handlers.imaging.tracks": [U + "handlers/test_imaging_boxes.py"],
+    "handlers.imaging.hevc": [U + "handlers/test_imaging_hevc.py", U + "handlers/test_imaging_heic.py"],
+    "handlers.imaging.slice_header": [U + "handlers/test_imaging_slice_header.py"],
     "handlers.imaging.codestream": [
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_packets.py",
