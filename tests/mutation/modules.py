@@ -126,7 +126,10 @@ MODULES = {
     ],
     "handlers.imaging.boxes": [U + "handlers/test_imaging_boxes.py"],
     "handlers.imaging.tracks": [U + "handlers/test_imaging_boxes.py"],
-    "handlers.imaging.hevc": [U + "handlers/test_imaging_hevc.py", U + "handlers/test_imaging_heic.py"],
+    "handlers.imaging.hevc": [
+        U + "handlers/test_imaging_hevc_decoding.py",
+        U + "handlers/test_imaging_hevc_damage.py",
+    ],
     "handlers.imaging.slice_header": [U + "handlers/test_imaging_slice_header.py"],
     "handlers.imaging.codestream": [
         U + "handlers/test_imaging_packet_headers.py",
