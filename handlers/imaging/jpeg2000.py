@@ -104,7 +104,7 @@ def inspect(data: bytes) -> Jpeg2000:
         marker, length = struct.unpack_from(">HH", data, at)
         segments += 1
         limits.check_count("JPEG2000", "marker segments", segments, limits.MAX_STRIPS)
-        content = data[at + 4 : at + 2 + min(length, 256)]
+        content = data[at + 4 : at + 2 + length]
         if marker == 0xFF51:
             _size(content, found)
             missing = set(range(found.tiles))
@@ -139,11 +139,9 @@ def inspect(data: bytes) -> Jpeg2000:
     _check_transforms(len(found.components), transforms, styles)
     found.head = b"".join(head)
     _check_header(found, missing)
-    if data[at : at + 2] == _END:
-        end = at + 2
-    elif at < end + 2 and data[at:end] == _END[: end - at]:
+    if at <= end and data[at:end] == _END[: end - at]:
         found.lacks = _END[end - at :]
-    if data[max(begin, end - 66) : end - 2].count(0) == 64 or data[max(begin, end - 64) : end].count(0) == 64:
+    if data.endswith(bytes(64), 0, at):
         raise Rejection("truncated_image", "JPEG2000: the end of its data is zero bytes.")
     return found
 
@@ -212,7 +210,7 @@ def _size(content: bytes, found: Jpeg2000) -> None:
     found.samples = list(zip(content[37:end:3], content[38:end:3], strict=False))  # it may end early
     if any(0 in steps for steps in found.samples):
         raise Rejection("corrupt_image", "JPEG2000: its header is damaged.")
-    found.components = [1 + (content[at] & 127) for at in range(36, min(36 + 3 * count, len(content)), 3)]
+    found.components = [1 + (depth & 127) for depth in content[36:end:3]]
     if len(set(found.components)) > 1:
         raise Rejection("unsupported_format", "It is JPEG 2000 whose components have different depths.")
 

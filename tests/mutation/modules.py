@@ -132,18 +132,23 @@ MODULES = {
     ],
     "handlers.imaging.slice_header": [U + "handlers/test_imaging_slice_header.py"],
     "handlers.imaging.codestream": [
+        U + "handlers/test_imaging_codestream.py",
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_packets.py",
     ],
     "handlers.imaging.packet_headers": [
+        U + "handlers/test_imaging_code_blocks.py",
+        U + "handlers/test_imaging_precincts.py",
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_packets.py",
     ],
     "handlers.imaging.packets": [
+        U + "handlers/test_imaging_packets_by_decoding.py",
         U + "handlers/test_imaging_packets.py",
         U + "handlers/test_imaging_packet_headers.py",
     ],
     "handlers.imaging.jpeg2000": [
+        U + "handlers/test_imaging_jpeg2000.py",
         U + "handlers/test_imaging_packets.py",
         U + "handlers/test_imaging_packet_headers.py",
         U + "handlers/test_imaging_findings.py",
