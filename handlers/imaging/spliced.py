@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from PIL import Image
 
@@ -18,9 +20,8 @@ class SplicedFile(io.RawIOBase):
     """
 
     def __init__(self, parts: Sequence[bytes | memoryview]) -> None:
-        super().__init__()
         self._parts = parts
-        self._size = sum(map(len, parts))
+        self._ends = list(accumulate(map(len, parts)))
         self._at = 0
 
     def readable(self) -> bool:
@@ -31,24 +32,22 @@ class SplicedFile(io.RawIOBase):
         """Return True."""
         return True
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
-        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
+        last = self._ends[-1]
+        end = last if size is None or size < 0 else min(last, self._at + size)
         found: list[bytes | memoryview] = []
-        begin = 0
-        for part in self._parts:
-            if begin >= end:
-                break
-            low, high = max(self._at - begin, 0), min(end - begin, len(part))
-            if low < high:
-                found.append(part[low:high])
-            begin += len(part)
-        self._at = max(self._at, end)
+        number = bisect_right(self._ends, self._at)
+        while self._at < end:
+            part, begin = self._parts[number], self._ends[number] - len(self._parts[number])
+            found.append(part[self._at - begin : end - begin])
+            self._at += len(found[-1])
+            number += 1
         return b"".join(found)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; returns the new position."""
-        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        self._at = max(0, offset + (0, self._at, self._ends[-1])[whence])
         return self._at
 
     def tell(self) -> int:
