@@ -216,9 +216,7 @@ def part_of(result: Result) -> str:
     '.._x'
     """
     name = result.label if result.outcome == CLASSIFIED and result.label else result.outcome
-    name = (
-        printable(name).replace("/", "_").encode("utf-8", "replace")[:200].decode("utf-8", "ignore").strip()
-    )
+    name = printable(name).replace("/", "_").encode()[:200].decode("utf-8", "ignore").strip()
     return name if name.strip(".") else "_" + name
 
 

@@ -102,7 +102,7 @@ class AccessControl:
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _bounded(receive: Receive) -> Receive:

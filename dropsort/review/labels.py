@@ -164,7 +164,7 @@ def _from_csv(text: str) -> Iterator[_Row]:
     if "key" not in names or column is None:
         raise ValueError("it has no columns key and review (or label)")
     for row in reader:
-        cells = {name: original_cell(cell) for name, cell in row.items() if isinstance(cell, str) and name}
+        cells = {name: original_cell(cell) for name, cell in row.items() if isinstance(cell, str)}
         if label := cells.get(column, "").strip():
             yield f"line {reader.line_num}", cells["key"], cells.get("inference_id") or None, label
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError, PartialCredentialsError
 
 from dropsort.cli import main as cli
-from dropsort.cli.errors import sentence
-from dropsort.deployment.errors import DeployError
 from tests.commands import ROOT, commands
 from tests.unit.cli.no_account import ENVIRONMENT
-from training.errors import TrainingError
 from training.settings import OPTIONS, TrainingSettings
 
 
@@ -124,73 +118,6 @@ def test_traceback_on_demand() -> None:
     assert "Traceback" in run("results", DROPSORT_TRACEBACK="1").stderr
 
 
-@pytest.fixture
-def handlers_restored() -> Iterator[None]:
-    """The handlers of signals after the test, of which a command sets its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("handlers_restored")
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_have_their_exit_codes(
-    signal_number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @click.command()
-    def work() -> None:
-        signal.raise_signal(signal_number)
-
-    monkeypatch.setattr(cli.Subcommands, "get_command", lambda *_: work)
-    signal.signal(signal_number, signal.SIG_IGN)  # as in a background job of a shell
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["work"])
-    assert exit_.value.code == 128 + signal_number
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (DeployError("Stack x\n  failed."), "Stack x failed."),
-        (TrainingError("No pictures."), "No pictures."),
-        (
-            NoCredentialsError(),
-            "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
-            " No service runs on this machine: `dropsort up` starts one.",
-        ),
-        (
-            PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
-            "No AWS credentials: name a profile with --profile, or run the export line that `dropsort up` prints."
-            " No service runs on this machine: `dropsort up` starts one.",
-        ),
-        (
-            ConnectTimeoutError(endpoint_url="http://10.0.0.1/"),
-            'Connect timeout on endpoint URL: "http://10.0.0.1/" Is the service up, and AWS_ENDPOINT_URL right?',
-        ),
-        (
-            ClientError({"Error": {"Code": "AccessDenied", "Message": "no\nno"}}, "PutObject"),
-            "AWS rejected PutObject: AccessDenied: no no",
-        ),
-        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
-        (
-            OSError(24, "Too many open files"),
-            "OSError: [Errno 24] Too many open files (DROPSORT_TRACEBACK=1 shows where)",
-        ),
-        (
-            ModuleNotFoundError("x", name="torch"),
-            "torch is not installed: install the libraries of this command (see docs/reference/cli.md).",
-        ),
-        (ValueError("odd"), "ValueError: odd (DROPSORT_TRACEBACK=1 shows where)"),
-    ],
-)
-def test_an_error_is_a_sentence(
-    error: Exception, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no service that runs on this machine
-    assert sentence(error) == said
-
-
 def test_dry_runs_need_neither_account_nor_network(tmp_path: Path) -> None:
     for arguments in (["register"], ["approve"], ["rollout"], ["train", "--on", "sagemaker"]):
         target = tmp_path / "requests.json"
@@ -225,24 +152,6 @@ def test_monitor_forgets_only_aggregates(tmp_path: Path) -> None:
         )
         assert result.returncode == 0, result.stderr
         assert '"records": 1,' in (tmp_path / "m.json").read_text()
-
-
-def test_click_alone_shows_usage_errors() -> None:
-    with pytest.raises(click.UsageError):
-        cli.dropsort.main(["nonsense"], standalone_mode=False)
-
-
-@pytest.mark.usefixtures("handlers_restored")
-@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (7, 7), ("text", 0)])
-def test_what_a_command_returns_is_the_exit_code(
-    returned: object, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        cli.Subcommands, "get_command", lambda *_: click.Command("work", callback=lambda: returned)
-    )
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["work"])
-    assert exit_.value.code == code
 
 
 def test_a_pipe_that_is_closed_ends_with_1() -> None:

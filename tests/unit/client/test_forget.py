@@ -142,6 +142,7 @@ def test_two_images_in_one_file_are_both_removed(s3: Any) -> None:
 def test_a_file_that_others_keep_changing_is_left_and_named(s3: Any) -> None:
     put = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"x")
     mine = line(eventId=keys.inference_id(BUCKET, KEY, put["VersionId"]))
+    assert forget.ATTEMPTS == 5
     bodies = [b"\n".join([mine, line(eventId=f"{number:064}")]) for number in range(forget.ATTEMPTS + 1)]
     s3.put_object(Bucket=BUCKET, Key=TRUTH, Body=bodies[0])
     found = forget.find(s3, SERVICE, KEY, "truth/")

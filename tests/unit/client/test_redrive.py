@@ -162,3 +162,22 @@ def test_a_stack_that_is_missing_or_something_else_is_reported(aws: None) -> Non
     boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(template))
     with pytest.raises(NotFoundError, match="no output BucketName, StateMachineArn, EndpointName"):
         find(boto3.client, "other")
+
+
+@pytest.mark.parametrize(("min_age", "selected"), [(0.0, True), (0.5, False)])
+def test_an_upload_of_which_s3s_clock_is_ahead_has_no_age(
+    s3: Any, upload: Callable[..., str], min_age: float, selected: bool
+) -> None:
+    clock = Clock(s3)
+    clock.times = {upload("a"): datetime.now(UTC) + timedelta(hours=1)}
+    assert bool(found(clock, min_age_seconds=min_age)) is selected
+
+
+def test_what_the_service_ignores_is_what_its_settings_say(s3: Any, upload: Callable[..., str]) -> None:
+    for name in ("a.txt", "b.jpg"):
+        upload(name)
+    for everything in (False, True):
+        chosen = redrive.select(
+            s3, BUCKET, redrive.Selection(everything=everything), ignored=lambda path: path == "a.txt"
+        )
+        assert [item.key for item in chosen] == ["incoming/b.jpg"]

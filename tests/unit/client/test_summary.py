@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,16 @@ def test_latency_without_the_first_uploads() -> None:
     assert warm_latency(run, 2) == {"p50": 1.0, "p95": 1.0}
     assert warm_latency(run, 1) == {"p50": 1.0, "p95": 8.0}
     assert warm_latency(run, 3) == {"p50": None, "p95": None}
+
+
+@pytest.mark.parametrize("member", ["started", "finished"])
+def test_an_upload_that_is_timed_in_part_is_left_out(member: str) -> None:
+    partly = finished("a", started=0, took=9)
+    partly = replace(partly, upload=replace(partly.upload, **{member: None}))
+    assert warm_latency([partly], 0) == {"p50": None, "p95": None}
+    assert cold_starts([partly]) == 0
+    assert warm_latency([partly, finished("b", started=1, took=2)], 0) == {"p50": 2.0, "p95": 2.0}
+    assert cold_starts([partly, finished("b", started=1, took=3)]) == 1
 
 
 def test_uploads_before_a_first_result_that_took_long_are_cold_starts() -> None:

@@ -12,6 +12,7 @@ import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
+from dropsort.client import image_history
 from dropsort.client.errors import NotFoundError
 from dropsort.client.image_history import find, upload_key
 from dropsort.client.trace import keys_in_bucket, keys_in_file
@@ -186,3 +187,33 @@ def test_of_uploads_that_are_shown_alike_none_is_chosen(s3: Any) -> None:
     # AND a name without any such sign is not searched for
     with pytest.raises(NotFoundError, match=r"no result of it\.$"):
         find(s3, BUCKET, "incoming/rtl")
+
+
+@pytest.mark.parametrize(
+    ("path", "below", "known", "advice", "requests"),
+    [
+        ("a/b/c", [], [], "", ["a/b/c/", "b/c", "c"]),
+        ("a/b/c", ["a/b/c/"], [], " Images are below it: dropsort results --prefix a/b/c/", ["a/b/c/"]),
+        ("a/b/c", [], ["b/c"], " There is incoming/b/c: dropsort results b/c", ["a/b/c/", "b/c"]),
+        ("a/b/c", [], ["c"], " There is incoming/c: dropsort results c", ["a/b/c/", "b/c", "c"]),
+        ("", [], [], "", []),
+        ("0/1/2/3/4/5/6/7/8", [], ["8"], "", ["0/1/2/3/4/5/6/7/8/", *("/".join("12345678"[at:]) for at in range(7))]),
+    ],
+)  # fmt: skip
+def test_advice_about_a_path_that_is_none_takes_few_requests(
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    below: list[str],
+    known: list[str],
+    advice: str,
+    requests: list[str],
+) -> None:
+    wanted: list[str] = []
+
+    def first(_s3: Any, _bucket: str, prefix: str) -> str | None:
+        wanted.append(prefix.removeprefix("incoming/"))
+        return prefix if wanted[-1] in (*below, *known) else f"{prefix}x" if prefix.endswith("c") else None
+
+    monkeypatch.setattr(image_history, "_first_key", first)
+    assert image_history._advice(None, "b", path) == advice  # type: ignore[arg-type]
+    assert wanted == requests

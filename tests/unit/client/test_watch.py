@@ -251,6 +251,8 @@ def test_a_file_that_has_changed_since_its_upload_is_not_copied(folder: Path, tm
         ("/", "classified", "_"),
         ("a\x1b[31m\n", "classified", "a�[31m�"),
         ("ü" * 300, "classified", "ü" * 100),
+        ("a" * 300, "classified", "a" * 200),
+        ("\ud800", "classified", "�"),
     ],
 )
 def test_any_label_is_one_folder(label: str | None, outcome: str, expected: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dropsort.review.access import AccessControl
+from dropsort.review.access import CLOSED, AccessControl
 
-BASE, TOKEN, PORT = "/secret/", "the token", 4711
+BASE, TOKEN, PORT = "/secretX/", "the token", 4711
 HOST = (b"host", b"127.0.0.1:4711")
-OPENING = "/secret/?token=the%20token"
+OPENING = "/secretX/?token=the%20token"
 Header = tuple[bytes, bytes]
 
 
@@ -77,8 +77,8 @@ def test_the_cookie_is_for_this_page_alone_and_no_script_reads_it() -> None:
     cookie = Page().request(OPENING)[1]["set-cookie"]
     name, *attributes = cookie.lower().split("; ")
     assert name.startswith("dropsort-review-4711=")
-    assert len(name.partition("=")[2]) >= 43  # 256 bits
-    assert sorted(attributes) == ["httponly", "path=/secret/", "samesite=strict"]
+    assert len(name.partition("=")[2]) == 43  # 256 bits
+    assert sorted(attributes) == ["httponly", "path=/secretx/", "samesite=strict"]
     assert Page().request(OPENING)[1]["set-cookie"] != cookie
 
 
@@ -86,31 +86,31 @@ def test_the_browser_that_opened_the_page_uses_it_and_each_response_is_protected
     page = Page()
     cookie = page.open()
     assert page.reached == []
-    status, headers, content = page.request("/secret/api/state", cookie, method="POST")
+    status, headers, content = page.request("/secretX/api/state", cookie, method="POST")
     assert (status, content) == (200, "the page")
-    assert page.reached[0]["root_path"] == "/secret"
+    assert page.reached[0]["root_path"] == "/secretX"
     # AND a header of the application stays, the others are added; also to what is rejected
     assert headers["referrer-policy"] == "origin"
-    assert page.request("/secret/")[1]["referrer-policy"] == "no-referrer"
+    assert page.request("/secretX/")[1]["referrer-policy"] == "no-referrer"
     for found in (headers, page.request("/")[1], page.request(OPENING)[1]):
         assert found["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
         assert found["x-content-type-options"] == "nosniff"
         assert found["cross-origin-opener-policy"] == found["cross-origin-resource-policy"] == "same-origin"
     # AND the address leads it to the page
     status, headers, _ = page.request(OPENING, cookie)
-    assert (status, headers["location"], page.reached) == (303, "/secret/", [])
-    assert page.request("/secret/?other=1", cookie)[0] == 200
+    assert (status, headers["location"], page.reached) == (303, "/secretX/", [])
+    assert page.request("/secretX/?other=1", cookie)[0] == 200
 
 
 @pytest.mark.parametrize(
     ("target", "header", "method"),
     [
-        ("/secret/?token=wrong", None, "GET"),
-        ("/secret/?token=", None, "GET"),
-        ("/secret/", None, "GET"),
+        ("/secretX/?token=wrong", None, "GET"),
+        ("/secretX/?token=", None, "GET"),
+        ("/secretX/", None, "GET"),
         (OPENING, None, "POST"),
         (OPENING, None, "HEAD"),
-        ("/secret/api/state?token=the%20token", None, "GET"),
+        ("/secretX/api/state?token=the%20token", None, "GET"),
         ("/?token=the%20token", None, "GET"),
         (OPENING, (b"host", b"127.0.0.1"), "GET"),
         (OPENING, (b"host", b"evil.test:4711"), "GET"),
@@ -121,8 +121,9 @@ def test_the_browser_that_opened_the_page_uses_it_and_each_response_is_protected
 )  # fmt: skip
 def test_nothing_but_the_address_opens_the_page(target: str, header: Header | None, method: str) -> None:
     page = Page()
-    status, headers, _ = page.request(target, *filter(None, [header]), method=method)
+    status, headers, content = page.request(target, *filter(None, [header]), method=method)
     assert (status, page.reached, "set-cookie" in headers) == (403, [], False)
+    assert content == CLOSED or header
     # AND the address is still valid
     page.open()
 
@@ -130,9 +131,9 @@ def test_nothing_but_the_address_opens_the_page(target: str, header: Header | No
 def test_the_address_is_valid_once_and_then_no_token_at_all() -> None:
     page = Page()
     page.open()
-    for target in (OPENING, "/secret/?token=", "/secret/"):
+    for target in (OPENING, "/secretX/?token=", "/secretX/"):
         assert page.request(target)[0] == 403
-    assert "set-cookie" not in page.request("/secret/?token=")[1]
+    assert "set-cookie" not in page.request("/secretX/?token=")[1]
 
 
 @pytest.mark.parametrize("host", [b"127.0.0.1:4711", b"localhost:4711", b"LOCALHOST:4711"])
@@ -143,19 +144,19 @@ def test_this_machine_has_two_names(host: bytes) -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "method", "expected"),
     [
-        ("/secret/", [], "GET", 200),
-        ("/secret/", [(b"origin", b"http://127.0.0.1:4711")], "GET", 200),
-        ("/secret/", [(b"sec-fetch-site", b"same-origin")], "GET", 200),
-        ("/secret/", [(b"sec-fetch-site", b"none")], "GET", 200),
-        ("/secret/", [(b"sec-fetch-site", b"cross-site")], "GET", 403),
-        ("/secret/", [(b"sec-fetch-site", b"same-site")], "GET", 403),
-        ("/secret/", [(b"origin", b"http://localhost:4711")], "GET", 403),
-        ("/secret/", [(b"host", b"evil.test:4711")], "GET", 403),
-        ("/secret/", [(b"access-control-request-method", b"POST")], "GET", 403),
-        ("/secret/", [], "OPTIONS", 403),
+        ("/secretX/", [], "GET", 200),
+        ("/secretX/", [(b"origin", b"http://127.0.0.1:4711")], "GET", 200),
+        ("/secretX/", [(b"sec-fetch-site", b"same-origin")], "GET", 200),
+        ("/secretX/", [(b"sec-fetch-site", b"none")], "GET", 200),
+        ("/secretX/", [(b"sec-fetch-site", b"cross-site")], "GET", 403),
+        ("/secretX/", [(b"sec-fetch-site", b"same-site")], "GET", 403),
+        ("/secretX/", [(b"origin", b"http://localhost:4711")], "GET", 403),
+        ("/secretX/", [(b"host", b"evil.test:4711")], "GET", 403),
+        ("/secretX/", [(b"access-control-request-method", b"POST")], "GET", 403),
+        ("/secretX/", [], "OPTIONS", 403),
         ("/", [], "GET", 403),
-        ("/secret", [], "GET", 403),
-        ("/elsewhere/secret/", [], "GET", 403),
+        ("/secretX", [], "GET", 403),
+        ("/elsewhere/secretX/", [], "GET", 403),
     ],
 )
 def test_the_cookie_alone_is_not_enough(path: str, headers: list[Header], method: str, expected: int) -> None:
@@ -163,13 +164,23 @@ def test_the_cookie_alone_is_not_enough(path: str, headers: list[Header], method
     cookie = page.open()
     status, _, content = page.request(path, cookie, *headers, method=method)
     assert (status, bool(page.reached)) == (expected, expected == 200), content
-    assert page.request("/secret/", (cookie[0], cookie[1] + b"x"))[0] == 403
-    assert page.request("/secret/", (cookie[0], cookie[1].replace(b"4711", b"4712")))[0] == 403
+    assert page.request("/secretX/", (cookie[0], cookie[1] + b"x"))[0] == 403
+    assert page.request("/secretX/", (cookie[0], cookie[1].replace(b"4711", b"4712")))[0] == 403
+
+
+def test_signs_of_any_language_are_no_token() -> None:
+    page = Page()
+    for text in ("%C3%A9", "%FF", "%ED%A0%80"):
+        assert page.request(f"/secretX/?token={text}")[0] == 403
+        assert page.request("/secretX/", (b"cookie", b"dropsort-review-4711=" + text.encode()))[0] == 403
+    assert page.request("/secretX/", (b"cookie", b"dropsort-review-4711=\xff\xed\xa0\x80"))[0] == 403
+    assert CLOSED.startswith("This page is for the browser in which its address was opened first. Start")
+    assert CLOSED.endswith(" again for a new address.\n")
 
 
 def test_a_link_may_open_the_address_once() -> None:
     page, linked = Page(), (b"sec-fetch-site", b"cross-site")
-    assert page.request("/secret/?token=wrong", linked)[0] == 403
+    assert page.request("/secretX/?token=wrong", linked)[0] == 403
     assert page.request(OPENING, linked)[0] == 200
     assert page.request(OPENING, linked)[0] == 403
 
@@ -179,7 +190,7 @@ def test_a_link_may_open_the_address_once() -> None:
 )
 def test_a_request_has_a_million_bytes_at_most(sizes: Sequence[int], last: str) -> None:
     page = Page()
-    page.request("/secret/", page.open(), method="POST", bodies=[bytes(size) for size in sizes])
+    page.request("/secretX/", page.open(), method="POST", bodies=[bytes(size) for size in sizes])
     assert page.reached[1:] == ["http.request", last]
 
 

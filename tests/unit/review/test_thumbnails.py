@@ -10,7 +10,7 @@ import pytest
 
 from dropsort.contract.reasons import REASONS
 from dropsort.review import thumbnails
-from dropsort.review.decoding import DisplayImage, make
+from dropsort.review.decoding import DisplayImage, end_with_parent, make, warm_up
 from dropsort.review.listing import ListedImage, item_of
 from dropsort.review.thumbnails import FAILED, Thumbnails
 from handlers import reading
@@ -20,6 +20,7 @@ from tests.unit.review.conftest import BUCKET
 from tests.unit.review.test_listing import document
 
 SHOWN = DisplayImage(b"0123456789", "image/png")
+WORKERS = thumbnails.WORKERS  # before the tests take one
 ITEM = item_of(document(1))
 
 
@@ -97,19 +98,24 @@ def test_what_is_not_decoded_has_its_reason(monkeypatch: pytest.MonkeyPatch, mad
 
     pool = decode_with(made)
     monkeypatch.setattr(reading, "read", overwritten)
-    assert made.get(ITEM, "large").reason == "It was uploaded again."
+    assert made.get(ITEM, "large") == DisplayImage(b"", "", "It was uploaded again.")
     monkeypatch.setattr(reading, "read", lambda _s3, upload, _: (upload, Rejection("object_too_large")))
-    assert made.get(ITEM, "thumbnail").reason == REASONS["object_too_large"].sentence
+    assert made.get(ITEM, "thumbnail") == DisplayImage(b"", "", REASONS["object_too_large"].sentence)
     assert pool.given == []
 
 
 def test_an_error_is_no_image(monkeypatch: pytest.MonkeyPatch, made: Thumbnails) -> None:
+    waiting: list[Future[DisplayImage]] = []
+
     def away(*_: Any) -> Any:
+        waiting.extend(made._making.values())
         raise ConnectionError
 
     monkeypatch.setattr(reading, "read", away)
     with pytest.raises(ConnectionError):
         made.get(ITEM, "thumbnail")
+    # AND it is that of everybody who waits for the image, too
+    assert [type(one.exception(0)) for one in waiting] == [ConnectionError]
     assert (made._cache, made._making) == ({}, {})
 
 
@@ -150,3 +156,32 @@ def test_what_the_page_is_about_to_request_is_made_and_an_error_is_left_to_the_r
     made.prepare(items)
     made._ahead.shutdown()
     assert sorted(wanted) == sorted((item.inference_id, "thumbnail") for item in items)
+
+
+def test_two_processes_of_their_own_decode_and_are_ready_before_the_first_image(
+    made: Thumbnails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    class Pool(Decoding):
+        def __init__(self, workers: int, context: Any, *, initializer: Any) -> None:
+            super().__init__(None, None)
+            started.append((self, workers, context.get_start_method(), initializer))
+
+    monkeypatch.setattr(thumbnails, "WORKERS", WORKERS)
+    monkeypatch.setattr(thumbnails, "ProcessPoolExecutor", Pool)
+    pool: Any = made.start()
+    assert made.start() is pool
+    # A process that is forked has the threads' locks of the page's, and one whose parent is killed would stay
+    assert started == [(pool, 2, "spawn", end_with_parent)]
+    assert pool.given == [(warm_up,)] * 2
+    assert made._ahead._max_workers == 3
+
+
+def test_the_end_does_not_wait_for_what_was_to_be_made_ahead(
+    made: Thumbnails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr(made._ahead, "shutdown", lambda **given: ended.append(given))
+    made.close()
+    assert ended == [{"wait": False, "cancel_futures": True}]
