@@ -115,10 +115,7 @@ MODULES = {
         U + "handlers/test_imaging_av1_tiles.py",
         U + "handlers/test_imaging_av1.py",
     ],
-    "handlers.imaging.av1": [
-        U + "handlers/test_imaging_av1.py",
-        U + "handlers/test_imaging_av1_files.py",
-    ],
+    "handlers.imaging.av1": [U + "handlers/test_imaging_av1_ends.py"],
     "handlers.imaging.dav1d": [U + "handlers/test_imaging_dav1d.py"],
     "handlers.imaging.heif": [
         U + "handlers/test_imaging_heif_items.py",

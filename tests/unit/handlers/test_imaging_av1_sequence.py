@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.imaging.av1_sequence import Bits, Sequence, _colour, read
+from handlers.imaging.av1_sequence import Bits, Sequence, _colour, declared, read
 from handlers.rejections import NotUnderstood
 
 Fields = Collection[tuple[int, int]]  # value and size in bits
@@ -137,3 +137,17 @@ def test_the_next_byte_is_after_zeros(size: int, at: int) -> None:
     bits.number(1)
     with pytest.raises(NotUnderstood, match="must be 0"):
         bits.aligned()
+
+
+@pytest.mark.parametrize(
+    ("content", "configuration"),
+    [
+        (b"\xff\xff\xff\xff", 0b0111_1100),
+        (b"\xff\xff\0\xff", 0),
+        (b"\0\0\x54\0more", 0b0101_0100),
+        (b"\0\0\x54", -1),
+        (b"", -1),
+    ],
+)
+def test_the_configuration_that_a_box_declares(content: bytes, configuration: int) -> None:
+    assert declared(content) == configuration
