@@ -112,7 +112,7 @@ def read(bits: Bits) -> Sequence:
             order_bits = bits.number(3) + 1
     scaled, cdef, restoration = bits.flag(), bits.flag(), bits.flag()
     planes, subsampled, configuration = _colour(bits, profile)
-    separate = planes > 1 and bits.flag()
+    separate = planes == 3 and bits.flag()
     return Sequence(
         reduced, id_bits, size_bits, size, large, screen, integer, order_bits, scaled, cdef, restoration,
         bits.flag(), planes, subsampled, separate, configuration,

@@ -194,7 +194,7 @@ class _FrameHeader:
         bits, sequence = self._bits, self._sequence
         base = bits.number(8)
         deltas = [self._delta()]
-        if sequence.planes > 1:
+        if sequence.planes == 3:
             apart = sequence.separate and bits.flag()
             deltas += [self._delta() for _ in range(4 if apart else 2)]
         if bits.flag():
@@ -218,7 +218,7 @@ class _FrameHeader:
     def _filters(self) -> None:
         bits, sequence = self._bits, self._sequence
         levels = bits.number(6), bits.number(6)
-        if sequence.planes > 1 and any(levels):
+        if sequence.planes == 3 and any(levels):
             bits.number(12)
         bits.number(3)
         if bits.flag() and bits.flag():

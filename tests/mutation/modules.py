@@ -113,7 +113,7 @@ MODULES = {
     "handlers.imaging.av1_sequence": [U + "handlers/test_imaging_av1_sequence.py"],
     "handlers.imaging.av1_tiles": [
         U + "handlers/test_imaging_av1_tiles.py",
-        U + "handlers/test_imaging_av1.py",
+        U + "handlers/test_imaging_av1_layout.py",
     ],
     "handlers.imaging.av1": [U + "handlers/test_imaging_av1_ends.py"],
     "handlers.imaging.dav1d": [U + "handlers/test_imaging_dav1d.py"],
