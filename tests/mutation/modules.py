@@ -174,6 +174,7 @@ MODULES = {
         U + "contract/test_predictions_agreement.py",
     ],
     "dropsort.contract.reconciliation": [
+        U + "contract/test_reconciliation_conditions.py",
         U + "contract/test_reconciliation.py",
         U + "contract/test_reconciliation_listing.py",
         U + "contract/test_reconciliation_reviews.py",
