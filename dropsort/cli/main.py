@@ -68,7 +68,7 @@ class Subcommands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx))
             if near:
                 raise click.UsageError(
                     f"No such command '{args[0]}'. Did you mean '{near[0]}'?", ctx

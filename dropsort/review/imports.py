@@ -73,7 +73,7 @@ def _decide(s3: S3Client, bucket: str, decisions: Decisions, item: ImportedLabel
     if item.inference_id not in (None, inference_id):
         return CONFLICT, "it was uploaded again since it was exported."
     review = current.document.get("review") or {}
-    if review and (review.get("action"), current.label) == (item.action, item.label):
+    if (review.get("action"), current.label) == (item.action, item.label):
         return UNCHANGED, ""
     wanted = DecisionRequest(
         item.decision_id(inference_id), item.action, item.label, item.key, inference_id, None

@@ -209,7 +209,7 @@ class ImageListing:
         with self._lock:
             key = self._keys.pop(inference_id, None)
             if key is not None:
-                self._items.pop(key, None)
+                del self._items[key]
 
     def find(self, inference_id: str) -> ListedImage | None:
         """The image of an upload."""

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dropsort.cli import deployment as deploying
+from dropsort.cli import environment
 from dropsort.cli import monitoring as watching
 from dropsort.cli import redrive as redriving
 from dropsort.cli.main import dropsort
@@ -211,3 +212,32 @@ def test_the_variables_are_those_of_one_service_and_quoted(
     chosen = run("env", "--data", "two")
     assert chosen.stdout == "export AWS_ENDPOINT_URL='http://two; rm -rf .'\n"
     assert f"the service in {tmp_path / 'two'}" in chosen.stderr
+
+
+@pytest.mark.parametrize(
+    ("started", "found", "name"),
+    [
+        ("/venv/bin/dropsort", "/venv/bin/dropsort", "dropsort"), ("/venv/bin/dropsort", "/usr/bin/dropsort", "/venv/bin/dropsort"),
+        ("/my venv/dropsort", None, "'/my venv/dropsort'"), ("/x/__main__.py", None, "dropsort"), ("/x/__main__.py", "/y", "dropsort"),
+    ],
+)  # fmt: skip
+def test_a_command_is_named_as_it_can_be_typed_again(
+    monkeypatch: pytest.MonkeyPatch, started: str, found: str | None, name: str
+) -> None:
+    monkeypatch.setattr("sys.argv", [started])
+    monkeypatch.setattr("shutil.which", lambda wanted: found if wanted == Path(started).name else "no")
+    assert environment.invoked_as() == name
+
+
+def test_services_that_are_not_there_or_too_many_are_named_by_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services: list[Any] = []
+    monkeypatch.setattr(running, "services", lambda: services)
+    assert "No service runs on this machine: start one" in run("env").output
+    shown = run("env", "--data", tmp_path)
+    assert (shown.exit_code, f"No service with its data in {tmp_path} runs" in shown.output) == (1, True)
+    services += [SimpleNamespace(folder=name, environment={"A": "b"}) for name in ("/one", "/two")]
+    assert "choose one with --data (/one, /two)." in run("env").output
+    del services[1]
+    assert run_alone("env").return_value == 0

@@ -95,3 +95,15 @@ def test_nothing_is_shown_without_a_terminal_or_when_quiet(monkeypatch: pytest.M
         # THEN only a terminal that is not to be quiet gets lines
         assert out.getvalue().count("incoming") == 0
         assert out.getvalue().count("a.jpg") == lines
+
+
+def test_twenty_results_are_remembered_and_an_upload_that_is_ignored_waits_for_none() -> None:
+    activity = Activity("dropsort", since=1000)
+    for number in range(21):
+        logged(activity, FILTER, s3_key=f"incoming/{number}.jpg", Classified=1)
+    assert [one.key for one in activity.take_recent()] == [
+        f"incoming/{number}.jpg" for number in range(1, 21)
+    ]
+    for metric in ("Superseded", "Ignored"):
+        logged(activity, FILTER, **{metric: 1})
+    assert activity.counts == ExecutionCounts(0, 21, 0, 0, 2)

@@ -238,3 +238,34 @@ def test_a_damaged_result_is_none_and_an_error_of_s3_is_one(s3: Any, upload: Upl
 def test_the_moment_of_a_decision_is_in_milliseconds_of_utc() -> None:
     assert module.now().endswith("Z")
     assert len(module.now()) == len("2026-11-26T10:00:00.000Z")
+
+
+def test_a_decision_that_is_undone_late_leaves_the_result_of_a_newer_upload(s3: Any, upload: Upload) -> None:
+    # GIVEN an older upload whose decision is a result, and a newer one with a result of the same outcome
+    old, ada = upload(PATH), Decisions(s3, BUCKET, "Ada")
+    made = wanted(old, "label", "a")
+    ada.store(made)
+    ada.apply(PATH)
+    new = upload(PATH, b"newer", "2f", outcome="classified", reason=None)
+    # WHEN the decision about the older one is undone
+    ada.store(wanted(old, "undo", seen=made.id))
+    ada.apply(PATH)
+    # THEN the newer one has its result
+    results = [value for key, value in stored(s3).items() if key in RESULTS.values()]
+    assert [one["inference_id"] for one in results] == [new]
+
+
+def test_only_a_reviewed_result_of_the_same_upload_goes_before_the_prediction() -> None:
+    from handlers.recording import Delete, Entry, Head
+
+    prediction = Entry.from_metadata({"version-id": "v1", "etag": "e", "recorded": "r"}, "failed")
+    for metadata, deleted in (
+        ({"version-id": "v1", "etag": "e", "review": "1"}, True),
+        ({"version-id": "v1", "etag": "e"}, False),
+        ({"version-id": "v2", "etag": "e", "review": "1"}, False),
+        ({"version-id": "v1", "etag": "f", "review": "1"}, False),
+    ):
+        steps = module._taken_back(prediction, {"failed": "failed/a.json"})
+        assert next(steps) == Head("failed/a.json")
+        following = steps.send(("etag", metadata | {"recorded": "r", "outcome": "failed"}))
+        assert (following == Delete("failed/a.json", if_match="etag")) is deleted

@@ -40,6 +40,8 @@ def test_what_a_label_becomes(s3: Any, upload: Upload) -> None:
     (decision,) = stored(s3)[reviews.key("a.png")]["decisions"]
     assert decision["id"] == label("a.png", name="bicycle").decision_id(of)
     assert (decision["by"], decision["action"], decision["label"]) == ("Ada", "label", "bicycle")
+    result = stored(s3)[keys.result_keys("a.png")["classified"]]
+    assert (result["label"], result["review"]["by"]) == ("bicycle", "Ada")
     assert take_over(s3, label("a.png", None, name="bicycle")) == ({"unchanged": 1}, [])
     # AND of the same label and another action, or of the same action and another label, the first decision stays
     for other in (label("a.png", name="b"), label("a.png", action="none", name=None)):
@@ -59,7 +61,7 @@ def test_images_are_claimed_together_and_released_one_by_one(
     monkeypatch.setattr(Claims, "release", lambda _, path: released.append(path))
     for name in ("a.png", "b.png"):
         upload(name)
-    take_over(s3, label("a.png"), label("x.png"), label("b.png"))
+    assert take_over(s3, label("a.png"), label("x.png"), label("b.png"))[0] == {"decided": 2, "missing": 1}
     assert held == [(["a.png", "x.png"], True), (["b.png"], True)]
     assert sorted(released) == ["a.png", "b.png", "x.png"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dropsort.contract import keys, reviews
-from dropsort.review.listing import ImageListing, ListedImage, item_of, ordered
+from dropsort.review.listing import ImageListing, ListedImage, bin_of, in_bin, item_of, ordered
 from tests.unit.contract.test_reviews import ORDER, PREDICTION
 from tests.unit.review.conftest import BUCKET, Upload
 
@@ -183,3 +183,92 @@ def test_a_result_without_an_inference_id_is_counted() -> None:
     assert len(made.problems) == 100
     hostile = document(2, review={"action": "label"})
     assert replace(item_of(hostile), by=None).decision is None
+
+
+def test_labels_are_counted_by_image_and_decision() -> None:
+    # GIVEN labels that models know of one, two and three images, and one that a reviewer gave twice
+    known = [{"one": 0.5, "three": 0.5}, {"two": 0.5, "three": 0.5}, {"two": 0.5, "three": 0.5}]
+    made = listing(*(document(number, probabilities=found) for number, found in enumerate(known)))
+    assert made._labels == {"three": 3, "two": 2, "one": 1}
+    given = {"id": "d", "by": "Ada", "action": "label"}
+    for number in (5, 6):
+        made.add(document(number, probabilities=None, label="given", review=given))
+    assert made._labels["given"] == 1
+    made.add(
+        document(7, probabilities=None, label="ghost", review={"id": "d", "by": "Ada", "action": "none"})
+    )
+    made.add(document(8, probabilities=None, label=None, review=given))
+    assert set(made.labels()) == {"one", "two", "three", "given"}
+
+
+@pytest.mark.parametrize(
+    ("times", "uploaded"),
+    [
+        ({"uploaded": "a", "recorded": "b"}, "a"),
+        ({"uploaded": None, "recorded": "b"}, "b"),
+        ({"recorded": "b"}, "b"),
+    ],
+)
+def test_an_image_without_the_time_of_its_upload_has_that_of_its_result(
+    times: dict[str, Any], uploaded: str
+) -> None:
+    assert item_of(document(1, times=times)).uploaded == uploaded
+
+
+def test_members_of_a_result_are_those_of_the_image() -> None:
+    review = {"id": 5, "by": "Ada", "action": "none"}
+    item = item_of(document(1, review=review))
+    assert (item.key, item.version_id, item.etag, item.outcome) == (
+        "incoming/001.png",
+        "v1",
+        "e",
+        "low-confidence",
+    )
+    assert (item.label, item.confidence, item.familiarity, item.reason) == (
+        "bicycle",
+        0.6,
+        0.5,
+        "below_threshold",
+    )
+    assert (item.decision, item.action, item.by) == ("5", "none", "Ada")
+    for other in (None, {}, "x", {"id": "1", "action": "delete", "by": "Ada"}):
+        item = item_of(document(1, review=other, familiarity="high", reason=None))
+        assert (item.decision, item.action, item.by, item.familiarity, item.reason) == (None,) * 5
+    assert item_of(document(1, familiarity=1)).familiarity == 1
+    with pytest.raises(ValueError, match="it has no inference id"):
+        item_of(document(1, inference_id=5))
+
+
+def test_an_image_is_in_its_bin_and_in_its_whole_group() -> None:
+    doubtful, sure = item_of(document(1)), item_of(document(2, outcome="classified", reason=None))
+    failed = item_of(document(3, outcome="failed", label=None, reason=None))
+    assert bin_of(doubtful) == ("low-confidence", "reason", "below_threshold")
+    assert (bin_of(sure), bin_of(failed)) == (("classified", "label", "bicycle"), ("failed", "reason", ""))
+    assert in_bin(doubtful, "low-confidence")
+    assert not in_bin(doubtful, "classified")
+    assert in_bin(doubtful, "low-confidence", "reason", "below_threshold")
+    assert not in_bin(doubtful, "low-confidence", "reason", "")
+    assert not in_bin(doubtful, "low-confidence", "label", "below_threshold")
+
+
+def test_groups_of_a_view_stand_one_after_another_and_views_are_numbered() -> None:
+    made = listing(*(document(number) for number in range(5)))
+
+    def groups(items: list[ListedImage]) -> list[list[ListedImage]]:
+        return [items[:2], items[2:]]
+
+    assert made.view("low-confidence", "", "", "newest", 0, groups) == (1, 5)
+    found = made.page(1, 0, 10)
+    assert found
+    assert [(one.begin, one.size) for _, one in found] == [(0, 2), (0, 2), (2, 3), (2, 3), (2, 3)]
+    assert made.view("low-confidence", "", "", "newest") == (2, 5)
+    assert [one.key for _, one in made.page(2, 1, 2) or ()] == ["incoming/001.png", "incoming/002.png"]
+    assert made.page(3, 0, 1) is None
+    assert made.index(2, "nothing") is None
+
+
+def test_a_hundred_problems_are_remembered() -> None:
+    made = listing()
+    for number in range(101):
+        made._problem(str(number))
+    assert made.problems == [str(number) for number in range(100)]
