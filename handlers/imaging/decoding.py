@@ -51,7 +51,7 @@ def decode(data: bytes, name: str, *, side: int, max_pixels: int) -> Decoded:
     Exception
         Whatever Pillow raises of damaged data.
     """
-    decoder = _DECODERS.get(name, _other)
+    decoder = _DECODERS[name]
     if name in _HEADERS_DECIDE:
         return decoder(data, name, side, max_pixels)
     with limits.bounded_memory():
@@ -64,9 +64,8 @@ _HEADERS_DECIDE = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 
 def _jpeg(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     found = jpeg.inspect(data)
-    fraction = 1
-    while fraction < 8 and min(found.width, found.height) // (2 * fraction) >= 2 * side:
-        fraction *= 2
+    shorter = min(found.width, found.height)
+    fraction = next((one for one in (8, 4, 2) if shorter // one >= 2 * side), 1)
     # Of several scans, the decoder holds all coefficients at full size, two bytes each.
     full = 1.0 if found.one_scan else 0.7 * fraction**2 + 1
     pixels = found.width * found.height
@@ -100,16 +99,14 @@ def _gif(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     (tile,) = image.tile  # type: ignore[attr-defined]  # of an ImageFile
     image.load()
     # Once more on another background: where it is visible, nothing was written.
-    ground = Image.new(image.mode, image.size, 255 - _first_pixel(image))
-    decoder = Image._getdecoder(image.mode, tile[0], tile[3], ())
-    decoder.setimage(ground.im, tile[1])
-    begin = tile[2]
-    decoder.decode(data[begin:])
-    decoder.cleanup()
+    last = image.getpixel((image.width - 1, image.height - 1))
+    ground = Image.new(image.mode, image.size, int(not last))
+    box = tile.extents
+    decoder = Image._getdecoder(image.mode, tile.codec_name, tile.args)
+    decoder.setimage(ground.im, box)
+    decoder.decode(data[tile.offset :])
     gif.check_end(data, tile)
-    box = tile[1] or (0, 0, *image.size)
-    plain = image if image.mode == ground.mode else image.convert(ground.mode)
-    if not jpeg_pixels.same(plain.crop(box), ground.crop(box)):
+    if not jpeg_pixels.same(image.crop(box), ground.crop(box)):
         raise Rejection("truncated_image", "GIF: its data ends before its last row.")
     return Decoded(image if box == (0, 0, *image.size) else _only(image, box), *image.size)
 
@@ -120,11 +117,6 @@ def _only(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     canvas = Image.new("RGBA", image.size)
     canvas.paste(image.crop(box).convert("RGBA"), box)
     return canvas
-
-
-def _first_pixel(image: Image.Image) -> int:
-    value = image.getpixel((image.width - 1, image.height - 1))
-    return value if isinstance(value, int) else 0
 
 
 def _webp(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
@@ -206,7 +198,7 @@ def _jpeg2000(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
     found = jpeg2000.inspect(data)
     data += found.lacks
     halvings, size = 0, (found.width, found.height)
-    for level in range(1, found.resolutions + 1):
+    for level in range(found.resolutions + 1):
         smaller = found.size_at(level)
         if smaller and min(smaller) >= 2 * side:
             halvings, size = level, smaller
@@ -234,11 +226,15 @@ def _icon(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
         return decoded
     if len(content) < 40:
         raise Rejection("truncated_image", "ICO: its image ends early.")
-    width, height = (int.from_bytes(content[at : at + 4], "little", signed=True) for at in (4, 8))
-    limits.check_pixels(name, "", abs(width), abs(height) // 2, max_pixels)
-    icon.check_size(best, abs(width), abs(height) // 2)
-    alone = icon.alone(content, rest, best, abs(width), abs(height) // 2)
-    tails.check(name, alone, *icon.plain_rows(alone, abs(width), abs(height) // 2))
+    width, height = (
+        int.from_bytes(content[4:8], "little"),
+        int.from_bytes(content[8:12], "little", signed=True),
+    )
+    height = abs(height) // 2  # with the mask, and negative where the uppermost row comes first
+    limits.check_pixels(name, "", width, height, max_pixels)
+    icon.check_size(best, width, height)
+    alone = icon.alone(content, rest, best, width, height)
+    tails.check(name, alone, *icon.plain_rows(alone, width, height))
     return _plain(alone, name, "IcoImagePlugin", max_pixels)
 
 
@@ -274,10 +270,6 @@ def _plain(data: bytes, name: str, plugin: str | None, max_pixels: int) -> Decod
     limits.check_pixels(name, image.mode, width, height, max_pixels)
     image.load()
     return Decoded(image, width, height)
-
-
-def _other(data: bytes, name: str, side: int, max_pixels: int) -> Decoded:
-    return _plain(data, name, None, max_pixels)
 
 
 _DECODERS: dict[str, Callable[[bytes, str, int, int], Decoded]] = {

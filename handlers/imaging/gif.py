@@ -38,7 +38,6 @@ def check_end(data: bytes, tile: Any) -> None:
     decoder = Image._getdecoder("L", "gif", (bits, 0, *rest))
     decoder.setimage(column.im, (0, 0, 1, count + 1))
     decoder.decode(data[tile.offset :])
-    decoder.cleanup()
     if column.getpixel((0, count)) != _MARK:
         raise Rejection("corrupt_image", "GIF: its data goes on after its last row.")
 

@@ -94,7 +94,8 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
         begin = header + 4 * (colours or 1 << bits) + pixels
     else:
         begin, palette = header + pixels, 4 * colours
-        if compression == 0 and 0 < palette <= len(content) - begin - short * height:
+        spare = len(content) - begin
+        if compression == 0 and 0 < palette <= spare - short * height and spare != filled * height:
             # Colours for displays that have few stand before the pixels, and Pillow does not leave them out.
             content, rest = (
                 some[:32] + bytes(4) + some[36:header] + some[header + palette :] for some in (content, rest)

@@ -21,6 +21,7 @@ from handlers.rejections import Rejection
 
 # After a scan, in place of the marker: libjpeg fills a bit buffer of 64 bits to at least 57 before it decodes.
 READ_AHEAD = 7
+_BITS = 8 * READ_AHEAD
 _PATTERNS = ("0", "011", "01", "0111", "00001")
 OTHER_FILL = b"\xa5" * READ_AHEAD
 END = b"\xff\xd9"
@@ -117,7 +118,7 @@ def inspect(data: bytes) -> Jpeg:
             continue
         segments += 1
         limits.check_count("JPEG", "marker segments", segments, limits.MAX_SEGMENTS)
-        length = int.from_bytes(data[at : at + 2], "big")
+        length = int.from_bytes(data[at : at + 2])
         content = data[at + 2 : at + length] if marker in _READ else b""
         if at + length > len(data) and not jpeg.scans and marker != 0xDA:
             break
@@ -129,7 +130,7 @@ def inspect(data: bytes) -> Jpeg:
         if marker in _FRAMES:
             _frame(jpeg, marker, content)
         elif marker == 0xDD:
-            restart = int.from_bytes(content[:2], "big")
+            restart = int.from_bytes(content[:2])
         elif marker == 0xC4:
             _tables(content, tables)
         at += max(length, 2)
@@ -153,7 +154,7 @@ def _frame(jpeg: Jpeg, marker: int, content: bytes) -> None:
         raise Rejection("corrupt_image", "JPEG: its frame header is damaged.")
     if content[0] != 8:
         raise Rejection("unsupported_format", f"It is {content[0]}-bit JPEG.")
-    jpeg.height, jpeg.width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+    jpeg.height, jpeg.width = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
     if not jpeg.height:
         raise Rejection("unsupported_format", "It is JPEG that gives its height after its data (DNL).")
     jpeg.progressive = marker == 0xC2
@@ -172,7 +173,7 @@ class _Table(NamedTuple):
 
 def _tables(content: bytes, tables: dict[int, _Table]) -> None:
     at = 0
-    while at + 17 < len(content):
+    while at < len(content):
         counts = content[at + 1 : at + 17]
         symbols = content[at + 17 : at + 17 + sum(counts)]
         if content[at] >> 4 and symbols:
@@ -194,9 +195,9 @@ def _code(counts: bytes, symbols: bytes, symbol: int) -> str:
 def _fill(ends: set[str]) -> bytes:
     """Bytes whose bits contain none of the codes, if any of the patterns does not."""
     for pattern in _PATTERNS:
-        bits = (pattern * 8 * READ_AHEAD)[: 8 * READ_AHEAD]
+        bits = (pattern * _BITS)[:_BITS]
         if not any(end and end in bits for end in ends):
-            return int(bits, 2).to_bytes(READ_AHEAD, "big")
+            return int(bits, 2).to_bytes(READ_AHEAD)
     return bytes(READ_AHEAD)
 
 
@@ -240,7 +241,7 @@ def _check_scans(data: bytes, jpeg: Jpeg) -> None:
     for scan in jpeg.scans:
         if scan.restart:
             found = _restarts(data, scan)
-            if found < _ceil(_units(jpeg, scan) / scan.restart) - 1:
+            if found < _ceil(_units(jpeg, scan), scan.restart) - 1:
                 raise Rejection("truncated_image", "JPEG: restart markers are missing, and with them data.")
         if scan.zero_run and data.find(_ZERO_RUN, scan.begin, scan.end) >= 0:
             raise Rejection("corrupt_image", "JPEG: a part of its data is zero bytes.")
@@ -260,17 +261,17 @@ def _restarts(data: bytes, scan: Scan) -> int:
     return count
 
 
-def _units(jpeg: Jpeg, scan: Scan) -> float:
+def _units(jpeg: Jpeg, scan: Scan) -> int:
     """Minimum coded units of a scan."""
     widest, tallest = (max(factors) for factors in zip(*jpeg.sampling.values(), strict=True))
     if len(scan.components) > 1:
-        return _ceil(jpeg.width / (8 * widest)) * _ceil(jpeg.height / (8 * tallest))
+        return _ceil(jpeg.width, 8 * widest) * _ceil(jpeg.height, 8 * tallest)
     h, v = jpeg.sampling[scan.components[0]]
-    return _ceil(_ceil(jpeg.width * h / widest) / 8) * _ceil(_ceil(jpeg.height * v / tallest) / 8)
+    return _ceil(jpeg.width * h, 8 * widest) * _ceil(jpeg.height * v, 8 * tallest)
 
 
-def _ceil(value: float) -> int:
-    return -int(-value // 1)
+def _ceil(value: int, unit: int) -> int:
+    return -(-value // unit)
 
 
 def _check_refinement(jpeg: Jpeg) -> None:

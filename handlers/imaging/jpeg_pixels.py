@@ -33,27 +33,24 @@ def _feed(
     canvas = Image.new(image.mode, image.size)
     view = memoryview(data)
     decoder = Image._getdecoder(image.mode, tile[0], tile[3], config)
-    try:
-        decoder.setimage(canvas.im, tile[1])
-        begin = 0
-        for scan in found.scans:
-            fill = other_fill or scan.fill
-            part = jpeg.filled(view, scan, begin, fill)
-            count, error = decoder.decode(part)
-            if count >= 0:
-                rest = bytes(part[count:]) + fill
-                count, error = decoder.decode(rest)
-            if found.one_scan or count < 0:
-                break
-            # After a whole scan it searches for a marker, and takes byte after byte; within one, it waits for several.
-            rest = rest[count:] + b"\0"
-            if decoder.decode(rest)[0] != len(rest):
-                raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")
-            begin = scan.end
-        if count >= 0 and not found.one_scan:
-            count, error = decoder.decode(jpeg.END)
-    finally:
-        decoder.cleanup()
+    decoder.setimage(canvas.im, tile[1])
+    begin = 0
+    for scan in found.scans:
+        fill = other_fill or scan.fill
+        part = jpeg.filled(view, scan, begin, fill)
+        count, error = decoder.decode(part)
+        if count >= 0:
+            rest = bytes(part[count:]) + fill
+            count, error = decoder.decode(rest)
+        if found.one_scan or count < 0:
+            break
+        # After a whole scan it searches for a marker, and takes byte after byte; within one, it waits for several.
+        rest = rest[count:] + b"\0"
+        if decoder.decode(rest)[0] != len(rest):
+            raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")
+        begin = scan.end
+    if count >= 0 and not found.one_scan:
+        count, error = decoder.decode(jpeg.END)
     if count >= 0:
         raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
     if error < 0:

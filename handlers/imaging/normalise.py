@@ -83,14 +83,14 @@ def prepare(data: bytes, *, side: int, max_pixels: int) -> Normalised:
         except Exception as error:
             # Whatever a decoder raises on hostile bytes, it means that they cannot be decoded.
             found = _text(error, [str(note.message) for note in noted])
-            code = _code(error, found)
+            code = _code(found)
             what = f"It is {name}: {error}." if code == "unsupported_format" else f"{name}: {found}."
             raise _explained(code, what, data, error) from error
 
 
-def _code(error: Exception, found: str) -> str:
+def _code(found: str) -> str:
     text = found.lower()
-    if isinstance(error, EOFError) or any(word in text for word in ("truncated", "unexpected end", "eof")):
+    if any(word in text for word in ("truncated", "unexpected end", "eof")):  # such as an EOFError
         return "truncated_image"
     return "unsupported_format" if "unsupported" in text else "corrupt_image"
 
@@ -110,7 +110,7 @@ def _explained(code: str, what: str, data: bytes, error: Exception) -> Rejection
         if not cause:
             return error
         return Rejection.from_state(code, f"{what} {cause}")
-    return Rejection(code, f"{what} {cause}".rstrip())
+    return Rejection(code, f"{what} {cause}")
 
 
 def _prepare(data: bytes, name: str, side: int, max_pixels: int) -> Normalised:
@@ -170,8 +170,7 @@ def _rgb(decoded: Decoded, side: int) -> Image.Image:
         image = image.convert("RGBA") if image.mode == "LA" else image
     elif image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("RGB")
-    if max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     if image.mode == "RGBA":
         image = pixel_values.on_white(image)
     if profile:
@@ -191,5 +190,5 @@ def _encode(image: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
         image.save(buffer, "JPEG", quality=quality, subsampling=0, icc_profile=None)
         if buffer.tell() <= MAX_IMAGE_BYTES:
             return buffer.getvalue(), "image/jpeg"
-    image.thumbnail((image.width // 2, image.height // 2))  # noise of over 600 pixels a side comes here
+    image.thumbnail((max(image.size) // 2,) * 2)  # noise of over 600 pixels a side comes here
     return _encode(image, lossless=False)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageMath
 
 from handlers.rejections import Rejection
 
 _BINS = 256
 _OUTLIERS = 0.001  # share of pixels that may lie apart from all others
+_LARGEST = 3.4028234663852886e38  # of 32 bits
 _NO_DATA = (
     -9999.0,
     -99999.0,
@@ -22,12 +23,14 @@ _NO_DATA = (
     -32768.0,
     -32767.0,
     -2147483648.0,
-    -3.4028234663852886e38,
-    3.4028234663852886e38,
+    -_LARGEST,
+    _LARGEST,
     1e20,
     -1e20,
 )
 _DEPTHS = (8, 10, 12, 14, 16)
+# Floating point within these is taken for values from 0 to 1, which 32 bits do not hold exactly.
+_NEARLY_0, _NEARLY_1 = -(2.0**-20), 1 + 2.0**-10
 
 
 def check_palette(image: Image.Image) -> None:
@@ -68,7 +71,12 @@ def eight_bit(image: Image.Image, significant_bits: int | None, no_data: float |
     """
     floating = image.mode == "F"
     grey = image if floating else image.convert("F")
-    low, high = _finite_range(grey, no_data)
+    if no_data is not None and not math.isfinite(no_data):
+        # Extremes and histograms pass over NaN, or have nothing else; a finite value for no data they count.
+        grey = ImageMath.lambda_eval(
+            lambda of: of["max"](of["min"](of["grey"], _LARGEST), -_LARGEST), grey=grey
+        )
+    low, high = _finite_range(grey)
     if not floating and significant_bits and low >= 0 and high < 2**significant_bits:
         return _mapped(grey, 0, 2**significant_bits - 1)
     found = low, high
@@ -76,24 +84,24 @@ def eight_bit(image: Image.Image, significant_bits: int | None, no_data: float |
     # Without outliers, the range is only known to a bin or two.
     slack = 0.0 if (low, high) == found else 2 * (high - low) / _BINS
     if floating:
-        low, high = (0.0, 1.0) if low >= -1e-6 - slack and high <= 1.001 + slack else (low, high)
-    elif low >= -slack and high <= 65535.5 + slack:
-        low, high = 0.0, next(2**bits - 1 for bits in _DEPTHS if high <= 2**bits - 0.5 + slack)
+        low, high = (0.0, 1.0) if low >= _NEARLY_0 - slack and high <= _NEARLY_1 + slack else (low, high)
+    elif low >= -slack and high < 2 ** _DEPTHS[-1] + slack:
+        low, high = 0.0, next(2**bits - 1 for bits in _DEPTHS if high < 2**bits + slack)
     return _mapped(grey, low, high)
 
 
 def _mapped(grey: Image.Image, low: float, high: float) -> Image.Image:
     """As 8 bits, `low` black and `high` white; what lies outside is cut off."""
-    scale = 255.0 / ((high - low) or 1.0)
+    if high == low:
+        return Image.new("L", grey.size)
+    scale = 255.0 / (high - low)
     return grey.point(lambda value: value * scale - low * scale).convert("L")
 
 
-def _finite_range(grey: Image.Image, no_data: float | None) -> tuple[float, float]:
+def _finite_range(grey: Image.Image) -> tuple[float, float]:
     low, high = (float(value) for value in grey.getextrema())  # type: ignore[arg-type]  # one band
     mean: float = grey.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))  # type: ignore[assignment]
-    if all(map(math.isfinite, (low, high))) and (math.isfinite(mean) or max(abs(low), abs(high)) > 1e30):
-        return low, high
-    if no_data is None or math.isfinite(no_data):  # the extremes pass over NaN
+    if math.isinf(low) or math.isinf(high) or math.isnan(mean):  # the extremes pass over NaN
         raise Rejection("corrupt_image", "It has values that are not finite numbers.")
     return low, high
 
@@ -101,25 +109,28 @@ def _finite_range(grey: Image.Image, no_data: float | None) -> tuple[float, floa
 def _used_range(grey: Image.Image, low: float, high: float, no_data: float | None) -> tuple[float, float]:
     """The range without values that lie far from all others and are few, or stand for no data."""
     few = grey.width * grey.height * _OUTLIERS
-    for _ in range(32):  # a range of floating point shrinks by the number of bins each time
-        if not high > low or not math.isfinite(high - low):
-            break
+    for _ in range(64):  # a range of floating point shrinks by the number of bins each time
         bins = grey.histogram(extrema=(low, high))
         step = (high - low) / (_BINS - 1)
         used = [index for index, count in enumerate(bins) if count]
         if used and (used[0] > 1 or used[-1] < _BINS - 2):  # after something was left out
-            low, high = low + step * (used[0] - 0.5), low + step * (used[-1] + 1.5)
+            low, high = max(low, low + step * (used[0] - 0.5)), min(high, low + step * (used[-1] + 1.5))
             continue
         begin, end = _largest_gap(used)
         if end - begin < _BINS // 2:
-            break
+            return low, high
         below, above = sum(bins[:begin]), sum(bins[end:])
-        if _stands_for_none(low, no_data) or (below <= above and below <= few):
+        # A value for no data may be in one bin with all others, if there is something larger.
+        low_apart, high_apart = (
+            below <= few or _stands_for_none(low, no_data),
+            above <= few or _stands_for_none(high, no_data),
+        )
+        if low_apart and (below <= above or not high_apart):
             low += step * (end - 0.5)
-        elif _stands_for_none(high, no_data) or above <= few:
+        elif high_apart:
             high = low + step * (begin + 0.5)
         else:
-            break
+            return low, high
     return low, high
 
 
@@ -135,9 +146,9 @@ def _largest_gap(used: list[int]) -> tuple[int, int]:
 
 
 def without_empty_alpha(image: Image.Image) -> Image.Image:
-    """The image without an alpha channel that hides everything: some tools leave it at 0."""
-    if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (0, 0):
-        return image.convert("RGB" if image.mode == "RGBA" else "L")
+    """RGBA or LA without an alpha channel that hides everything: some tools leave it at 0."""
+    if image.getchannel("A").getextrema() == (0, 0):
+        return image.convert(image.mode.removesuffix("A"))
     return image
 
 
@@ -163,9 +174,8 @@ def combined(high: Image.Image, low: Image.Image, significant_bits: int | None) 
     """
     largest = max(top for _, top in high.getextrema())  # type: ignore[misc]
     bits = significant_bits or next(depth for depth in _DEPTHS if largest < 2 ** max(depth - 8, 0))
-    if bits >= 16 or (largest == 0 and not low.getbbox()):
+    if not 8 <= bits < 16 or (largest == 0 and not low.getbbox()):
         return None
-    shift = 16 - bits
-    upper = high.point([min(255, value << shift) for value in range(256)] * 3)
-    lower = low.point([value >> (8 - shift) if shift < 8 else value for value in range(256)] * 3)
-    return ImageChops.add(upper, lower) if shift <= 8 else None
+    upper = high.point([value << (16 - bits) for value in range(256)] * 3)  # cut off at 255
+    lower = low.point([value >> (bits - 8) for value in range(256)] * 3)
+    return ImageChops.add(upper, lower)

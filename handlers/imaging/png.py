@@ -89,9 +89,7 @@ def inspect(data: bytes) -> Png:
         limits.check_count("PNG", "chunks", chunks, limits.MAX_CHUNKS)
         cut = end > len(data)
         # Unknown and damaged chunks that are marked as dispensable are left out.
-        sound = cut or zlib.crc32(view[at + 4 : at + 8 + length]) == int.from_bytes(
-            view[end - 4 : end], "big"
-        )
+        sound = cut or zlib.crc32(view[at + 4 : at + 8 + length]) == int.from_bytes(view[end - 4 : end])
         if not sound and not kind[0] & 32:
             raise Rejection("corrupt_image", f"PNG: the checksum of a chunk {kind!r} is wrong.")
         if png is None:
@@ -101,7 +99,7 @@ def inspect(data: bytes) -> Png:
                 png.data.append(content)
                 png.parts.append(view[at:end])
         elif kind == b"IEND":
-            png.closed = sound and not cut
+            png.closed = not cut
             if png.closed:
                 png.parts.append(view[at:end])
             break
@@ -120,7 +118,7 @@ def inspect(data: bytes) -> Png:
 
 
 def _header(signature: memoryview, content: memoryview, chunk: memoryview) -> Png:
-    if len(content) < 13 or len(chunk) < 25:
+    if len(chunk) < 25:
         raise Rejection("truncated_image", "PNG: it ends within its header.")
     width, height, depth, colour, compression, filters, interlaced = struct.unpack(">IIBBBBB", content)
     if not width or not height or colour not in _CHANNELS or compression or filters or interlaced > 1:

@@ -28,6 +28,7 @@ def inspect(data: bytes) -> Webp:
     size = int.from_bytes(data[4:8], "little")
     if size + 8 > len(data) + (size & 1):
         raise Rejection("truncated_image", f"WEBP: {size + 8} bytes are declared, {len(data)} are there.")
+    view = memoryview(data)
     found: Webp | None = None
     at = 12
     chunks = 0
@@ -35,31 +36,31 @@ def inspect(data: bytes) -> Webp:
         chunks += 1
         limits.check_count("WEBP", "chunks", chunks, limits.MAX_SEGMENTS)
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        content = data[at + 8 : at + 8 + min(length, 32)]
-        if kind in (b"VP8 ", b"VP8L"):
-            _check_filled(data[max(at + 8, at + 8 + length - 64) : at + 8 + length], length)
+        begin, end = at + 8, at + 8 + length
+        if kind in (b"VP8 ", b"VP8L") and length > 256:
+            _check_filled(data[end - 64 : end])
         if found is None:
-            found = _header(kind, content)
-        at += 8 + length + (length & 1)
+            found = _header(kind, view[begin:end])
+        at = end + (length & 1)
     if found is None:
         raise Rejection("truncated_image", "WEBP: it ends within its header.")
     return found
 
 
-def _header(kind: bytes, content: bytes) -> Webp:
+def _header(kind: bytes, content: memoryview) -> Webp:
     if kind == b"VP8X" and len(content) >= 10:
         width, height = (1 + int.from_bytes(content[at : at + 3], "little") for at in (4, 7))
         return Webp(width, height, "RGBA" if content[0] & 0x10 else "RGB")
     if kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
         bits = int.from_bytes(content[1:5], "little")
         return Webp((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, "RGBA")
-    if kind == b"VP8 " and content[3:6] == b"\x9d\x01\x2a":
+    if kind == b"VP8 " and bytes(content[3:6]) == b"\x9d\x01\x2a":
         width, height = (int.from_bytes(content[at : at + 2], "little") & 0x3FFF for at in (6, 8))
         return Webp(width, height, "RGB")
     raise Rejection("corrupt_image", "WEBP: its header is damaged.")
 
 
-def _check_filled(tail: bytes, length: int) -> None:
+def _check_filled(tail: bytes) -> None:
     """The coders of WebP read zeros without an error; a long run of them at the end was never written."""
-    if length > 256 and len(tail) == 64 and not tail.strip(b"\0"):
+    if len(tail) == 64 and not tail.strip(b"\0"):
         raise Rejection("truncated_image", "WEBP: the end of its data is zero bytes.")
