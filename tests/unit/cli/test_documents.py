@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -206,3 +206,48 @@ def test_damaged_json_is_named_with_advice(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("{")
     with pytest.raises(click.ClickException, match=r"labels\.json is not JSON .*: give a list\.$"):
         read_json(tmp_path / "labels.json", "give a list")
+
+
+def test_json_is_two_spaces_deep_and_lines_are_compact_both_with_the_signs_of_every_language(
+    tmp_path: Path,
+) -> None:
+    write_json(tmp_path / "a", DOCUMENT)
+    assert (tmp_path / "a").read_text(encoding="utf-8") == '{\n  "images": 3,\n  "label": "オートバイ"\n}\n'
+    write_json_lines(tmp_path / "b", [DOCUMENT, {}])
+    assert (tmp_path / "b").read_text(encoding="utf-8") == '{"images": 3, "label": "オートバイ"}\n{}\n'
+
+
+def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(None, DOCUMENT)
+    write_json_lines(None, [DOCUMENT])
+    assert list(tmp_path.iterdir()) == []
+    assert [is_standard_output(one) for one in (None, Path("-"), Path("a"))] == [False, True, False]
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, b"\xff"], ids=["cut", "nested", "no UTF-8"])
+def test_what_is_no_json_is_named_with_advice(tmp_path: Path, content: str | bytes) -> None:
+    (tmp_path / "a").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(click.ClickException, match=r"a is not JSON \(.*\): give another\.$"):
+        read_json(tmp_path / "a", "give another")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (BrokenPipeError(), BrokenPipeError, ""),
+        (
+            OSError(28, "No space left on device"),
+            click.ClickException,
+            "a cannot be written: No space left on device.",
+        ),
+        (OSError("odd"), click.ClickException, "a cannot be written: odd."),
+    ],
+)
+def test_a_reader_that_has_had_enough_is_no_error_of_the_file(
+    error: OSError, raised: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropsort.contract.written_files.writing", nullcontext)
+    with pytest.raises(raised) as found, writing(Path("a")):
+        raise error
+    assert words == (found.value.format_message() if isinstance(found.value, click.ClickException) else "")

@@ -1,6 +1,7 @@
-"""Arguments and options of every command are those of interface.txt: names, types, ranges, defaults, flags and variables.
+"""Arguments and options of every command are those of interface.txt: names, types, ranges, defaults, flags, variables and words.
 
-Scripts of others depend on them. After a change that is meant, ``python -m tests.unit.cli.test_interface`` writes the file again.
+Scripts of others depend on them, and so does whoever reads --help.
+After a change that is meant, ``python -m tests.unit.cli.test_interface`` writes the file again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def kind(found: click.ParamType) -> str:  # type: ignore[type-arg]
         return "|".join(map(str, found.choices))
     if isinstance(found, click.IntRange | click.FloatRange):
         bounds = ("" if bound is None else f"{bound:g}" for bound in (found.min, found.max))
-        return ("int " if isinstance(found, click.IntRange) else "float ") + "..".join(bounds)
+        number = "int" if isinstance(found, click.IntRange) else "float"
+        return f"{number} {'..'.join(bounds)} ({found.name})"
     if isinstance(found, click.Path):
         names = ("exists", "file_okay", "dir_okay", "allow_dash")
         return " ".join(("path", *(name for name in names if getattr(found, name))))
@@ -40,6 +42,9 @@ def line(found: click.Parameter) -> str:
     value = found.to_info_dict()["default"]
     if value not in (None, False):
         parts.append(f"default {'models/bikes' if value == DEFAULT_MODEL else value!r}")
+    if isinstance(found, click.Option):
+        parts.append(f"{found.make_metavar(click.Context(dropsort))}: {found.help}")
+        parts += ["shown"] if found.show_default else []
     return ", ".join(parts)
 
 

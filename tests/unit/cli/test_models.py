@@ -66,11 +66,13 @@ def test_what_is_missing_stays_as_the_template_has_it(tmp_path: Path) -> None:
     assert thresholds(tmp_path) == {}
     (tmp_path / "metrics.json").write_text('{"threshold": 0.8, "accuracy": 0.9}')
     assert thresholds(tmp_path) == {"Threshold": "0.8"}
+    (tmp_path / "metrics.json").write_text("[0.8]")
+    assert thresholds(tmp_path) == {}
 
 
 def test_damaged_metrics_are_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("{")
-    with pytest.raises(click.ClickException, match=r"metrics\.json is not JSON"):
+    with pytest.raises(click.ClickException, match=r"metrics\.json is not JSON .*: train the model again\.$"):
         thresholds(tmp_path)
 
 

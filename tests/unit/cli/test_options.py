@@ -66,3 +66,26 @@ def test_the_time_zone_local_is_that_of_the_machine() -> None:
     assert offset("--time-zone", "local") == timedelta(hours=5, minutes=30)
     assert offset("--time-zone", "America/New_York") == timedelta(hours=-5)
     assert offset() == timedelta(0)
+
+
+def test_a_name_that_is_no_time_zone_is_wrong_usage() -> None:
+    result = CliRunner().invoke(click.command()(zone_option(lambda zone: zone)), ["--time-zone", "nowhere"])
+    assert (result.exit_code, "no time zone 'nowhere' is known here" in " ".join(result.output.split())) == (
+        2,
+        True,
+    )
+
+
+def test_options_of_a_command_reach_it_with_those_of_aws() -> None:
+    found: dict[str, Any] = {}
+
+    @click.command()
+    @aws_options
+    @stack_option
+    @click.argument("name")
+    def command(name: str, stack: str, aws: Aws) -> int:
+        found.update(name=name, stack=stack, region=aws.region)
+        return 7
+
+    result = CliRunner().invoke(command, ["n", "--stack", "s", "--region", "r"], standalone_mode=False)
+    assert (result.return_value, found) == (7, {"name": "n", "stack": "s", "region": "r"})

@@ -118,3 +118,22 @@ def test_a_check_that_takes_long_is_made_less_often_within_limits(
     monkeypatch.setattr(service.redrive, "_stop", Stop())
     service.redrive._run(False)
     assert pauses == [30.0, pytest.approx(pause)]
+
+
+def test_uploads_that_were_just_made_have_half_a_minute(service: Service) -> None:
+    service.redrive.check()
+    assert service.events == [{"interval_seconds": 30.0, "min_age_seconds": 30.0}]
+
+
+def test_where_nothing_is_started_the_interval_stays(service: Service) -> None:
+    service.returned = {"started": 0, "without_result": 2}
+    for _ in range(3):
+        service.redrive.check()
+    assert [event["interval_seconds"] for event in service.events] == [30, 30, 30]
+
+
+@pytest.mark.parametrize(("minutes", "waits"), [(4.9, True), (5.1, False)])
+def test_an_execution_is_waited_for_five_minutes(service: Service, minutes: float, waits: bool) -> None:
+    service.running["workflow"] = [datetime.now(UTC) - timedelta(minutes=minutes)]
+    service.redrive.check()
+    assert ("min_age_seconds" not in service.events[0]) is waits

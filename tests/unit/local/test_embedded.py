@@ -145,3 +145,16 @@ def test_one_that_is_not_ready_in_time_is_ended(
         aws.start()
     assert not aws.running()
     assert not (tmp_path / "tmp").exists()
+
+
+def test_it_imports_nothing_of_the_folder_in_which_it_is_started(tmp_path: Path) -> None:
+    """A file named as a library would run in the process that checks signatures; also next to the program (-P)."""
+    made = EmbeddedAws(Path("python"), tmp_path, secrets=tmp_path / "secrets", reserve=5)
+    program, *arguments = made._command()[2:]
+    assert made._command()[:2] == ["python", "-P"]
+    assert Path(program).name == "emulator.py"
+    assert arguments == [str(made.port), str(tmp_path / "secrets"), "5", str(made.endpoint_file)]
+
+
+def test_its_state_has_a_minute_to_be_saved() -> None:
+    assert (embedded.SAVE_SECONDS, embedded.HOST) == (60.0, "127.0.0.1")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -199,3 +200,35 @@ def test_memory_stays_flat(aws: Aws) -> None:
         bridge.forward()
     # THEN it knows only those that a later pass could see again
     assert len(bridge._marks[GROUP].known) == 200
+
+
+@pytest.mark.parametrize(
+    ("took", "pause"), [(0.0, 2.0), (0.1, 2.0), (0.11, 2.2), (0.5, 10.0), (0.6, 10.0), (60.0, 10.0)]
+)
+def test_a_pass_that_takes_long_is_made_less_often_within_limits(
+    monkeypatch: pytest.MonkeyPatch, took: float, pause: float
+) -> None:
+    bridge, moments, pauses = MetricsBridge(None, None), iter([100.0, 100.0 + took]), list[float]()  # type: ignore[arg-type]
+    monkeypatch.setattr(metrics_bridge, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    monkeypatch.setattr(
+        bridge, "_stop", SimpleNamespace(wait=lambda seconds: pauses.append(seconds) or len(pauses) == 2)
+    )
+    bridge._run()
+    assert pauses == [2.0, pytest.approx(pause)]
+
+
+def test_what_was_forwarded_is_recorded_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = MetricsBridge(None, None, tmp_path / "metrics.json")  # type: ignore[arg-type]
+    bridge._marks = {"group": metrics_bridge.ReadPosition(5, {"a": (5, 1)})}
+    bridge._write()
+    monkeypatch.setattr("os.replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bridge._write()
+    assert metrics_bridge._read(tmp_path / "metrics.json") == bridge._marks
+
+
+def test_a_listing_has_the_pages_of_the_api() -> None:
+    """CloudWatch Logs returns at most ten thousand events at once: a page of fewer without a token is the last."""
+    assert metrics_bridge.PAGE == 10_000

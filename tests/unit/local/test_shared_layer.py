@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import subprocess
 import sys
 import zipfile
@@ -69,3 +70,30 @@ def test_an_archive_that_is_damaged_leaves_nothing(packages: Packages, tmp_path:
     with pytest.raises(zipfile.BadZipFile):
         share(packages, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_another_process_made_is_used_and_another_error_is_one(
+    packages: Packages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out" / "layer-1"
+
+    def rename(_: Path, target: Path) -> None:
+        if faster:
+            target.mkdir()
+        raise OSError
+
+    monkeypatch.setattr(Path, "rename", rename)
+    faster = False
+    with pytest.raises(OSError):
+        share(packages, tmp_path / "out")
+    faster = True
+    share(packages, tmp_path / "out")
+    assert folder.is_dir()
+    assert list((tmp_path / "out").glob(".unpacking-*")) == []
+
+
+def test_tracebacks_name_the_files_where_they_are(packages: Packages, tmp_path: Path) -> None:
+    share(packages, tmp_path / "out")
+    (compiled,) = (tmp_path / "out").rglob("__init__.*.pyc")
+    code = marshal.loads(compiled.read_bytes()[16:])
+    assert code.co_filename == str(tmp_path / "out" / "layer-1" / "python" / "tiny_library" / "__init__.py")

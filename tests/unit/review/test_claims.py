@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from dropsort.contract import reviews
 from dropsort.review import claims
 from dropsort.review.claims import Claims
 from dropsort.review.errors import ReviewError
-from tests.unit.review.conftest import BUCKET
+from tests.unit.review.conftest import BUCKET, stored
 
 
 class Clock:
@@ -145,3 +146,51 @@ def test_endless_lost_races_end(s3: Any) -> None:
 def test_damaged_claims_count_as_none(s3: Any, body: bytes) -> None:
     s3.put_object(Bucket=BUCKET, Key=claims.key("Bob"), Body=body)
     assert Claims(s3, BUCKET, "Ada").others() == {}
+
+
+def test_what_is_stored_of_a_reviewer(s3: Any) -> None:
+    clock = Clock()
+    Claims(s3, BUCKET, "Ada", clock).hold(["a.png"])
+    assert stored(s3)[claims.key("Ada")] == {
+        "schema": "dropsort/claims/1", "reviewer": "Ada", "paths": {"a.png": "2026-11-26T12:10:00+00:00"}
+    }  # fmt: skip
+
+
+def test_what_is_not_a_claim_has_neither_a_name_nor_paths() -> None:
+    until = "2999-01-01T00:00:00+00:00"
+    for body in (
+        b"[]",
+        b"{",
+        b'{"reviewer": "A"}',
+        b'{"reviewer": "", "paths": {}}',
+        b'{"reviewer": "A", "paths": 5}',
+    ):
+        assert claims.parse(body) == ("", {})
+    body = json.dumps({"reviewer": "A", "paths": {"a": until, "b": 5}}).encode()
+    assert claims.parse(body) == ("A", {"a": until})
+
+
+@pytest.mark.parametrize(("seconds", "theirs"), [(-1, True), (0, False)])
+def test_a_claim_is_over_at_its_moment(s3: Any, seconds: int, theirs: bool) -> None:
+    clock = Clock()
+    Claims(s3, BUCKET, "Ada", clock).hold(["a.png"])
+    clock.now += timedelta(minutes=10, seconds=seconds)
+    assert bool(Claims(s3, BUCKET, "Bob", clock).others()) is theirs
+    assert bool(Claims(s3, BUCKET, "Bob", clock).left_over()) is not theirs
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(299, False), (300, True)])
+def test_a_claim_is_renewed_when_half_its_time_is_over(s3: Any, seconds: int, written: bool) -> None:
+    clock = Clock()
+    ada = Claims(s3, BUCKET, "Ada", clock)
+    ada.hold(["a.png"])
+    clock.now += timedelta(seconds=seconds)
+    before = stored(s3)
+    ada.hold(["a.png"])
+    assert (stored(s3) != before) is written
+
+
+def test_the_end_of_a_decision_that_was_not_claimed_is_harmless(s3: Any) -> None:
+    ada = Claims(s3, BUCKET, "Ada", Clock())
+    ada.release("a.png")
+    assert (ada._busy, ada._done) == ({}, {"a.png"})
