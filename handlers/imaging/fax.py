@@ -20,7 +20,7 @@ _FILL_ORDER = 266
 # Tags that decoding depends on.
 _COPIED = (256, 257, 258, 259, 262, _FILL_ORDER, 277, 278, 292, 293, 322, 323)  # fmt: skip
 # Each decodes to other rows than the others: invalid codes; the row above again, or short runs; one pixel more than above.
-_CONTINUATIONS = ("0" * 512, "1" * 512, "0101" * 128)
+_CONTINUATIONS = [bits * 512 for bits in ("0", "1", "01")]
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 _MESSAGE = "TIFF: the data of a CCITT strip ends before its last row."

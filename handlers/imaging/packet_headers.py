@@ -65,8 +65,8 @@ class _CodeBlock:
     bits: int = 3
     passes: int = 0
     segment: int = 0
-    limit: int = 0
-    most: int = 0
+    limit: int = field(init=False)  # passes of a segment, and of all
+    most: int = field(init=False)
 
 
 class _TagTree:
@@ -93,7 +93,7 @@ class _TagTree:
             least = max(least, node[0])
             while least < below and not node[1]:
                 if reader.bit():
-                    node[1] = 1
+                    node[1] = True
                 else:
                     least += 1
             node[0] = least
@@ -346,7 +346,7 @@ def _contribution(
         block.included = True
         planes = precinct.planes - precinct.empty_planes.read(reader, across, down, precinct.planes + 1)
         block.most = 3 * planes - 2
-        block.limit = 1 if coding.style & _TERMINATED else 10 if coding.style & _BYPASS else 200
+        block.limit = 1 if coding.style & _TERMINATED else 10 if coding.style & _BYPASS else block.most
     passes = _passes(reader)
     block.passes += passes
     if block.passes > block.most:

@@ -233,6 +233,11 @@ def test_bits_of_a_length(passes: int, more: int, whole: bool) -> None:
         damaged(lambda: packet_headers._contribution(read, coded(), one, 0, one.blocks[0], 0))
 
 
+def test_a_length_whose_bits_do_not_end() -> None:
+    one = precinct()
+    damaged(lambda: packet_headers._contribution(reader("110" + "1" * 60), coded(), one, 0, one.blocks[0], 0))
+
+
 def test_layers_in_which_code_blocks_are_included() -> None:
     # GIVEN 3 x 2 code-blocks, first included in these layers, with so many empty bit planes
     layers, empty = [2, 0, 1, 1, 3, 0], [0, 3, 1, 4, 2, 2]

@@ -209,7 +209,7 @@ def test_values_of_sensors(number: int, what: str | None) -> None:
     ("make", "camera"),
     [
         (b"NIKON CORPORATION\0", " of a NIKON CORPORATION camera"), (b"Canon \0\0", " of a Canon camera"),
-        (b"x" * 41, f" of a {'x' * 40} camera"), (b"\0", ""), (b"a\nb\0", ""), ((5,), ""),
+        (b"x" * 41, f" of a {'x' * 40} camera"), (b"\0", ""), (b"a\nb\0", ""), (b"Caf\xe9\0", " of a Caf\ufffd camera"), ((5,), ""),
     ],
 )  # fmt: skip
 def test_the_camera_is_named(make: Any, camera: str) -> None:

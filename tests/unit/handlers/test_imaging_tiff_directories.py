@@ -224,6 +224,15 @@ def test_directories_that_are_read(count: int, read: bool) -> None:
 
 def test_directories_in_a_loop() -> None:
     assert rejected(chain(3, grey(), loop=True)) == ""
+    # GIVEN that each of three has the first below it eight times THEN the third is read
+    below = Tag(330, LONG, (32,) * 8)
+    for last, expected in ((RAW, "unsupported_format"), (grey(), "")):
+        data = written.header(32).ljust(32, b"\0")
+        for tags in (grey(4, 4, below), grey(4, 4, below), last):
+            at = len(data)
+            following = at + len(written.directory(tags, at)) if tags is not last else 0
+            data += written.directory(tags, at, following=following)
+        assert rejected(data) == expected
 
 
 @pytest.mark.parametrize(("place", "read"), [(0, True), (7, True), (8, False)])
