@@ -75,11 +75,9 @@ class _TagTree:
     __slots__ = ("_levels",)
 
     def __init__(self, wide: int, high: int) -> None:
-        self._levels: list[tuple[int, list[list[int]]]] = []
+        self._levels: list[list[list[list[int]]]] = []  # by row: the least value, and whether it is that
         while True:
-            self._levels.append(
-                (wide, [[0, 0] for _ in range(wide * high)])
-            )  # least value, whether it is that
+            self._levels.append([[[0, False] for _ in range(wide)] for _ in range(high)])
             if wide * high <= 1:
                 break
             wide, high = (wide + 1) // 2, (high + 1) // 2
@@ -88,8 +86,7 @@ class _TagTree:
         """The value, or `below` if it is not less than that."""
         least = 0
         for level in range(len(self._levels) - 1, -1, -1):
-            wide, nodes = self._levels[level]
-            node = nodes[(down >> level) * wide + (across >> level)]
+            node = self._levels[level][down >> level][across >> level]
             least = max(least, node[0])
             while least < below and not node[1]:
                 if reader.bit():

@@ -92,7 +92,7 @@ def _check_values(data: bytes, ppm: Ppm, channels: int) -> None:
     size = 1 if ppm.maximum < 256 else 2
     content = data[ppm.begin : ppm.begin + ppm.width * ppm.height * channels * size]
     values = array("B" if size == 1 else "H", content[: len(content) // size * size])
-    if size == 2 and sys.byteorder == "little":
-        values.byteswap()
+    if sys.byteorder == "little":
+        values.byteswap()  # of bytes, it changes nothing
     if values and max(values) > ppm.maximum:
         raise Rejection("corrupt_image", f"PPM: it has values above the maximum of {ppm.maximum}.")

@@ -111,7 +111,10 @@ MODULES = {
         U + "handlers/test_imaging_packet_headers.py",
     ],
     "handlers.imaging.packets": [U + "handlers/test_imaging_packets_by_decoding.py"],
-    "handlers.imaging.jpeg2000": [U + "handlers/test_imaging_jpeg2000.py"],
+    "handlers.imaging.jpeg2000": [
+        U + "handlers/test_imaging_jpeg2000.py",
+        U + "handlers/test_imaging_jpeg2000_sizes.py",
+    ],
     "handlers.imaging.tiff": [
         U + "handlers/test_imaging_tiff.py",
         U + "handlers/test_imaging_tiff_directories.py",

@@ -340,6 +340,15 @@ def test_bytes_with_which_a_segment_begins(data: bytes, whole: bool) -> None:
         packet_headers._packet(reader(two), coded(TERMINATED), [precinct()], 0)
 
 
+def test_the_header_of_a_packet_ends_with_a_byte_of_ones() -> None:
+    # GIVEN a length of 11 ones
+    bits = "111" + "10" + "1" * 7 + "0" + "1" * 11
+    read = reader(packed(bits) + b"d" * 2047)
+    assert packed(bits).endswith(b"\xff\0")
+    packet_headers._packet(read, coded(), [precinct()], 0)
+    assert read.at == len(read.data)
+
+
 def test_code_blocks_of_all_sub_bands_are_in_one_packet() -> None:
     # GIVEN precincts of 2, 0 and 1 code-blocks
     bands = [precinct(9, 2, 1), precinct(9, 0, 1), precinct(9)]

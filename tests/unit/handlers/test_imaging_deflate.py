@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,36 @@ def test_a_stream_that_does_not_end(length: int) -> None:
             inflated(data, length)
     else:
         assert inflated(data, length) == 1000
+
+
+def test_bytes_that_are_left_at_the_end_count() -> None:
+    # GIVEN a run of zeros that does not end, of one byte more than are inflated at a time
+    size = 2**20 + 1
+    data = zlib.compress(bytes(size))[:-5]
+    assert inflated(data, size) == size
+    with pytest.raises(zlib.error, match="does not end"):
+        inflated(data, size - 1)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    create, seen = zlib.decompressobj, []
+
+    class Recorded:
+        def __init__(self) -> None:
+            self._inner = create()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def decompress(self, content: bytes, most: int = 0) -> bytes:
+            found = self._inner.decompress(content, most)
+            seen.append((len(content), len(found)))
+            return found
+
+    monkeypatch.setattr(zlib, "decompressobj", Recorded)
+    data = zlib.compress(random.Random(7).randbytes(150_000) + bytes(3_000_000), 1)
+    assert inflated(data, 3_150_000) == 3_150_000
+    assert (max(read for read, _ in seen), max(made for _, made in seen)) == (2**16, 2**20)
 
 
 def test_large_data_is_inflated_piece_by_piece() -> None:

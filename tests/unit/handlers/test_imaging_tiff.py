@@ -111,6 +111,7 @@ LAYOUTS = {
     "one plane": Layout({**RGB, 284: (1,)}, 1, [150 * 35], (8, 150, 35)),
     "tiles": Layout({258: (8,), **TILES}, 8, [512] * 8, (8, 16, 256)),
     "tiles of bits": Layout({**TILES, 322: (20,)}, 6, [3 * 32] * 6, (8, 3, 192)),
+    "tiles of odd bits": Layout({**TILES, 322: (17,)}, 6, [3 * 32] * 6, (8, 3, 192)),
     "tiles that fill": Layout({258: (8,), **TILES, 322: (25,), 323: (35,)}, 2, [875] * 2, (8, 25, 70)),
     "tiles of planes": Layout({**RGB, **TILES, 284: (2,)}, 24, [512] * 24, (8, 16, 768)),
     "no tile offsets": Layout({258: (8,), 322: (16,), 323: (32,)}, 1, [1750], (8, 50, 35)),
