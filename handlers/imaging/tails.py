@@ -10,7 +10,7 @@ from handlers.rejections import Rejection
 
 _LEAST = 512  # bytes of zeros
 _CUT_OFF = 16  # bytes of a row that must be zeros
-_BLOCK = 1 << 16
+_BLOCK = 65_536  # bytes that are copied at a time
 _SHARE = 0.9  # of the bytes in the row's length before them that must not
 
 
@@ -42,10 +42,9 @@ def check(name: str, data: bytes, begin: int, row: int, rows: int) -> None:
 
 def _first_of_zeros(data: bytes, begin: int, end: int) -> int:
     """Where the zeros before `end` begin."""
-    while end > begin:
-        block = data[max(begin, end - _BLOCK) : end]
-        bare = block.rstrip(b"\0")
+    for stop in range(end, begin, -_BLOCK):
+        start = max(begin, stop - _BLOCK)
+        bare = data[start:stop].rstrip(b"\0")
         if bare:
-            return end - len(block) + len(bare)
-        end -= len(block)
+            return start + len(bare)
     return begin
