@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from handlers.rejections import Rejection
 
-_LEAST = 512  # bytes of zeros
+_LEAST = 512  # bytes of zeros in the rows below
 _CUT_OFF = 16  # bytes of a row that must be zeros
 _BLOCK = 65_536  # bytes that are copied at a time
-_SHARE = 0.9  # of the bytes in the row's length before them that must not
+_DARK = 10  # of so many bytes in the row's length before them, one may be zero
 
 
 def check(name: str, data: bytes, begin: int, row: int, rows: int) -> None:
@@ -31,12 +31,12 @@ def check(name: str, data: bytes, begin: int, row: int, rows: int) -> None:
     if not row or end > len(data):
         return
     first = _first_of_zeros(data, begin, end)
-    inside = (first - begin) % row
+    above, inside = divmod(first - begin, row)
     rest = row - inside
-    if inside < _CUT_OFF or rest < _CUT_OFF or end - first < rest + max(row, _LEAST) or first - begin < row:
+    if not above or inside < _CUT_OFF or rest < _CUT_OFF or end - first < rest + _LEAST:
         return
     around = data[first - row : first]  # of this row what was written, of the row before the rest
-    if around.count(0) <= (1 - _SHARE) * row:
+    if _DARK * around.count(0) <= row:
         raise Rejection("truncated_image", f"{name}: its data ends within a row, and zeros follow.")
 
 
