@@ -80,18 +80,14 @@ def coded_images(data: bytes) -> Iterator[CodedImage]:
     pending: list[tuple[int, tuple[int, int], tuple[int, bool] | None]] = [(primary, _UNLIMITED, None)]
     while pending:
         number, shown, outer = pending.pop()
-        if number in seen or number not in items:
+        if number in seen:
             continue
         seen.add(number)
         item = items[number]
         shown, own = _cropped(data, item, shown), _colour(data, item) or outer
         parts = _parts_shown(data, item, items, shown)
         pending += ((part, visible, own) for part, visible in zip(item.parts, parts, strict=True))
-        pending += (
-            (other, shown, None)
-            for other in item.auxiliaries
-            if other in items and _is_alpha(data, items[other])
-        )
+        pending += ((other, shown, None) for other in item.auxiliaries if _is_alpha(data, items[other]))
         if item.kind in (b"hvc1", b"hev1"):
             yield CodedImage(list(_nal_units(data, item)), *shown, own)
 
@@ -181,12 +177,12 @@ def av1_extents(data: bytes) -> Iterator[tuple[int, int, tuple[int, int], int]]:
     pending = [primary]
     while pending:
         number = pending.pop()
-        if number in seen or number not in items:
+        if number in seen:
             continue
         seen.add(number)
         item = items[number]
         pending += item.parts
-        pending += [other for other in item.auxiliaries if other in items and _is_alpha(data, items[other])]
+        pending += [other for other in item.auxiliaries if _is_alpha(data, items[other])]
         layered = any(kind in (b"lsel", b"a1op") for kind, _, _ in item.properties)
         if item.kind == b"av01" and not layered:
             _check_here(data, item)
@@ -219,13 +215,13 @@ def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int
     numbers = [crop.number(4) for _ in range(8)]
     result, begins = [], []
     for axis in (0, 1):
-        size, divisor, centre, parts = numbers[2 * axis], numbers[2 * axis + 1], *numbers[4 + 2 * axis :][:2]
+        whole, divisor, centre, parts = numbers[2 * axis], numbers[2 * axis + 1], *numbers[4 + 2 * axis :][:2]
         centre = (centre ^ 1 << 31) - (1 << 31)
-        if not divisor or not parts or size % divisor:
+        if not divisor or not parts:
             raise Rejection("corrupt_image", _NOT_CLEAN)
-        size //= divisor
+        size, fraction = divmod(whole, divisor)
         begin, rest = divmod(2 * centre + (full[axis] - size) * parts, 2 * parts)
-        if rest or begin < 0 or not 0 < size <= full[axis] - begin:
+        if fraction or rest or begin < 0 or not 0 < size <= full[axis] - begin:
             raise Rejection("corrupt_image", _NOT_CLEAN)
         begins.append(begin)
         result.append(min(shown[axis], size))
@@ -238,13 +234,13 @@ def _property(item: _Item, kind: bytes) -> tuple[int, int] | None:
 
 
 def _parts_shown(
-    data: bytes, item: _Item, items: dict[int, _Item], shown: tuple[int, int]
+    data: bytes, item: _Item, items: defaultdict[int, _Item], shown: tuple[int, int]
 ) -> list[tuple[int, int]]:
     """How much of each part of a derived item is shown."""
     unknown = [(0, 0)] * len(item.parts)
     if item.kind in (b"iovl", b"iden"):
         return [shown] * len(item.parts)
-    if item.kind != b"grid" or not shown[0] or not item.parts or item.parts[0] not in items:
+    if item.kind != b"grid" or not shown[0] or not item.parts:
         return unknown
     content = _content(data, item)
     entry = _IntegerReader(content, 0, len(content))
@@ -257,8 +253,8 @@ def _parts_shown(
     return [(width - x * across, height - y * down) for y in range(rows) for x in range(columns)]
 
 
-def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
-    """The primary item's number, and all items by number."""
+def _items(data: bytes) -> tuple[int, defaultdict[int, _Item]]:
+    """The primary item's number, and all items by number; what is not there is an item without a type."""
     count = Boxes("HEIF")
     meta = next((box for box in walk(data, 0, len(data), count) if box[0] == b"meta"), None)
     if meta is None:
@@ -300,10 +296,10 @@ def _items(data: bytes) -> tuple[int, dict[int, _Item]]:
 
 
 def _version(data: bytes, begin: int) -> int:
-    return _IntegerReader(data, begin, begin + 1).number(1)
+    return _IntegerReader(data, begin, len(data)).number(1)
 
 
-def _locate(entry: _IntegerReader, items: dict[int, _Item], size: int, idat: tuple[int, int]) -> None:
+def _locate(entry: _IntegerReader, items: defaultdict[int, _Item], size: int, idat: tuple[int, int]) -> None:
     """Read ``iloc`` of a file of `size` bytes; a length of 0 means all to the end."""
     version = entry.number(4) >> 24
     widths = entry.number(2)
@@ -331,7 +327,7 @@ def _references_here(data: bytes, begin: int, end: int, count: Boxes) -> Iterato
                     yield number
 
 
-def _associate(data: bytes, iprp: tuple[int, int], items: dict[int, _Item], count: Boxes) -> None:
+def _associate(data: bytes, iprp: tuple[int, int], items: defaultdict[int, _Item], count: Boxes) -> None:
     inner = list(walk(data, *iprp, count))
     properties = [box for kind, at, stop in inner if kind == b"ipco" for box in walk(data, at, stop, count)]
     for kind, at, stop in inner:

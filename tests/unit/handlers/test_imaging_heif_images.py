@@ -95,6 +95,11 @@ def test_tiles_of_which_it_is_not_known_what_is_shown() -> None:
     assert shown(sample.file(whole | {1: grid([3, 2, 9, 4, 5, 6], 3, (150, 90))}))[b"2"] == (86, 90)
 
 
+def test_a_grid_without_parts_has_none() -> None:
+    alpha = coded(b"alpha", sample.ALPHA, of=[1])
+    assert shown(sample.file({1: Item(b"grid"), 2: alpha})) == {b"alpha": ALL}
+
+
 @pytest.mark.parametrize(("kind", "size"), [(b"iden", ALL), (b"iovl", ALL), (b"tmap", (0, 0))])
 def test_parts_of_other_images(kind: bytes, size: tuple[int, int]) -> None:
     items = {1: Item(kind, b"", parts=[2, 3]), 2: coded(b"2", ispe(64, 48)), 3: coded(b"3")}
@@ -194,6 +199,7 @@ def test_clean_apertures(values: Sequence[int], found: tuple[int, int] | None) -
     data = sample.file({1: coded(b"1", ispe(64, 48), clap(*values))})
     if found:
         assert shown(data) == {b"1": found}
+        assert all(type(one) is int for one in shown(data)[b"1"])
     else:
         with pytest.raises(Rejection, match="not within") as rejected:
             list(heif.coded_images(data))

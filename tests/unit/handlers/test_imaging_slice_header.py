@@ -269,7 +269,7 @@ def test_each_slice_of_a_key_frame_is_read() -> None:
     # AND no other
     for kind in (1, 18, 21, 35, 39):
         assert is_aligned([*sets(), of_kind(WRONG, kind), WHOLE])
-    assert is_aligned([*sets(), bytes((19 << 1, 1)), b"", WHOLE])
+    assert is_aligned([b"", *sets(), bytes((19 << 1, 1)), b"", WHOLE])
     with pytest.raises(NotUnderstood, match="ends early"):
         is_aligned([*sets(), bytes((19 << 1, 1, 0x80)), WHOLE])
 
