@@ -15,8 +15,8 @@ def box(kind: bytes, *content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(whole), kind) + whole
 
 
-def full(kind: bytes, version: int, *content: bytes, flags: int = 0) -> bytes:
-    """A box with version and flags."""
+def full(kind: bytes, version: int, *content: bytes, flags: int = 0xA5B6C6) -> bytes:
+    """A box with version and flags, which mean nothing in most."""
     return box(kind, struct.pack(">I", version << 24 | flags), *content)
 
 

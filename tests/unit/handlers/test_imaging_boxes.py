@@ -90,7 +90,8 @@ def track(*boxes: bytes) -> bytes:
     return box(b"trak", box(b"tkhd", bytes(5)), box(b"mdia", box(b"minf", *boxes)))
 
 
-STSD = (b"stsd", numbers(4, 1) + box(b"av01", bytes(78), box(b"av1C", bytes((0x81, 5, 0x54, 0)))))
+SAMPLES = [box(b"av01", bytes(78), box(b"av1C", bytes((0x81, 5, depth, 0)))) for depth in (0x54, 0x0C)]
+STSD = (b"stsd", numbers(4, 2) + b"".join(SAMPLES))
 SIZES, OFFSETS = (b"stsz", numbers(4, 0, 2, 0x111, 0x222)), (b"stco", numbers(4, 2, 0x01020304, 7))
 TRACK = box(b"ftyp", b"avis") + box(b"moov", track(table(STSD, SIZES, OFFSETS)))
 FIRST = (0x01020304, 0x111, 0x54)
@@ -154,6 +155,7 @@ def meta(*boxes: bytes, width: int = 64, height: int = 48) -> bytes:
 
 
 def test_sizes_and_items() -> None:
+    assert Boxes("AVIF") == Boxes("AVIF", width=0, height=0, items=0, count=0)
     found = inspect(sample.file(ONE), "AVIF")
     assert (found.width, found.height, found.items, found.name) == (64, 48, 1, "AVIF")
     assert found.count == 13
