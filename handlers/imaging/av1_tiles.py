@@ -144,9 +144,10 @@ class _FrameHeader:
             raise NotUnderstood("film grain")
 
     def _tiles(self, width: int, height: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        bits, step = self._bits, 128 if self._sequence.large else 64
+        bits = self._bits
+        # In blocks: 4,096 pixels of width, and 4,096 x 2,304 pixels, are the most of a tile.
+        step, widest, largest = (128, 32, 576) if self._sequence.large else (64, 64, 2304)
         across, down = -(-width // step), -(-height // step)
-        widest, largest = 4096 // step, 4096 * 2304 // step**2
         least = max(_log2(widest, across), _log2(largest, across * down))
         if bits.flag():
             columns = self._increments(_log2(widest, across), _log2(1, min(across, _MOST_TILES)))
