@@ -178,6 +178,9 @@ def test_where_the_data_of_tiles_is() -> None:
         (b"\x30abc", [Unit(6, 0, 1, 4)]),  # without a size: to the end
         (b"\x34\xffabc", [Unit(6, 0, 2, 5)]),
         (b"\x32\x81\x01" + bytes(129), [Unit(6, 0, 3, 132)]),
+        (b"\x32\x80\x80\x01" + bytes(1 << 14), [Unit(6, 0, 4, 4 + (1 << 14))]),
+        (b"\x32\x80", [Unit(6, 0, 2, 2)]),
+        (b"\x7a\x00\xfa\x00", [Unit(15, 0, 2, 2), Unit(15, 2, 4, 4)]),
         (b"\x32\x02a", []),
         (b"\x32", []),
     ],
@@ -186,6 +189,17 @@ def test_units_are_found_by_their_sizes(data: bytes, found: list[Unit]) -> None:
     assert list(units(b"before" + data, 6, 6 + len(data))) == [
         Unit(one.kind, 6 + one.head, 6 + one.begin, 6 + one.end) for one in found
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "written"), [(126, b"\x7e"), (127, b"\x7f"), (128, b"\x80\1"), (129, b"\x81\1")]
+)
+def test_sizes_of_units(size: int, written: bytes) -> None:
+    layout = Layout([Unit(4, 0, 2, 3)], {0: [Av1Tile(2, 3, 0, 0, 1, 1)]}, 1)
+    assert replaced(b"\x22\1a", layout, {0: bytes(size)}) == b"\x22" + written + bytes(size)
+    # AND where the unit had none
+    layout = Layout([Unit(4, 0, 1, 2)], {0: [Av1Tile(1, 2, 0, 0, 1, 1)]}, 1)
+    assert replaced(b"\x20a", layout, {0: bytes(size)}) == b"\x22" + written + bytes(size)
 
 
 def test_tiles_of_several_groups_are_replaced_by_their_numbers() -> None:
