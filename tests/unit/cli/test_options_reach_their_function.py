@@ -87,16 +87,20 @@ def test_status_is_shown_once_or_again_and_again(watched: bool, monkeypatch: pyt
         if len(pauses) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(deployed_service, "find", lambda *_: None)
+    monkeypatch.setattr(deployed_service, "find", lambda _client, name: {"bikes": None}[name])
     monkeypatch.setattr(reading, "read", read)
     monkeypatch.setattr(alarms, "state", lambda _client, alarm, _now: alarm["AlarmName"])
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr("dropsort.cli.status.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    result = CliRunner().invoke(status, ["--watch"] if watched else [], standalone_mode=False)
+    result = CliRunner().invoke(
+        status, ["--stack", "bikes", *(["--watch"] if watched else [])], standalone_mode=False
+    )
     # THEN only what is in alarm is, and reading takes a part in ten of the time
     assert judged == [False, True, False]
     assert (pauses, result.stdout.count("endpoint")) == (([40, 40], 2) if watched else ([], 1))
+    # AND an empty line is between two tables
+    assert (result.stdout.count("\n\nuploads"), result.return_value) == ((1, None) if watched else (0, 0))
 
 
 def test_of_many_results_the_latest_are_shown_and_the_others_counted(

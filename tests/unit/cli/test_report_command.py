@@ -280,6 +280,11 @@ def test_keys_and_lines_are_of_the_bucket_or_of_the_folder(monkeypatch: pytest.M
     assert monitoring._lines("a/b", AWS) == ("folder_lines", Path("a/b"))
 
 
+def test_without_hours_no_captures_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.drift.windows.hourly", lambda _: {})
+    assert monitoring._invoked(SERVICE, None, AWS) is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("percent", "expected"), [(100.0, 81), (50.0, 40), (1.0, 1), (0.1, None)])
 def test_expected_captures_are_a_share_of_the_invocations(
     monkeypatch: pytest.MonkeyPatch, percent: float, expected: int | None
