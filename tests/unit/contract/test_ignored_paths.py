@@ -55,6 +55,8 @@ def test_a_single_comma_ignores_nothing() -> None:
         ("b/raw", "b/rawer/a.jpg", False),
         ("*", "a", True),
         (" *.txt ", "a.TXT", True),
+        ("a?c", "a/c", False),
+        ("a*c", "ab/xc", False),
     ],
 )
 def test_patterns_with_slashes_are_paths(pattern: str, path: str, expected: bool) -> None:
