@@ -8,12 +8,17 @@ MODULES = {
         U + "handlers/test_serialize.py",
         U + "handlers/test_serialize_limits.py",
         U + "handlers/test_renewal.py",
+        U + "handlers/test_start.py",
     ],
-    "handlers.classify": [U + "handlers/test_classify.py"],
+    "handlers.classify": [
+        U + "handlers/test_classify.py",
+        U + "handlers/test_start.py",
+    ],
     "handlers.filter": [
         U + "handlers/test_filter.py",
         U + "handlers/test_filter_members.py",
         U + "handlers/test_result_events.py",
+        U + "handlers/test_start.py",
     ],
     "handlers.settings": [U + "handlers/test_settings.py"],
     "handlers.results": [U + "handlers/test_results.py", U + "handlers/test_result_documents.py"],
@@ -30,7 +35,10 @@ MODULES = {
     "handlers.backlog": [U + "handlers/test_backlog_bounds.py", U + "handlers/test_backlog.py"],
     "handlers.backlog_state": [U + "handlers/test_backlog_bounds.py", U + "handlers/test_backlog.py"],
     "handlers.breaker": [U + "handlers/test_breaker.py"],
-    "handlers.deletion": [U + "handlers/test_deletion.py"],
+    "handlers.deletion": [
+        U + "handlers/test_deletion.py",
+        U + "handlers/test_start.py",
+    ],
     "handlers.aws": [U + "handlers/test_aws.py"],
     "handlers.telemetry": [U + "handlers/test_telemetry.py"],
     "handlers.imaging.decoding": [

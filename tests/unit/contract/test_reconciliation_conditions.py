@@ -26,6 +26,7 @@ class Bucket:
         self.versions: list[dict[str, Any]] = []
         self.bodies: dict[str, bytes] = {}
         self.read: list[str] = []
+        self.listed: list[str] = []
         self.page = page
 
     def put(
@@ -47,6 +48,7 @@ class Bucket:
             def paginate(
                 _self, *, Bucket: str, Prefix: str, KeyMarker: str = "", StartAfter: str = ""
             ) -> Any:
+                self.listed.append(Prefix)
                 found = [
                     one
                     for one in sorted(self.versions, key=lambda one: one["Key"])
@@ -242,3 +244,11 @@ def test_failures_of_a_period_are_read_and_of_others_the_last_of_each_page_is_re
     assert [one.written for one in found] == [NOON, NOON + HOUR, NOON + HOUR + STEP, NOON + HOUR]
     later = reconciliation.failures(bucket, BUCKET, NOON, NOON + HOUR, after="failed/b.json")  # type: ignore[arg-type]
     assert [one.location[7] for one in later] == ["c", "d", "f"]
+
+
+@pytest.mark.parametrize(("reviewed", "more"), [(None, []), ((NOON, NOON + HOUR), ["reviews/b"])])
+def test_reviews_are_listed_if_they_are_wanted(reviewed: Any, more: list[str]) -> None:
+    bucket = Bucket()
+    assert list(reconciliation.check(bucket, BUCKET, prefix="b", reviewed=reviewed)) == []  # type: ignore[arg-type]
+    expected = ["classified/b", "failed/b", "incoming/b", "low-confidence/b", *more]
+    assert sorted(bucket.listed) == sorted(expected)
