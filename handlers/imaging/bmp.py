@@ -63,13 +63,13 @@ def _check_runs(data: bytes, at: int) -> None:
             if code == _SKIP or x < width or (code == _END and left > 1):
                 break
             x, left = 0, left - 1
-            continue
-        if not count:
-            count = code
-            size = -(-code // per_byte)
-            at += size + (size & 1)
-        x += count
-        if x > width:
-            raise Rejection("corrupt_image", "BMP: its run lengths go beyond a row.")
+        else:
+            if not count:
+                count = code
+                size = -(-code // per_byte)
+                at += size + (size & 1)
+            x += count
+            if x > width:
+                raise Rejection("corrupt_image", "BMP: its run lengths go beyond a row.")
     if left and (left > 1 or x < width):
         raise Rejection("truncated_image", "BMP: its run lengths leave pixels out.")

@@ -41,7 +41,8 @@ def check_size(entry: bytes, width: int, height: int) -> None:
     Rejection
         ``corrupt_image``.
     """
-    if entry[0] not in (0, width & 255) or entry[1] not in (0, height & 255, 2 * height & 255):
+    heights = (rows & 255 for rows in (0, height, 2 * height))
+    if entry[0] not in (0, width & 255) or entry[1] not in heights:
         raise Rejection(
             "corrupt_image",
             f"ICO: its image has {width} x {height} pixels, {entry[0]} x {entry[1]} in its directory.",
@@ -95,7 +96,7 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
     else:
         begin, palette = header + pixels, 4 * colours
         spare = len(content) - begin
-        if compression == 0 and 0 < palette <= spare - short * height and spare != filled * height:
+        if compression == _PLAIN and palette <= spare - short * height and spare != filled * height:
             # Colours for displays that have few stand before the pixels, and Pillow does not leave them out.
             content, rest = (
                 some[:32] + bytes(4) + some[36:header] + some[header + palette :] for some in (content, rest)
@@ -113,6 +114,6 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
     mask = content[begin : begin + filled * height]
     if bits < 32 and len(mask) < short * height:
         raise Rejection("truncated_image", "ICO: its mask ends early.")
-    if filled > short and len(mask) == short * height:
+    if len(mask) == short * height:
         mask = b"".join(mask[at : at + short].ljust(filled, b"\0") for at in range(0, len(mask), short))
     return content[:begin] + mask.ljust(filled * height, b"\0")

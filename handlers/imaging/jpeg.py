@@ -103,7 +103,7 @@ def inspect(data: bytes) -> Jpeg:
     segments = between = 0
     while True:
         at = data.find(b"\xff", at)
-        follows = _NO_FILL.search(data, at + 1) if at >= 0 else None
+        follows = _NO_FILL.search(data, at) if at >= 0 else None
         if follows is None:
             break
         marker = follows[0][0]
@@ -131,7 +131,7 @@ def inspect(data: bytes) -> Jpeg:
             _frame(jpeg, marker, content)
         elif marker == 0xDD:
             restart = int.from_bytes(content[:2])
-        elif marker == 0xC4:
+        else:  # of all other markers, nothing is read
             _tables(content, tables)
         at += max(length, 2)
     if not jpeg.scans:

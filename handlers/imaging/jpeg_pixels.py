@@ -15,8 +15,7 @@ from handlers.rejections import Rejection
 def load(data: bytes, found: jpeg.Jpeg, side: int, *, exact: bool) -> Image.Image:
     """Decode at a fraction of the size, still twice `side`; `exact`: find even the last bits missing."""
     image = open_image(io.BytesIO(data), "JPEG")
-    if max(found.width, found.height) > side:
-        image.draft(None, (2 * side, 2 * side))
+    image.draft(None, (2 * side, 2 * side))
     tile, config = image.tile[0], image.decoderconfig  # type: ignore[attr-defined]  # of an ImageFile
     image.im = _feed(data, found, image, tile, config).im
     image.tile = []  # type: ignore[attr-defined]  # it is loaded
@@ -49,7 +48,7 @@ def _feed(
         if decoder.decode(rest)[0] != len(rest):
             raise Rejection("truncated_image", "JPEG: the data of a scan ends early.")
         begin = scan.end
-    if count >= 0 and not found.one_scan:
+    else:
         count, error = decoder.decode(jpeg.END)
     if count >= 0:
         raise Rejection("truncated_image", "JPEG: its data ends before its last row.")
@@ -61,7 +60,7 @@ def _feed(
 def same(one: Image.Image, other: Image.Image) -> bool:
     """Whether two images of one size have the same pixels; in strips, so that no third image is held."""
     for top in range(0, one.height, 256):
-        box = (0, top, one.width, min(top + 256, one.height))
+        box = (0, top, one.width, top + 256)  # both are black beyond their last row
         if one.crop(box).tobytes() != other.crop(box).tobytes():
             return False
     return True

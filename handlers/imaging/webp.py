@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from handlers.imaging import limits
@@ -52,11 +53,11 @@ def _header(kind: bytes, content: memoryview) -> Webp:
         width, height = (1 + int.from_bytes(content[at : at + 3], "little") for at in (4, 7))
         return Webp(width, height, "RGBA" if content[0] & 0x10 else "RGB")
     if kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
-        bits = int.from_bytes(content[1:5], "little")
+        (bits,) = struct.unpack_from("<I", content, 1)
         return Webp((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, "RGBA")
-    if kind == b"VP8 " and bytes(content[3:6]) == b"\x9d\x01\x2a":
-        width, height = (int.from_bytes(content[at : at + 2], "little") & 0x3FFF for at in (6, 8))
-        return Webp(width, height, "RGB")
+    if kind == b"VP8 " and len(content) >= 10 and bytes(content[3:6]) == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", content, 6)
+        return Webp(width & 0x3FFF, height & 0x3FFF, "RGB")
     raise Rejection("corrupt_image", "WEBP: its header is damaged.")
 
 

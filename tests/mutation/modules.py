@@ -44,48 +44,24 @@ MODULES = {
     "handlers.imaging.decoding": [
         U + "handlers/test_imaging_decoding.py",
         U + "handlers/test_imaging_decoders.py",
-        U + "handlers/test_imaging_limits.py",
     ],
-    "handlers.imaging.normalise": [
-        U + "handlers/test_imaging_normalise.py",
-        U + "handlers/test_imaging_pixel_values.py",
-    ],
-    "handlers.imaging.limits": [
-        U + "handlers/test_imaging_limit_values.py",
-        U + "handlers/test_imaging_limits.py",
-    ],
+    "handlers.imaging.normalise": [U + "handlers/test_imaging_normalise.py"],
+    "handlers.imaging.limits": [U + "handlers/test_imaging_limit_values.py"],
     "handlers.imaging.orientation": [U + "handlers/test_imaging_orientation.py"],
-    "handlers.imaging.colour": [
-        U + "handlers/test_imaging_colour.py",
-        U + "handlers/test_imaging_pixel_values.py",
-    ],
-    "handlers.imaging.pixel_values": [
-        U + "handlers/test_imaging_value_ranges.py",
-        U + "handlers/test_imaging_pixel_values.py",
-        U + "handlers/test_imaging_findings.py",
-    ],
+    "handlers.imaging.colour": [U + "handlers/test_imaging_colour.py"],
+    "handlers.imaging.pixel_values": [U + "handlers/test_imaging_value_ranges.py"],
     "handlers.imaging.sniffing": [U + "handlers/test_imaging_sniffing.py"],
     "handlers.imaging.jpeg": [
         U + "handlers/test_imaging_jpeg.py",
         U + "handlers/test_imaging_jpeg_tables.py",
-        U + "handlers/test_imaging_findings.py",
     ],
-    "handlers.imaging.jpeg_pixels": [
-        U + "handlers/test_imaging_damage.py",
-        U + "handlers/test_imaging_findings.py",
-    ],
-    "handlers.imaging.png": [U + "handlers/test_imaging_png.py", U + "handlers/test_imaging_damage.py"],
-    "handlers.imaging.png_pixels": [
-        U + "handlers/test_imaging_png.py",
-        U + "handlers/test_imaging_pixel_values.py",
-    ],
-    "handlers.imaging.gif": [U + "handlers/test_imaging_blocks.py", U + "handlers/test_imaging_damage.py"],
-    "handlers.imaging.webp": [U + "handlers/test_imaging_blocks.py", U + "handlers/test_imaging_damage.py"],
+    "handlers.imaging.jpeg_pixels": [U + "handlers/test_imaging_jpeg_pixels.py"],
+    "handlers.imaging.png": [U + "handlers/test_imaging_png.py"],
+    "handlers.imaging.png_pixels": [U + "handlers/test_imaging_png.py"],
+    "handlers.imaging.gif": [U + "handlers/test_imaging_blocks.py"],
+    "handlers.imaging.webp": [U + "handlers/test_imaging_blocks.py"],
     "handlers.imaging.bmp": [U + "handlers/test_imaging_bitmaps.py", U + "handlers/test_imaging_bmp.py"],
-    "handlers.imaging.icon": [
-        U + "handlers/test_imaging_bitmaps.py",
-        U + "handlers/test_imaging_findings.py",
-    ],
+    "handlers.imaging.icon": [U + "handlers/test_imaging_bitmaps.py"],
     "handlers.imaging.foreign": [
         U + "handlers/test_imaging_signatures.py",
         U + "handlers/test_imaging_transfer.py",

@@ -84,7 +84,8 @@ def test_an_older_header_gives_no_colours(size: int) -> None:
         (3, 7, 32, 3, (12, 7)), (1, 1, 1, 0, (4, 1)),
         (32, 1, 1, 0, (4, 1)), (33, 1, 1, 0, (8, 1)), (9, 1, 4, 0, (8, 1)), (0x10203, 0x102, 8, 0, (0x10204, 0x102)),
         (3, 2, 8, 1, None), (3, 2, 4, 2, None),
-        (3, 2, 8, 257, (4, 2)), (3, 2, 8, 1 << 24, (4, 2)), (3, 2, 8, 4, (4, 2)),
+        (3, 2, 8, 257, (4, 2)), (3, 2, 8, 0x01000001, (4, 2)), (3, 2, 8, 0x01000002, (4, 2)),
+        (3, 2, 8, 1 << 24, (4, 2)), (3, 2, 8, 4, (4, 2)),
     ],
 )  # fmt: skip
 def test_rows_without_compression(
@@ -96,7 +97,7 @@ def test_rows_without_compression(
 
 @pytest.mark.parametrize(
     ("compression", "is_checked"),
-    [(0, False), (1, True), (2, True), (3, False), (257, False), (1 << 24, False)],
+    [(0, False), (1, True), (2, True), (3, False), (257, False), (1 << 24, False), (0x01000001, False)],
 )
 def test_run_lengths_are_those_of_two_kinds_of_compression(
     monkeypatch: pytest.MonkeyPatch, compression: int, is_checked: bool
@@ -203,6 +204,23 @@ def test_the_largest_image_of_an_icon() -> None:
         assert (content, rest) == (found[offset : offset + size], found[offset:end])
 
 
+@pytest.mark.parametrize(
+    ("entries", "best"),
+    [
+        ([(10, 100), (20, 20)], 0),
+        ([(20, 20), (100, 10)], 1),
+        ([(200, 0), (255, 201)], 1),  # 256 high
+        ([(0, 200), (201, 255)], 1),
+        ([(255, 16), (0, 16)], 1),
+        ([(16, 255), (16, 0)], 1),
+        ([(7, 8), (8, 7)], 0),
+    ],
+)
+def test_the_image_with_most_pixels_is_the_largest(entries: list[tuple[int, int]], best: int) -> None:
+    found = [entry(*size, bits=32) for size in entries]
+    assert icon.largest(directory(*found))[2] == found[best]
+
+
 @pytest.mark.parametrize("size", [0, 1, 39, 40, 41])
 def test_a_size_of_no_more_than_a_header_counts_for_nothing(size: int) -> None:
     data = directory(entry(4, 2, size, 38), entry(1, 1, 9, 90)).ljust(38, b"\0") + bytes(range(100))
@@ -290,6 +308,10 @@ def test_the_mask_of_an_icon_is_filled_to_whole_rows(width: int, height: int, bi
     rows = [mask[at : at + short] for at in range(0, short * height, short)]
     expected = b"".join(one.ljust(filled, b"\0") for one in rows)
     assert alone(pixels + b"".join(rows), width, height) == pixels + expected
+    assert (
+        alone(pixels + b"".join(rows), width, height, pixels + b"".join(rows) + b"\xff" * 99)
+        == pixels + expected
+    )
     # What the directory leaves out is taken from what follows.
     for count in (0, 1, len(pixels) - 1, len(pixels)):
         assert (

@@ -183,6 +183,7 @@ HEADER = ("corrupt_image", "WEBP: its header is damaged.")
         (chunk(b"VP8L", lossless(5, 6)[:-1]), HEADER),
         (chunk(b"VP8L", b"\x2e" + lossless(5, 6)[1:]), HEADER),
         *((chunk(b"VP8 ", lossy(5, 6)[:at] + b"\x55" + lossy(5, 6)[at + 1 :]), HEADER) for at in (3, 4, 5)),
+        (chunk(b"VP8 ", lossy(5, 6)[:-1]), HEADER),
         (chunk(b"VP8x", extended(5, 6)), HEADER),
         (chunk(b"ICCP", b"abc") + chunk(b"VP8L", lossless(5, 6)), HEADER),
         (b"", ("truncated_image", "WEBP: it ends within its header.")),

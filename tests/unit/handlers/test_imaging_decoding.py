@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,6 +68,7 @@ def test_each_format_that_is_read_has_a_decoder() -> None:
 def test_as_many_pixels_as_are_allowed(kind: str) -> None:
     decoded = of(kind)
     assert (decoded.width, decoded.height) == decoded.image.size == SIZE
+    assert getattr(decoded.image, "tile", []) == []  # it is loaded
     found = refused(kind, max_pixels=PIXELS - 1)
     assert found.code == "too_many_pixels"
     assert f"It has {WIDTH} x {HEIGHT}; {PIXELS - 1} are allowed." in str(found)
@@ -99,6 +101,27 @@ def test_where_headers_do_not_decide_memory_is_bounded(monkeypatch: pytest.Monke
     monkeypatch.setattr(limits, "bounded_memory", bounded)
     of(kind)
     assert entered == ([] if kind in ("jpeg", "png", "gif", "bmp", "ppm") else [True, False])
+
+
+PLUGINS = {
+    "webp": "PIL.WebPImagePlugin", "webp-alpha": "PIL.WebPImagePlugin", "avif": "PIL.AvifImagePlugin", "avif-alpha": "PIL.AvifImagePlugin",
+    "tiff": "PIL.TiffImagePlugin", "jpeg2000": "PIL.Jpeg2KImagePlugin", "ico": "PIL.IcoImagePlugin", "heif": "pillow_heif",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_only_the_plugin_of_the_format_is_imported(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    names = []
+    import_module = importlib.import_module
+
+    def recorded(name: str) -> Any:
+        if "Plugin" in name or name == "pillow_heif":
+            names.append(name)
+        return import_module(name)
+
+    monkeypatch.setattr(importlib, "import_module", recorded)
+    of(kind)
+    assert names == ([PLUGINS[kind]] if kind in PLUGINS else [])
 
 
 @pytest.mark.parametrize("progressive", [False, True])

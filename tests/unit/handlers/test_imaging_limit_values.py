@@ -79,6 +79,30 @@ def test_as_many_pixels_as_are_allowed_and_not_one_more() -> None:
     assert found.value.code == "too_many_pixels"
 
 
+@pytest.mark.parametrize(
+    ("count", "pixels", "rejected"),
+    [
+        (limits.MAX_REPEATS, 1, False), (limits.MAX_REPEATS + 1, 1, True),
+        (25, limits.MAX_WORK // 25, False), (25, limits.MAX_WORK // 25 + 1, True),
+        (20, limits.MAX_WORK, False), (21, limits.MAX_WORK // 20, True),
+    ],
+)  # fmt: skip
+def test_the_bounds_of_how_often_a_decoder_goes_over_an_image(
+    count: int, pixels: int, rejected: bool
+) -> None:
+    if rejected:
+        with pytest.raises(Rejection, match=f"{count} or more scans of {pixels} pixels"):
+            limits.check_work("JPEG", "scans", count, pixels)
+    else:
+        limits.check_work("JPEG", "scans", count, pixels)
+
+
+def test_the_bound_of_a_count_is_allowed_and_one_more_is_not() -> None:
+    limits.check_count("GIF", "blocks", 3, 3)
+    with pytest.raises(Rejection, match="more than 3 blocks"):
+        limits.check_count("GIF", "blocks", 4, 3)
+
+
 class System:
     """What the system says of this process, and the limits that were set."""
 

@@ -321,27 +321,3 @@ def test_a_dispensable_chunk_that_is_damaged_is_left_out() -> None:
     assert prepare(data[:33] + bytes(chunk) + data[33:]).width == 40
     assert with_chunk(data, b"tEXt", b"Comment\0x")[:33] == data[:33]
     assert Image.open(io.BytesIO(data)).size == (40, 30)
-
-
-@pytest.mark.parametrize(
-    ("count", "pixels", "rejected"),
-    [
-        (limits.MAX_REPEATS, 1, False), (limits.MAX_REPEATS + 1, 1, True),
-        (25, limits.MAX_WORK // 25, False), (25, limits.MAX_WORK // 25 + 1, True),
-        (20, limits.MAX_WORK, False), (21, limits.MAX_WORK // 20, True),
-    ],
-)  # fmt: skip
-def test_the_bounds_of_how_often_a_decoder_goes_over_an_image(
-    count: int, pixels: int, rejected: bool
-) -> None:
-    if rejected:
-        with pytest.raises(Rejection, match=f"{count} or more scans of {pixels} pixels"):
-            limits.check_work("JPEG", "scans", count, pixels)
-    else:
-        limits.check_work("JPEG", "scans", count, pixels)
-
-
-def test_the_bound_of_a_count_is_allowed_and_one_more_is_not() -> None:
-    limits.check_count("GIF", "blocks", 3, 3)
-    with pytest.raises(Rejection, match="more than 3 blocks"):
-        limits.check_count("GIF", "blocks", 4, 3)

@@ -190,6 +190,22 @@ def test_an_image_that_is_one_colour_only_when_scaled_down_is_decoded_again() ->
     assert prepare(encoded(image, "JPEG"), side=16, max_pixels=512 * 512).height == 512
 
 
+@pytest.mark.parametrize(("mode", "count"), [("P", 1), ("RGB", 2)])  # RGB is scaled in place
+def test_an_image_of_one_colour_is_not_decoded_without_need(
+    monkeypatch: pytest.MonkeyPatch, mode: str, count: int
+) -> None:
+    given = []
+    decode = normalise.decode
+
+    def recorded(data: bytes, name: str, **options: int) -> Decoded:
+        given.append(options)
+        return decode(data, name, **options)
+
+    monkeypatch.setattr(normalise, "decode", recorded)
+    assert rejection(encoded(Image.new(mode, (90, 50)), "PNG"), max_pixels=4500).code == "blank_image"
+    assert given == [{"side": 64, "max_pixels": 4500}, {"side": 90, "max_pixels": 4500}][:count]
+
+
 @pytest.mark.parametrize("fmt", ["PNG", "WEBP"])
 def test_a_large_image_is_scaled_and_encoded_as_the_best_jpeg_that_fits(fmt: str) -> None:
     image = noise(400, 250)

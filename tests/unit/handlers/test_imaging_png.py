@@ -54,7 +54,8 @@ PASSES = ("16462646", "77777777", "56565656", "77777777", "36463646", "77777777"
 @pytest.mark.parametrize("colour", CHANNELS)
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
 def test_bytes_that_the_data_holds(colour: int, depth: int) -> None:
-    for width, height in ((1, 1), (2, 3), (5, 5), (8, 8), (9, 17), (33, 4), (4, 33)):
+    large = ((76, 77),) if (depth, colour) == (8, 2) else ()
+    for width, height in ((1, 1), (2, 3), (5, 5), (8, 8), (9, 17), (33, 4), (4, 33), *large):
         found = inspected(header(width, height, depth, colour), DATA)
         bits = depth * CHANNELS[colour]
         assert found.inflated == height * (1 + -(-width * bits // 8))

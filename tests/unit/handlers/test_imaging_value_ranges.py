@@ -272,6 +272,14 @@ def test_few_values_below_go_before_few_above_that_are_no_fewer() -> None:
     assert used([0.0] * 2 + [1000.0] * 2) == (0, 1000)
 
 
+def test_of_two_values_for_no_data_the_one_with_fewer_pixels_goes_first() -> None:
+    # GIVEN that the other is in one bin with all that is to be seen
+    low, high = used([-1e20] * 50 + RAMP + [110.0] * 20, no_data=110.0)
+    assert (low, high) == pytest.approx((10, 110), abs=1)
+    low, high = used([9.0] * 20 + RAMP + [1e20] * 50, no_data=9.0)
+    assert (low, high) == pytest.approx((9, 109.9), abs=1)
+
+
 def test_the_largest_gap() -> None:
     assert pixel_values._largest_gap([3, 4, 9, 10, 30, 45]) == (11, 30)
     assert pixel_values._largest_gap([0, 2, 4]) == (1, 2)
