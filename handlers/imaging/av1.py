@@ -19,6 +19,7 @@ from handlers.rejections import NotUnderstood, Rejection
 _MOST_PIXELS = 40_000_000  # of which two images fit into the function's memory
 # Types of OBU: of the sequence's header, with a frame's header, with its tiles
 _SEQUENCE, _FRAMES, _TILES = 1, (3, 6), (4, 6)
+_NO_SIZE = (0, 0)
 _ALL = 1 << 16  # pixels; no image is larger
 # Bytes that are cut off in addition to that with the last bit, as fewer symbols may then give the same pixels
 _CUTS = (0, 1)
@@ -49,13 +50,13 @@ def check(data: bytes, image: Image.Image) -> None:
         return
     # Of an animation, the decoder takes the tracks.
     first = tracks.first_samples(data) if data[8:12] == b"avis" else ()
-    parts = [(begin, length, (0, 0), configuration) for begin, length, configuration in first]
+    parts = [(begin, length, _NO_SIZE, configuration) for begin, length, configuration in first]
     with contextlib.suppress(NotUnderstood):
         for begin, length, size, configuration in parts or heif.av1_extents(data):
             layout = _layout(data, begin, begin + length)
             if layout is None:
                 continue
-            if all(size) and layout.size not in (size, (0, 0)):
+            if size != _NO_SIZE and layout.size not in (size, _NO_SIZE):
                 raise Rejection("corrupt_image", _OTHER_SIZE)
             if -1 not in (configuration, layout.configuration) and layout.configuration != configuration:
                 raise Rejection("corrupt_image", _OTHER_LAYOUT)

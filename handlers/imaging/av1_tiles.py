@@ -71,13 +71,12 @@ def layout(data: bytes, begin: int, end: int) -> Layout:
     frame = found[frames[0]]
     bits = Bits(data, frame.begin, frame.end)
     header = _FrameHeader(sequence, bits)
-    after = bits.aligned() if frame.kind == _FRAME else 0
     groups: dict[int, list[Av1Tile]] = {}
     count = 0
     for index, unit in enumerate(found):
         if unit.kind in _TILES:
-            place = after if unit.kind == _FRAME else unit.begin
-            groups[index] = list(header.group(data, place, unit.end, count))
+            first = bits.aligned() if unit.kind == _FRAME else unit.begin
+            groups[index] = list(header.group(data, first, unit.end, count))
             count += len(groups[index])
     if count != len(header.columns) * len(header.rows):
         raise NotUnderstood("tiles are missing")

@@ -107,6 +107,7 @@ SEVERAL: list[tuple[tuple[int, int], bool, list[tuple[int, int]], list[tuple[int
     # Of 128 x 73, in five, and so eight, a sixteenth; but a row of blocks at least
     ((8192, 4672), False, [(64, 64), (64, 64)], [(9, 9)] * 8 + [(1, 1)], 5),
     ((40960, 64), False, [(64, 64)] * 10, [(1, 1)], 4),
+    ((40960, 128), False, [(64, 64)] * 10, [(1, 1)] * 2, 5),
 ]
 
 
