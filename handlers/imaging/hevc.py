@@ -253,26 +253,19 @@ def _has_unwritten_blocks(library: Any, image: int, width: int, height: int) -> 
     across, down = {1: (2, 2), 2: (2, 1)}.get(library.de265_get_chroma_format(image), (0, 0))
     if not across:
         return False
-    width = min(width, library.de265_get_image_width(image, 0))
-    height = min(height, library.de265_get_image_height(image, 0))
-    size = (library.de265_get_bits_per_pixel(image, 0) + 7) // 8
-    stride = ctypes.c_int()
-    planes = []
-    for plane in range(3):
-        begin = library.de265_get_image_plane(image, plane, ctypes.byref(stride))
-        planes.append((begin, stride.value))
+    (luma, stride, length, rows, size), *chroma = _planes(library, image)
+    width, height = min(width, length // size), min(height, rows)
     for y in range(0, height, _BLOCK):
-        begin, step = planes[0]
-        luma = ctypes.string_at(begin + y * step, width * size)
-        if bytes((width % _BLOCK or _BLOCK) * size) not in luma:
+        row = ctypes.string_at(luma + y * stride, width * size)
+        if bytes((width % _BLOCK or _BLOCK) * size) not in row:
             continue
-        chroma = [
-            ctypes.string_at(begin + y // down * step, (width + across - 1) // across * size)
-            for begin, step in planes[1:]
+        others = [
+            (ctypes.string_at(begin + y // down * step, (width + across - 1) // across * depth), depth)
+            for begin, step, _, _, depth in chroma
         ]
         for x in range(0, width, _BLOCK):
-            parts = [luma[x * size : (x + _BLOCK) * size]]
-            parts += [row[x // across * size : (x + _BLOCK) // across * size] for row in chroma]
+            parts = [row[x * size : (x + _BLOCK) * size]]
+            parts += [one[x // across * depth : (x + _BLOCK) // across * depth] for one, depth in others]
             if not any(part.strip(b"\0") for part in parts):
                 return True
     return False

@@ -176,6 +176,7 @@ def test_where_the_data_of_tiles_is() -> None:
         (b"\x36\xff\x02ab", [Unit(6, 0, 3, 5)]),  # with a byte more of its header
         (b"\x33\x01a", [Unit(6, 0, 2, 3)]),  # with a reserved bit
         (b"\x30abc", [Unit(6, 0, 1, 4)]),  # without a size: to the end
+        (b"\x31abc", [Unit(6, 0, 1, 4)]),
         (b"\x34\xffabc", [Unit(6, 0, 2, 5)]),
         (b"\x32\x81\x01" + bytes(129), [Unit(6, 0, 3, 132)]),
         (b"\x32\x80\x80\x01" + bytes(1 << 14), [Unit(6, 0, 4, 4 + (1 << 14))]),

@@ -175,11 +175,12 @@ def test_how_much_is_decoded_in_addition(count: int, monkeypatch: pytest.MonkeyP
     # About half of each slice's values, as it goes on to the last block, and all of the first
     units = [PARAMETERS, *[SLICE] * count]
     count = count if count < 17 else 1
-    work, values = _Work(7), 100 * (count + 1) // 2
+    work, values = _Work(7), 101 * (count + 1) // 2
     monkeypatch.setattr(hevc, "_MOST_SAMPLES", 7 + values)
-    assert damage(monkeypatch, [WHOLE, longer(*[1004] * count)], units, work=work)[0] == ""
+    whole = replace(WHOLE, samples=101)
+    assert damage(monkeypatch, [whole, longer(*[1004] * count)], units, work=work)[0] == ""
     assert work.samples == 7 + values
-    assert damage(monkeypatch, [WHOLE], units, work=work)[0] == ""
+    assert damage(monkeypatch, [whole], units, work=work)[0] == ""
     assert work.samples == 7 + 2 * values
     assert _Work().samples == 0
 
@@ -301,9 +302,12 @@ def test_the_library_of_the_decoder(
     }  # fmt: skip
 
 
-def test_without_the_extension_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ImportError, OSError])
+def test_without_the_extension_there_is_no_library(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing(name: str) -> None:
-        raise ImportError(name)
+        raise error(name)
 
     monkeypatch.setattr(hevc.importlib, "import_module", missing)
     hevc._library.cache_clear()

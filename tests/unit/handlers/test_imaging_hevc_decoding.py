@@ -245,6 +245,17 @@ def test_the_last_samples_of_a_row_count(width: int, size: int) -> None:
         assert unwritten(Shown(2, planes), width, 16) == (not last)
 
 
+@pytest.mark.parametrize(("bits", "size"), [(7, 1), (8, 1), (9, 2), (16, 2)])
+def test_bytes_of_a_value(bits: int, size: int) -> None:
+    # GIVEN planes of other depths, of which each counts
+    luma = Plane([b"\0" * (16 * size)] * 16, bits)
+    for last in (0, 1):
+        chroma = Plane([b"\0" * 15 + bytes((last,))] * 16, 10)
+        library = Library([Step(images=[1])], [Shown(2, [luma, chroma, chroma])])
+        found = decoded(library)
+        assert (found.samples, found.unwritten) == (16 * 16 + 2 * 8 * 16, not last)
+
+
 def separated(raw: bytes) -> bytes:
     """A unit, with what separates bytes that would be a start code."""
     return re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", raw)
