@@ -108,7 +108,7 @@ class _FrameHeader:
 
     def __init__(self, sequence: Sequence, bits: Bits) -> None:
         self._sequence, self._bits = sequence, bits
-        self.size_bytes, self._tile_bits = 0, 0
+        self.size_bytes = 0
         if not sequence.reduced and bits.number(4) != 1:  # not shown again, a key frame, shown
             raise NotUnderstood("no key frame")
         constant = bits.flag()
