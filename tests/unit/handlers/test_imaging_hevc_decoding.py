@@ -117,7 +117,7 @@ def decoded(library: Library, width: int = 64, height: int = 48, check_hash: boo
     return hevc._decode(library, coded, [b"unit", b"another"], check_hash=check_hash)
 
 
-def sampled(*sizes: tuple[int, int], chroma: int, value: int = 1, bits: int = 8) -> Shown:
+def sampled(*sizes: tuple[int, int], chroma: int, value: int = ord("X"), bits: int = 8) -> Shown:
     """An image whose samples all have a value; of each plane width and height."""
     row = value.to_bytes(1 if bits <= 8 else 2)
     return Shown(chroma, [Plane([row * width] * height, bits) for width, height in sizes])
@@ -269,6 +269,7 @@ def separated(raw: bytes) -> bytes:
         (b"\x26\1ab\xd0", 0, b"\x26\1ab\xdf"),
         (b"\x26\1ab\xd0", 2, b"\x26\1ab\xbf"),
         (b"\x26\1ab\1", 0, b"\x26\1ab\1"),
+        (b"\x26\1abX\0", 0, b"\x26\1ab\x5f"),
         (b"\x26\1ab\1", 2, b"\x26\1aa\xff"),
         (b"\x26\1a\1\x80", 2, b"\x26\1a\0\xff"),
         (b"\x80", 2, b"\x7f"),
