@@ -39,7 +39,6 @@ def draw(image: bytes) -> Text | None:
             return None
     try:
         with Image.open(io.BytesIO(image), formats=formats.PILLOW) as opened:
-            opened.draft("RGB", (2 * COLUMNS, 4 * ROWS))
             small = opened.convert("RGB")
             small.thumbnail((COLUMNS, 2 * ROWS))
     except Exception:  # Pillow's decoders raise nearly anything

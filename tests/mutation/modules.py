@@ -215,7 +215,11 @@ MODULES = {
         U + "cli/test_bounds.py",
     ],
     "dropsort.cli.options": [U + "cli/test_interface.py", U + "cli/test_options.py"],
-    "dropsort.cli.output": [U + "cli/test_terminal.py", U + "cli/test_output.py"],
+    "dropsort.cli.output": [
+        U + "cli/test_terminal.py",
+        U + "cli/test_output.py",
+        U + "cli/test_exit_codes.py",
+    ],
     "dropsort.cli.redrive": [
         U + "cli/test_actions_shown.py",
         U + "cli/test_bounds.py",

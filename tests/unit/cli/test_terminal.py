@@ -153,3 +153,115 @@ def test_a_browser_opens_where_there_is_a_screen(
     show.open_in_browser("http://page")
     assert opened == (["http://page"] if screen else [])
     assert ("Open http://page manually" in capsys.readouterr().err) == bool(screen)
+
+
+def test_outcomes_have_their_colours() -> None:
+    assert show.STYLES == {
+        "classified": "green", "low-confidence": "yellow", "failed": "red", "waiting": "cyan"
+    }  # fmt: skip
+    assert list(show.STYLES)[-1] == show.WAITING
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+def test_a_terminal_shows_no_colours_of_its_own_accord_and_breaks_lines(
+    stderr: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr" if stderr else "stdout", stream)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    show.console(stderr=stderr).print("12 'words' True http://a")
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == ["12 'words' True", "http://a"]
+
+
+class Recorder:
+    """A console or a changing line that records what it is given."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given: self.calls.append((name, *(getattr(one, "plain", one) for one in given)))
+
+
+EVENT, FAILURE = "UPDATE_COMPLETE      A", "UPDATE_FAILED        B"
+
+
+@pytest.mark.parametrize(
+    ("lines", "events", "changed", "printed"),
+    [
+        (False, False, ["step", EVENT, FAILURE], []), (True, False, [EVENT], ["step", FAILURE]),
+        (True, True, [], ["step", EVENT, FAILURE]), (False, True, ["step", EVENT, FAILURE], []),
+    ],
+)  # fmt: skip
+def test_what_changes_the_line_and_what_is_a_line_of_its_own(
+    lines: bool, events: bool, changed: list[str], printed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = show.Steps(lines=lines, events=events)
+    console, status = Recorder(), Recorder()
+    steps._console, steps._status = console, status  # type: ignore[assignment]
+    for sentence in ("step", EVENT, FAILURE):
+        steps(sentence)
+    assert status.calls == [("update", sentence) for sentence in changed]
+    assert console.calls == [("print", sentence) for sentence in printed]
+    # AND once the changing line is gone, all but passing events are lines
+    steps.stop()
+    steps.stop()
+    assert status.calls[-1] == ("stop",)
+    assert status.calls.count(("stop",)) == 1
+    for sentence in ("step", EVENT, FAILURE):
+        steps(sentence)
+    assert capsys.readouterr().err.splitlines() == ["step", *([EVENT] if events else []), FAILURE]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_changing_line_begins_with_the_block_on_a_terminal_alone(terminal: bool) -> None:
+    steps, begun, status = show.Steps(), list[str](), Recorder()
+
+    def begin(text: str) -> Recorder:
+        begun.append(text)
+        return status
+
+    steps._console = SimpleNamespace(is_terminal=terminal, status=begin)  # type: ignore[assignment]
+    with steps:
+        pass
+    assert begun == (["Starting"] if terminal else [])
+    assert status.calls == ([("start",), ("stop",)] if terminal else [])
+
+
+def test_a_terminal_has_bars_that_go_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(show, "console", lambda stderr: shown if stderr else None)
+    with show.bars() as progress:
+        report = show.stages(progress)("uploaded")
+        report(2, 5)
+        (task,) = progress.tasks
+        assert (task.description, task.completed, task.total) == ("uploaded", 2, 5)
+        assert (progress.console, progress.live.transient) == (shown, True)
+    assert progress.live.is_started is False
+
+
+def test_a_prompt_of_a_person_who_stops_is_an_abort_and_one_at_the_end_of_input_an_error() -> None:
+    result = CliRunner().invoke(click.command()(lambda: show.confirmed(False)), input="")
+    assert (result.exit_code, "--yes continues without it" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("argument", "hint"), [(["FILE"], True), ([], False)], ids=["names are arguments", "no arguments"]
+)
+def test_a_name_that_begins_with_a_hyphen_is_explained_where_there_are_names(
+    argument: list[str], hint: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = click.Command("work", params=[click.Argument([name]) for name in argument])
+    with pytest.raises(click.NoSuchOption) as error:
+        command.main(["-q"], standalone_mode=False)
+    show.show_usage(error.value)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Usage: ")
+    assert lines[-1] == "Error: No such option '-q'." + (
+        " Write -- before a name that begins with a hyphen." if hint else ""
+    )
+    show.show_usage(click.UsageError("odd"))
+    assert capsys.readouterr().err == "Error: odd\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from rich.console import Console
 
 from dropsort.cli import thumbnail
@@ -56,3 +56,34 @@ def test_only_terminals_with_all_colours_get_one() -> None:
     ):
         console = Console(file=io.StringIO(), force_terminal=terminal, color_system=colours)  # type: ignore[arg-type]
         assert possible(console) is shown
+
+
+@pytest.mark.parametrize(
+    ("size", "columns", "lines"),
+    [((320, 320), 32, 16), ((640, 320), 32, 8), ((320, 640), 16, 16), ((31, 33), 30, 16), ((1, 1), 1, 1), ((32, 31), 32, 16)],
+)  # fmt: skip
+def test_an_image_has_at_most_32_columns_and_16_lines(
+    size: tuple[int, int], columns: int, lines: int
+) -> None:
+    found = draw(red(*size))
+    assert found is not None
+    assert found.plain == ("▀" * columns + "\n") * lines
+    assert thumbnail.MOST_BYTES == 20_000_000
+
+
+def test_each_character_is_two_pixels_one_above_the_other() -> None:
+    image = Image.new("RGB", (2, 3))
+    for at, colour in enumerate(("#100000", "#002000", "#000030", "#404040", "#505000", "#006060")):
+        image.putpixel((at % 2, at // 2), ImageColor.getrgb(colour))
+    found = draw(encoded(image, "PNG"))
+    assert found is not None
+    assert [str(span.style) for span in found.spans] == [
+        "#100000 on #000030", "#002000 on #404040", "#505000", "#006060"
+    ]  # fmt: skip
+    assert found.plain == "▀▀\n▀▀\n"
+
+
+def test_a_blank_image_is_shown_all_the_same() -> None:
+    found = draw(encoded(Image.new("RGB", (900, 900), "#123456"), "PNG"))
+    assert found is not None
+    assert {str(span.style) for span in found.spans} == {"#123456 on #123456"}
