@@ -186,10 +186,10 @@ MODULES = {
     ],
     "dropsort.cli.documents": [U + "cli/test_documents.py"],
     "dropsort.cli.drop": [
+        U + "cli/test_results_shown.py",
         U + "cli/test_named.py",
         U + "cli/test_actions_shown.py",
         U + "cli/test_uploads_again.py",
-        U + "cli/test_results.py",
     ],
     "dropsort.cli.environment": [U + "cli/test_bounds.py"],
     "dropsort.cli.errors": [U + "cli/test_exit_codes.py"],
@@ -231,7 +231,11 @@ MODULES = {
         U + "cli/test_bounds.py",
         U + "cli/test_declined.py",
     ],
-    "dropsort.cli.results": [U + "cli/test_results.py", U + "cli/test_named.py"],
+    "dropsort.cli.results": [
+        U + "cli/test_results_shown.py",
+        U + "cli/test_results.py",
+        U + "cli/test_named.py",
+    ],
     "dropsort.cli.review": [U + "review/test_command.py"],
     "dropsort.cli.sagemaker": [U + "cli/test_interface.py", U + "cli/test_registry_commands.py"],
     "dropsort.cli.status": [

@@ -93,7 +93,10 @@ def test_the_browser_that_opened_the_page_uses_it_and_each_response_is_protected
     assert headers["referrer-policy"] == "origin"
     assert page.request("/secretX/")[1]["referrer-policy"] == "no-referrer"
     for found in (headers, page.request("/")[1], page.request(OPENING)[1]):
-        assert found["content-security-policy"].startswith("default-src 'none'; script-src 'self'; ")
+        assert found["content-security-policy"] == (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
         assert found["x-content-type-options"] == "nosniff"
         assert found["cross-origin-opener-policy"] == found["cross-origin-resource-policy"] == "same-origin"
     # AND the address leads it to the page

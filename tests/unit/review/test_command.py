@@ -119,6 +119,7 @@ def test_no_other_user_reads_the_token_from_the_browsers_arguments(
     run("--open", "--reviewer", "Ada")
     # THEN the argument has no token; the file that it names is this user's alone, leads to the address, and is gone
     argument, mode, content = seen.read_text().split("\n", 2)
+    assert re.search(r"/home/dropsort-review-\w+\.html$", argument)
     token = re.search(r"token=([\w-]{40,})", content)
     assert token
     assert token[1] not in argument

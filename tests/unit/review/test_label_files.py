@@ -102,6 +102,7 @@ def test_rows_of_csv(tmp_path: Path, text: str, found: list[ImportedLabel]) -> N
     [
         ("a.csv", "", "no columns key and review"),
         ("a.csv", "review\na\n", "no columns key and review"),
+        ("a.csv", f"key\n{KEY}\n", "no columns key and review"),
         ("a.csv", f"key,review\n{KEY},a\nb,a\n", r"a\.csv, line 3: 'b' is not an upload in s3://pictures/incoming/\."),
         ("a.manifest", "\n" + json.dumps({"source-ref": "b", "x-metadata": {"class-name": "a"}}), "line 2: 'b'"),
         ("a.json", json.dumps([{"data": {}}, {"data": {"key": "b"}, "annotations": [{"result": choice("a")}]}]), "task 2: 'b'"),
