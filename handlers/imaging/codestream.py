@@ -118,7 +118,7 @@ class _Header:
 
     def tile(self, components: int) -> Jpeg2000Tile:
         """A tile with this header."""
-        style, order, content = self.coding[0], self.coding[1:5], self.coding[5:]
+        style, order, content = self.coding[0], self.coding[1:], self.coding[5:]
         common = _coding(style, order, content)
         return Jpeg2000Tile(
             common,

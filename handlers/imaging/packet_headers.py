@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 from handlers.imaging.codestream import CodeStream, Coding, Quantisation
 from handlers.rejections import NotUnderstood, Rejection
@@ -19,6 +21,9 @@ _SMALL_CONTRIBUTIONS, _CONTRIBUTIONS_PER_BYTE = 20_000, 2
 _MOST_HEADERS = 1_000_000  # bytes
 _MOST_BITS = 32  # of a length
 _BYPASS, _TERMINATED = 1, 4  # styles of code-blocks
+# What packets are sorted by in each order: 0 component, 1 resolution, 3 and 4 place down and across. Where they are equal, they stay sorted
+# by component, resolution and precinct.
+_SORTED = {0: (1,), 1: (1,), 2: (1, 3, 4), 3: (3, 4), 4: (0, 3, 4)}
 
 
 def check(data: bytes, stream: CodeStream) -> None:
@@ -189,12 +194,13 @@ def _component(stream: CodeStream, tile: int, component: int) -> list[_Resolutio
         places: list[tuple[int, int]] = []
         numbers: list[tuple[int, int]] = []
         if right > left and bottom > top:
-            wide, high = -(-right >> size[0]) - (left >> size[0]), -(-bottom >> size[1]) - (top >> size[1])
-            precincts += wide * high
+            columns = range(left >> size[0], -(-right >> size[0]))
+            rows = range(top >> size[1], -(-bottom >> size[1]))
+            precincts += len(columns) * len(rows)
             if precincts > _MOST_PACKETS:
                 raise NotUnderstood
-            for down in range(top >> size[1], -(-bottom >> size[1])):
-                for across in range(left >> size[0], -(-right >> size[0])):
+            for down in rows:
+                for across in columns:
                     numbers.append((across, down))
                     x = max(region[0][0], (across << size[0] + halvings) * step[0])
                     y = max(region[1][0], (down << size[1] + halvings) * step[1])
@@ -235,26 +241,19 @@ def _order(coding: Coding, tile: list[list[_Resolution]]) -> Iterator[tuple[int,
         for resolution, one in enumerate(resolutions)
         for number, place in enumerate(one.places)
     ]
-    order = coding.order
-    if order == 0:
-        every.sort(key=lambda item: (item[1], item[0], item[2]))
+    if coding.order not in _SORTED:
+        raise NotUnderstood
+    every.sort(key=itemgetter(*_SORTED[coding.order]))
+    if coding.order == 0:
         return ((*item[:3], layer) for layer in layers for item in every)
-    if order == 1:
-        every.sort(key=lambda item: (item[1], item[0], item[2]))
-        resolutions = sorted({item[1] for item in every})
+    if coding.order == 1:
         return (
             (*item[:3], layer)
-            for resolution in resolutions
+            for _, group in groupby(every, itemgetter(1))
+            for items in [list(group)]
             for layer in layers
-            for item in every
-            if item[1] == resolution
+            for item in items
         )
-    if order == 2:
-        every.sort(key=lambda item: (item[1], item[3], item[4], item[0], item[2]))
-    elif order == 3:
-        every.sort(key=lambda item: (item[3], item[4], item[0], item[1], item[2]))
-    else:
-        every.sort(key=lambda item: (item[0], item[3], item[4], item[1], item[2]))
     return ((*item[:3], layer) for item in every for layer in layers)
 
 

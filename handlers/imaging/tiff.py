@@ -130,7 +130,7 @@ class Tiff:
         samples = _one(self.tags, _SAMPLES, 1)
         return (
             f"{samples} {kind} samples of {'/'.join(map(str, self.bits[:5]))} bits, "
-            f"photometric interpretation {_one(self.tags, _PHOTOMETRIC, 0)}, compression {self.compression}"
+            f"photometric interpretation {_one(self.tags, _PHOTOMETRIC)}, compression {self.compression}"
         )
 
     @property
@@ -147,14 +147,14 @@ class Tiff:
     @property
     def _part(self) -> tuple[int, int, bool]:
         """Width and height of a tile, or else of a strip, and whether it is a tile."""
-        across, down = _one(self.tags, _TILE_WIDTH, 0), _one(self.tags, _TILE_HEIGHT, 0)
+        across, down = _one(self.tags, _TILE_WIDTH), _one(self.tags, _TILE_HEIGHT)
         if across and down and _TILE_OFFSETS in self.tags:
             return across, down, True
-        return self.width, min(_one(self.tags, _ROWS_PER_STRIP, 0) or self.height, self.height), False
+        return self.width, min(_one(self.tags, _ROWS_PER_STRIP) or self.height, self.height), False
 
     @property
     def _planes(self) -> int:
-        return _one(self.tags, _SAMPLES, 1) if _one(self.tags, _PLANES, 1) == 2 else 1
+        return _one(self.tags, _SAMPLES, 1) if _one(self.tags, _PLANES) == 2 else 1
 
     @property
     def needed_parts(self) -> int:
@@ -180,7 +180,7 @@ class Tiff:
         Rows of tiles are those of one tile after another.
         """
         offsets, lengths = self.parts[0][: self.needed_parts], self.plain_lengths
-        if self.compression != 1 or _one(self.tags, _PHOTOMETRIC, 0) == _YCBCR:
+        if self.compression != 1 or _one(self.tags, _PHOTOMETRIC) == _YCBCR:
             return None
         if any(
             begin + length != then for begin, length, then in zip(offsets, lengths, offsets[1:], strict=False)
@@ -230,7 +230,7 @@ def inspect(data: bytes) -> Tiff:
         _check_raw(tags)
         pending += [*tags.get(_SUB_IFDS, ())[:8], following]
     page = directories[0]
-    tiff = Tiff(_one(page, _WIDTH, 0), _one(page, _HEIGHT, 0), page)
+    tiff = Tiff(_one(page, _WIDTH), _one(page, _HEIGHT), page)
     if not tiff.width or not tiff.height:
         raise Rejection("corrupt_image", "TIFF: its first page has no size.")
     _check_bounds(tiff)
@@ -290,19 +290,16 @@ def _directory(data: bytes, at: int, order: str, big: bool, most: int) -> tuple[
     return tags, following
 
 
-def _one(tags: dict[int, Any], number: int, default: int) -> int:
+def _one(tags: dict[int, Any], number: int, default: int = 0) -> int:
     values = tags.get(number)
     return int(values[0]) if values and not isinstance(values, bytes) else default
 
 
 def _check_raw(tags: dict[int, Any]) -> None:
-    make = (
-        tags.get(_MAKE, b"").rstrip(b"\0 ").decode("ascii", "replace")
-        if isinstance(tags.get(_MAKE), bytes)
-        else ""
-    )
+    make = tags.get(_MAKE)
+    make = make.rstrip(b"\0 ").decode("ascii", "replace") if isinstance(make, bytes) else ""
     camera = f" of a {make[:40]} camera" if make and make.isprintable() else ""
-    compression, photometric = _one(tags, _COMPRESSION, 1), _one(tags, _PHOTOMETRIC, 0)
+    compression, photometric = _one(tags, _COMPRESSION), _one(tags, _PHOTOMETRIC)
     if _DNG_VERSION in tags:
         raise Rejection("unsupported_format", f"It is a camera raw file (DNG){camera}: export it as JPEG.")
     if photometric in _RAW_PHOTOMETRICS or compression in _RAW_COMPRESSIONS:
@@ -316,7 +313,7 @@ def _check_bounds(tiff: Tiff) -> None:
     if tiff.compression not in _READ:
         name = _NAMES.get(tiff.compression, "unknown")
         raise Rejection("unsupported_format", f"It is TIFF with compression {tiff.compression} ({name}).")
-    tile = _one(tiff.tags, _TILE_WIDTH, 0) * _one(tiff.tags, _TILE_HEIGHT, 0)
+    tile = _one(tiff.tags, _TILE_WIDTH) * _one(tiff.tags, _TILE_HEIGHT)
     # A tile may be larger than its image, and is decoded whole.
     if tile > 4 * tiff.width * tiff.height + 16_777_216:
         raise Rejection("too_complex", f"TIFF: a tile has {tile} pixels, more than the image.")
@@ -331,7 +328,7 @@ def _check_plain_lengths(tiff: Tiff) -> None:
     With other lengths, the size, the depth or the compression is not that of the pixels.
     """
     lengths = tiff.parts[1][: tiff.needed_parts]
-    if tiff.compression != 1 or len(lengths) < 2 or _one(tiff.tags, _PHOTOMETRIC, 0) == _YCBCR:
+    if tiff.compression != 1 or len(lengths) < 2 or _one(tiff.tags, _PHOTOMETRIC) == _YCBCR:
         return
     needed = tiff.plain_lengths
     for part, (length, least) in enumerate(zip(lengths, needed, strict=False)):
@@ -356,5 +353,5 @@ def _check_parts(tiff: Tiff) -> None:
     if any(offset < 8 and length for offset, length in zip(offsets, lengths, strict=False)):
         raise Rejection("corrupt_image", "TIFF: its pixels would begin within its header.")
     colours = tags.get(_COLOURS, ())
-    if _one(tags, _PHOTOMETRIC, 0) == 3 and tiff.bits[0] <= 8 and len(colours) != 3 << tiff.bits[0]:
+    if _one(tags, _PHOTOMETRIC) == 3 and tiff.bits[0] <= 8 and len(colours) != 3 << tiff.bits[0]:
         raise Rejection("corrupt_image", f"TIFF: its palette has {len(colours)} values.")

@@ -94,6 +94,17 @@ def test_sub_bands_precincts_and_code_blocks(name: str) -> None:
                     for places, by in ((samples.columns, wide), (samples.rows, high))
                 )
                 assert one.numbers == [(across, down) for down in sorted(rows) for across in sorted(columns)]
+                pixels = [
+                    [max(edge, number * 2 ** (by + code.levels - index) * step) for number in sorted(numbers)]
+                    for (edge, _), numbers, by, step in zip(
+                        found.region(number),
+                        (columns, rows),
+                        (wide, high),
+                        found.components[component],
+                        strict=True,
+                    )
+                ]
+                assert one.places == [(y, x) for y in pixels[1] for x in pixels[0]]
                 halved = min(index, 1)
                 for band, (band_columns, band_rows) in zip(one.bands, samples.bands, strict=True):
                     across, down = (
@@ -222,8 +233,14 @@ def test_the_order_of_packets(name: str, order: int) -> None:
         assert len(set(expected)) == len(expected) > 0
 
 
-def test_precincts_of_a_component_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = STREAMS["precincts"]
+def test_an_order_that_does_not_exist() -> None:
+    with pytest.raises(NotUnderstood):
+        packet_headers._order(coded(0, [(15, 15)], (4, 4), 5), [])
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_precincts_of_a_component_are_counted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = STREAMS[name]
     count = sum(len(one.numbers) for one in packet_headers._component(found, 0, 0))
     monkeypatch.setattr(packet_headers, "_MOST_PACKETS", count)
     packet_headers._component(found, 0, 0)

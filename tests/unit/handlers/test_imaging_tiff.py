@@ -271,6 +271,17 @@ def test_bytes_of_strips_without_compression(
     assert_rejected(Tiff(50, 35, {**GREY, 279: lengths, **other}), "" if whole else "corrupt_image")
 
 
+@pytest.mark.parametrize(
+    ("longer", "whole"),
+    [((), True), ((0, 2, 4), True), ((2,), False), ((0, 4), False), ((1, 3, 5), True), ((3,), True)],
+)
+def test_bytes_of_strips_of_planes(longer: tuple[int, ...], whole: bool) -> None:
+    # GIVEN strips of 20 rows and of 15, of three planes
+    lengths = tuple((1000, 750)[number % 2] + (number in longer) for number in range(6))
+    tags = {258: (8, 8, 8), 277: (3,), 284: (2,), 278: (20,), 273: (8,) * 6, 279: lengths}
+    assert_rejected(Tiff(50, 35, tags), "" if whole else "corrupt_image")
+
+
 def assert_rejected(page: Tiff, code: str) -> None:
     """Of a page with these tags, whether its bounds and its parts are rejected, and how."""
     if code:
