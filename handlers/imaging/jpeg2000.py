@@ -92,10 +92,10 @@ def inspect(data: bytes) -> Jpeg2000:
     Rejection
         ``unsupported_format``, ``truncated_image``, ``corrupt_image``, ``too_complex``.
     """
-    box, begin, end = _codestream(data)
+    before, begin, end = _codestream(data)
     found = Jpeg2000(begin=begin)
     at = begin + 2
-    head = [data[:box] + b"\0\0\0\0jp2c" if begin else b"", data[begin:at]]
+    head = [before, data[begin:at]]
     missing: set[int] = set()
     transforms: dict[int, bytes] = {}  # of components, of all others at -1
     styles: dict[int, int] = {}
@@ -110,9 +110,9 @@ def inspect(data: bytes) -> Jpeg2000:
             missing = set(range(found.tiles))
         elif marker == 0xFF52 and len(content) >= 6:
             found.layers, found.resolutions = int.from_bytes(content[2:4], "big"), content[5]
-            transforms[-1] = content[9:10]
+            transforms[-1] = content[9:]
         elif marker == 0xFF53 and len(content) >= 7:
-            transforms[content[0]] = content[6:7]
+            transforms[content[0]] = content[6:]
         elif marker in (0xFF5C, 0xFF5D) and len(content) > 3:
             quantisation = content[marker & 1 :]
             _check_quantisation(quantisation)
@@ -120,7 +120,7 @@ def inspect(data: bytes) -> Jpeg2000:
         elif marker == 0xFF90 and len(content) >= 8:
             tile, size = struct.unpack_from(">HI", content)
             missing.discard(tile)
-            size = size or max(0, end - at - 2)
+            size = size or end - at - 2
             if at + size > end:
                 raise Rejection("truncated_image", "JPEG2000: it ends within a tile.")
             found.parts.setdefault(tile, []).append((at, at + size))
@@ -166,10 +166,10 @@ def load(data: bytes, found: Jpeg2000, level: int) -> Image.Image:
     return image  # type: ignore[no-any-return]
 
 
-def _codestream(data: bytes) -> tuple[int, int, int]:
-    """Where its box, and where the code stream in it begins, and where that ends."""
+def _codestream(data: bytes) -> tuple[bytes, int, int]:
+    """What comes before the code stream, with a box that goes on to the end, and where the code stream begins and ends."""
     if data.startswith(b"\xff\x4f\xff\x51"):
-        return 0, 0, len(data)
+        return b"", 0, len(data)
     at = 12
     boxes = 0
     while at + 8 <= len(data):
@@ -185,7 +185,7 @@ def _codestream(data: bytes) -> tuple[int, int, int]:
                 raise Rejection(
                     "truncated_image", f"JPEG2000: {end} bytes are declared, {len(data)} are there."
                 )
-            return at, at + head, min(end, len(data))
+            return data[:at] + b"\0\0\0\0jp2c", at + head, min(end, len(data))
         if size < head:
             break
         at += size

@@ -137,7 +137,7 @@ class _Band:
     def within(self, across: int, down: int) -> _Precinct:
         """The code-blocks of one precinct, counted from the origin of all."""
         wide, high = (
-            max(0, (-(-end >> block)) - (begin >> block)) if end > begin else 0
+            (-(-end >> block)) - (begin >> block) if end > begin else 0
             for begin, end, block in (
                 (
                     max(self.left, across << self.precinct[0]),
@@ -318,7 +318,8 @@ def _packet(reader: _HeaderBits, coding: Coding, precincts: list[_Precinct], lay
         reader.skip(b"\xff\x92", 2)
     for length, begins in pieces:
         # No coder begins so: the first two bytes would be a number that is too large, or a marker (C.3.5).
-        if begins and length > 1 and reader.data[reader.at : reader.at + 2] >= b"\xff\x80":
+        first = reader.data[reader.at : reader.at + 2]
+        if begins and length > 1 and int.from_bytes(first, "big") > 0xFF7F:
             raise _damaged()
         reader.at += length
     if reader.at > len(reader.data):
@@ -340,7 +341,7 @@ def _contribution(
         if first < layer:  # the packet of that layer was empty
             raise _damaged()
         block.included = True
-        planes = precinct.planes - precinct.empty_planes.read(reader, across, down, precinct.planes + 1)
+        planes = precinct.planes - precinct.empty_planes.read(reader, across, down, precinct.planes)
         block.most = 3 * planes - 2
         block.limit = 1 if coding.style & _TERMINATED else 10 if coding.style & _BYPASS else block.most
     passes = _passes(reader)

@@ -340,6 +340,12 @@ def test_bytes_with_which_a_segment_begins(data: bytes, whole: bool) -> None:
         packet_headers._packet(reader(two), coded(TERMINATED), [precinct()], 0)
 
 
+def test_a_segment_of_one_byte_may_be_any() -> None:
+    # GIVEN two segments, the first of which has one byte
+    data = packed("1" + "11" + "10" + "0" + "001" + "010") + b"\xff" + b"\x90a"
+    packet_headers._packet(reader(data), coded(TERMINATED), [precinct()], 0)
+
+
 def test_the_header_of_a_packet_ends_with_a_byte_of_ones() -> None:
     # GIVEN a length of 11 ones
     bits = "111" + "10" + "1" * 7 + "0" + "1" * 11

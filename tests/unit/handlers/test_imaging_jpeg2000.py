@@ -104,6 +104,12 @@ def test_a_file_without_image_data(data: bytes) -> None:
     assert code(data, "it ends before its image data") == "truncated_image"
 
 
+@pytest.mark.parametrize("kind", [b"free", b"jp2c"])
+def test_a_large_box_whose_length_is_not_there(kind: bytes) -> None:
+    for count in range(16):
+        assert code(SIGNATURE + box(kind, b"", 16, large=True)[:count]) == "truncated_image"
+
+
 def test_boxes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     data = SIGNATURE + box(b"free", b"") * 2 + box(b"jp2c", WHOLE)
     assert code(data) == ""
@@ -234,9 +240,8 @@ def test_a_segment_is_read_as_far_as_it_is_needed() -> None:
 
 def test_headers_of_packets_in_the_main_header() -> None:
     for marker in (0xFF5F, 0xFF60, 0xFF61):
-        assert jpeg2000.inspect(stream(SIZE, CODING, STEPS, segment(marker, b"\0"), TILE)).packed == (
-            marker == 0xFF60
-        )
+        found = jpeg2000.inspect(stream(SIZE, CODING, segment(marker, b"\0"), STEPS, TILE))
+        assert found.packed == (marker == 0xFF60)
 
 
 @pytest.mark.parametrize("rest", [0, 1, 5])
@@ -252,11 +257,19 @@ def test_tiles_to_their_end(rest: int) -> None:
     assert code(whole[:-1], "JPEG2000: it ends within a tile") == "truncated_image"
     # GIVEN one that is shorter than its header THEN what follows the header is next
     for length in (1, 13, 14):
-        short = head + tile(0, b"", length=length) + b"\xff\xd9"
-        assert jpeg2000.inspect(short).parts == {0: [(begin, begin + length)]}
-        assert jpeg2000.inspect(short).lacks == b""
+        short = jpeg2000.inspect(head + tile(0, b"", length=length))
+        assert (short.parts, short.lacks) == ({0: [(begin, begin + length)]}, b"\xff\xd9")
     # AND it may be longer than the file
     assert jpeg2000.inspect(head + tile(0, length=12)[:12]).lacks == b""
+
+
+def test_what_follows_the_first_tile_is_not_the_main_header() -> None:
+    whole = jpeg2000.inspect(WHOLE)
+    for end in (segment(0xFF64, b"\0\1note") + b"\xff\xd9", segment(0xFF64, b"")):
+        assert jpeg2000.inspect(stream(SIZE, CODING, STEPS, TILE, end=end)).head == whole.head
+    # AND four bytes are a marker and a length, three are not
+    assert code(stream(SIZE, CODING, STEPS, TILE, end=bytes(4))) == "corrupt_image"
+    assert code(stream(SIZE, CODING, STEPS, TILE, end=bytes(3))) == ""
 
 
 def test_what_is_missing_of_the_end() -> None:
@@ -310,6 +323,11 @@ def test_quantisation_of_a_component() -> None:
     ):
         own = segment(0xFF5D, bytes([number, 2 << 5 | style]) + bytes([8 << 3] * 4))
         assert code(stream(header, CODING, STEPS, own, TILE)) == expected
+    # GIVEN a main header that is wrong for all components THEN that of each has to be right
+    right = [segment(0xFF5D, bytes([number, 2 << 5]) + bytes([8 << 3] * 4)) for number in (0, 1)]
+    for parts in ([], right[:1], right[1:], right):
+        wrong = stream(header, CODING, quantisation(2, exponents=(8, 8)), *parts, TILE)
+        assert code(wrong) == ("" if parts == right else "corrupt_image")
     # WITHOUT quantisation or a transform, there is nothing to compare
     assert code(stream(header, CODING, TILE)) == ""
     assert code(stream(header, STEPS, TILE)) == ""
