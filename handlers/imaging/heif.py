@@ -225,7 +225,7 @@ def _cropped(data: bytes, item: _Item, shown: tuple[int, int]) -> tuple[int, int
             raise Rejection("corrupt_image", _NOT_CLEAN)
         begins.append(begin)
         result.append(min(shown[axis], size))
-    return (0, 0) if any(begins) or not shown[0] else (result[0], result[1])
+    return (0, 0) if any(begins) or not all(shown) else (result[0], result[1])
 
 
 def _property(item: _Item, kind: bytes) -> tuple[int, int] | None:
@@ -240,7 +240,7 @@ def _parts_shown(
     unknown = [(0, 0)] * len(item.parts)
     if item.kind in (b"iovl", b"iden"):
         return [shown] * len(item.parts)
-    if item.kind != b"grid" or not shown[0] or not item.parts:
+    if item.kind != b"grid" or not all(shown) or not item.parts:
         return unknown
     content = _content(data, item)
     entry = _IntegerReader(content, 0, len(content))

@@ -100,6 +100,21 @@ def test_a_grid_without_parts_has_none() -> None:
     assert shown(sample.file({1: Item(b"grid"), 2: alpha})) == {b"alpha": ALL}
 
 
+@pytest.mark.parametrize(("size", "columns"), [((64, 9), 2), ((9, 48), 1)])
+def test_of_parts_beyond_the_edge_nothing_is_shown(size: tuple[int, int], columns: int) -> None:
+    # GIVEN a grid, or a part with a clean aperture, as the second part of a grid that ends before it
+    cropped = coded(b"3", ispe(64, 48), clap(40, 1, 30, 1, -24, 2, -18, 2))
+    for part in (grid([4], 1, (64, 48)), cropped):
+        items = {
+            1: grid([2, 3], columns, size),
+            2: coded(b"2", ispe(64, 48)),
+            3: part,
+            4: coded(b"4", ispe(64, 48)),
+        }
+        found = shown(sample.file(items))
+        assert found == {b"2": size, b"3" if part is cropped else b"4": (0, 0)}
+
+
 @pytest.mark.parametrize(("kind", "size"), [(b"iden", ALL), (b"iovl", ALL), (b"tmap", (0, 0))])
 def test_parts_of_other_images(kind: bytes, size: tuple[int, int]) -> None:
     items = {1: Item(kind, b"", parts=[2, 3]), 2: coded(b"2", ispe(64, 48)), 3: coded(b"3")}
