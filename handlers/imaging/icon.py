@@ -107,7 +107,7 @@ def _bitmap(content: bytes, rest: bytes, width: int, height: int) -> bytes:
         raise Rejection("truncated_image", "ICO: its pixels end early.")
     if bits in (1, 4, 8) and colours:
         indices = content[begin - pixels : begin]
-        form = ("raw", f"P;{bits}" if bits < 8 else "P", pixels // height)
+        form = ("raw", "P" if bits == 8 else f"P;{bits}", pixels // height)
         pixel_values.check_highest(Image.frombytes("P", (width, height), indices, *form), colours)
     if len(content) == begin:  # without a mask
         return content + bytes(filled * height)

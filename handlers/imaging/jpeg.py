@@ -243,7 +243,7 @@ def _check_scans(data: bytes, jpeg: Jpeg) -> None:
             found = _restarts(data, scan)
             if found < _ceil(_units(jpeg, scan), scan.restart) - 1:
                 raise Rejection("truncated_image", "JPEG: restart markers are missing, and with them data.")
-        if scan.zero_run and data.find(_ZERO_RUN, scan.begin, scan.end) >= 0:
+        if scan.zero_run and data.find(_ZERO_RUN, scan.begin, scan.end) != -1:
             raise Rejection("corrupt_image", "JPEG: a part of its data is zero bytes.")
     if jpeg.progressive:
         _check_refinement(jpeg)

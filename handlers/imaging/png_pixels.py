@@ -44,7 +44,6 @@ def deep(found: png.Png, image: Image.Image) -> Image.Image:
         return image
     lower = open_image(as_file(found.parts), "PNG")
     lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # type: ignore[attr-defined]  # of an ImageFile
-    lower.load()
     whole = pixel_values.combined(image, lower, found.significant_bits)
     if whole is None:
         return image

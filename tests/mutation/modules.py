@@ -61,7 +61,7 @@ MODULES = {
     "handlers.imaging.gif": [U + "handlers/test_imaging_blocks.py"],
     "handlers.imaging.webp": [U + "handlers/test_imaging_blocks.py"],
     "handlers.imaging.bmp": [U + "handlers/test_imaging_bitmaps.py", U + "handlers/test_imaging_bmp.py"],
-    "handlers.imaging.icon": [U + "handlers/test_imaging_bitmaps.py"],
+    "handlers.imaging.icon": [U + "handlers/test_imaging_icons.py"],
     "handlers.imaging.foreign": [
         U + "handlers/test_imaging_signatures.py",
         U + "handlers/test_imaging_transfer.py",

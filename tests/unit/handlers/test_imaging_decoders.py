@@ -192,7 +192,7 @@ def test_jpeg_within_tiff_is_checked_as_jpeg_is(monkeypatch: pytest.MonkeyPatch)
 def test_jpeg_2000_is_halved_down_to_twice_the_side(
     monkeypatch: pytest.MonkeyPatch, resolutions: int, side: int, halvings: int
 ) -> None:
-    image = noise(256, 300)
+    image = drawn(256, 300)
     data = encoded(image, "JPEG2000", num_resolutions=resolutions)
     given = []
     load = jpeg2000.load
@@ -216,7 +216,7 @@ def test_jpeg_2000_is_halved_down_to_twice_the_side(
 
 
 def test_jpeg_2000_that_cannot_be_halved_is_decoded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = encoded(noise(256, 300), "JPEG2000")
+    data = encoded(drawn(256, 300), "JPEG2000")
     load = jpeg2000.load
 
     given = []

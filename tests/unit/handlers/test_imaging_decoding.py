@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dropsort.contract import formats
-from handlers.imaging import decoding, jpeg, jpeg_pixels, limits, png, png_pixels
+from handlers.imaging import decoding, jpeg, jpeg2000, jpeg_pixels, limits, png, png_pixels
 from handlers.imaging.decoding import Decoded, decode
 from handlers.rejections import Rejection
 from tests.unit.handlers.sample_images import drawn, encoded, noise, with_chunk
@@ -72,6 +72,19 @@ def test_as_many_pixels_as_are_allowed(kind: str) -> None:
     found = refused(kind, max_pixels=PIXELS - 1)
     assert found.code == "too_many_pixels"
     assert f"It has {WIDTH} x {HEIGHT}; {PIXELS - 1} are allowed." in str(found)
+
+
+@pytest.mark.parametrize("kind", sorted(set(FILES) - {"gif", "bmp"}))
+def test_pixels_are_counted_before_a_decoder_is_made(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    for module in (decoding, jpeg_pixels, png_pixels):
+        monkeypatch.setattr(module, "open_image", fail)
+    monkeypatch.setattr(jpeg2000, "load", fail)
+    assert refused(kind, max_pixels=PIXELS - 1).code == "too_many_pixels"
+    with pytest.raises(RuntimeError):
+        of(kind)
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -70,6 +70,10 @@ def test_size_and_sampling(width: int, height: int, marker: int) -> None:
     assert found.one_scan == (marker != 0xC2)
 
 
+def test_before_its_frame_a_file_has_no_size() -> None:
+    assert jpeg.Jpeg() == jpeg.Jpeg(0, 0, False, {}, [], False)
+
+
 @pytest.mark.parametrize(
     ("marker", "name"),
     [

@@ -76,6 +76,11 @@ def test_tables_of_a_scan(tables: bytes, chosen: int, zero_run: bool, pattern: s
     assert not inspected(segment(0xC4, tables), frame(marker=0xC2), scan(tables=chosen)).scans[0].zero_run
 
 
+@pytest.mark.parametrize("marker", [0xE1, 0xFE, 0xDB, 0xC8, 0xCC])
+def test_what_another_segment_has_is_no_table(marker: int) -> None:
+    assert not inspected(frame(), segment(marker, table(0x10, LUMA)), scan()).scans[0].zero_run
+
+
 def test_each_component_has_its_table() -> None:
     header = segment(0xDA, b"\2" + b"\1\2" + b"\2\3" + b"\0\x3f\0") + NO_ZEROS
     for codes, other, expected in ((LUMA, CHROMA, True), (CHROMA, LUMA, True), (CHROMA, CHROMA, False)):
