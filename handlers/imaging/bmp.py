@@ -7,8 +7,7 @@ from handlers.rejections import Rejection
 
 _INFO = 40  # bytes of the second header that gives the number of colours
 _RUNS_OF_BYTES, _RUNS_OF_HALVES = 1, 2  # kinds of compression
-# Codes after a count of 0, which ends a row; larger ones are counts of values that follow.
-_END, _SKIP = 1, 2
+_SKIP = 2  # after a count of 0: 0 ends a row, 1 the image, and larger ones are counts of values that follow
 
 
 def inspect(data: bytes) -> int | None:
@@ -60,7 +59,7 @@ def _check_runs(data: bytes, at: int) -> None:
         count, code = data[at], data[at + 1]
         at += 2
         if not count and code <= _SKIP:
-            if code == _SKIP or x < width or (code == _END and left > 1):
+            if code or x < width:
                 break
             x, left = 0, left - 1
         else:

@@ -55,7 +55,8 @@ def _transform(profile: bytes, mode: str) -> Any:
 def _is_srgb(profile: bytes) -> bool:
     """Whether its description, without the zeros of UTF-16, has this name."""
     count = int.from_bytes(profile[128:132])
-    for at in range(132, 132 + 12 * min(count, 100), 12):
+    for number in range(min(count, 100)):
+        at = 132 + 12 * number
         if profile[at : at + 4] == b"desc":
             begin, size = (int.from_bytes(profile[at + n : at + n + 4]) for n in (4, 8))
             return b"sRGB" in profile[begin : begin + min(size, 512)].replace(b"\0", b"")

@@ -121,7 +121,7 @@ def _prepare(data: bytes, name: str, side: int, max_pixels: int) -> Normalised:
     seen = (decoded.height, decoded.width) if is_sideways(turn) else (decoded.width, decoded.height)
     small = max(decoded.width, decoded.height) <= side
     if small and turn == 1 and len(data) <= MAX_IMAGE_BYTES and _reads_the_same(decoded, name):
-        if pixel_values.is_blank(image if image.mode in ("L", "RGB") else image.convert("RGB")):
+        if pixel_values.is_blank(image.convert("RGB")):
             raise _blank(image)
         return Normalised(data, f"image/{name.lower()}", name, *seen)
     result = upright(_rgb(decoded, side), turn)
@@ -190,5 +190,4 @@ def _encode(image: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
         image.save(buffer, "JPEG", quality=quality, subsampling=0, icc_profile=None)
         if buffer.tell() <= MAX_IMAGE_BYTES:
             return buffer.getvalue(), "image/jpeg"
-    image.thumbnail((max(image.size) // 2,) * 2)  # noise of over 600 pixels a side comes here
-    return _encode(image, lossless=False)
+    return _encode(image.reduce(2), lossless=False)  # noise of over 600 pixels a side comes here

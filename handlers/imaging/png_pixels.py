@@ -33,9 +33,7 @@ def load_by_row(found: png.Png) -> Image.Image | None:
         return None
     if image.crop(last).tobytes() == pattern or image.crop(beyond).tobytes() != pattern:
         return None
-    whole = image.crop((0, 0, found.width, found.height))
-    whole.info = image.info
-    return whole
+    return image.crop((0, 0, found.width, found.height))
 
 
 def deep(found: png.Png, image: Image.Image) -> Image.Image:
@@ -45,7 +43,4 @@ def deep(found: png.Png, image: Image.Image) -> Image.Image:
     lower = open_image(as_file(found.parts), "PNG")
     lower.tile = [tile._replace(args="RGB;16L") for tile in lower.tile]  # type: ignore[attr-defined]  # of an ImageFile
     whole = pixel_values.combined(image, lower, found.significant_bits)
-    if whole is None:
-        return image
-    whole.info = image.info
-    return whole
+    return image if whole is None else whole

@@ -76,8 +76,6 @@ def _boxed(data: bytes) -> str | None:
 def _is_text(data: bytes) -> bool:
     """Whether all of it is UTF-8 with characters beyond ASCII, as image data of any length never is by chance."""
     sample = data[:4096]
-    if sample.isascii():
-        return False
     try:
         text = sample.decode()
     except UnicodeDecodeError as error:

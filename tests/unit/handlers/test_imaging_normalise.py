@@ -231,13 +231,14 @@ def test_the_best_quality_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
             assert normalise._encode(image.copy(), lossless=lossless) == (version, content_type)
     # GIVEN that none fits THEN it is half as large, and never lossless
     monkeypatch.setattr(normalise, "MAX_IMAGE_BYTES", sizes[-1] - 1)
-    half = image.copy()
-    half.thumbnail((32, 24))
-    assert len(encoded(half, "PNG")) < sizes[-1]
-    assert normalise._encode(image.copy(), lossless=True) == (
-        encoded(half, "JPEG", quality=92, subsampling=0),
-        "image/jpeg",
-    )
+    half = encoded(image.reduce(2), "JPEG", quality=92, subsampling=0)
+    assert normalise._encode(image, lossless=True) == (half, "image/jpeg")
+    # GIVEN that it would be small as PNG then
+    image = noise(32, 24, "L").convert("1").convert("RGB").resize((64, 48), Image.Resampling.NEAREST)
+    most = len(encoded(image, "JPEG", quality=30, subsampling=0)) - 1
+    monkeypatch.setattr(normalise, "MAX_IMAGE_BYTES", most)
+    assert len(encoded(image.reduce(2), "PNG")) < most
+    assert normalise._encode(image, lossless=False)[1] == "image/jpeg"
 
 
 @pytest.mark.parametrize("size", [(60, 40), (90, 80)])

@@ -238,6 +238,15 @@ def test_a_row_more_shows_whether_rows_are_missing(mode: str, colour: int, heigh
     assert load(height, content=whole[:-1] + bytes((whole[-1] ^ 1,))) is None
     assert load(height, content=whole[: len(whole) // 2]) is None
     assert load(height, content=b"no data") is None
+    # GIVEN a chunk within the data whose name has no letters
+    found = inspected(
+        header(200, height, 8, colour),
+        png_chunk(b"IDAT", whole[:9]),
+        png_chunk(b"1234", b""),
+        png_chunk(b"IDAT", whole[9:]),
+        END,
+    )
+    assert png_pixels.load_by_row(found) is None
 
 
 def test_a_second_header_of_another_size_is_no_row_more() -> None:

@@ -272,6 +272,15 @@ def test_few_values_below_go_before_few_above_that_are_no_fewer() -> None:
     assert used([0.0] * 2 + [1000.0] * 2) == (0, 1000)
 
 
+@pytest.mark.parametrize("value", [-20870.72685, -40318.751, -11322671.757])
+def test_from_0_to_1_may_be_known_to_two_bins_only(value: float) -> None:
+    # GIVEN a value apart after which the range begins nearly two bins below 0
+    values = [number / 1000 for number in range(1001)]
+    assert shown([value, *values])[1:] == shown(values)
+    # GIVEN three bins THEN it is another range
+    assert shown([-2.065, *(number / 1000 for number in range(-6, 1001))])[7] == 2
+
+
 def test_of_two_values_for_no_data_the_one_with_fewer_pixels_goes_first() -> None:
     # GIVEN that the other is in one bin with all that is to be seen
     low, high = used([-1e20] * 50 + RAMP + [110.0] * 20, no_data=110.0)
