@@ -349,7 +349,7 @@ def _check_parts(tiff: Tiff) -> None:
         raise Rejection("truncated_image", f"TIFF: it has {len(offsets)} of {expected} strips or tiles.")
     _check_plain_lengths(tiff)
     # Compressed parts that were left out (0 bytes) are left to the decoder.
-    lengths = counts if tiff.compression != 1 else (1,) * expected
+    lengths = counts if tiff.compression != 1 else (True,) * expected
     if any(offset < 8 and length for offset, length in zip(offsets, lengths, strict=False)):
         raise Rejection("corrupt_image", "TIFF: its pixels would begin within its header.")
     colours = tags.get(_COLOURS, ())

@@ -106,6 +106,18 @@ def test_each_continuation_counts(same: int, whole: bool, monkeypatch: pytest.Mo
     assert hashlib.sha256(b"other").digest() != hashlib.sha256(b"pixels").digest()
 
 
+@pytest.mark.parametrize(("order", "reverse"), [((), False), ((1,), False), ((2,), True)])
+def test_the_order_of_bits(order: tuple[int, ...], reverse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tags, strips = scan("group4", reverse=reverse)
+    seen: list[bool] = []
+    monkeypatch.setattr(fax, "_continued", lambda strip, _, reversed_: seen.append(reversed_) or strip)
+    data, page = file_of(tags, strips)
+    page.tags.pop(266, None)
+    page.tags.update({266: order} if order else {})
+    fax.check(data, page)
+    assert seen == [reverse] * 3
+
+
 def test_continuations_are_different_bits() -> None:
     assert [bits[:8] for bits in fax._CONTINUATIONS] == ["00000000", "11111111", "01010101"]
     assert all(len(bits) >= 512 and set(bits) <= {"0", "1"} for bits in fax._CONTINUATIONS)

@@ -84,7 +84,7 @@ def test_a_comment_directly_after_a_value(values: bytes) -> None:
 
 
 def test_values_of_several_digits_count_once() -> None:
-    assert code(TEXT[b"P2"] + b"100 22 0 255 17 9") == ""
+    assert code(TEXT[b"P2"] + b"100 22 0 255 17 9") == code(b"P2 3 2 40 1 2 3 4 5 6") == ""
     assert code(TEXT[b"P1"] + b"101010") == ""
     assert code(TEXT[b"P1"] + b"1010100") == "corrupt_image"
     assert code(TEXT[b"P1"] + b"10101") == "truncated_image"

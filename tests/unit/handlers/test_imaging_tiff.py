@@ -49,7 +49,8 @@ def test_without_a_tag_a_sample_has_one_bit() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        (b"-9999\0", -9999.0), (b"-9999 \0\0", -9999.0), (b"1e20", 1e20), (b"", None), (b"none\0", None), (b"1 2\0", None), ((5,), None),
+        (b"-9999\0", -9999.0), (b"-9999 \0\0", -9999.0), (b"1e20", 1e20), (b"", None), (b"none\0", None), (b"5X", None),
+        (b"1 2\0", None), ((5,), None),
     ],
 )  # fmt: skip
 def test_a_value_that_stands_for_no_data(text: Any, value: float | None) -> None:
@@ -78,6 +79,16 @@ def test_no_data_may_be_no_number_or_not_be_there() -> None:
 )  # fmt: skip
 def test_the_layout_in_words(tags: dict[int, Any], layout: str) -> None:
     assert Tiff(1, 1, tags).layout() == layout
+
+
+def test_a_tag_that_is_not_an_integer_counts_for_nothing() -> None:
+    assert (
+        Tiff(1, 1, {259: b"7"}).compression
+        == Tiff(1, 1, {259: ()}).compression
+        == Tiff(1, 1).compression
+        == 1
+    )
+    assert Tiff(1, 1, {259: (7, 8)}).compression == 7
 
 
 class Layout(NamedTuple):
@@ -209,7 +220,7 @@ def test_values_of_sensors(number: int, what: str | None) -> None:
 @pytest.mark.parametrize(
     ("make", "camera"),
     [
-        (b"NIKON CORPORATION\0", " of a NIKON CORPORATION camera"), (b"Canon \0\0", " of a Canon camera"),
+        (b"NIKON CORPORATION\0", " of a NIKON CORPORATION camera"), (b"PENTAX \0\0", " of a PENTAX camera"),
         (b"x" * 41, f" of a {'x' * 40} camera"), (b"\0", ""), (b"a\nb\0", ""), (b"Caf\xe9\0", " of a Caf\ufffd camera"), ((5,), ""),
     ],
 )  # fmt: skip
@@ -299,6 +310,9 @@ def test_strips_that_the_pixels_do_not_need(codec: str, count: int) -> None:
         offset: int
 
     image: Any = SimpleNamespace(tile=[Tile(codec, 1), Tile(codec, 2), Tile(codec, 3)])
+    alone: Any = SimpleNamespace(tile=[Tile("libtiff", 1)])
+    tiff.leave_out_further_strips(alone, Tiff(8, 8, {278: (4,), 273: (8, 40, 72)}))
+    assert alone.tile == [Tile("libtiff", 1)]
     tiff.leave_out_further_strips(image, Tiff(8, 8, {278: (4,), 273: (8, 40)}))
     assert image.tile == [Tile(codec, 1), Tile(codec, 2), Tile(codec, 3)]
     tiff.leave_out_further_strips(image, Tiff(8, 8, {278: (4,), 273: (8, 40, 72)}))
