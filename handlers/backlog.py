@@ -220,7 +220,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         datetime.now(UTC),
         timedelta(seconds=event.get("min_age_seconds", MIN_AGE.total_seconds())),
         timedelta(seconds=event.get("interval_seconds", INTERVAL.total_seconds())),
-        time.monotonic() + max(0.0, remaining - RESERVE_SECONDS),
+        time.monotonic() + remaining - RESERVE_SECONDS,
     )
     state = invocation.run()
     last = state.last

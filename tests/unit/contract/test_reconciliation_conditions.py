@@ -152,10 +152,11 @@ def test_a_result_belongs_to_a_version_or_to_a_content(
     assert only(bucket).why == why
 
 
-def test_a_result_below_another_outcome_than_it_names_is_none() -> None:
+@pytest.mark.parametrize("wrong", [document(outcome="classified"), document("b", "failed"), {}])
+def test_a_result_of_another_outcome_or_upload_than_its_key_says_is_none(wrong: Any) -> None:
     bucket = Bucket()
     bucket.put("incoming/a", NOON)
-    bucket.put("failed/a.json", NOON, document(outcome="classified"))
+    bucket.put("failed/a.json", NOON, wrong)
     assert only(bucket).why == NO_RESULT
 
 
