@@ -56,6 +56,12 @@ def test_a_line_has_a_directive_for_each_set_of_dimensions() -> None:
     assert " " not in text.replace("a metric is stronger", "")
 
 
+def test_what_is_not_declared_is_an_error_and_notes_may_be_left_out() -> None:
+    assert json.loads(emf.line({"A": 1}, [(["Stack"], ["A"])], {"Stack": "s"}, DECLARED, 1))["A"] == 1
+    with pytest.raises(KeyError, match=r"not in dropsort/contract/metrics\.py: X1, X2, X3"):
+        emf.line({"X3": 1, "A": 1, "X1": 1, "X2": 1}, [], {}, DECLARED, 1)
+
+
 def test_names_of_dimensions_are_those_that_people_have_in_their_dashboards() -> None:
     assert (STACK, LABEL, MODEL) == ("Stack", "Label", "Model")
 

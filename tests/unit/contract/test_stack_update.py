@@ -178,7 +178,8 @@ def execute(aws: Aws) -> Stack:
     return stack_update.execute(aws, ARN, "arn:set", aws.steps.append)
 
 
-def test_an_update_reports_each_event_and_stage_once(aws: Aws) -> None:
+@pytest.mark.parametrize("complete", ["CREATE_COMPLETE", "UPDATE_COMPLETE"])
+def test_an_update_reports_each_event_and_stage_once(complete: str, aws: Aws) -> None:
     own: dict[str, Any] = {
         "Outputs": [{"OutputKey": "EndpointName", "OutputValue": "bikes"}],
         "Parameters": [{"ParameterKey": "CreateEndpoint", "ParameterValue": "true"}],
@@ -188,13 +189,13 @@ def test_an_update_reports_each_event_and_stage_once(aws: Aws) -> None:
         aws.stack("UPDATE_IN_PROGRESS", **own)
         aws.events(*numbers)
         aws.endpoint("Updating")
-    aws.stack("UPDATE_COMPLETE", **own)
+    aws.stack(complete, **own)
     aws.events(3, 2, 1, 0)
     aws.endpoint("InService")
     # AND at the end the endpoint runs the configuration of the stack, whatever case SageMaker returns
     aws.config("arn:aws:sagemaker:eu-west-1:1:endpoint-config/Bikes-2")
     aws.endpoint("InService")
-    assert execute(aws).status == "UPDATE_COMPLETE"
+    assert execute(aws).status == complete
     lines = [f"UPDATE_COMPLETE      R{number} (T)" for number in (1, 2, 3)]
     assert aws.steps == [*lines[:2], "endpoint Updating", lines[2], "endpoint InService"]
 
@@ -272,6 +273,7 @@ def test_a_stack_that_is_deleted_meanwhile_is_an_error_after_its_events(aws: Aws
 def test_the_stages_of_a_deployment(aws: Aws) -> None:
     variants = [{"VariantName": str(number), "VariantStatus": [{"Status": status} for status in stages]}
                 for number, stages in enumerate([["Creating", "Baking"], ["Baking"]])]  # fmt: skip
+    variants.append({"VariantName": "without a stage"})
     summary = {"EndpointConfigName": "bikes-2", "ProductionVariants": variants}
     aws.endpoint("Updating", PendingDeploymentSummary=summary)
     assert stack_update.endpoint_stage(aws, stack()) == "endpoint Updating · Baking · Creating"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.validate import ParamValidationDecorator
 
 from handlers import aws
 from tests.unit.infra.template import RESOURCES
@@ -55,6 +56,13 @@ def test_the_limits_of_each_client(client: Any, mode: str, attempts: int, connec
     assert config.retries["total_max_attempts"] == attempts
     assert not mode or config.retries["mode"] == mode
     assert (config.connect_timeout, config.read_timeout) == (connect, read)
+
+
+@pytest.mark.parametrize("client", [aws.s3, aws.events, aws.sagemaker_runtime])
+def test_clients_that_each_image_needs_compose_and_check_nothing_for_each_request(client: Any) -> None:
+    assert client().meta.config.user_agent == "dropsort"
+    assert not isinstance(client()._serializer, ParamValidationDecorator)
+    assert isinstance(aws.functions()._serializer, ParamValidationDecorator)  # type: ignore[attr-defined]
 
 
 def test_many_reads_have_a_connection_each() -> None:

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from dropsort.contract import backlog as contract
 from dropsort.contract import defaults, keys, reviews
-from handlers import backlog, backlog_state, classify, settings
+from handlers import backlog, backlog_state, classify, settings, telemetry
 from handlers.backlog_state import BacklogState
 from tests.unit.handlers.backlog_setup import CONTEXT, BacklogSetup
 from tests.unit.handlers.conftest import BUCKET, Runtime
@@ -246,12 +246,18 @@ def test_an_invocation_has_its_times_from_the_event_and_its_context(
 
     # WHEN there is no time THEN the comparison does not end
     assert invoke({}, seconds=0)["compared"] is None
+    assert "UploadsWithoutResult" not in telemetry._invocation.values
     # WHEN there is THEN it does, and uploads of this moment need no result yet
     nothing = {"started": 0, "endpoint_unhealthy": False, "compared": 2, "without_result": 0, "oldest": ""}
     assert invoke({}) == nothing
     # WHEN the event has another age THEN that counts in the next comparison, which is not due before its interval
     assert invoke({"min_age_seconds": 0}) == nothing
+    # AND metrics of the last comparison are emitted in each run, those that add up only in the one in which it ends
+    assert {"UploadsWithoutResult", "Unreviewed"} <= telemetry._invocation.values.keys()
+    assert not {"Reviewed", "Overturned"} & telemetry._invocation.values.keys()
     found = invoke({"min_age_seconds": 0, "interval_seconds": 0})
+    assert telemetry._invocation.values["UploadsWithoutResult"] == 2
+    assert {"Reviewed", "Overturned"} <= telemetry._invocation.values.keys()
     assert (found["started"], found["without_result"]) == (2, 2)
     assert found["oldest"] in ("incoming/a.png", "incoming/b.png")  # S3 gives whole seconds
 

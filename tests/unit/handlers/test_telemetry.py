@@ -75,7 +75,9 @@ def test_an_exception_is_one_line_of_json_and_goes_on(
 
     with pytest.raises(RuntimeError):
         handler({}, context)
-    (line,) = lines(capsys)
+    text = capsys.readouterr().out
+    assert '"level":"ERROR","' in text  # CloudWatch bills what is written
+    (line,) = map(json.loads, text.splitlines())
     assert (line["level"], line["exception_name"], line["s3_key"]) == (
         "ERROR",
         "RuntimeError",
@@ -96,8 +98,8 @@ def test_every_name_has_a_unit_and_is_emitted_somewhere() -> None:
 
 
 def test_a_name_that_is_not_declared_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        emit(Surprise=1)
+    with pytest.raises(KeyError, match=r"not in dropsort/contract/metrics\.py: Another, Surprise"):
+        emit(Surprise=1, Another=2, **{metrics.CLASSIFIED: 1})
 
 
 @pytest.mark.parametrize("label", ["bicycle", "Fahrrad für Kinder", "自転車", "x" * 2000])
@@ -148,6 +150,7 @@ def test_a_trace_has_no_responses(
 
     class Watched(tracing.Tracer):
         def capture_lambda_handler(self, *given: Any, capture_response: bool | None = None) -> Any:  # type: ignore[override]
+            assert self.service == "dropsort"
             captured.append(capture_response)
             return super().capture_lambda_handler(*given, capture_response=capture_response)
 
