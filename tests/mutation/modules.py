@@ -203,7 +203,7 @@ MODULES = {
         U + "cli/test_bounds.py",
     ],
     "dropsort.cli.jobs": [U + "cli/test_training_command.py", U + "cli/test_train_options.py"],
-    "dropsort.cli.local": [U + "cli/test_status_line.py", U + "cli/test_demo.py"],
+    "dropsort.cli.local": [U + "cli/test_status_line.py", U + "cli/test_demo_shown.py"],
     "dropsort.cli.locations": [
         U + "cli/test_locations.py",
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dropsort.cli.output import Retrying
 from dropsort.cli.watch import watch
 from dropsort.client import deployed_service
 from dropsort.client import watch as watching
@@ -82,3 +83,53 @@ def test_it_goes_on_unless_it_is_to_end_and_says_that_images_failed_for_now(
     # WHEN it is watched THEN one line reports it
     shown = CliRunner().invoke(watch, [str(tmp_path), *arguments], catch_exceptions=False)
     assert shown.stderr.count("endpoint_busy") == 1
+
+
+def test_the_folder_is_watched_with_the_options_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, Any] = {}
+    service = SimpleNamespace(bucket="images", ignored=lambda _: False)
+
+    class Watched:
+        def __init__(self, _s3: Any, *given: Any, **options: Any) -> None:
+            found.update(options, given=given)
+
+    def run(watched: Any, stop: Any, *, once: bool, done: Any, problem: Any) -> None:
+        assert not stop.is_set()
+        found["once"] = once
+        done(finished(tmp_path / "a.jpg", "low-confidence", "b", None))
+
+    monkeypatch.setattr(deployed_service, "find", lambda _client, stack: {"bikes": service}[stack])
+    monkeypatch.setattr(watching, "Watch", Watched)
+    monkeypatch.setattr(watching, "run", run)
+    monkeypatch.setattr(watching, "is_stored", lambda *given: found.update(stored=given) or True)
+    monkeypatch.setattr(watching, "store", lambda *given: found.update(copied=given) or Path("/sorted/a"))
+    options = [
+        "--prefix",
+        "p",
+        "--exclude",
+        "x",
+        "--include",
+        "y",
+        "--region",
+        "eu-west-1",
+        "--stack",
+        "bikes",
+    ]
+    shown = CliRunner().invoke(watch, [str(tmp_path), *options], standalone_mode=False)
+    assert (shown.return_value, shown.exception) == (0, None)
+    retrying = found.pop("retrying")
+    assert isinstance(retrying, Retrying)
+    assert found == {
+        "given": ("images", tmp_path, "p"), "exclude": ("x",), "include": ("y",), "ignored": service.ignored, "once": False
+    }  # fmt: skip
+    assert shown.stdout == "a.jpg: low-confidence, b\n"
+    assert shown.stderr == f"Watching {tmp_path}; Ctrl-C stops it.\n"
+    # AND a copy is made where that is wanted
+    into = tmp_path.parent / "sorted"
+    shown = CliRunner().invoke(
+        watch, [str(tmp_path), *options, "--sort-into", str(into)], standalone_mode=False
+    )
+    assert shown.stdout == "a.jpg: low-confidence, b → /sorted/a (there already)\n"
+    assert found["stored"][1:] == found["copied"][1:] == (tmp_path, into)
