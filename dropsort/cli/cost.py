@@ -100,10 +100,9 @@ def cost(
     if not is_standard_output(json_file):
         _print(found, f"Estimate by prices of {AS_OF}, us-east-1, US dollars")
         count = f"{instances} {instance_type}"
-        console().print(f"The endpoint, {count}, busy or idle: {found.idle:,.2f} a month.", markup=False)
+        console().print(f"The endpoint, {count}, busy or idle: {found.idle:,.2f} a month.")
         console().print(
-            f"A month with {monthly:,.0f} images: {found.month:,.2f}, of which {found.idle:,.2f} for the endpoint's instances.",
-            markup=False,
+            f"A month with {monthly:,.0f} images: {found.month:,.2f}, of which {found.idle:,.2f} for the endpoint's instances."
         )
     document = {
         "prices_as_of": AS_OF,

@@ -91,7 +91,9 @@ def drop(
     todo: list[LocalFile] = []
 
     def is_there(file: LocalFile) -> bool:
-        size, etag = present.get(file.key, (-1, ""))
+        if file.key not in present:
+            return False
+        size, etag = present[file.key]
         return size == file.size and is_same(s3, bucket, file.key, etag, file.path, size)
 
     for file, there in zip(files, ahead(is_there, files, workers), strict=True):

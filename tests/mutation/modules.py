@@ -173,7 +173,11 @@ MODULES = {
     "dropsort.cli.audit": [U + "cli/test_actions_shown.py", U + "cli/test_audit.py"],
     "dropsort.cli.backfill": [U + "cli/test_backfill.py", U + "cli/test_declined.py"],
     "dropsort.cli.compare": [U + "cli/test_shown_figures.py", U + "cli/test_options_reach_their_function.py"],
-    "dropsort.cli.cost": [U + "cli/test_actions_shown.py", U + "cli/test_cost.py"],
+    "dropsort.cli.cost": [
+        U + "cli/test_actions_shown.py",
+        U + "cli/test_cost.py",
+        U + "cli/test_options_reach_their_function.py",
+    ],
     "dropsort.cli.dataset": [
         U + "cli/test_shown_figures.py",
         U + "cli/test_named.py",

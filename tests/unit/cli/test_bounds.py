@@ -240,4 +240,6 @@ def test_services_that_are_not_there_or_too_many_are_named_by_their_folders(
     services += [SimpleNamespace(folder=name, environment={"A": "b"}) for name in ("/one", "/two")]
     assert "choose one with --data (/one, /two)." in run("env").output
     del services[1]
-    assert run_alone("env").return_value == 0
+    services[0].environment["C"] = "d e"
+    shown = run_alone("env")
+    assert (shown.return_value, shown.stdout) == (0, "export A=b C='d e'\n")

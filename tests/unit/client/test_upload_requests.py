@@ -190,7 +190,7 @@ def test_only_a_file_of_the_same_size_and_content_is_there(
     assert compared == ([("s3", "images", file.key, "etag", file.path, 1)] if size == 1 else [])
 
 
-def test_no_more_uploads_wait_in_the_queue_than_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_upload_is_reported_in_the_order_in_which_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
 
     def files() -> Any:
@@ -200,7 +200,17 @@ def test_no_more_uploads_wait_in_the_queue_than_there_are_workers(monkeypatch: p
     monkeypatch.setattr(dropping, "_upload", lambda _s3, _bucket, file: dropping.Uploaded(file, ""))
     admitted: list[int] = []
     found = dropping.drop(
-        None, "images", files(), again=True, workers=3, admit=lambda: admitted.append(0), done=lambda _: taken.append(0),  # type: ignore[arg-type]
+        None, "images", files(), again=True, workers=3, admit=lambda: admitted.append(0), done=lambda one: taken.append(int(one.file.key)),  # type: ignore[arg-type]
     )  # fmt: skip
-    assert len(found) == len(taken) == len(admitted) == 50
+    assert len(found) == len(admitted) == 50
+    assert taken == [int(item.file.key) for item in found]
     assert {item.file.key for item in found} == {str(number) for number in range(50)}
+
+
+def test_what_is_there_is_reported_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [LocalFile(Path(key), key, 1) for key in ("a", "b", "c")]
+    monkeypatch.setattr(dropping, "is_same", lambda *_: True)
+    monkeypatch.setattr(dropping, "_present", lambda *_: {file.key: (1, file.key) for file in files})
+    done: list[dropping.Uploaded] = []
+    found = dropping.drop(None, "images", files, done=done.append)  # type: ignore[arg-type]
+    assert done == found == [dropping.Uploaded(file, file.key) for file in files]

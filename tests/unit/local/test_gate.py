@@ -200,8 +200,9 @@ def test_a_preflight_is_rejected_and_opens_nothing() -> None:
 def test_readiness_needs_no_signature_and_takes_no_payload() -> None:
     scope = signed("GET", "/ready")
     scope["headers"] = [item for item in scope["headers"] if item[0] == b"host"]
-    behind, status, _, _ = served(scope, (b"payload",))
+    behind, status, headers, _ = served(scope, (b"payload",))
     assert (status, behind.acted) == (200, [b""])
+    assert headers[b"x-dropsort-proof"].decode() == SECRETS.proof(PORT, "")
     # AND the response proves that it is of the service, and of this port
     headers = served(with_header(scope, "x-dropsort-nonce", "one"))[2]
     assert headers[b"x-dropsort-proof"].decode() == SECRETS.proof(PORT, "one")

@@ -240,6 +240,11 @@ def test_a_result_that_cannot_be_written_is_tried_less_and_less_often_to_twice_a
     assert pauses == [0.5, 2, 5, 15, 30, 30, 30]
 
 
+def test_eight_decisions_are_stored_and_eight_applied_at_once(s3: Any) -> None:
+    with session_of(s3) as session:
+        assert session._pool._max_workers == session._applying._max_workers == 8
+
+
 def test_what_was_not_stored_is_no_longer_claimed(s3: Any, upload: Upload) -> None:
     old = upload("a.png")
     with session_of(s3) as session:
