@@ -50,7 +50,8 @@ def inspect(data: bytes) -> None:
     Rejection
         ``truncated_image``, ``too_complex``.
     """
-    at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    flags = data[:11][-1]  # of a shorter file, which has no frame, it does not matter
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     blocks = 0
     while at < len(data):
         if data[at] == 0x2C:
@@ -65,7 +66,6 @@ def inspect(data: bytes) -> None:
             at += 1 + data[at]
             blocks += 1
             limits.check_count("GIF", "blocks before its first frame", blocks, limits.MAX_SEGMENTS)
-        at += 1
         blocks += 1
         limits.check_count("GIF", "blocks before its first frame", blocks, limits.MAX_SEGMENTS)
     raise Rejection("truncated_image", "GIF: it ends before its first frame.")

@@ -101,6 +101,12 @@ def test_every_byte_of_sizes_and_offsets_counts() -> None:
         assert icon.plain_rows(bytes(changed), 9, 3) == (begin + more, row, 3)
         with pytest.raises(Rejection, match="ICO: its pixels end early"):
             alone(bytes(changed[22:]), 9, 3)
+    changed = bytearray(content)
+    changed[37] = 1  # 264 bits
+    assert icon.plain_rows(bytes(changed), 9, 3) == (62, 300, 3)
+    changed = bytearray(content)
+    changed[38] = 3
+    assert icon.plain_rows(bytes(changed), 9, 3) == (begin, row, 3)
     content[22 + 19] = 1
     with pytest.raises(Rejection, match=f"ICO: its bitmap has compression {FAR}"):
         alone(bytes(content[22:]), 9, 3)
@@ -113,7 +119,8 @@ def test_every_byte_of_sizes_and_offsets_counts() -> None:
         (4, 2, (5, 2), False), (4, 2, (4, 3), False),
         (4, 2, (3, 2), False), (4, 2, (4, 1), False), (256, 2, (0, 2), True), (257, 2, (1, 2), True),
         (256, 2, (1, 2), False), (4, 300, (4, 44), True),
-        (4, 300, (4, 88), True), (4, 300, (4, 45), False), (4, 2, (4, 6), False), (2, 4, (4, 2), False),
+        (4, 300, (4, 88), True), (4, 300, (4, 45), False), (4, 301, (4, 45), True), (4, 301, (4, 90), True),
+        (4, 301, (4, 44), False), (4, 2, (4, 6), False), (2, 4, (4, 2), False),
     ],
 )  # fmt: skip
 def test_the_size_in_a_directory(width: int, height: int, given: tuple[int, int], whole: bool) -> None:

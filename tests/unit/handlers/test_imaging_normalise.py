@@ -17,6 +17,7 @@ from handlers.imaging.decoding import Decoded
 from handlers.rejections import Rejection
 from tests.unit.handlers.sample_images import decoded, drawn, encoded, noise, prepare, rejection, with_chunk
 from tests.unit.handlers.test_imaging_colour import profile
+from tests.unit.handlers.test_imaging_orientation import exif
 
 MOST = 98_304
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -59,6 +60,7 @@ CONVERTED = b"BM" + struct.pack("<I", 34) + BMP[6:] + b"\r\n" * 8
         (UnidentifiedImageError("0x7f"), ["data is truncated"], "truncated_image", "BMP: data is truncated."),
         (MemoryError(), [], "too_complex", "BMP: it takes more memory than there is."),
         (Rejection("truncated_image", "It ends."), [], "truncated_image", "It ends."),
+        (Rejection("corrupt_image", "It breaks."), [], "corrupt_image", "It breaks."),
         (Rejection("too_complex", "It is much."), [], "too_complex", "It is much."),
     ],
 )
@@ -68,7 +70,11 @@ def test_an_error_of_a_decoder_is_a_rejection_with_its_reason(
     failing(monkeypatch, error, *notes)
     refused = rejection(BMP)
     assert (refused.code, str(refused)) == (code, str(Rejection(code, found)))
-    assert code in ("truncated_image", "too_complex") or refused.__cause__ is error
+    assert (
+        code in ("truncated_image", "too_complex")
+        or isinstance(error, Rejection)
+        or refused.__cause__ is error
+    )
     # GIVEN a file whose line ends were converted THEN a damaged one has this too
     more = rejection(CONVERTED)
     assert more.code == code
@@ -139,6 +145,7 @@ def transparent(mode: str, alpha: int) -> Image.Image:
         (encoded(drawn(30, 20, "L"), "JPEG"), True),
         (encoded(drawn(30, 20, "CMYK"), "JPEG"), False),
         (encoded(drawn(30, 20), "JPEG")[:-2], False),
+        *((encoded(drawn(30, 20), "JPEG", exif=exif(0x0112, turn)), turn == 1) for turn in (1, 2, 6)),
         (encoded(drawn(30, 20), "GIF"), False),
         (encoded(drawn(30, 20), "BMP"), False),
         (encoded(drawn(30, 20), "MPO", save_all=True, append_images=[drawn(30, 20)]), False),

@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from handlers.imaging import limits, pixel_values, png, png_pixels
 from handlers.rejections import Rejection
@@ -247,6 +247,15 @@ def test_a_row_more_shows_whether_rows_are_missing(mode: str, colour: int, heigh
         END,
     )
     assert png_pixels.load_by_row(found) is None
+
+
+def test_text_that_is_too_long_when_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = png_chunk(b"IDAT", zlib.compress(rows(noise(9, 4), 4)))
+    for count, is_read in ((99, True), (100, False)):
+        text = png_chunk(b"zTXt", b"a\0\0" + zlib.compress(b"x" * count))
+        monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_CHUNK", 99)
+        found = inspected(header(9, 4), content, text, END)
+        assert (png_pixels.load_by_row(found) is not None) == is_read
 
 
 def test_a_second_header_of_another_size_is_no_row_more() -> None:

@@ -95,6 +95,7 @@ def test_the_smallest_usual_depth_that_holds_all_values_is_white(bits: int) -> N
     for low in (0, top // 3):
         values = [low, top // 3 + 5, top // 2 + 9, top - 1, top]
         assert shown(values, "I") == between(values, 0, top)
+        assert shown(values, "I")[-1] == 255
         if following:
             values[-1] = top + 1
             assert shown(values, "I") == between(values, 0, 2**following - 1)
@@ -372,6 +373,9 @@ def test_colour_that_is_not_combined() -> None:
         assert pixel_values.combined(*halves(values), bits) is None
     for significant in (None, 12):
         assert pixel_values.combined(*halves([(0, 0, 0)]), significant) is None
+    found = pixel_values.combined(*halves([(256, 512, 0)]), None)
+    assert found
+    assert list(found.tobytes()) == [64, 128, 0]
     # What has more bits than the file says is white.
     found = pixel_values.combined(*halves([(1024, 1023, 65535)]), 10)
     assert found
