@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -37,13 +37,13 @@ class SplicedFile(io.RawIOBase):
         last = self._ends[-1]
         end = last if size is None or size < 0 else min(last, self._at + size)
         found: list[bytes | memoryview] = []
-        number = bisect_right(self._ends, self._at)
-        while self._at < end:
-            part, begin = self._parts[number], self._ends[number] - len(self._parts[number])
-            found.append(part[self._at - begin : end - begin])
-            self._at += len(found[-1])
-            number += 1
-        return b"".join(found)
+        for number in range(bisect_right(self._ends, self._at), bisect_left(self._ends, end) + 1):
+            part = self._parts[number]
+            begin = self._ends[number] - len(part)
+            found.append(part[max(self._at - begin, 0) : end - begin])
+        content = b"".join(found)
+        self._at += len(content)
+        return content
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; returns the new position."""
