@@ -32,7 +32,7 @@ def damaged(run: Any, code: str = "corrupt_image") -> None:
         if code == "corrupt_image"
         else "a part of the data of a tile is missing"
     )
-    with pytest.raises(Rejection, match=f"JPEG2000: {words}") as found:
+    with pytest.raises(Rejection, match=rf" JPEG2000: {words}\.$") as found:
         run()
     assert found.value.code == code
 

@@ -70,7 +70,7 @@ def test_values_in_text(kind: bytes, values: bytes, rejected: str) -> None:
 def test_a_count_of_values_in_text_is_reported() -> None:
     with pytest.raises(Rejection, match="PPM: 6 values are declared, 5 are there"):
         ppm.inspect(TEXT[b"P2"] + b"1 22 333 4 5")
-    with pytest.raises(Rejection, match="PPM: it has more data than its header says"):
+    with pytest.raises(Rejection, match=r" PPM: it has more data than its header says\.$"):
         ppm.inspect(TEXT[b"P2"] + b"1 22 333 4 5 6 7")
 
 
@@ -123,7 +123,7 @@ def test_data_after_the_last_row(kind: bytes, rest: bytes, rejected: str) -> Non
     header, count = BINARY[kind]
     assert code(header + b"\x01" * count + rest) == rejected
     if rejected:
-        with pytest.raises(Rejection, match="PPM: it has more data than its header says"):
+        with pytest.raises(Rejection, match=r" PPM: it has more data than its header says\.$"):
             ppm.inspect(header + b"\x01" * count + rest)
 
 
