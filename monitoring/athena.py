@@ -69,7 +69,7 @@ def query_sql(
         raise MonitoringError(f"The first hour, {first:{_HOUR}}, is after the last, {last:{_HOUR}}.")
     quoted = ", ".join("'" + label.replace("'", "''") + "'" for label in labels)
     return (
-        _QUERY.read_text()
+        _QUERY.read_text(encoding="utf-8")
         .replace("{table}", _plain(table))
         .replace("{endpoint}", _plain(endpoint))
         .replace("{variant}", _plain(variant))

@@ -151,7 +151,7 @@ class Model:
     def __init__(self, folder: Path) -> None:
         path, label_path = folder / GRAPH, folder / LABELS
         try:
-            self.labels: list[str] = json.loads(label_path.read_text())
+            self.labels: list[str] = json.loads(label_path.read_bytes())
             graph = path.read_bytes()
         except FileNotFoundError as error:
             raise FileNotFoundError(

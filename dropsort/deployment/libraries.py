@@ -98,7 +98,7 @@ def install(lock: Path, target: LibraryTarget, tree: Path) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         reduced = Path(folder, lock.name)
-        reduced.write_text("".join(requirements(_read(lock), target)))
+        reduced.write_text("".join(requirements(_read(lock), target)), encoding="utf-8")
         command = [*pip.command(), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
         command += ["--require-hashes", "--no-deps", "--no-compile", "--target", str(tree), *target.options]
         result = subprocess.run([*command, "-r", str(reduced)], capture_output=True, text=True, check=False)
@@ -160,6 +160,6 @@ def _delete(path: Path) -> None:
 
 def _read(lock: Path) -> str:
     try:
-        return lock.read_text()
+        return lock.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise PackageError(f"No lock file {lock}: install Dropsort again.") from None

@@ -71,7 +71,7 @@ def ensure(lock: Path = LOCK, home: Path = HOME, on_step: OnStep = no_steps) -> 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Hold the folder's lock; the system lets go of it if this process is killed."""
-    with (home / "lock").open("w") as handle:
+    with (home / "lock").open("wb") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -22,8 +22,9 @@ SKIPPED = (
     libcst.FormattedString,
     libcst.Decorator,
 )
-# Arguments that decide nothing: that both have the same length, the garbage collector, names of threads, and what types need.
-NEUTRAL = {"strict", "gc", "thread_name_prefix", "total"}
+# Arguments that decide nothing: that both have the same length, the garbage collector, names of threads, what types need, and what
+# a digest is for. That the encoding of a file is given, test_structure.py requires.
+NEUTRAL = {"strict", "gc", "thread_name_prefix", "total", "encoding", "usedforsecurity"}
 
 
 class _Found(libcst.CSTVisitor):

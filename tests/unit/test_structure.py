@@ -180,3 +180,21 @@ def test_what_torch_loads_is_data_alone() -> None:
     for call in calls:
         given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
         assert given.get("weights_only") == "True", ast.unparse(call)
+
+
+def test_the_encoding_of_each_text_file_is_given() -> None:
+    """Otherwise it is that of the user's locale."""
+    for module, path in MODULES.items():
+        calls = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and package_of(module) != "benchmarks"
+        ]
+        for call in calls:
+            name, given = ast.unparse(call.func).split(".")[-1], [ast.unparse(one) for one in call.args]
+            mode = [*given, "'r'"][name == "fdopen"]
+            text = name in ("read_text", "write_text") or (
+                name in ("open", "fdopen") and re.fullmatch("'[rwxa+t]+'", mode)
+            )
+            options = {one.arg for one in call.keywords}
+            assert not text or options & {"encoding", "fileobj"}, f"{path}, line {call.lineno}"

@@ -97,14 +97,15 @@ def upload(
     existing: dict[str, str] = {}
     try:
         for listing in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            existing.update({o["Key"]: o["ETag"].strip('"') for o in listing.get("Contents", [])})
+            existing.update({o["Key"]: o["ETag"] for o in listing.get("Contents", [])})
     except client.exceptions.ClientError as error:
         raise TrainingError(f"the bucket {bucket} cannot be listed: {error}") from error
     objects = list(_objects(data, prefix, f"s3://{bucket}/{prefix.rstrip('/')}"))
     sent = 0
     for done, (key, read) in enumerate(objects, 1):
         content = read()
-        if existing.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if existing.get(key) != f'"{digest}"':  # an ETag has quotation marks
             try:
                 client.put_object(Bucket=bucket, Key=key, Body=content)
             except client.exceptions.ClientError as error:

@@ -151,7 +151,7 @@ def _part(
     if given := parts.get(image.path.name):
         return given
     names = [one.path.name for one in group if not one.part]  # of reviewed images
-    given_parts = {one.part for one in group} | {parts.get(name, "") for name in names}
+    given_parts = {one.part for one in group} | {parts.get(name) for name in names}
     if trained or given_parts & {"train", "validation"}:
         return "train"
     if "test" in given_parts:

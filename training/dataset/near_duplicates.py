@@ -57,9 +57,8 @@ def near_pairs(hashes: Sequence[int], distance: int = DISTANCE) -> Iterable[tupl
     for start in range(0, len(words), _BLOCK):
         block = words[start : start + _BLOCK]
         for other in range(start, len(words), _BLOCK):
-            differing = np.zeros((len(block), len(words[other : other + _BLOCK])), np.uint8)
-            for byte in range(8):
-                differing += _BITS[block[:, byte, None] ^ words[None, other : other + _BLOCK, byte]]
+            against = words[other : other + _BLOCK]
+            differing = sum(_BITS[block[:, byte, None] ^ against[None, :, byte]] for byte in range(8))
             for i, j in np.argwhere(differing <= distance):
                 if start + i < other + j:
                     yield int(start + i), int(other + j)
@@ -83,8 +82,8 @@ def _small(path: Path) -> NDArray[np.float64]:
         return np.zeros(_SIDE * _SIDE)
     pixels: NDArray[np.float64] = np.asarray(small, np.float64).ravel()
     pixels -= pixels.mean()
-    pixels /= float(np.sqrt(pixels @ pixels)) or 1.0
-    return pixels
+    length = float(np.sqrt(pixels @ pixels))
+    return pixels / length if length else pixels
 
 
 def groups(count: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
@@ -121,7 +120,7 @@ def published(folder: Path) -> set[str]:
         split_rows = {
             part: {r[column]: r["file"] for r in rows if r.get("split") == part} for part in ("train", "test")
         }
-        with lists[0].open(newline="", encoding="utf-8") as stream:
+        with lists[0].open(encoding="utf-8") as stream:
             pairs = [
                 [str(int(float(row[c]))) for c in _LIST_COLUMNS]
                 for row in csv.DictReader(stream)

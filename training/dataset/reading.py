@@ -142,7 +142,7 @@ def _manifest_csv(path: Path) -> Iterator[LabelledImage]:
 
 def _lst(path: Path) -> Iterator[LabelledImage]:
     names_file = path.parent / "labels.json"
-    names = json.loads(names_file.read_text()) if names_file.is_file() else None
+    names = json.loads(names_file.read_bytes()) if names_file.is_file() else None
     part = path.stem if path.stem in PARTS else ""
     folder = path.parent / path.stem
     by_name: dict[str, list[Path]] = defaultdict(list)

@@ -66,12 +66,8 @@ def scarce(dataset: Dataset) -> list[str]:
         for label, count in counts.items() if part in ("validation", "test") else ():
             if count < FEWEST:
                 groups = Counter(p.group for p in dataset.images if p.label == label and p.group >= 0)
-                largest = max(groups.values(), default=0)
-                why = (
-                    f", as {largest} of its images are near-duplicates of each other"
-                    if largest > FEWEST
-                    else ""
-                )
+                large = [size for size in groups.values() if size > FEWEST]
+                why = f", as {max(large)} of its images are near-duplicates of each other" if large else ""
                 found.append(
                     f"The part {part} has only {count} of {label!r}{why}: figures of it mean little; add more, and more varied, images"
                 )
@@ -114,14 +110,14 @@ def folds(
 ) -> list[NDArray[np.bool_]]:
     """Which images each fold leaves out, `count` flags [N]: every image once, labels in proportion, near-duplicates together."""
     random = np.random.default_rng(seed)
-    assigned = np.zeros(len(truth), int)
+    assigned = np.zeros(len(truth))
     for label in np.unique(truth):
-        sizes = np.zeros(count, int)
+        sizes = np.zeros(count)
         members = groups[truth == label]
         units = np.unique(members)
         for unit in units[random.permutation(len(units))]:
             fold = int(sizes.argmin())
-            sizes[fold] += int((members == unit).sum())
+            sizes[fold] += (members == unit).sum()
             assigned[(truth == label) & (groups == unit)] = fold
     for unit, first in zip(*np.unique(groups, return_index=True), strict=True):
         assigned[groups == unit] = assigned[first]  # groups of several labels too

@@ -40,7 +40,7 @@ def load_model(folder: Path) -> tuple[inference.Model, dict[str, Any]]:
     try:
         model = inference.load(folder)
         path = Path(folder) / model_folder.METRICS
-        return model, json.loads(path.read_text()) if path.is_file() else {}
+        return model, json.loads(path.read_bytes()) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise TrainingError(str(error)) from None
 

@@ -22,7 +22,7 @@ _LOCK = resources.requirements("run.txt")
 def files() -> dict[str, bytes]:
     """Every file of the source: path below the working directory, and content."""
     try:
-        train, lock = _TRAIN.read_text(), _LOCK.read_text()
+        train, lock = (path.read_text(encoding="utf-8") for path in (_TRAIN, _LOCK))
     except OSError as error:
         raise TrainingError(f"{error.filename} is missing: install Dropsort again") from error
     wanted = [line for line in train.splitlines() if name_of(line) not in IN_THE_IMAGE]

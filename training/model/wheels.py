@@ -34,7 +34,7 @@ def requirements() -> str:
         The lock file is missing, or lacks one of them.
     """
     try:
-        blocks = _LOCK.read_text().replace("\\\n", "\\").splitlines()
+        blocks = _LOCK.read_text(encoding="utf-8").replace("\\\n", "\\").splitlines()
     except OSError as error:
         raise TrainingError(f"{_LOCK} is missing: install Dropsort again") from error
     found = {block.split("==")[0]: block.replace("\\", "\\\n") for block in blocks}
@@ -78,7 +78,7 @@ def fetch(on_step: OnStep = no_steps) -> list[Path]:
 def _download(text: str, folder: Path) -> None:
     folder.mkdir()
     lock = folder.with_suffix(".txt")
-    lock.write_text(text)
+    lock.write_text(text, encoding="utf-8")
     try:
         command = [*pip.command(), "download", "--quiet", "--disable-pip-version-check", "--no-input"]
     except DropsortError as error:

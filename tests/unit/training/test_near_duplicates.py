@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,30 @@ def test_test_images_that_nearly_equal_one_another_are_not_near_the_training(
     train = [LabelledImage(tree / "blue" / "0.png", "blue")]
     assert near_duplicates.near_images(test, train) == set()
     assert near_duplicates.near_images(test[:1], [*train, test[1]]) == {copy}
+    assert near_duplicates.near_images(test[:1], test[1:]) == {copy}
+    assert near_duplicates.near_images(train, test) == set(), "nor are those of the training"
+
+
+def test_pixels_are_compared_as_the_means_of_16_by_16_areas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 32), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    means = pixels.reshape(16, 3, 16, 2).mean((1, 3)).ravel()
+    expected = (means - means.mean()) / np.linalg.norm(means - means.mean())
+    found = near_duplicates._small(tmp_path / "a.png")
+    assert found.shape == (256,)
+    assert np.abs(found - expected).max() < 0.002, "rounded to whole luminance"
+    # AND a correlation of exactly as much as counts does
+    Image.fromarray(pixels[::-1]).save(tmp_path / "b.png")
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    value = float(found @ near_duplicates._small(paths[1]))
+    for least, pairs in ((value, [(0, 1)]), (np.nextafter(value, 2), [])):
+        monkeypatch.setattr(near_duplicates, "CORRELATION", least)
+        assert list(near_duplicates.confirmed(paths, [(0, 1)])) == pairs
+    # AND a blank image is like no other
+    Image.new("L", (20, 20), 90).save(tmp_path / "blank.png")
+    assert near_duplicates._small(tmp_path / "blank.png").tolist() == [0.0] * 256
 
 
 def test_ten_of_64_bits_make_a_near_duplicate_and_eleven_do_not() -> None:
@@ -109,7 +134,19 @@ def test_a_published_list_names_test_images_that_are_in_training_too(tmp_path: P
     )
     # Row 9 is not in the manifest, row 8 in no part.
     assert near_duplicates.published(folder) == {"t5.png"}
-    manifest.write_text("file,split\nt5.png,test\n")
-    assert near_duplicates.published(folder) == set(), "no numbers of rows"
-    manifest.write_text("")
-    assert near_duplicates.published(folder) == set()
+    for without in ("file,split\nt5.png,test\n", ""):
+        manifest.write_text(without)
+        assert near_duplicates.published(folder) == set(), "no numbers of rows"
+
+
+def test_a_published_list_farther_above_counts_if_the_nearer_one_has_no_rows(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    name = os.fsdecode(b"t\r\n\xe9.png")
+    for location, manifest in (
+        (folder, "file,split\n"),
+        (tmp_path, f'file,x_row,split\n"{name}",5,test\nb,7,train\n'),
+    ):
+        (location / "duplicates.csv").write_text("TestID,TrainID\n5,7\n")
+        (location / "manifest.csv").write_bytes(os.fsencode(manifest))
+    assert near_duplicates.published(folder) == {name}, "whatever is in a name"

@@ -31,15 +31,20 @@ def test_upload_writes_what_the_channels_need_and_then_skips_it(
     data = dataset.split(dataset.read(image_tree(10)), validation=0.2, test=0.2)
     seen: list[tuple[int, int, str]] = []
 
-    client.put_object(Bucket="pictures", Key="p/notes.txt", Body=b"of somebody else")
+    client.put_object(Bucket="pictures", Key="X/notes.txt", Body=b"of somebody else")
+    listed: list[str] = []
+    client.meta.events.register(
+        "provide-client-params.s3.ListObjectsV2", lambda params, **_: listed.append(params["Prefix"])
+    )
 
-    first = channels.upload(data, client, "pictures", "p", progress=lambda *step: seen.append(step))
-    again = channels.upload(data, client, "pictures", "p")
+    first = channels.upload(data, client, "pictures", "/X/", progress=lambda *step: seen.append(step))
+    again = channels.upload(data, client, "pictures", "X")
 
-    keys = {o["Key"] for o in client.list_objects_v2(Bucket="pictures")["Contents"]}
-    assert {"p/train_lst/train.lst", "p/validation_lst/validation.lst", "p/labels.json"} <= keys
-    index = client.get_object(Bucket="pictures", Key="p/train_lst/train.lst")["Body"].read().decode()
-    assert {f"p/train/{line.split(chr(9))[2]}" for line in index.splitlines()} <= keys
+    assert listed == ["X/", "X/"]
+    keys = {o["Key"] for o in client.list_objects_v2(Bucket="pictures", Prefix="X/")["Contents"]}
+    assert {"X/train_lst/train.lst", "X/validation_lst/validation.lst", "X/labels.json"} <= keys
+    index = client.get_object(Bucket="pictures", Key="X/train_lst/train.lst")["Body"].read().decode()
+    assert {f"X/train/{line.split(chr(9))[2]}" for line in index.splitlines()} <= keys
     assert (first.skipped, again.sent) == (0, 0)
     assert again.skipped == first.sent == len(keys) - 1
     assert seen[-1][0] == seen[-1][1] == first.sent
