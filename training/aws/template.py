@@ -129,9 +129,9 @@ def _parse(text: bytes) -> dict[str, Any]:
         if isinstance(node, yaml.ScalarNode):
             value = loader.construct_scalar(node)
         elif isinstance(node, yaml.SequenceNode):
-            value = loader.construct_sequence(node, deep=True)
+            value = loader.construct_sequence(node)
         else:
-            value = loader.construct_mapping(node, deep=True)
+            value = loader.construct_mapping(node)
         return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
     Loader.add_multi_constructor("!", short_form)

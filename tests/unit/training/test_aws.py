@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from training.aws import requests
 from training.aws.requests import AwsRequest, check, send, send_all, split_s3
 from training.errors import TrainingError
 
@@ -73,6 +75,46 @@ def test_a_wrong_request_says_what_is_wrong(request_: AwsRequest, words: str) ->
         check(request_)
 
 
+def test_what_botocore_leaves_to_the_service_is_checked_in_every_part_of_a_request() -> None:
+    image = {"Image": "a b", "Environment": {"9": "v" * 1024, "A": "v" * 1025}}
+    containers, pattern = [{}, image], r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"
+    tags = [
+        {"Key": "é9 _", "Value": "é9\u00a0_\n@"},
+        {"Key": "x" * 128, "Value": "!"},
+        {"Key": "x" * 129, "Value": ""},
+    ]
+    given = {"ModelName": "a", "Containers": containers, "EnableNetworkIsolation": True, "Tags": tags}
+    with pytest.raises(TrainingError) as error:
+        check(AwsRequest("sagemaker", "CreateModel", given))
+    prefix = "sagemaker CreateModel is not valid: "
+    assert str(error.value).removeprefix(prefix).split("; ") == [
+        "Containers[1].Image is 'a b', which does not match [\\S]+",
+        "Containers[1].Environment key '9' is '9', which does not match [a-zA-Z_][a-zA-Z0-9_]*",
+        "Containers[1].Environment.A is 1025, at most 1024 is allowed",
+        f"Tags[1].Value is '!', which does not match {pattern}",
+        "Tags[2].Key is 129, at most 128 is allowed",
+    ]
+    with pytest.raises(
+        TrainingError, match=r"Containers\[0\]\.Mode is 'One', allowed are SingleModel, MultiModel$"
+    ):
+        check(AwsRequest("sagemaker", "CreateModel", {"ModelName": "a", "Containers": [{"Mode": "One"}]}))
+
+
+def test_an_operation_without_parameters_and_a_pattern_of_java_alone_are_left_to_the_service() -> None:
+    check(AwsRequest("sts", "GetCallerIdentity", {}))
+    for pattern, value, matches in [
+        ("(?<x", "x", True), (r"\p{L}", "é", True), (r"\p{L}", "-", False), (r"\p{N}", "9", True), (r"\p{N}", "a", False),
+        (r"\p{Z}", " ", True), (r"\p{Z}", "a", False), ("a.b", "a\nb", True), ("a|b", "ab", False), ("a", "ba", False),
+    ]:  # fmt: skip
+        shape = SimpleNamespace(type_name="string", metadata={"pattern": pattern})
+        assert (list(requests._violations(value, shape)) == []) is matches, (pattern, value)
+    assert AwsRequest("s3", "ListBuckets").document() == {
+        "service": "s3",
+        "operation": "ListBuckets",
+        "parameters": {},
+    }
+
+
 def test_what_is_invalid_is_neither_reported_nor_sent() -> None:
     seen: list[AwsRequest] = []
     with pytest.raises(TrainingError):
@@ -84,9 +126,9 @@ def test_what_is_invalid_is_neither_reported_nor_sent() -> None:
 def test_requests_are_reported_and_sent_in_their_order() -> None:
     session = boto3.Session("key", "secret", region_name="us-east-1")
     seen: list[AwsRequest] = []
-    requests = [AwsRequest("s3", "CreateBucket", {"Bucket": "a-bucket"}), AwsRequest("s3", "ListBuckets")]
-    responses = send_all(requests, session, seen.append)
-    assert seen == requests
+    both = [AwsRequest("s3", "CreateBucket", {"Bucket": "a-bucket"}), AwsRequest("s3", "ListBuckets")]
+    responses = send_all(both, session, seen.append)
+    assert seen == both
     assert [bucket["Name"] for bucket in responses[1]["Buckets"]] == ["a-bucket"]
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,8 +157,61 @@ def test_one_instance_is_reported_to_get_no_canary() -> None:
     two = endpoint_requests.requests({**parameters, "EndpointInstanceCount": "2"}, "dropsort", "us-east-1")[
         -1
     ]
-    assert "a canary needs two instances" in one.note
-    assert "canary" not in two.note
+    assert two.note == "sent by CloudFormation, which generates the names of model and configuration"
+    assert one.note == f"{two.note}; a canary needs two instances, with one all traffic moves at once"
+
+
+def test_the_requests_are_those_of_the_given_template_stack_and_account(tmp_path: Path) -> None:
+    alarms = "".join(f"  {name}: {{Properties: {{AlarmName: x}}}}\n" for name in endpoint_requests.ALARMS)
+    (tmp_path / "template.yaml").write_text(
+        f"""
+Resources:
+{alarms}
+  Model: {{Properties: {{ExecutionRoleArn: !GetAtt EndpointRole.Arn, Tags: [{{Key: bucket, Value: !Ref Bucket}}]}}}}
+  EndpointConfig:
+    Properties:
+      ProductionVariants: [{{VariantName: "1", ModelName: m, InitialInstanceCount: "2", InitialVariantWeight: "0.5"}}]
+      Tags: [{{Key: bucket, Value: !GetAtt Bucket.Arn}}]
+  Endpoint: {{Properties: {{EndpointName: !Sub "${{AWS::StackName}}-${{AWS::AccountId}}-${{AWS::Region}}", EndpointConfigName: c}}}}
+"""
+    )
+    found = endpoint_requests.requests(
+        {}, "st", "cn-north-1", account="210987654321", template=tmp_path / "template.yaml"
+    )
+    bucket = "arn:aws-cn:s3:::st-bucket"
+    assert [(one.service, one.operation, one.parameters) for one in found] == [
+        ("sagemaker", "CreateModel", {
+            "ModelName": "st-Model", "ExecutionRoleArn": "arn:aws-cn:iam::210987654321:role/st-EndpointRole",
+            "Tags": [{"Key": "bucket", "Value": "st-bucket"}],
+        }),
+        ("sagemaker", "CreateEndpointConfig", {
+            "EndpointConfigName": "st-EndpointConfig",
+            "ProductionVariants": [
+                {"VariantName": "1", "ModelName": "m", "InitialInstanceCount": 2, "InitialVariantWeight": 0.5}
+            ],
+            "Tags": [{"Key": "bucket", "Value": bucket}],
+        }),
+        ("sagemaker", "UpdateEndpoint", {"EndpointName": "st-210987654321-cn-north-1", "EndpointConfigName": "c"}),
+    ]  # fmt: skip
+    values = endpoint_requests.read({}, "st", "us-east-1").values
+    logs = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/st:*"
+    assert values["EndpointLogs.Arn"] == logs
+    assert [values[f"AWS::{name}"] for name in ("Partition", "URLSuffix", "AccountId")] == [
+        "aws", "amazonaws.com", "123456789012"
+    ]  # fmt: skip
+    assert endpoint_requests.read({}, "st", "cn-north-1").values["AWS::URLSuffix"] == "amazonaws.com.cn"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "typed"),
+    [
+        ("integer", "2", 2), ("long", "2", 2), ("float", "2", 2.0), ("double", "2", 2.0), ("string", "2", "2"), ("integer", 2, 2),
+        ("float", 2, 2), ("timestamp", "2", "2"),
+    ],
+)  # fmt: skip
+def test_a_parameter_gets_the_type_of_the_service(kind: str, value: Any, typed: Any) -> None:
+    found = endpoint_requests._typed(value, SimpleNamespace(type_name=kind))
+    assert (type(found), found) == (type(typed), typed)
 
 
 def test_what_an_endpoint_may_still_run_on_remains_when_it_is_replaced() -> None:
@@ -225,6 +279,7 @@ Resources:
       Get: !GetAtt Other.Arn
       Part: !Select [1, !Split ["//", "s3://b"]]
       Join: !Join [",", [!Ref Name, b]]
+      Deep: !If [Either, [[!Ref Name], {A: [!Ref Name]}], no]
 """
     )
     assert Template(path, {"Own": "mine", "Other.Arn": "arn"}).properties("It") == {
@@ -237,4 +292,5 @@ Resources:
         "Get": "arn",
         "Part": "b",
         "Join": "a,b",
+        "Deep": [["a"], {"A": ["a"]}],
     }

@@ -24,8 +24,9 @@ def test_addresses() -> None:
 
 
 def test_a_region_without_the_image_is_an_error() -> None:
-    with pytest.raises(TrainingError, match="mars-north-1"):
-        image_uri("pytorch-training", "mars-north-1")
+    for image in IMAGES:
+        with pytest.raises(TrainingError, match=f"no {image} image in region 'mars-north-1'"):
+            image_uri(image, "mars-north-1")
     with pytest.raises(TrainingError, match="mx-central-1"):
         image_uri("image-classification", "mx-central-1")
 
