@@ -345,8 +345,11 @@ MODULES = {
         U + "training/test_held_out.py",
         U + "training/test_dataset.py",
     ],
-    "training.registry.model_packages": [U + "training/test_registry.py"],
-    "training.registry.registry": [U + "training/test_registry.py"],
+    "training.registry.model_packages": [
+        U + "training/test_registry_requests.py",
+        U + "training/test_registry.py",
+    ],
+    "training.registry.registry": [U + "training/test_registry_requests.py", U + "training/test_registry.py"],
     "training.registry.rollout": [U + "training/test_rollout.py"],
     "training.registry.rollout_plan": [
         U + "training/test_rollout_plan.py",

@@ -121,7 +121,7 @@ def plan_without_account(
         arn, 1, APPROVED, image, f"s3://{bucket}/models/{group}/0123456789abcdef/model.tar.gz"
     )
     alarm = f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{stack}-endpoint-errors"
-    create, start = plan(placeholder, stack, alarms=[alarm], thresholds=thresholds, instances=instances)
+    create, start = plan(placeholder, stack, alarms=[alarm], instances=instances)
     more = (
         "labels and thresholds of the version are added" if thresholds else "the version's labels are added"
     )

@@ -308,8 +308,19 @@ def test_a_stack_that_does_not_exist_is_named(session: Session) -> None:
 
 
 def test_declined_nothing_is_changed(session: Session) -> None:
-    session.cloudformation("describe_stacks", stack(), StackName=STACK)
-    assert execute(session, confirm=lambda _: False).executed is False
+    # GIVEN a stack without two of the parameters
+    given = stack(EndpointInstanceCount="1")
+    entries = given["Stacks"][0]["Parameters"]
+    entries[:] = [
+        entry for entry in entries if entry["ParameterKey"] not in ("Labels", "FamiliarityThreshold")
+    ]
+    session.cloudformation("describe_stacks", given, StackName=STACK)
+    result = execute(session, confirm=lambda _: False, instances=2)
+    assert result == rollout.RolloutResult(
+        PACKAGE,
+        {"ModelDataUrl": (OLD, NEW), "Threshold": ("0.93", "0.87"), "EndpointInstanceCount": ("1", "2")},
+        executed=False,
+    )
 
 
 def test_a_stack_that_runs_the_version_already_is_left_alone(session: Session) -> None:
