@@ -365,7 +365,7 @@ MODULES = {
     "training.dataset.reading": [U + "training/test_dataset.py", U + "training/test_indexes.py"],
     "training.evaluation.reference_file": [U + "training/test_evaluate.py"],
     "training.stages.fit": [U + "training/test_fit_stage.py"],
-    "training.stages.export": [U + "training/test_stages.py", U + "training/test_fit_stage.py"],
+    "training.stages.export": [U + "training/test_export.py"],
     "training.stages.evaluate": [U + "training/test_stages.py", U + "training/test_fit_stage.py"],
     "training.aws.container_images": [U + "training/test_images.py", U + "training/test_jobs.py"],
     "training.aws.endpoint_requests": [U + "training/test_endpoint_requests.py"],

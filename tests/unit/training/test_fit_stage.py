@@ -21,13 +21,13 @@ needs.module("training", "onnx")
 from training import dataset  # noqa: E402
 from training.dataset import Dataset, fingerprints  # noqa: E402
 from training.inference import decode  # noqa: E402
+from training.model import card  # noqa: E402
+from training.progress import EpochProgress  # noqa: E402
 from training.settings import TrainingSettings  # noqa: E402
 from training.stages import evaluate  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("torch")
-torch, fit_stage, export = (
-    Deferred(name) for name in ("torch", "training.stages.fit", "training.stages.export")
-)
+torch, fit_stage = (Deferred(name) for name in ("torch", "training.stages.fit"))
 
 
 @pytest.fixture
@@ -73,9 +73,12 @@ def test_without_folds_the_logits_are_those_of_the_validation_part(
     settings = TrainingSettings(
         arch="resnet8", epochs=5, batch=7, seed=3, patience=2, mirror=False, threads=2, checkpoints=tmp_path
     )
-    fitted = fit_stage.fit(data, settings, lambda _: None)
+    steps: list[EpochProgress] = []
+    fitted = fit_stage.fit(data, settings, steps.append)
 
     (only,) = trainings
+    only.options["progress"]("an epoch")
+    assert steps == [(1, 1, "an epoch")]
     assert np.array_equal(only.images, pixels(data, "train"))
     assert np.array_equal(only.validation[0], pixels(data, "validation"))
     assert np.array_equal(fitted.logits, pixels(data, "validation")[:, 0, 0, :2])
@@ -93,9 +96,13 @@ def test_without_folds_the_logits_are_those_of_the_validation_part(
 def test_with_folds_each_image_is_left_out_once_and_the_last_training_has_all(
     data: Dataset, trainings: list[SimpleNamespace], tmp_path: Path
 ) -> None:
+    steps: list[EpochProgress] = []
     fitted = fit_stage.fit(
-        data, TrainingSettings(arch="resnet8", folds=3, checkpoints=tmp_path, threads=0), lambda _: None
+        data, TrainingSettings(arch="resnet8", folds=3, checkpoints=tmp_path, threads=0), steps.append
     )
+    for one in trainings:
+        one.options["progress"]("an epoch")
+    assert steps == [(number, 4, "an epoch") for number in (1, 2, 3, 4)]
 
     every = pixels(data, "train", "validation")
     *others, last = trainings
@@ -109,23 +116,6 @@ def test_with_folds_each_image_is_left_out_once_and_the_last_training_has_all(
     assert {one.validation for one in trainings} == {None}
     assert {one.options["epochs"] for one in trainings} == {None}
     assert {one.threads for one in trainings} == {1}
-
-
-def test_rounding_is_the_largest_difference_to_either_side_and_the_share_of_other_classes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    # GIVEN a network that finds three classes alike, and a graph that finds one of them impossible
-    found = iter([[[0.0, 0.5, 0.5]], [[0.34, 0.33, 0.33]], [[0.36, 0.32, 0.32]]])
-    session = SimpleNamespace(run=lambda *_: [np.array(next(found), np.float32)])
-    monkeypatch.setattr(export.get(), "open_session", lambda _: session)
-    classifier: Any = SimpleNamespace(logits=lambda images: np.zeros((len(images), 3), np.float32))
-    (tmp_path / "graph").touch()
-
-    figures = export.weight_rounding(
-        classifier, tmp_path / "graph", np.zeros((3, 8, 8, 3), np.uint8), temperature=1.0
-    )
-
-    assert figures == {"images": 3, "other_class": 0.3333, "largest_difference": 0.3333}
 
 
 FIGURES: dict[str, Any] = {
@@ -148,7 +138,8 @@ def test_a_model_knows_what_it_was_made_from_and_is_judged_on_the_test_alone(
     # THEN the figures of the training stay, and those of the test are of what the model was not made from
     assert FIGURES.items() <= figures.items()
     assert (figures["images"], figures["overlap"]) == (3, 1)
-    assert json.loads((model_folder / "metrics.json").read_text()) == figures
+    assert (model_folder / "metrics.json").read_text() == json.dumps(figures, indent=2) + "\n"
+    assert (model_folder / "card.md").read_text() == card.card(figures, data)
     assert len(json.loads((model_folder / "reference.json").read_text())) == 3
     made_from = [*data.part("train"), *data.part("validation")]
     assert fingerprints.read(model_folder).pixels == {
@@ -163,5 +154,6 @@ def test_without_a_test_part_an_older_models_reference_goes_with_folds(
     (model_folder / "reference.json").write_text("[]")
     evaluate.evaluate(model_folder, untested, TrainingSettings(), FIGURES)
     assert len(json.loads((model_folder / "reference.json").read_text())) == 8
-    evaluate.evaluate(model_folder, untested, TrainingSettings(folds=2), FIGURES)
-    assert not (model_folder / "reference.json").exists()
+    for _ in range(2):
+        evaluate.evaluate(model_folder, untested, TrainingSettings(folds=2), FIGURES)
+        assert not (model_folder / "reference.json").exists()

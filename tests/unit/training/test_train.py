@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ needs.module("training", "onnx")
 
 from training import dataset, inference, train  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.evaluation import held_out, scores  # noqa: E402
+from training.evaluation import held_out  # noqa: E402
 from training.model import familiarity, graph  # noqa: E402
 from training.model.layers import same  # noqa: E402
 from training.progress import Epoch, EpochProgress  # noqa: E402
@@ -100,43 +99,6 @@ def test_the_seed_decides_the_order_of_the_images_too() -> None:
     for seed in (3, 4):
         run = fit._TrainingRun("resnet8", 2, images, labels, seed, 1, 5, 0.0, True)
         assert run.random.initial_seed() == seed
-
-
-def test_the_written_graph_has_the_temperature_and_the_seed_decides_what_is_familiar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # GIVEN an untrained network, 40 images, and a temperature that was fitted elsewhere
-    torch.manual_seed(0)
-    classifier = Classifier(Network("resnet8", 2).eval(), None, mirror=False)
-    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
-    groups, logits = np.arange(40) // 2, classifier.logits(images) * 20
-    classifier.network.head.weight.data *= 20
-    classifier.network.head.bias.data *= 20
-    fitted: Any = SimpleNamespace(classifier=classifier, images=images, groups=groups)
-    seeds: list[int] = []
-    original, rounding = familiarity.build, export.weight_rounding
-
-    def build(features: Any, given: Any, *, seed: int) -> Any:
-        seeds.append(seed)
-        assert np.array_equal(given, groups)
-        return original(features, given, seed=seed, references=10, rank=4)
-
-    def measured(*given: Any) -> Any:
-        assert not (tmp_path / "new" / "model.onnx").exists(), "a graph that is not complete"
-        return rounding(*given)
-
-    monkeypatch.setattr(familiarity, "build", build)
-    monkeypatch.setattr(export.get(), "weight_rounding", measured)
-    calibrated: Any = SimpleNamespace(temperature=2.5)
-    figures = export.export(tmp_path / "new", ["a", "ü"], fitted, calibrated, name="m-1", seed=7)
-    # THEN its probabilities are those at the temperature, to the rounding of its weights
-    model = inference.model_fn(str(tmp_path / "new"))
-    found = np.array([model.run(image)["probabilities"] for image in images])
-    expected = scores.softmax(logits, 2.5)
-    assert abs(found - expected).max() == pytest.approx(figures["largest_difference"], abs=1e-3)
-    assert figures["largest_difference"] < 0.1 < abs(scores.softmax(logits) - expected).max()
-    assert (seeds, model.labels, model.name) == ([7], ["a", "ü"], "m-1")
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["labels.json", "model.onnx"]
 
 
 def test_a_killed_training_goes_on_where_it_was(image_tree: Callable[..., Path], tmp_path: Path) -> None:
