@@ -51,7 +51,7 @@ def fetch(
     part = target.with_name(target.name + ".part")
     try:
         _download(address, part, timeout, progress)
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:
         size = part.stat().st_size if part.is_file() else 0
         kept = f"; {size:,} bytes are kept, run it again to resume" if size else ""
         raise TrainingError(

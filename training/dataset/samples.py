@@ -110,7 +110,9 @@ def _save(image: Image.Image, path: Path, options: dict[str, Any]) -> Path:
 def _not_an_image(folder: Path) -> Path:
     path = folder / NOT_AN_IMAGE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("Images of bicycles and motorcycles. This file is not an image, despite its name.\n", encoding="utf-8")
+    path.write_text(
+        "Images of bicycles and motorcycles. This file is not an image, despite its name.\n", encoding="utf-8"
+    )
     return path
 
 

@@ -52,6 +52,7 @@ class Server(ThreadingHTTPServer):
     cut: int | None = None
     ranges = True
     missing = False
+    length = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -77,7 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = self.server.content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.length:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.server.cut is not None:
             body, self.server.cut = body[: self.server.cut], None
@@ -106,6 +108,7 @@ def test_download_reports_progress_and_is_not_repeated(server: Server, tmp_path:
         )
 
     assert path.read_bytes() == CONTENT
+    assert cifar.ADDRESS == "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert server.asked == [None]
 
@@ -127,6 +130,46 @@ def test_a_part_that_is_already_whole_is_taken(server: Server, tmp_path: Path) -
     (tmp_path / "cifar-100-python.tar.gz.part").write_bytes(CONTENT)
 
     assert cifar.fetch(tmp_path, address=server.address, md5=MD5).read_bytes() == CONTENT
+    assert server.asked == [f"bytes={len(CONTENT)}-"]
+
+
+def test_without_a_length_the_checksum_decides(server: Server, tmp_path: Path) -> None:
+    server.length = False
+    seen: list[tuple[int, int]] = []
+    folder = tmp_path / "not" / "yet"
+    path = cifar.fetch(folder, address=server.address, md5=MD5, progress=lambda *step: seen.append(step))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), 0)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "array"),
+    [
+        ("numpy.core.multiarray", "_reconstruct", True), ("numpy._core.multiarray", "_reconstruct", True),
+        ("numpy.core.multiarray", "scalar", False), ("os", "_reconstruct", False), ("numpy", "ndarray", True),
+        ("numpy", "dtype", True), ("numpy", "load", False), ("os", "ndarray", False), ("_codecs", "encode", True),
+        ("_codecs", "decode", False), ("os", "encode", False),
+    ],
+)  # fmt: skip
+def test_an_archive_may_name_what_arrays_are_made_of_alone(module: str, name: str, array: bool) -> None:
+    reader = cifar._Arrays(io.BytesIO())
+    if array:
+        assert callable(reader.find_class(module, name))
+    else:
+        with pytest.raises(
+            pickle.UnpicklingError, match=f"requests {module}.{name}, which arrays do not need"
+        ):
+            reader.find_class(module, name)
+    assert reader.find_class("_codecs", "encode")("é") == b"\xe9"
+
+
+def test_a_folder_is_no_member(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        entry = tarfile.TarInfo("cifar-100-python/meta")
+        entry.type = tarfile.DIRTYPE
+        tar.addfile(entry)
+    with pytest.raises(TrainingError, match=r"not CIFAR-100's Python archive: 'meta'$"):
+        cifar.read(tmp_path / "a.tar.gz", ["wolf"])
 
 
 def test_a_wrong_checksum_is_an_error_and_nothing_is_stored(server: Server, tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from training import dataset
-from training.dataset import channels
+from training.dataset import Dataset, LabelledImage, channels
 from training.errors import TrainingError
 
 
@@ -66,6 +68,21 @@ def test_upload_goes_on_after_an_interruption(client: Any, image_tree: Callable[
     assert client.list_objects_v2(Bucket="pictures", Prefix="training/images/")["KeyCount"] == 7 + rest.sent
 
     assert rest.skipped == 7
+
+
+def test_an_object_that_cannot_be_written_is_named(image_tree: Callable[..., Path]) -> None:
+    def denied(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+
+    pages = SimpleNamespace(paginate=lambda **_: [{}])
+    client: Any = SimpleNamespace(
+        get_paginator=lambda _: pages, put_object=denied, exceptions=SimpleNamespace(ClientError=ClientError)
+    )
+    data = Dataset(["a"], [LabelledImage(image_tree(1) / "red" / "0.png", "a", "train")])
+    with pytest.raises(
+        TrainingError, match=r"^training/images/train/a/0\.png could not be uploaded to b: .*AccessDenied"
+    ):
+        channels.upload(data, client, "b")
 
 
 def test_a_bucket_that_is_not_there_is_an_error(client: Any, image_tree: Callable[..., Path]) -> None:
