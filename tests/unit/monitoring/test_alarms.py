@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from monitoring.cloudwatch import alarms
 from monitoring.cloudwatch.alarms import AlarmRule, judge, state
+from monitoring.cloudwatch.widgets import WidgetMetric
+from monitoring.errors import MonitoringError
 from tests.unit.infra.template import TEMPLATE
 
 NOW = datetime(2026, 11, 21, 9, 2, tzinfo=UTC)  # two minutes into a period of five
@@ -135,3 +139,80 @@ def test_an_alarm_on_an_expression_and_on_some_of_its_periods(monkeypatch: pytes
         # AND by default missing data is missing
         assert judged() == "INSUFFICIENT_DATA"
         assert judged(TreatMissingData="notBreaching") == "OK"
+
+
+@pytest.mark.parametrize(
+    ("given", "statistic"),
+    [({"Statistic": "Sum"}, "Sum"), ({"ExtendedStatistic": "p90"}, "p90"), ({}, "Average"),
+     ({"Statistic": "Sum", "ExtendedStatistic": "p90"}, "Sum")],
+)  # fmt: skip
+def test_the_metric_of_an_alarm(given: dict[str, Any], statistic: str) -> None:
+    alarm: Any = {"Namespace": "N", "MetricName": "M", "Period": 60, **given}
+    assert alarms._metrics(alarm) == (WidgetMetric("N", "M", (), statistic, 60),)
+    alarm["Dimensions"] = [{"Name": "a", "Value": "1"}, {"Name": "b", "Value": "2"}]
+    assert alarms._metrics(alarm) == (WidgetMetric("N", "M", (("a", "1"), ("b", "2")), statistic, 60),)
+
+
+def test_the_metrics_of_an_expression_come_before_it() -> None:
+    metric = {"Namespace": "N", "MetricName": "M", "Dimensions": [{"Name": "a", "Value": "1"}]}
+    alarm: Any = {
+        "Metrics": queries(
+            share={"Expression": "low / 2"},
+            low={"MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False},
+            other={
+                "MetricStat": {"Metric": {"Namespace": "N", "MetricName": "O"}, "Period": 300, "Stat": "p9"}
+            },
+        )
+    }
+    assert alarms._metrics(alarm) == (
+        WidgetMetric("N", "M", (("a", "1"),), "Sum", 60, id="low", visible=False),
+        WidgetMetric("N", "O", (), "p9", 300, id="other"),
+        WidgetMetric(expression="low / 2", period=0, id="share"),
+    )
+    assert alarms._metrics({}) == ()
+
+
+RULE = {"ComparisonOperator": "LessThanThreshold", "Threshold": 2.0, "EvaluationPeriods": 3, "Namespace": "N", "MetricName": "M",
+        "Period": 300, "StateValue": "former"}  # fmt: skip
+
+
+@pytest.mark.parametrize("without", ["ComparisonOperator", "Threshold", "MetricName"])
+def test_an_alarm_that_cannot_be_judged_has_the_state_that_was_returned(without: str) -> None:
+    alarm: Any = {name: value for name, value in RULE.items() if name != without}
+    assert state(None, alarm, NOW) == "former"  # type: ignore[arg-type]
+    alarm = RULE | {"ComparisonOperator": "LessThanLowerThreshold"}
+    assert state(None, alarm, NOW) == "former"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, (3, "missing")), ({"DatapointsToAlarm": 2, "TreatMissingData": "ignore"}, (2, "ignore")),
+        ({"DatapointsToAlarm": 0, "TreatMissingData": ""}, (3, "missing")),
+    ],
+)  # fmt: skip
+def test_an_alarm_is_judged_by_its_rule_on_the_values_of_its_periods(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    drawn: list[Any] = []
+
+    def lines(client: Any, widget: Any, begin: datetime, end: datetime) -> list[Any]:
+        drawn.append((client, widget.metrics, begin, end))
+        return [SimpleNamespace(points={1.0: 1.0}), SimpleNamespace(points={2.0: 2.0})]
+
+    monkeypatch.setattr(alarms, "lines", lines)
+    monkeypatch.setattr(alarms, "judge", lambda *given: given)
+    alarm: Any = RULE | more
+    rule, points_, now, former = state("client", alarm, NOW)  # type: ignore[arg-type]
+    assert rule == AlarmRule("LessThanThreshold", 2.0, 300, 3, *expected)
+    assert (points_, now, former) == ({2.0: 2.0}, NOW, "former")
+    begin = NOW - timedelta(minutes=17)  # three periods before the current one
+    assert drawn == [("client", (WidgetMetric("N", "M", (), "Average", 300),), begin, NOW)]
+    monkeypatch.setattr(alarms, "lines", lambda *_: [])
+    assert state("client", alarm, NOW)[1] == {}  # type: ignore[arg-type]
+
+    def raising(*_: Any) -> None:
+        raise MonitoringError("METRICS() is not computed")
+
+    monkeypatch.setattr(alarms, "lines", raising)
+    assert state("client", alarm, NOW) == "former"  # type: ignore[arg-type]

@@ -94,6 +94,10 @@ def test_traffic_is_updated_for_a_day_more_than_was_listed(tmp_path: Path) -> No
     found, _ = history(tmp_path / "state", traffic_json={hour_of(hour): 1 for hour in hours})
     counts = found.traffic(summary(), NOW, 1.0)
     assert counts == {NOW - 49 * HOUR: 1, NOW - 36 * HOUR: 3, NOW - 2 * HOUR: 3}
+    # AND without a document that is stored, of all weeks
+    for document in ({}, {"traffic_json": []}):
+        counts = history(tmp_path / "state", **document)[0].traffic(summary(), NOW, 1.0)
+        assert counts == hours
     # AND where all were listed, for all
     assert found.traffic(summary(), NOW, None) == hours
 

@@ -125,6 +125,20 @@ def test_values_are_what_a_run_added_and_what_either_window_found(monkeypatch: p
     assert metric_values.metric_values(settings, after, before, Aggregate(), found) == pytest.approx(
         expected, abs=1e-3
     )
+    # AND what is no alarm in the last hours does not count
+    found.recent = signals(LabelShares=(0.4, True), ConfidenceWasserstein=(0.5, False))
+    assert metric_values.metric_values(settings, after, before, Aggregate(), found)["DriftAlarms"] == 2
+    # AND nothing is known of what was not measured
+    found.day, found.silence.alarm = signals(LabelShares=(0.3, False)), True
+    for sample in (Sample.of("ab", [0.5, 0.9]), Sample.of("", [])):
+        monkeypatch.setattr(metric_values, "sample", lambda _, sample=sample: sample)
+        values = metric_values.metric_values(settings, after, before, Aggregate(), found)
+        assert values["SilenceAlarm"] == 1
+        unknown = {"UnfamiliarRate", "ConfidenceWasserstein", "ConfidenceJensenShannon"}
+        unknown |= set() if sample.count else {"MeanConfidence", "LowConfidenceRate"}
+        assert {name for name, value in values.items() if math.isnan(value)} == unknown
+    monkeypatch.setattr(metric_values, "sample", lambda _: day)
+    found.day = signals(LabelShares=(0.3, True), ConfidenceJensenShannon=(0.2, True))
     # AND without a window of the last hours only those of the day count
     found.recent = None
     assert metric_values.metric_values(settings, after, before, Aggregate(), found)["DriftAlarms"] == 2

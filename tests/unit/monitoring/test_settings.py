@@ -12,7 +12,7 @@ NEEDED = {"STACK_NAME": "s", "BUCKET_NAME": "b"}
 
 def test_each_variable_is_a_setting() -> None:
     given = {
-        "THRESHOLD": "0.8", "FAMILIARITY_THRESHOLD": "0.1", "LABELS": "bicycle, motorcycle,,", "CAPTURE_PERCENT": "25",
+        "THRESHOLD": "0.8", "FAMILIARITY_THRESHOLD": "0.1", "LABELS": "bicycle, motorcycle, ,", "CAPTURE_PERCENT": "25",
         "WORKFLOW_TYPE": "STANDARD", "INSTANCE_TYPE": "ml.m5.large", "INSTANCE_COUNT": "3",
     }  # fmt: skip
     assert MonitoringSettings.of(NEEDED | given) == MonitoringSettings(
