@@ -110,11 +110,10 @@ class _Evaluator:
             return [series for key, series in self._known.items() if key.startswith(start)]
         if name in _MANY and len(args) == 1:
             found = self.value(args[0])
-            rows = found if isinstance(found, list) else [found] if isinstance(found, dict) else []
-            if isinstance(found, dict) and rows:
+            if isinstance(found, dict):
                 return float(_MANY[name](list(found.values()))) if found else {}
             points: dict[float, list[float]] = {}
-            for series in rows:
+            for series in found if isinstance(found, list) else ():
                 for time, value in series.items():
                     points.setdefault(time, []).append(value)
             return {time: _MANY[name](values) for time, values in sorted(points.items())}

@@ -77,7 +77,8 @@ class Verdict:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Let hypothesis draw few examples, neither simplify what fails nor remember it."""
-        for function in {getattr(item, "obj", None) for item in items}:
+        functions = {getattr(item, "obj", None) for item in items}
+        for function in {getattr(one, "__func__", one) for one in functions}:  # of a class's method
             given = getattr(function, "_hypothesis_internal_use_settings", None)
             if given is not None:
                 function._hypothesis_internal_use_settings = settings(  # type: ignore[union-attr]

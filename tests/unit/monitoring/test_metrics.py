@@ -54,6 +54,7 @@ def test_an_unknown_metric_is_rejected() -> None:
 def test_nothing_finite_is_no_line() -> None:
     """GIVEN values that are not finite WHEN emitted THEN there is no line."""
     assert emf("s", {"MeanConfidence": math.nan, "CostSoFar": math.inf}, {}, NOW) == []
+    assert emf("s", {"MeanConfidence": math.nan}, None, NOW) == []
 
 
 def test_costs_are_those_of_the_vendors_examples() -> None:
