@@ -98,7 +98,8 @@ def deploy(
     check_names(parameters, declared)
     existing = _settled(cloudformation, stack, on_step, patience_seconds)
     former = existing or before
-    creating = existing is None or existing.status == "REVIEW_IN_PROGRESS"
+    updated = existing if existing is not None and existing.status != "REVIEW_IN_PROGRESS" else None
+    creating = updated is None
     values = _parameter_list(uploaded.values, declared, former.parameters if former else {}, creating)
     # A bucket that an earlier stack left, if it is named, becomes this one's.
     imports = creating and bool(parameters.get("BucketName"))
@@ -110,8 +111,8 @@ def deploy(
         on_step(f"Stack {stack} is up to date")
         return existing.outputs
     on_step(f"{'Creating' if creating else 'Updating'} stack {stack}: {_summary(changes)}")
-    if existing is not None and not creating:
-        _show_changes(existing.parameters, uploaded.values, on_step)
+    if updated is not None:
+        _show_changes(updated.parameters, uploaded.values, on_step)
     done = stack_update.execute(client, change_set["StackId"], change_set["Id"], on_step, patience_seconds)
     return done.outputs
 

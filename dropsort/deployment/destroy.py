@@ -37,8 +37,7 @@ class DeletionPlan:
 
     def sentences(self, delete_images: bool) -> list[str]:
         """What deleting means, for the person who confirms it."""
-        kinds = sorted((kind, count) for kind, count in self.resources.items() if kind != "AWS::S3::Bucket")
-        total = sum(count for _, count in kinds)
+        total = sum(count for kind, count in self.resources.items() if kind != "AWS::S3::Bucket")
         lines = [
             f"Deletes stack {self.stack.name}: {total} resources, log groups with their logs among them."
         ]

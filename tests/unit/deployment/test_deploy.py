@@ -93,6 +93,7 @@ def test_a_stack_that_is_not_there_is_created(
         "Uploading code-1.zip (1 kB)",
         "Creating stack bikes: 1 to add, 2 to modify",
     ]
+    assert [step for step in run.steps if "→" in step] == []
     assert run.aws.s3.get_object(Bucket="mine", Key="packages/code-1.zip")["Body"].read() == b"PK"
 
 

@@ -128,6 +128,37 @@ def test_a_model_gives_a_stack_an_endpoint_of_its_own() -> None:
         planning.own_endpoint({}, local=True)
 
 
+@pytest.mark.parametrize(
+    ("before", "given", "local", "conflict"),
+    [
+        ("false", "true", True, True), ("true", "true", True, False), ("false", "false", True, False), (None, "true", True, False),
+        ("false", "true", False, False), ("false", None, True, False),
+    ],
+)  # fmt: skip
+def test_on_this_machine_an_endpoint_of_others_does_not_become_one_of_the_stack(
+    before: str | None, given: str | None, local: bool, conflict: bool
+) -> None:
+    former = {"CreateEndpoint": before} if before else {}
+    values = {"CreateEndpoint": given} if given else {}
+    if conflict:
+        with pytest.raises(ParameterConflict, match="dropsort up --model"):
+            planning._endpoint_parameters(values, former, model=False, endpoint=None, local=local)
+    else:
+        found = planning._endpoint_parameters(values, former, model=False, endpoint=None, local=local)
+        assert found == values
+    named = planning._endpoint_parameters({}, former, model=False, endpoint="theirs", local=local)
+    assert named == {"CreateEndpoint": "false", "EndpointName": "theirs"}
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [("http://localhost:1", True), ("http://127.0.0.1:1", True), ("http://[::1]:1", True), ("http://127.0.0.2:1", False), (REMOTE, False)],
+)  # fmt: skip
+def test_what_is_on_this_machine_has_a_loopback_address(url: str, local: bool) -> None:
+    client: Any = lambda _: SimpleNamespace(meta=SimpleNamespace(endpoint_url=url))  # noqa: E731
+    assert planning.is_local(client) is local
+
+
 FIGURES = {"model": "two", "threshold": 0.75}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from dropsort.deployment import quotas
 from dropsort.deployment.errors import DeployError
@@ -58,11 +58,12 @@ class Account:
             "events": [{"QuotaName": "Rules", "Value": 300.0}],
         }
         self.rules, self.forbids = rules, forbids
+        self.error: Exception = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Get")
 
     def __call__(self, service: str) -> Any:
         assert service in ("iam", "events", "service-quotas")
         if service == self.forbids:
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Get")
+            raise self.error
         return self
 
     def get_account_summary(self) -> Any:
@@ -117,8 +118,10 @@ def test_an_update_needs_a_second_fleet() -> None:
     [("iam", ["IAM roles"]), ("events", ["EventBridge rules"]), ("service-quotas", ["EventBridge rules", "endpoint instances"])],
 )  # fmt: skip
 def test_what_may_not_be_read_is_not_checked(service: str, names: list[str]) -> None:
-    said = checked(Account(forbids=service, roles=10))
-    assert [line.split(":")[0] for line in said] == [f"The quota of {name} was not checked" for name in names]
+    account = Account(forbids=service, roles=10)
+    for error in (account.error, EndpointConnectionError(endpoint_url="https://iam")):
+        account.error = error
+        assert checked(account) == [f"The quota of {name} was not checked: {error}" for name in names]
 
 
 def test_a_quota_that_is_not_listed_at_all_is_no_problem() -> None:
