@@ -74,10 +74,16 @@ MONITORING = {
     "monitoring.ingest.batch": [U + "monitoring/test_captures.py"],
     "monitoring.ingest.builder": [U + "monitoring/test_captures.py", U + "monitoring/test_fast_path.py"],
     "monitoring.ingest.fast_path": [U + "monitoring/test_fast_path.py", U + "monitoring/test_captures.py"],
-    "monitoring.ingest.image_statistics": [U + "monitoring/test_captures.py"],
-    "monitoring.ingest.lines": [U + "monitoring/test_captures.py"],
+    "monitoring.ingest.image_statistics": [
+        U + "monitoring/test_ingest_parts.py",
+        U + "monitoring/test_captures.py",
+    ],
+    "monitoring.ingest.lines": [U + "monitoring/test_ingest_parts.py", U + "monitoring/test_captures.py"],
     "monitoring.ingest.outputs": [U + "monitoring/test_outputs.py", U + "monitoring/test_captures.py"],
-    "monitoring.ingest.prediction_arrays": [U + "monitoring/test_captures.py"],
+    "monitoring.ingest.prediction_arrays": [
+        U + "monitoring/test_ingest_parts.py",
+        U + "monitoring/test_captures.py",
+    ],
     "monitoring.ingest.reader": [U + "monitoring/test_captures.py", U + "monitoring/test_runs.py"],
     "monitoring.ingest.schema": [U + "monitoring/test_outputs.py", U + "monitoring/test_captures.py"],
     "monitoring.ingest.tasks": [
@@ -86,6 +92,7 @@ MONITORING = {
         U + "monitoring/test_captures.py",
     ],
     "monitoring.ingest.workers": [
+        U + "monitoring/test_ingest_parts.py",
         U + "monitoring/test_captures.py",
         U + "monitoring/test_runs.py",
         U + "monitoring/test_hostile_captures.py",
