@@ -302,7 +302,7 @@ MODULES = {
     "dropsort.deployment.existing_resources": [U + "deployment/test_existing_resources.py"],
     "dropsort.deployment.probe": [U + "deployment/test_probe.py"],
     "dropsort.deployment.libraries": [U + "deployment/test_libraries.py"],
-    "dropsort.deployment.package": [U + "deployment/test_package.py"],
+    "dropsort.deployment.package": [U + "deployment/test_archives.py", U + "deployment/test_package.py"],
     "dropsort.deployment.permissions": [U + "deployment/test_permissions.py"],
     "dropsort.deployment.plan": [U + "deployment/test_plan.py", U + "cli/test_deployment.py"],
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],

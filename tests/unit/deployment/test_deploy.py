@@ -121,6 +121,25 @@ def test_an_update_keeps_what_is_not_given_and_uploads_no_zip_that_is_named(run:
     assert run.steps == ["Stack bikes is up to date"]
 
 
+def test_a_bucket_that_is_named_is_imported_by_a_new_stack_alone(run: Run) -> None:
+    names = ("BucketName", "ArtifactBucket", "FunctionsKey")
+    values = given(BucketName="kept", ArtifactBucket="mine", FunctionsKey="packages/code-1.zip")
+    run.aws.stack("bikes", "UPDATE_COMPLETE")
+    run.declares(*names)
+    run.aws.stack("bikes", "UPDATE_COMPLETE")
+    run.change_set("UPDATE", values, imports=False)
+    run.executed()
+    run({"BucketName": "kept"})
+    # AND a new stack is made even if its change set names no resources
+    run.aws.stack("bikes")
+    run.declares(*names)
+    run.aws.stack("bikes")
+    run.change_set("CREATE", values, imports=True)
+    run.executed([])
+    assert run({"BucketName": "kept"}) == {"BucketName": "images"}
+    assert "Creating stack bikes: " in run.steps
+
+
 def test_a_busy_stack_is_waited_for(run: Run) -> None:
     run.aws.stack("bikes", "UPDATE_IN_PROGRESS", Parameters=FORMER)
     run.declares("ArtifactBucket", "FunctionsKey")
@@ -134,7 +153,7 @@ def test_a_busy_stack_is_waited_for(run: Run) -> None:
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])
-@pytest.mark.parametrize("gone", ["DELETE_COMPLETE", "DELETE_FAILED", "busy"])
+@pytest.mark.parametrize("gone", ["DELETE_COMPLETE", "DELETE_FAILED", "ROLLBACK_FAILED", "busy"])
 def test_a_failed_creation_is_replaced_by_one_with_its_parameters(run: Run, status: str, gone: str) -> None:
     run.aws.stack("bikes", status, Parameters=FORMER)
     run.declares("Days", "ArtifactBucket", "FunctionsKey")
@@ -146,8 +165,8 @@ def test_a_failed_creation_is_replaced_by_one_with_its_parameters(run: Run, stat
     if gone == "busy":
         with pytest.raises(StackError, match="still DELETE_IN_PROGRESS after 0 seconds"):
             run({}, patience_seconds=0)
-    elif gone == "DELETE_FAILED":
-        with pytest.raises(StackError, match=r"not be replaced \(DELETE_FAILED\): Queue \(AWS::SQS::Queue\): in use$"):  # fmt: skip
+    elif gone != "DELETE_COMPLETE":
+        with pytest.raises(StackError, match=rf"not be replaced \({gone}\): Queue \(AWS::SQS::Queue\): in use$"):  # fmt: skip
             run({})
     else:
         values = given(ArtifactBucket="mine", FunctionsKey="packages/code-1.zip", Days="4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -67,6 +68,28 @@ def test_an_endpoint_that_is_not_there_is_an_error_that_names_those_that_are() -
     # AND one of the stack's own is named before it is there, and what is not given is not looked up
     assert checked(SageMaker(), EndpointName="new") == ({}, [])
     assert checked(SageMaker(), before, Threshold="0.5") == ({}, [])
+
+
+@pytest.mark.parametrize(("count", "words"), [(10, r"it has e0, .*, e9\."), (11, r"it has e0, .*, e9, …\.")])
+def test_ten_names_are_shown_and_whether_there_are_more(count: int, words: str) -> None:
+    names = [f"e{number}" for number in range(count)]
+    with pytest.raises(DeployError, match=words):
+        checked(SageMaker(*names), CreateEndpoint="false", EndpointName="nope")
+
+    def missing(Name: str) -> None:
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "DescribeEventBus")
+
+    client = SimpleNamespace(
+        describe_event_bus=missing,
+        list_event_buses=lambda Limit: {"EventBuses": [{"Name": name} for name in names[:Limit]]},
+    )
+    with pytest.raises(DeployError, match=words):
+        checked(lambda _: client, EventBusName="nope")
+
+
+def test_an_arn_is_looked_up_by_the_name_in_it() -> None:
+    arn = "arn:aws:sagemaker:eu-west-1:111122223333:endpoint/bikes"
+    assert checked(SageMaker("bikes"), CreateEndpoint="false", EndpointArn=arn) == ({}, [])
 
 
 def test_without_the_permission_capitals_need_the_arn_and_others_nothing() -> None:

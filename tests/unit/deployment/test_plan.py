@@ -148,6 +148,11 @@ def test_on_this_machine_an_endpoint_of_others_does_not_become_one_of_the_stack(
         assert found == values
     named = planning._endpoint_parameters({}, former, model=False, endpoint="theirs", local=local)
     assert named == {"CreateEndpoint": "false", "EndpointName": "theirs"}
+    # AND what is given as a parameter wins over the name
+    other = planning._endpoint_parameters(
+        {"EndpointName": "x"}, former, model=False, endpoint="theirs", local=local
+    )
+    assert other == {"CreateEndpoint": "false", "EndpointName": "x"}
 
 
 @pytest.mark.parametrize(
@@ -179,3 +184,6 @@ def test_a_model_takes_the_place_of_an_endpoint_that_is_not_the_stacks() -> None
     planned = DeploymentPlan({}, {"CreateEndpoint": "false", "EndpointName": "theirs"}, False, True)
     found = planned.with_model("s3://b/m.tar.gz", FIGURES, thresholds=False).parameters
     assert (found["EndpointName"], found["EndpointArn"], found["ModelVersion"]) == ("", "", "two")
+    # AND the name of the stack's own endpoint stays
+    planned = DeploymentPlan({}, {"CreateEndpoint": "true", "EndpointName": "mine"}, False, True)
+    assert "EndpointName" not in planned.with_model("s3://b/m.tar.gz", FIGURES, thresholds=False).parameters
