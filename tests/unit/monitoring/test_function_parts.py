@@ -151,3 +151,32 @@ def test_captures_are_listed_back_to_the_last_run_and_as_far_as_files_are_late(
     assert (response["complete"], response["files_read"], response["silence"]) == (
         False, 3, "captures are still being read"
     )  # fmt: skip
+
+
+def test_metrics_are_of_the_captures_of_the_current_model(
+    monkeypatch: pytest.MonkeyPatch, aws: tuple[Any, Any]
+) -> None:
+    day, given = Aggregate(), list[Any]()
+    for model, count in (("one", 3), ("two", 4)):
+        day.cells[CellKey("2026-11-21T08:00:00Z", "e", "v", model, model)] = Cell(count=count)
+    summary = SimpleNamespace(
+        hours=["2026-11-21T08:00:00Z"], complete=True, files_read=1, health=function.Health()
+    )
+    found = SimpleNamespace(
+        model="two",
+        alarms=[],
+        day=SimpleNamespace(to_json=dict),
+        silence=SimpleNamespace(sentence="no silence"),
+    )
+    monkeypatch.setattr(function, "run", lambda *_, **__: summary)
+    monkeypatch.setattr(function, "load", lambda *_, **span: given.append(span) or day)
+    monkeypatch.setattr(function, "check", lambda *_, **__: found)
+    monkeypatch.setattr(function.History, "traffic", lambda *_: {})
+    monkeypatch.setattr(function.History, "reference", lambda *_: None)
+    monkeypatch.setattr(function, "metric_values", lambda *values: given.append(values) or {})
+    _, response = function.observe(SETTINGS, NOW, s3=aws[0], cloudwatch=aws[1])
+    span, (settings, health, before, current, checked) = given
+    assert span == {"start": "2026-11-20T09:00:00Z", "end": "2026-11-21T09:00:00Z"}
+    assert [(key.label, cell.count) for key, cell in current.cells.items()] == [("two", 4)]
+    assert (settings, health, before, checked) == (SETTINGS, summary.health, function.Health(), found)
+    assert (response["complete"], response["silence"], response["model"]) == (True, "no silence", "two")

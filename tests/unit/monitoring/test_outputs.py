@@ -67,6 +67,7 @@ def test_only_text_is_data_and_base64_is_decoded() -> None:
     ("data", "text"),
     [
         ("YQ==", "a"), ("YQ", "a"), ("YWI", "ab"), ("YWJj", "abc"), (" Y\nQ = =", "a"), ("", ""), ("77u/YQ==", "a"), ("Y!Q=", None),
+        ("!YWJj!!!", None),
         ("Y", None), ("/w==", None), ("é", None),
     ],
 )  # fmt: skip

@@ -49,6 +49,9 @@ def test_confident_disagreement_is_a_likely_label_error_and_doubt_is_none() -> N
     assert [one.path.name for one in found] == ["4"]
     assert "the model predicts 'b' (0.97)" in found[0].why
     assert checks.label_errors([], np.zeros((0, 2)), ["a", "b"]) == []
+    # AND nothing is an error of a label that the model does not know, whatever it predicts
+    unknown = [*images[:2], LabelledImage(Path("c"), "c")]
+    assert checks.label_errors(unknown, np.array([[0.9, 0.1], [0.1, 0.9], [0.02, 0.98]]), ["a", "b"]) == []
 
 
 def stripes(path: Path, low: int, high: int) -> LabelledImage:
