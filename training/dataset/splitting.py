@@ -94,7 +94,7 @@ def _assign(
         label = leader.setdefault(images[i].group, images[i].label)
         by_label[label][images[i].group].append(i)
     for label in sorted(by_label):
-        units = [by_label[label][g] for g in sorted(by_label[label])]
+        units = list(by_label[label].values())
         total = sum(map(len, units))
         wanted = {part: round(share * total) for part, share in shares.items()}
         for unit in (units[k] for k in random.permutation(len(units))):

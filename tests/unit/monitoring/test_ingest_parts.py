@@ -85,7 +85,8 @@ def test_of_an_incomplete_prediction_only_label_and_confidence_are_known() -> No
         ((), [[0.75, 0.25], [0.0, 1.0]], [("0", 0.75), ("1", 1.0)]), (("a", "b"), [[0.75, 0.25]], [("a", 0.75)]),
         (("a", "b", "c"), [[0.75, 0.25]], []), (("a", "a"), [[0.75, 0.25]], []), (("a", " "), [[0.75, 0.25]], []),
         ((), [[0.75], [0.0], [1.0], [-0.1], [1.1], [0.25]], [("1", 0.75), ("0", 1.0), ("0", 0.75)]),
-        (("a", "b"), [[0.75]], [("b", 0.75)]), ((), [[0.5, 0.501]], [("1", 0.501)]), ((), [[0.5, 0.6]], []),
+        (("a", "b"), [[0.75]], [("b", 0.75)]), (("a",), [[1.0], [0.75]], [("a", 1.0)]),
+        ((), [[0.5, 0.501]], [("1", 0.501)]), ((), [[0.5, 0.6]], []),
         ((), [[1.0, -0.0005]], [("0", 1.0)]), ((), [[0.9, -0.1]], []), ((), [[1.1, -0.1]], []),
     ],
 )  # fmt: skip
@@ -214,6 +215,40 @@ def test_a_file_that_is_taken_back_leaves_nothing() -> None:
         (0, 0, 1, 0, True), (2, 1, 2, -2, True)
     ]  # fmt: skip
     assert list(finder.flush()) == []
+
+
+def filling(*parts: bytes) -> tuple[Any, list[bytes]]:
+    """Fills a buffer with each part in turn; the parts that are left."""
+    left = list(parts)
+
+    def fill(buffer: memoryview) -> int:
+        part = left.pop(0) if left else b""
+        buffer[: len(part)] = part
+        return len(part)
+
+    return fill, left
+
+
+def test_a_mark_of_the_byte_order_is_one_at_the_beginning_of_a_file_alone() -> None:
+    finder, source = lines.LineFinder(), Source(FileCounts("a", 0), SERIES[0])
+    found = []
+    fill, _ = filling(b"\xef\xbb\xbfa\n", b"\xef\xbb\xbfb\n", b"\xef\xbb", b"\xbfc\n")
+    for block in finder.stream(source, fill):
+        assert isinstance(block, lines.LineBlock)
+        (segment,) = block.segments
+        begin = segment.begin
+        for end in block.lines.ends[segment.first : segment.stop]:
+            found.append((segment.base + begin, bytes(finder.buffer[begin:end])))
+            begin = end + 1
+    assert found == [(3, b"a"), (5, b"\xef\xbb\xbfb"), (10, b"\xef\xbb\xbfc")]
+
+
+def test_a_range_in_which_no_line_begins_is_read_to_its_end_alone() -> None:
+    finder, source = lines.LineFinder(), Source(FileCounts("a", 5), SERIES[0])
+    fill, left = filling(b"xxxx", b"xxxx", b"xxxx", b"xx\nx")
+    (block,) = finder.stream(source, fill, 5, 10)
+    assert isinstance(block, lines.LineBlock)
+    assert (block.lines.ends, [one.done for one in block.segments], len(left)) == ([], [True], 2)
 
 
 class Store:
