@@ -60,7 +60,7 @@ def announced(service: RunningService) -> Iterator[None]:
     """Other terminals find the service until the block ends; where the file cannot be written, they do not."""
     path = home() / f"{os.getpid()}.json"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         written = _is_private(path.parent)
         if written:
             path.write_text(json.dumps(asdict(service)), encoding="utf-8")

@@ -11,10 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dropsort.cli import deployment as deploying
-from dropsort.cli.deployment import deploy
+from dropsort.cli.deployment import deploy, destroy
+from dropsort.cli.output import Steps
 from dropsort.contract.resources import DEFAULT_MODEL, TEMPLATE
 from dropsort.deployment import artifacts, package, probe
 from dropsort.deployment import deploy as running
+from dropsort.deployment import destroy as destroying
 from dropsort.deployment import plan as planning
 from dropsort.local import shared_layer
 from training.model import artifact
@@ -125,3 +127,22 @@ def test_a_first_deployment_uploads_the_default_model(stack: dict[str, Any]) -> 
 )  # fmt: skip
 def test_a_name_of_a_stack_fits_into_those_of_its_functions(name: str, valid: bool) -> None:
     assert bool(deploying.STACK_NAME.fullmatch(name)) is valid
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_steps_stay_on_the_terminal_and_events_are_shown_on_demand(
+    stack: dict[str, Any], monkeypatch: pytest.MonkeyPatch, verbose: bool
+) -> None:
+    made: list[dict[str, bool]] = []
+
+    def steps(**options: bool) -> Steps:
+        made.append(options)
+        return Steps(**options)
+
+    monkeypatch.setattr(deploying, "Steps", steps)
+    run(deploy, "--no-probe", *(["--verbose"] if verbose else []))
+    plan = SimpleNamespace(sentences=lambda _: [])
+    monkeypatch.setattr(destroying, "plan", lambda *_: plan)
+    monkeypatch.setattr(destroying, "destroy", lambda *_, **__: [])
+    run(destroy, "--yes", *(["--verbose"] if verbose else []))
+    assert made == [{"lines": True, "events": verbose}] * 2

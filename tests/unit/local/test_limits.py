@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 
-from dropsort.local import capture, credentials, disk, endpoint, endpoint_config, folder, gate, running
+from dropsort.local import (
+    capture,
+    credentials,
+    direct,
+    disk,
+    endpoint,
+    endpoint_config,
+    folder,
+    gate,
+    running,
+)
 from dropsort.local.capture import CaptureWriter, record
 from dropsort.local.endpoint import Endpoint
 from dropsort.local.errors import InUseError
@@ -49,6 +59,10 @@ def test_limits_of_requests_are_those_of_the_documentation() -> None:
 def test_the_gate_has_two_names(name: str, known: bool) -> None:
     made = gate.Gate(None, 4566, lambda _: None, "/", str)  # type: ignore[arg-type]
     assert (gate.foreign("GET", {"host": name}, made._hosts) is None) is known
+
+
+def test_a_request_for_readiness_and_its_response_have_headers_of_their_own() -> None:
+    assert (direct.NONCE, direct.PROOF) == ("x-dropsort-nonce", "x-dropsort-proof")
 
 
 def test_a_process_proves_the_port_and_the_number_with_its_credentials() -> None:
