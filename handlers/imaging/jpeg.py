@@ -204,7 +204,7 @@ def _fill(ends: set[str]) -> bytes:
 def _scan(
     data: bytes, begin: int, content: bytes, jpeg: Jpeg, restart: int, tables: dict[int, _Table]
 ) -> None:
-    count = content[0] if content else 0
+    count = int.from_bytes(content[:1])
     if len(content) < 4 + 2 * count or not count or not jpeg.sampling:
         raise Rejection("truncated_image" if begin >= len(data) else "corrupt_image", "JPEG: the header of a scan is damaged.")  # fmt: skip
     components = tuple(content[1 : 1 + 2 * count : 2])

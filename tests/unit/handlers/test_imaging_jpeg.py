@@ -294,7 +294,8 @@ def test_data_is_filled_before_each_restart_marker() -> None:
     [
         (b"abc" + bytes(16), b"", 3), (b"abc" + bytes(15), b"", 18), (b"abc" + bytes(16), END, 19), (b"abc\xff", b"", 3),
         (b"abc\xff" + bytes(16), b"", 3),
-        (bytes(16), b"", 0), (b"", b"", 0), (b"abc" + bytes(16), b"\xff\xfe\0\2", 19), (b"a\xff\0", b"", 3), (b"abc", END + bytes(20), 3),
+        (bytes(16), b"", 0), (b"", b"", 0), (b"abc" + bytes(16), b"\xff\xfe\0\2", 19), (b"a\xff\0", b"", 3),
+        (b"abc", END + bytes(20), 3), (b"abX" + bytes(16), b"", 3),
     ],
 )  # fmt: skip
 def test_zeros_at_the_end_of_a_file_that_is_not_closed_are_no_data(

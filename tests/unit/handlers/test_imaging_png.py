@@ -242,7 +242,7 @@ def test_a_row_more_shows_whether_rows_are_missing(mode: str, colour: int, heigh
     found = inspected(
         header(200, height, 8, colour),
         png_chunk(b"IDAT", whole[:9]),
-        png_chunk(b"1234", b""),
+        png_chunk(b"+-*/", b""),
         png_chunk(b"IDAT", whole[9:]),
         END,
     )
