@@ -69,9 +69,7 @@ class Ledger:
         new["key"], new["version"] = _keys(files), _versions(files)
         for name, column in zip(COUNTS, counts.T, strict=True):
             new[name] = column
-        before = self._rows
-        if len(before):
-            before = before[np.isin(before["key"], new["key"])]
+        before = self._rows[np.isin(self._rows["key"], new["key"])]
         self._new.append(new)
         held = np.array([int(before[name].sum()) for name in COUNTS] + [len(before)])
         added: np.ndarray = np.append(counts.sum(axis=0), len(files)) - held

@@ -106,7 +106,7 @@ MONITORING = {
     "monitoring.report.reference": [U + "pages/test_report.py", U + "monitoring/test_models.py"],
     "monitoring.storage.documents": [U + "monitoring/test_stores.py", U + "monitoring/test_history.py"],
     "monitoring.storage.ledger": [
-        U + "monitoring/test_incremental_parts.py",
+        U + "monitoring/test_ledger.py",
         U + "monitoring/test_runs.py",
         U + "monitoring/test_stores.py",
         U + "monitoring/test_aggregate.py",

@@ -19,7 +19,7 @@ from monitoring.ingest import tasks
 from monitoring.ingest.batch import FileCounts
 from monitoring.ingest.tasks import Task
 from monitoring.storage.base import CaptureFile, Folder
-from monitoring.storage.ledger import COUNTS, Ledger, Ledgers, partition
+from monitoring.storage.ledger import Ledger
 
 FOLDER = "c/e/v/2026/11/21/09"
 
@@ -82,55 +82,6 @@ def counts_of(*rows: tuple[int, int, int, int, int]) -> np.ndarray:
     return np.array(rows, np.int64).reshape(-1, 5)
 
 
-def test_a_ledger_knows_the_files_that_were_read_in_this_version() -> None:
-    assert COUNTS == ("size", "lines", "records", "bad_lines", "ground_truth")
-    ledger = Ledger()
-    files = [file("a"), file("b"), file("c")]
-    assert ledger.unread(files) == (files, set())
-    assert ledger.new(files) == (files, [])
-    added = ledger.record(files[:2], counts_of((10, 5, 4, 1, 2), (10, 50, 40, 10, 20)))
-    assert added.tolist() == [20, 55, 44, 11, 22, 2]
-    again = Ledger(ledger.to_bytes())
-    assert again.unread(files) == ([files[2]], set())
-    assert again.new([files[2], *files[:2]]) == ([files[2]], files[:2])
-    # AND a file of another size or version is read again, and replaces its counts
-    for other in (file("a", 11), file("a", version="2")):
-        assert again.unread([other, files[1]]) == ([other], {"a"})
-    added = again.record([file("a", 11), files[2]], counts_of((11, 7, 7, 0, 0), (1, 1, 1, 1, 1)))
-    assert added.tolist() == [11 + 1 - 10, 7 + 1 - 5, 7 + 1 - 4, 0 + 1 - 1, 0 + 1 - 2, 1]
-    last = Ledger(again.to_bytes())
-    assert last.unread([file("a", 11), *files]) == ([files[0]], {"a"})
-    assert len(last.to_bytes()) == 3 * 40
-
-
-@pytest.mark.parametrize(
-    ("hour", "part"), [("2026-11-21T09:00:00Z", "2026-11-21"), ("unknown", "other"), ("", "other")]
-)
-def test_a_ledger_is_of_a_day(hour: str, part: str) -> None:
-    assert partition(hour) == part
-
-
-def test_ledgers_are_saved_if_they_changed_and_when_many_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.storage.ledger._LEDGERS_HELD", 2)
-    stored: dict[str, bytes] = {}
-    state: Any = SimpleNamespace(
-        load=lambda kind, part: stored.get(f"{kind}/{part}", b""), save=lambda kind, part, data: stored.update({f"{kind}/{part}": data})
-    )  # fmt: skip
-    ledgers = Ledgers(state)
-    assert ledgers.of("a") is ledgers.of("a")
-    ledgers.save()
-    assert (stored, ledgers.dirty) == ({}, False)
-    ledgers.record("a", [file("x")], counts_of((1, 1, 1, 0, 0)))
-    ledgers.of("b")
-    assert stored == {}
-    ledgers.of("c")
-    assert (list(stored), ledgers.dirty) == (["ledgers/a"], True)
-    assert ledgers.of("a").unread([file("x")]) == ([], set())
-    ledgers.dirty = False
-    ledgers.save()
-    assert ledgers.dirty is False
-
-
 class Source:
     """A source with these folders; `sized` gives the sizes that were estimated."""
 
@@ -189,6 +140,10 @@ def test_sizes_are_requested_of_files_that_were_read_before_alone() -> None:
     found, _, _, source = discovery(Folder(FOLDER, [a, b], 7), read=[file(a.name)])
     assert list(found.new_files("")) == [b]
     assert source.sized_files == [a]
+    empty = [file(f"{FOLDER}/{name}", 0) for name in "ab"]
+    found, _, _, source = discovery(Folder(FOLDER, empty, 7), read=empty[:1])
+    assert list(found.new_files("")) == empty[1:]
+    assert source.sized_files == []
 
 
 def test_a_folder_without_new_files_is_settled_at_once_unless_it_has_no_stamp() -> None:
@@ -304,6 +259,19 @@ def test_ranges_of_a_large_file_are_added_up_and_recorded_with_the_last() -> Non
     assert located.bad[0].line == 3
 
 
+def test_other_files_are_recorded_between_ranges_and_a_range_may_be_the_first_that_is_read() -> None:
+    recorded, summary = Recorded(), RunSummary("s", "t")
+    totals = FileTotals(Health(), recorded, recorded, summary)  # type: ignore[arg-type]
+    large = file("f/a", 250, "v1")
+    totals.add(batch(FileCounts("f/a", 100, 0, 20, 30, 40, 50, newlines=70)), Task([large], 100, 100, 200))
+    totals.add(batch(FileCounts("f/b", 0, 10, 1, 1, 1, 1)), Task([file("f/b")], 10))
+    located = batch(relative="f/a", bad=[BadLine("f/a", 3, "x")])
+    totals.locate(located)
+    assert located.bad[0].line == 73
+    totals.add(batch(FileCounts("f/a", 200, 0, 1, 1, 1, 1)), Task([large], 50, 200, None))
+    assert [counts for _, _, counts in recorded.parts] == [[[10, 1, 1, 1, 1]], [[250, 21, 31, 41, 51]]]
+
+
 class Line(msgspec.Struct):
     """A candidate with its line."""
 
@@ -312,16 +280,17 @@ class Line(msgspec.Struct):
 
 def test_a_summary_as_plain_values() -> None:
     summary = RunSummary(
-        "s", "t", False, 3, 100, 1.23456, Health(records=7), [BadLine("a", 0, "x")], ["h1", "h2"]
+        "s", "t", False, 3, 100, 1.23456, Health(records=7), [BadLine("a", 0, "x")], ["h1", "h2", "h3"]
     )
     found = summary.to_json()
     assert found["records"] == 7
     assert {name: found[name] for name in found.keys() - msgspec.to_builtins(Health()).keys()} == {
         "source": "s", "state": "t", "complete": False, "files_read": 3, "bytes_read": 100, "seconds": 1.235,
-        "failed": [{"file": "a", "line": 0, "reason": "x"}], "first_hour": "h1", "last_hour": "h2",
+        "failed": [{"file": "a", "line": 0, "reason": "x"}], "first_hour": "h1", "last_hour": "h3",
     }  # fmt: skip
     empty = RunSummary("s", "t")
     assert (empty.complete, empty.to_json()["first_hour"], empty.to_json()["last_hour"]) == (True, None, None)
+    assert (empty.files_read, empty.bytes_read, empty.seconds) == (0, 0, 0.0)
 
 
 HOURS = ["2026-11-20T23:00:00Z", "2026-11-21T00:00:00Z", "2026-11-21T01:00:00Z", "unknown"]
