@@ -93,7 +93,7 @@ def read(template: Path, parameters: Mapping[str, str], resources: Mapping[str, 
 
 def _capture(config: dict[str, Any] | None) -> DataCaptureConfig | None:
     percentage = float(config["InitialSamplingPercentage"]) if config else 0.0
-    if not config or str(config.get("EnableCapture", False)).lower() != "true" or not percentage:
+    if not config or str(config.get("EnableCapture")).lower() != "true" or not percentage:
         return None
     bucket, _, prefix = config["DestinationS3Uri"].removeprefix("s3://").partition("/")
     modes = {option["CaptureMode"] for option in config["CaptureOptions"]}

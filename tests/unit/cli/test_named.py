@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,3 +99,13 @@ def test_a_twentieth_is_for_the_test_and_ten_files_of_a_kind_are_named(
 def test_a_result_is_one_line() -> None:
     one: Any = RecordedResult("incoming/a\nb.jpg", "classified", "c\nd", 0.5)
     assert status_line.row(one).plain[8:] == f"  a{MARK}b.jpg  classified  c{MARK}d 0.500"
+
+
+def test_the_state_is_written_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = Status(uploads=3, endpoint_name="bikes")
+    monkeypatch.setattr(state, "read", lambda *_: found)
+    shown = CliRunner().invoke(
+        dropsort, ["status", "--json", str(tmp_path / "s.json")], standalone_mode=False
+    )
+    assert shown.return_value == 0
+    assert json.loads((tmp_path / "s.json").read_text()) == found.to_json()

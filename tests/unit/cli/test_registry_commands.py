@@ -180,3 +180,8 @@ def test_requests_are_written_to_the_file_that_is_named(
     (written,) = json.loads((tmp_path / "out.json").read_text())
     assert written["parameters"] == {"Body": "3 bytes", "Key": "k"}
     assert (written["service"], written["operation"]) == ("s3", "PutObject")
+
+
+def test_a_dry_run_of_a_registration_is_of_the_group() -> None:
+    shown = run(register, "--dry-run", "--group", "g1", "--artifact", "s3://b/m", "--labels", "a,b").stdout
+    assert '"ModelPackageGroupName": "g1"' in shown

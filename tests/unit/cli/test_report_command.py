@@ -140,6 +140,7 @@ def test_a_report_is_built_from_what_was_read_and_written_with_its_options(stage
     (aggregate,), options = stage.seen["build"]
     assert options == {"threshold": 0.8, "familiarity_threshold": 0.02, "invoked": 5, "reference": "r"}
     assert stage.seen["load"][0] == ("state",)
+    assert stage.seen["load"][1]["access"] == stage.seen["run"][1]["access"]
     assert stage.seen["check_labels"] == (({"reference": "r"}, aggregate), {})
     assert stage.seen["_quality"][0][:3] == (FOLDER, None, aggregate)
     assert stage.seen["_reference"][0][:2] == (FOLDER, None)

@@ -133,3 +133,12 @@ def test_the_folder_is_watched_with_the_options_of_the_command(
     )
     assert shown.stdout == "a.jpg: low-confidence, b → /sorted/a (there already)\n"
     assert found["stored"][1:] == found["copied"][1:] == (tmp_path, into)
+
+
+def test_folders_that_contain_one_another_are_wrong_usage(tmp_path: Path) -> None:
+    for into in (tmp_path, tmp_path / "sorted", tmp_path.parent):
+        shown = CliRunner().invoke(watch, [str(tmp_path), "--sort-into", str(into)])
+        assert (
+            shown.exit_code,
+            "contain one another: copies would be uploaded, too." in " ".join(shown.output.split()),
+        ) == (2, True)

@@ -229,3 +229,11 @@ def test_captures_of_the_hour_of_a_result_and_of_the_one_before_are_found(
     found = forget.find(s3, SERVICE, KEY)
     assert set(found.captures) == {names[0, "main"], names[1, "main"], names[1, "canary"]}
     assert found.captured == 3
+
+
+def test_of_a_file_that_is_deleted_already_the_earlier_versions_go(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="captures/a.jsonl", Body=b"{}")
+    s3.delete_object(Bucket=BUCKET, Key="captures/a.jsonl")
+    forget._rewrite(s3, BUCKET, "captures/a.jsonl", {"1"}, "inferenceId")
+    found = s3.list_object_versions(Bucket=BUCKET, Prefix="captures/")
+    assert (found.get("Versions", []), found.get("DeleteMarkers", [])) == ([], [])

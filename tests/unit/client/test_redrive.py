@@ -181,3 +181,9 @@ def test_what_the_service_ignores_is_what_its_settings_say(s3: Any, upload: Call
             s3, BUCKET, redrive.Selection(everything=everything), ignored=lambda path: path == "a.txt"
         )
         assert [item.key for item in chosen] == ["incoming/b.jpg"]
+
+
+def test_a_text_comes_before_a_number_in_the_order_of_versions() -> None:
+    versions = ["x", "x-0", "x-9", "x-10", "x-10.0", "0"]
+    shuffled = [versions[at] for at in (5, 3, 1, 0, 4, 2)]
+    assert sorted(shuffled, key=redrive._order) == versions

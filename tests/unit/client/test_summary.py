@@ -189,3 +189,14 @@ def test_the_lines_leave_out_what_there_is_not() -> None:
     assert [name for name, _ in unsure] == [
         "images", "results", "low-confidence", "accuracy", "rate", "latency"
     ]  # fmt: skip
+
+
+def test_a_summary_of_an_earlier_version_has_lines_too_and_keys_are_separated() -> None:
+    earlier = {name: value for name, value in summarise(1, [finished("a")]).items() if name != "retryable"}
+    earlier |= {"twice": ["incoming/a", "incoming/b"], "lost": ["incoming/c", "incoming/d"]}
+    found = dict(totals(earlier))
+    assert (found["results"], found["twice"], found["lost"]) == (
+        "1",
+        "incoming/a, incoming/b",
+        "incoming/c, incoming/d",
+    )

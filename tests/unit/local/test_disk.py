@@ -164,3 +164,23 @@ async def put(
     }
     await application(scope, receive, send)
     return status[0]
+
+
+def test_a_write_that_is_lost_is_rejected_and_no_longer_arriving(tmp_path: Path) -> None:
+    sent: list[Any] = []
+
+    async def full(*_: Any) -> None:
+        raise NotStored
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"x"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    reserve = DiskReserve(full, tmp_path, 0)
+    headers = [(b"authorization", b"Credential=a/1/us-east-1/s3/aws4_request"), (b"content-length", b"1")]
+    scope = {"type": "http", "method": "PUT", "path": "/b/k", "query_string": b"", "headers": headers}
+    asyncio.run(reserve(scope, receive, send))
+    assert (sent[0]["status"], reserve._arriving) == (507, 0)
+    assert b"<Code>InsufficientStorage</Code>" in sent[1]["body"]

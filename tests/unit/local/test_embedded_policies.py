@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,3 +35,17 @@ def test_a_name_without_wildcards_is_the_whole_name() -> None:
 
 def test_examples() -> None:
     assert doctest.testmod(embedded_policies).failed == 0
+
+
+def test_an_embedded_aws_without_the_function_is_an_error_before_it_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluator = SimpleNamespace(_fnmatch_compile=len)
+    monkeypatch.setattr(
+        embedded_policies, "import_module", {"ministack.core.iam_evaluator": evaluator}.__getitem__
+    )
+    embedded_policies.patch()
+    assert evaluator._fnmatch_compile is pattern
+    evaluator._fnmatch_compile = None  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="has no _fnmatch_compile"):
+        embedded_policies.patch()

@@ -347,3 +347,11 @@ def test_the_disk_is_checked_every_five_seconds_and_has_a_reserve(
     watch._run()
     assert waits == [5.0, 5.0, 5.0]
     assert disk.RESERVE_BYTES == 200_000_000
+
+
+def test_a_request_without_headers_is_captured_without_their_values() -> None:
+    found: Any = Capture()
+    assert invoke(serving(capture=found), b"image")[0] == 200
+    (one,) = found.requests
+    assert (one.body, one.content_type, one.inference_id, one.custom_attributes) == (b"image", "", "", "")
+    assert invoke(serving(), b"", path="/ping")[:2] == (200, b"")

@@ -243,6 +243,8 @@ def test_an_image_is_in_its_bin_and_in_its_whole_group() -> None:
     doubtful, sure = item_of(document(1)), item_of(document(2, outcome="classified", reason=None))
     failed = item_of(document(3, outcome="failed", label=None, reason=None))
     assert bin_of(doubtful) == ("low-confidence", "reason", "below_threshold")
+    assert bin_of(item_of(document(1, review={"by": "Ada", "action": "none"}))) == bin_of(doubtful)
+    assert bin_of(item_of(document(1, review={"id": "1", "action": "none"})))[0] == "reviewed"
     assert (bin_of(sure), bin_of(failed)) == (("classified", "label", "bicycle"), ("failed", "reason", ""))
     assert in_bin(doubtful, "low-confidence")
     assert not in_bin(doubtful, "classified")
