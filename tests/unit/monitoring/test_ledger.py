@@ -7,19 +7,20 @@ from typing import Any
 
 import pytest
 
+from monitoring.storage import ledger
 from monitoring.storage.ledger import COUNTS, Ledger, Ledgers, partition
 from tests.unit.monitoring.test_incremental_parts import counts_of, file
 
 
 def test_a_ledger_knows_the_files_that_were_read_in_this_version() -> None:
     assert COUNTS == ("size", "lines", "records", "bad_lines", "ground_truth")
-    ledger = Ledger()
+    held = Ledger()
     files = [file("a"), file("b"), file("c")]
-    assert ledger.unread(files) == (files, set())
-    assert ledger.new(files) == (files, [])
-    added = ledger.record(files[:2], counts_of((10, 5, 4, 1, 2), (10, 50, 40, 10, 20)))
+    assert held.unread(files) == (files, set())
+    assert held.new(files) == (files, [])
+    added = held.record(files[:2], counts_of((10, 5, 4, 1, 2), (10, 50, 40, 10, 20)))
     assert added.tolist() == [20, 55, 44, 11, 22, 2]
-    again = Ledger(ledger.to_bytes())
+    again = Ledger(held.to_bytes())
     assert again.unread(files) == ([files[2]], set())
     assert again.new([files[2], *files[:2]]) == ([files[2]], files[:2])
     # AND a file of another size or version is read again, and replaces its counts
@@ -40,7 +41,8 @@ def test_a_ledger_is_of_a_day(hour: str, part: str) -> None:
 
 
 def test_ledgers_are_saved_if_they_changed_and_when_many_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.storage.ledger._LEDGERS_HELD", 2)
+    assert ledger._LEDGERS_HELD == 64
+    monkeypatch.setattr(ledger, "_LEDGERS_HELD", 2)
     stored: dict[str, bytes] = {}
     state: Any = SimpleNamespace(
         load=lambda kind, part: stored.get(f"{kind}/{part}", b""), save=lambda kind, part, data: stored.update({f"{kind}/{part}": data})
