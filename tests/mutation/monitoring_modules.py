@@ -73,7 +73,11 @@ MONITORING = {
     ],
     "monitoring.ingest.batch": [U + "monitoring/test_captures.py"],
     "monitoring.ingest.builder": [U + "monitoring/test_captures.py", U + "monitoring/test_fast_path.py"],
-    "monitoring.ingest.fast_path": [U + "monitoring/test_fast_path.py", U + "monitoring/test_captures.py"],
+    "monitoring.ingest.fast_path": [
+        U + "monitoring/test_patterns.py",
+        U + "monitoring/test_fast_path.py",
+        U + "monitoring/test_captures.py",
+    ],
     "monitoring.ingest.image_statistics": [
         U + "monitoring/test_ingest_parts.py",
         U + "monitoring/test_captures.py",
