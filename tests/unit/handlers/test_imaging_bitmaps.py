@@ -25,7 +25,7 @@ def file(
 ) -> bytes:
     """A BMP; `size` is that of its second header."""
     header = struct.pack(
-        "<IiiHHIIiiII", size, width, height, 1, bits, compression, 0, 0, 0, colours, 0
+        "<IiiHHIIiiII", size, width, height, 1, bits, compression, 0x55, 0x66, 0x77, colours, 0x88
     ).ljust(size, b"\0")
     palette = 4 * (colours or 1 << bits) if 0 < bits <= 8 else 0
     start = 14 + size + palette if begin is None else begin
@@ -62,6 +62,12 @@ def test_colours_of_a_palette(bits: int, given: int, colours: int | None, size: 
             with pytest.raises(Rejection, match=WITHIN[:-1]) as found:
                 bmp.inspect(bytes(data))
             assert found.value.code == "corrupt_image"
+
+
+def test_every_byte_of_where_pixels_begin_counts() -> None:
+    data = bytearray(file(bits=8))
+    struct.pack_into("<I", data, 10, 0x01000005)
+    assert bmp.inspect(bytes(data)) == 256
 
 
 @pytest.mark.parametrize("size", [12, 16, 39])

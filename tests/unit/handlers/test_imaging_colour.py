@@ -31,7 +31,7 @@ def profile(
     head = (
         struct.pack(">I4xI", begin + len(content), 0x02100000) + b"mntr" + space + pcs + bytes(12) + b"acsp"
     )
-    head = (head.ljust(68, b"\0") + white).ljust(HEADER, b"\0")
+    head = (head.ljust(68, b"\0") + white).ljust(HEADER - 1, b"\0") + b"\1"  # a byte that is not the count's
     return head + struct.pack(">I", len(pairs) if count is None else count) + table + content
 
 

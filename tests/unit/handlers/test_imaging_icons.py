@@ -147,7 +147,7 @@ def bitmap(
 ) -> bytes:
     """A header, a palette and the pixels, all of one byte, without a mask."""
     head = struct.pack(
-        "<IiiHHIIiiII", header, width, 2 * height, 1, bits, compression, 0, 0, 0, colours, 0
+        "<IiiHHIIiiII", header, width, 2 * height, 1, bits, compression, 0x55, 0x66, 0x77, colours, 0x88
     ).ljust(header, b"h")
     count = palette if palette is not None else (colours or 1 << bits) if bits <= 8 else 0
     row = (width * bits + 31) // 32 * 4

@@ -61,6 +61,7 @@ def test_bits_that_end_no_block(ends: set[str], pattern: str) -> None:
         (table(0x10, WITHOUT), 0x00, True, "0"),
         (table(0x10, LUMA) + table(0x12, CHROMA), 0x02, False, "011"),
         (table(0x00, LUMA), 0x00, False, "0"),  # of DC
+        (table(0x08, LUMA), 0x08, False, "0"),
         (table(0x10, CHROMA) + table(0x00, LUMA), 0x00, False, "011"),
         (table(0x10, {}), 0x00, False, "0"),
         (table(0x10, LUMA)[:17], 0x00, False, "0"),
