@@ -308,7 +308,7 @@ MODULES = {
     "dropsort.deployment.quotas": [U + "deployment/test_quotas.py"],
     "dropsort.local.activity": [U + "local/test_activity.py"],
     "dropsort.local.automatic_redrive": [U + "local/test_automatic_redrive.py"],
-    "dropsort.local.capture": [U + "local/test_limits.py"],
+    "dropsort.local.capture": [U + "local/test_limits.py", U + "local/test_capture.py"],
     "dropsort.local.credentials": [U + "local/test_credentials.py", U + "local/test_limits.py"],
     "dropsort.local.direct": [U + "local/test_direct.py", U + "local/test_limits.py"],
     "dropsort.local.disk": [U + "local/test_disk.py", U + "local/test_limits.py"],

@@ -107,3 +107,10 @@ def test_twenty_results_are_remembered_and_an_upload_that_is_ignored_waits_for_n
     for metric in ("Superseded", "Ignored"):
         logged(activity, FILTER, **{metric: 1})
     assert activity.counts == ExecutionCounts(0, 21, 0, 0, 2)
+
+
+def test_an_image_that_was_throttled_before_the_first_function_is_one() -> None:
+    assert (
+        ExecutionCounts(retryable=2, failed=1).images,
+        ExecutionCounts(serialized=5, failed=1).images,
+    ) == (3, 5)

@@ -137,3 +137,14 @@ def test_an_execution_is_waited_for_five_minutes(service: Service, minutes: floa
     service.running["workflow"] = [datetime.now(UTC) - timedelta(minutes=minutes)]
     service.redrive.check()
     assert ("min_age_seconds" not in service.events[0]) is waits
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, []), (1, ["1 upload"]), (3, ["3 uploads"])])
+def test_what_was_started_is_reported(
+    service: Service, monkeypatch: pytest.MonkeyPatch, count: int, words: list[str]
+) -> None:
+    waits = iter([False, True])
+    monkeypatch.setattr(service.redrive, "check", lambda _everything: count)
+    monkeypatch.setattr(service.redrive, "_stop", SimpleNamespace(wait=lambda _: next(waits)))
+    service.redrive._run(False)
+    assert service.reported == [f"Started {one} without a final result again" for one in words]
