@@ -268,7 +268,7 @@ MODULES = {
     "training.evaluation.compare": [U + "training/test_compare.py"],
     "training.stages.out_of_fold": [U + "training/test_stages.py"],
     "training.stages.calibrate": [U + "training/test_stages.py"],
-    "training.evaluation.held_out": [U + "training/test_evaluate.py", U + "training/test_held_out.py"],
+    "training.evaluation.held_out": [U + "training/test_held_out.py", U + "training/test_evaluate.py"],
     "training.dataset.channels": [
         U + "training/test_upload.py",
         U + "training/test_held_out.py",
@@ -288,7 +288,7 @@ MODULES = {
     "training.dataset.fingerprints": [U + "training/test_reading.py", U + "training/test_joining.py"],
     "training.dataset.images": [U + "training/test_reading.py", U + "training/test_dataset.py"],
     "training.dataset.reading": [U + "training/test_reading.py", U + "training/test_indexes.py"],
-    "training.evaluation.reference_file": [U + "training/test_evaluate.py"],
+    "training.evaluation.reference_file": [U + "training/test_reference_file.py"],
     "training.stages.fit": [U + "training/test_fit_stage.py"],
     "training.stages.export": [U + "training/test_export.py"],
     "training.stages.evaluate": [U + "training/test_stages.py", U + "training/test_fit_stage.py"],

@@ -19,7 +19,7 @@ def calibrate(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> tuple[fl
     before = scores.log_loss(scores.softmax(logits), truth)
     after = 0.0
     for part in (half, ~half):
-        if not part.any() or part.all():
+        if part.all():  # also of none
             return 1.0, "none: too few held-out images"
         temperature = scores.fit_temperature(logits[~part], truth[~part])
         after += part.mean() * scores.log_loss(scores.softmax(logits[part], temperature), truth[part])

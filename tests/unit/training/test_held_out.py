@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -14,10 +13,11 @@ import pytest
 from moto import mock_aws
 from PIL import Image
 
+from dropsort.contract.defaults import THRESHOLD
 from training import dataset
 from training.dataset import channels, fingerprints, images
 from training.errors import TrainingError
-from training.evaluation import held_out, reference_file
+from training.evaluation import held_out
 
 
 def test_near_duplicates_of_images_that_are_here_are_found_by_their_pixels_too(
@@ -55,19 +55,49 @@ def test_a_threshold_of_0_is_one_and_a_model_without_figures_takes_everything_as
     assert found.summary()["coverage_with_guard"] == 1.0
 
 
-def test_a_row_of_the_reference_has_the_confidence_of_its_label() -> None:
-    found = reference_file.rows(
-        SimpleNamespace(
-            probabilities=np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]),
-            familiarity=np.array([0.25, 0.5]),
-            has_familiarity=True,
-        ),  # type: ignore[arg-type]
-        ["a", "b", "c"],
+def test_a_precision_is_that_of_the_model_or_needs_held_out_images(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    tree = image_tree(3)
+    for precision in (None, 0.99):
+        found = held_out.evaluate_path(model_folder, tree, precision=precision)
+        assert (found.threshold, found.threshold_from) == (0.8, "the model's metrics.json")
+    (model_folder / "metrics.json").write_text("{}")
+    with pytest.raises(
+        TrainingError, match=r"another precision needs held-out images .*: --choose-on FOLDER"
+    ):
+        held_out.evaluate_path(model_folder, tree, precision=0.99)
+    found = held_out.evaluate_path(model_folder, tree)
+    assert (found.threshold, found.threshold_from) == (THRESHOLD, "default")
+    assert "precision 0.99 on 6 " in held_out.evaluate_path(model_folder, tree, choose_on=tree).threshold_from
+
+
+def test_progress_counts_the_images_of_something_else_too(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    tree, others = image_tree(2), image_tree(3, labels=("",), below="others")
+    seen: list[tuple[int, int]] = []
+    found = held_out.evaluate_path(
+        model_folder, tree, others=others, progress=lambda done, total: seen.append((done, total))
     )
-    assert found == [
-        {"label": "b", "confidence": 0.7, "familiarity": 0.25},
-        {"label": "a", "confidence": 0.5, "familiarity": 0.5},
-    ]
+    assert seen == [(done, 7) for done in range(1, 8)]
+    assert found.others is not None
+    assert [image.label for image in found.others.images] == ["", "", ""]
+    assert found.truth.tolist() == [0, 0, 1, 1]
+    assert found.truth.dtype == np.int64
+    (tree.parent / "empty").mkdir()
+    with pytest.raises(TrainingError, match="empty contains no readable image"):
+        held_out.unlabelled(tree.parent / "empty")
+
+
+def test_labels_that_the_model_does_not_know_are_named(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    for labels, text in (
+        (("blue", "green"), "^green is not a label of this model"), (("a", "b"), "^a, b are not labels of this model"),
+    ):  # fmt: skip
+        with pytest.raises(TrainingError, match=text + r" \(blue, red\): name the folders"):
+            held_out.evaluate_path(model_folder, image_tree(2, labels=labels, below=labels[0]))
 
 
 def test_fingerprints_that_cannot_be_read_are_not_none_and_shape_is_a_part_of_them(tmp_path: Path) -> None:

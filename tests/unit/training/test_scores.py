@@ -106,3 +106,8 @@ def test_the_temperature_is_that_of_the_smallest_loss_from_a_tenth_to_ten() -> N
     sure = np.array([[2.0, 0.0]])
     assert scores.fit_temperature(sure, np.array([0])) == pytest.approx(0.1)
     assert scores.fit_temperature(sure, np.array([1])) == pytest.approx(10)
+
+
+def test_a_softmax_is_made_row_by_row() -> None:
+    found = scores.softmax(np.array([[1000.0, 999.0], [-1000.0, -1001.0]], np.float32))
+    assert found.tolist() == [pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.e)], rel=1e-5)] * 2

@@ -191,3 +191,8 @@ def test_the_lowest_threshold_that_reaches_the_precision(
     confidence: list[float], correct: list[bool], precision: float, expected: tuple[float, float, float, bool]
 ) -> None:
     assert choose_threshold(np.array(confidence), np.array(correct), precision) == expected
+
+
+def test_a_threshold_is_not_above_a_confidence_that_is_less_than_chance() -> None:
+    found = choose_threshold(np.array([0.4, 0.3]), np.array([True, True]), 0.9, 0.5)
+    assert found.value == 0.3
