@@ -69,6 +69,5 @@ class Health(msgspec.Struct, gc=False):
     def merge(self, other: Health) -> None:
         """Add `other`, which stays as it is."""
         for name in self.__struct_fields__:
-            if name != "bad":
-                setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.bad = sorted({*self.bad, *other.bad})[:BAD_LINES_NAMED]
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.bad = sorted(set(self.bad))[:BAD_LINES_NAMED]

@@ -29,25 +29,20 @@ def models(aggregate: Aggregate) -> list[ModelPeriod]:
     Outputs without a version do not take over while one with a version goes on: a client may request a form of
     output that has no place for it.
     """
-    hours: dict[str, list[str]] = {}
+    times: dict[str, list[tuple[str, int]]] = {}  # hours, and the second of the last prediction in each
     counts: dict[str, int] = {}
-    latest: dict[str, tuple[str, int]] = {}
     for key, cell in aggregate.cells.items():
-        found = hours.setdefault(key.model, [])
+        found = times.setdefault(key.model, [])
         if key.hour != UNKNOWN:
-            found.append(key.hour)
-            latest[key.model] = max(latest.get(key.model, ("", -1)), (key.hour, cell.latest))
+            found.append((key.hour, cell.latest))
         counts[key.model] = counts.get(key.model, 0) + cell.count
-    periods = [
-        ModelPeriod(model, min(found, default=""), max(found, default=""), counts[model])
-        for model, found in hours.items()
-    ]
-
-    def order(period: ModelPeriod) -> tuple[str, bool, int, str, str]:
-        _, second = latest.get(period.model, ("", -1))
-        return period.last, period.model != "", second, period.first, period.model
-
-    return sorted(periods, key=order)
+    ordered = []
+    for model, found in times.items():
+        unknown = ("", -1)
+        (first, _), (last, second) = min(found, default=unknown), max(found, default=unknown)
+        period = ModelPeriod(model, first, last, counts[model])
+        ordered.append(((last, model != "", second, first, model), period))
+    return [period for _, period in sorted(ordered)]
 
 
 def current_model(aggregate: Aggregate) -> str | None:

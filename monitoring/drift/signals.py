@@ -102,7 +102,7 @@ def confidence(reference: Sample, window: Sample, floors: Floors, level: float) 
     groups = st.coarse_bins(a + b)
     pool = np.bincount(groups, weights=a + b)
     bins = len(a)
-    positions = np.bincount(groups, weights=(a + b) * (np.arange(bins) + 0.5) / bins) / np.maximum(pool, 1)
+    positions = np.bincount(groups, weights=(a + b) * np.arange(bins) / bins) / np.maximum(pool, 1)
     # An empty group has no mean; a position between its neighbours keeps the order and weighs nothing.
     positions = np.maximum.accumulate(positions)
     test = st.permutation_test(st.regroup(a, groups), st.regroup(b, groups), positions, draws=_draws(level))

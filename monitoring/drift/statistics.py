@@ -120,7 +120,7 @@ def permutation_test(
     window, reference
         Counts, (k,) integers.
     positions
-        The bins' ascending centres, (k,).
+        Where the bins are, ascending, (k,); only their differences count.
     draws
         At most this many relabellings: p is never below 1 / (draws + 1).
     """

@@ -21,6 +21,8 @@ from monitoring.storage.state import AggregationState
 _IDS_HELD = 4_000_000  # 8 bytes each
 _CELLS_HELD = 10_000
 
+_EXACT = 9_000_000  # values of up to a billion whose sum a float holds exactly: integers up to 2**53
+
 
 class Accumulator:
     """Adds batches to the hours of a `AggregationState`, holding a bounded part of it in memory."""
@@ -42,18 +44,17 @@ class Accumulator:
             if keep[record]:
                 self._hour(series.hour).add_uncertain(series, [found])
         health = self._state.manifest.health
-        if batch.bad:
-            health.bad = sorted({*health.bad, *batch.bad})[:BAD_LINES_NAMED]
+        health.bad = sorted({*health.bad, *batch.bad})[:BAD_LINES_NAMED]
         held = sum(len(ids) for ids in self._ids.values())
         if held > _IDS_HELD or sum(len(a.cells) for a in self._hours.values()) > _CELLS_HELD:
             self.flush()
 
     def flush(self) -> None:
         """Write everything that is held."""
-        for hour in sorted(self._changed):
+        for hour in self._changed:
             self._state.save("hours", hour, self._hours[hour].to_json())
             self.days.add(hour[:10])
-        for hour in sorted(self._known):
+        for hour in self._known:
             self._state.save("ids", hour, self._ids[hour].tobytes())
         self._hours, self._ids, self._changed, self._known = {}, {}, set(), set()
 
@@ -160,8 +161,8 @@ class Accumulator:
 
 
 def _sums(key: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """Sum `values` (billionths) by key, exactly: floats are integers up to 2**53, nine million ones."""
-    if len(values) < 9_000_000:
+    """Sum `values` (billionths) by key, exactly."""
+    if len(values) < _EXACT:
         return np.bincount(key, weights=values, minlength=count)
     out = np.zeros(count, np.int64)
     np.add.at(out, key, values)

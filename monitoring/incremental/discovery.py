@@ -46,10 +46,9 @@ class Discovery:
             new, known = ledger.new(known)
             known = self._source.sized(known)
         unread, changed = ledger.unread(known)
-        if changed:
-            health = self._state.manifest.health
-            names = {clean(name) for name in changed}
-            health.bad = [line for line in health.bad if line.file not in names]
+        health = self._state.manifest.health
+        names = {clean(name) for name in changed}
+        health.bad = [line for line in health.bad if line.file not in names]
         return new + unread
 
     def partition_of(self, name: str) -> str:

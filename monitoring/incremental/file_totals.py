@@ -29,12 +29,13 @@ class FileTotals:
     def locate(self, batch: CaptureBatch) -> None:
         """Make line numbers that count from the beginning of a range count from that of the file."""
         lines = self._newlines.get(batch.relative, 0) if batch.relative else 0
-        if lines:
-            batch.bad = [BadLine(b.file, b.line + lines, b.reason) for b in batch.bad]
-            batch.uncertain = [
-                (record, series, msgspec.structs.replace(found, line=found.line + lines))
-                for record, series, found in batch.uncertain
-            ]
+        if not lines:
+            return
+        batch.bad = [BadLine(b.file, b.line + lines, b.reason) for b in batch.bad]
+        batch.uncertain = [
+            (record, series, msgspec.structs.replace(found, line=found.line + lines))
+            for record, series, found in batch.uncertain
+        ]
 
     def add(self, batch: CaptureBatch, task: Task) -> None:
         """Add the counts of the files of a batch of `task`."""
@@ -60,17 +61,20 @@ class FileTotals:
 
     def _add_range(self, counts: FileCounts, size: int) -> tuple[int, ...]:
         """Add up the ranges of a large file."""
-        before = self._counts.get(counts.file, (0,) * 5) if counts.start else (0,) * 5
-        held = (0, counts.lines, counts.records, counts.bad_lines, counts.ground_truth)
-        self._counts[counts.file] = (size, *(a + b for a, b in zip(before[1:], held[1:], strict=True)))
-        passed = self._newlines.get(counts.file, 0) if counts.start else 0
+        before: tuple[int, ...] = (0, 0, 0, 0)
+        passed = 0
+        if counts.start:
+            before = self._counts.get(counts.file, before)
+            passed = self._newlines.get(counts.file, passed)
+        held = (counts.lines, counts.records, counts.bad_lines, counts.ground_truth)
+        self._counts[counts.file] = tuple(a + b for a, b in zip(before, held, strict=True))
         self._newlines[counts.file] = passed + counts.newlines
-        return self._counts[counts.file]
+        return size, *self._counts[counts.file]
 
     def _record(self, folder: str, files: list[CaptureFile], held: Sequence[tuple[int, ...]]) -> None:
         """Record that files of one folder were read to their end, and their counts."""
         part = self._discovery.partition_of(files[0].name)
-        counts = np.fromiter(itertools.chain.from_iterable(held), np.int64, 5 * len(held)).reshape(-1, 5)
+        counts = np.array(held, np.int64)
         added = self._ledgers.record(part, files, counts)
         size, lines, _, bad_lines, ground_truth, number = added.tolist()
         health = self._health

@@ -50,7 +50,11 @@ MONITORING = {
     ],
     "monitoring.cloudwatch.usage": [U + "monitoring/test_usage.py"],
     "monitoring.cloudwatch.widgets": [U + "monitoring/test_widgets.py", U + "monitoring/test_dashboard.py"],
-    "monitoring.incremental.accumulate": [U + "monitoring/test_runs.py", U + "monitoring/test_aggregate.py"],
+    "monitoring.incremental.accumulate": [
+        U + "monitoring/test_accumulate.py",
+        U + "monitoring/test_runs.py",
+        U + "monitoring/test_aggregate.py",
+    ],
     "monitoring.incremental.discovery": [
         U + "monitoring/test_incremental_parts.py",
         U + "monitoring/test_runs.py",
@@ -62,6 +66,7 @@ MONITORING = {
         U + "monitoring/test_aggregate.py",
     ],
     "monitoring.incremental.run": [
+        U + "monitoring/test_run_stages.py",
         U + "monitoring/test_incremental_parts.py",
         U + "monitoring/test_runs.py",
         U + "monitoring/test_aggregate.py",

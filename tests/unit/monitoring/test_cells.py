@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 
@@ -286,3 +287,37 @@ def test_digests_are_the_same_for_ever():
         assert digests(ids).tolist() == [int(digests([one])[0]) for one in ids]
         assert len(set(digests(ids).tolist())) == 2
     assert digests(["ä", "aa", "日本"]).tolist() == [int(digests([one])[0]) for one in ("ä", "aa", "日本")]
+    # From 1025 bytes on they are the first bytes of SHA-256, the lowest first.
+    for text in ("a" * 1025, "é" * 513):
+        expected = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+        assert digests([text, "b"]).tolist() == [expected, *digests(["b"]).tolist()]
+        assert int(digests([text[:-1]])[0]) != expected
+    longest = "a" * 1024
+    assert int(digests([longest])[0]) != int.from_bytes(
+        hashlib.sha256(longest.encode()).digest()[:8], "little"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "latest"), [(-1, -1, -1), (-1, 0, 0), (0, -1, 0), (5, 6, 6), (6, 5, 6)]
+)
+def test_the_later_time_of_two_cells_counts(one, other, latest):
+    cell, added = Cell(latest=one), Cell(latest=other)
+    cell.merge(added)
+    assert (cell.latest, added.latest) == (latest, other)
+
+
+def test_images_of_one_cell_alone_are_those_of_the_sum():
+    values = [1, 2, 3, 4, 5]
+    seen, nothing = Cell(images=1, image_sums=values, image_squares=values[::-1]), Cell()
+    for one, other in ((seen, nothing), (Cell(), seen)):
+        one.merge(other)
+        assert (one.images, one.image_sums, one.image_squares) == (1, values, values[::-1])
+    assert (nothing.images, nothing.image_sums, nothing.image_squares) == (0, [], [])
+
+
+def test_bad_lines_of_two_healths_are_named_once_in_order():
+    a, b, c = (BadLine(name, 1, "x") for name in "abc")
+    one, other = Health(bad=[b, c]), Health(bad=[a, b])
+    one.merge(other)
+    assert (one.bad, other.bad) == ([a, b, c], [a, b])

@@ -222,3 +222,18 @@ def test_the_estimate_of_the_accuracy_is_within_0_and_1() -> None:
     mean, interval = estimated_accuracy(Sample())
     assert math.isnan(mean)
     assert interval == (0, 1)
+
+
+def test_a_share_that_falls_changes_as_much_as_one_that_rises() -> None:
+    low, high = (
+        Sample.of(["a"] * 100, [0.5] * 10 + [0.95] * 90),
+        Sample.of(["a"] * 100, [0.5] * 40 + [0.95] * 60),
+    )
+    for before, now in ((low, high), (high, low)):
+        assert low_confidence(before, now, 0.93, FLOORS).effect == pytest.approx(0.3)
+    for one, other in (((2, 38), (20, 20)), ((20, 20), (2, 38))):
+        (found,) = unfamiliar(familiar(*one), familiar(*other), 0.01, FLOORS)
+        assert found.effect == pytest.approx(0.45)
+    for before, now in (((20, 40, 40), (60, 20, 20)), ((60, 20, 20), (20, 40, 40))):
+        one, other = (labelled(**dict(zip("abc", counts, strict=True))) for counts in (before, now))
+        assert label_signal(one, other, FLOORS).effect == pytest.approx(0.4)

@@ -147,3 +147,30 @@ def test_small_tables_and_empty_histograms() -> None:
     assert st.jensen_shannon([0, 0], [5, 5]) == pytest.approx(math.sqrt(0.5))
     assert st.wasserstein([0, 0], [0, 5]) == 0.0
     assert st.wasserstein([5, 0, 0], [0, 0, 5]) == pytest.approx(2 / 3)
+
+
+def test_the_usual_distances_are_the_95th_percentiles_of_relabellings() -> None:
+    window, reference = np.array([30, 10]), np.array([40, 80])
+    found = st.permutation_test(window, reference, [0.25, 0.75], draws=4000, stop=4001)
+    first = np.random.default_rng(1).hypergeometric(70, 90, 40, 4000)
+    rows = np.stack((first, 40 - first), axis=1)
+    apart = [st.jensen_shannon(row, window + reference - row) for row in rows]
+    moved = 0.5 * np.abs(first / 40 - (70 - first) / 120)
+    assert found.usual_wasserstein == pytest.approx(np.quantile(moved, 0.95), rel=0.1)
+    assert found.usual_jensen_shannon == pytest.approx(np.quantile(apart, 0.95), rel=0.1)
+
+
+def test_relabelling_ends_with_the_twentieth_hit_unless_another_number_is_given() -> None:
+    p = [
+        st.permutation_test([30, 30], [35, 25], [0, 1], draws=4000, **stop)[:2]
+        for stop in ({}, {"stop": 20}, {"stop": 19}, {"stop": 21})
+    ]
+    assert p[0] == p[1]
+    assert p[0] not in p[2:]
+
+
+def test_only_differences_of_positions_count() -> None:
+    found = [
+        st.permutation_test([5, 9, 2], [4, 3, 9], np.array([0, 1, 3]) + start, draws=200) for start in (0, 8)
+    ]
+    assert found[0] == found[1]

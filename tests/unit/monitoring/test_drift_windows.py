@@ -201,3 +201,26 @@ def test_an_assessment_as_json_has_every_figure() -> None:
     assert (few.estimated_accuracy, few.estimated_accuracy_interval) == estimated_accuracy(labelled(a=29))
     assert assess(Sample(), Sample()).shares == {}
     assert assess(labelled(a=1), Sample()).shares == {"a": (0.0, (0, 1), 1.0)}
+
+
+def test_a_check_compares_with_the_thresholds_that_are_given() -> None:
+    total = Aggregate()
+    for hour in range(24):
+        put(total, hour, 50, value=0.95)
+    for cell in total.cells.values():
+        cell.familiarity_histogram = {40: cell.count}
+    reference = sample(total)
+    for threshold, familiarity, shares in ((0.95, 0.41, (0.0, 1.0)), (0.951, 0.40, (1.0, 0.0))):
+        found = check(
+            total,
+            START + 24 * HOUR,
+            threshold=threshold,
+            familiarity_threshold=familiarity,
+            reference=reference,
+        )
+        assert found.recent is not None
+        for part in (found.day, found.recent):
+            values = {signal.name: signal.value for signal in part.signals}
+            assert (values["LowConfidenceRate"], values["UnfamiliarRate"]) == shares
+    assert reference.familiarity is not None
+    assert (reference.confidence.dtype, reference.familiarity.dtype) == (np.int64, np.int64)

@@ -212,3 +212,25 @@ def test_the_periods_of_models_and_what_is_one_models() -> None:
     assert of_model(total, None) is total
     assert of_model(part, "b") is part
     assert of_model(part, "a").cells == {}
+
+
+@pytest.mark.parametrize(
+    ("cells", "order"),
+    [
+        # of the latest hour, whatever else; of that hour, the latest second; then the one that began last; then by name
+        ([("a", 1, 9), ("b", 0, 99)], ["b", "a"]), ([("b", 1, 9), ("a", 0, 99), ("a", 1, 8)], ["a", "b"]),
+        ([("a", 1, 9), ("b", 1, 10)], ["a", "b"]), ([("b", 1, 9), ("a", 1, 10)], ["b", "a"]),
+        ([("a", 1, -1), ("b", 1, -1), ("a", 0, 5)], ["a", "b"]), ([("a", 1, -1), ("b", 1, -1), ("b", 0, 5)], ["b", "a"]),
+        ([("b", 1, -1), ("a", 1, -1)], ["a", "b"]), ([("b", 1, 0), ("a", 1, -1)], ["a", "b"]),
+        ([("", 1, 50), ("b", 1, -1)], ["", "b"]), ([("", 1, -1), ("b", 0, 50)], ["b", ""]),
+        ([("b", None, 50), ("a", None, 0)], ["a", "b"]), ([("b", None, 50), ("a", 0, -1)], ["b", "a"]),
+    ],
+)  # fmt: skip
+def test_the_order_in_which_models_took_over(
+    cells: list[tuple[str, int | None, int]], order: list[str]
+) -> None:
+    total = Aggregate()
+    for model, hour, second in cells:
+        at = UNKNOWN if hour is None else hour_of(START + hour * HOUR)
+        total.cells[CellKey(at, "e", "v", "l", model)] = Cell(count=1, latest=second)
+    assert [period.model for period in models(total)] == order
