@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from monitoring.aggregates.cells import UNKNOWN
 from monitoring.aggregates.digests import digests, mix
 from monitoring.storage.base import CaptureFile
 from monitoring.storage.state import AggregationState
@@ -86,13 +87,13 @@ class Ledger:
             rows = new
             if len(self._rows):
                 rows = np.concatenate((self._rows[~np.isin(self._rows["key"], new["key"])], new))
-            self._rows = rows[np.argsort(rows["key"], kind="stable")]
+            self._rows = rows[np.argsort(rows["key"])]
             self._new = []
 
 
 def partition(hour: str) -> str:
     """Name of the ledger of a file whose path names `hour` (``unknown`` if it names none)."""
-    return hour[:10] if hour[:1].isdigit() else "other"
+    return "other" if hour == UNKNOWN else hour[:10]
 
 
 def _keys(files: Sequence[CaptureFile]) -> np.ndarray:

@@ -11,13 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from monitoring.errors import MissingFileError, MonitoringError, StorageError
+from monitoring.errors import MissingFileError, StorageError
 from monitoring.incremental import run as aggregate
 from monitoring.ingest import tasks, workers
 from monitoring.storage.base import BucketAccess
-from monitoring.storage.documents import JsonDocuments
 from monitoring.storage.s3_keys import AnyKeys
 from tests.unit.monitoring.capture_cases import LABELS, line
 from tests.unit.monitoring.test_aggregate import at_once, files_of, same, write
@@ -119,23 +117,6 @@ def test_hours_are_loaded_from_the_first_to_before_the_end_and_those_without_a_t
     assert hours(start="2026-11-21T09:00:00Z", end="2026-11-21T11:00:00Z") == ["09", "10"]
     assert hours(end="2026-11-21T09:00:00Z") == ["08"]
     assert hours(start="2026-11-21T11:00:00Z") == ["11"]
-
-
-def test_documents_are_json_and_a_bucket_that_cannot_be_read_holds_not_none_but_an_error(
-    aws: tuple[Any, Any],
-) -> None:
-    documents = JsonDocuments(aws[0], "images", "monitoring")
-    assert documents.get("latest.json") is None
-    documents.put("latest.json", {"a": 1})
-    assert documents.get("latest.json") == {"a": 1}
-    assert (
-        aws[0].head_object(Bucket="images", Key="monitoring/latest.json")["ContentType"] == "application/json"
-    )
-    with pytest.raises(ClientError, match="NoSuchBucket"):
-        JsonDocuments(aws[0], "elsewhere", "monitoring").get("latest.json")
-    aws[0].put_object(Bucket="images", Key="monitoring/latest.json", Body=b"{")
-    with pytest.raises(MonitoringError, match=r"s3://images/monitoring/latest\.json: not JSON"):
-        documents.get("latest.json")
 
 
 def test_a_bucket_that_cannot_be_listed_has_not_just_lost_an_object(aws: tuple[Any, Any]) -> None:
