@@ -33,8 +33,6 @@ from dropsort.contract.text import number_of
 FEWEST = 30  # reviews in a stratum; days with fewer are merged with their neighbours
 HALF_WIDTH = 0.01  # of the interval that further reviews are counted for
 
-AuditVerdict = Literal["met", "missed", "undecided"]
-
 
 @dataclass(frozen=True)
 class AuditedResult:
@@ -148,7 +146,7 @@ class Audit:
         return self.outcomes[CLASSIFIED]
 
     @property
-    def verdict(self) -> AuditVerdict:
+    def verdict(self) -> Literal["met", "missed", "undecided"]:
         """Whether the target precision is above the interval (missed), below or at its lower end (met), or within it."""
         low, high = self.classified.estimate.interval
         if high < self.target:
@@ -279,8 +277,8 @@ def assess(counted: Mapping[str, OutcomeStrata], target: float) -> Audit:
     total = sum(one.size for one in outcomes.values())
     parts = [(one.size / total, one.estimate) for one in outcomes.values() if one.size]
     known = bool(parts) and all(one.known for one in outcomes.values() if one.size)
-    value, interval = weighted_sum(parts) if known else (math.nan, Interval(0.0, 1.0))
-    return Audit(target, outcomes, value, Interval(0.0, 1.0) if math.isnan(value) else interval)
+    accuracy, interval = weighted_sum(parts) if known else (math.nan, Interval(0.0, 1.0))
+    return Audit(target, outcomes, accuracy, interval)
 
 
 def next_to_review(results: Iterable[AuditedResult], count: int) -> list[AuditedResult]:

@@ -76,8 +76,12 @@ MONITORING = {
         U + "monitoring/test_runs.py",
         U + "monitoring/test_aggregate.py",
     ],
-    "monitoring.ingest.batch": [U + "monitoring/test_captures.py"],
-    "monitoring.ingest.builder": [U + "monitoring/test_captures.py", U + "monitoring/test_fast_path.py"],
+    "monitoring.ingest.batch": [U + "monitoring/test_builder.py", U + "monitoring/test_captures.py"],
+    "monitoring.ingest.builder": [
+        U + "monitoring/test_builder.py",
+        U + "monitoring/test_captures.py",
+        U + "monitoring/test_fast_path.py",
+    ],
     "monitoring.ingest.fast_path": [
         U + "monitoring/test_patterns.py",
         U + "monitoring/test_fast_path.py",
@@ -93,7 +97,7 @@ MONITORING = {
         U + "monitoring/test_ingest_parts.py",
         U + "monitoring/test_captures.py",
     ],
-    "monitoring.ingest.reader": [U + "monitoring/test_captures.py", U + "monitoring/test_runs.py"],
+    "monitoring.ingest.reader": [U + "monitoring/test_builder.py", U + "monitoring/test_captures.py"],
     "monitoring.ingest.schema": [U + "monitoring/test_outputs.py", U + "monitoring/test_captures.py"],
     "monitoring.ingest.tasks": [
         U + "monitoring/test_incremental_parts.py",

@@ -76,6 +76,20 @@ def test_a_million_images_cost_what_the_readme_names() -> None:
     assert 1e6 * prices.redrive_dollars(1) == pytest.approx(35.16, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "seconds"), [(512, 0.1 + 0.2 * 1769 / 512), (1768, 0.1 + 0.2 * 1769 / 1768), (1769, 0.3), (1770, 0.3), (4000, 0.3)]
+)  # fmt: skip
+def test_a_function_computes_as_fast_as_its_share_of_one_vcpu(megabytes: int, seconds: float) -> None:
+    use = prices.FunctionUse(megabytes, 0.1, 0.2)
+    assert (use.seconds, use.gb_seconds) == pytest.approx((seconds, seconds * megabytes / 1024))
+
+
+@pytest.mark.parametrize(("waits", "steps"), [(0.0, 1), (0.0899, 1), (0.09, 1), (0.0901, 2), (0.1901, 3)])
+def test_an_express_execution_is_billed_in_steps_of_a_tenth_of_a_second(waits: float, steps: int) -> None:
+    use = ResourceUse(functions=(prices.FunctionUse(1769, waits, 0.0),))
+    assert use.parts()["Step Functions"] == pytest.approx(1e-6 + steps * 0.1 * 0.0625 * 16.67e-6)
+
+
 def test_what_costs_a_month_is_what_the_guides_name() -> None:
     resources = Template(TEMPLATE, {}).document["Resources"].values()
     alarms = [one["Properties"] for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
