@@ -237,3 +237,25 @@ def test_a_share_that_falls_changes_as_much_as_one_that_rises() -> None:
     for before, now in (((20, 40, 40), (60, 20, 20)), ((60, 20, 20), (20, 40, 40))):
         one, other = (labelled(**dict(zip("abc", counts, strict=True))) for counts in (before, now))
         assert label_signal(one, other, FLOORS).effect == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("level", "draws"), [(1.0, 10), (0.01, 1000), (0.005 / 72, 144_000), (0.3, 34)])
+def test_confidences_are_relabelled_by_groups_as_often_as_the_level_requires(
+    monkeypatch: pytest.MonkeyPatch, level: float, draws: int
+) -> None:
+    given: list[object] = []
+
+    def permutation_test(
+        window: object, reference: object, positions: object, *, draws: int
+    ) -> st.Permutation:
+        given.append([np.asarray(one).tolist() for one in (window, reference, positions)])
+        given.append(draws)
+        return st.Permutation(0.1, 0.2, 0.3, 0.4)
+
+    monkeypatch.setattr(st, "permutation_test", permutation_test)
+    before, now = Sample.of(["a"] * 2, [0.1] * 2), Sample.of(["a"] * 2, [0.9, 0.9])
+    moved, apart = confidence(before, now, FLOORS, level)
+    # Groups without captures are where the one before them is
+    assert given == [[[0, 0, 0, 2, 0], [0, 2, 0, 0, 0], pytest.approx([0, 0.1, 0.1, 0.9, 0.9])], draws]
+    assert (moved.p, apart.p, moved.usual, apart.usual) == (0.1, 0.2, 0.3, 0.4)
+    assert (moved.effect, apart.effect) == (pytest.approx(0.8), pytest.approx(1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -174,3 +175,87 @@ def test_only_differences_of_positions_count() -> None:
         st.permutation_test([5, 9, 2], [4, 3, 9], np.array([0, 1, 3]) + start, draws=200) for start in (0, 8)
     ]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("pool", "most", "groups"),
+    [
+        ([1] * 48, 24, [at // 2 for at in range(48)]), ([10], 24, [0]), ([1, 1, 2], 2, [0, 0, 1]), ([2, 2], 2, [0, 1]),
+        ([0, 4, 0, 4, 0], 2, [0, 0, 1, 1, 1]), ([0, 0], 2, [0, 0]), ([3, 1, 4], 4, [0, 1, 2]), ([1, 9], 24, [0, 1]),
+        ([1, 1, 1, 1], 3, [0, 1, 1, 2]),
+    ],
+)  # fmt: skip
+def test_bins_are_grouped_by_the_middle_of_their_counts(
+    pool: list[int], most: int, groups: list[int]
+) -> None:
+    found = st.coarse_bins(pool, most)
+    assert (found.tolist(), found.dtype) == (groups, np.int64)
+    regrouped = st.regroup(pool, found)
+    assert regrouped.dtype == np.int64
+    assert regrouped.tolist() == [
+        sum(count for count, group in zip(pool, groups, strict=True) if group == one)
+        for one in range(max(groups) + 1)
+    ]
+
+
+def test_there_are_24_groups_unless_another_number_is_given() -> None:
+    assert [int(st.coarse_bins([1] * 100, *most)[-1]) + 1 for most in ([], [24], [23], [25])] == [
+        24,
+        24,
+        23,
+        25,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "draws", "sizes"),
+    [
+        ([90, 10, 0], 7000, [100, 400, 1600, 4000, 900]), ([90, 10, 0], 100, [100]), ([90, 10, 0], 101, [100, 1]),
+        ([90, 10, 0], 99, [99]), ([10, 10, 80], 7000, [100]),
+    ],
+)  # fmt: skip
+def test_relabellings_are_drawn_in_growing_parts_until_there_are_enough(
+    monkeypatch: pytest.MonkeyPatch, window: list[int], draws: int, sizes: list[int]
+) -> None:
+    drawn, real = [], np.random.default_rng
+    reference = [10, 10, 80]
+
+    class Random:
+        def __init__(self, seed: int) -> None:
+            counts = np.array([window, reference], np.int64)
+            assert seed == zlib.crc32(counts.tobytes()), "their checksum"
+            self._random = real(seed)
+
+        def multivariate_hypergeometric(self, pool: np.ndarray, count: int, size: int) -> np.ndarray:
+            assert (pool.tolist(), count) == (np.add(window, reference).tolist(), 100)
+            drawn.append(size)
+            return self._random.multivariate_hypergeometric(pool, count, size=size)
+
+    monkeypatch.setattr(st.np.random, "default_rng", Random)
+    st.permutation_test(window, reference, [0, 1, 2], draws=draws)
+    assert drawn == sizes
+
+
+def test_relabelling_goes_on_while_one_of_both_distances_has_too_few_hits() -> None:
+    # GIVEN one distance that every relabelling reaches, and one that none does
+    found = st.permutation_test([5, 0] * 10, [0, 5] * 10, range(20), draws=5000)
+    assert found.p_jensen_shannon == 1 / 5001
+    assert found.p_wasserstein > 0.5
+
+
+@pytest.mark.parametrize(
+    ("hits", "stop", "p"),
+    [
+        ([0, 0, 0], 2, 1 / 4), ([0, 1, 0], 2, 2 / 4), ([1, 1, 0], 2, 2 / 2), ([1, 0, 1], 2, 2 / 3), ([0, 1, 1, 1], 2, 2 / 3),
+        ([1, 0], 1, 1.0), ([0, 0, 1, 0], 1, 1 / 3),
+    ],
+)  # fmt: skip
+def test_p_is_that_of_the_last_hit_that_counts_or_of_all_draws(hits: list[int], stop: int, p: float) -> None:
+    assert st._sequential_p(np.array(hits, bool), stop) == p
+
+
+@pytest.mark.parametrize(
+    ("window", "reference"), [([0, 0], [5, 5]), ([5, 5], [0, 0]), ([5, 0], [7, 0]), ([0, 0], [0, 0])]
+)
+def test_what_cannot_differ_has_no_distance(window: list[int], reference: list[int]) -> None:
+    assert st.permutation_test(window, reference, [0.0, 1.0], draws=100) == (1.0, 1.0, 0.0, 0.0)
