@@ -189,6 +189,10 @@ def test_a_long_run_stores_what_it_has_from_time_to_time(
     monkeypatch.setattr(runs, "COMMIT_SECONDS", every)
     run.go()
     assert run.calls.count("flush") == commits
+    # AND its time is that since its beginning
+    run = Run(monkeypatch)
+    run.tasks = [whole(1), whole(2), whole(3)]
+    assert run.go(seconds=59.0).complete is False
 
 
 @pytest.mark.parametrize(
@@ -232,14 +236,16 @@ def test_every_line_is_a_record_a_duplicate_or_none(
     monkeypatch: pytest.MonkeyPatch, records: int, duplicates: int, lines: int
 ) -> None:
     run = Run(monkeypatch)
-    health = run.state.manifest.health = Health(lines=100, bad_lines=7, ground_truth=50, records=records)
+    health = run.state.manifest.health = Health(
+        lines=100, bad_lines=7, ground_truth=50, records=records, unreadable_files=9
+    )
     run.summary.failed += [BadLine("a", 0, "x"), BadLine("b", 0, "x")]
     run.run._commit()
     assert (health.lines, health.duplicates, health.unreadable_files) == (100, duplicates, 2)
     # AND lines of a file that was replaced while it was read are added at the end alone, once
     for _ in range(2):
         run.run._commit(last=True)
-        assert (health.lines, health.duplicates) == (lines, duplicates)
+        assert (health.lines, health.duplicates, health.unreadable_files) == (lines, duplicates, 2)
 
 
 def test_a_run_that_is_out_of_time_adds_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
