@@ -8,7 +8,6 @@ tests compare both.
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import operator
 from collections.abc import Sequence
@@ -90,5 +89,5 @@ def _base64(data: str) -> str | None:
     packed = "".join(data.split())
     try:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode("utf-8-sig")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None

@@ -15,11 +15,11 @@ class JsonDocuments:
     """JSON documents below a prefix of a bucket, read and written with a boto3 S3 client."""
 
     def __init__(self, s3: S3Client, bucket: str, prefix: str) -> None:
-        self._s3, self._bucket, self._prefix = s3, bucket, prefix
+        self._s3, self._bucket, self._prefix = s3, bucket, f"{prefix}/" if prefix else ""
 
     def address(self, document: str) -> str:
         """A document's address, for messages."""
-        return f"s3://{self._bucket}/{self._prefix}/{document}"
+        return f"s3://{self._bucket}/{self._prefix}{document}"
 
     def get(self, document: str) -> Any:
         """Read a document; None if there is none.
@@ -30,7 +30,7 @@ class JsonDocuments:
             It is not JSON.
         """
         try:
-            body = self._s3.get_object(Bucket=self._bucket, Key=f"{self._prefix}/{document}")["Body"].read()
+            body = self._s3.get_object(Bucket=self._bucket, Key=f"{self._prefix}{document}")["Body"].read()
         except self._s3.exceptions.NoSuchKey:
             return None
         try:
@@ -44,5 +44,5 @@ class JsonDocuments:
         """Write a document, completely or not at all."""
         body = json.dumps(value).encode()
         self._s3.put_object(
-            Bucket=self._bucket, Key=f"{self._prefix}/{document}", Body=body, ContentType="application/json"
+            Bucket=self._bucket, Key=f"{self._prefix}{document}", Body=body, ContentType="application/json"
         )

@@ -115,8 +115,8 @@ MONITORING = {
         U + "pages/test_report_edges.py",
         U + "monitoring/test_models.py",
     ],
-    "monitoring.report.images": [U + "pages/test_report.py"],
-    "monitoring.report.reference": [U + "pages/test_report.py", U + "monitoring/test_models.py"],
+    "monitoring.report.images": [U + "monitoring/test_report_parts.py"],
+    "monitoring.report.reference": [U + "monitoring/test_report_parts.py"],
     "monitoring.storage.documents": [U + "monitoring/test_documents.py"],
     "monitoring.storage.ledger": [
         U + "monitoring/test_ledger.py",

@@ -96,7 +96,7 @@ def test_an_index_means_the_label_of_the_output(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "label"), [("MQ==", "motorcycle"), ("Y2F0", "cat"), ("?", None), ("/w==", None)]
+    ("data", "label"), [("MQ==", "motorcycle"), ("Y2F0", "cat"), ("?", None), ("/w==", None), ("M!Q==", None)]
 )
 def test_ground_truth_in_base64(data: str, label: str | None) -> None:
     assert truth_of({"groundTruthData": {"data": data, "encoding": "BASE64"}}, LABELS) == label
