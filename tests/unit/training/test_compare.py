@@ -21,7 +21,7 @@ from dropsort.contract.resources import DEFAULT_MODEL
 from dropsort.contract.statistics import calibration_error, paired_difference, wilson
 from dropsort.pages import comparison as page
 from training import dataset, inference
-from training.dataset import LabelledImage, fingerprints
+from training.dataset import LabelledImage, fingerprints, near_duplicates
 from training.errors import TrainingError
 from training.evaluation.compare import MARGIN, ComparedModel, Comparison, PairedShare, _near, compare
 from training.evaluation.figures import Predictions
@@ -276,6 +276,32 @@ def test_coverage_at_a_precision_counts_from_each_models_own_threshold() -> None
     # GIVEN unsure predictions, which are right: the threshold falls below them
     found = comparison("BBbbM", "BBbbm", precision=0.8).coverage_at_precision()
     assert (found.current, found.candidate, found.images) == (5, 5, 5)
+
+
+def test_an_image_at_the_threshold_is_classified() -> None:
+    found = comparison("BB", "BB")
+    # GIVEN confidences without a number between them: the threshold is the upper one
+    first = np.array([math.nextafter(0.75, 0), 0.75])
+    outputs = Predictions(found.current.predictions.images, np.stack([first, 1 - first], 1), np.ones(2))
+    close = replace(
+        found, current=replace(found.current, predictions=outputs), truth=["motorcycle", "bicycle"]
+    )
+    assert close.coverage_at_precision().current == 1
+
+
+def test_images_are_near_those_of_either_model(
+    candidate: Path, image_tree: Callable[..., Path], tmp_path: Path
+) -> None:
+    tree = image_tree(3, labels=("bicycle", "motorcycle"), side=64)
+    current = Path(shutil.copytree(DEFAULT_MODEL, tmp_path / "current"))
+    for folder, name in ((current, "bicycle/0.png"), (candidate, "motorcycle/1.png")):
+        known = {"pixels": [], "perceptual": [f"{near_duplicates.perceptual_hash(tree / name):016x}"]}
+        (folder / fingerprints.FILE).write_text(json.dumps(known))
+    found = compare(current, candidate, dataset.read(tree))
+    near = zip(found.current.predictions.images, found.near_duplicate, strict=True)
+    names = {f"{image.label}/{image.path.name}" for image, flag in near if flag}
+    assert {"bicycle/0.png", "motorcycle/1.png"} <= names
+    assert len(names) < 6
 
 
 def test_the_target_precision_is_met_up_to_the_end_of_the_interval() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from dropsort.contract.defaults import THRESHOLD
 from training import dataset
-from training.dataset import channels, fingerprints, images
+from training.dataset import LabelledImage, channels, fingerprints, images, near_duplicates
 from training.errors import TrainingError
 from training.evaluation import held_out
 
@@ -98,6 +99,53 @@ def test_labels_that_the_model_does_not_know_are_named(
     ):  # fmt: skip
         with pytest.raises(TrainingError, match=text + r" \(blue, red\): name the folders"):
             held_out.evaluate_path(model_folder, image_tree(2, labels=labels, below=labels[0]))
+
+
+def test_every_way_to_find_near_duplicates_adds_to_the_others(
+    model_folder: Path, image_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN test images that nearly equal one of the training, one of the validation, and one that is known by its hash alone
+    test = image_tree(4, below="test", side=64)
+    parts = {name: image_tree(3, below=name, side=64) / "red" for name in ("train", "validation", "gone")}
+    for name, folder in parts.items():
+        Image.open(folder / "1.png").save(test / "red" / f"{name}.jpg", quality=90)
+    fingerprints.write(model_folder, dataset.read(parts["gone"].parent).images)
+    data = dataset.read(test)
+    every = [
+        LabelledImage(image.path, image.label, part)
+        for part, folder in (
+            ("test", test),
+            ("train", parts["train"].parent),
+            ("validation", parts["validation"].parent),
+        )
+        for image in dataset.read(folder, check=False).images
+    ]
+    # AND one that a published list names
+    monkeypatch.setattr(
+        near_duplicates, "published", lambda folder: {"2.png"} if folder == test / "blue" else set()
+    )
+    found = held_out.evaluate(model_folder, replace(data, images=every))
+    near = [
+        image.path.name
+        for image, flag in zip(found.predictions.images, found.near_duplicate, strict=True)
+        if flag
+    ]
+    assert {"train.jpg", "validation.jpg", "gone.jpg", "2.png"} <= set(near)
+    assert len(near) < 8
+    assert found.near_duplicates_from == [
+        "published list",
+        "perceptual hash and pixels",
+        "perceptual hash alone",
+    ]
+
+
+def test_a_threshold_without_a_mistake_lies_above_a_guess(
+    model_folder: Path, image_tree: Callable[..., Path]
+) -> None:
+    tree = image_tree(6)
+    found = held_out.evaluate_path(model_folder, tree, choose_on=tree)
+    assert found.predictions.probabilities.argmax(1).tolist() == found.truth.tolist()
+    assert 0.5 < found.threshold <= found.predictions.confidence.min()
 
 
 def test_fingerprints_that_cannot_be_read_are_not_none_and_shape_is_a_part_of_them(tmp_path: Path) -> None:
