@@ -37,9 +37,14 @@ if TYPE_CHECKING:
     from dropsort.client.wait import FinishedUpload
     from dropsort.local.service import LocalService
 
-# Maximum number of uploads in progress. The embedded AWS starts a process for each function of each of them, which keeps
-# two processors busy for seconds, and runs at most 8 functions.
-IN_FLIGHT = min(8, 3 * (os.cpu_count() or 2))
+
+def _in_flight() -> int:
+    """Maximum number of uploads in progress.
+
+    The embedded AWS starts a process for each function of each of them, which keeps two processors busy for seconds, and runs
+    at most 8 functions.
+    """
+    return min(8, 3 * (os.cpu_count() or 2))
 
 
 @click.command(short_help="Run the service on this machine.")
@@ -139,8 +144,8 @@ def demo(images: Path | None, count: int, json_file: Path | None, model: Path) -
     summary["lost"] = sorted(key for key, where in locations.items() if not where)
     summary["twice"] = sorted(key for key, where in locations.items() if len(where) > 1)
     summary["startup_seconds"] = round(started - begin, 3)
-    summary["cold_starts"] = min(IN_FLIGHT, len(ordered))
-    summary["warm_latency_seconds"] = warm_latency(ordered, IN_FLIGHT)
+    summary["cold_starts"] = min(_in_flight(), len(ordered))
+    summary["warm_latency_seconds"] = warm_latency(ordered, _in_flight())
     summary |= _settings(model, ordered)
     if saved:
         write_json(saved / "summary.json", summary)
@@ -187,7 +192,7 @@ def _drop_and_wait(
                 s3,
                 service.bucket,
                 found,
-                in_flight=IN_FLIGHT,
+                in_flight=_in_flight(),
                 uploaded=lambda _: progress.advance(uploading),
                 done=done,
                 retrying=Retrying(),

@@ -51,7 +51,7 @@ class StoredImage:
         return not (self.versions or self.captured or self.labelled)
 
 
-def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "") -> StoredImage:
+def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str) -> StoredImage:
     """Everything that is stored of one image; nothing is changed.
 
     Parameters
@@ -86,7 +86,7 @@ def find(s3: S3Client, service: DeployedService, key: str, ground_truth: str = "
         ids.add(reviews.parse(s3_documents.read(s3, bucket, review)[0], key).inference_id)
     reviewed = [
         item
-        for name in (review, *map(reviews.ground_truth_key, sorted(ids)))
+        for name in (review, *map(reviews.ground_truth_key, ids))
         for item in versions_of(s3, bucket, name)
     ]
     captures, captured = _captures(s3, service, [item["LastModified"] for item in stored], ids)

@@ -26,7 +26,7 @@ def keys_in_bucket(s3: S3Client, bucket: str, ids: Collection[str], most: int = 
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=keys.INCOMING)
     uploads = (item for page in pages for item in page.get("Versions", []))
     for item in islice(uploads, most):
-        for version in (item["VersionId"], item.get("ETag", "").strip('"')):
+        for version in (item["VersionId"], item["ETag"].strip('"')):
             inference = keys.inference_id(bucket, item["Key"], version)
             if inference in ids:
                 found[inference] = item["Key"]

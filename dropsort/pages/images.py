@@ -139,7 +139,7 @@ def thumbnail(image: bytes) -> tuple[str, str]:
     out = io.BytesIO()
     # A tiny image keeps its pixels; a larger one as JPEG of some kilobytes.
     if max(small.size) <= _TINY:
-        small.save(out, "PNG", optimize=True)
+        small.save(out, "PNG")
         kind = "png"
     else:
         small.save(out, "JPEG", quality=78)

@@ -28,7 +28,11 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return PLAN.objects
 
     monkeypatch.setattr(deployed_service, "find", lambda *_: SimpleNamespace(bucket="images"))
-    monkeypatch.setattr(filling, "resumed_after", lambda *_: "old/a\x1b.jpg")
+    monkeypatch.setattr(
+        filling,
+        "resumed_after",
+        lambda _s3, bucket, origin: {("images", "old/"): "old/a\x1b.jpg"}[bucket, origin.prefix],
+    )
     left = {"old/a\x1b.jpg": PLAN}  # after that key
     monkeypatch.setattr(filling, "plan", lambda _s3, _origin, after="": left[after])
     monkeypatch.setattr(filling, "copy", copy)

@@ -15,6 +15,7 @@ from dropsort.client import drop_and_wait, fetch, files, summary
 from dropsort.client.errors import MissingResultsError
 from dropsort.contract.resources import DEFAULT_MODEL
 from dropsort.local import service as services
+from tests.unit.cli.test_training_command import Bars
 from tests.unit.client.test_summary import finished
 from training.dataset import samples
 
@@ -102,8 +103,7 @@ def test_images_are_classified_by_a_service_with_the_thresholds_of_the_model(
     shown, document = run("--images", str(tmp_path / "images"))
     assert seen["walked"] == [tmp_path / "images"]
     assert seen["service"] == {"model": DEFAULT_MODEL, "parameters": local.thresholds(DEFAULT_MODEL)}
-    assert seen["waited"] == ("images", 2, local.IN_FLIGHT)
-    assert 3 <= local.IN_FLIGHT <= 8
+    assert seen["waited"] == ("images", 2, local._in_flight())
     assert seen["asked"] == ("images", ["incoming/a", "incoming/b"])
     assert (seen["fetched"], seen["flushed"]) == (("images", "captures/"), True)
     lines = shown.stdout.splitlines()
@@ -191,3 +191,19 @@ def test_a_report_gets_the_thresholds_of_the_results(tmp_path: Path) -> None:
         None,
         0,
     )
+
+
+@pytest.mark.parametrize(("processors", "uploads"), [(None, 6), (1, 3), (2, 6), (3, 8), (64, 8)])
+def test_so_many_uploads_are_in_progress_that_the_processors_are_busy(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, uploads: int
+) -> None:
+    monkeypatch.setattr(local.os, "cpu_count", lambda: processors)
+    assert local._in_flight() == uploads
+
+
+def test_uploads_and_results_have_a_bar_each(seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = Bars()
+    monkeypatch.setattr(local, "bars", bars)
+    run()
+    assert bars.tasks == [("uploaded", 2), ("results", 2)]
+    assert bars.updates == [("uploaded", 1), ("uploaded", 1), ("results", 1), ("results", 1)]

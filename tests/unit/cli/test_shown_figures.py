@@ -21,6 +21,7 @@ from dropsort.client import reviewed as reading
 from dropsort.contract import reviews
 from dropsort.contract.resources import DEFAULT_MODEL
 from monitoring.quality import audit as auditing
+from tests.unit.cli.test_training_command import Bars
 from tests.unit.contract.test_reviews import PREDICTION
 from training import dataset as data
 from training import reviewed_dataset
@@ -163,6 +164,8 @@ def test_a_comparison_is_shown_and_written_wherever_it_is_wanted(
         progress(1, 2)
         return found
 
+    bars = Bars()
+    monkeypatch.setattr("dropsort.cli.compare.bars", bars)
     monkeypatch.setattr(comparing, "compare", compared)
     monkeypatch.setattr(data, "read", lambda images: f"images of {images}")
     monkeypatch.setattr(
@@ -170,6 +173,10 @@ def test_a_comparison_is_shown_and_written_wherever_it_is_wanted(
     )
     shown = run(
         compare, DEFAULT_MODEL, "--images", tmp_path, "--html", "p.html", "--json", tmp_path / "c.json"
+    )
+    assert (bars.tasks, bars.updates) == (
+        [("images", None)],
+        [("images", {"completed": 1, "total": 2})],
     )
     assert seen == {"given": (DEFAULT_MODEL, DEFAULT_MODEL, f"images of {tmp_path}"), "precision": None}
     change = f"50.0% → 70.0%, +20.0 points ({paired.interval.points()}; p {paired.p:.2g})"

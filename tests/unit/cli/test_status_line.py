@@ -133,8 +133,9 @@ def test_a_terminal_has_a_line_that_is_drawn_when_something_is_new_and_goes_at_t
 class Service:
     """A service that is up, and what it was made with."""
 
-    bucket, endpoint_url, model, running = "images", "http://127.0.0.1:1", "bikes [1]", "running"
-    changes, environment, activity = ["Threshold\n0.9"], {"A": "b c"}, None
+    bucket, endpoint_url, running = f"images-{'x' * 120}", "http://127.0.0.1:1", "running"
+    model = f"bikes [1] {'x ' * 80}end"
+    changes, environment, activity = [f"Threshold\n0.9 {'x ' * 80}end"], {"A": f"b {'c ' * 80}"}, None
     given: tuple[Any, ...] = ()
 
     def __init__(self, *given: Any, on_step: Any, **options: Any) -> None:
@@ -168,6 +169,7 @@ def test_up_prints_how_to_reach_the_service_and_what_becomes_of_its_data(
     arguments = ["--port", "4566", "--quiet", *(["--data", str(tmp_path / data)] if data else [])]
     shown = CliRunner().invoke(local.up, arguments)
     folder = tmp_path / data if data else None
+    bucket = Service.bucket
     assert Service.given == (
         (folder, 4566),
         {"model": DEFAULT_MODEL, "parameters": local.thresholds(DEFAULT_MODEL)},
@@ -175,16 +177,16 @@ def test_up_prints_how_to_reach_the_service_and_what_becomes_of_its_data(
     assert announced == ["running"]
     stored = f"everything is stored in {folder}" if data else "everything is deleted (--data DIR stores it)"
     assert shown.stdout.splitlines() == [
-        "Dropsort is up: s3://images at http://127.0.0.1:1",
-        "Model: bikes [1]",
-        "Threshold\N{REPLACEMENT CHARACTER}0.9",
+        f"Dropsort is up: s3://{bucket} at http://127.0.0.1:1",
+        f"Model: {Service.model}",
+        f"Threshold\N{REPLACEMENT CHARACTER}0.9 {'x ' * 80}end",
         "In another terminal:",
         "",
-        "  export A='b c'",
+        f"  export A='b {'c ' * 80}'",
         '  eval "$(/venv/dropsort env)"    # the same, without copying',
         "  /venv/dropsort drop FOLDER --wait",
-        "  aws s3 cp --recursive FOLDER s3://images/incoming/ --endpoint-url http://127.0.0.1:1",
-        "  aws s3 ls --recursive s3://images/classified/ --endpoint-url http://127.0.0.1:1",
+        f"  aws s3 cp --recursive FOLDER s3://{bucket}/incoming/ --endpoint-url http://127.0.0.1:1",
+        f"  aws s3 ls --recursive s3://{bucket}/classified/ --endpoint-url http://127.0.0.1:1",
         "",
         f"Ctrl-C stops it; {stored}.",
     ]

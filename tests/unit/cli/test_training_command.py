@@ -49,6 +49,9 @@ class Bars:
     def update(self, task: str, **given: Any) -> None:
         self.updates.append((task, given))
 
+    def advance(self, task: str, by: float = 1) -> None:
+        self.updates.append((task, by))
+
 
 def progress() -> Any:
     """The fourth of five epochs of the second of three trainings."""

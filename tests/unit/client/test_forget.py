@@ -209,7 +209,7 @@ def test_the_command_removes_each_image_with_its_lines_of_ground_truth(
 
 def test_a_key_elsewhere_is_rejected(s3: Any) -> None:
     with pytest.raises(ValueError, match="is not below incoming/"):
-        forget.find(s3, SERVICE, "captures/a")
+        forget.find(s3, SERVICE, "captures/a", "")
 
 
 def test_captures_of_the_hour_of_a_result_and_of_the_one_before_are_found(
@@ -226,7 +226,7 @@ def test_captures_of_the_hour_of_a_result_and_of_the_one_before_are_found(
     for name in (*names.values(), names[0, "main"].replace("bikes", "others")):
         s3.put_object(Bucket=BUCKET, Key=name, Body=record + b"\n")
     # THEN those in which it was sent to the endpoint are found
-    found = forget.find(s3, SERVICE, KEY)
+    found = forget.find(s3, SERVICE, KEY, "")
     assert set(found.captures) == {names[0, "main"], names[1, "main"], names[1, "canary"]}
     assert found.captured == 3
 

@@ -120,3 +120,9 @@ def test_after_ten_minutes_an_upload_is_no_longer_in_progress(
     assert (found.oldest, found.oldest_uploaded) == ("oldest", NEW - minutes - 2 * second)
     assert (found.unreviewed, found.oldest_unreviewed) == (3, OLD)
     assert (found.endpoint, found.endpoint_name, found.alarms) == (endpoint, "bikes", [])
+
+
+def test_of_uploads_of_one_moment_the_first_is_the_oldest(checked: list[Any]) -> None:
+    checked[:] = [item(key, timedelta(days=1)) for key in ("a", "b")]
+    found = status.read(Aws(denied("x")), DeployedService("dropsort", "images", "arn", "bikes", {}, {}))
+    assert found.oldest == "a"

@@ -217,3 +217,13 @@ def test_advice_about_a_path_that_is_none_takes_few_requests(
     monkeypatch.setattr(image_history, "_first_key", first)
     assert image_history._advice(None, "b", path) == advice  # type: ignore[arg-type]
     assert wanted == requests
+
+
+def test_an_image_of_which_only_a_result_is_left_is_not_taken_for_one_that_is_shown_alike(
+    s3: Any, write_result: Callable[..., str]
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key="incoming/e\u0301.png", Body=b"1")
+    version = s3.put_object(Bucket=BUCKET, Key="incoming/\u00e9.png", Body=b"2")["VersionId"]
+    write_result("incoming/\u00e9.png")
+    s3.delete_object(Bucket=BUCKET, Key="incoming/\u00e9.png", VersionId=version)
+    assert find(s3, BUCKET, "incoming/\u00e9.png").key == "incoming/\u00e9.png"

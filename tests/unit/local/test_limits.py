@@ -141,6 +141,37 @@ def test_the_queue_has_a_bound(writer: CaptureWriter, size: int, lost: int) -> N
     assert writer.lost == lost
 
 
+def test_what_is_not_written_in_time_is_reported(writer: CaptureWriter) -> None:
+    assert writer.flush(60)
+    writer.add(request())
+    assert not writer.flush(0.01)
+    writer._batch()
+    writer._busy = True
+    assert not writer.flush(0.01)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "folder_of_it"), [("", "ep/main"), ("/a", "a/ep/main"), ("Xa/b", "Xa/b/ep/main")]
+)
+def test_keys_begin_with_the_prefix_without_a_slash_before_it(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, folder_of_it: str
+) -> None:
+    monkeypatch.setattr(capture.threading.Thread, "start", lambda _: None)
+    made = CaptureWriter(replace(CONFIG, prefix=prefix), "ep", "main", Bucket().put)
+    assert made._folder == folder_of_it
+
+
+@pytest.mark.parametrize("notified", [True, False])
+def test_the_thread_is_notified_of_the_first_record_and_of_those_that_make_a_file(
+    writer: CaptureWriter, monkeypatch: pytest.MonkeyPatch, notified: bool
+) -> None:
+    moments: list[int] = []
+    monkeypatch.setattr(writer._changed, "notify_all", lambda: moments.append(len(writer._queue)))
+    for number in range(18):
+        writer.add(request(number, body=bytes(100 if notified else 270_000)))
+    assert moments == ([1, 16] if notified else [1, 15, 16, 17, 18])
+
+
 def test_what_is_being_written_when_the_time_is_over_is_lost_too(writer: CaptureWriter) -> None:
     for number in range(3):
         writer.add(request(number))

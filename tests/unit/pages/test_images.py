@@ -92,18 +92,20 @@ def test_what_has_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch
 
 def test_an_image_has_its_size_below_it_and_one_that_is_not_there_the_reason_in_its_place() -> None:
     series = Series("2026-11-02T09:00:00Z", "e", "v")
-    found = [(series, Uncertain(1, "d", 0, "f", 1, n, "a", 500_000_000, "event", "")) for n in (0, 1)]
-    content = {0: a_line(encoded(Image.effect_noise((40, 30), 50), "PNG")), 1: a_line(b"no image")}
-    shown, other = captured_images(found, lambda _file, offset: content[offset])
+    found = [(series, Uncertain(1, "d", 0, "f", 1, n, "a", 500_000_000, "event", "")) for n in (0, 1, 2)]
+    content = {0: a_line(encoded(Image.effect_noise((40, 30), 50), "PNG")), 1: a_line(b"no image"), 2: b"{}"}
+    shown, other, no_line = captured_images(found, lambda _file, offset: content[offset])
     assert (shown.note, shown.lines) == ("40 × 30", ("", "40 × 30", "2026-11-02 09:00"))
     assert (other.data, other.lines) == ("", ("", "", "2026-11-02 09:00"))
     assert other.note.startswith("not an image that can be shown")
+    assert (no_line.data, no_line.note != "") == ("", True)
 
 
 def test_each_image_is_shown_once_and_reasons_only_where_none_can_be() -> None:
     def made(number: int, data: str) -> GalleryImage:
         return GalleryImage(str(number), "", data)
 
+    assert made(0, "").note == ""
     found = [made(0, ""), made(1, "a"), made(2, "a"), made(3, "b"), made(4, "c")]
     assert [one.title for one in showable(found)] == ["1", "3", "4"]
     assert [one.title for one in showable(found, most=2)] == ["1", "3"]

@@ -252,3 +252,8 @@ def test_what_somebody_calls_html_is_escaped_by_its_own_method_only() -> None:
     """Jinja takes it for markup: no value of ours has this method, which a page must not lose."""
     value = SimpleNamespace(__html__=lambda: "<i>")
     assert html._without_control_characters(value) is value
+
+
+def test_lines_of_a_template_that_only_have_statements_are_not_on_the_page() -> None:
+    template = html.environment().from_string("<p>\n  {% if true %}\n  a\n  {% endif %}\n</p>")
+    assert template.render() == "<p>\n  a\n</p>"

@@ -83,10 +83,17 @@ def test_the_end_waits_for_one_image_at_most() -> None:
     assert thumbnails.begun.wait(60)
     thread = made._thread
     assert thread
+    made.groups(items)
+    assert made._thread is thread
     made.stop()
     thumbnails.go_on.set()
     thread.join(60)
     assert (thread.is_alive(), thumbnails.made) == (False, ["000"])
+
+
+def test_without_images_to_compare_there_is_no_thread() -> None:
+    made = SimilarImages(Counting())  # type: ignore[arg-type]
+    assert (made.groups([]), made._thread) == ([], None)
 
 
 def test_of_too_many_hashes_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
