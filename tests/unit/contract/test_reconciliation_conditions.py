@@ -27,6 +27,7 @@ class Bucket:
         self.bodies: dict[str, bytes] = {}
         self.read: list[str] = []
         self.listed: list[str] = []
+        self.markers: dict[str, str] = {}
         self.page = page
 
     def put(
@@ -49,6 +50,7 @@ class Bucket:
                 _self, *, Bucket: str, Prefix: str, KeyMarker: str = "", StartAfter: str = ""
             ) -> Any:
                 self.listed.append(Prefix)
+                self.markers[Prefix] = KeyMarker
                 found = [
                     one
                     for one in sorted(self.versions, key=lambda one: one["Key"])
@@ -253,3 +255,12 @@ def test_reviews_are_listed_if_they_are_wanted(reviewed: Any, more: list[str]) -
     assert list(reconciliation.check(bucket, BUCKET, prefix="b", reviewed=reviewed)) == []  # type: ignore[arg-type]
     expected = ["classified/b", "failed/b", "incoming/b", "low-confidence/b", *more]
     assert sorted(bucket.listed) == sorted(expected)
+
+
+def test_every_listing_continues_after_the_marker() -> None:
+    bucket = Bucket()
+    list(reconciliation.check(bucket, BUCKET, after="incoming/b/c", reviewed=(NOON, NOON + HOUR)))  # type: ignore[arg-type]
+    prefixes = ("incoming/", "classified/", "low-confidence/", "failed/", "reviews/")
+    assert bucket.markers == {prefix: f"{prefix}b/c" for prefix in prefixes}
+    list(reconciliation.check(bucket, BUCKET))  # type: ignore[arg-type]
+    assert bucket.markers["incoming/"] == bucket.markers["failed/"] == ""
