@@ -21,6 +21,7 @@ from monitoring.storage.state import AggregationState
 _IDS_HELD = 4_000_000  # 8 bytes each
 _CELLS_HELD = 10_000
 
+_PLACES = 4_000_000  # bins of all keys up to which each is counted in a place of its own
 _EXACT = 9_000_000  # values of up to a billion whose sum a float holds exactly: integers up to 2**53
 
 
@@ -63,7 +64,7 @@ class Accumulator:
         keep = np.zeros(len(batch.record_digest), bool)
         hours = sorted({series.hour for series in batch.series} | {UNKNOWN})
         of_series = np.array([hours.index(series.hour) for series in batch.series], np.int64)
-        of = of_series[batch.record_series] if len(keep) else np.empty(0, np.int64)
+        of = of_series[batch.record_series]
         # As in `Builder`: a record without a time may lie under any hour.
         of[(batch.record_flags & NO_TIME) != 0] = hours.index(UNKNOWN)
         candidates = np.flatnonzero(batch.record_first)
@@ -172,7 +173,7 @@ def _sums(key: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
 def _histograms(key: np.ndarray, values: np.ndarray, bins: int) -> dict[int, dict[int, int]]:
     """Histogram of `values` (billionths) of each key."""
     combined = key.astype(np.int64) * bins + bin_of(values, bins)
-    if len(combined) and int(combined.max()) < 4_000_000:
+    if len(combined) and int(combined.max()) < _PLACES:
         every = np.bincount(combined)
         present = np.flatnonzero(every)
         counts = every[present]

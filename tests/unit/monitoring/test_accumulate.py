@@ -49,8 +49,10 @@ class State:
         self.manifest = SimpleNamespace(health=Health())
         self.objects: dict[tuple[str, str], bytes] = {}
         self.saved: list[tuple[str, str]] = []
+        self.loaded: list[tuple[str, str]] = []
 
     def load(self, kind: str, part: str) -> bytes:
+        self.loaded.append((kind, part))
         return self.objects.get((kind, part), b"")
 
     def save(self, kind: str, part: str, data: bytes) -> None:
@@ -191,8 +193,13 @@ def test_ids_are_those_of_their_hour_sorted_and_a_record_without_a_time_is_one_o
         UNKNOWN: [7],
     }
     assert state.manifest.health.records == 8
-    # AND a batch without records adds nothing
+    # AND a batch without records adds nothing, and ids are loaded of hours that have records
+    state.loaded.clear()
     accumulator.add(batch([]))
+    accumulator.add(batch([], series=[], keys=[]))
+    assert state.loaded == []
+    accumulator.add(batch([(1, 7, 0, 0, True)]))
+    assert state.loaded == [("ids", NINE)]
     accumulator.flush()
     assert state.manifest.health.records == 8
 
@@ -219,7 +226,8 @@ def test_what_changed_alone_is_written_and_nothing_is_held_then(state: State) ->
 def test_what_is_held_is_written_when_it_is_more_than_its_limit(
     state: State, monkeypatch: pytest.MonkeyPatch, ids: int, cells: int, written: bool
 ) -> None:
-    assert (accumulate._IDS_HELD, accumulate._CELLS_HELD, accumulate._EXACT) == (4_000_000, 10_000, 9_000_000)
+    assert (accumulate._IDS_HELD, accumulate._CELLS_HELD) == (4_000_000, 10_000)
+    assert (accumulate._PLACES, accumulate._EXACT) == (4_000_000, 9_000_000)
     monkeypatch.setattr(accumulate, "_IDS_HELD", ids)
     monkeypatch.setattr(accumulate, "_CELLS_HELD", cells)
     records = [(0, 1, 0, 0, True), (1, 2, 0, 0, True), (1, 3, 0, 0, True)]
