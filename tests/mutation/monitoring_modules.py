@@ -124,7 +124,7 @@ MONITORING = {
         U + "monitoring/test_aggregate.py",
     ],
     "monitoring.storage.local": [U + "monitoring/test_local_store.py", U + "monitoring/test_stores.py"],
-    "monitoring.storage.parquet": [U + "monitoring/test_athena.py"],
+    "monitoring.storage.parquet": [U + "monitoring/test_parquet.py"],
     "monitoring.storage.s3": [U + "monitoring/test_s3_store.py", U + "monitoring/test_stores.py"],
     "monitoring.storage.s3_keys": [U + "monitoring/test_runs.py", U + "monitoring/test_stores.py"],
     "monitoring.storage.state": [U + "monitoring/test_state.py", U + "monitoring/test_aggregate.py"],

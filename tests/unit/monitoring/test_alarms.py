@@ -216,3 +216,15 @@ def test_an_alarm_is_judged_by_its_rule_on_the_values_of_its_periods(
 
     monkeypatch.setattr(alarms, "lines", raising)
     assert state("client", alarm, NOW) == "former"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("periods", [(60, 300), (300, 60), (0, 300, 60)])
+def test_the_periods_of_an_alarm_are_its_longest(
+    monkeypatch: pytest.MonkeyPatch, periods: tuple[int, ...]
+) -> None:
+    metrics = tuple(WidgetMetric("N", "M", period=period) for period in periods)
+    monkeypatch.setattr(alarms, "_metrics", lambda _: metrics)
+    monkeypatch.setattr(alarms, "lines", lambda *_: [])
+    monkeypatch.setattr(alarms, "judge", lambda rule, *_: rule)
+    alarm: Any = RULE
+    assert state(None, alarm, NOW).seconds == 300  # type: ignore[arg-type, attr-defined]

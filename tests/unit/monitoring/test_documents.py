@@ -11,6 +11,14 @@ from monitoring.errors import MonitoringError
 from monitoring.storage.documents import JsonDocuments
 
 
+@pytest.mark.parametrize(
+    ("prefix", "address"), [("", "s3://b/x"), ("p", "s3://b/p/x"), ("p/q", "s3://b/p/q/x")]
+)
+def test_a_document_has_an_address(prefix: str, address: str) -> None:
+    client: Any = None
+    assert JsonDocuments(client, "b", prefix).address("x") == address
+
+
 def test_documents_are_json_and_a_bucket_that_cannot_be_read_holds_not_none_but_an_error(
     aws: tuple[Any, Any],
 ) -> None:

@@ -281,3 +281,41 @@ def test_a_client_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(s3, "Client", fails)
     with pytest.raises(StorageError, match=r"^Cannot reach s3://b: no such option$"):
         s3._client("b", BucketAccess())
+
+
+@pytest.mark.parametrize(
+    ("pages", "after"), [([], ""), ([["a", "b"]], "deep/p/b"), ([["a"], ["c", "d"]], "deep/p/d")]
+)
+def test_keys_that_obstore_does_not_support_are_listed_from_the_last_one_on(
+    memory: MemoryStore, monkeypatch: pytest.MonkeyPatch, pages: list[list[str]], after: str
+) -> None:
+    given: list[Any] = []
+
+    def listed(*_: Any, **__: Any) -> Any:
+        for page in pages:
+            yield [{"path": f"deep/p/{name}"} for name in page]
+        raise BaseError("invalid path")
+
+    def objects(prefix: str, after: str) -> Any:
+        given.append((prefix, after))
+        return iter([{"path": "deep/p/x//y"}])
+
+    monkeypatch.setattr(obstore, "list", listed)
+    monkeypatch.setattr(S3Store, "_any_keys", lambda _: SimpleNamespace(objects=objects))
+    names = [one["path"].removeprefix("deep/p/") for one in opened(memory)._objects()]
+    assert names == [*(name for page in pages for name in page), "x//y"]
+    assert given == [("deep/p/", after)]
+
+
+def test_objects_that_obstore_does_not_support_are_read_by_their_chunks(
+    memory: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chunks(key: str, start: int) -> Any:
+        return iter([f"{key} "[start:].encode(), b"xy"])
+
+    monkeypatch.setattr(S3Store, "_any_keys", lambda _: SimpleNamespace(chunks=chunks))
+    store = opened(memory)
+    assert store.read("a//b") == b"deep/p/a//b xy"
+    with store.open("a//b", 5, 0) as fill:
+        buffer = bytearray(20)
+        assert (fill(memoryview(buffer)), fill(memoryview(buffer)), bytes(buffer[:2])) == (7, 2, b"xy")

@@ -83,6 +83,8 @@ def test_each_request_has_a_span_and_no_more_points_than_cloudwatch_returns_at_o
     assert counted(client, "s", month + HOUR) == (0, 0)
     assert invocations(client, "s", month - timedelta(days=90), month) == 0
     assert len(requests) == 1 + 4 + 2
+    day, hour = 86400, 3600  # invocations are counted by the hour, images by the day
+    assert [given["Period"] for given in requests] == [hour, day, day, day, hour, hour, hour]
     for given in requests:
         span = given["EndTime"] - given["StartTime"]
         assert timedelta(0) < span <= timedelta(seconds=1440 * given["Period"])
