@@ -180,7 +180,7 @@ def record(config: DataCaptureConfig, request: CapturedRequest) -> dict[str, Any
 
 def _side(config: DataCaptureConfig, content_type: str, mode: str, data: bytes) -> dict[str, str]:
     kind = content_type.partition(";")[0].strip().lower()
-    encoding, text = "BASE64", ""
+    encoding, text = "BASE64", base64.b64encode(data).decode()
     for name, types in (("JSON", config.json_types), ("CSV", config.csv_types)):
         if kind in types:
             try:
@@ -190,6 +190,6 @@ def _side(config: DataCaptureConfig, content_type: str, mode: str, data: bytes) 
     return {
         "observedContentType": content_type,
         "mode": mode,
-        "data": text if encoding != "BASE64" else base64.b64encode(data).decode(),
+        "data": text,
         "encoding": encoding,
     }

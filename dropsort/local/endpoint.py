@@ -112,9 +112,11 @@ class Endpoint:
         request_id = str(uuid.uuid4()).encode()
         headers = dict(scope["headers"])
         body = await _read(receive, headers)
-        fault = self._rejection(name, headers) if body is not None else runtime_errors.too_large(BODY_LIMIT)
-        if fault or body is None:
-            await _fault(send, fault or runtime_errors.too_large(BODY_LIMIT), request_id)
+        if body is None:
+            await _fault(send, runtime_errors.too_large(BODY_LIMIT), request_id)
+            return
+        if fault := self._rejection(name, headers):
+            await _fault(send, fault, request_id)
             return
         response = await self._run(body, headers)
         if response.status != 200:

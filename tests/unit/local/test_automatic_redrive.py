@@ -59,6 +59,7 @@ def service() -> Service:
 def test_after_a_start_everything_of_the_previous_run_is_started(service: Service) -> None:
     # GIVEN a run of the backlog that was in progress when the previous run of the service was killed
     service.running["backlog"] = [datetime.now(UTC)]
+    service.running["workflow"] = [datetime.now(UTC)]
     service.returned = {"started": 3, "without_result": 3}
     assert service.redrive.check(everything=True) == 3
     assert service.events == [{"interval_seconds": 0, "min_age_seconds": 0}]
@@ -132,9 +133,13 @@ def test_where_nothing_is_started_the_interval_stays(service: Service) -> None:
     assert [event["interval_seconds"] for event in service.events] == [30, 30, 30]
 
 
-@pytest.mark.parametrize(("minutes", "waits"), [(4.9, True), (5.1, False)])
-def test_an_execution_is_waited_for_five_minutes(service: Service, minutes: float, waits: bool) -> None:
-    service.running["workflow"] = [datetime.now(UTC) - timedelta(minutes=minutes)]
+@pytest.mark.parametrize(("seconds", "waits"), [(299, True), (300, False), (301, False)])
+def test_an_execution_is_waited_for_five_minutes(
+    service: Service, monkeypatch: pytest.MonkeyPatch, seconds: int, waits: bool
+) -> None:
+    now = datetime.now(UTC)
+    monkeypatch.setattr(automatic_redrive, "datetime", SimpleNamespace(now=lambda _: now))
+    service.running["workflow"] = [now - timedelta(seconds=seconds)]
     service.redrive.check()
     assert ("min_age_seconds" not in service.events[0]) is waits
 

@@ -91,7 +91,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
         credentials.ensure(path)
 
 
-@pytest.mark.parametrize("value", ["", "test", None, 5])
+@pytest.mark.parametrize("value", ["", "test", None, 5, ["a"] * 20])
 def test_a_secret_that_can_be_guessed_is_not_taken(tmp_path: Path, value: object) -> None:
     path = tmp_path / "credentials.json"
     credentials.ensure(path)
@@ -108,6 +108,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_functions_have_credentials_of_their_own() -> None:
     made, other = credentials.make(), credentials.make()
     one, two = made.of_function("arn:one"), made.of_function("arn:two")
+    assert sorted(one) == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
     # THEN they differ by function and by service, and stay the same
     assert one == made.of_function("arn:one")
     assert set(one.values()).isdisjoint(two.values())

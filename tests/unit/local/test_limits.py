@@ -109,8 +109,11 @@ def test_a_file_has_sixteen_records(writer: CaptureWriter) -> None:
         assert not writer._due()
         writer.add(request(number))
     assert writer._due()
-    writer.add(request(16))
+    writer.add(request(16, response=b""))
     assert [len(writer._batch()) for _ in range(3)] == [16, 1, 0]
+    writer.add(request(response=b"1"))
+    writer.add(request(response=b"22"))
+    assert len(writer._batch()) == 2
     assert writer._queued == 0
 
 
@@ -144,6 +147,7 @@ def test_the_queue_has_a_bound(writer: CaptureWriter, size: int, lost: int) -> N
 def test_what_is_not_written_in_time_is_reported(writer: CaptureWriter) -> None:
     assert writer.flush(60)
     writer.add(request())
+    assert not writer._due()  # a flush hurries once
     assert not writer.flush(0.01)
     writer._batch()
     writer._busy = True

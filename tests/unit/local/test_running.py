@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from dropsort.cli.environment import env
 from dropsort.cli.errors import sentence
 from dropsort.local import credentials, running
+from dropsort.local.errors import LocalError
 from dropsort.local.folder import ServiceFolder
 from dropsort.local.running import RunningService, announced, services
 
@@ -131,3 +132,30 @@ def test_an_error_without_credentials_names_the_service_that_runs(
         monkeypatch.setattr(sys, "argv", [".venv/bin/dropsort", "results"])
         assert 'run eval "$(.venv/bin/dropsort env)" first.' in sentence(NoRegionError())
     folder.release()
+
+
+def test_the_file_of_a_service_is_gone_once_it_has_ended(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    for _ in range(2):  # the folder of the files stays
+        with announced(service):
+            assert services() == [service]
+        assert list(home.iterdir()) == []
+    folder.release()
+
+
+def test_a_service_runs_where_it_cannot_be_announced(home: Path, tmp_path: Path) -> None:
+    folder, service = started(tmp_path / "data")
+    home.touch()
+    with announced(service):
+        assert services() == []
+    assert home.is_file()
+    folder.release()
+
+
+def test_a_service_whose_folder_is_gone_is_not_found(home: Path, tmp_path: Path) -> None:
+    service = RunningService(str(tmp_path / "gone"), "http://127.0.0.1:4566", "http://127.0.0.1:4567")
+    with announced(service):
+        assert services() == []
+        assert list(home.iterdir()) == []
+    with pytest.raises(LocalError, match="gone has no credentials: has the service ended"):
+        _ = service.environment

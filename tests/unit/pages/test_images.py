@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Collection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -110,3 +111,10 @@ def test_each_image_is_shown_once_and_reasons_only_where_none_can_be() -> None:
     assert [one.title for one in showable(found)] == ["1", "3", "4"]
     assert [one.title for one in showable(found, most=2)] == ["1", "3"]
     assert len(showable([made(number, "") for number in range(8)])) == 6
+
+
+def test_an_error_of_a_decoder_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = encoded(Image.effect_noise((40, 30), 50), "PNG")
+    monkeypatch.setattr(images, "formats", SimpleNamespace(PILLOW=("TGA",)))
+    with pytest.raises(NoThumbnail, match=r"not an image that can be shown \(UnidentifiedImageError\)"):
+        thumbnail(image)

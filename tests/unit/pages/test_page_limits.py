@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import DictLoader, Environment
 from PIL import Image
 
 from benchmarks.drift import SAME, put_hour, sample
@@ -257,3 +258,17 @@ def test_what_somebody_calls_html_is_escaped_by_its_own_method_only() -> None:
 def test_lines_of_a_template_that_only_have_statements_are_not_on_the_page() -> None:
     template = html.environment().from_string("<p>\n  {% if true %}\n  a\n  {% endif %}\n</p>")
     assert template.render() == "<p>\n  a\n</p>"
+
+
+def test_a_page_ends_with_a_line_feed() -> None:
+    assert html.render("a", env=Environment(loader=DictLoader({"a": "<p>"}))) == "<p>\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("a.html", True), ("a.htm", True), ("a.HTM", True), ("a.Html", True), ("a.ht", False), ("a", False)],
+)
+def test_a_folder_is_a_page_where_it_is_named_like_one(tmp_path: Path, name: str, page: bool) -> None:
+    out = tmp_path / name
+    out.mkdir()
+    assert html.page_file(out, "report.html") == (out if page else out / "report.html")
