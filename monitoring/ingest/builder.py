@@ -88,13 +88,12 @@ class Builder:
         record = len(self._rests)
         for source, begin, first, stop, base, _ in segments:
             count = stop - first
-            if count:
-                counts = source.counts
-                self._ranges.append(_LineRange(record, source, counts.newlines + 1, begin, ends, first, base))
-                counts.newlines += count
-                counts.lines += count
-                counts.records += count
-                record += count
+            counts = source.counts
+            self._ranges.append(_LineRange(record, source, counts.newlines + 1, begin, ends, first, base))
+            counts.newlines += count
+            counts.lines += count
+            counts.records += count
+            record += count
         self._rests += rests
         self.size += sum(map(len, rests))
 

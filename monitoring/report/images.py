@@ -45,7 +45,8 @@ def bucket_lines(client: S3Client, bucket: str, prefix: str = "") -> Lines:
     """Lines of capture objects below a prefix."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    start = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+    folder = prefix.rstrip("/")
+    start = f"{folder}/" if folder else ""
 
     def read(file: str, offset: int) -> bytes:
         try:

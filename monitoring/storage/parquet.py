@@ -20,7 +20,7 @@ from monitoring.storage.state import EXPORTS
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _INT, _FLOAT, _TEXT = DataType.int64(), DataType.float64(), DataType.utf8()
-_LIST = DataType.list(Field("item", _INT, nullable=True))
+_LIST = DataType.list(Field("item", _INT))
 _SUMS = ("count", "confidence", "scored", "entropy", "margin", "familiar", "familiarity", "images")
 
 
@@ -49,7 +49,7 @@ def to_parquet(total: Aggregate) -> bytes:
         ("histogram_bins", _LIST, [sorted(cell.histogram) for cell in cells]),
         ("histogram_counts", _LIST, [[cell.histogram[b] for b in sorted(cell.histogram)] for cell in cells]),
     ]
-    schema = Schema([Field(name, type_, nullable=True) for name, type_, _ in columns])
+    schema = Schema([Field(name, type_) for name, type_, _ in columns])
     arrays = [_array(values, type_) for _, type_, values in columns]
     out = BytesIO()
     write_parquet(Table.from_arrays(arrays, schema=schema), out, compression="zstd(3)")

@@ -54,7 +54,13 @@ def test_lines_are_read_at_their_offsets(tmp_path: Path, monkeypatch: pytest.Mon
     for offset, line in ((0, b"first"), (6, b"second"), (13, b"x" * 10)):
         for root in (tmp_path / "f", path):
             assert images.folder_lines(root)("a.jsonl", offset).rstrip(b"\n") == line
-        for prefix, key in (("", "a.jsonl"), ("/", "a.jsonl"), ("p", "p/a.jsonl"), ("p/q/", "p/q/a.jsonl")):
+        for prefix, key in (
+            ("", "a.jsonl"),
+            ("/", "a.jsonl"),
+            ("p", "p/a.jsonl"),
+            ("p/q/", "p/q/a.jsonl"),
+            ("X", "X/a.jsonl"),
+        ):
             assert images.bucket_lines(client, "b", prefix)("a.jsonl", offset) == line
             assert requested[-1] == {"Bucket": "b", "Key": key, "Range": f"bytes={offset}-{offset + 9}"}
 
