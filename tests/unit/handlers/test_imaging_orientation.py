@@ -29,6 +29,7 @@ def test_exif_counts_where_browsers_read_it(value: int) -> None:
         assert orientation(image, name) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # of Pillow
 @pytest.mark.parametrize(
     "block",
     [
