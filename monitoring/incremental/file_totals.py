@@ -29,6 +29,8 @@ class FileTotals:
     def locate(self, batch: CaptureBatch) -> None:
         """Make line numbers that count from the beginning of a range count from that of the file."""
         lines = self._newlines.get(batch.relative, 0)
+        if not lines:  # as of nearly every batch: what it found need not be copied
+            return
         batch.bad = [BadLine(b.file, b.line + lines, b.reason) for b in batch.bad]
         batch.uncertain = [
             (record, series, msgspec.structs.replace(found, line=found.line + lines))

@@ -42,7 +42,7 @@ class JsonDocuments:
 
     def put(self, document: str, value: object) -> None:
         """Write a document, completely or not at all."""
-        body = json.dumps(value).encode()
+        body = json.dumps(value, separators=(",", ":")).encode()
         self._s3.put_object(
             Bucket=self._bucket, Key=f"{self._prefix}{document}", Body=body, ContentType="application/json"
         )

@@ -26,9 +26,11 @@ def test_documents_are_json_and_a_bucket_that_cannot_be_read_holds_not_none_but_
     assert documents.get("latest.json") is None
     documents.put("latest.json", {"a": 1})
     assert documents.get("latest.json") == {"a": 1}
-    assert (
-        aws[0].head_object(Bucket="images", Key="monitoring/latest.json")["ContentType"] == "application/json"
-    )
+    stored = aws[0].get_object(Bucket="images", Key="monitoring/latest.json")
+    assert (stored["ContentType"], stored["Body"].read()) == (
+        "application/json",
+        b'{"a":1}',
+    )  # without spaces
     with pytest.raises(ClientError, match="NoSuchBucket"):
         JsonDocuments(aws[0], "elsewhere", "monitoring").get("latest.json")
     for body in (b"{", b"\xff", b"[" * 100_000):

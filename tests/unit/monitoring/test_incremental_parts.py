@@ -94,7 +94,7 @@ class Source:
         return iter(self._folders)
 
     def path(self, name: str) -> str:
-        return f"/root/{name}"
+        return f"/captures/{name}"
 
     def sized(self, files: list[CaptureFile]) -> list[CaptureFile]:
         self.sized_files += files
